@@ -1,0 +1,55 @@
+"""Self-attention K/V that grow by concatenation: a new, larger tensor at every step, into which all is copied."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .models.stores import KVShape, SelfKV, Step
+from .strategy import Strategy, register
+
+
+class ContiguousStore:
+    """K and V of one layer, exactly as long as what they hold."""
+
+    past_only = True
+
+    def __init__(self, shape: KVShape) -> None:
+        size = shape.batch, shape.heads, 0, shape.head_size
+        self._empty_BH0K = torch.empty(size, dtype=shape.dtype, device=shape.device)
+        self.reset()
+
+    def append(self, k_BHTK: Tensor, v_BHTK: Tensor, step: Step) -> tuple[Tensor, Tensor]:
+        """Concatenate along the key dimension: k - T old rows are copied."""
+        self._k_BHMK = torch.cat((self._k_BHMK, k_BHTK), dim=2)
+        self._v_BHMK = torch.cat((self._v_BHMK, v_BHTK), dim=2)
+        return self._k_BHMK, self._v_BHMK
+
+    def key_position_M(self, step: Step) -> Tensor:
+        """0 .. k - 1."""
+        return torch.arange(step.length, device=self._empty_BH0K.device)
+
+    def reset(self) -> None:
+        """Start again from no rows."""
+        self._k_BHMK = self._v_BHMK = self._empty_BH0K
+
+    def nbytes(self, length: int) -> tuple[int, int]:
+        """(reserved, used): equal."""
+        held = self._k_BHMK.nbytes + self._v_BHMK.nbytes
+        return held, held
+
+
+@register("contiguous_kv")
+@dataclass(frozen=True)
+class ContiguousKV(Strategy):
+    """Self-attention K/V grow by concatenation; cross-attention K/V cached."""
+
+    def self_kv(self, shape: KVShape) -> SelfKV:
+        """A growing store."""
+        return ContiguousStore(shape)
+
+    def rows_copied(self, k: int) -> int:
+        """All earlier rows."""
+        return k - 1

@@ -1,0 +1,44 @@
+"""Greedy search as a generator over a session: each ``next()`` is one decode step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from .session import Session
+
+Stop = Literal["fixed", "eos"]
+
+
+def greedy(session: Session, stop: Stop = "eos") -> Iterator[Tensor]:
+    """Choose the likeliest token at each step of a prefilled session; yields token ids, int64 [B].
+
+    ``eos``: a row that has ended yields padding; the search stops when all rows have, or after ``max_new`` tokens. That asks the
+    device once a step. ``fixed``: EOS is never chosen, and exactly ``max_new`` tokens come, without asking the device.
+    """
+    config = session.model.config
+    device = session.model.embedding.weight.device
+    token_B = torch.full((session.batch,), config.start_id, device=device)
+    ended_B = torch.zeros(session.batch, dtype=torch.bool, device=device)
+    for _ in range(session.max_new):
+        logits_BV = session.step(token_B)
+        if stop == "fixed":
+            logits_BV[:, config.eos_id] = torch.finfo(logits_BV.dtype).min
+            token_B = logits_BV.argmax(-1)
+            yield token_B
+            continue
+        token_B = logits_BV.argmax(-1).masked_fill_(ended_B, config.pad_id)
+        ended_B |= token_B == config.eos_id
+        yield token_B
+        if ended_B.all():
+            return
+
+
+def lengths(token_BN: Tensor, eos_id: int) -> Tensor:
+    """Tokens of each row up to and with its first EOS, or all N if there is none: int64 [B]."""
+    ended_BN = token_BN == eos_id
+    first_B = ended_BN.int().argmax(1) + 1
+    return torch.where(ended_BN.any(1), first_B, token_BN.shape[1])

@@ -1,0 +1,1 @@
+"""The shared model definition. It knows no strategy."""

@@ -1,0 +1,84 @@
+"""The sizes and the architecture of one encoder-decoder Transformer, as plain data.
+
+Dimension key, used by every tensor name of this package (``q_BHTK`` is a tensor of shape [B, H, T, K]):
+
+    B batch            S source length      T decoder rows computed in this call
+    M attended keys    N target length      C capacity of a preallocated cache
+    D model width      H heads              K head size
+    F feed-forward     V vocabulary         L layers
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Architecture = Literal["t5", "transformer2017"]
+
+
+class ModelError(ValueError):
+    """A model that cannot be built or loaded; the message is one line: what, value, allowed, remedy."""
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Everything that decides a model's shapes and arithmetic; weights are not part of it.
+
+    ``architecture`` sets what two papers settled differently:
+
+    - ``transformer2017`` (Vaswani et al. 2017, arXiv 1706.03762): sinusoidal positions, layer norm after each
+      residual sum, biases, ReLU, scores scaled by K**-0.5, embeddings scaled by D**0.5.
+    - ``t5`` (Raffel et al. 2020, arXiv 1910.10683): RMS norm before each block and at the end, no biases, no score
+      scaling, bucketed relative position bias shared over layers; with ``scale_head``, hidden states are scaled by D**-0.5
+      before the head (T5 v1.0, tied; not v1.1).
+    """
+
+    vocab_size: int
+    d_model: int
+    num_heads: int
+    d_kv: int
+    d_ff: int
+    encoder_layers: int
+    decoder_layers: int
+    architecture: Architecture = "t5"
+    gated: bool = False
+    tie_head: bool = True
+    scale_head: bool = True
+    relative_buckets: int = 32
+    relative_max_distance: int = 128
+    norm_eps: float = 1e-6
+    pad_id: int = 0
+    eos_id: int = 1
+    start_id: int = 0
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.architecture not in ("t5", "transformer2017"):
+            raise ModelError(
+                f"unknown architecture {self.architecture!r}; known: t5, transformer2017"
+            )
+        for name in ("vocab_size", "d_model", "num_heads", "d_kv", "d_ff", "encoder_layers", "decoder_layers"):
+            if (value := getattr(self, name)) < 1:
+                raise ModelError(f"model size {name}={value} must be at least 1")
+        if self.gated and self.architecture != "t5":
+            raise ModelError("gated=true needs architecture=t5; the 2017 architecture has a plain ReLU feed-forward")
+        if self.architecture == "transformer2017" and self.d_model % 2:
+            raise ModelError(f"d_model={self.d_model} must be even: sinusoidal positions come in sine and cosine pairs")
+        for name in ("pad_id", "eos_id", "start_id"):
+            if not 0 <= (value := getattr(self, name)) < self.vocab_size:
+                raise ModelError(f"{name}={value} lies outside the vocabulary of {self.vocab_size}")
+
+    @property
+    def is_t5(self) -> bool:
+        """True for T5's choices, False for those of the 2017 paper."""
+        return self.architecture == "t5"
+
+    @property
+    def inner(self) -> int:
+        """H * K, the width of all heads together; it need not equal D."""
+        return self.num_heads * self.d_kv
+
+    @property
+    def score_scale(self) -> float:
+        """The factor on q . k: K**-0.5 in 2017 (eq. 1), none in T5 (folded into its initialisation)."""
+        return 1.0 if self.is_t5 else float(self.d_kv) ** -0.5

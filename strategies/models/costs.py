@@ -1,0 +1,162 @@
+"""Closed formulas: every matrix product that the model runs, its FLOPs and the bytes it must move.
+
+A product [rows, inner] x [inner, cols] costs 2 * rows * inner * cols FLOPs, a batched one that times its batch. Only matrix
+products count; norms, softmax and activations are left out, as is usual (Kaplan et al. 2020, arXiv 2001.08361,
+section 2.1). ``tests/test_conformance.py`` holds these equal to what is recorded from the running model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from .config import ModelConfig
+
+
+@dataclass(frozen=True, order=True)
+class Product:
+    """One matrix product and how many times it runs (once a layer, say). ``batch`` is 1 for a plain GEMM.
+
+    ``role`` is the module that asks for it, with scores (q k^T) and context (p v) for the two inside attention.
+    """
+
+    role: str
+    batch: int
+    rows: int
+    inner: int
+    cols: int
+    count: int = 1
+
+    @property
+    def flops(self) -> int:
+        """2 * batch * rows * inner * cols * count."""
+        return 2 * self.batch * self.rows * self.inner * self.cols * self.count
+
+
+def flops(products: Iterable[Product]) -> int:
+    """Sum over products."""
+    return sum(product.flops for product in products)
+
+
+def _attention(role: str, config: ModelConfig, batch: int, rows: int, keys: int, count: int) -> list[Product]:
+    heads, size = batch * config.num_heads, config.d_kv
+    return [
+        Product(f"{role}.scores", heads, rows, size, keys, count),
+        Product(f"{role}.context", heads, rows, keys, size, count),
+        Product(f"{role}.out", 1, batch * rows, config.inner, config.d_model, count),
+    ]
+
+
+def _feed_forward(role: str, config: ModelConfig, rows: int, count: int) -> list[Product]:
+    width = config.d_ff * (2 if config.gated else 1)
+    return [
+        Product(f"{role}.wi", 1, rows, config.d_model, width, count),
+        Product(f"{role}.wo", 1, rows, config.d_ff, config.d_model, count),
+    ]
+
+
+def encoder(config: ModelConfig, batch: int, src_len: int) -> list[Product]:
+    """Products of the encoder's pass over [B, S]."""
+    rows, count = batch * src_len, config.encoder_layers
+    return [
+        Product("encoder.self_attn.qkv", 1, rows, config.d_model, 3 * config.inner, count),
+        *_attention("encoder.self_attn", config, batch, src_len, src_len, count),
+        *_feed_forward("encoder.ffn", config, rows, count),
+    ]
+
+
+def cross_projection(config: ModelConfig, batch: int, src_len: int) -> list[Product]:
+    """Products that turn the encoder's output into every layer's cross K and V: once a sentence, or every step."""
+    return [Product("decoder.cross_attn.kv", 1, batch * src_len, config.d_model, 2 * config.inner, config.decoder_layers)]
+
+
+def decoder(
+    config: ModelConfig, batch: int, src_len: int, rows: int, keys: int, logit_rows: int = 1
+) -> list[Product]:
+    """Products of one call of the decoder on T=``rows`` rows against M=``keys`` keys, cross projection apart.
+
+    The LM head runs on ``logit_rows`` rows of each sentence: the last one when decoding, all in training.
+    """
+    fed, count = batch * rows, config.decoder_layers
+    return [
+        Product("decoder.self_attn.qkv", 1, fed, config.d_model, 3 * config.inner, count),
+        *_attention("decoder.self_attn", config, batch, rows, keys, count),
+        Product("decoder.cross_attn.q", 1, fed, config.d_model, config.inner, count),
+        *_attention("decoder.cross_attn", config, batch, rows, src_len, count),
+        *_feed_forward("decoder.ffn", config, fed, count),
+        Product("lm_head", 1, batch * logit_rows, config.d_model, config.vocab_size),
+    ]
+
+
+def necessary_flops(config: ModelConfig, src_lens: Iterable[int], target_len: int) -> int:
+    """FLOPs of any exact incremental decoder: one row a step, k keys, real source tokens only, cross K/V once.
+
+    Sum over sentences of real length s: encoder(s) + cross projection(s) + sum over k of decoder(1 row, k keys, s).
+    The terms are linear in k, so the sum over k is N times the value at the mean (N + 1) / 2.
+    """
+    total = 0
+    for length in src_lens:
+        total += flops(encoder(config, 1, length)) + flops(cross_projection(config, 1, length))
+        first, last = (flops(decoder(config, 1, length, 1, k)) for k in (1, target_len))
+        total += target_len * (first + last) // 2
+    return total
+
+
+@dataclass(frozen=True)
+class StepBytes:
+    """Bytes that one decode step must move between memory and the processor, by what they are."""
+
+    weights: int
+    self_kv: int
+    cross_kv: int
+    copies: int
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.weights + self.self_kv + self.cross_kv + self.copies
+
+
+def step_bytes(
+    config: ModelConfig,
+    batch: int,
+    src_len: int,
+    *,
+    rows: int,
+    keys: int,
+    copied: int,
+    cross_recomputed: bool,
+    width: int,
+    ffn_out_width: int | None = None,
+) -> StepBytes:
+    """Bytes of the step that feeds T=``rows`` rows against M=``keys`` keys, in elements of ``width`` bytes.
+
+    - weights: each weight matrix of a product is read once (biases and norms, under 1 %, are left out);
+    - self_kv: the T new rows of K and V are written, M are read, in each layer;
+    - cross_kv: K and V of S source rows are read; projecting them again also reads the encoder's output and writes them;
+    - copies: each of ``copied`` rows that concatenation moves is read and written.
+
+    Activations, which stay in the processor's caches, are left out. ``ffn_out_width`` is the element size of the feed-forward's
+    second matrix where it differs (float16 T5).
+    """
+    products = decoder(config, batch, src_len, rows, keys)
+    if cross_recomputed:
+        products += cross_projection(config, batch, src_len)
+    weights = sum(
+        p.inner * p.cols * p.count * (ffn_out_width or width if p.role.endswith("ffn.wo") else width)
+        for p in products
+        if p.batch == 1
+    )
+    kv_row = 2 * batch * config.inner * width * config.decoder_layers
+    memory = batch * src_len * config.d_model * width * config.decoder_layers
+    return StepBytes(
+        weights=weights,
+        self_kv=(rows + keys) * kv_row,
+        cross_kv=src_len * kv_row + (memory + src_len * kv_row if cross_recomputed else 0),
+        copies=2 * copied * kv_row,
+    )
+
+
+def kv_bytes(config: ModelConfig, batch: int, rows: int, width: int) -> int:
+    """Bytes of ``rows`` rows of K and V in every decoder layer: 2 * B * H*K * rows * L * width."""
+    return 2 * batch * config.inner * rows * config.decoder_layers * width

@@ -1,0 +1,204 @@
+"""The one model that every strategy shares: an encoder, a decoder, and a head, with two ways through the decoder.
+
+``EncoderDecoder.forward`` is the teacher-forced pass (training: all target rows at once under a causal mask).
+``Decoder.forward`` computes whichever rows a decoding session feeds it, against whatever its stores return.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from .attention import CrossAttention, SelfAttention
+from .config import ModelConfig
+from .layers import FeedForward, Residual, RowDropout, make_norm
+from .positions import DistanceTable, RelativeBias, sinusoids_ND
+from .stores import CachedCross, CrossKV, PassThrough, SelfKV, Step
+
+
+class EncoderLayer(nn.Module):
+    """Self-attention over the source, then a feed-forward network."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.self_attn = SelfAttention(config)
+        self.self_residual = Residual(config)
+        self.ffn = FeedForward(config)
+        self.ffn_residual = Residual(config)
+
+    def forward(self, x_BSD: Tensor, bias: Tensor | None) -> Tensor:
+        """[B, S, D] -> [B, S, D]."""
+        x_BSD = self.self_residual(x_BSD, lambda x: self.self_attn(x, bias))
+        return self.ffn_residual(x_BSD, self.ffn)
+
+
+class DecoderLayer(nn.Module):
+    """Self-attention over earlier rows, cross-attention over the source, then a feed-forward network."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.self_attn = SelfAttention(config)
+        self.self_residual = Residual(config)
+        self.cross_attn = CrossAttention(config)
+        self.cross_residual = Residual(config)
+        self.ffn = FeedForward(config)
+        self.ffn_residual = Residual(config)
+
+    def forward(
+        self,
+        x_BTD: Tensor,
+        step: Step,
+        store: SelfKV,
+        source: CrossKV,
+        self_bias: Tensor | None,
+        source_bias: Tensor | None,
+    ) -> Tensor:
+        """[B, T, D] -> [B, T, D]."""
+        x_BTD = self.self_residual(x_BTD, lambda x: self.self_attn(x, self_bias, store, step))
+        x_BTD = self.cross_residual(x_BTD, lambda x: self.cross_attn(x, source, source_bias))
+        return self.ffn_residual(x_BTD, self.ffn)
+
+
+class _Stack(nn.Module):
+    """What encoder and decoder share: the tied embedding's scaling, positions, dropout and T5's final norm."""
+
+    relative_bias: RelativeBias | None
+
+    def __init__(self, config: ModelConfig, embedding: nn.Embedding, bidirectional: bool) -> None:
+        super().__init__()
+        self.embedding = embedding
+        self.embedding_scale = None if config.is_t5 else math.sqrt(config.d_model)
+        self.relative_bias = RelativeBias(config, bidirectional) if config.is_t5 else None
+        self.final_norm = make_norm(config) if config.is_t5 else nn.Identity()
+        self.dropout = RowDropout(config.dropout)
+        self.width = config.d_model
+
+    def sinusoids(self, length: int) -> Tensor | None:
+        """Position codes for ``length`` rows in the embedding's dtype, or None where positions are relative."""
+        if self.embedding_scale is None:
+            return None
+        weight = self.embedding.weight
+        return sinusoids_ND(length, self.width, weight.device).to(weight.dtype)
+
+    def embed(self, token_BT: Tensor, position_TD: Tensor | None) -> Tensor:
+        """Token ids [B, T] -> [B, T, D]; ``position_TD`` is added after the 2017 paper's scaling."""
+        x_BTD = self.embedding(token_BT)
+        if self.embedding_scale is not None:
+            x_BTD = x_BTD * self.embedding_scale + position_TD
+        return self.dropout(x_BTD)
+
+
+class Encoder(_Stack):
+    """Reads the whole source at once."""
+
+    def __init__(self, config: ModelConfig, embedding: nn.Embedding) -> None:
+        super().__init__(config, embedding, bidirectional=True)
+        self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.encoder_layers))
+
+    def forward(self, src_BS: Tensor, source_bias: Tensor | None) -> Tensor:
+        """Token ids [B, S] -> memory [B, S, D]; ``source_bias`` masks padding, [B, 1, 1, S] or None."""
+        bias = source_bias
+        if self.relative_bias is not None:
+            position_S = torch.arange(src_BS.shape[1], device=src_BS.device)
+            bias_1HSS = self.relative_bias(position_S[None, :] - position_S[:, None])[None]
+            bias = bias_1HSS if bias is None else bias_1HSS + bias
+        x_BSD = self.embed(src_BS, self.sinusoids(src_BS.shape[1]))
+        for layer in self.layers:
+            x_BSD = layer(x_BSD, bias)
+        return self.dropout(self.final_norm(x_BSD))
+
+
+class DecoderTables:
+    """What the decoder looks up at each step and a session prepares once, at set-up."""
+
+    def __init__(self, decoder: Decoder, queries: int, keys: int) -> None:
+        weight = decoder.embedding.weight
+        self.distance = DistanceTable(decoder.relative_bias, queries, keys, weight.dtype, weight.device)
+        self.sinusoids_ND = decoder.sinusoids(queries)
+
+
+class Decoder(_Stack):
+    """Computes T rows of the target against the stores' keys."""
+
+    def __init__(self, config: ModelConfig, embedding: nn.Embedding) -> None:
+        super().__init__(config, embedding, bidirectional=False)
+        self.layers = nn.ModuleList(DecoderLayer(config) for _ in range(config.decoder_layers))
+
+    def forward(
+        self,
+        token_BT: Tensor,
+        step: Step,
+        stores: Sequence[SelfKV],
+        sources: Sequence[CrossKV],
+        tables: DecoderTables,
+        source_bias: Tensor | None,
+    ) -> Tensor:
+        """Token ids [B, T] -> hidden rows [B, T, D].
+
+        The score bias is looked up once for all layers. A single row whose store returns past keys only needs no mask,
+        so without relative positions it needs no bias at all.
+        """
+        query_position_T = step.query_position_T()
+        bias_1HTM = None
+        if tables.distance.relative or step.rows > 1 or not stores[0].past_only:
+            bias_1HTM = tables.distance(query_position_T, stores[0].key_position_M(step))
+        position_TD = None if tables.sinusoids_ND is None else tables.sinusoids_ND[query_position_T]
+        x_BTD = self.embed(token_BT, position_TD)
+        for layer, store, source in zip(self.layers, stores, sources, strict=True):
+            x_BTD = layer(x_BTD, step, store, source, bias_1HTM, source_bias)
+        return self.dropout(self.final_norm(x_BTD))
+
+
+class Head(nn.Module):
+    """Hidden rows to logits. A module of its own that shares a tied Parameter, so that its product has a name.
+
+    T5 v1.0 scales hidden states by D**-0.5 before its tied head; v1.1, which is untied, does not.
+    """
+
+    def __init__(self, config: ModelConfig, embedding: nn.Embedding) -> None:
+        super().__init__()
+        self.scale = config.d_model**-0.5 if config.is_t5 and config.scale_head else None
+        self.weight = embedding.weight if config.tie_head else nn.Parameter(torch.empty_like(embedding.weight))
+
+    def forward(self, x_XD: Tensor) -> Tensor:
+        """[..., D] -> [..., V]."""
+        if self.scale is not None:
+            x_XD = x_XD * self.scale
+        return nn.functional.linear(x_XD, self.weight)
+
+
+class EncoderDecoder(nn.Module):
+    """The shared model. See ``ModelConfig`` for the two architectures."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embedding = nn.Embedding(config.vocab_size, config.d_model)
+        self.encoder = Encoder(config, self.embedding)
+        self.decoder = Decoder(config, self.embedding)
+        self.lm_head = Head(config, self.embedding)
+
+    def source_bias(self, src_mask_BS: Tensor | None) -> Tensor | None:
+        """Additive mask of padding, [B, 1, 1, S] in the model's dtype; None where every source is full."""
+        if src_mask_BS is None:
+            return None
+        dtype = self.embedding.weight.dtype
+        bias_BS = torch.zeros(src_mask_BS.shape, dtype=dtype, device=src_mask_BS.device)
+        return bias_BS.masked_fill_(~src_mask_BS, torch.finfo(dtype).min)[:, None, None, :]
+
+    def forward(self, src_BS: Tensor, src_mask_BS: Tensor | None, token_BN: Tensor) -> Tensor:
+        """Teacher forcing: all N target rows at once. -> logits [B, N, V].
+
+        ``src_mask_BS`` is bool, True at real tokens; ``token_BN`` is the decoder's input, start token first.
+        """
+        bias = self.source_bias(src_mask_BS)
+        memory_BSD = self.encoder(src_BS, bias)
+        rows = token_BN.shape[1]
+        step = Step(rows, rows, torch.tensor([rows - 1], device=token_BN.device))
+        sources = [CachedCross(layer.cross_attn.project, memory_BSD) for layer in self.decoder.layers]
+        tables = DecoderTables(self.decoder, rows, rows)
+        x_BND = self.decoder(token_BN, step, [PassThrough()] * len(sources), sources, tables, bias)
+        return self.lm_head(x_BND)

@@ -1,0 +1,82 @@
+"""One way to get a model: the embedded one, a checkpoint folder, or a shape with seeded random weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from .checkpoint import load_t5
+from .config import ModelConfig, ModelError
+from .encoder_decoder import EncoderDecoder
+from .init import randomize
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+Source = Literal["pronounce", "checkpoint", "random"]
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """Where a model comes from. ``shape`` holds ModelConfig fields and is read where ``source`` is ``random``."""
+
+    name: str
+    source: Source
+    checkpoint: str | None = None
+    shape: tuple[tuple[str, Any], ...] = ()
+
+    @classmethod
+    def of(cls, entries: Mapping[str, Any]) -> ModelSpec:
+        """From the keys of a ``conf/model/*.yaml``. Raises ModelError."""
+        shape = {k: v for k, v in entries.items() if k not in ("name", "source", "checkpoint")}
+        source = entries.get("source", "random")
+        if source not in ("pronounce", "checkpoint", "random"):
+            raise ModelError(f"model.source={source!r} is not known; known: pronounce, checkpoint, random")
+        unknown = sorted(set(shape) - {f.name for f in fields(ModelConfig)})
+        if unknown:
+            raise ModelError(f"model.{unknown[0]} is not a model size; known: {', '.join(f.name for f in fields(ModelConfig))}")
+        checkpoint = entries.get("checkpoint")
+        if source == "checkpoint" and not checkpoint:
+            raise ModelError("model=t5 needs model.checkpoint=DIR, a folder with config.json and model.safetensors")
+        return cls(str(entries.get("name", source)), source, checkpoint, tuple(sorted(shape.items())))
+
+
+def config_of(spec: ModelSpec) -> ModelConfig:
+    """The sizes of the model, without loading its weights. Raises ModelError."""
+    if spec.source == "checkpoint":
+        from .checkpoint import _tensor_files, t5_config
+
+        folder = Path(str(spec.checkpoint)).expanduser()
+        return t5_config(folder, _tensor_files(folder))
+    if spec.source == "pronounce":
+        from .pronounce import model_config
+
+        return model_config()
+    return ModelConfig(**dict(spec.shape))
+
+
+def load_model(
+    spec: ModelSpec | str | Path, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu", seed: int = 0
+) -> EncoderDecoder:
+    """The model, in inference mode: eval, no gradients, ``dtype`` on ``device``. A path is a T5 checkpoint folder.
+
+    float16 T5 keeps the feed-forward's second product in float32 (see ``FeedForward``). ``seed`` is read where weights are random.
+    Raises ModelError.
+    """
+    if not isinstance(spec, ModelSpec):
+        spec = ModelSpec(Path(spec).name, "checkpoint", str(spec))
+    if spec.source == "checkpoint":
+        model = load_t5(str(spec.checkpoint))
+    elif spec.source == "pronounce":
+        from .pronounce import load_pronounce
+
+        model = load_pronounce()
+    else:
+        model = randomize(EncoderDecoder(config_of(spec)), seed)
+    model = model.eval().requires_grad_(False).to(dtype)
+    if dtype == torch.float16 and model.config.is_t5:
+        for layer in (*model.encoder.layers, *model.decoder.layers):
+            layer.ffn.wo.float()
+    return model.to(device)

@@ -1,0 +1,87 @@
+"""What a decoder or encoder knows about places: sinusoids added to embeddings, or a bias added to scores.
+
+Both are functions of the weights alone, so everything a decoding session needs is tabulated once, at set-up:
+``distance_bias`` holds the score bias by distance, and with it the causal mask, so that each step only looks it up.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from .config import ModelConfig
+
+
+def sinusoids_ND(length: int, width: int, device: torch.device | str = "cpu") -> Tensor:
+    """Sine and cosine position codes, float32 [N, D] (2017 paper, section 3.5).
+
+    Even columns hold sin(pos / 10000**(2i/D)), odd ones the cosine.
+    """
+    position_N1 = torch.arange(length, dtype=torch.float32, device=device)[:, None]
+    rate_D2 = torch.exp(torch.arange(0, width, 2, dtype=torch.float32, device=device) * (-math.log(10000.0) / width))
+    table_ND = torch.empty(length, width, device=device)
+    table_ND[:, 0::2] = torch.sin(position_N1 * rate_D2)
+    table_ND[:, 1::2] = torch.cos(position_N1 * rate_D2)
+    return table_ND
+
+
+def bucket_of_distance(distance: Tensor, buckets: int, max_distance: int, bidirectional: bool) -> Tensor:
+    """T5's bucket of each distance (key position - query position), int64 of the same shape.
+
+    Half the buckets are exact, the rest are spaced logarithmically up to ``max_distance`` (Raffel et al. 2020,
+    section 2.1). A bidirectional encoder uses half of all for keys after the query.
+    """
+    offset = torch.zeros_like(distance)
+    if bidirectional:
+        buckets //= 2
+        offset = (distance > 0).long() * buckets
+        back = distance.abs()
+    else:
+        back = (-distance).clamp(min=0)
+    exact = buckets // 2
+    far = exact + (
+        torch.log(back.clamp(min=1).float() / exact) / math.log(max_distance / exact) * (buckets - exact)
+    ).long()
+    return offset + torch.where(back < exact, back, far.clamp(max=buckets - 1))
+
+
+class RelativeBias(nn.Module):
+    """T5's learned score bias by distance, one weight a bucket and head, shared over a stack's layers."""
+
+    def __init__(self, config: ModelConfig, bidirectional: bool) -> None:
+        super().__init__()
+        self.buckets = config.relative_buckets
+        self.max_distance = config.relative_max_distance
+        self.bidirectional = bidirectional
+        self.weight = nn.Parameter(torch.zeros(self.buckets, config.num_heads))
+
+    def forward(self, distance: Tensor) -> Tensor:
+        """Bias of each distance (key - query): [...] -> [H, ...]."""
+        bucket = bucket_of_distance(distance, self.buckets, self.max_distance, self.bidirectional)
+        return self.weight[bucket].movedim(-1, 0)
+
+
+class DistanceTable:
+    """Score bias and causal mask of a decoder by distance: one look-up a step serves every layer and every store.
+
+    ``bias_HX[:, query - key + origin]`` is the relative bias of the pair, and the dtype's minimum where the key lies
+    after the query. ``relative`` says whether it holds anything but the mask (H is 1 where it does not).
+    """
+
+    def __init__(self, relative: RelativeBias | None, queries: int, keys: int, dtype: torch.dtype, device: torch.device):
+        self.origin = keys - 1
+        self.relative = relative is not None
+        distance_X = torch.arange(self.origin, -queries, -1, device=device)
+        past_X = distance_X <= 0
+        if relative is None:
+            bias_HX = torch.zeros(1, len(distance_X), dtype=dtype, device=device)
+        else:
+            bias_HX = relative(distance_X).to(dtype)
+        self.bias_HX = torch.where(past_X, bias_HX, torch.finfo(dtype).min)
+
+    def __call__(self, query_position_T: Tensor, key_position_M: Tensor) -> Tensor:
+        """The additive score bias of these queries and keys: [T], [M] -> [1, H, T, M]."""
+        index_TM = query_position_T[:, None] - (key_position_M - self.origin)
+        return self.bias_HX[:, index_TM][None]

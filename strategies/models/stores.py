@@ -1,0 +1,137 @@
+"""What attention asks of a decoding strategy: two protocols and the step they share. Nothing else is known of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class KVShape:
+    """The sizes that a self-attention store of one layer is built for."""
+
+    batch: int
+    heads: int
+    head_size: int
+    max_new: int
+    dtype: torch.dtype
+    device: torch.device
+
+
+@dataclass
+class Step:
+    """Where decoding stands. The session advances it once a step, after all layers.
+
+    ``length``: k, the number of keys that exist once this step has appended its own (host integer, for eager slicing).
+    ``rows``: T, decoder rows computed in this call; the last of them is position k - 1.
+    ``position_1``: position of the last row, k - 1, as an int64 tensor on the device; advanced in place, and the
+    only thing that a compiled or captured step reads.
+    """
+
+    length: int
+    rows: int
+    position_1: Tensor
+
+    @property
+    def query_offset(self) -> int:
+        """Position of the first row of this call, k - T."""
+        return self.length - self.rows
+
+    def query_position_T(self) -> Tensor:
+        """Positions of the rows of this call, from the device's own counter."""
+        if self.rows == 1:
+            return self.position_1
+        return self.position_1 + torch.arange(1 - self.rows, 1, device=self.position_1.device)
+
+
+class SelfKV(Protocol):
+    """Self-attention keys and values of one layer."""
+
+    past_only: bool
+    """True where every key returned lies at or before the last query row: one row then needs no mask."""
+
+    def append(self, k_BHTK: Tensor, v_BHTK: Tensor, step: Step) -> tuple[Tensor, Tensor]:
+        """Take the K/V of this call's rows, return those to attend: [B, H, M, K] each."""
+
+    def key_position_M(self, step: Step) -> Tensor:
+        """Position of each key that ``append`` returns at this step, int64 [M]."""
+
+    def reset(self) -> None:
+        """Forget everything; called at prefill."""
+
+    def nbytes(self, length: int) -> tuple[int, int]:
+        """Bytes (reserved, used) that persist between steps once ``length`` keys have been appended."""
+
+
+class CrossProject(Protocol):
+    """Turns the encoder's output into one layer's cross-attention K and V."""
+
+    def __call__(self, memory_BSD: Tensor, /) -> tuple[Tensor, Tensor]:
+        """[B, S, D] -> K, V of [B, H, S, K] each."""
+
+
+class CrossKV(Protocol):
+    """Cross-attention keys and values of one layer, made from the encoder's output."""
+
+    def __init__(self, project: CrossProject, memory_BSD: Tensor) -> None: ...
+
+    def get(self) -> tuple[Tensor, Tensor]:
+        """K and V of the source: [B, H, S, K] each."""
+
+    def nbytes(self) -> int:
+        """Bytes of K/V that persist between steps."""
+
+
+class CachedCross:
+    """Projects once, at prefill, and drops the encoder's output."""
+
+    def __init__(self, project: CrossProject, memory_BSD: Tensor) -> None:
+        self._kv = project(memory_BSD)
+
+    def get(self) -> tuple[Tensor, Tensor]:
+        """The K/V projected at prefill, [B, H, S, K] each."""
+        return self._kv
+
+    def nbytes(self) -> int:
+        """Bytes of both."""
+        return sum(tensor.nbytes for tensor in self._kv)
+
+
+class RecomputedCross:
+    """Keeps the encoder's output and projects it again at every step."""
+
+    def __init__(self, project: CrossProject, memory_BSD: Tensor) -> None:
+        self._project = project
+        self._memory_BSD = memory_BSD
+
+    def get(self) -> tuple[Tensor, Tensor]:
+        """Fresh K/V, [B, H, S, K] each."""
+        return self._project(self._memory_BSD)
+
+    def nbytes(self) -> int:
+        """No K/V persist."""
+        return 0
+
+
+class PassThrough:
+    """A store that remembers nothing: what it is given is all there is. Training and full recompute use it."""
+
+    past_only = False
+
+    def append(self, k_BHTK: Tensor, v_BHTK: Tensor, step: Step) -> tuple[Tensor, Tensor]:
+        """Returns its arguments: T = M."""
+        return k_BHTK, v_BHTK
+
+    def key_position_M(self, step: Step) -> Tensor:
+        """Keys and queries are the same rows."""
+        return step.query_position_T()
+
+    def reset(self) -> None:
+        """Nothing to forget."""
+
+    def nbytes(self, length: int) -> tuple[int, int]:
+        """Nothing persists."""
+        return 0, 0

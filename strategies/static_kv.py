@@ -1,0 +1,100 @@
+"""Self-attention K/V in a buffer allocated once and written in place; attention reads its filled part, or all of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Literal, Self
+
+import torch
+from torch import Tensor
+
+from .models.stores import KVShape, SelfKV, Step
+from .strategy import Execution, Strategy, StrategyError, register
+
+Read = Literal["filled", "buffer"]
+
+
+class StaticStore:
+    """K and V of one layer in [B, H, C, K] buffers.
+
+    Reading the filled part needs the host's length; reading the whole buffer under a mask needs only tensors on the device,
+    so that step can be compiled or captured.
+    """
+
+    def __init__(self, shape: KVShape, capacity: int, read: Read) -> None:
+        size = shape.batch, shape.heads, capacity, shape.head_size
+        # Zeros, not empty: a masked key of NaN would still poison the softmax's product with V.
+        self._k_BHCK = torch.zeros(size, dtype=shape.dtype, device=shape.device)
+        self._v_BHCK = torch.zeros(size, dtype=shape.dtype, device=shape.device)
+        self._position_C = torch.arange(capacity, device=shape.device)
+        self._filled = read == "filled"
+        self.past_only = self._filled
+
+    def append(self, k_BHTK: Tensor, v_BHTK: Tensor, step: Step) -> tuple[Tensor, Tensor]:
+        """Write the new rows in place at the device's own position."""
+        position_T = step.query_position_T()
+        self._k_BHCK.index_copy_(2, position_T, k_BHTK)
+        self._v_BHCK.index_copy_(2, position_T, v_BHTK)
+        if not self._filled:
+            return self._k_BHCK, self._v_BHCK
+        return self._k_BHCK[:, :, : step.length], self._v_BHCK[:, :, : step.length]
+
+    def key_position_M(self, step: Step) -> Tensor:
+        """0 .. k - 1, or 0 .. C - 1 where the whole buffer is read."""
+        return self._position_C[: step.length] if self._filled else self._position_C
+
+    def reset(self) -> None:
+        """Nothing to clear: what lies beyond the length is never attended."""
+
+    def nbytes(self, length: int) -> tuple[int, int]:
+        """(reserved, used): the capacity, and the filled part of it."""
+        reserved = self._k_BHCK.nbytes + self._v_BHCK.nbytes
+        return reserved, reserved // len(self._position_C) * length
+
+
+@register("static_kv")
+@dataclass(frozen=True)
+class StaticKV(Strategy):
+    """Self-attention K/V in a preallocated buffer, written in place; cross-attention K/V cached."""
+
+    capacity: int | None = None
+    read: Read = "filled"
+
+    def __post_init__(self) -> None:
+        if self.capacity is not None and self.capacity < 1:
+            raise StrategyError(f"static_kv: capacity={self.capacity} is not allowed; give at least 1, or none for the target length")
+
+    def bind(self, max_new: int) -> Self:
+        """Capacity defaults to the target length."""
+        if self.capacity is None:
+            return dataclasses.replace(self, capacity=max_new)
+        if self.capacity < max_new:
+            raise StrategyError(
+                f"static_kv: capacity={self.capacity} cannot hold a target of {max_new} tokens; "
+                f"give capacity={max_new} or more, or leave it out"
+            )
+        return self
+
+    def self_kv(self, shape: KVShape) -> SelfKV:
+        """A buffer of ``capacity`` rows."""
+        return StaticStore(shape, self._rows, self.read)
+
+    def keys_read(self, k: int) -> int:
+        """k, or the capacity where the whole buffer is read."""
+        return k if self.read == "filled" else self._rows
+
+    def rows_reserved(self, k: int) -> int:
+        """The capacity."""
+        return self._rows
+
+    @property
+    def supports(self) -> frozenset[Execution]:
+        """Slicing by a host integer is eager; the whole-buffer step reads tensors only."""
+        return frozenset({"eager"} if self.read == "filled" else {"eager", "compiled", "graph"})
+
+    @property
+    def _rows(self) -> int:
+        if self.capacity is None:
+            raise StrategyError("static_kv is not bound to a target length; call bind(max_new)")
+        return self.capacity
