@@ -13,7 +13,7 @@ import pkgutil
 import re
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
@@ -173,9 +173,9 @@ def _convert(text: str, hint: Any) -> Any:
 
 
 def nearest(name: str, known: typing.Iterable[str]) -> str:
-    """", did you mean 'x'?" where a known name is close, else nothing."""
+    """The words "did you mean 'x'? " where a known name is close, else nothing."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f", did you mean {close[0]!r}?" if close else ""
+    return f"did you mean {close[0]!r}? " if close else ""
 
 
 def parse(text: str) -> Strategy:
@@ -192,7 +192,7 @@ def parse(text: str) -> Strategy:
     name, arguments = match.groups()
     known = registry()
     if name not in known:
-        raise StrategyError(f"unknown strategy {name!r}{nearest(name, known)} known: {', '.join(known)}")
+        raise StrategyError(f"unknown strategy {name!r}; {nearest(name, known)}known: {', '.join(known)}")
     entry = known[name]
     hints = typing.get_type_hints(entry.strategy)
     allowed = options_of(entry.strategy)
@@ -203,7 +203,9 @@ def parse(text: str) -> Strategy:
             raise StrategyError(f"cannot read {part!r} in {text!r}; write option=value")
         if key not in allowed:
             have = ", ".join(allowed)
-            raise StrategyError(f"unknown option {key!r} of {name}{nearest(key, allowed)} known: {have}")
+            raise StrategyError(f"unknown option {key!r} of {name}; {nearest(key, allowed)}known: {have}")
+        if key in options:
+            raise StrategyError(f"option {key!r} is given twice in {text!r}; give it once")
         try:
             options[key] = _convert(value, hints[key])
         except (ValueError, KeyError):
@@ -228,7 +230,9 @@ def select(chosen: str | typing.Sequence[Any]) -> list[Strategy]:
         if isinstance(item, str):
             texts.append(item)
             continue
-        for name, options in dict(item).items():
+        if not isinstance(item, Mapping) or not all(isinstance(options, Mapping | None) for options in item.values()):
+            raise StrategyError(f"cannot read strategy {item!r}; write name, name(option=value,...) or {{name: {{option: value}}}}")
+        for name, options in item.items():
             pairs = ",".join(f"{k}={v}" for k, v in (options or {}).items())
             texts.append(f"{name}({pairs})")
     if not texts:

@@ -25,6 +25,8 @@ def _read_json(path: Path, remedy: str) -> dict[str, Any]:
         raise ModelError(f"{path} does not exist; {remedy}") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ModelError(f"{path} is not JSON ({error}); {remedy}") from None
+    except OSError as error:
+        raise ModelError(f"cannot read {path}: {error.strerror}; {remedy}") from None
     if not isinstance(content, dict):
         raise ModelError(f"{path} holds no JSON object; {remedy}")
     return content
@@ -47,24 +49,27 @@ def t5_config(folder: Path, names: Mapping[str, Any]) -> ModelConfig:
     start = raw.get("decoder_start_token_id")
     eos = raw.get("eos_token_id", 1)
     pad = raw.get("pad_token_id", 0) or 0
-    return ModelConfig(
-        vocab_size=raw["vocab_size"],
-        d_model=raw["d_model"],
-        num_heads=raw["num_heads"],
-        d_kv=raw["d_kv"],
-        d_ff=raw["d_ff"],
-        encoder_layers=raw["num_layers"],
-        decoder_layers=raw.get("num_decoder_layers") or raw["num_layers"],
-        gated=feed_forward == "gated-gelu",
-        tie_head=tied and "lm_head.weight" not in names,
-        scale_head=raw.get("scale_decoder_outputs", tied),
-        relative_buckets=raw.get("relative_attention_num_buckets", 32),
-        relative_max_distance=raw.get("relative_attention_max_distance", 128),
-        norm_eps=raw.get("layer_norm_epsilon", 1e-6),
-        pad_id=pad,
-        eos_id=eos[0] if isinstance(eos, list) else eos,
-        start_id=pad if start is None else start,
-    )
+    try:
+        return ModelConfig(
+            vocab_size=raw["vocab_size"],
+            d_model=raw["d_model"],
+            num_heads=raw["num_heads"],
+            d_kv=raw["d_kv"],
+            d_ff=raw["d_ff"],
+            encoder_layers=raw["num_layers"],
+            decoder_layers=raw.get("num_decoder_layers") or raw["num_layers"],
+            gated=feed_forward == "gated-gelu",
+            tie_head=tied and "lm_head.weight" not in names,
+            scale_head=raw.get("scale_decoder_outputs", tied),
+            relative_buckets=raw.get("relative_attention_num_buckets", 32),
+            relative_max_distance=raw.get("relative_attention_max_distance", 128),
+            norm_eps=raw.get("layer_norm_epsilon", 1e-6),
+            pad_id=pad,
+            eos_id=eos[0] if isinstance(eos, list) else eos,
+            start_id=pad if start is None else start,
+        )
+    except ModelError as error:
+        raise ModelError(f"{folder}/config.json: {error}") from None
 
 
 def _sources(config: ModelConfig) -> dict[str, list[str]]:
@@ -107,7 +112,10 @@ def _tensor_files(folder: Path) -> dict[str, Path]:
         files = [single]
     elif index.exists():
         content = _read_json(index, "save the checkpoint again")
-        files = sorted({folder / name for name in content.get("weight_map", {}).values()})
+        shards = content.get("weight_map")
+        if not isinstance(shards, dict) or not all(isinstance(name, str) for name in shards.values()):
+            raise ModelError(f"{index} holds no weight_map of tensor names to files; save the checkpoint again")
+        files = sorted({folder / name for name in shards.values()})
     else:
         raise ModelError(f"{folder} holds no model.safetensors and no model.safetensors.index.json; save the model as safetensors")
     where = {}

@@ -58,15 +58,25 @@ class ModelConfig:
                 f"unknown architecture {self.architecture!r}; known: t5, transformer2017"
             )
         for name in ("vocab_size", "d_model", "num_heads", "d_kv", "d_ff", "encoder_layers", "decoder_layers"):
-            if (value := getattr(self, name)) < 1:
-                raise ModelError(f"model size {name}={value} must be at least 1")
+            if type(value := getattr(self, name)) is not int or value < 1:
+                raise ModelError(f"model size {name}={value!r} must be a whole number of at least 1")
         if self.gated and self.architecture != "t5":
             raise ModelError("gated=true needs architecture=t5; the 2017 architecture has a plain ReLU feed-forward")
         if self.architecture == "transformer2017" and self.d_model % 2:
             raise ModelError(f"d_model={self.d_model} must be even: sinusoidal positions come in sine and cosine pairs")
+        for name in ("relative_buckets", "relative_max_distance"):
+            if type(value := getattr(self, name)) is not int:
+                raise ModelError(f"{name}={value!r} must be a whole number")
+        if self.is_t5 and self.relative_buckets < 4:
+            raise ModelError(f"relative_buckets={self.relative_buckets} must be at least 4: two directions, near and far")
+        if self.is_t5 and self.relative_max_distance <= self.relative_buckets // 2:
+            raise ModelError(
+                f"relative_max_distance={self.relative_max_distance} must exceed the {self.relative_buckets // 2} distances "
+                f"that relative_buckets={self.relative_buckets} tell apart exactly"
+            )
         for name in ("pad_id", "eos_id", "start_id"):
-            if not 0 <= (value := getattr(self, name)) < self.vocab_size:
-                raise ModelError(f"{name}={value} lies outside the vocabulary of {self.vocab_size}")
+            if type(value := getattr(self, name)) is not int or not 0 <= value < self.vocab_size:
+                raise ModelError(f"{name}={value!r} lies outside the vocabulary of {self.vocab_size}")
 
     @property
     def is_t5(self) -> bool:

@@ -32,6 +32,11 @@ class Product:
         """2 * batch * rows * inner * cols * count."""
         return 2 * self.batch * self.rows * self.inner * self.cols * self.count
 
+    @property
+    def is_attention(self) -> bool:
+        """True for scores and context, whose operand is K or V; that of any other product is a weight."""
+        return self.role.endswith((".scores", ".context"))
+
 
 def flops(products: Iterable[Product]) -> int:
     """Sum over products."""
@@ -145,7 +150,7 @@ def step_bytes(
     weights = sum(
         p.inner * p.cols * p.count * (ffn_out_width or width if p.role.endswith("ffn.wo") else width)
         for p in products
-        if p.batch == 1
+        if not p.is_attention
     )
     kv_row = 2 * batch * config.inner * width * config.decoder_layers
     memory = batch * src_len * config.d_model * width * config.decoder_layers

@@ -68,7 +68,8 @@ def _numbered(ids: list[int], space: int) -> list[int]:
     return numbers
 
 
-def _pad(rows: list[list[int]], value: int) -> Tensor:
+def pad(rows: list[list[int]], value: int) -> Tensor:
+    """Rows of ids as int64 [rows, longest], filled up with ``value`` on the right."""
     padded = torch.full((len(rows), max(map(len, rows))), value)
     for row, ids in zip(padded, rows, strict=True):
         row[: len(ids)] = torch.tensor(ids)
@@ -89,8 +90,8 @@ class Phrases:
     def __getitem__(self, index: int) -> Batch:
         """A batch of about ``tokens`` source and target tokens.
 
-        The words of a phrase are 1 in a fifth of the batches; in the others, their number is log-uniform up to ``max_words``
-        in half and uniform in half.
+        The words of a phrase are 1 in a fifth of the batches; in the others, their number is log-uniform up to
+        ``max_words`` in half and uniform in half.
         """
         rng = np.random.default_rng([self.seed, index])
         shape = rng.random()
@@ -109,9 +110,9 @@ class Phrases:
             sources.append(self.vocabulary.spell(SPACE.join(chosen)))
             labels.append(self.vocabulary.phonemes(said))
         return Batch(
-            src_BS=_pad(sources, 0),
-            input_BN=_pad([[start, *ids[:-1]] for ids in labels], 0),
-            label_BN=_pad(labels, 0),
-            src_word_BS=_pad([_numbered(ids, space) for ids in sources], -1),
-            label_word_BN=_pad([_numbered(ids, space) for ids in labels], -1),
+            src_BS=pad(sources, 0),
+            input_BN=pad([[start, *ids[:-1]] for ids in labels], 0),
+            label_BN=pad(labels, 0),
+            src_word_BS=pad([_numbered(ids, space) for ids in sources], -1),
+            label_word_BN=pad([_numbered(ids, space) for ids in labels], -1),
         )

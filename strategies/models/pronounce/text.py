@@ -43,7 +43,7 @@ class Vocabulary:
         >>> load_vocabulary().spell("It's") == load_vocabulary().spell("  it's ")
         True
         """
-        text = " ".join(phrase.lower().replace("’", "'").split())
+        text = " ".join(phrase.lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'").split())
         if not text:
             raise TextError("empty phrase: nothing to pronounce; give words of the letters a to z and apostrophes")
         if bad := sorted(set(text) - set(LETTERS) - {SPACE}):

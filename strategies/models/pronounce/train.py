@@ -1,17 +1,20 @@
 """Train the pronounce model: ``python -m strategies.models.pronounce.train --steps 12000`` (extra ``[train]``).
 
-The recipe: AdamW with warm-up, a constant rate, and a linear cool-down to zero (Hägele et al. 2024, arXiv 2405.18392), so
-that a run can be stopped, resumed and cooled down at any length; label smoothing and dropout as in the 2017 paper; and one
-cross-attention head taught to look at the word being pronounced (Garg et al. 2019, arXiv 1909.02074), without which the
-decoder is slow to find its place in phrases of many words. Checkpoints are written to ``--dir`` and resumed from there;
-a run with the same seed, step for step, sees the same batches.
+The recipe: AdamW with warm-up, a constant rate, and a linear cool-down to zero (Hägele et al. 2024, arXiv 2405.18392),
+so that a run can be stopped, resumed and cooled down at any length; label smoothing and dropout as in the 2017 paper;
+and one cross-attention head taught to look at the word being pronounced (Garg et al. 2019, arXiv 1909.02074), without
+which the decoder is slow to find its place in phrases of many words. Checkpoints are written to ``--dir`` and resumed
+from there; batches and dropout masks follow from the seed and the step, so a resumed run ends as an uninterrupted one.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -19,24 +22,62 @@ import torch.nn.functional as F
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
-from ..encoder_decoder import EncoderDecoder
+from ..encoder_decoder import DecoderLayer, EncoderDecoder
 from ..init import randomize
 from ..stores import CrossKV
 from . import model_config
-from .data import Batch, Phrases, dictionary, split
+from .data import Batch, Lexicon, Phrases, dictionary, split
 from .text import load_vocabulary
+from .training_state import save, to_resume
 
 PEAK_RATE = 1.2e-3
 WARM_UP_STEPS = 500
+WEIGHT_DECAY = 0.05
+LABEL_SMOOTHING = 0.1
 GUIDE_WEIGHT = 0.1
 GUIDED_LAYER = 1
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What decides the weights, together with the dictionary, the thread count and the constants of this module."""
+
+    steps: int = 12000
+    cool_down: int = 2500
+    tokens: int = 4000
+    max_words: int = 34
+    dropout: float = 0.1
+    seed: int = 0
+
+    @property
+    def turn(self) -> int:
+        """The step at which the rate starts to fall."""
+        return self.steps - self.cool_down
+
+    def rate(self, step: int) -> float:
+        """Learning rate at a step: linear warm-up, constant, linear to zero over the last ``cool_down`` steps."""
+        return PEAK_RATE * min(1.0, (step + 1) / WARM_UP_STEPS, (self.steps - step) / max(1, self.cool_down))
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Mean over one batch: cross entropy of the labels (smoothed, nats) and of the guided head's place (nats)."""
+
+    label: float
+    guide: float
+
+
+Report = Callable[[int, Losses], None]
+"""Called after each step with the number of steps done and their losses."""
 
 
 class Guide:
     """Records where head 0 of one cross-attention looks, as log probabilities, while the model trains."""
 
     def __init__(self, model: EncoderDecoder) -> None:
-        self.attention = model.decoder.layers[GUIDED_LAYER].cross_attn
+        layer = model.decoder.layers[GUIDED_LAYER]
+        assert isinstance(layer, DecoderLayer)
+        self.attention = layer.cross_attn
         self.log_p_BNS = torch.empty(0)
         self.attention.register_forward_hook(self._record)
 
@@ -55,84 +96,60 @@ class Guide:
         return -mass_BN[batch.label_word_BN >= 0].mean()
 
 
-def rate(step: int, steps: int, cool_down: int) -> float:
-    """Learning rate at a step: linear warm-up, constant, linear to zero over the last ``cool_down`` steps."""
-    return PEAK_RATE * min(1.0, (step + 1) / WARM_UP_STEPS, (steps - step) / max(1, cool_down))
+def train(
+    recipe: Recipe, lexicon: Lexicon, folder: Path, report: Report = lambda done, losses: None, save_every: int = 200
+) -> EncoderDecoder:
+    """Run the recipe on ``lexicon``, or resume it from ``folder``; returns the model of the last step.
 
-
-def save(state: dict[str, object], path: Path) -> None:
-    """Write a checkpoint whole or not at all."""
-    part = path.with_suffix(".part")
-    torch.save(state, part)
-    os.replace(part, path)
-
-
-def train(args: argparse.Namespace) -> None:
-    """Run, or resume, the recipe."""
-    torch.set_num_threads(args.threads)
-    torch.manual_seed(args.seed)
-    vocabulary = load_vocabulary()
-    words, _ = split(dictionary())
-    phrases = Phrases(words, vocabulary, args.tokens, args.max_words, args.seed)
-    model = randomize(EncoderDecoder(model_config(args.dropout)), args.seed).train()
+    The constant phase keeps a checkpoint of its own, ``constant.pt``, so that a longer run can resume from it and not
+    from a cooled-down model, ``cooled.pt``.
+    """
+    phrases = Phrases(lexicon, load_vocabulary(), recipe.tokens, recipe.max_words, recipe.seed)
+    model = randomize(EncoderDecoder(model_config(recipe.dropout)), recipe.seed).train()
     guide = Guide(model)
     decay = [p for p in model.parameters() if p.ndim > 1]
     other = [p for p in model.parameters() if p.ndim == 1]
-    groups = [{"params": decay, "weight_decay": 0.05}, {"params": other, "weight_decay": 0.0}]
+    groups = [{"params": decay, "weight_decay": WEIGHT_DECAY}, {"params": other, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(groups, lr=PEAK_RATE, betas=(0.9, 0.98), eps=1e-9, fused=True)
-    args.dir.mkdir(parents=True, exist_ok=True)
-    # The constant phase has a checkpoint of its own: a longer run resumes from it, not from a cooled-down model.
-    constant, cooled = args.dir / "constant.pt", args.dir / "cooled.pt"
-    turn = args.steps - args.cool_down
-    first, path = 0, constant
-    for path in (cooled, constant):
-        if path.exists():
-            state = torch.load(path, weights_only=True)
-            if path is cooled and state["steps"] != args.steps:
-                continue
-            model.load_state_dict(state["model"])
-            optimizer.load_state_dict(state["optimizer"])
-            first = state["step"]
-            break
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns) as progress:
-        bar = progress.add_task("train", total=args.steps, completed=first)
-        started, average = time.monotonic(), {"label": 0.0, "guide": 0.0}
-        for step in range(first, args.steps):
-            batch = phrases[step]
-            for group in optimizer.param_groups:
-                group["lr"] = rate(step, args.steps, args.cool_down)
-            logits_BNV = model(batch.src_BS, batch.src_BS != 0, batch.input_BN)
-            label = F.cross_entropy(
-                logits_BNV.flatten(0, 1), batch.label_BN.flatten(), ignore_index=0, label_smoothing=0.1
-            )
-            guided = guide.loss(batch)
-            (label + GUIDE_WEIGHT * guided).backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            optimizer.zero_grad()
-            for name, value in (("label", label), ("guide", guided)):
-                average[name] += (value.item() - average[name]) / min(step - first + 1, 50)
-            done = step + 1
-            if done % 50 == 0:
-                pace = (time.monotonic() - started) / (done - first)
-                line = f"step {done}  loss {average['label']:.3f}  guide {average['guide']:.3f}  {pace:.2f} s/step"
-                progress.console.print(line)
-            progress.update(bar, completed=done)
-            if done % 200 == 0 or done in (turn, args.steps):
-                save(
-                    {
-                        "step": done,
-                        "steps": args.steps,
-                        "model": model.state_dict(),
-                        "optimizer": optimizer.state_dict(),
-                    },
-                    constant if done <= turn else cooled,
-                )
+    first = 0
+    earlier_s: float | None = 0.0
+    if state := to_resume(folder, recipe.steps):
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        first, earlier_s = state["step"], state.get("seconds")
+    folder.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+    for step in range(first, recipe.steps):
+        torch.manual_seed(recipe.seed << 32 | step)
+        batch = phrases[step]
+        for group in optimizer.param_groups:
+            group["lr"] = recipe.rate(step)
+        logits_BNV = model(batch.src_BS, batch.src_BS != 0, batch.input_BN)
+        label = F.cross_entropy(
+            logits_BNV.flatten(0, 1), batch.label_BN.flatten(), ignore_index=0, label_smoothing=LABEL_SMOOTHING
+        )
+        guided = guide.loss(batch)
+        torch.autograd.backward(label + GUIDE_WEIGHT * guided)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        done = step + 1
+        report(done, Losses(label.item(), guided.item()))
+        if done % save_every == 0 or done in (recipe.turn, recipe.steps):
+            state = {
+                "step": done,
+                "steps": recipe.steps,
+                "model": model.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "recipe": dataclasses.asdict(recipe),
+                "seconds": None if earlier_s is None else earlier_s + time.monotonic() - started,
+            }
+            save(state, folder / ("constant.pt" if done <= recipe.turn else "cooled.pt"))
+    return model.eval()
 
 
 def main() -> None:
-    """Parse the command line and train."""
+    """Parse the command line and train, with a progress bar and a line of mean losses every 50 steps."""
     parser = argparse.ArgumentParser(prog="train", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--dir", type=Path, default=Path("results/train"), help="checkpoints, resumed from here")
     parser.add_argument("--steps", type=int, default=12000, help="steps in all (default 12000)")
@@ -142,7 +159,27 @@ def main() -> None:
     parser.add_argument("--dropout", type=float, default=0.1, help="dropout (default 0.1)")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="threads (default: all cores)")
     parser.add_argument("--seed", type=int, default=0, help="seed of weights, batches and dropout (default 0)")
-    train(parser.parse_args())
+    args = vars(parser.parse_args())
+    folder, threads = args.pop("dir"), args.pop("threads")
+    torch.set_num_threads(threads)
+    recipe = Recipe(**args)
+    words, _ = split(dictionary())
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    window: list[Losses] = []
+    with Progress(*columns) as progress:
+        bar = progress.add_task("train", total=recipe.steps)
+
+        def report(done: int, losses: Losses) -> None:
+            window.append(losses)
+            if done % 50 == 0:
+                label, guide = (
+                    sum(column) / len(window) for column in zip(*map(dataclasses.astuple, window), strict=True)
+                )
+                progress.console.print(f"step {done}  loss {label:.3f}  guide {guide:.3f}")
+                window.clear()
+            progress.update(bar, completed=done)
+
+        train(recipe, words, folder, report)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,47 @@
+"""The checkpoints of a training run: written whole or not at all, resumed from, and read back as a model.
+
+A checkpoint holds ``step``, ``steps``, ``model`` and ``optimizer``; later ones also ``recipe`` and ``seconds``, the
+time spent so far, which is None where a part of the run was not timed.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..config import ModelError
+from ..encoder_decoder import EncoderDecoder
+from . import model_config
+
+State = dict[str, Any]
+
+
+def save(state: State, path: Path) -> None:
+    """Write a checkpoint whole or not at all."""
+    part = path.with_suffix(".part")
+    torch.save(state, part)
+    part.replace(path)
+
+
+def to_resume(folder: Path, steps: int) -> State | None:
+    """The state that a run of ``steps`` goes on from: its own cool-down, else any run's constant phase, else None."""
+    for path in (folder / "cooled.pt", folder / "constant.pt"):
+        if path.exists():
+            state: State = torch.load(path, weights_only=True)
+            if path.name == "constant.pt" or state["steps"] == steps:
+                return state
+    return None
+
+
+def load_trained(path: Path) -> tuple[EncoderDecoder, State]:
+    """The model of a checkpoint, in inference mode, and the checkpoint itself. Raises ModelError."""
+    model = EncoderDecoder(model_config())
+    try:
+        state: State = torch.load(path, weights_only=True)
+        model.load_state_dict(state["model"])
+    except Exception as error:  # whatever the unpickler, the zip reader and the disk raise
+        reason = str(error).split("\n")[0]
+        raise ModelError(f"cannot load {path} ({reason}); give a checkpoint that train wrote") from None
+    return model.eval().requires_grad_(False), state

@@ -1,0 +1,77 @@
+"""``python -m suites VERB ...``, also installed as ``decodebench``. Each verb is a module with ``main(arguments) -> exit code``."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+
+VERBS = {
+    "run": "measure strategies in one case or over a sweep, and draw the plots",
+    "list": "strategies, models, sweeps, metrics and contenders",
+    "decode": "pronounce a phrase with every strategy and see that they agree",
+    "plot": "draw the plots of a run again",
+}
+USAGE = """\
+decodebench compares decoding strategies of an encoder-decoder Transformer: one model, one set of weights.
+
+usage: python -m suites VERB [ARGUMENTS]        (or: decodebench VERB [ARGUMENTS])
+
+{verbs}
+
+python -m suites VERB --help says more of each. Start with:
+
+    python -m suites run +sweep=seq_len
+    python -m suites decode "attention is all you need"
+"""
+
+
+def usage() -> str:
+    """The help of the whole command."""
+    return USAGE.format(verbs="\n".join(f"  {verb:8} {summary}" for verb, summary in VERBS.items()))
+
+
+def fail(message: str) -> int:
+    """One line on standard error; the exit code of a mistake."""
+    print(f"decodebench: {message}", file=sys.stderr)
+    return 1
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a verb; 0 is good, 1 otherwise, 130 on an interrupt."""
+    verb, *arguments = (sys.argv[1:] if argv is None else argv) or ["--help"]
+    if verb in ("-h", "--help", "help"):
+        print(usage(), end="")
+        return 0
+    if verb in ("-V", "--version"):
+        try:
+            print(f"decodebench {version('decodebench')}")
+        except PackageNotFoundError:
+            print("decodebench (not installed)")
+        return 0
+    if verb not in VERBS:
+        import difflib
+
+        close = difflib.get_close_matches(verb, VERBS, n=1)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        return fail(f"unknown verb {verb!r}; {hint}known: {', '.join(VERBS)}")
+    try:
+        code: int = import_module(f"suites.{verb}").main(arguments)
+        return code
+    except KeyboardInterrupt:
+        print("decodebench: interrupted; what was finished is kept", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+    except ValueError as error:
+        # ConfigError, ModelError, StrategyError, TextError, ResultsError: mistakes of the user, told in one line.
+        if type(error).__name__.endswith("Error") and type(error) is not ValueError and type(error).__module__.startswith(
+            ("suites", "strategies")
+        ):
+            return fail(str(error))
+        raise
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,79 @@
+"""An arm is one thing that is timed in a cell: here, a strategy with its session."""
+
+from __future__ import annotations
+
+import gc
+import time
+
+import psutil
+import torch
+from torch import Tensor
+
+from strategies import Session, Strategy, lengths
+from strategies.models.encoder_decoder import EncoderDecoder
+
+from .bench import one_round, token_ids
+from .cells import Cell
+from .clock import Clock
+from .inputs import Inputs
+from .probes.memory import peak_memory
+from .results import Round
+
+
+class StrategyArm:
+    """A strategy, its session and its inputs in one cell."""
+
+    def __init__(self, strategy: Strategy, model: EncoderDecoder, inputs: Inputs, cell: Cell) -> None:
+        self.strategy = strategy
+        self.label = strategy.label
+        self._model, self._inputs, self._cell = model, inputs, cell
+        self.setup_s = 0.0
+        self.session = self._allocate()
+        self.token_BN: Tensor | None = None
+
+    def _allocate(self) -> Session:
+        start = time.perf_counter()
+        cell = self._cell
+        session = Session(self._model, self.strategy, cell.batch_size, cell.src_len, cell.tgt_len)
+        if cell.device == "cuda":
+            torch.cuda.synchronize()
+        self.setup_s = time.perf_counter() - start
+        return session
+
+    def prefill(self) -> None:
+        """Start the session on the cell's sources."""
+        self.session.prefill(self._inputs.src_BS, self._inputs.src_mask_BS)
+
+    def round(self, index: int, warmup: bool, clock: Clock) -> Round:
+        """One timed round. Python's garbage is collected before it and left alone inside it."""
+        gc.collect()
+        gc.disable()
+        try:
+            tokens = one_round(self.session, self._inputs, self._cell.stop, clock)
+            marks_s = clock.marks_s()
+        finally:
+            gc.enable()
+        self.token_BN = token_ids(tokens)
+        return Round(self.label, index, warmup, clock.every_step, marks_s)
+
+    def real_tokens(self) -> int:
+        """Tokens of the last round up to each row's end; all of them where the length is fixed."""
+        if self.token_BN is None:
+            return 0
+        if self._cell.stop == "fixed":
+            return self.token_BN.numel()
+        return int(lengths(self.token_BN, self._model.config.eos_id).sum())
+
+    def peak_memory_bytes(self, clock: Clock) -> int:
+        """Peak of live tensor bytes above the loaded weights, set-up included, in an untimed round of its own."""
+        with peak_memory(self._cell.device) as memory:
+            session = Session(
+                self._model, self.strategy, self._cell.batch_size, self._cell.src_len, self._cell.tgt_len
+            )
+            one_round(session, self._inputs, self._cell.stop, clock)
+        return memory.peak_bytes
+
+
+def rss_bytes() -> int:
+    """Resident memory of this process."""
+    return int(psutil.Process().memory_info().rss)

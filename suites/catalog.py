@@ -1,0 +1,23 @@
+"""What can be chosen by name without loading a model: the files of the conf package."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from importlib.resources import files
+
+
+def group(name: str) -> dict[str, str]:
+    """Files of conf/<name>/ -> the comment on their first line: the command that runs it, and what it is."""
+    found = {}
+    for file in sorted(files("conf").joinpath(name).iterdir(), key=lambda f: f.name):
+        if file.name.endswith(".yaml"):
+            first = file.read_text().split("\n", 1)[0]
+            found[file.name.removesuffix(".yaml")] = first.lstrip("# ").partition("        ")[2].strip() or first.lstrip("# ")
+    return found
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """``did you mean 'x'? `` where a known name is close, else nothing."""
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"did you mean {close[0]!r}? " if close else ""

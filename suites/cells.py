@@ -1,0 +1,70 @@
+"""A cell: everything that a measurement depends on except the strategy, with an id that is stable over runs."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+
+from strategies import ModelSpec
+from strategies.greedy import Stop
+
+from .config import RunConfig, check
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One case of a sweep. Lengths in tokens, ``threads`` within an operator."""
+
+    model: ModelSpec
+    src_len: int
+    tgt_len: int
+    batch_size: int
+    device: str
+    dtype: str
+    threads: int
+    seed: int
+    stop: Stop
+
+    @property
+    def id(self) -> str:
+        """Readable, and unique through a hash of every field."""
+        text = json.dumps(dataclasses.asdict(self), sort_keys=True)
+        digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+        return f"{self.model.name}_b{self.batch_size}_s{self.src_len}_t{self.tgt_len}_{self.device}_{self.dtype}_{digest}"
+
+    @property
+    def title(self) -> str:
+        """For a line of progress."""
+        return f"{self.model.name} {self.device} batch {self.batch_size}, {self.src_len} -> {self.tgt_len} tokens"
+
+
+def available_threads() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def make_cell(config: RunConfig) -> Cell:
+    """The cell of a configuration. Raises ConfigError or ModelError.
+
+    ``device=auto`` becomes cuda where there is one. A device that is named and not there stays: its case is ``skipped``.
+    """
+    check(config)
+    device = config.device
+    if device == "auto":
+        import torch
+
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    return Cell(
+        model=ModelSpec.of(config.model),
+        src_len=config.src_len or config.seq_len,
+        tgt_len=config.tgt_len or config.seq_len,
+        batch_size=config.batch_size,
+        device=device,
+        dtype=config.dtype,
+        threads=config.threads or available_threads(),
+        seed=config.seed,
+        stop="eos" if config.measure.stop == "eos" else "fixed",
+    )

@@ -1,0 +1,37 @@
+"""After the jobs: tables, plots, the closing summary, the link ``results/latest`` and the exit code."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from .results import read_cells, read_json
+from .summary import print_summary
+from .table import write_tables
+
+
+def collect(run_dir: Path) -> int:
+    """Turn a run's cells into tables and plots, and say what came out; 1 if a case failed or is missing."""
+    cells = read_cells(run_dir)
+    table, steps = write_tables(run_dir, cells)
+    written = []
+    if (table["status"] == "ok").any():
+        from .plots import draw
+
+        written = draw(run_dir, table, steps)
+    _link_latest(run_dir)
+    planned = len(read_json(run_dir / "run.json")["plan"])
+    print_summary(run_dir, table, written, missing=planned - len(cells))
+    bad = table["status"].isin(["failed", "invalid"]).any()
+    return int(bool(bad) or planned > len(cells))
+
+
+def _link_latest(run_dir: Path) -> None:
+    """Point ``latest`` beside the run folder at it, atomically; a file system without links goes without."""
+    link = run_dir.parent / "latest"
+    part = run_dir.parent / f".latest.{os.getpid()}"
+    try:
+        part.symlink_to(run_dir.name)
+        part.replace(link)
+    except OSError:
+        part.unlink(missing_ok=True)

@@ -1,0 +1,83 @@
+"""The configuration: flat keys with their meaning, type, unit and default, known to Hydra and to ``--help``.
+
+No torch here: help and mistakes are answered at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+DEVICES = ("auto", "cpu", "cuda")
+DTYPES = ("fp32", "bf16", "fp16")
+STOPS = ("fixed", "eos")
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be run; the message is one line: what, value, allowed, remedy."""
+
+
+def key(help: str, default: Any, kind: str) -> Any:
+    """A field with its help text and the type and unit that people are shown."""
+    metadata = {"help": help, "kind": kind}
+    if isinstance(default, (dict, list)):
+        return field(default_factory=lambda: default, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass
+class MeasureConfig:
+    """How often each case is measured; presets are the files of conf/measure/."""
+
+    rounds: int = key("timed rounds of every strategy, interleaved in shuffled order", 8, "int")
+    warmup: int = key("rounds before them that are kept, marked and not counted", 1, "int")
+    stop: str = key("fixed: exactly tgt_len tokens; eos: each row until its end-of-sequence token", "fixed", "fixed|eos")
+
+
+@dataclass
+class RunConfig:
+    """Everything that ``run`` reads."""
+
+    model: dict[str, Any] = key("model to decode with: a file of conf/model/; model=t5 model.checkpoint=DIR for yours", {}, "name")
+    strategies: Any = key("core, grid, all, or a list such as \"[full_recompute,'static_kv(read=buffer)']\"", "core", "names")
+    seq_len: int = key("source and target length at once", 64, "tokens")
+    src_len: int | None = key("source length, where it differs from seq_len", None, "tokens")
+    tgt_len: int | None = key("target length, where it differs from seq_len", None, "tokens")
+    batch_size: int = key("sentences decoded together", 1, "sentences")
+    device: str = key("where to run; auto takes CUDA where it is", "auto", "auto|cpu|cuda")
+    dtype: str = key("type of weights and K/V", "fp32", "fp32|bf16|fp16")
+    threads: int | None = key("CPU threads within an operator; null: every core that this process may use", None, "threads")
+    seed: int = key("seeds sources, random weights and the order of rounds", 0, "int")
+    measure: MeasureConfig = field(
+        default_factory=MeasureConfig, metadata={"help": "how often to measure: a file of conf/measure/", "kind": "name"}
+    )
+
+
+def check(config: RunConfig) -> None:
+    """Raise ConfigError for a value outside what is allowed."""
+    for name in ("seq_len", "src_len", "tgt_len", "batch_size", "threads"):
+        value = getattr(config, name)
+        if value is not None and value < 1:
+            raise ConfigError(f"{name}={value} is not allowed; give a whole number of at least 1")
+    for name, allowed in (("device", DEVICES), ("dtype", DTYPES)):
+        if getattr(config, name) not in allowed:
+            raise ConfigError(f"{name}={getattr(config, name)} is not allowed; give one of {', '.join(allowed)}")
+    if config.measure.stop not in STOPS:
+        raise ConfigError(f"measure.stop={config.measure.stop} is not allowed; give one of {', '.join(STOPS)}")
+    if config.measure.rounds < 2:
+        raise ConfigError(f"measure.rounds={config.measure.rounds} is not allowed; an interval needs at least 2 rounds")
+    if config.measure.warmup < 0:
+        raise ConfigError(f"measure.warmup={config.measure.warmup} is not allowed; give 0 or more")
+
+
+def known_keys() -> list[str]:
+    """Every key that may be overridden, groups with their fields."""
+    keys = [f.name for f in fields(RunConfig)]
+    return [*keys, *(f"measure.{f.name}" for f in fields(MeasureConfig))]
+
+
+def register() -> None:
+    """Tell Hydra of the schema."""
+    from hydra.core.config_store import ConfigStore
+
+    ConfigStore.instance().store(name="run_config", node=RunConfig)

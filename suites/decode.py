@@ -1,0 +1,175 @@
+"""The verb ``decode``: pronounce phrases with every strategy, see that they agree, and what each one's time was."""
+
+from __future__ import annotations
+
+import argparse
+import random
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from .config import DEVICES, DTYPES, ConfigError, MeasureConfig, RunConfig
+
+if TYPE_CHECKING:
+    from strategies import Strategy
+
+    from .cells import Cell
+    from .decode_report import Decoded
+
+SUMMARY = "pronounce a phrase with every strategy and see that they agree"
+ROUNDS = 3
+_EPILOG = f"""\
+Each argument is a phrase, each line of a file is one: all are decoded as one batch, padded to the longest.
+The table holds medians of {ROUNDS} interleaved rounds: prefill = encoder and cross-attention K/V if cached;
+total = prefill and steps; a step = (total - prefill) / steps; ratio = total / total of full_recompute in the
+same round. A strategy agrees if its logits equal those of full_recompute at every step, within rounding.
+
+  python -m suites decode "attention is all you need"
+  python -m suites decode --strategies "static_kv(read=buffer),contiguous_kv" tea "two words"
+  python -m suites decode --file phrases.txt
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"decode: {message}; see decode --help")
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not allowed; give a whole number of at least 1")
+    return int(text)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="decodebench decode",
+        description=f"{SUMMARY.capitalize()}.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("phrases", nargs="*", metavar="PHRASE", help="quote phrases of several words; none: lines of standard input")
+    add("--file", metavar="FILE", help="phrases, one a line; - for standard input")
+    add("--strategies", default="core", help="core, grid, all, or names with options, split by commas (core)")
+    add("--max-new", type=_positive, metavar="N", help="tokens at most (2 * source tokens + 8)")
+    add("--threads", type=_positive, metavar="N", help="CPU threads within an operator (every core)")
+    add("--device", choices=DEVICES, default="auto", help="auto takes CUDA where it is (auto)")
+    add("--dtype", choices=DTYPES, default="fp32", help="type of weights and K/V (fp32)")
+    return parser
+
+
+def split_names(text: str) -> str | list[str]:
+    """``core,static_kv(capacity=64,read=buffer)`` at its outer commas; a single name stays text, as groups are.
+
+    >>> split_names("static_kv(capacity=64,read=buffer), cross_kv")
+    ['static_kv(capacity=64,read=buffer)', 'cross_kv']
+    """
+    names = [name.strip() for name in re.split(r",(?![^()]*\))", text) if name.strip()]
+    return names[0] if len(names) == 1 else names
+
+
+def read_phrases(phrases: Sequence[str], file: str | None) -> list[str]:
+    """Phrases of the command line, of a file's lines, or of standard input; blank lines are skipped.
+
+    Raises ConfigError for none, for two sources, or for a file that cannot be read as text.
+    """
+    if phrases:
+        if file is not None:
+            raise ConfigError(f"decode: a phrase and --file {file}: give one or the other")
+        return list(phrases)
+    if file is None and sys.stdin.isatty():
+        raise ConfigError('decode: nothing to decode; give a "phrase", --file FILE, or lines on standard input')
+    name = "standard input" if file in (None, "-") else str(file)
+    try:
+        text = sys.stdin.read() if file in (None, "-") else Path(name).expanduser().read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"decode: cannot read {name}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"decode: cannot read {name}: not UTF-8 text at byte {error.start}") from None
+    lines = [line for line in text.splitlines() if line.strip()]
+    if not lines:
+        raise ConfigError(f"decode: {name} holds no phrase; give one a line")
+    return lines
+
+
+def main(argv: list[str]) -> int:
+    """Decode and print; 0 if every strategy agrees, 1 otherwise. Raises ConfigError, StrategyError or TextError."""
+    try:
+        args = _parser().parse_args(argv)
+    except SystemExit:  # --help has been printed
+        return 0
+    phrases = read_phrases(args.phrases, args.file)
+
+    from strategies import load_vocabulary, parse, select
+    from strategies.models.pronounce.evaluate import target_limit
+
+    from .cells import make_cell
+    from .decode_report import print_report
+    from .runner import ORACLE
+
+    rows = [load_vocabulary().spell(phrase) for phrase in phrases]
+    src_len = max(map(len, rows))
+    oracle = parse(ORACLE)
+    strategies = [oracle, *(s for s in select(split_names(args.strategies)) if s != oracle)]
+    cell = make_cell(
+        RunConfig(
+            model={"name": "pronounce", "source": "pronounce"},
+            src_len=src_len,
+            tgt_len=args.max_new or target_limit(src_len),
+            batch_size=len(rows),
+            device=args.device,
+            dtype=args.dtype,
+            threads=args.threads,
+            measure=MeasureConfig(rounds=ROUNDS, stop="eos"),
+        )
+    )
+    decoded = measure(cell, rows, strategies)
+    print_report(cell, rows, decoded)
+    return 1 if any(arm.agreement.reason for arm in decoded) else 0
+
+
+def measure(cell: Cell, rows: list[list[int]], strategies: Sequence[Strategy]) -> list[Decoded]:
+    """Decode sources of token ids: equality, a warm-up, then interleaved rounds. The first strategy is the oracle.
+
+    One that disagrees is not timed. Raises ConfigError for a device that is not there, StrategyError for a strategy
+    that cannot serve the cell.
+    """
+    import torch
+
+    from strategies import DTYPES as TORCH_DTYPES
+    from strategies import load_model
+    from strategies.models.pronounce.data import pad
+
+    from .arms import StrategyArm
+    from .clock import clocks
+    from .decode_report import Decoded
+    from .equality import check
+    from .inputs import Inputs
+    from .progress import Progress
+
+    if cell.device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("decode: --device cuda: no CUDA device here; give --device cpu")
+    torch.set_num_threads(cell.threads)
+    model = load_model(cell.model, TORCH_DTYPES[cell.dtype], cell.device)
+    src_BS = pad(rows, model.config.pad_id).to(cell.device)
+    inputs = Inputs(src_BS, src_BS != model.config.pad_id, tuple(map(len, rows)))
+    arms = [StrategyArm(strategy, model, inputs, cell) for strategy in strategies]
+    order, clock = random.Random(cell.seed), clocks(cell.device)[0]
+    marks_s: dict[str, list[list[float]]] = {arm.label: [] for arm in arms}
+    with Progress(len(arms) * (ROUNDS + 2), 1) as progress:
+        progress.cell(cell.title)
+        found = check(
+            arms[0], arms, cell.dtype, model.config.eos_id, False, lambda arm: progress.advance(1 / cell.tgt_len)
+        )
+        good = [arm for arm, agreement in zip(arms, found, strict=True) if not agreement.reason]
+        for index in range(-1, ROUNDS):
+            for arm in order.sample(good, len(good)):
+                done = arm.round(index, index < 0, clock)
+                progress.advance(1)
+                if not done.warmup:
+                    marks_s[arm.label].append(done.marks_s)
+    return [Decoded(arm.label, a, arm.token_BN, marks_s[arm.label]) for arm, a in zip(arms, found, strict=True)]

@@ -1,0 +1,86 @@
+"""What a strategy must compute and move in one cell, by the model's closed formulas and the strategy's facts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from strategies import DTYPES, ModelConfig, Strategy
+from strategies.models import costs
+
+from .cells import Cell
+
+BYTE_IN_FLOPS = 10
+"""FLOPs that take as long as moving a byte, roughly, on the machines at hand: only used to predict time left."""
+
+
+@dataclass(frozen=True)
+class Formulas:
+    """Of one strategy in one cell; a list has one entry a step, k = 1 .. N. FLOPs and bytes."""
+
+    necessary_flops: int
+    prefill_flops: int
+    step_flops: list[int]
+    weight_bytes: list[int]
+    self_kv_bytes: list[int]
+    cross_kv_bytes: list[int]
+    copy_bytes: list[int]
+    kv_reserved_bytes: int
+    kv_used_bytes: int
+
+    @property
+    def executed_flops(self) -> int:
+        """Prefill and every step."""
+        return self.prefill_flops + sum(self.step_flops)
+
+    @property
+    def moved_bytes(self) -> int:
+        """Over all steps, prefill apart."""
+        parts = self.weight_bytes, self.self_kv_bytes, self.cross_kv_bytes, self.copy_bytes
+        return sum(map(sum, parts))
+
+    @property
+    def work(self) -> int:
+        """Predicted cost of a round, in FLOPs and bytes counted as FLOPs."""
+        return self.executed_flops + BYTE_IN_FLOPS * self.moved_bytes
+
+
+def formulas(config: ModelConfig, cell: Cell, src_lens: Sequence[int], strategy: Strategy) -> Formulas:
+    """Evaluate for ``tgt_len`` steps. Raises StrategyError if the strategy cannot be bound to that length."""
+    bound = strategy.bind(cell.tgt_len)
+    batch, src_len = cell.batch_size, cell.src_len
+    width = DTYPES[cell.dtype].itemsize
+    cached = bound.cross == "cached"
+    projection = costs.flops(costs.cross_projection(config, batch, src_len))
+    steps = range(1, cell.tgt_len + 1)
+    moved = [
+        costs.step_bytes(
+            config,
+            batch,
+            src_len,
+            rows=bound.rows_fed(k),
+            keys=bound.keys_read(k),
+            copied=bound.rows_copied(k),
+            cross_recomputed=not cached,
+            width=width,
+            ffn_out_width=4 if cell.dtype == "fp16" and config.is_t5 else None,
+        )
+        for k in steps
+    ]
+    cross = costs.kv_bytes(config, batch, src_len, width) if cached else 0
+    last = cell.tgt_len
+    return Formulas(
+        necessary_flops=costs.necessary_flops(config, src_lens, cell.tgt_len),
+        prefill_flops=costs.flops(costs.encoder(config, batch, src_len)) + (projection if cached else 0),
+        step_flops=[
+            costs.flops(costs.decoder(config, batch, src_len, bound.rows_fed(k), bound.keys_read(k)))
+            + (0 if cached else projection)
+            for k in steps
+        ],
+        weight_bytes=[step.weights for step in moved],
+        self_kv_bytes=[step.self_kv for step in moved],
+        cross_kv_bytes=[step.cross_kv for step in moved],
+        copy_bytes=[step.copies for step in moved],
+        kv_reserved_bytes=costs.kv_bytes(config, batch, bound.rows_reserved(last), width) + cross,
+        kv_used_bytes=costs.kv_bytes(config, batch, bound.rows_used(last), width) + cross,
+    )

@@ -1,0 +1,98 @@
+"""What a metric is, and the registry that finds metrics by their files.
+
+A metric is a pure function of what a run wrote down, with a unit, a formula for people, and which way is better. One that takes
+``(case, round)`` has a value for each timed round; one that takes ``(case)`` has one for the case.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import math
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Better = Literal["lower", "higher", "neither"]
+NAN = math.nan
+
+
+@dataclass(frozen=True)
+class TimedRound:
+    """Marks of one round as the field names them, in seconds. ``itl_s`` is empty where steps were not marked."""
+
+    prefill_s: float
+    ttft_s: float
+    e2e_s: float
+    itl_s: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, marks_s: list[float], every_step: bool) -> TimedRound:
+        """From marks: start, prefill, first token, then each token or the end alone."""
+        itl_s = np.diff(np.array(marks_s[2:])) if every_step else np.array([])
+        return cls(marks_s[1], marks_s[2], marks_s[-1], itl_s)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One strategy in one cell: what is known besides its timings. Missing figures are NaN."""
+
+    batch_size: int
+    src_len: int
+    tgt_len: int
+    steps: int
+    real_tokens: int
+    setup_s: float
+    necessary_flops: float
+    executed_flops: float
+    decode_flops: float
+    moved_bytes: float
+    kv_reserved_bytes: float
+    kv_used_bytes: float
+    peak_memory_bytes: float
+    rss_bytes: float
+    on_cuda: bool
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A named figure. ``per_round``: measured anew each round."""
+
+    name: str
+    unit: str
+    better: Better
+    formula: str
+    per_round: bool
+    function: Callable[..., float]
+
+
+_METRICS: dict[str, Metric] = {}
+
+
+def metric(unit: str, better: Better, formula: str) -> Callable[[Callable[..., float]], Callable[..., float]]:
+    """Function decorator: make a metric known by the function's name, which ends in its unit (``_s``, ``_bytes``, ``_flops``)."""
+
+    def add(function: Callable[..., float]) -> Callable[..., float]:
+        per_round = len(inspect.signature(function).parameters) == 2
+        _METRICS[function.__name__] = Metric(function.__name__, unit, better, formula, per_round, function)
+        return function
+
+    return add
+
+
+@cache
+def _discover() -> None:
+    package: Any = importlib.import_module(__package__)
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"{__package__}.{module.name}")
+
+
+def metrics() -> dict[str, Metric]:
+    """Every metric of this package, by name."""
+    _discover()
+    return dict(sorted(_METRICS.items()))

@@ -1,0 +1,35 @@
+"""FLOPs and bytes, by closed formulas that tests hold equal to the running model."""
+
+from __future__ import annotations
+
+from .metric import Case, metric
+
+
+@metric("FLOPs", "lower", "what the kernels were asked to do: encoder + every decode step, matrix products only")
+def executed_flops(case: Case) -> float:
+    """Executed FLOPs."""
+    return case.executed_flops
+
+
+@metric("FLOPs", "neither", "any exact incremental decoder: one row a step, k keys, unpadded source, cross K/V once")
+def necessary_flops(case: Case) -> float:
+    """Necessary FLOPs, the same for every strategy."""
+    return case.necessary_flops
+
+
+@metric("ratio", "lower", "executed FLOPs / necessary FLOPs")
+def flops_waste(case: Case) -> float:
+    """How many times the necessary work a strategy does."""
+    return case.executed_flops / case.necessary_flops
+
+
+@metric("bytes", "lower", "mean over steps of weights + self K/V + cross K/V + concatenation copies; activations apart")
+def step_bytes(case: Case) -> float:
+    """Bytes that a decode step must move."""
+    return case.moved_bytes / case.tgt_len
+
+
+@metric("FLOPs/byte", "higher", "FLOPs of all decode steps / bytes they move")
+def intensity_flops_per_byte(case: Case) -> float:
+    """Arithmetic intensity of decoding."""
+    return case.decode_flops / case.moved_bytes

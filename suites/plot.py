@@ -1,0 +1,30 @@
+"""The verb ``plot``: draw a run's plots again from its tables, or first its tables again from its raw rounds."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from .config import ConfigError
+
+
+def main(arguments: list[str]) -> int:
+    """Draw; prints the paths of what was written. Raises ResultsError for a folder that is no run."""
+    parser = argparse.ArgumentParser(prog="python -m suites plot", description=__doc__, exit_on_error=False)
+    parser.add_argument("dir", type=Path, nargs="?", default=Path("results/latest"), help="run folder (results/latest)")
+    parser.add_argument("--retable", action="store_true", help="make the tables anew from the raw rounds, with today's metrics")
+    try:
+        options, extra = parser.parse_known_args(arguments)
+    except argparse.ArgumentError as error:
+        raise ConfigError(f"plot: {error}") from None
+    if extra:
+        raise ConfigError(f"plot: unknown argument {extra[0]!r}; allowed: DIR, --retable")
+    from .plots import draw
+    from .results import read_cells
+    from .table import read_tables, write_tables
+
+    if options.retable:
+        write_tables(options.dir, read_cells(options.dir))
+    for path in draw(options.dir, *read_tables(options.dir)):
+        print(path)
+    return 0

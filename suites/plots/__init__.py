@@ -1,0 +1,36 @@
+"""Plots of a run, drawn from its tables alone. Each file draws one figure; each has a message in its title."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from . import flops, memory, step_latency, totals
+from .style import save
+from .view import views
+
+FIGURES = (totals, step_latency, flops, memory)
+
+__all__ = ["draw"]
+
+
+def draw(run_dir: Path, table: pd.DataFrame, steps: pd.DataFrame) -> list[Path]:
+    """Write every figure, PNG and SVG, for each model, device and dtype; returns the PNGs' paths."""
+    written = []
+    for view in views(table, steps, _machine(run_dir)):
+        for module in FIGURES:
+            figure = module.figure(view)
+            if figure is not None:
+                name = module.__name__.rpartition(".")[2] + view.suffix
+                written += save(figure, run_dir / "plots", name)
+    return [path for path in written if path.suffix == ".png"]
+
+
+def _machine(run_dir: Path) -> str:
+    """The processor's name, where the run kept it."""
+    try:
+        return str(json.loads((run_dir / "environment.json").read_text())["cpu"])
+    except (OSError, KeyError, ValueError):
+        return "CPU"

@@ -1,0 +1,56 @@
+"""Latency of each decode step against k, the number of keys attended: what remembering changes, seen directly."""
+
+from __future__ import annotations
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.figure import Figure
+
+from .style import RC, new_figure
+from .view import View
+
+
+def _longest(view: View) -> list[tuple[str, pd.DataFrame]]:
+    """The longest cell of the smallest and of the largest batch."""
+    steps = view.steps[view.steps["tgt_len"] == view.steps["tgt_len"].max()]
+    steps = steps[steps["src_len"] == steps["src_len"].max()]
+    batches = sorted({steps["batch_size"].min(), steps["batch_size"].max()})
+    return [(f"batch {b}, source {steps['src_len'].iloc[0]}", steps[steps["batch_size"] == b]) for b in batches]
+
+
+def _ends(mine: pd.DataFrame) -> tuple[float, float]:
+    """Median latency over the first and the last eighth of the steps, the very first step left out."""
+    width = max(1, len(mine) // 8)
+    return float(mine["latency_s"].iloc[1 : 1 + width].median()), float(mine["latency_s"].iloc[-width:].median())
+
+
+def figure(view: View) -> Figure | None:
+    """One curve a strategy, with the middle half of rounds as a band."""
+    if view.steps.empty or view.steps["tgt_len"].max() < 3:
+        return None
+    panels = _longest(view)
+    last = panels[-1][1]
+    growth = {s: _ends(rows) for s, rows in last.groupby("strategy", sort=False)}
+    ratios = {s: late / early for s, (early, late) in growth.items()}
+    steep, flat = max(ratios, key=lambda s: ratios[s]), min(ratios, key=lambda s: ratios[s])
+    title = f"From the first to the last steps, {steep} slows {ratios[steep]:.2g}x, {flat} {ratios[flat]:.2g}x"
+    drawn, axes = new_figure(title, f"{view.foot} Bands: middle half of rounds.", len(panels))
+    with mpl.rc_context(RC):
+        for place, (name, steps) in zip(axes, panels, strict=True):
+            for strategy in view.strategies:
+                mine = steps[steps["strategy"] == strategy]
+                if mine.empty:
+                    continue
+                look = view.looks[strategy]
+                every = max(1, len(mine) // 8)
+                place.plot(mine["k"], mine["latency_s"] * 1e3, label=view.name(strategy), markevery=every, **look.line())
+                low, high = mine["latency_q25_s"] * 1e3, mine["latency_q75_s"] * 1e3
+                place.fill_between(mine["k"], low, high, color=look.color, alpha=0.18, linewidth=0)
+            place.set_xlabel("keys attended at the step, k")
+            place.set_ylabel("latency of the step (ms)")
+            place.set_title(name)
+            # One slow step must not hide the rest: the axis ends a little above nearly all of them.
+            place.set_ylim(0, float(steps["latency_q75_s"].quantile(0.995)) * 1.15e3)
+            place.set_xlim(0, None)
+        axes[0].legend(loc="upper left", handlelength=3.2)
+    return drawn

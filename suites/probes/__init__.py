@@ -1,0 +1,21 @@
+"""What a model did, and what it held, each measured in a round of its own: never inside a timed one."""
+
+from .dispatch import ProbeError
+from .memory import PeakMemory, peak_memory
+from .products import CopyRecord, ProductRecord, Recording, record, tally
+from .roles import module_calls, role_of
+from .traffic import step_bytes
+
+__all__ = [
+    "CopyRecord",
+    "PeakMemory",
+    "ProbeError",
+    "ProductRecord",
+    "Recording",
+    "module_calls",
+    "peak_memory",
+    "record",
+    "role_of",
+    "step_bytes",
+    "tally",
+]

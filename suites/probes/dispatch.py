@@ -1,0 +1,43 @@
+"""What the probes that watch operators stand on: a dispatch mode that shows every operator as the kernels get it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from torch.utils._python_dispatch import TorchDispatchMode
+
+Saw = Callable[[Any, Sequence[Any], Any], None]
+
+
+class ProbeError(ValueError):
+    """Something that a probe cannot measure; the message is one line: what, value, allowed, remedy."""
+
+
+class OperatorMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Calls ``saw(operator, arguments, result)`` after every operator that runs inside the ``with`` block.
+
+    Composite operators are taken apart first: ``linear``, ``matmul`` or ``scaled_dot_product_attention`` reach a
+    dispatch mode whole under ``torch.inference_mode``, but as what they are made of under ``torch.no_grad``. So both
+    read alike here. Nothing inside a kernel is seen, and nothing inside compiled code.
+    """
+
+    def __init__(self, saw: Saw) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._saw = saw
+        self._whole: set[Any] = set()
+
+    def __torch_dispatch__(
+        self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Run the operator, or what it is composed of, and show it."""
+        kwargs = kwargs or {}
+        if func not in self._whole:
+            with self:
+                out = func.decompose(*args, **kwargs)
+            if out is not NotImplemented:
+                return out
+            self._whole.add(func)
+        out = func(*args, **kwargs)
+        self._saw(func, (*args, *kwargs.values()), out)
+        return out

@@ -1,0 +1,187 @@
+"""Peak of live tensor bytes: what a piece of work needs beyond what was there before it.
+
+On the CPU no allocator keeps such a figure (a process's resident size is neither exact nor repeatable), so every new
+storage is weighed as it appears and again as it goes. On CUDA the caching allocator is asked. Both have the same
+interface:
+
+>>> import torch
+>>> with peak_memory("cpu") as memory:
+...     a = torch.zeros(100)            # 400 bytes
+...     b = a + 1                       # 400 more, the peak
+...     del a
+>>> memory.peak_bytes, memory.live_bytes, memory.allocations
+(800, 400, 2)
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_leaves
+
+from .dispatch import OperatorMode, ProbeError
+
+
+class PeakMemory(Protocol):
+    """A context manager whose figures are of what was allocated inside it; they stay readable, also after an error."""
+
+    @property
+    def peak_bytes(self) -> int:
+        """The most bytes that were live at once."""
+
+    @property
+    def live_bytes(self) -> int:
+        """Bytes live now, or at the exit once it is left."""
+
+    @property
+    def allocations(self) -> int:
+        """How many allocations were made."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+class LiveTensors:
+    """Bytes of the tensor storages that operators create, from their creation until nothing refers to them.
+
+    A view shares its storage and an in-place operator makes none, so neither adds; storages from before, such as
+    weights, are never counted, even if they die inside. Exact and repeatable, with or without ``torch.no_grad`` and
+    ``torch.inference_mode``.
+
+    Not seen: scratch memory inside kernels (attention's tiles, packed copies of a weight, threads' buffers), what the
+    allocator rounds up or keeps for later, Python objects, memory that is not a tensor's. Tensors made from Python or
+    NumPy data count with their own bytes. Each operator costs microseconds more, so never time a round that is
+    weighed.
+    """
+
+    def __init__(self) -> None:
+        self.peak_bytes = self.live_bytes = self.allocations = 0
+        self.largest_bytes = 0
+        """The largest single allocation."""
+        self._live: dict[int, tuple[weakref.ref[Any], int]] = {}
+        self._mode = OperatorMode(self._saw)
+
+    def __enter__(self) -> Self:
+        """Start watching."""
+        self._mode.__enter__()  # type: ignore[no-untyped-call]
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop watching: what dies later no longer changes ``live_bytes``."""
+        self._mode.__exit__(kind, error, trace)  # type: ignore[no-untyped-call]
+        self._live.clear()
+
+    def _saw(self, func: Any, args: Sequence[Any], out: Any) -> None:
+        # Tensors made of Python data reach operators first as the argument of lift_fresh, which returns it.
+        made = func.overloadpacket is torch.ops.aten.lift_fresh
+        given = set() if made else {t.untyped_storage()._cdata for t in tree_leaves(args) if _is_strided(t)}
+        for tensor in tree_leaves(out):
+            if not _is_strided(tensor):
+                continue
+            storage = tensor.untyped_storage()
+            if storage._cdata in self._live:
+                self._weigh_again(storage)
+            elif storage._cdata not in given and storage.nbytes():
+                self._weigh(storage)
+
+    def _weigh(self, storage: torch.UntypedStorage) -> None:
+        key, size = storage._cdata, storage.nbytes()
+        self._live[key] = weakref.ref(storage, lambda _: self._forget(key)), size
+        self.allocations += 1
+        self.largest_bytes = max(self.largest_bytes, size)
+        self._add(size)
+
+    def _weigh_again(self, storage: torch.UntypedStorage) -> None:
+        reference, size = self._live[storage._cdata]
+        if storage.nbytes() != size:
+            self._live[storage._cdata] = reference, storage.nbytes()
+            self._add(storage.nbytes() - size)
+
+    def _forget(self, key: int) -> None:
+        self.live_bytes -= self._live.pop(key)[1]
+
+    def _add(self, size: int) -> None:
+        self.live_bytes += size
+        self.peak_bytes = max(self.peak_bytes, self.live_bytes)
+
+
+class CudaAllocator:
+    """What torch's CUDA caching allocator handed out on one device, above what it had handed out before.
+
+    Blocks are rounded up to 512 bytes, and workspaces that libraries ask the allocator for are included. Not seen:
+    the CUDA context, the allocator's unused cache, memory that libraries take from the driver. Resets the device's
+    peak statistics.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._figures: tuple[int, int, int] | None = None
+        self._before = 0, 0
+
+    def _read(self) -> tuple[int, int, int]:
+        if self._figures is not None:
+            return self._figures
+        bytes_before, count_before = self._before
+        return (
+            torch.cuda.max_memory_allocated(self._device) - bytes_before,
+            torch.cuda.memory_allocated(self._device) - bytes_before,
+            self._count() - count_before,
+        )
+
+    def _count(self) -> int:
+        return int(torch.cuda.memory_stats(self._device).get("allocation.all.allocated", 0))
+
+    @property
+    def peak_bytes(self) -> int:
+        """The most bytes that were live at once."""
+        return self._read()[0]
+
+    @property
+    def live_bytes(self) -> int:
+        """Bytes live now, or at the exit once it is left."""
+        return self._read()[1]
+
+    @property
+    def allocations(self) -> int:
+        """How many allocations were made."""
+        return self._read()[2]
+
+    def __enter__(self) -> Self:
+        """Start from what is allocated now."""
+        torch.cuda.reset_peak_memory_stats(self._device)
+        self._before = torch.cuda.memory_allocated(self._device), self._count()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Keep the figures."""
+        self._figures = self._read()
+
+
+def peak_memory(device: torch.device | str) -> PeakMemory:
+    """Measure what is allocated on ``device`` inside a ``with`` block. Raises ProbeError for an unknown device.
+
+    ``peak_bytes``, ``live_bytes`` and ``allocations`` are of what is allocated inside; see ``LiveTensors`` and
+    ``CudaAllocator`` for what each does not see.
+    """
+    device = torch.device(device)
+    if device.type == "cpu":
+        return LiveTensors()
+    if device.type == "cuda":
+        return CudaAllocator(device)
+    raise ProbeError(f"cannot measure memory on device {str(device)!r}; known: cpu, cuda")
+
+
+def _is_strided(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.layout == torch.strided

@@ -1,0 +1,198 @@
+"""Every matrix product of a running model, with the module that asked for it, and every copy of a tensor.
+
+The recorder needs nothing of ours: it takes any ``nn.Module``, gives each product the path of the innermost module
+that is running, and opens ``scaled_dot_product_attention`` into its two batched products. Its hooks exist only while
+it records.
+
+>>> import torch
+>>> model = torch.nn.Sequential(torch.nn.Linear(3, 5))
+>>> with torch.no_grad(), record(model) as recording:
+...     out = model(torch.zeros(2, 3))
+>>> tally(recording.products)
+[Product(role='0', batch=1, rows=2, inner=3, cols=5, count=1)]
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from strategies.models.costs import Product
+
+from .dispatch import OperatorMode, ProbeError
+from .roles import Frame, module_calls
+
+
+@dataclass(frozen=True)
+class ProductRecord:
+    """One matrix product that ran: [rows, inner] x [inner, cols], ``product.batch`` times.
+
+    ``path`` is the module that asked for it; ``product.role`` is that without layers (``role_of``), and ends in
+    ``.scores`` or ``.context`` for the two products of an attention, which the softmax between them tells apart. The
+    operand is the second factor: the weight of a plain product, K or V (as stored, if several query heads share them)
+    in attention. ``input_bytes`` is the first factor; what a fused attention keeps inside its kernel, its scores, has
+    no bytes.
+    """
+
+    product: Product
+    path: str
+    input_bytes: int
+    operand_bytes: int
+    output_bytes: int
+    operand_address: int
+
+
+@dataclass(frozen=True)
+class CopyRecord:
+    """One operator that copied a tensor: where (see ``ProductRecord``), in what shape, and how many bytes it wrote.
+
+    ``after`` is the number of products recorded before it, which tells when it happened.
+    """
+
+    role: str
+    path: str
+    operator: str
+    shape: tuple[int, ...]
+    written_bytes: int
+    after: int
+
+
+@dataclass
+class Recording:
+    """What a model did while it was recorded, in order."""
+
+    products: list[ProductRecord] = field(default_factory=list)
+    copies: list[CopyRecord] = field(default_factory=list)
+
+
+def tally(records: Iterable[ProductRecord]) -> list[Product]:
+    """The products of ``records``, equal ones merged into one with their count, sorted."""
+    return sorted(replace(product, count=n) for product, n in Counter(record.product for record in records).items())
+
+
+@contextmanager
+def record(model: nn.Module) -> Iterator[Recording]:
+    """Record what runs inside the ``with`` block, whose hooks on ``model`` are gone after it, also after an error.
+
+    Use it under ``torch.no_grad`` or ``torch.inference_mode``, never in a timed round. Raises ProbeError at a product
+    that it cannot open: in a packed or quantised kernel, a convolution, a backward pass, or a fused layer (for torch's
+    own ``MultiheadAttention`` call ``torch.backends.mha.set_fastpath_enabled(False)``). Compiled code is not seen.
+    """
+    with module_calls(model) as frames:
+        recorder = _Recorder(model, frames)
+        with OperatorMode(recorder.saw):
+            yield recorder.recording
+
+
+_aten = torch.ops.aten
+# Operator -> position of its first factor.
+_PLAIN = {_aten.mm: 0, _aten.addmm: 1, _aten._addmm_activation: 1, _aten.mv: 0}
+_BATCHED = {_aten.bmm: 0, _aten.baddbmm: 1}
+_SOFTMAX = {_aten._softmax, _aten._safe_softmax}
+# The kernel of any backend: its query, key and value are [B, H, T, K], [B, H, M, K], [B, H, M, K] and come first.
+_ATTENTION = re.compile(r"_scaled_dot_product_\w+(?<!_backward)")
+# Operator -> position of the tensor whose elements it writes, or None: those of its result.
+_COPIES: dict[Any, int | None] = dict.fromkeys(
+    (_aten.cat, _aten.stack, _aten.clone, _aten.index, _aten.index_select, _aten.gather)
+)
+_COPIES |= {_aten.copy_: 0, _aten.index_copy: 3, _aten.index_copy_: 3, _aten.slice_scatter: 1, _aten.index_put_: 2}
+# Other operators with a product inside, and namespaces that have none.
+_CLOSED = re.compile(r"(^|_)(\w*mm|\w*mv|v?dot|linear|matmul|conv\w*|attention|lstm|gru|rnn|encoder)(_|$)")
+_KNOWN_NAMESPACES = {"aten", "prim", "prims", "profiler"}
+
+
+class _Recorder:
+    def __init__(self, model: nn.Module, frames: list[Frame]) -> None:
+        self.recording = Recording()
+        self._frames = frames
+        self._weights = {parameter.untyped_storage()._cdata for parameter in model.parameters()}
+
+    def saw(self, func: Any, args: Sequence[Any], out: Any) -> None:
+        operator = func.overloadpacket
+        namespace, _, name = func._schema.name.partition("::")
+        if operator in _PLAIN:
+            left, right = args[_PLAIN[operator] :][:2]
+            self._plain(left, right, out)
+        elif operator in _BATCHED:
+            left, right = args[_BATCHED[operator] :][:2]
+            self._batched(left, right, out)
+        elif operator in _SOFTMAX:
+            self._softmax()
+        elif _ATTENTION.fullmatch(name):
+            q_BHTK, k_BHMK, v_BHMK = args[:3]
+            self._attention(q_BHTK, k_BHMK, v_BHMK, out[0])
+        elif operator in _COPIES:
+            at = _COPIES[operator]
+            self._copy(name, out if at is None else args[at])
+        elif namespace not in _KNOWN_NAMESPACES or _CLOSED.search(name):
+            raise ProbeError(
+                f"cannot open {namespace}::{name}, called in {self._frames[-1].role}, into its matrix products; "
+                "record plain torch linears and attention, forward only"
+            )
+
+    def _add(self, shape: Sequence[int], first: int, operand: Tensor, output: int, suffix: str = "") -> None:
+        frame = self._frames[-1]
+        product = Product(frame.role + suffix, *shape)
+        self.recording.products.append(
+            ProductRecord(product, frame.path, first, _nbytes(operand), output, operand.data_ptr())
+        )
+
+    def _plain(self, left: Tensor, right: Tensor, out: Tensor) -> None:
+        if right.dim() == 1:
+            # mv is one row times a transposed matrix.
+            cols, inner = left.shape
+            self._add((1, 1, inner, cols), right.nbytes, left, out.nbytes)
+        else:
+            self._add((1, *left.shape, right.shape[1]), left.nbytes, right, out.nbytes)
+
+    def _batched(self, left: Tensor, right: Tensor, out: Tensor) -> None:
+        batch, rows, inner = left.shape
+        cols = right.shape[2]
+        if right.untyped_storage()._cdata in self._weights and right.stride(0) == 0:
+            # A linear whose input cannot be flattened: one weight, spread over the batch.
+            self._add((1, batch * rows, inner, cols), left.nbytes, right, out.nbytes)
+            return
+        # Scores and context of an attention written out are told apart by the softmax between them, which may be a
+        # module of its own: products wait for it under "before" in the marks of their frame.
+        marks = self._frames[-1].marks
+        if marks.pop("softmaxed", False):
+            suffix = ".context"
+        else:
+            marks.setdefault("before", []).append(len(self.recording.products))
+            suffix = ""
+        self._add((batch, rows, inner, cols), left.nbytes, right, out.nbytes, suffix)
+
+    def _softmax(self) -> None:
+        for frame in reversed(self._frames):
+            if before := frame.marks.pop("before", []):
+                frame.marks["softmaxed"] = True
+                break
+        products = self.recording.products
+        for index in before:
+            product = products[index].product
+            products[index] = replace(products[index], product=replace(product, role=f"{product.role}.scores"))
+
+    def _attention(self, q_BHTK: Tensor, k_BHMK: Tensor, v_BHMK: Tensor, out_BHTK: Tensor) -> None:
+        (*batch, rows, size), keys = q_BHTK.shape, k_BHMK.shape[-2]
+        heads = math.prod(batch)
+        self._add((heads, rows, size, keys), q_BHTK.nbytes, k_BHMK, 0, ".scores")
+        self._add((heads, rows, keys, v_BHMK.shape[-1]), 0, v_BHMK, out_BHTK.nbytes, ".context")
+
+    def _copy(self, name: str, written: Tensor) -> None:
+        frame, after = self._frames[-1], len(self.recording.products)
+        copy = CopyRecord(frame.role, frame.path, name, tuple(written.shape), written.nbytes, after)
+        self.recording.copies.append(copy)
+
+
+def _nbytes(operand: Tensor) -> int:
+    """Bytes of its distinct elements: a dimension of stride 0 repeats one."""
+    sizes = zip(operand.shape, operand.stride(), strict=True)
+    return math.prod(size for size, stride in sizes if stride or size == 0) * operand.element_size()

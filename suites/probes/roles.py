@@ -1,0 +1,71 @@
+"""Which module of a running model is asking: a stack of module calls, kept by hooks that come and go with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from torch import nn
+
+
+@dataclass
+class Frame:
+    """One running call of the module at ``path``; the probe that watches may leave ``marks`` on it."""
+
+    path: str
+    role: str
+    marks: dict[str, Any] = field(default_factory=dict)
+
+
+Hooks = tuple[Callable[..., None], Callable[..., None]]
+
+
+def role_of(model: nn.Module, path: str) -> str:
+    """``decoder.layers.3.self_attn.qkv`` -> ``decoder.self_attn.qkv``: lists of modules that do the same are left out.
+
+    What ends in a list is named by it (``heads.2`` -> ``heads``), the model itself by its class.
+    """
+    kept: list[str] = []
+    ending: list[str] = []
+    module: Any = model
+    for part in filter(None, path.split(".")):
+        child = getattr(module, part)
+        if isinstance(child, nn.ModuleList):
+            ending = [part]
+        elif not isinstance(module, nn.ModuleList):
+            kept.append(part)
+            ending = []
+        module = child
+    return ".".join(kept + ending) or type(model).__name__
+
+
+@contextmanager
+def module_calls(model: nn.Module) -> Iterator[list[Frame]]:
+    """The running module calls of ``model``, innermost last, kept up to date inside the ``with`` block.
+
+    The first frame is always there and stands for whatever runs outside every module. All hooks are removed at the
+    exit, also after an error; a call that raises is left like any other.
+    """
+    frames = [Frame("", "outside")]
+
+    def hooks(path: str, role: str) -> Hooks:
+        def enter(module: nn.Module, args: Any) -> None:
+            frames.append(Frame(path, role))
+
+        def leave(module: nn.Module, args: Any, out: Any) -> None:
+            frames.pop()
+
+        return enter, leave
+
+    handles = []
+    try:
+        for path, module in model.named_modules():
+            enter, leave = hooks(path, role_of(model, path))
+            handles.append(module.register_forward_pre_hook(enter, prepend=True))
+            handles.append(module.register_forward_hook(leave, always_call=True))
+        yield frames
+    finally:
+        for handle in handles:
+            handle.remove()

@@ -1,0 +1,84 @@
+"""Progress over a whole sweep, on standard error: a bar with the time left, or plain lines where there is no terminal."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
+from rich.text import Text
+
+PLAIN_EVERY_S = 10.0
+
+
+class TimeLeft(TextColumn):
+    """Time left by the rate achieved so far: work done over time, not the last few updates."""
+
+    def __init__(self) -> None:
+        super().__init__("")
+
+    def render(self, task) -> Text:  # type: ignore[no-untyped-def]
+        """``m:ss left``, or nothing before there is a rate."""
+        if not task.completed or not task.total or task.finished:
+            return Text("")
+        left_s = (task.elapsed or 0) * (task.total - task.completed) / task.completed
+        return Text(f"{int(left_s) // 60}:{int(left_s) % 60:02} left", style="progress.remaining")
+
+
+class Progress:
+    """Counts predicted work. Silent until it has run two seconds, unless it is a terminal's bar."""
+
+    def __init__(self, total_work: float, cells: int) -> None:
+        self._total, self._cells, self._cell = max(total_work, 1.0), cells, 0
+        self._console = Console(stderr=True)
+        self._done = 0.0
+        self._bar = Bar(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TaskProgressColumn(),
+            TimeElapsedColumn(),
+            TimeLeft(),
+            console=self._console,
+            transient=True,
+            disable=not self._console.is_terminal,
+        )
+        self._task = self._bar.add_task("starting", total=self._total)
+        self._title = ""
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        self._start = self._last = time.monotonic()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._bar.stop()
+
+    def cell(self, title: str) -> None:
+        """A new cell has begun."""
+        self._cell += 1
+        self._title = f"[{self._cell}/{self._cells}] {title}"
+        self.say("")
+
+    def say(self, what: str) -> None:
+        """What the cell is doing."""
+        self._bar.update(self._task, description=f"{self._title} {what}".strip().replace("[", r"\[", 1))
+
+    def advance(self, work: float) -> None:
+        """Work done."""
+        self._done += work
+        self._bar.advance(self._task, work)
+        now = time.monotonic()
+        if not self._console.is_terminal and now - self._last > PLAIN_EVERY_S:
+            self._last = now
+            left_s = (now - self._start) * (self._total - self._done) / self._done
+            share = min(1.0, self._done / self._total)
+            print(f"{self._title}  {share:.0%}, {max(0, left_s):.0f} s left", file=sys.stderr, flush=True)
+
+    def skip(self, line: str) -> None:
+        """A cell that will not run."""
+        self._cell += 1
+        self._console.print(line, highlight=False)

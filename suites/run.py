@@ -1,0 +1,117 @@
+"""The verb ``run``: one case, or a sweep by Hydra's multirun; then tables, plots and a closing summary.
+
+The order is: read overrides, compose every job's configuration and refuse mistakes at once, write the plan, let Hydra run
+the jobs (one a cell), collect what they wrote.
+"""
+
+from __future__ import annotations
+
+import datetime
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+from .overrides import Job, Overrides, compose_jobs, read_overrides
+from .results import SCHEMA, write_json
+
+_progress: Any = None
+"""The sweep's progress bar; jobs that a launcher starts in other processes have none and count for themselves."""
+
+
+def main(arguments: list[str]) -> int:
+    """Run; 0 if every case was measured or skipped, 1 otherwise."""
+    if {"-h", "--help"} & set(arguments):
+        from .help import run_help
+
+        print(run_help(), end="")
+        return 0
+    overrides = read_overrides(arguments)
+    if overrides.show_only:
+        return _hydra(overrides.arguments)
+    run_dir = overrides.run_dir or _new_run_dir(overrides.sweep)
+    return _run(overrides, compose_jobs(overrides), run_dir)
+
+
+def _new_run_dir(sweep: str | None) -> Path:
+    """results/<date>_<sweep>, never an existing one."""
+    stamp = datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    name = f"{stamp}_{sweep or 'single'}"
+    path, again = Path("results") / name, 1
+    while path.exists():
+        again += 1
+        path = Path("results") / f"{name}_{again}"
+    return path
+
+
+def _run(overrides: Overrides, jobs: list[Job], run_dir: Path) -> int:
+    from strategies import select
+
+    from .cells import make_cell
+    from .collect import collect
+    from .environment import environment
+    from .progress import Progress
+    from .runner import plan_work
+
+    cells = [make_cell(job.config) for job in jobs]
+    work = [
+        plan_work(cell, select(job.config.strategies), job.config.measure) for cell, job in zip(cells, jobs, strict=True)
+    ]
+    run_dir.mkdir(parents=True, exist_ok=True)
+    plan = [
+        {"id": cell.id, "overrides": job.overrides, "predicted_work": amount}
+        for cell, job, amount in zip(cells, jobs, work, strict=True)
+    ]
+    write_json(
+        run_dir / "run.json",
+        {
+            "schema": SCHEMA,
+            "command": shlex.join(["python", "-m", "suites", "run", *overrides.given]),
+            "sweep": overrides.sweep,
+            "started": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+            "plan": plan,
+        },
+    )
+    (run_dir / "config.yaml").write_text(jobs[0].yaml)
+    write_json(run_dir / "environment.json", environment())
+    global _progress
+    with Progress(sum(work), len(cells)) as _progress:
+        code = _hydra([*overrides.arguments, f"hydra.sweep.dir={run_dir}", f"hydra.run.dir={run_dir}"])
+    return collect(run_dir) or code
+
+
+def _hydra(arguments: list[str]) -> int:
+    """Hand over to Hydra, which calls ``_job`` once for each job."""
+    import hydra
+
+    from .config import register
+
+    register()
+    sys.argv = ["decodebench run", *arguments]
+    hydra.main(version_base="1.3", config_path="pkg://conf", config_name="config")(_job)()
+    return 0
+
+
+def _job(config: Any) -> None:
+    """One cell, in whatever process the launcher chose. Errors become rows, so that the sweep goes on."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+    from omegaconf import OmegaConf
+
+    from strategies import select
+
+    from .cells import make_cell
+    from .overrides import typed
+    from .progress import Progress
+    from .runner import plan_work, run_cell
+
+    hydra = HydraConfig.get()
+    run_dir = Path(hydra.sweep.dir if hydra.mode == RunMode.MULTIRUN else hydra.run.dir)
+    settings = typed(config)
+    cell, strategies = make_cell(settings), select(settings.strategies)
+    if _progress is not None:
+        run_cell(cell, strategies, settings.measure, run_dir, _progress)
+    else:
+        with Progress(plan_work(cell, strategies, settings.measure), 1) as progress:
+            run_cell(cell, strategies, settings.measure, run_dir, progress)
+    OmegaConf.save(config, run_dir / "cells" / cell.id / "config.yaml")

@@ -1,0 +1,210 @@
+"""One cell from start to end: arms, equality, memory, warm-up, interleaved rounds, each result on disk once it exists."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+
+from strategies import DTYPES, ModelConfig, ModelSpec, Strategy, config_of, load_model, parse
+from strategies.models.encoder_decoder import EncoderDecoder
+from strategies.strategy import StrategyError
+
+from .arms import StrategyArm, rss_bytes
+from .cells import Cell
+from .clock import clocks
+from .config import MeasureConfig
+from .equality import check, reason_of
+from .formulas import Formulas, formulas
+from .inputs import Inputs, make_inputs
+from .progress import Progress
+from .results import ArmFacts, CellWriter, Status
+
+ORACLE = "full_recompute"
+
+
+@lru_cache(maxsize=1)
+def _model(spec: ModelSpec, dtype: str, device: str, seed: int) -> EncoderDecoder:
+    """The model, kept from one cell to the next."""
+    return load_model(spec, DTYPES[dtype], device, seed)
+
+
+def run_cell(
+    cell: Cell, strategies: Sequence[Strategy], measure: MeasureConfig, run_dir: Path, progress: Progress
+) -> list[ArmFacts]:
+    """Measure every strategy in one cell and write it to ``run_dir``; what fails is a row with a reason."""
+    writer = CellWriter(run_dir, cell.id)
+    facts = {s.label: ArmFacts(s.label, s.label, "failed", "not reached") for s in strategies}
+    try:
+        if cell.device == "cuda" and not torch.cuda.is_available():
+            writer.cell({**_plain(cell), "src_lens": [], "formulas": {}})
+            _set(facts, list(facts), status="skipped", reason="no CUDA device here")
+            progress.skip(f"{cell.title}: skipped, no CUDA device here")
+        else:
+            _measure(cell, strategies, measure, writer, progress, facts)
+    except Exception as error:  # the cell is a row with a reason; the sweep goes on
+        _set(facts, [label for label, fact in facts.items() if fact.status != "invalid"], status="failed", reason=reason_of(error))
+        if not (writer.dir / "cell.json").exists():
+            writer.cell({**_plain(cell), "src_lens": [], "formulas": {}})
+    finally:
+        writer.arms(list(facts.values()))
+    return list(facts.values())
+
+
+def _plain(cell: Cell) -> dict[str, object]:
+    return dataclasses.asdict(cell)
+
+
+def _set(facts: dict[str, ArmFacts], labels: Sequence[str], status: Status, reason: str) -> None:
+    for label in labels:
+        facts[label] = dataclasses.replace(facts[label], status=status, reason=reason)
+
+
+def predict(cell: Cell, config: ModelConfig, src_lens: Sequence[int], strategies: Sequence[Strategy]) -> dict[str, Formulas]:
+    """Formulas of every strategy that can be bound to the cell's target length."""
+    found = {}
+    for strategy in strategies:
+        try:
+            found[strategy.label] = formulas(config, cell, src_lens, strategy)
+        except StrategyError:
+            continue
+    return found
+
+
+def passes(measure: MeasureConfig, device: str) -> int:
+    """Times that each strategy decodes a cell: equality, memory, warm-up and rounds."""
+    return 2 + (measure.warmup + measure.rounds) * (2 if device == "cuda" else 1)
+
+
+def plan_work(cell: Cell, strategies: Sequence[Strategy], measure: MeasureConfig) -> int:
+    """Predicted work of a whole cell, before any of it runs."""
+    config = config_of(cell.model)
+    src_lens = (cell.src_len,) * cell.batch_size
+    predicted = predict(cell, config, src_lens, strategies)
+    return passes(measure, cell.device) * sum(f.work for f in predicted.values())
+
+
+def _measure(
+    cell: Cell,
+    strategies: Sequence[Strategy],
+    measure: MeasureConfig,
+    writer: CellWriter,
+    progress: Progress,
+    facts: dict[str, ArmFacts],
+) -> None:
+    torch.set_num_threads(cell.threads)
+    torch.manual_seed(cell.seed)
+    model = _model(cell.model, cell.dtype, cell.device, cell.seed)
+    inputs = make_inputs(cell, model.config)
+    predicted = predict(cell, model.config, inputs.src_lens, strategies)
+    writer.cell(
+        {
+            **_plain(cell),
+            "src_lens": inputs.src_lens,
+            "real_fraction": inputs.real_fraction,
+            "model_config": dataclasses.asdict(model.config),
+            "weight_bytes": sum(p.nbytes for p in model.parameters()),
+            "formulas": {label: dataclasses.asdict(f) for label, f in predicted.items()},
+        }
+    )
+    work = {label: f.work for label, f in predicted.items()}
+    progress.cell(cell.title)
+    arms = _allocate(cell, strategies, model, inputs, facts)
+    arms = _equal(cell, arms, model, inputs, facts, work, progress)
+    arms = _memory(cell, arms, facts, work, progress)
+    order = random.Random(cell.seed)
+    timers = clocks(cell.device)
+    for index in range(-measure.warmup, measure.rounds):
+        for arm in order.sample(arms, len(arms)):
+            progress.say(f"round {index + 1} of {measure.rounds}" if index >= 0 else "warm-up")
+            try:
+                for clock in timers:
+                    writer.round(arm.round(index, index < 0, clock))
+                    progress.advance(work[arm.label])
+            except Exception as error:
+                _set(facts, [arm.label], status="failed", reason=reason_of(error))
+                arms = [other for other in arms if other is not arm]
+    for arm in arms:
+        facts[arm.label] = _finished(facts[arm.label], arm)
+
+
+def _allocate(
+    cell: Cell, strategies: Sequence[Strategy], model: EncoderDecoder, inputs: Inputs, facts: dict[str, ArmFacts]
+) -> list[StrategyArm]:
+    arms = []
+    for strategy in strategies:
+        try:
+            arms.append(StrategyArm(strategy, model, inputs, cell))
+        except Exception as error:
+            _set(facts, [strategy.label], status="failed", reason=reason_of(error))
+    return arms
+
+
+def _equal(
+    cell: Cell,
+    arms: list[StrategyArm],
+    model: EncoderDecoder,
+    inputs: Inputs,
+    facts: dict[str, ArmFacts],
+    work: dict[str, int],
+    progress: Progress,
+) -> list[StrategyArm]:
+    """The arms that agree with the oracle."""
+    progress.say("equality")
+    oracle = next((arm for arm in arms if arm.label == ORACLE), None)
+    oracle = oracle or StrategyArm(parse(ORACLE), model, inputs, cell)
+    found = check(
+        oracle,
+        arms,
+        cell.dtype,
+        model.config.eos_id,
+        fixed=cell.stop == "fixed",
+        advance=lambda arm: progress.advance(work.get(arm.label, 0) / cell.tgt_len),
+    )
+    good = []
+    for arm, agreement in zip(arms, found, strict=True):
+        facts[arm.label] = dataclasses.replace(facts[arm.label], max_logit_error=agreement.max_error)
+        if agreement.reason:
+            _set(facts, [arm.label], "failed" if agreement.failed else "invalid", agreement.reason)
+        else:
+            good.append(arm)
+    return good
+
+
+def _memory(
+    cell: Cell, arms: list[StrategyArm], facts: dict[str, ArmFacts], work: dict[str, int], progress: Progress
+) -> list[StrategyArm]:
+    """Measure peak memory; an arm that fails at it is dropped."""
+    good = []
+    for arm in arms:
+        progress.say("memory")
+        try:
+            peak = arm.peak_memory_bytes(clocks(cell.device)[0])
+        except Exception as error:
+            _set(facts, [arm.label], status="failed", reason=reason_of(error))
+            continue
+        facts[arm.label] = dataclasses.replace(facts[arm.label], peak_memory_bytes=peak)
+        progress.advance(work[arm.label])
+        good.append(arm)
+    return good
+
+
+def _finished(fact: ArmFacts, arm: StrategyArm) -> ArmFacts:
+    """The facts of an arm whose rounds are done."""
+    assert arm.token_BN is not None
+    held = arm.session.nbytes
+    return dataclasses.replace(
+        fact,
+        status="ok",
+        reason="",
+        setup_s=arm.setup_s,
+        steps=arm.token_BN.shape[1],
+        real_tokens=arm.real_tokens(),
+        kv_reserved_bytes=held.reserved,
+        kv_used_bytes=held.used,
+        rss_bytes=rss_bytes(),
+    )

@@ -1,0 +1,82 @@
+"""The closing table: strategies ranked in each cell, with their ratio to the baseline and its interval."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+
+def quantity(value: float, unit: str) -> str:
+    """Three significant digits with a prefix: 0.00123 s -> 1.23 ms; bytes go by 1024, the rest by 1000.
+
+    >>> quantity(0.00123, "s"), quantity(1536, "B"), quantity(2.5e9, "FLOPs")
+    ('1.23 ms', '1.50 KiB', '2.50 GFLOPs')
+    """
+    if value is None or math.isnan(value):
+        return ""
+    if unit == "s":
+        for scale, name in ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs")):
+            if value >= scale:
+                return f"{value / scale:.3g} {name}"
+        return f"{value / 1e-9:.3g} ns"
+    base, prefixes = (1024, ["", "Ki", "Mi", "Gi", "Ti"]) if unit == "B" else (1000, ["", "k", "M", "G", "T", "P"])
+    for prefix in prefixes:
+        if value < base or prefix == prefixes[-1]:
+            return f"{value:.0f} {unit}" if not prefix else f"{value:.{max(0, 2 - int(math.log10(value)))}f} {prefix}{unit}"
+        value /= base
+    return ""
+
+
+def print_summary(run_dir: Path, table: pd.DataFrame, written: list[Path], missing: int = 0) -> None:
+    """Print to standard output: a table a device, what failed and why, and where everything is."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=100)
+    for (model, device, dtype, threads), group in table.groupby(["model", "device", "dtype", "threads"], sort=False):
+        where = f"{device}, {threads} {'thread' if threads == 1 else 'threads'}" if device == "cpu" else str(device)
+        console.print(_ranking(group, f"{model} on {where}, {dtype}"))
+    bad = table[table["status"] != "ok"]
+    for (status, reason), group in bad.groupby(["status", "reason"], sort=False):
+        names = ", ".join(dict.fromkeys(group["strategy"]))
+        cells = group["cell"].nunique()
+        console.print(Text(f"{status}: {names} in {cells} {'cell' if cells == 1 else 'cells'}: {reason}", style="yellow"))
+    if missing:
+        console.print(Text(f"missing: {missing} planned cells wrote no result", style="yellow"))
+    console.print(f"{len(written)} plots, table.csv and steps.csv in {run_dir}", soft_wrap=True)
+
+
+def _ranking(group: pd.DataFrame, title: str) -> Table:
+    base = next((b for b in group["baseline"] if isinstance(b, str)), "")
+    caption = f"ratio: end to end over {base}, paired within rounds, with its 95 % interval; waste: FLOPs over necessary ones"
+    out = Table(
+        title=title, title_justify="left", title_style="bold", caption=caption, caption_justify="left", box=None, padding=(0, 1, 0, 0)
+    )
+    out.add_column("strategy", overflow="fold")
+    for column in ("total", "a step", "ratio", "waste", "K/V", "peak"):
+        out.add_column(column, justify="right", no_wrap=True)
+    order = ["batch_size", "src_len", "tgt_len"]
+    for (batch, source, target), cell in group.groupby(order):
+        out.add_row()
+        out.add_row(Text(f"batch {batch}, {source} -> {target}", style="bold"))
+        for _, row in cell.sort_values("e2e_s", na_position="last").iterrows():
+            if row["status"] != "ok":
+                out.add_row(row["strategy"], row["status"])
+                continue
+            ratio = f"{row['e2e_ratio']:.3f}"
+            if row["strategy"] != row["baseline"]:
+                ratio += f" [{row['e2e_ratio_low']:.3f}, {row['e2e_ratio_high']:.3f}]"
+            out.add_row(
+                row["strategy"],
+                quantity(row["e2e_s"], "s"),
+                quantity(row["tpot_s"], "s"),
+                ratio,
+                f"{row['flops_waste']:.1f}x",
+                quantity(row["kv_reserved_bytes"], "B"),
+                quantity(row["peak_memory_bytes"], "B"),
+            )
+    return out

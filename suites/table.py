@@ -1,0 +1,177 @@
+"""From rounds to two tidy tables: one row a case (strategy in a cell), and one row a decode step of each case."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from .metrics import Case, TimedRound, metrics
+from .results import ArmFacts, CellResult, ResultsError, Round
+from .statistics import paired_ratio
+
+BASELINE = "full_recompute"
+IDENTITY = [
+    "cell", "model", "device", "dtype", "threads", "batch_size", "src_len", "tgt_len", "stop", "seed",
+    "real_fraction", "strategy", "status", "reason", "rounds", "max_logit_error",
+]  # fmt: skip
+RATIOS = ["baseline", "e2e_ratio", "e2e_ratio_low", "e2e_ratio_high", "e2e_vs_best"]
+STEP_COLUMNS = [
+    "cell", "model", "device", "dtype", "batch_size", "src_len", "tgt_len", "strategy", "k",
+    "latency_s", "latency_q25_s", "latency_q75_s",
+    "flops", "weight_bytes", "self_kv_bytes", "cross_kv_bytes", "copy_bytes",
+]  # fmt: skip
+
+
+def _number(value: Any) -> float:
+    return math.nan if value is None else float(value)
+
+
+def _case(cell: dict[str, Any], arm: ArmFacts) -> Case:
+    formula = cell["formulas"].get(arm.strategy, {})
+    moved = sum(sum(formula.get(f"{part}_bytes", [])) for part in ("weight", "self_kv", "cross_kv", "copy"))
+    decode = sum(formula.get("step_flops", []))
+    return Case(
+        batch_size=cell["batch_size"],
+        src_len=cell["src_len"],
+        tgt_len=cell["tgt_len"],
+        steps=arm.steps or 0,
+        real_tokens=arm.real_tokens or 0,
+        setup_s=_number(arm.setup_s),
+        necessary_flops=formula.get("necessary_flops", math.nan),
+        executed_flops=formula["prefill_flops"] + decode if formula else math.nan,
+        decode_flops=decode or math.nan,
+        moved_bytes=moved or math.nan,
+        kv_reserved_bytes=_number(arm.kv_reserved_bytes),
+        kv_used_bytes=_number(arm.kv_used_bytes),
+        peak_memory_bytes=_number(arm.peak_memory_bytes),
+        rss_bytes=_number(arm.rss_bytes),
+        on_cuda=cell["device"] == "cuda",
+    )
+
+
+def _timed(rounds: Sequence[Round], strategy: str, every_step: bool) -> list[TimedRound]:
+    """Counted rounds of a strategy in order, those with step marks or (CUDA) without."""
+    mine = sorted((r for r in rounds if r.strategy == strategy and not r.warmup), key=lambda r: r.index)
+    return [TimedRound.of(r.marks_s, r.every_step) for r in mine if r.every_step == every_step]
+
+
+def _values(case: Case, rounds: Sequence[Round], strategy: str) -> tuple[dict[str, float], list[float]]:
+    """(metric name -> value, the median where it has one a round; end-to-end seconds of each round)."""
+    marked = _timed(rounds, strategy, every_step=True)
+    # On CUDA, rounds without a synchronisation or event between steps say how fast decoding is; the others say the gaps.
+    whole = _timed(rounds, strategy, every_step=False) or marked
+    values = {}
+    for name, metric in metrics().items():
+        if not metric.per_round:
+            values[name] = metric.function(case)
+            continue
+        for timed in (whole, marked):
+            numbers = [metric.function(case, t) for t in timed] or [math.nan]
+            values[name] = math.nan if np.isnan(numbers).all() else float(np.nanmedian(numbers))
+            if not math.isnan(values[name]):
+                break
+    return values, [t.e2e_s for t in whole]
+
+
+def case_table(cells: Sequence[CellResult]) -> pd.DataFrame:
+    """One row a case. Times in seconds are medians over counted rounds; ratios are paired within rounds."""
+    rows = []
+    for result in cells:
+        cell = result.cell
+        mine = []
+        e2e: dict[str, list[float]] = {}
+        for arm in result.arms:
+            ok = arm.status == "ok"
+            values, whole = _values(_case(cell, arm), result.rounds if ok else [], arm.strategy)
+            if ok:
+                e2e[arm.strategy] = whole
+            identity = {
+                **{name: cell[name] for name in IDENTITY if name in cell},
+                "cell": result.id,
+                "model": cell["model"]["name"],
+                "strategy": arm.strategy,
+                "status": arm.status,
+                "reason": arm.reason,
+                "rounds": len(whole) if ok else 0,
+                "max_logit_error": _number(arm.max_logit_error),
+            }
+            mine.append({**identity, **values})
+        base = BASELINE if BASELINE in e2e else next(iter(e2e), None)
+        best = min((np.median(times) for times in e2e.values()), default=math.nan)
+        for row in mine:
+            row["baseline"] = base
+            if row["strategy"] in e2e and base is not None:
+                ratio = paired_ratio(e2e[row["strategy"]], e2e[base])
+                row |= {"e2e_ratio": ratio.value, "e2e_ratio_low": ratio.low, "e2e_ratio_high": ratio.high}
+                row["e2e_vs_best"] = float(np.median(e2e[row["strategy"]]) / best)
+        rows += mine
+    return pd.DataFrame(rows, columns=[*IDENTITY, *metrics(), *RATIOS])
+
+
+def step_table(cells: Sequence[CellResult]) -> pd.DataFrame:
+    """One row a decode step of each case: quartiles of its latency over rounds, and its FLOPs and bytes by formula.
+
+    The first step's latency is TTFT - prefill; the others are the gaps between tokens.
+    """
+    frames = []
+    for result in cells:
+        cell = result.cell
+        for arm in result.arms:
+            marks = [
+                r.marks_s for r in result.rounds if r.strategy == arm.strategy and not r.warmup and r.every_step
+            ]
+            if arm.status != "ok" or not marks:
+                continue
+            gaps_RN = np.diff(np.array(marks)[:, 1:], axis=1)
+            low_N, middle_N, high_N = np.quantile(gaps_RN, [0.25, 0.5, 0.75], axis=0)
+            steps = len(middle_N)
+            formula = cell["formulas"][arm.strategy]
+            frame = pd.DataFrame(
+                {"k": range(1, steps + 1), "latency_s": middle_N, "latency_q25_s": low_N, "latency_q75_s": high_N}
+            )
+            frame["flops"] = formula["step_flops"][:steps]
+            for part in ("weight", "self_kv", "cross_kv", "copy"):
+                frame[f"{part}_bytes"] = formula[f"{part}_bytes"][:steps]
+            for name in ("device", "dtype", "batch_size", "src_len", "tgt_len"):
+                frame[name] = cell[name]
+            frame["cell"], frame["model"], frame["strategy"] = result.id, cell["model"]["name"], arm.strategy
+            frames.append(frame[STEP_COLUMNS])
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=STEP_COLUMNS)
+
+
+def write_tables(run_dir: Path, cells: Sequence[CellResult]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """table.csv and steps.csv (and .parquet where pyarrow is installed); returns both."""
+    table, steps = case_table(cells), step_table(cells)
+    for name, frame in (("table", table), ("steps", steps)):
+        part = run_dir / f".{name}.csv.part"
+        frame.to_csv(part, index=False)
+        part.replace(run_dir / f"{name}.csv")
+        try:
+            import pyarrow  # noqa: F401
+        except ImportError:
+            continue
+        frame.to_parquet(run_dir / f"{name}.parquet", index=False)
+    return table, steps
+
+
+def read_tables(run_dir: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The two tables that ``write_tables`` wrote. Raises ResultsError."""
+    frames = []
+    for name, required in (("table", [*IDENTITY, *RATIOS]), ("steps", STEP_COLUMNS)):
+        path = run_dir / f"{name}.csv"
+        try:
+            frame = pd.read_csv(path, keep_default_na=True)
+        except FileNotFoundError:
+            raise ResultsError(f"{path} does not exist; give a folder that `run` wrote, such as results/latest") from None
+        except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+            raise ResultsError(f"{path} is not readable as CSV ({error}); the file is damaged or foreign") from None
+        missing = [column for column in required if column not in frame]
+        if missing:
+            raise ResultsError(f"{path} lacks the column {missing[0]}; the file is damaged or foreign")
+        frames.append(frame)
+    return frames[0], frames[1]

@@ -1,0 +1,109 @@
+"""What the tests share: tiny models of both architectures, and every strategy with its options in turn."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import types
+import typing
+from functools import cache
+
+import pytest
+import torch
+
+from strategies import ModelSpec, Strategy, StrategyError, load_model, registry
+
+# All sizes differ, H*K = 15 from D = 14 among them, so that no dimension can stand in for another.
+SHAPE = {
+    "vocab_size": 29,
+    "d_model": 14,
+    "num_heads": 3,
+    "d_kv": 5,
+    "d_ff": 22,
+    "encoder_layers": 1,
+    "decoder_layers": 2,
+}
+ARCHITECTURES = {
+    "t5": {"architecture": "t5", "gated": True, "tie_head": False, "scale_head": False, "relative_buckets": 8},
+    "transformer2017": {"architecture": "transformer2017", "tie_head": True},
+}
+
+
+@cache
+def _tiny(architecture: str, dtype: torch.dtype, seed: int, changes: tuple):
+    shape = {**SHAPE, **ARCHITECTURES[architecture], **dict(changes)}
+    return load_model(ModelSpec("tiny", "random", shape=tuple(sorted(shape.items()))), dtype, seed=seed)
+
+
+@pytest.fixture(scope="session")
+def tiny_model():
+    """``tiny_model(architecture, dtype, seed, **config)``: a model with random weights; equal calls share one."""
+
+    def build(architecture: str, dtype: torch.dtype = torch.float32, seed: int = 0, **changes):
+        return _tiny(architecture, dtype, seed, tuple(sorted(changes.items())))
+
+    return build
+
+
+@pytest.fixture(scope="session", params=list(ARCHITECTURES))
+def architecture(request) -> str:
+    """Each architecture in turn."""
+    return request.param
+
+
+# A size that an option asks for: larger than any target of the conformance kit.
+LARGE = 32
+
+
+def _values(hint: object, default: object) -> tuple:
+    if typing.get_origin(hint) is typing.Literal:
+        return typing.get_args(hint)
+    if hint is bool:
+        return False, True
+    is_union = typing.get_origin(hint) in (types.UnionType, typing.Union)
+    if is_union and set(typing.get_args(hint)) == {int, types.NoneType}:
+        return None, LARGE
+    return (default,)
+
+
+def every_strategy() -> list[Strategy]:
+    """Every registered strategy with every combination of its options; combinations that it refuses are left out.
+
+    Options are its fields: each value of a ``Literal`` or ``bool``, none and a large size for ``int | None``.
+    """
+    found = []
+    for entry in registry().values():
+        hints = typing.get_type_hints(entry.strategy)
+        fields = dataclasses.fields(entry.strategy)
+        for values in itertools.product(*(_values(hints[f.name], f.default) for f in fields)):
+            try:
+                found.append(entry.make(**{f.name: value for f, value in zip(fields, values, strict=True)}))
+            except StrategyError:
+                continue
+    return list(dict.fromkeys(found))
+
+
+def is_static(strategy: Strategy) -> bool:
+    """Whether its self-attention K/V take one size for all steps."""
+    bound = strategy.bind(LARGE)
+    return "compiled" in bound.supports or bound.rows_reserved(1) == bound.rows_reserved(LARGE) > 0
+
+
+@pytest.fixture(params=every_strategy(), ids=lambda strategy: strategy.label)
+def strategy(request) -> Strategy:
+    """Each registered strategy and option set in turn."""
+    return request.param
+
+
+@pytest.fixture(params=list(filter(is_static, every_strategy())), ids=lambda strategy: strategy.label)
+def static_strategy(request) -> Strategy:
+    """Those among them whose steps are static."""
+    return request.param
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

@@ -1,0 +1,239 @@
+"""One kit for every strategy: whatever is registered is held to the same claims, with all its options in turn.
+
+The fixtures ``strategy`` and ``static_strategy`` (conftest.py) read names from the registry and options from the
+fields of a strategy, so that a new one, dropped in as one file, is tested without a new test.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import Tensor
+
+from strategies import Session, Strategy, greedy, lengths, parse, registry
+from strategies.models import costs
+from strategies.models.encoder_decoder import EncoderDecoder
+from suites.probes import peak_memory, record, step_bytes, tally
+
+BATCH, SRC_LEN, TARGET = 3, 7, 6
+SOURCE_LENGTHS = (SRC_LEN, 4, 2)
+ORACLE = parse("full_recompute")
+NEAR = {"rtol": 1e-5, "atol": 1e-5}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A padded batch, and what the oracle makes of it: its choices, the tokens that lead to them, its logits."""
+
+    model: EncoderDecoder
+    seed: int
+    src_BS: Tensor
+    mask_BS: Tensor
+    chosen_BN: Tensor
+    fed_NB: Tensor
+    logits_NBV: Tensor
+
+
+def decode(session: Session, fed_NB: Tensor) -> Tensor:
+    """Logits [N, B, V] of a prefilled session that is fed these tokens."""
+    return torch.stack([session.step(token_B).clone() for token_B in fed_NB])
+
+
+def prefilled(strategy: Strategy, case: Case, model: EncoderDecoder | None = None, max_new: int = TARGET) -> Session:
+    """A session that has read the batch of ``case``."""
+    session = Session(model or case.model, strategy, BATCH, SRC_LEN, max_new)
+    session.prefill(case.src_BS, case.mask_BS)
+    return session
+
+
+def _ends_apart(chosen_BN: Tensor, token: int) -> bool:
+    ends = lengths(chosen_BN, token)
+    return bool((chosen_BN == token).any(1).all() and ends.unique().numel() > 1 and ends.max() < TARGET)
+
+
+@pytest.fixture(scope="session")
+def case(architecture, tiny_model) -> Case:
+    """A model, among those of some seeds, and an EOS token that ends every row early, and not all at the same step."""
+    draw = torch.Generator().manual_seed(5)
+    src_BS = torch.randint(2, tiny_model(architecture).config.vocab_size, (BATCH, SRC_LEN), generator=draw)
+    mask_BS = torch.arange(SRC_LEN) < torch.tensor(SOURCE_LENGTHS)[:, None]
+    for seed in range(100):
+        model = tiny_model(architecture, seed=seed)
+        session = Session(model, ORACLE, BATCH, SRC_LEN, TARGET)
+        session.prefill(src_BS, mask_BS)
+        fed = [torch.full((BATCH,), model.config.start_id)]
+        logits = []
+        for _ in range(TARGET):
+            logits.append(session.step(fed[-1]).clone())
+            fed.append(logits[-1].argmax(-1))
+        chosen_BN = torch.stack(fed[1:], 1)
+        ends = [token for token in range(1, model.config.vocab_size) if _ends_apart(chosen_BN, token)]
+        if ends:
+            model = tiny_model(architecture, seed=seed, eos_id=ends[0])
+            return Case(model, seed, src_BS, mask_BS, chosen_BN, torch.stack(fed[:-1]), torch.stack(logits))
+    raise AssertionError("no seed gives rows that end apart")
+
+
+def test_the_oracle_equals_the_teacher_forced_pass(case):
+    with torch.no_grad():
+        logits_BNV = case.model(case.src_BS, case.mask_BS, case.fed_NB.T)
+    torch.testing.assert_close(logits_BNV.transpose(0, 1), case.logits_NBV, **NEAR)
+
+
+def test_logits_equal_full_recompute_at_every_step(strategy, case):
+    torch.testing.assert_close(decode(prefilled(strategy, case), case.fed_NB), case.logits_NBV, **NEAR)
+
+
+def test_each_row_of_a_padded_batch_equals_that_sentence_alone(strategy, case):
+    for row, length in enumerate(SOURCE_LENGTHS):
+        session = Session(case.model, strategy, 1, length, TARGET)
+        session.prefill(case.src_BS[row : row + 1, :length])
+        logits_N1V = decode(session, case.fed_NB[:, row : row + 1])
+        torch.testing.assert_close(logits_N1V[:, 0], case.logits_NBV[:, row], **NEAR)
+
+
+def test_a_second_prefill_forgets_the_first(strategy, case):
+    session = prefilled(strategy, case)
+    decode(session, case.fed_NB)
+    other_BS, full_BS = case.src_BS.flip(1), torch.ones_like(case.mask_BS)
+    session.prefill(other_BS, full_BS)
+    again_NBV = decode(session, case.fed_NB)
+    fresh = Session(case.model, strategy, BATCH, SRC_LEN, TARGET)
+    fresh.prefill(other_BS, full_BS)
+    torch.testing.assert_close(again_NBV, decode(fresh, case.fed_NB), **NEAR)
+    assert not torch.allclose(again_NBV, case.logits_NBV, **NEAR)
+
+
+def test_rows_that_end_apart_are_padded_and_measured_each_by_itself(strategy, case):
+    config = case.model.config
+    token_BN = torch.stack(list(greedy(prefilled(strategy, case), "eos")), 1)
+    ended = [row.index(config.eos_id) + 1 for row in case.chosen_BN.tolist()]
+    assert token_BN.shape[1] == max(ended) > min(ended)
+    assert lengths(token_BN, config.eos_id).tolist() == ended
+    for row, (tokens, length) in enumerate(zip(token_BN.tolist(), ended, strict=True)):
+        assert tokens[:length] == case.chosen_BN[row, :length].tolist()
+        assert tokens[length:] == [config.pad_id] * (max(ended) - length)
+
+
+def test_the_fixed_length_mode_gives_every_token_and_never_ends(strategy, case):
+    token_BN = torch.stack(list(greedy(prefilled(strategy, case), "fixed")), 1)
+    expected_BN = torch.stack(list(greedy(prefilled(ORACLE, case), "fixed")), 1)
+    assert token_BN.shape == (BATCH, TARGET)
+    assert not (token_BN == case.model.config.eos_id).any()
+    assert torch.equal(token_BN, expected_BN)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16], ids=["fp32", "fp16"])
+def test_recorded_products_and_bytes_are_those_of_the_formulas(strategy, case, architecture, tiny_model, dtype):
+    model = tiny_model(architecture, dtype, case.seed)
+    config = model.config
+    session = Session(model, strategy, BATCH, SRC_LEN, TARGET)
+    facts = session.strategy
+    projection = costs.cross_projection(config, BATCH, SRC_LEN)
+    once, each = (projection, []) if facts.cross == "cached" else ([], projection)
+    with record(model) as recording:
+        session.prefill(case.src_BS, case.mask_BS)
+    assert tally(recording.products) == sorted(costs.encoder(config, BATCH, SRC_LEN) + once)
+    for k, token_B in enumerate(case.fed_NB, start=1):
+        rows, keys = facts.rows_fed(k), facts.keys_read(k)
+        with record(model) as recording:
+            session.step(token_B)
+        expected = costs.decoder(config, BATCH, SRC_LEN, rows, keys) + each
+        assert tally(recording.products) == sorted(expected), f"step {k}"
+        assert sum(found.product.flops for found in recording.products) == costs.flops(expected)
+        assert step_bytes(recording) == costs.step_bytes(
+            config,
+            BATCH,
+            SRC_LEN,
+            rows=rows,
+            keys=keys,
+            copied=facts.rows_copied(k),
+            cross_recomputed=facts.cross == "recompute",
+            width=dtype.itemsize,
+            ffn_out_width=model.decoder.layers[0].ffn.wo.weight.element_size(),
+        ), f"step {k}"
+
+
+def test_reserved_and_used_bytes_are_those_of_the_formulas(strategy, case):
+    session = Session(case.model, strategy, BATCH, SRC_LEN, TARGET)
+    config, facts = case.model.config, session.strategy
+    for _ in range(2):
+        session.prefill(case.src_BS, case.mask_BS)
+        for k, token_B in enumerate(case.fed_NB, start=1):
+            session.step(token_B)
+            held = session.nbytes
+            assert held.self_reserved == costs.kv_bytes(config, BATCH, facts.rows_reserved(k), 4), f"step {k}"
+            assert held.self_used == costs.kv_bytes(config, BATCH, facts.rows_used(k), 4), f"step {k}"
+            assert held.cross == (costs.kv_bytes(config, BATCH, SRC_LEN, 4) if facts.cross == "cached" else 0)
+            assert held.used <= held.reserved
+
+
+def test_live_memory_grows_from_step_to_step_by_the_reserved_rows_and_nothing_else(strategy, case):
+    session = prefilled(strategy, case)
+    with peak_memory("cpu") as memory:
+        session.prefill(case.src_BS, case.mask_BS)
+        grown = []
+        for k, token_B in enumerate(case.fed_NB, start=1):
+            session.step(token_B)
+            rows = session.strategy.rows_reserved(k)
+            grown.append(memory.live_bytes - costs.kv_bytes(case.model.config, BATCH, rows, 4))
+    assert grown == [grown[0]] * TARGET
+
+
+def test_a_static_step_keeps_its_addresses_and_allocates_nothing_as_large_as_k_or_v(static_strategy, case):
+    session = prefilled(static_strategy, case, max_new=4 * TARGET)
+    config = case.model.config
+    buffer_bytes = BATCH * config.inner * session.strategy.rows_reserved(1) * 4
+    tensors = 2 * config.decoder_layers
+    self_kv = set()
+    for _ in range(2):
+        session.prefill(case.src_BS, case.mask_BS)
+        cross_kv = set()
+        for token_B in case.fed_NB[:3]:
+            with record(case.model) as recording, peak_memory("cpu") as memory:
+                session.step(token_B)
+            assert 0 < memory.largest_bytes < buffer_bytes
+            for found in recording.products:
+                if found.product.is_attention:
+                    held = self_kv if found.path.endswith("self_attn") else cross_kv
+                    held.add((found.path, found.product.role, found.operand_address))
+        assert len(self_kv) == tensors
+        assert len(cross_kv) == tensors or static_strategy.cross == "recompute"
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=["bf16", "fp16"])
+def test_half_precision_stays_finite_and_near_single_precision(strategy, case, architecture, tiny_model, dtype):
+    session = prefilled(strategy, case, tiny_model(architecture, dtype, case.seed))
+    logits_NBV = decode(session, case.fed_NB)
+    assert logits_NBV.dtype == dtype
+    assert logits_NBV.isfinite().all()
+    error = (logits_NBV.float() - case.logits_NBV).abs().max() / case.logits_NBV.abs().max()
+    assert error < 16 * torch.finfo(dtype).eps
+
+
+def test_the_label_is_read_back_as_the_same_strategy_and_leaves_out_defaults(strategy):
+    assert parse(strategy.label) == strategy
+    assert hash(parse(strategy.label)) == hash(strategy)
+    name, _, options = strategy.label.removesuffix(")").partition("(")
+    default = registry()[name].make()
+    given = dict(option.split("=") for option in options.split(",") if option)
+    assert set(given) == {
+        f.name for f in dataclasses.fields(strategy) if getattr(strategy, f.name) != getattr(default, f.name)
+    }
+
+
+@pytest.mark.parametrize("strategy", ["full_recompute", "contiguous_kv", "static_kv"])
+def test_the_only_head_of_a_lone_sentence_is_no_weight(strategy, tiny_model):
+    """Its scores and context are products of batch 1, as those with a weight are."""
+    model = tiny_model("t5", num_heads=1)
+    session = Session(model, parse(strategy), 1, SRC_LEN, TARGET)
+    session.prefill(torch.full((1, SRC_LEN), 2))
+    with record(model) as recording:
+        session.step(torch.zeros(1, dtype=torch.int64))
+    expected = costs.step_bytes(
+        model.config, 1, SRC_LEN, rows=1, keys=1, copied=0, cross_recomputed=strategy == "full_recompute", width=4
+    )
+    assert step_bytes(recording) == expected

@@ -1,0 +1,175 @@
+"""A strategy is one file: dropped into the package it is found, and held to the whole conformance kit.
+
+Faulty copies of it, each with one small mistake, are dropped in beside it: the kit must refuse every one.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+DOUBLING = '''\
+"""Self-attention K/V in a buffer that doubles when it is full."""
+
+from dataclasses import dataclass
+
+import torch
+
+from .strategy import Strategy, register
+
+
+class DoublingStore:
+    past_only = True
+
+    def __init__(self, shape):
+        self._size = shape.batch, shape.heads, 1, shape.head_size
+        self._like = dict(dtype=shape.dtype, device=shape.device)
+        self.reset()
+
+    def reset(self):
+        self._k, self._v = torch.empty(self._size, **self._like), torch.empty(self._size, **self._like)
+
+    def append(self, k_BHTK, v_BHTK, step):
+        self._k, self._v = (self._write(*pair, step) for pair in ((self._k, k_BHTK), (self._v, v_BHTK)))
+        return self._k[:, :, : step.length], self._v[:, :, : step.length]
+
+    def _write(self, held, new, step):
+        batch, heads, capacity, size = held.shape
+        if step.length > capacity:
+            larger = held.new_empty(batch, heads, 2 * capacity, size)
+            larger[:, :, :capacity] = held
+            held = larger
+        held[:, :, step.query_offset : step.length] = new
+        return held
+
+    def key_position_M(self, step):
+        return torch.arange(step.length, device=self._k.device)
+
+    def nbytes(self, length):
+        reserved = 2 * self._k.nbytes
+        return reserved, reserved // self._k.shape[2] * length
+
+
+@register("doubling_kv")
+@dataclass(frozen=True)
+class DoublingKV(Strategy):
+    """Self-attention K/V in a buffer that doubles when it is full."""
+
+    def self_kv(self, shape):
+        return DoublingStore(shape)
+
+    def rows_reserved(self, k):
+        return 1 << (k - 1).bit_length()
+
+    def rows_copied(self, k):
+        return k - 1 if k > 1 and self.rows_reserved(k) > self.rows_reserved(k - 1) else 0
+'''
+
+# The name of a faulty copy -> the text that makes it so, and a test that has to fail.
+FAULTS = {
+    "writes_one_place_too_late": (
+        "held[:, :, step.query_offset : step.length] = new",
+        "held[:, :, min(step.length, held.shape[2] - 1)] = new[:, :, 0]",
+        "test_logits_equal_full_recompute_at_every_step",
+    ),
+    "remembers_the_last_batch": (
+        "self._k, self._v = torch.empty(self._size, **self._like), torch.empty(self._size, **self._like)",
+        "self._k, self._v = getattr(self, '_k', torch.ones(self._size)), getattr(self, '_v', torch.ones(self._size))",
+        "test_reserved_and_used_bytes_are_those_of_the_formulas",
+    ),
+    "moves_rows_undeclared": (
+        "return k - 1 if",
+        "return 0 if",
+        "test_recorded_products_and_bytes_are_those_of_the_formulas",
+    ),
+    "reads_more_keys_than_declared": (
+        "return self._k[:, :, : step.length], self._v[:, :, : step.length]",
+        "return self._k, self._v",
+        "test_recorded_products_and_bytes_are_those_of_the_formulas",
+    ),
+    "keeps_what_it_outgrew": (
+        "held = larger",
+        "self.old, held = [*getattr(self, 'old', []), held], larger",
+        "test_live_memory_grows_from_step_to_step_by_the_reserved_rows_and_nothing_else",
+    ),
+    "claims_to_be_static": (
+        "    def rows_copied",
+        "    supports = frozenset({'eager', 'compiled'})\n\n    def rows_copied",
+        "test_a_static_step_keeps_its_addresses_and_allocates_nothing_as_large_as_k_or_v",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory) -> Path:
+    """A copy of both packages and of the kit, in which more files disturb nobody."""
+    root = tmp_path_factory.mktemp("checkout")
+    unwanted = shutil.ignore_patterns("__pycache__", "*.safetensors", "*.tsv")
+    for package in ("strategies", "suites"):
+        shutil.copytree(ROOT / package, root / package, ignore=unwanted)
+    (root / "tests").mkdir()
+    for file in ("pyproject.toml", "tests/conftest.py", "tests/test_conformance.py"):
+        shutil.copy(ROOT / file, root / file)
+    (root / "strategies/doubling_kv.py").write_text(DOUBLING)
+    for name, (right, wrong, _) in FAULTS.items():
+        assert right in DOUBLING
+        (root / f"strategies/{name}.py").write_text(renamed(DOUBLING.replace(right, wrong), name))
+    # What pip leaves of a package that declares an entry point.
+    (root / "elsewhere.py").write_text(
+        renamed(DOUBLING, "of_another_package").replace(".strategy", "strategies.strategy")
+    )
+    metadata = root / "elsewhere-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: elsewhere\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[decodebench.strategies]\nany = elsewhere\n")
+    return root
+
+
+def renamed(source: str, name: str) -> str:
+    return source.replace('"doubling_kv"', f'"{name}"')
+
+
+@pytest.fixture(scope="module")
+def outcomes(checkout) -> dict[str, dict[str, bool]]:
+    """Strategy -> name of each test that ran on it -> whether it passed, from one run of the kit in the copy."""
+    wanted = [f"{name} and {test}" for name, (_, _, test) in FAULTS.items()]
+    chosen = f"not transformer2017 and (doubling_kv or of_another_package and test_logits or {' or '.join(wanted)})"
+    # Without the plugins, and so without the options for them: they take longer to load than the kit to run.
+    options = ["-o", "addopts=", "-p", "no:cacheprovider", "--junitxml=kit.xml", "-k", chosen]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "tests/test_conformance.py", *options],
+        cwd=checkout,
+        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED), done.stdout + done.stderr
+    names = ["doubling_kv", "of_another_package", *FAULTS]
+    found: dict[str, dict[str, bool]] = {name: {} for name in names}
+    for case in ElementTree.parse(checkout / "kit.xml").iter("testcase"):
+        test, _, label = case.get("name", "").partition("[")
+        (name,) = (name for name in names if name in label)
+        found[name][test] = found[name].get(test, True) and case.find("failure") is None
+    return found
+
+
+def test_a_new_file_is_found_and_passes_every_test_of_the_kit(outcomes):
+    kit = (ROOT / "tests/test_conformance.py").read_text()
+    assert set(outcomes["doubling_kv"]) == set(re.findall(r"def (test_\w+)\(strategy(?:\)|, case)", kit))
+    assert all(outcomes["doubling_kv"].values()), outcomes["doubling_kv"]
+
+
+def test_a_strategy_of_another_package_is_found_by_its_entry_point(outcomes):
+    assert outcomes["of_another_package"] == {"test_logits_equal_full_recompute_at_every_step": True}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_kit_refuses_a_strategy_that(fault, outcomes):
+    assert outcomes[fault] == {FAULTS[fault][2]: False}
