@@ -19,7 +19,7 @@ class ContiguousStore:
     def __init__(self, shape: KVShape) -> None:
         size = shape.batch, shape.heads, 0, shape.head_size
         self._empty_BH0K = torch.empty(size, dtype=shape.dtype, device=shape.device)
-        self.reset()
+        self._k_BHMK = self._v_BHMK = self._empty_BH0K
 
     def append(self, k_BHTK: Tensor, v_BHTK: Tensor, step: Step) -> tuple[Tensor, Tensor]:
         """Concatenate along the key dimension: k - T old rows are copied."""

@@ -5,4 +5,6 @@ from __future__ import annotations
 from .full_recompute import FullRecompute
 from .strategy import register
 
-register("cross_kv", "Recomputes self-attention at every step, caches the cross-attention K/V.", cross="cached")(FullRecompute)
+register("cross_kv", "Recomputes self-attention at every step, caches the cross-attention K/V.", cross="cached")(
+    FullRecompute
+)

@@ -16,8 +16,9 @@ Stop = Literal["fixed", "eos"]
 def greedy(session: Session, stop: Stop = "eos") -> Iterator[Tensor]:
     """Choose the likeliest token at each step of a prefilled session; yields token ids, int64 [B].
 
-    ``eos``: a row that has ended yields padding; the search stops when all rows have, or after ``max_new`` tokens. That asks the
-    device once a step. ``fixed``: EOS is never chosen, and exactly ``max_new`` tokens come, without asking the device.
+    ``eos``: a row that has ended yields padding; the search stops when all rows have, or after ``max_new`` tokens.
+    That asks the device once a step. ``fixed``: EOS is never chosen, and exactly ``max_new`` tokens come, without
+    asking the device.
     """
     config = session.model.config
     device = session.model.embedding.weight.device

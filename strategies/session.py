@@ -14,7 +14,7 @@ from .strategy import Strategy, StrategyError
 
 @dataclass(frozen=True)
 class KVBytes:
-    """Bytes of keys and values that persist between steps: self-attention's reserved and used, and cross-attention's."""
+    """Bytes of K/V that persist between steps: self-attention's reserved and used, and cross-attention's."""
 
     self_reserved: int
     self_used: int
@@ -72,14 +72,14 @@ class Session:
             store.reset()
         self._source_bias = self.model.source_bias(src_mask_BS)
         memory_BSD = self.model.encoder(src_BS, self._source_bias)
-        self._sources = [self._make_source(layer.cross_attn.project, memory_BSD) for layer in self.model.decoder.layers]
+        self._sources = self.model.decoder.attend_to(memory_BSD, self._make_source)
 
     @torch.no_grad()
     def step(self, token_B: Tensor) -> Tensor:
         """Feed the last chosen tokens, int64 [B] (the start token first) -> logits [B, V] of the next ones.
 
-        The result may be overwritten by the next call: clone what you keep. Raises StrategyError past ``max_new`` steps or
-        before ``prefill``.
+        The result may be overwritten by the next call: clone what you keep. Raises StrategyError past ``max_new``
+        steps or before ``prefill``.
         """
         step, k = self._step, self._step.length
         if k > self.max_new or not self._sources:

@@ -18,8 +18,8 @@ Read = Literal["filled", "buffer"]
 class StaticStore:
     """K and V of one layer in [B, H, C, K] buffers.
 
-    Reading the filled part needs the host's length; reading the whole buffer under a mask needs only tensors on the device,
-    so that step can be compiled or captured.
+    Reading the filled part needs the host's length; reading the whole buffer under a mask needs only tensors on the
+    device, so that step can be compiled or captured.
     """
 
     def __init__(self, shape: KVShape, capacity: int, read: Read) -> None:
@@ -63,7 +63,9 @@ class StaticKV(Strategy):
 
     def __post_init__(self) -> None:
         if self.capacity is not None and self.capacity < 1:
-            raise StrategyError(f"static_kv: capacity={self.capacity} is not allowed; give at least 1, or none for the target length")
+            raise StrategyError(
+                f"static_kv: capacity={self.capacity} is not allowed; give at least 1, or none for the target length"
+            )
 
     def bind(self, max_new: int) -> Self:
         """Capacity defaults to the target length."""

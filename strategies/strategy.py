@@ -1,7 +1,7 @@
 """What a decoding strategy declares, and the registry that finds strategies by name.
 
-A strategy is a frozen dataclass whose fields are its options. It chooses a self-attention store, says whether cross K/V are
-cached, and states closed facts about each step; the model turns those into FLOPs and bytes.
+A strategy is a frozen dataclass whose fields are its options. It chooses a self-attention store, says whether cross
+K/V are cached, and states closed facts about each step; the model turns those into FLOPs and bytes.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class StrategyError(ValueError):
 class Strategy:
     """Base of every strategy. Override ``self_kv`` and whichever facts differ from a growing cache's.
 
-    k counts the keys that the decoder's self-attention attends at a step, the new one included: 1, 2, ... N. Facts are asked
-    of a strategy bound to a target length (``bind``). Rows are rows of one layer's K or V.
+    k counts the keys that the decoder's self-attention attends at a step, the new one included: 1, 2, ... N. Facts are
+    asked of a strategy bound to a target length (``bind``). Rows are rows of one layer's K or V.
     """
 
     cross: CrossMode = "cached"
@@ -152,7 +152,9 @@ def _allowed(hint: Any) -> str:
         return "|".join(map(str, typing.get_args(hint)))
     if typing.get_origin(hint) in (types.UnionType, typing.Union):
         return " or ".join(_allowed(part) for part in typing.get_args(hint) if part is not type(None))
-    return {int: "a whole number", float: "a number", bool: "true|false"}.get(hint, getattr(hint, "__name__", str(hint)))
+    return {int: "a whole number", float: "a number", bool: "true|false"}.get(
+        hint, getattr(hint, "__name__", str(hint))
+    )
 
 
 def _convert(text: str, hint: Any) -> Any:
@@ -214,7 +216,7 @@ def parse(text: str) -> Strategy:
 
 
 def select(chosen: str | typing.Sequence[Any]) -> list[Strategy]:
-    """Strategies of ``core``, ``grid``, ``all``, one text, or a list of texts or one-entry dicts; duplicates are dropped.
+    """Strategies of ``core``, ``grid``, ``all``, one text, or a list of texts or one-entry dicts, each once.
 
     ``grid`` is the three self-attention stores x both cross modes. Raises StrategyError for none or an unknown one.
     """
@@ -222,7 +224,11 @@ def select(chosen: str | typing.Sequence[Any]) -> list[Strategy]:
         groups = {
             "core": list(CORE),
             "all": list(registry()),
-            "grid": [f"{n}(cross={c})" for n in ("full_recompute", "contiguous_kv", "static_kv") for c in ("recompute", "cached")],
+            "grid": [
+                f"{n}(cross={c})"
+                for n in ("full_recompute", "contiguous_kv", "static_kv")
+                for c in ("recompute", "cached")
+            ],
         }
         chosen = groups.get(chosen, [chosen])
     texts = []
@@ -231,7 +237,9 @@ def select(chosen: str | typing.Sequence[Any]) -> list[Strategy]:
             texts.append(item)
             continue
         if not isinstance(item, Mapping) or not all(isinstance(options, Mapping | None) for options in item.values()):
-            raise StrategyError(f"cannot read strategy {item!r}; write name, name(option=value,...) or {{name: {{option: value}}}}")
+            raise StrategyError(
+                f"cannot read strategy {item!r}; write name, name(option=value,...) or {{name: {{option: value}}}}"
+            )
         for name, options in item.items():
             pairs = ",".join(f"{k}={v}" for k, v in (options or {}).items())
             texts.append(f"{name}({pairs})")

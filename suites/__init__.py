@@ -1,0 +1,1 @@
+"""How decoding strategies are measured; `python -m suites --help` starts."""

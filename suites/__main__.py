@@ -1,4 +1,4 @@
-"""``python -m suites VERB ...``, also installed as ``decodebench``. Each verb is a module with ``main(arguments) -> exit code``."""
+"""``python -m suites VERB ...``, also installed as ``decodebench``; each verb is a module with ``main(arguments)``."""
 
 from __future__ import annotations
 
@@ -66,8 +66,10 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     except ValueError as error:
         # ConfigError, ModelError, StrategyError, TextError, ResultsError: mistakes of the user, told in one line.
-        if type(error).__name__.endswith("Error") and type(error) is not ValueError and type(error).__module__.startswith(
-            ("suites", "strategies")
+        if (
+            type(error).__name__.endswith("Error")
+            and type(error) is not ValueError
+            and type(error).__module__.startswith(("suites", "strategies"))
         ):
             return fail(str(error))
         raise

@@ -67,9 +67,7 @@ class StrategyArm:
     def peak_memory_bytes(self, clock: Clock) -> int:
         """Peak of live tensor bytes above the loaded weights, set-up included, in an untimed round of its own."""
         with peak_memory(self._cell.device) as memory:
-            session = Session(
-                self._model, self.strategy, self._cell.batch_size, self._cell.src_len, self._cell.tgt_len
-            )
+            session = Session(self._model, self.strategy, self._cell.batch_size, self._cell.src_len, self._cell.tgt_len)
             one_round(session, self._inputs, self._cell.stop, clock)
         return memory.peak_bytes
 

@@ -13,7 +13,9 @@ def group(name: str) -> dict[str, str]:
     for file in sorted(files("conf").joinpath(name).iterdir(), key=lambda f: f.name):
         if file.name.endswith(".yaml"):
             first = file.read_text().split("\n", 1)[0]
-            found[file.name.removesuffix(".yaml")] = first.lstrip("# ").partition("        ")[2].strip() or first.lstrip("# ")
+            found[file.name.removesuffix(".yaml")] = first.lstrip("# ").partition("        ")[
+                2
+            ].strip() or first.lstrip("# ")
     return found
 
 

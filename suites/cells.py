@@ -33,7 +33,9 @@ class Cell:
         """Readable, and unique through a hash of every field."""
         text = json.dumps(dataclasses.asdict(self), sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-        return f"{self.model.name}_b{self.batch_size}_s{self.src_len}_t{self.tgt_len}_{self.device}_{self.dtype}_{digest}"
+        return (
+            f"{self.model.name}_b{self.batch_size}_s{self.src_len}_t{self.tgt_len}_{self.device}_{self.dtype}_{digest}"
+        )
 
     @property
     def title(self) -> str:
@@ -49,7 +51,8 @@ def available_threads() -> int:
 def make_cell(config: RunConfig) -> Cell:
     """The cell of a configuration. Raises ConfigError or ModelError.
 
-    ``device=auto`` becomes cuda where there is one. A device that is named and not there stays: its case is ``skipped``.
+    ``device=auto`` becomes cuda where there is one. A device that is named and not there stays: its case is
+    ``skipped``.
     """
     check(config)
     device = config.device

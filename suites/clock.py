@@ -65,7 +65,7 @@ class CudaClock:
 
     def mark(self) -> None:
         """An event."""
-        event = torch.cuda.Event(enable_timing=True)
+        event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
         event.record()
         self._events.append(event)
 
@@ -81,7 +81,7 @@ class CudaClock:
 
 
 def clocks(device: str) -> list[Clock]:
-    """The clocks that each round of an arm is timed with: one on the CPU; on CUDA one without and one with step marks."""
+    """The clocks that each round is timed with: one on the CPU; on CUDA one without and one with step marks."""
     if device == "cuda":
         return [CudaClock(every_step=False), CudaClock(every_step=True)]
     return [CpuClock()]

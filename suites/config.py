@@ -31,25 +31,34 @@ class MeasureConfig:
 
     rounds: int = key("timed rounds of every strategy, interleaved in shuffled order", 8, "int")
     warmup: int = key("rounds before them that are kept, marked and not counted", 1, "int")
-    stop: str = key("fixed: exactly tgt_len tokens; eos: each row until its end-of-sequence token", "fixed", "fixed|eos")
+    stop: str = key(
+        "fixed: exactly tgt_len tokens; eos: each row until its end-of-sequence token", "fixed", "fixed|eos"
+    )
 
 
 @dataclass
 class RunConfig:
     """Everything that ``run`` reads."""
 
-    model: dict[str, Any] = key("model to decode with: a file of conf/model/; model=t5 model.checkpoint=DIR for yours", {}, "name")
-    strategies: Any = key("core, grid, all, or a list such as \"[full_recompute,'static_kv(read=buffer)']\"", "core", "names")
+    model: dict[str, Any] = key(
+        "model to decode with: a file of conf/model/; model=t5 model.checkpoint=DIR for yours", {}, "name"
+    )
+    strategies: Any = key(
+        "core, grid, all, or a list such as \"[full_recompute,'static_kv(read=buffer)']\"", "core", "names"
+    )
     seq_len: int = key("source and target length at once", 64, "tokens")
     src_len: int | None = key("source length, where it differs from seq_len", None, "tokens")
     tgt_len: int | None = key("target length, where it differs from seq_len", None, "tokens")
     batch_size: int = key("sentences decoded together", 1, "sentences")
     device: str = key("where to run; auto takes CUDA where it is", "auto", "auto|cpu|cuda")
     dtype: str = key("type of weights and K/V", "fp32", "fp32|bf16|fp16")
-    threads: int | None = key("CPU threads within an operator; null: every core that this process may use", None, "threads")
+    threads: int | None = key(
+        "CPU threads within an operator; null: every core that this process may use", None, "threads"
+    )
     seed: int = key("seeds sources, random weights and the order of rounds", 0, "int")
     measure: MeasureConfig = field(
-        default_factory=MeasureConfig, metadata={"help": "how often to measure: a file of conf/measure/", "kind": "name"}
+        default_factory=MeasureConfig,
+        metadata={"help": "how often to measure: a file of conf/measure/", "kind": "name"},
     )
 
 

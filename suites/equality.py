@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 import torch
@@ -21,7 +22,7 @@ The formats round at 2**-24, 2**-9 and 2**-12; sums over D terms in another orde
 
 @dataclass
 class Agreement:
-    """Of one arm: its largest error so far, in logits and as a share of the tolerance, and the reason if it disagreed."""
+    """Of one arm: its largest logit error so far, and the reason if it disagreed or failed."""
 
     max_error: float = 0.0
     reason: str = ""
@@ -68,11 +69,11 @@ def check(
         for arm, agreement in zip(arms, found, strict=True):
             if agreement.reason or arm is oracle:
                 continue
-            logits_BV = _attempt(agreement, lambda arm=arm, token_B=token_B: arm.session.step(token_B).float())
+            logits_BV = _attempt(agreement, partial(arm.session.step, token_B))
             advance(arm)
             if logits_BV is None:
                 continue
-            error, wrong = _difference(logits_BV, oracle_BV, TOLERANCE[dtype])
+            error, wrong = _difference(logits_BV.float(), oracle_BV, TOLERANCE[dtype])
             agreement.max_error = max(agreement.max_error, error)
             if wrong:
                 agreement.reason = f"step {k}: {wrong}"

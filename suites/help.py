@@ -30,8 +30,9 @@ def run_help() -> str:
     lines = [
         "usage: python -m suites run [KEY=VALUE ...] [+sweep=NAME]",
         "",
-        "Measures every chosen strategy on one model, interleaved, after proving that they agree, and writes a run folder",
-        "results/<date>_<sweep>/ with raw rounds, tables and plots. Several values, as in batch_size=1,8, are a sweep too.",
+        "Measures every chosen strategy on one model, interleaved, after proving that they agree, and writes a run",
+        "folder results/<date>_<sweep>/ with raw rounds, tables and plots. Several values, as in batch_size=1,8, are",
+        "a sweep too.",
         "",
         "keys (type or unit, default):",
         *(f"  {name:16} {kind:16} {default:10} {text}" for name, kind, default, text in keys),

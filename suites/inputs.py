@@ -57,8 +57,8 @@ def make_inputs(cell: Cell, config: ModelConfig) -> Inputs:
     words, vocabulary = list(held_out()), load_vocabulary()
     rows = [vocabulary.spell(phrase(cell.src_len - 1, words, rng)) for _ in range(cell.batch_size)]
     src_BS = torch.full(shape, config.pad_id)
-    for row, ids in zip(src_BS, rows, strict=True):
-        row[: len(ids)] = torch.tensor(ids)
+    for row, spelled in zip(src_BS, rows, strict=True):
+        row[: len(spelled)] = torch.tensor(spelled)
     mask_BS = src_BS != config.pad_id
     full = bool(mask_BS.all())
     return Inputs(src_BS.to(cell.device), None if full else mask_BS.to(cell.device), tuple(map(len, rows)))

@@ -60,15 +60,17 @@ def read_overrides(given: list[str]) -> Overrides:
         _check_key(parsed.key_or_group, argument)
         multirun |= parsed.is_sweep_override()
         if parsed.key_or_group == "sweep":
-            sweep, multirun = re.sub(r"[^\w]+", "-", str(parsed.value())).strip("-"), True
-            argument_sweeps = parsed.value() if isinstance(parsed.value(), list) else [parsed.value()]
-            _check_group("sweep", [str(s) for s in argument_sweeps])
+            value = parsed.value()
+            names = [str(name) for name in (value if isinstance(value, list) else [value])]
+            _check_group("sweep", names)
+            sweep, multirun = "-".join(names), True
         elif parsed.key_or_group in ("model", "measure") and not parsed.is_sweep_override():
             _check_group(parsed.key_or_group, [str(parsed.value())])
         elif parsed.key_or_group in ("hydra.run.dir", "hydra.sweep.dir"):
             run_dir = Path(str(parsed.value()))
-    # Package _global_ is said here, not in each file, so that a sweep file's first line can be the command that runs it.
-    # A model's yaml need not list every size, so model.x=1 may add a key; a wrong one is refused with the known ones later.
+    # Package _global_ is said here, not in each file, so that a sweep file's first line can be the command that runs
+    # it. A model's yaml need not list every size, so model.x=1 may add a key; a wrong one is refused with the known
+    # ones later.
     arguments = [re.sub(r"^\+?sweep=", "+sweep@_global_=", re.sub(r"^\+*model\.", "++model.", a)) for a in given]
     if multirun and not show_only and not {"-m", "--multirun"} & set(given):
         arguments = ["--multirun", *arguments]
@@ -79,7 +81,9 @@ def _check_key(key: str, argument: str) -> None:
     known = known_keys()
     if key in known or key == "sweep" or key.split(".")[0] in ("hydra", "model"):
         return
-    raise ConfigError(f"unknown key {key!r} in {argument!r}; {did_you_mean(key, known)}known: {', '.join(known)}, sweep")
+    raise ConfigError(
+        f"unknown key {key!r} in {argument!r}; {did_you_mean(key, known)}known: {', '.join(known)}, sweep"
+    )
 
 
 def _check_group(name: str, values: list[str]) -> None:

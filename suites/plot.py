@@ -12,7 +12,9 @@ def main(arguments: list[str]) -> int:
     """Draw; prints the paths of what was written. Raises ResultsError for a folder that is no run."""
     parser = argparse.ArgumentParser(prog="python -m suites plot", description=__doc__, exit_on_error=False)
     parser.add_argument("dir", type=Path, nargs="?", default=Path("results/latest"), help="run folder (results/latest)")
-    parser.add_argument("--retable", action="store_true", help="make the tables anew from the raw rounds, with today's metrics")
+    parser.add_argument(
+        "--retable", action="store_true", help="make the tables anew from the raw rounds, with today's metrics"
+    )
     try:
         options, extra = parser.parse_known_args(arguments)
     except argparse.ArgumentError as error:

@@ -1,4 +1,4 @@
-"""Progress over a whole sweep, on standard error: a bar with the time left, or plain lines where there is no terminal."""
+"""Progress over a whole sweep, on standard error: a bar with the time left, or plain lines without a terminal."""
 
 from __future__ import annotations
 
@@ -54,7 +54,9 @@ class Progress:
         self._start = self._last = time.monotonic()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._bar.stop()
 
     def cell(self, title: str) -> None:

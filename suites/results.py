@@ -1,10 +1,10 @@
 """The run folder: results/<run>/cells/<id>/ holds what was measured, one writer each; nothing here computes.
 
-    run.json            schema, command, when, the plan (cells and their predicted work)
-    environment.json    machine, versions, commit, load
-    cells/<id>/cell.json      the cell, its inputs' real lengths, its model's sizes
-    cells/<id>/arms.json      one entry a strategy: status, reason, facts that are not timings
-    cells/<id>/rounds.jsonl   one line a round: strategy, index, warm-up or not, marks in seconds
+run.json            schema, command, when, the plan (cells and their predicted work)
+environment.json    machine, versions, commit, load
+cells/<id>/cell.json      the cell, its inputs' real lengths, its model's sizes
+cells/<id>/arms.json      one entry a strategy: status, reason, facts that are not timings
+cells/<id>/rounds.jsonl   one line a round: strategy, index, warm-up or not, marks in seconds
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ class Round:
 class ArmFacts:
     """What is known of one strategy in one cell besides its rounds. Bytes and seconds; None where it was not measured.
 
-    ``status`` invalid: it disagrees with the oracle. ``tokens``: decode steps taken; ``real_tokens``: those up to each row's end.
+    ``status`` invalid: it disagrees with the oracle. ``tokens``: decode steps taken; ``real_tokens``: those up to each
+    row's end.
     """
 
     strategy: str
@@ -76,7 +77,7 @@ def read_json(path: Path) -> Any:
 
 
 class CellWriter:
-    """Writes one cell's folder. Rounds are appended a whole line at a time, so that a killed run keeps the finished ones."""
+    """Writes one cell's folder. Rounds are appended whole lines at a time: a killed run keeps the finished ones."""
 
     def __init__(self, run_dir: Path, cell_id: str) -> None:
         self.dir = run_dir / "cells" / cell_id

@@ -1,7 +1,7 @@
 """The verb ``run``: one case, or a sweep by Hydra's multirun; then tables, plots and a closing summary.
 
-The order is: read overrides, compose every job's configuration and refuse mistakes at once, write the plan, let Hydra run
-the jobs (one a cell), collect what they wrote.
+The order is: read overrides, compose every job's configuration and refuse mistakes at once, write the plan, let Hydra
+run the jobs (one a cell), collect what they wrote.
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ def _run(overrides: Overrides, jobs: list[Job], run_dir: Path) -> int:
 
     cells = [make_cell(job.config) for job in jobs]
     work = [
-        plan_work(cell, select(job.config.strategies), job.config.measure) for cell, job in zip(cells, jobs, strict=True)
+        plan_work(cell, select(job.config.strategies), job.config.measure)
+        for cell, job in zip(cells, jobs, strict=True)
     ]
     run_dir.mkdir(parents=True, exist_ok=True)
     plan = [

@@ -1,4 +1,4 @@
-"""One cell from start to end: arms, equality, memory, warm-up, interleaved rounds, each result on disk once it exists."""
+"""One cell from start to end: arms, equality, memory, warm-up, interleaved rounds; each result written at once."""
 
 from __future__ import annotations
 
@@ -47,7 +47,12 @@ def run_cell(
         else:
             _measure(cell, strategies, measure, writer, progress, facts)
     except Exception as error:  # the cell is a row with a reason; the sweep goes on
-        _set(facts, [label for label, fact in facts.items() if fact.status != "invalid"], status="failed", reason=reason_of(error))
+        _set(
+            facts,
+            [label for label, fact in facts.items() if fact.status != "invalid"],
+            status="failed",
+            reason=reason_of(error),
+        )
         if not (writer.dir / "cell.json").exists():
             writer.cell({**_plain(cell), "src_lens": [], "formulas": {}})
     finally:
@@ -64,7 +69,9 @@ def _set(facts: dict[str, ArmFacts], labels: Sequence[str], status: Status, reas
         facts[label] = dataclasses.replace(facts[label], status=status, reason=reason)
 
 
-def predict(cell: Cell, config: ModelConfig, src_lens: Sequence[int], strategies: Sequence[Strategy]) -> dict[str, Formulas]:
+def predict(
+    cell: Cell, config: ModelConfig, src_lens: Sequence[int], strategies: Sequence[Strategy]
+) -> dict[str, Formulas]:
     """Formulas of every strategy that can be bound to the cell's target length."""
     found = {}
     for strategy in strategies:

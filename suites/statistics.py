@@ -27,7 +27,8 @@ class Ratio:
 def paired_ratio(times: Sequence[float], baseline: Sequence[float], seed: int = 0) -> Ratio:
     """exp(mean(log(times / baseline))), round by round, with its interval.
 
-    Student's t below ``BOOTSTRAP_FROM`` rounds, the bias-corrected and accelerated bootstrap (Efron 1987) from there on.
+    Student's t below ``BOOTSTRAP_FROM`` rounds, the bias-corrected and accelerated bootstrap (Efron 1987) from there
+    on.
 
     >>> paired_ratio([2.0, 2.0, 2.0], [1.0, 1.0, 1.0]).value
     2.0

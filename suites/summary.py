@@ -27,7 +27,11 @@ def quantity(value: float, unit: str) -> str:
     base, prefixes = (1024, ["", "Ki", "Mi", "Gi", "Ti"]) if unit == "B" else (1000, ["", "k", "M", "G", "T", "P"])
     for prefix in prefixes:
         if value < base or prefix == prefixes[-1]:
-            return f"{value:.0f} {unit}" if not prefix else f"{value:.{max(0, 2 - int(math.log10(value)))}f} {prefix}{unit}"
+            return (
+                f"{value:.0f} {unit}"
+                if not prefix
+                else f"{value:.{max(0, 2 - int(math.log10(value)))}f} {prefix}{unit}"
+            )
         value /= base
     return ""
 
@@ -44,7 +48,9 @@ def print_summary(run_dir: Path, table: pd.DataFrame, written: list[Path], missi
     for (status, reason), group in bad.groupby(["status", "reason"], sort=False):
         names = ", ".join(dict.fromkeys(group["strategy"]))
         cells = group["cell"].nunique()
-        console.print(Text(f"{status}: {names} in {cells} {'cell' if cells == 1 else 'cells'}: {reason}", style="yellow"))
+        console.print(
+            Text(f"{status}: {names} in {cells} {'cell' if cells == 1 else 'cells'}: {reason}", style="yellow")
+        )
     if missing:
         console.print(Text(f"missing: {missing} planned cells wrote no result", style="yellow"))
     console.print(f"{len(written)} plots, table.csv and steps.csv in {run_dir}", soft_wrap=True)
@@ -52,9 +58,17 @@ def print_summary(run_dir: Path, table: pd.DataFrame, written: list[Path], missi
 
 def _ranking(group: pd.DataFrame, title: str) -> Table:
     base = next((b for b in group["baseline"] if isinstance(b, str)), "")
-    caption = f"ratio: end to end over {base}, paired within rounds, with its 95 % interval; waste: FLOPs over necessary ones"
+    caption = (
+        f"ratio: end to end over {base}, paired within rounds, with its 95 % interval; waste: FLOPs over necessary ones"
+    )
     out = Table(
-        title=title, title_justify="left", title_style="bold", caption=caption, caption_justify="left", box=None, padding=(0, 1, 0, 0)
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        caption=caption,
+        caption_justify="left",
+        box=None,
+        padding=(0, 1, 0, 0),
     )
     out.add_column("strategy", overflow="fold")
     for column in ("total", "a step", "ratio", "waste", "K/V", "peak"):

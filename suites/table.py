@@ -63,7 +63,8 @@ def _timed(rounds: Sequence[Round], strategy: str, every_step: bool) -> list[Tim
 def _values(case: Case, rounds: Sequence[Round], strategy: str) -> tuple[dict[str, float], list[float]]:
     """(metric name -> value, the median where it has one a round; end-to-end seconds of each round)."""
     marked = _timed(rounds, strategy, every_step=True)
-    # On CUDA, rounds without a synchronisation or event between steps say how fast decoding is; the others say the gaps.
+    # On CUDA, rounds without a synchronisation or event between steps say how fast decoding is; the others say the
+    # gaps.
     whole = _timed(rounds, strategy, every_step=False) or marked
     values = {}
     for name, metric in metrics().items():
@@ -122,9 +123,7 @@ def step_table(cells: Sequence[CellResult]) -> pd.DataFrame:
     for result in cells:
         cell = result.cell
         for arm in result.arms:
-            marks = [
-                r.marks_s for r in result.rounds if r.strategy == arm.strategy and not r.warmup and r.every_step
-            ]
+            marks = [r.marks_s for r in result.rounds if r.strategy == arm.strategy and not r.warmup and r.every_step]
             if arm.status != "ok" or not marks:
                 continue
             gaps_RN = np.diff(np.array(marks)[:, 1:], axis=1)
@@ -152,10 +151,9 @@ def write_tables(run_dir: Path, cells: Sequence[CellResult]) -> tuple[pd.DataFra
         frame.to_csv(part, index=False)
         part.replace(run_dir / f"{name}.csv")
         try:
-            import pyarrow  # noqa: F401
+            frame.to_parquet(run_dir / f"{name}.parquet", index=False)
         except ImportError:
             continue
-        frame.to_parquet(run_dir / f"{name}.parquet", index=False)
     return table, steps
 
 
@@ -167,7 +165,9 @@ def read_tables(run_dir: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
         try:
             frame = pd.read_csv(path, keep_default_na=True)
         except FileNotFoundError:
-            raise ResultsError(f"{path} does not exist; give a folder that `run` wrote, such as results/latest") from None
+            raise ResultsError(
+                f"{path} does not exist; give a folder that `run` wrote, such as results/latest"
+            ) from None
         except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
             raise ResultsError(f"{path} is not readable as CSV ({error}); the file is damaged or foreign") from None
         missing = [column for column in required if column not in frame]

@@ -33,8 +33,10 @@ def _read_json(path: Path, remedy: str) -> dict[str, Any]:
 
 
 def t5_config(folder: Path, names: Mapping[str, Any]) -> ModelConfig:
-    """ModelConfig of a T5 ``config.json``; ``names`` are the stored tensors, which tell a tied head from an untied one."""
-    raw = _read_json(folder / "config.json", "give a folder with config.json and model.safetensors, as save_pretrained writes it")
+    """ModelConfig of a T5 ``config.json``; ``names`` are the stored tensors, to tell a tied head from an untied."""
+    raw = _read_json(
+        folder / "config.json", "give a folder with config.json and model.safetensors, as save_pretrained writes it"
+    )
     kind = raw.get("model_type")
     if kind not in KNOWN_TYPES:
         raise ModelError(f"{folder}: model_type {kind!r} is not known; known: {', '.join(KNOWN_TYPES)}")
@@ -44,7 +46,8 @@ def t5_config(folder: Path, names: Mapping[str, Any]) -> ModelConfig:
     missing = [key for key in ("vocab_size", "d_model", "num_heads", "d_kv", "d_ff", "num_layers") if key not in raw]
     if missing:
         raise ModelError(f"{folder}/config.json lacks {', '.join(missing)}; a T5 configuration has them")
-    # Later transformers versions always write tie_word_embeddings=true and say by scale_decoder_outputs what v1.1 meant by it.
+    # Later transformers versions always write tie_word_embeddings=true and say by scale_decoder_outputs what v1.1
+    # meant by it.
     tied = raw.get("tie_word_embeddings", True) is not False
     start = raw.get("decoder_start_token_id")
     eos = raw.get("eos_token_id", 1)
@@ -117,7 +120,9 @@ def _tensor_files(folder: Path) -> dict[str, Path]:
             raise ModelError(f"{index} holds no weight_map of tensor names to files; save the checkpoint again")
         files = sorted({folder / name for name in shards.values()})
     else:
-        raise ModelError(f"{folder} holds no model.safetensors and no model.safetensors.index.json; save the model as safetensors")
+        raise ModelError(
+            f"{folder} holds no model.safetensors and no model.safetensors.index.json; save the model as safetensors"
+        )
     where = {}
     for file in files:
         try:
@@ -129,7 +134,7 @@ def _tensor_files(folder: Path) -> dict[str, Path]:
 
 
 def load_t5(folder: str | Path) -> EncoderDecoder:
-    """A Hugging Face T5 folder (v1.0 or v1.1; one file or shards; any float dtype) as a float32 model. Raises ModelError."""
+    """A Hugging Face T5 folder (one file or shards, any float dtype) as a float32 model. Raises ModelError."""
     folder = Path(folder).expanduser()
     where = _tensor_files(folder)
     config = t5_config(folder, where)
@@ -137,7 +142,9 @@ def load_t5(folder: str | Path) -> EncoderDecoder:
     missing = [name for names in table.values() for name in names if name not in where]
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise ModelError(f"{folder}: tensor {missing[0]} is missing{more}; the checkpoint does not match its config.json")
+        raise ModelError(
+            f"{folder}: tensor {missing[0]} is missing{more}; the checkpoint does not match its config.json"
+        )
     model = EncoderDecoder(config)
     opened: dict[Path, Any] = {}
 
@@ -154,7 +161,9 @@ def load_t5(folder: str | Path) -> EncoderDecoder:
             shape = (parameter.shape[0] // len(parts), *parameter.shape[1:])
             for name, part in zip(table[ours], parts, strict=True):
                 if part.shape != shape:
-                    raise ModelError(f"{folder}: tensor {name} has shape {list(part.shape)}, config.json asks for {list(shape)}")
+                    raise ModelError(
+                        f"{folder}: tensor {name} has shape {list(part.shape)}, config.json asks for {list(shape)}"
+                    )
             parameter.copy_(torch.cat(parts))
     return model
 

@@ -29,8 +29,8 @@ class ModelConfig:
     - ``transformer2017`` (Vaswani et al. 2017, arXiv 1706.03762): sinusoidal positions, layer norm after each
       residual sum, biases, ReLU, scores scaled by K**-0.5, embeddings scaled by D**0.5.
     - ``t5`` (Raffel et al. 2020, arXiv 1910.10683): RMS norm before each block and at the end, no biases, no score
-      scaling, bucketed relative position bias shared over layers; with ``scale_head``, hidden states are scaled by D**-0.5
-      before the head (T5 v1.0, tied; not v1.1).
+      scaling, bucketed relative position bias shared over layers; with ``scale_head``, hidden states are scaled by
+      D**-0.5 before the head (T5 v1.0, tied; not v1.1).
     """
 
     vocab_size: int
@@ -54,9 +54,7 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         if self.architecture not in ("t5", "transformer2017"):
-            raise ModelError(
-                f"unknown architecture {self.architecture!r}; known: t5, transformer2017"
-            )
+            raise ModelError(f"unknown architecture {self.architecture!r}; known: t5, transformer2017")
         for name in ("vocab_size", "d_model", "num_heads", "d_kv", "d_ff", "encoder_layers", "decoder_layers"):
             if type(value := getattr(self, name)) is not int or value < 1:
                 raise ModelError(f"model size {name}={value!r} must be a whole number of at least 1")
@@ -68,11 +66,13 @@ class ModelConfig:
             if type(value := getattr(self, name)) is not int:
                 raise ModelError(f"{name}={value!r} must be a whole number")
         if self.is_t5 and self.relative_buckets < 4:
-            raise ModelError(f"relative_buckets={self.relative_buckets} must be at least 4: two directions, near and far")
+            raise ModelError(
+                f"relative_buckets={self.relative_buckets} must be at least 4: two directions, near and far"
+            )
         if self.is_t5 and self.relative_max_distance <= self.relative_buckets // 2:
             raise ModelError(
-                f"relative_max_distance={self.relative_max_distance} must exceed the {self.relative_buckets // 2} distances "
-                f"that relative_buckets={self.relative_buckets} tell apart exactly"
+                f"relative_max_distance={self.relative_max_distance} must exceed {self.relative_buckets // 2}, "
+                f"the distances that relative_buckets={self.relative_buckets} tell apart exactly"
             )
         for name in ("pad_id", "eos_id", "start_id"):
             if type(value := getattr(self, name)) is not int or not 0 <= value < self.vocab_size:

@@ -1,7 +1,7 @@
 """Closed formulas: every matrix product that the model runs, its FLOPs and the bytes it must move.
 
-A product [rows, inner] x [inner, cols] costs 2 * rows * inner * cols FLOPs, a batched one that times its batch. Only matrix
-products count; norms, softmax and activations are left out, as is usual (Kaplan et al. 2020, arXiv 2001.08361,
+A product [rows, inner] x [inner, cols] costs 2 * rows * inner * cols FLOPs, a batched one that times its batch. Only
+matrix products count; norms, softmax and activations are left out, as is usual (Kaplan et al. 2020, arXiv 2001.08361,
 section 2.1). ``tests/test_conformance.py`` holds these equal to what is recorded from the running model.
 """
 
@@ -72,12 +72,12 @@ def encoder(config: ModelConfig, batch: int, src_len: int) -> list[Product]:
 
 def cross_projection(config: ModelConfig, batch: int, src_len: int) -> list[Product]:
     """Products that turn the encoder's output into every layer's cross K and V: once a sentence, or every step."""
-    return [Product("decoder.cross_attn.kv", 1, batch * src_len, config.d_model, 2 * config.inner, config.decoder_layers)]
+    return [
+        Product("decoder.cross_attn.kv", 1, batch * src_len, config.d_model, 2 * config.inner, config.decoder_layers)
+    ]
 
 
-def decoder(
-    config: ModelConfig, batch: int, src_len: int, rows: int, keys: int, logit_rows: int = 1
-) -> list[Product]:
+def decoder(config: ModelConfig, batch: int, src_len: int, rows: int, keys: int, logit_rows: int = 1) -> list[Product]:
     """Products of one call of the decoder on T=``rows`` rows against M=``keys`` keys, cross projection apart.
 
     The LM head runs on ``logit_rows`` rows of each sentence: the last one when decoding, all in training.
@@ -138,11 +138,12 @@ def step_bytes(
 
     - weights: each weight matrix of a product is read once (biases and norms, under 1 %, are left out);
     - self_kv: the T new rows of K and V are written, M are read, in each layer;
-    - cross_kv: K and V of S source rows are read; projecting them again also reads the encoder's output and writes them;
+    - cross_kv: K and V of S source rows are read; projecting them again also reads the encoder's output and writes
+      them;
     - copies: each of ``copied`` rows that concatenation moves is read and written.
 
-    Activations, which stay in the processor's caches, are left out. ``ffn_out_width`` is the element size of the feed-forward's
-    second matrix where it differs (float16 T5).
+    Activations, which stay in the processor's caches, are left out. ``ffn_out_width`` is the element size of the
+    feed-forward's second matrix where it differs (float16 T5).
     """
     products = decoder(config, batch, src_len, rows, keys)
     if cross_recomputed:

@@ -7,7 +7,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +17,7 @@ from .attention import CrossAttention, SelfAttention
 from .config import ModelConfig
 from .layers import FeedForward, Residual, RowDropout, make_norm
 from .positions import DistanceTable, RelativeBias, sinusoids_ND
-from .stores import CachedCross, CrossKV, PassThrough, SelfKV, Step
+from .stores import CachedCross, CrossKV, CrossProject, PassThrough, SelfKV, Step
 
 
 class EncoderLayer(nn.Module):
@@ -151,6 +152,11 @@ class Decoder(_Stack):
             x_BTD = layer(x_BTD, step, store, source, bias_1HTM, source_bias)
         return self.dropout(self.final_norm(x_BTD))
 
+    def attend_to(self, memory_BSD: Tensor, make: Callable[[CrossProject, Tensor], CrossKV]) -> list[CrossKV]:
+        """Cross-attention K/V of each layer from the encoder's output, remembered in whatever way ``make`` does."""
+        attentions = [cast(DecoderLayer, layer).cross_attn for layer in self.layers]
+        return [make(attention.project, memory_BSD) for attention in attentions]
+
 
 class Head(nn.Module):
     """Hidden rows to logits. A module of its own that shares a tied Parameter, so that its product has a name.
@@ -198,7 +204,7 @@ class EncoderDecoder(nn.Module):
         memory_BSD = self.encoder(src_BS, bias)
         rows = token_BN.shape[1]
         step = Step(rows, rows, torch.tensor([rows - 1], device=token_BN.device))
-        sources = [CachedCross(layer.cross_attn.project, memory_BSD) for layer in self.decoder.layers]
+        sources = self.decoder.attend_to(memory_BSD, CachedCross)
         tables = DecoderTables(self.decoder, rows, rows)
         x_BND = self.decoder(token_BN, step, [PassThrough()] * len(sources), sources, tables, bias)
         return self.lm_head(x_BND)

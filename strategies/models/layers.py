@@ -38,7 +38,7 @@ def make_norm(config: ModelConfig) -> nn.Module:
 
 
 class RowDropout(nn.Module):
-    """Dropout in training whose mask is shared by the rows of a sequence (Gal and Ghahramani 2016, arXiv 1512.05287)."""
+    """Dropout whose mask is shared by the rows of a sequence (Gal and Ghahramani 2016, arXiv 1512.05287)."""
 
     def __init__(self, rate: float) -> None:
         super().__init__()
@@ -87,7 +87,7 @@ class Residual(nn.Module):
         self.dropout = RowDropout(config.dropout)
 
     def forward(self, x_BTD: Tensor, block: Callable[[Tensor], Tensor]) -> Tensor:
-        """x + block(norm(x)), or norm(x + block(x)); [B, T, D] -> [B, T, D]."""
+        """X + block(norm(x)), or norm(x + block(x)); [B, T, D] -> [B, T, D]."""
         if self.pre_norm:
             return x_BTD + self.dropout(block(self.norm(x_BTD)))
         return self.norm(x_BTD + self.dropout(block(x_BTD)))

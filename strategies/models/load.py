@@ -36,7 +36,9 @@ class ModelSpec:
             raise ModelError(f"model.source={source!r} is not known; known: pronounce, checkpoint, random")
         unknown = sorted(set(shape) - {f.name for f in fields(ModelConfig)})
         if unknown:
-            raise ModelError(f"model.{unknown[0]} is not a model size; known: {', '.join(f.name for f in fields(ModelConfig))}")
+            raise ModelError(
+                f"model.{unknown[0]} is not a model size; known: {', '.join(f.name for f in fields(ModelConfig))}"
+            )
         checkpoint = entries.get("checkpoint")
         if source == "checkpoint" and not checkpoint:
             raise ModelError("model=t5 needs model.checkpoint=DIR, a folder with config.json and model.safetensors")
@@ -62,8 +64,8 @@ def load_model(
 ) -> EncoderDecoder:
     """The model, in inference mode: eval, no gradients, ``dtype`` on ``device``. A path is a T5 checkpoint folder.
 
-    float16 T5 keeps the feed-forward's second product in float32 (see ``FeedForward``). ``seed`` is read where weights are random.
-    Raises ModelError.
+    float16 T5 keeps the feed-forward's second product in float32 (see ``FeedForward``). ``seed`` is read where weights
+    are random. Raises ModelError.
     """
     if not isinstance(spec, ModelSpec):
         spec = ModelSpec(Path(spec).name, "checkpoint", str(spec))

@@ -41,9 +41,10 @@ def bucket_of_distance(distance: Tensor, buckets: int, max_distance: int, bidire
     else:
         back = (-distance).clamp(min=0)
     exact = buckets // 2
-    far = exact + (
-        torch.log(back.clamp(min=1).float() / exact) / math.log(max_distance / exact) * (buckets - exact)
-    ).long()
+    far = (
+        exact
+        + (torch.log(back.clamp(min=1).float() / exact) / math.log(max_distance / exact) * (buckets - exact)).long()
+    )
     return offset + torch.where(back < exact, back, far.clamp(max=buckets - 1))
 
 
@@ -70,7 +71,9 @@ class DistanceTable:
     after the query. ``relative`` says whether it holds anything but the mask (H is 1 where it does not).
     """
 
-    def __init__(self, relative: RelativeBias | None, queries: int, keys: int, dtype: torch.dtype, device: torch.device):
+    def __init__(
+        self, relative: RelativeBias | None, queries: int, keys: int, dtype: torch.dtype, device: torch.device
+    ):
         self.origin = keys - 1
         self.relative = relative is not None
         distance_X = torch.arange(self.origin, -queries, -1, device=device)

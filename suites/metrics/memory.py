@@ -17,7 +17,9 @@ def kv_used_bytes(case: Case) -> float:
     return case.kv_used_bytes
 
 
-@metric("bytes", "lower", "peak of live tensor bytes above the weights, in a round of its own (CUDA: the allocator's peak)")
+@metric(
+    "bytes", "lower", "peak of live tensor bytes above the weights, in a round of its own (CUDA: the allocator's peak)"
+)
 def peak_memory_bytes(case: Case) -> float:
     """Peak memory."""
     return case.peak_memory_bytes

@@ -1,7 +1,7 @@
 """What a metric is, and the registry that finds metrics by their files.
 
-A metric is a pure function of what a run wrote down, with a unit, a formula for people, and which way is better. One that takes
-``(case, round)`` has a value for each timed round; one that takes ``(case)`` has one for the case.
+A metric is a pure function of what a run wrote down, with a unit, a formula for people, and which way is better. One
+that takes ``(case, round)`` has a value for each timed round; one that takes ``(case)`` has one for the case.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ _METRICS: dict[str, Metric] = {}
 
 
 def metric(unit: str, better: Better, formula: str) -> Callable[[Callable[..., float]], Callable[..., float]]:
-    """Function decorator: make a metric known by the function's name, which ends in its unit (``_s``, ``_bytes``, ``_flops``)."""
+    """Function decorator: make a metric known by the function's name, which ends in its unit (``_s``, ``_bytes``)."""
 
     def add(function: Callable[..., float]) -> Callable[..., float]:
         per_round = len(inspect.signature(function).parameters) == 2

@@ -29,7 +29,11 @@ def figure(view: View) -> Figure | None:
         floor = rows.drop_duplicates(column).sort_values(column)
         power = exponent(floor[column], floor["necessary_flops"])
         axes.plot(
-            floor[column], floor["necessary_flops"] / 1e9, color="black", linestyle=":", label=f"necessary: x^{power:.2f}"
+            floor[column],
+            floor["necessary_flops"] / 1e9,
+            color="black",
+            linestyle=":",
+            label=f"necessary: x^{power:.2f}",
         )
         powers_of_two(axes, rows[column])
         plain_log(axes)
@@ -45,13 +49,21 @@ def _by_step(view: View, foot: str) -> Figure | None:
         return None
     last = steps[steps["k"] == steps["k"].max()].sort_values("flops")
     high, low = last.iloc[-1], last.iloc[0]
-    message = f"At the last step {high['strategy']} computes {high['flops'] / low['flops']:.3g}x what {low['strategy']} does"
+    message = (
+        f"At the last step {high['strategy']} computes {high['flops'] / low['flops']:.3g}x what {low['strategy']} does"
+    )
     drawn, (axes,) = new_figure(message, f"{foot} FLOPs of matrix products, by formula and equal to the record.")
     with mpl.rc_context(RC):
         for strategy in view.strategies:
             mine = steps[steps["strategy"] == strategy]
             every = max(1, len(mine) // 8)
-            axes.plot(mine["k"], mine["flops"] / 1e6, label=view.name(strategy), markevery=every, **view.looks[strategy].line())
+            axes.plot(
+                mine["k"],
+                mine["flops"] / 1e6,
+                label=view.name(strategy),
+                markevery=every,
+                **view.looks[strategy].line(),
+            )
         plain_log(axes)
         axes.set_xlabel("keys attended at the step, k")
         axes.set_ylabel("FLOPs of the step (10^6)")

@@ -38,13 +38,17 @@ def figure(view: View) -> Figure:
                     range(len(ordered)), ordered[name] / 2**20, color=[view.looks[s].color for s in ordered["strategy"]]
                 )
                 place.bar_label(bars, fmt="%.3g", fontsize=8)
-                place.set_xticks(range(len(ordered)), [view.name(s) for s in ordered["strategy"]], rotation=40, ha="right")
+                place.set_xticks(
+                    range(len(ordered)), [view.name(s) for s in ordered["strategy"]], rotation=40, ha="right"
+                )
                 place.set_ylim(0, top * 1.12)
             else:
                 for strategy in view.strategies:
                     mine = rows[(rows["strategy"] == strategy) & (rows[name] > 0)].sort_values(column)
                     if not mine.empty:
-                        place.plot(mine[column], mine[name] / 2**20, label=view.name(strategy), **view.looks[strategy].line())
+                        place.plot(
+                            mine[column], mine[name] / 2**20, label=view.name(strategy), **view.looks[strategy].line()
+                        )
                 powers_of_two(place, rows[column])
                 low_edge = min(float(rows.loc[rows[n] > 0, n].min()) for n, _ in PANELS) / 2**20
                 place.set_ylim(low_edge / 1.5, top * 1.5)

@@ -30,7 +30,7 @@ def figure(view: View) -> Figure | None:
         return None
     panels = _longest(view)
     last = panels[-1][1]
-    growth = {s: _ends(rows) for s, rows in last.groupby("strategy", sort=False)}
+    growth = {str(s): _ends(rows) for s, rows in last.groupby("strategy", sort=False)}
     ratios = {s: late / early for s, (early, late) in growth.items()}
     steep, flat = max(ratios, key=lambda s: ratios[s]), min(ratios, key=lambda s: ratios[s])
     title = f"From the first to the last steps, {steep} slows {ratios[steep]:.2g}x, {flat} {ratios[flat]:.2g}x"
@@ -43,7 +43,9 @@ def figure(view: View) -> Figure | None:
                     continue
                 look = view.looks[strategy]
                 every = max(1, len(mine) // 8)
-                place.plot(mine["k"], mine["latency_s"] * 1e3, label=view.name(strategy), markevery=every, **look.line())
+                place.plot(
+                    mine["k"], mine["latency_s"] * 1e3, label=view.name(strategy), markevery=every, **look.line()
+                )
                 low, high = mine["latency_q25_s"] * 1e3, mine["latency_q75_s"] * 1e3
                 place.fill_between(mine["k"], low, high, color=look.color, alpha=0.18, linewidth=0)
             place.set_xlabel("keys attended at the step, k")

@@ -24,7 +24,7 @@ _OTHERS = [
     for dash in ((0, (2, 1)), (0, (6, 1, 1, 1, 1, 1)))
     for colour, marker in (("#CC79A7", "v"), ("#56B4E9", "P"), ("#000000", "X"), ("#7F7F7F", "*"), ("#8C564B", "<"))
 ]
-RC = {
+RC: Any = {
     "font.size": 9.5,
     "axes.titlesize": 10.5,
     "axes.titleweight": "bold",
@@ -45,7 +45,13 @@ RC = {
 }
 
 
-LEGEND: dict[str, Any] = {"loc": "upper left", "handlelength": 3.0, "borderaxespad": 0.2, "fontsize": 7.8, "title_fontsize": 7.8}
+LEGEND: dict[str, Any] = {
+    "loc": "upper left",
+    "handlelength": 3.0,
+    "borderaxespad": 0.2,
+    "fontsize": 7.8,
+    "title_fontsize": 7.8,
+}
 
 
 @dataclass(frozen=True)

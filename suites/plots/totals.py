@@ -24,7 +24,7 @@ def message(view: View) -> str:
 
 
 def figure(view: View) -> Figure:
-    """Left: time end to end. Right: tokens a second of the whole batch. The widest panel of the sweep if there are several."""
+    """Left: time end to end. Right: tokens a second of the whole batch. Of several panels, the last."""
     column, label = view.axis
     title, rows = view.panels[-1]
     foot = view.foot + (f" {title[0].upper() + title[1:]}." if title else "")
@@ -67,9 +67,19 @@ def _bars(view: View, rows: pd.DataFrame, foot: str) -> Figure:
         colors = [view.looks[s].color for s in ordered["strategy"]]
         prefill_ms, total_ms = ordered["prefill_s"] * 1e3, ordered["e2e_s"] * 1e3
         axes.barh(names, total_ms, color=colors)
-        axes.barh(names, prefill_ms, color="white", alpha=0.55, hatch="///", edgecolor="white", label="of it prefill (hatched)")
+        axes.barh(
+            names,
+            prefill_ms,
+            color="white",
+            alpha=0.55,
+            hatch="///",
+            edgecolor="white",
+            label="of it prefill (hatched)",
+        )
         for place, (ms, ratio) in enumerate(zip(total_ms, ordered["e2e_ratio"], strict=True)):
-            axes.text(ms, place, f" {ms:.3g} ms ({ratio:.3g} x {ordered['baseline'].iloc[0]})", va="center", fontsize=8.5)
+            axes.text(
+                ms, place, f" {ms:.3g} ms ({ratio:.3g} x {ordered['baseline'].iloc[0]})", va="center", fontsize=8.5
+            )
         axes.set_xlim(0, float(total_ms.max()) * 1.45)
         axes.set_xlabel("end to end (ms); hatched: prefill")
         axes.grid(axis="y", visible=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -34,14 +35,14 @@ class View:
         """In the table's order."""
         return list(dict.fromkeys(self.table["strategy"]))
 
-    def name(self, strategy: str) -> str:
+    def name(self, strategy: Any) -> str:
         """For a legend: with the reason, where some cases of it were not measured."""
         reason = self.broken.get(strategy)
         return f"{strategy} ({reason})" if reason else strategy
 
     @property
     def axis(self) -> tuple[str, str]:
-        """(column, label) of the lengths swept, else of the batch; source and target count as one where they are tied."""
+        """(column, label) of the lengths swept, else of the batch; tied source and target count as one."""
         varying = [c for c in ("src_len", "tgt_len") if self.table[c].nunique() > 1]
         if varying == ["src_len", "tgt_len"] and (self.table["src_len"] != self.table["tgt_len"]).any():
             return AXES[("tgt_len",)]
@@ -55,7 +56,7 @@ class View:
 
     @property
     def panels(self) -> list[tuple[str, pd.DataFrame]]:
-        """The table by everything that varies besides the axis: (title, rows), at most the first, a middle and the last."""
+        """The table by what varies besides the axis: (title, rows), at most the first, a middle and the last."""
         column = self.axis[0]
         tied = column == "tgt_len" and (self.table["src_len"] == self.table["tgt_len"]).all()
         rest = [c for c in ("batch_size", "src_len", "tgt_len") if c != column and not (tied and c == "src_len")]
@@ -85,7 +86,9 @@ def views(table: pd.DataFrame, steps: pd.DataFrame, machine: str) -> Iterator[Vi
         bad = table[(table["model"] == model) & (table["device"] == device) & (table["status"] != "ok")]
         suffix = f"_{model}_{device}_{dtype}_{threads}" if several else ""
         broken = {str(s): "/".join(dict.fromkeys(b["status"])) for s, b in bad.groupby("strategy")}
-        yield View(rows, mine, f"{model}, {dtype}, on {where}. Medians over {_rounds(rows)} rounds.", suffix, look, broken)
+        yield View(
+            rows, mine, f"{model}, {dtype}, on {where}. Medians over {_rounds(rows)} rounds.", suffix, look, broken
+        )
 
 
 def _rounds(rows: pd.DataFrame) -> str:

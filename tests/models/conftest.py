@@ -61,6 +61,11 @@ def config(request: pytest.FixtureRequest) -> ModelConfig:
 
 
 @pytest.fixture(scope="session")
+def t5() -> ModelConfig:
+    return T5
+
+
+@pytest.fixture(scope="session")
 def every_strategy() -> list[Strategy]:
     return STRATEGIES
 

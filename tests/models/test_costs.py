@@ -121,9 +121,7 @@ def test_bytes_of_a_step_that_recomputes_everything() -> None:
 
 
 def test_bytes_where_the_second_feed_forward_matrix_is_wider() -> None:
-    bytes_moved = step_bytes(
-        TINY, 2, 4, rows=1, keys=5, copied=4, cross_recomputed=False, width=2, ffn_out_width=4
-    )
+    bytes_moved = step_bytes(TINY, 2, 4, rows=1, keys=5, copied=4, cross_recomputed=False, width=2, ffn_out_width=4)
     # wo has 3 * 42 elements of 4 bytes, the other 1398 - 126 = 1272 have 2; K and V are half of the above.
     assert bytes_moved == StepBytes(weights=504 + 2544, self_kv=1440, cross_kv=960, copies=1920)
     assert bytes_moved.total == 7368

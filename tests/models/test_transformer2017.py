@@ -57,7 +57,9 @@ def torch_transformer(model: EncoderDecoder) -> nn.Transformer:
     )
     decoder = nn.TransformerDecoder(nn.TransformerDecoderLayer(**sizes), config.decoder_layers, norm=None)
     theirs = nn.Transformer(**sizes, custom_encoder=encoder, custom_decoder=decoder)
-    for ours, layer in zip((*model.encoder.layers, *model.decoder.layers), (*encoder.layers, *decoder.layers), strict=True):
+    for ours, layer in zip(
+        (*model.encoder.layers, *model.decoder.layers), (*encoder.layers, *decoder.layers), strict=True
+    ):
         copy_attention(ours.self_attn, layer.self_attn, [ours.self_attn.qkv])
         norms = [ours.self_residual.norm, ours.ffn_residual.norm]
         if isinstance(layer, nn.TransformerDecoderLayer):

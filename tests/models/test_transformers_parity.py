@@ -1,4 +1,4 @@
-"""T5 checkpoints on disk, against ``transformers``: the folders that it writes, and those that the first releases had."""
+"""T5 checkpoints on disk, against ``transformers``: the folders that it writes, and those of the first releases."""
 
 import json
 from collections.abc import Callable

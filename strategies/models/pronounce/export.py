@@ -96,8 +96,8 @@ def export(
 ) -> None:
     """Write ``weights`` and ``card``; the old weights stay until the new ones are measured. Raises ModelError.
 
-    ``seconds`` of training are told where the checkpoint does not hold them; ``limit`` is the number of held-out words to
-    measure on, by default all.
+    ``seconds`` of training are told where the checkpoint does not hold them; ``limit`` is the number of held-out words
+    to measure on, by default all.
     """
     model, state = load_trained(checkpoint)
     state["seconds"] = state.get("seconds") or seconds
