@@ -70,6 +70,7 @@ class Session:
         self._position_1.zero_()
         for store in self._stores:
             store.reset()
+        self._sources = []
         self._source_bias = self.model.source_bias(src_mask_BS)
         memory_BSD = self.model.encoder(src_BS, self._source_bias)
         self._sources = self.model.decoder.attend_to(memory_BSD, self._make_source)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from strategies import ModelSpec
 from strategies.greedy import Stop
 
-from .config import RunConfig, check
+from .config import ConfigError, RunConfig, check
 
 
 @dataclass(frozen=True)
@@ -55,14 +55,18 @@ def make_cell(config: RunConfig) -> Cell:
     ``skipped``.
     """
     check(config)
+    spec = ModelSpec.of(config.model)
+    src_len = config.src_len or config.seq_len
+    if spec.source == "pronounce" and src_len < 2:
+        raise ConfigError(f"src_len={src_len} holds no word; give at least 2: a letter and the end token")
     device = config.device
     if device == "auto":
         import torch
 
         device = "cuda" if torch.cuda.is_available() else "cpu"
     return Cell(
-        model=ModelSpec.of(config.model),
-        src_len=config.src_len or config.seq_len,
+        model=spec,
+        src_len=src_len,
         tgt_len=config.tgt_len or config.seq_len,
         batch_size=config.batch_size,
         device=device,

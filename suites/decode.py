@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import random
 import re
 import sys
@@ -89,7 +90,9 @@ def read_phrases(phrases: Sequence[str], file: str | None) -> list[str]:
     except OSError as error:
         raise ConfigError(f"decode: cannot read {name}: {error.strerror}") from None
     except UnicodeDecodeError as error:
-        raise ConfigError(f"decode: cannot read {name}: not UTF-8 text at byte {error.start}") from None
+        raise ConfigError(
+            f"decode: cannot read {name}: not {error.encoding.upper()} text at byte {error.start}"
+        ) from None
     lines = [line for line in text.splitlines() if line.strip()]
     if not lines:
         raise ConfigError(f"decode: {name} holds no phrase; give one a line")
@@ -166,10 +169,12 @@ def measure(cell: Cell, rows: list[list[int]], strategies: Sequence[Strategy]) -
             arms[0], arms, cell.dtype, model.config.eos_id, False, lambda arm: progress.advance(1 / cell.tgt_len)
         )
         good = [arm for arm, agreement in zip(arms, found, strict=True) if not agreement.reason]
+        gc.freeze()  # each round collects garbage first: what is alive by now need not be looked through again
         for index in range(-1, ROUNDS):
             for arm in order.sample(good, len(good)):
                 done = arm.round(index, index < 0, clock)
                 progress.advance(1)
                 if not done.warmup:
                     marks_s[arm.label].append(done.marks_s)
+        gc.unfreeze()
     return [Decoded(arm.label, a, arm.token_BN, marks_s[arm.label]) for arm, a in zip(arms, found, strict=True)]

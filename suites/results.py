@@ -62,17 +62,30 @@ def write_json(path: Path, content: Any) -> None:
     """Write whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.write_text(json.dumps(content, indent=1, default=str) + "\n")
-    part.replace(path)
+    try:
+        part.write_text(json.dumps(content, indent=1, default=str) + "\n", encoding="utf-8")
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def read_text(path: Path) -> str:
+    """The content of a file of a run folder. Raises ResultsError."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ResultsError(f"{path} does not exist; give a folder that `run` wrote, such as results/latest") from None
+    except OSError as error:
+        raise ResultsError(f"{path} cannot be read ({error.strerror}); give a folder that `run` wrote") from None
+    except UnicodeDecodeError as error:
+        raise ResultsError(f"{path} is not text ({error}); the file is damaged or foreign") from None
 
 
 def read_json(path: Path) -> Any:
     """The content of a JSON file of a run folder. Raises ResultsError."""
     try:
-        return json.loads(path.read_text())
-    except FileNotFoundError:
-        raise ResultsError(f"{path} does not exist; give a folder that `run` wrote, such as results/latest") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        return json.loads(read_text(path))
+    except json.JSONDecodeError as error:
         raise ResultsError(f"{path} is not readable as JSON ({error}); the file is damaged or foreign") from None
 
 
@@ -82,6 +95,8 @@ class CellWriter:
     def __init__(self, run_dir: Path, cell_id: str) -> None:
         self.dir = run_dir / "cells" / cell_id
         self.dir.mkdir(parents=True, exist_ok=True)
+        for stale in ("cell.json", "arms.json"):  # of an earlier run into the same folder
+            (self.dir / stale).unlink(missing_ok=True)
         (self.dir / "rounds.jsonl").write_text("")
 
     def cell(self, content: dict[str, Any]) -> None:
@@ -89,7 +104,7 @@ class CellWriter:
         write_json(self.dir / "cell.json", content)
 
     def arms(self, facts: list[ArmFacts]) -> None:
-        """Every arm's facts."""
+        """Every arm's facts: the last thing written, so that a cell without them did not come to an end."""
         write_json(self.dir / "arms.json", [asdict(fact) for fact in facts])
 
     def round(self, done: Round) -> None:
@@ -109,23 +124,35 @@ class CellResult:
 
 
 def _rounds(path: Path) -> Iterator[Round]:
-    for number, line in enumerate(path.read_text().splitlines(), 1):
+    """A killed run may leave half a line at the end: it is no finished round, and is left out."""
+    lines = read_text(path).split("\n")
+    for number, line in enumerate(lines, 1):
+        if not line and number == len(lines):
+            return
         try:
             yield Round(**json.loads(line))
         except (json.JSONDecodeError, TypeError) as error:
+            if number == len(lines):
+                return
             raise ResultsError(f"{path} line {number} is not a round ({error}); remove it to read the others") from None
 
 
 def read_cells(run_dir: Path) -> list[CellResult]:
-    """Every cell of a run, in the plan's order. Raises ResultsError."""
-    run = read_json(run_dir / "run.json")
-    if run.get("schema") != SCHEMA:
-        raise ResultsError(f"{run_dir} has schema {run.get('schema')}, this version reads {SCHEMA}; run again")
+    """Every cell of a run that has come to an end, in the plan's order. Raises ResultsError."""
+    path = run_dir / "run.json"
+    run = read_json(path)
+    if not isinstance(run, dict) or not {"schema", "plan"} <= run.keys():
+        raise ResultsError(f"{path} lacks the schema or the plan; the file is damaged or foreign")
+    if run["schema"] != SCHEMA:
+        raise ResultsError(f"{run_dir} has schema {run['schema']}, this version reads {SCHEMA}; run again")
     results = []
     for cell_id in (planned["id"] for planned in run["plan"]):
         folder = run_dir / "cells" / cell_id
         if (folder / "cell.json").exists() and (folder / "arms.json").exists():
-            arms = [ArmFacts(**entry) for entry in read_json(folder / "arms.json")]
+            try:
+                arms = [ArmFacts(**entry) for entry in read_json(folder / "arms.json")]
+            except TypeError as error:
+                raise ResultsError(f"{folder / 'arms.json'} is not of schema {SCHEMA} ({error}); run again") from None
             rounds = list(_rounds(folder / "rounds.jsonl"))
             results.append(CellResult(cell_id, read_json(folder / "cell.json"), arms, rounds))
     return results

@@ -76,9 +76,14 @@ def _run(overrides: Overrides, jobs: list[Job], run_dir: Path) -> int:
     (run_dir / "config.yaml").write_text(jobs[0].yaml)
     write_json(run_dir / "environment.json", environment())
     global _progress
-    with Progress(sum(work), len(cells)) as _progress:
-        code = _hydra([*overrides.arguments, f"hydra.sweep.dir={run_dir}", f"hydra.run.dir={run_dir}"])
-    return collect(run_dir) or code
+    folder = "'" + str(run_dir).replace("\\", "\\\\").replace("'", "\\'") + "'"
+    try:
+        with Progress(sum(work), len(cells)) as _progress:
+            _hydra([*overrides.arguments, f"hydra.sweep.dir={folder}", f"hydra.run.dir={folder}"])
+    except KeyboardInterrupt:
+        collect(run_dir)
+        raise
+    return collect(run_dir)
 
 
 def _hydra(arguments: list[str]) -> int:

@@ -43,9 +43,12 @@ def run_cell(
         if cell.device == "cuda" and not torch.cuda.is_available():
             writer.cell({**_plain(cell), "src_lens": [], "formulas": {}})
             _set(facts, list(facts), status="skipped", reason="no CUDA device here")
-            progress.skip(f"{cell.title}: skipped, no CUDA device here")
+            progress.skip(cell.title, plan_work(cell, strategies, measure))
         else:
             _measure(cell, strategies, measure, writer, progress, facts)
+    except KeyboardInterrupt:
+        _set(facts, [label for label, fact in facts.items() if fact.status == "failed"], "failed", "interrupted")
+        raise
     except Exception as error:  # the cell is a row with a reason; the sweep goes on
         _set(
             facts,

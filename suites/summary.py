@@ -57,7 +57,7 @@ def print_summary(run_dir: Path, table: pd.DataFrame, written: list[Path], missi
 
 
 def _ranking(group: pd.DataFrame, title: str) -> Table:
-    base = next((b for b in group["baseline"] if isinstance(b, str)), "")
+    base = next(filter(None, group["baseline"]), "")
     caption = (
         f"ratio: end to end over {base}, paired within rounds, with its 95 % interval; waste: FLOPs over necessary ones"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from .metrics import Case, TimedRound, metrics
-from .results import ArmFacts, CellResult, ResultsError, Round
+from .results import ArmFacts, CellResult, ResultsError, Round, read_text
 from .statistics import paired_ratio
 
 BASELINE = "full_recompute"
@@ -20,6 +21,11 @@ IDENTITY = [
     "real_fraction", "strategy", "status", "reason", "rounds", "max_logit_error",
 ]  # fmt: skip
 RATIOS = ["baseline", "e2e_ratio", "e2e_ratio_low", "e2e_ratio_high", "e2e_vs_best"]
+PLOTTED = [
+    "prefill_s", "e2e_s", "throughput_tokens_per_s", "executed_flops", "necessary_flops", "flops_waste", "step_bytes",
+    "kv_used_bytes", "kv_reserved_bytes", "peak_memory_bytes",
+]  # fmt: skip
+TEXT = {"cell", "model", "device", "dtype", "stop", "strategy", "status", "reason", "baseline"}
 STEP_COLUMNS = [
     "cell", "model", "device", "dtype", "batch_size", "src_len", "tgt_len", "strategy", "k",
     "latency_s", "latency_q25_s", "latency_q75_s",
@@ -54,14 +60,14 @@ def _case(cell: dict[str, Any], arm: ArmFacts) -> Case:
     )
 
 
-def _timed(rounds: Sequence[Round], strategy: str, every_step: bool) -> list[TimedRound]:
-    """Counted rounds of a strategy in order, those with step marks or (CUDA) without."""
-    mine = sorted((r for r in rounds if r.strategy == strategy and not r.warmup), key=lambda r: r.index)
-    return [TimedRound.of(r.marks_s, r.every_step) for r in mine if r.every_step == every_step]
+def _timed(rounds: Sequence[Round], strategy: str, every_step: bool) -> dict[int, TimedRound]:
+    """Counted rounds of a strategy by index, those with step marks or (CUDA) without."""
+    mine = (r for r in rounds if r.strategy == strategy and not r.warmup and r.every_step == every_step)
+    return {r.index: TimedRound.of(r.marks_s, r.every_step) for r in mine}
 
 
-def _values(case: Case, rounds: Sequence[Round], strategy: str) -> tuple[dict[str, float], list[float]]:
-    """(metric name -> value, the median where it has one a round; end-to-end seconds of each round)."""
+def _values(case: Case, rounds: Sequence[Round], strategy: str) -> tuple[dict[str, float], dict[int, float]]:
+    """(metric name -> value, the median where it has one a round; round's index -> its end-to-end seconds)."""
     marked = _timed(rounds, strategy, every_step=True)
     # On CUDA, rounds without a synchronisation or event between steps say how fast decoding is; the others say the
     # gaps.
@@ -72,24 +78,27 @@ def _values(case: Case, rounds: Sequence[Round], strategy: str) -> tuple[dict[st
             values[name] = metric.function(case)
             continue
         for timed in (whole, marked):
-            numbers = [metric.function(case, t) for t in timed] or [math.nan]
+            numbers = [metric.function(case, t) for t in timed.values()] or [math.nan]
             values[name] = math.nan if np.isnan(numbers).all() else float(np.nanmedian(numbers))
             if not math.isnan(values[name]):
                 break
-    return values, [t.e2e_s for t in whole]
+    return values, {index: timed.e2e_s for index, timed in whole.items()}
 
 
 def case_table(cells: Sequence[CellResult]) -> pd.DataFrame:
-    """One row a case. Times in seconds are medians over counted rounds; ratios are paired within rounds."""
+    """One row a case. Times in seconds are medians over counted rounds; ratios are paired within rounds.
+
+    The baseline is full recompute, or the first strategy that was measured. Without a common round a ratio is NaN.
+    """
     rows = []
     for result in cells:
         cell = result.cell
         mine = []
-        e2e: dict[str, list[float]] = {}
+        e2e: dict[str, dict[int, float]] = {}
         for arm in result.arms:
             ok = arm.status == "ok"
             values, whole = _values(_case(cell, arm), result.rounds if ok else [], arm.strategy)
-            if ok:
+            if whole:
                 e2e[arm.strategy] = whole
             identity = {
                 **{name: cell[name] for name in IDENTITY if name in cell},
@@ -98,20 +107,23 @@ def case_table(cells: Sequence[CellResult]) -> pd.DataFrame:
                 "strategy": arm.strategy,
                 "status": arm.status,
                 "reason": arm.reason,
-                "rounds": len(whole) if ok else 0,
+                "rounds": len(whole),
                 "max_logit_error": _number(arm.max_logit_error),
             }
             mine.append({**identity, **values})
-        base = BASELINE if BASELINE in e2e else next(iter(e2e), None)
-        best = min((np.median(times) for times in e2e.values()), default=math.nan)
+        base = BASELINE if BASELINE in e2e else next(iter(e2e), "")
+        median = {label: float(np.median(list(times.values()))) for label, times in e2e.items()}
         for row in mine:
             row["baseline"] = base
-            if row["strategy"] in e2e and base is not None:
-                ratio = paired_ratio(e2e[row["strategy"]], e2e[base])
+            if row["strategy"] in e2e:
+                times, others = e2e[row["strategy"]], e2e[base]
+                both = sorted(times.keys() & others.keys())
+                ratio = paired_ratio([times[i] for i in both], [others[i] for i in both])
                 row |= {"e2e_ratio": ratio.value, "e2e_ratio_low": ratio.low, "e2e_ratio_high": ratio.high}
-                row["e2e_vs_best"] = float(np.median(e2e[row["strategy"]]) / best)
+                row["e2e_vs_best"] = median[row["strategy"]] / min(median.values())
         rows += mine
-    return pd.DataFrame(rows, columns=[*IDENTITY, *metrics(), *RATIOS])
+    table = pd.DataFrame(rows, columns=[*IDENTITY, *metrics(), *RATIOS])
+    return table.astype({name: float for name in table if name not in (*IDENTITY, "baseline")})
 
 
 def step_table(cells: Sequence[CellResult]) -> pd.DataFrame:
@@ -158,20 +170,30 @@ def write_tables(run_dir: Path, cells: Sequence[CellResult]) -> tuple[pd.DataFra
 
 
 def read_tables(run_dir: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The two tables that ``write_tables`` wrote. Raises ResultsError."""
-    frames = []
-    for name, required in (("table", [*IDENTITY, *RATIOS]), ("steps", STEP_COLUMNS)):
-        path = run_dir / f"{name}.csv"
-        try:
-            frame = pd.read_csv(path, keep_default_na=True)
-        except FileNotFoundError:
-            raise ResultsError(
-                f"{path} does not exist; give a folder that `run` wrote, such as results/latest"
-            ) from None
-        except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-            raise ResultsError(f"{path} is not readable as CSV ({error}); the file is damaged or foreign") from None
-        missing = [column for column in required if column not in frame]
-        if missing:
-            raise ResultsError(f"{path} lacks the column {missing[0]}; the file is damaged or foreign")
-        frames.append(frame)
-    return frames[0], frames[1]
+    """The two tables that ``write_tables`` wrote, equal to the bit. Raises ResultsError."""
+    return _read(run_dir / "table.csv", [*IDENTITY, *PLOTTED, *RATIOS]), _read(run_dir / "steps.csv", STEP_COLUMNS)
+
+
+def _read(path: Path, required: Sequence[str]) -> pd.DataFrame:
+    text = read_text(path)
+    try:
+        header = pd.read_csv(StringIO(text), nrows=0).columns
+        # A label may read "null" or "NA"; only numbers may be missing.
+        missing = {column: ["", "nan"] for column in header if column not in TEXT}
+        frame = pd.read_csv(
+            StringIO(text),
+            keep_default_na=False,
+            na_values=missing,
+            dtype={column: str for column in header if column in TEXT},
+            float_precision="round_trip",
+        )
+    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise ResultsError(f"{path} is not readable as CSV ({error}); the file is damaged or foreign") from None
+    for column in required:
+        if column not in frame:
+            raise ResultsError(f"{path} lacks the column {column}; the file is damaged or foreign")
+        if column not in TEXT and len(frame) and not pd.api.types.is_numeric_dtype(frame[column]):
+            raise ResultsError(f"{path} has text among the numbers of {column}; the file is damaged or foreign")
+    if not text.endswith("\n"):
+        raise ResultsError(f"{path} ends within a line; `plot --retable` makes it anew from the raw rounds")
+    return frame

@@ -183,6 +183,17 @@ def test_live_memory_grows_from_step_to_step_by_the_reserved_rows_and_nothing_el
     assert grown == [grown[0]] * TARGET
 
 
+def test_a_second_batch_needs_no_more_memory_than_the_first(strategy, case):
+    session = Session(case.model, strategy, BATCH, SRC_LEN, TARGET)
+    peaks = []
+    with peak_memory("cpu") as memory:
+        for _ in range(2):
+            session.prefill(case.src_BS, case.mask_BS)
+            decode(session, case.fed_NB)
+            peaks.append(memory.peak_bytes)
+    assert peaks[0] == peaks[1]
+
+
 def test_a_static_step_keeps_its_addresses_and_allocates_nothing_as_large_as_k_or_v(static_strategy, case):
     session = prefilled(static_strategy, case, max_new=4 * TARGET)
     config = case.model.config

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import numpy as np
+import statistics
 
 from .metric import NAN, Case, TimedRound, metric
 
@@ -22,7 +22,7 @@ def ttft_s(case: Case, timed: TimedRound) -> float:
 @metric("s", "lower", "inter-token latency: median over the gaps between tokens")
 def itl_s(case: Case, timed: TimedRound) -> float:
     """Inter-token latency."""
-    return float(np.median(timed.itl_s)) if timed.itl_s.size else NAN
+    return statistics.median(timed.itl_s.tolist()) if timed.itl_s.size else NAN
 
 
 @metric("s", "lower", "time per output token: (end to end - TTFT) / (steps - 1)")

@@ -13,10 +13,11 @@ import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 Better = Literal["lower", "higher", "neither"]
 NAN = math.nan
@@ -34,6 +35,8 @@ class TimedRound:
     @classmethod
     def of(cls, marks_s: list[float], every_step: bool) -> TimedRound:
         """From marks: start, prefill, first token, then each token or the end alone."""
+        import numpy as np  # here, as `run --help` lists metrics and needs none
+
         itl_s = np.diff(np.array(marks_s[2:])) if every_step else np.array([])
         return cls(marks_s[1], marks_s[2], marks_s[-1], itl_s)
 

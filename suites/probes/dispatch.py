@@ -27,6 +27,11 @@ class OperatorMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._saw = saw
         self._whole: set[Any] = set()
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Without this, torch imports its compiler (over a second) to keep it out of code that is eager anyway."""
+        return False
+
     def __torch_dispatch__(
         self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:

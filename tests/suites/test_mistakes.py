@@ -1,0 +1,54 @@
+"""Wrong input to the command line: one line that names the thing, exit 1, no traceback, nothing written."""
+
+import pytest
+
+from suites.__main__ import main
+
+MISTAKES = [
+    (["rum"], "unknown verb 'rum'; did you mean 'run'?"),
+    (["run", "seqlen=3"], "unknown key 'seqlen' in 'seqlen=3'; did you mean 'seq_len'?"),
+    (["run", "+sweep=seqlen"], "unknown sweep 'seqlen'; did you mean 'seq_len'?"),
+    (["run", "model=smal"], "unknown model 'smal'; did you mean 'small'?"),
+    (["run", "measure=slow"], "unknown measure 'slow'; known: careful, default, quick"),
+    (["run", "batch_size=x"], "batch_size: Value 'x' of type 'str' could not be converted to Integer"),
+    (["run", "batch_size=0"], "batch_size=0 is not allowed; give a whole number of at least 1"),
+    (["run", "seq_len=4,-1"], "seq_len=-1 is not allowed"),
+    (["run", "device=gpu"], "device=gpu is not allowed; give one of auto, cpu, cuda"),
+    (["run", "dtype=fp8"], "dtype=fp8 is not allowed; give one of fp32, bf16, fp16"),
+    (["run", "measure.rounds=1"], "measure.rounds=1 is not allowed; an interval needs at least 2 rounds"),
+    (["run", "measure.stop=never"], "measure.stop=never is not allowed; give one of fixed, eos"),
+    (["run", "strategies=statik"], "unknown strategy 'statik'"),
+    (["run", "strategies=[]"], "strategies=[] names none"),
+    (["run", "strategies=[static_kv(capacity=3)]"], "quote options"),
+    (["run", "strategies=['static_kv(capacity=none,raed=filled)']"], "unknown option 'raed' of static_kv"),
+    (["run", "model.checkpoint"], "cannot read 'model.checkpoint'"),
+    (["run", "model=t5"], "model=t5 needs model.checkpoint=DIR"),
+    (["run", "model=t5", "model.checkpoint=/nowhere"], "/nowhere is not a folder"),
+    (["run", "model=tiny", "model.d_mdel=3"], "model.d_mdel is not a model size"),
+    (["run", "model=tiny", "model.d_model=0"], "d_model=0 must be a whole number of at least 1"),
+    (["run", "src_len=1"], "src_len=1 holds no word"),
+    (["list", "strategy"], "unknown kind 'strategy'; did you mean 'strategies'?"),
+    (["plot", "/nowhere"], "/nowhere/table.csv does not exist"),
+    (["plot", "--fast"], "unknown argument '--fast'"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "said"), MISTAKES, ids=[" ".join(a) for a, _ in MISTAKES])
+def test_a_mistake_is_one_line_and_exit_1(arguments, said, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1
+    assert captured.err.startswith("decodebench: ")
+    assert said in captured.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_list_shows_every_kind_and_what_each_is(capsys):
+    assert main(["list"]) == 0
+    out = capsys.readouterr().out
+    for name in ("full_recompute", "static_kv", "read=filled|buffer", "pronounce", "seq_len", "tpot_s", "contenders"):
+        assert name in out
+    assert main(["list", "sweeps"]) == 0
+    assert "pronounce" not in capsys.readouterr().out

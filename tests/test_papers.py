@@ -1,0 +1,61 @@
+"""What README and CONTRIBUTING promise: their commands run, their example is a strategy."""
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from tests.command import ROOT, suites
+
+README = (ROOT / "README.md").read_text()
+MAKEFILE = (ROOT / "Makefile").read_text()
+COMMANDS = sorted(set(re.findall(r"^ {4}(python -m suites .*?)(?:  +#.*)?$", README, re.MULTILINE)))
+TARGETS = sorted(set(re.findall(r"^ {4}make (\S+)", README, re.MULTILINE)))
+
+
+def test_the_readme_names_both_make_targets_and_ci_runs_the_test_command():
+    assert {"run", "test"} <= set(TARGETS)
+    assert "make test" in (ROOT / ".ci" / "run").read_text()
+    assert "-m suites run +sweep=seq_len" in MAKEFILE
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_every_make_target_in_the_readme_exists(target):
+    assert re.search(rf"^{target}:", MAKEFILE, re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_in_the_readme_runs(command, tmp_path):
+    """With the shortest lengths and the fewest rounds, which the command's own overrides give way to."""
+    arguments = shlex.split(command)[3:]
+    if "model=t5" in arguments:
+        pytest.skip("asks for the reader's own checkpoint; test_run_checkpoint.py runs one")
+    if arguments[0] == "run":
+        swept = next((a.removeprefix("+sweep=") for a in arguments if a.startswith("+sweep=")), None)
+        quick = [f"{swept}=4,6" if swept in ("seq_len", "batch_size", "src_len", "tgt_len") else "seq_len=4"]
+        kept = [a for a in arguments if not a.startswith(("model=", "seq_len=", "batch_size="))]
+        arguments = [*kept, *quick, "measure=quick"]
+    if arguments[0] == "plot":
+        suites("run", "seq_len=4", "measure=quick", folder=tmp_path, check=True)
+    suites(*arguments, folder=tmp_path, check=True)
+
+
+def test_the_example_of_contributing_is_a_strategy_that_passes_the_kit(tmp_path):
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    (source,) = re.findall(r"```python\n(# strategies/chunked_kv\.py\n.*?)```", text, re.DOTALL)
+    for folder in ("strategies", "suites"):
+        ignore = shutil.ignore_patterns("__pycache__", "*.safetensors")
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=ignore)
+    (tmp_path / "tests").mkdir()
+    for file in ("pyproject.toml", "tests/conftest.py", "tests/test_conformance.py"):
+        shutil.copy(ROOT / file, tmp_path / file)
+    (tmp_path / "strategies" / "chunked_kv.py").write_text(source)
+    kit = ["tests/test_conformance.py", "-k", "chunked_kv", "-n", "0", "-p", "no:cacheprovider"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *kit], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert int(re.search(r"(\d+) passed", done.stdout)[1]) > 10

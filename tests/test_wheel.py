@@ -1,0 +1,70 @@
+"""The wheel, installed away from the checkout, runs from any folder: configuration and weights are inside it."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.command import ROOT, SMALL_MODEL
+
+
+def pip(*arguments, folder):
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", *arguments, "--quiet", "--disable-pip-version-check"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """A folder that holds the installed wheel and nothing else; its dependencies are those of this environment."""
+    folder = tmp_path_factory.mktemp("wheel")
+    ignored = {".git", ".venv", "results", "build", "tests"}
+    for entry in ROOT.iterdir():
+        if entry.name not in ignored and not entry.name.startswith(".") and not entry.name.endswith("egg-info"):
+            (folder / entry.name).symlink_to(entry)
+    pip("wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder / "dist", ".", folder=folder)
+    (wheel,) = (folder / "dist").glob("decodebench-*.whl")
+    pip("install", "--no-deps", "--target", folder / "site", wheel, folder=folder)
+    return folder / "site"
+
+
+def run(site, folder, *command):
+    return subprocess.run(
+        [sys.executable, *command],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(site), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def test_the_installed_package_is_the_one_that_runs_and_holds_its_data(site, tmp_path):
+    names = "import conf, suites, strategies; print(conf.__file__, suites.__file__, strategies.__file__)"
+    done = run(site, tmp_path, "-c", names)
+    assert done.stdout.count(str(site)) == 3, done.stdout + done.stderr
+    data = {path.name for path in (site / "strategies" / "models" / "pronounce").iterdir()}
+    assert {"weights.safetensors", "vocabulary.json", "held_out.tsv", "MODEL_CARD.md"} <= data
+    assert {path.name for path in (site / "conf" / "sweep").glob("*.yaml")} == {
+        path.name for path in (ROOT / "conf" / "sweep").glob("*.yaml")
+    }
+    assert not (site / "tests").exists()
+
+
+def test_it_measures_from_another_folder(site, tmp_path):
+    done = run(site, tmp_path, "-m", "suites", "run", "seq_len=4", *SMALL_MODEL, "measure=quick")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "results" / "latest" / "plots" / "totals.png").exists()
+
+
+def test_its_console_script_speaks(site, tmp_path):
+    done = run(site, tmp_path, str(site / "bin" / "decodebench"), "list", "strategies")
+    assert done.returncode == 0, done.stderr
+    assert "full_recompute" in done.stdout
