@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import psutil
 import torch
@@ -18,6 +20,17 @@ from .clock import Clock
 from .inputs import Inputs
 from .probes.memory import peak_memory
 from .results import Round
+
+
+@contextmanager
+def collector_set_aside() -> Iterator[None]:
+    """Inside, a garbage collection need not look through what is alive now, so the one before each round is quick."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 class StrategyArm:
@@ -56,13 +69,13 @@ class StrategyArm:
         self.token_BN = token_ids(tokens)
         return Round(self.label, index, warmup, clock.every_step, marks_s)
 
-    def real_tokens(self) -> int:
-        """Tokens of the last round up to each row's end; all of them where the length is fixed."""
+    def row_lens(self) -> list[int]:
+        """Tokens of each row of the last round, up to and with its end; all of them where the length is fixed."""
         if self.token_BN is None:
-            return 0
+            return []
         if self._cell.stop == "fixed":
-            return self.token_BN.numel()
-        return int(lengths(self.token_BN, self._model.config.eos_id).sum())
+            return [self.token_BN.shape[1]] * self.token_BN.shape[0]
+        return [int(length) for length in lengths(self.token_BN, self._model.config.eos_id)]
 
     def peak_memory_bytes(self, clock: Clock) -> int:
         """Peak of live tensor bytes above the loaded weights, set-up included, in an untimed round of its own."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import gc
 import random
 import re
 import sys
@@ -147,7 +146,7 @@ def measure(cell: Cell, rows: list[list[int]], strategies: Sequence[Strategy]) -
     from strategies import load_model
     from strategies.models.pronounce.data import pad
 
-    from .arms import StrategyArm
+    from .arms import StrategyArm, collector_set_aside
     from .clock import clocks
     from .decode_report import Decoded
     from .equality import check
@@ -169,12 +168,11 @@ def measure(cell: Cell, rows: list[list[int]], strategies: Sequence[Strategy]) -
             arms[0], arms, cell.dtype, model.config.eos_id, False, lambda arm: progress.advance(1 / cell.tgt_len)
         )
         good = [arm for arm, agreement in zip(arms, found, strict=True) if not agreement.reason]
-        gc.freeze()  # each round collects garbage first: what is alive by now need not be looked through again
-        for index in range(-1, ROUNDS):
-            for arm in order.sample(good, len(good)):
-                done = arm.round(index, index < 0, clock)
-                progress.advance(1)
-                if not done.warmup:
-                    marks_s[arm.label].append(done.marks_s)
-        gc.unfreeze()
+        with collector_set_aside():
+            for index in range(-1, ROUNDS):
+                for arm in order.sample(good, len(good)):
+                    done = arm.round(index, index < 0, clock)
+                    progress.advance(1)
+                    if not done.warmup:
+                        marks_s[arm.label].append(done.marks_s)
     return [Decoded(arm.label, a, arm.token_BN, marks_s[arm.label]) for arm, a in zip(arms, found, strict=True)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from strategies import DTYPES, ModelConfig, Strategy
@@ -18,7 +17,6 @@ BYTE_IN_FLOPS = 10
 class Formulas:
     """Of one strategy in one cell; a list has one entry a step, k = 1 .. N. FLOPs and bytes."""
 
-    necessary_flops: int
     prefill_flops: int
     step_flops: list[int]
     weight_bytes: list[int]
@@ -45,7 +43,7 @@ class Formulas:
         return self.executed_flops + BYTE_IN_FLOPS * self.moved_bytes
 
 
-def formulas(config: ModelConfig, cell: Cell, src_lens: Sequence[int], strategy: Strategy) -> Formulas:
+def formulas(config: ModelConfig, cell: Cell, strategy: Strategy) -> Formulas:
     """Evaluate for ``tgt_len`` steps. Raises StrategyError if the strategy cannot be bound to that length."""
     bound = strategy.bind(cell.tgt_len)
     batch, src_len = cell.batch_size, cell.src_len
@@ -70,7 +68,6 @@ def formulas(config: ModelConfig, cell: Cell, src_lens: Sequence[int], strategy:
     cross = costs.kv_bytes(config, batch, src_len, width) if cached else 0
     last = cell.tgt_len
     return Formulas(
-        necessary_flops=costs.necessary_flops(config, src_lens, cell.tgt_len),
         prefill_flops=costs.flops(costs.encoder(config, batch, src_len)) + (projection if cached else 0),
         step_flops=[
             costs.flops(costs.decoder(config, batch, src_len, bound.rows_fed(k), bound.keys_read(k)))

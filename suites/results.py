@@ -39,8 +39,8 @@ class Round:
 class ArmFacts:
     """What is known of one strategy in one cell besides its rounds. Bytes and seconds; None where it was not measured.
 
-    ``status`` invalid: it disagrees with the oracle. ``tokens``: decode steps taken; ``real_tokens``: those up to each
-    row's end.
+    ``status`` invalid: it disagrees with the oracle. ``steps``: decode steps taken; ``row_lens``: tokens of each row
+    up to its end; ``tokens_equal``: the last round chose the oracle's tokens.
     """
 
     strategy: str
@@ -49,7 +49,8 @@ class ArmFacts:
     reason: str = ""
     setup_s: float | None = None
     steps: int | None = None
-    real_tokens: int | None = None
+    row_lens: list[int] | None = None
+    necessary_flops: int | None = None
     kv_reserved_bytes: int | None = None
     kv_used_bytes: int | None = None
     peak_memory_bytes: int | None = None

@@ -9,12 +9,14 @@ from functools import lru_cache
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from strategies import DTYPES, ModelConfig, ModelSpec, Strategy, config_of, load_model, parse
+from strategies.models import costs
 from strategies.models.encoder_decoder import EncoderDecoder
 from strategies.strategy import StrategyError
 
-from .arms import StrategyArm, rss_bytes
+from .arms import StrategyArm, collector_set_aside, rss_bytes
 from .cells import Cell
 from .clock import clocks
 from .config import MeasureConfig
@@ -72,14 +74,12 @@ def _set(facts: dict[str, ArmFacts], labels: Sequence[str], status: Status, reas
         facts[label] = dataclasses.replace(facts[label], status=status, reason=reason)
 
 
-def predict(
-    cell: Cell, config: ModelConfig, src_lens: Sequence[int], strategies: Sequence[Strategy]
-) -> dict[str, Formulas]:
+def predict(cell: Cell, config: ModelConfig, strategies: Sequence[Strategy]) -> dict[str, Formulas]:
     """Formulas of every strategy that can be bound to the cell's target length."""
     found = {}
     for strategy in strategies:
         try:
-            found[strategy.label] = formulas(config, cell, src_lens, strategy)
+            found[strategy.label] = formulas(config, cell, strategy)
         except StrategyError:
             continue
     return found
@@ -93,8 +93,7 @@ def passes(measure: MeasureConfig, device: str) -> int:
 def plan_work(cell: Cell, strategies: Sequence[Strategy], measure: MeasureConfig) -> int:
     """Predicted work of a whole cell, before any of it runs."""
     config = config_of(cell.model)
-    src_lens = (cell.src_len,) * cell.batch_size
-    predicted = predict(cell, config, src_lens, strategies)
+    predicted = predict(cell, config, strategies)
     return passes(measure, cell.device) * sum(f.work for f in predicted.values())
 
 
@@ -110,7 +109,7 @@ def _measure(
     torch.manual_seed(cell.seed)
     model = _model(cell.model, cell.dtype, cell.device, cell.seed)
     inputs = make_inputs(cell, model.config)
-    predicted = predict(cell, model.config, inputs.src_lens, strategies)
+    predicted = predict(cell, model.config, strategies)
     writer.cell(
         {
             **_plain(cell),
@@ -128,18 +127,20 @@ def _measure(
     arms = _memory(cell, arms, facts, work, progress)
     order = random.Random(cell.seed)
     timers = clocks(cell.device)
-    for index in range(-measure.warmup, measure.rounds):
-        for arm in order.sample(arms, len(arms)):
+    with collector_set_aside():
+        for index in range(-measure.warmup, measure.rounds):
             progress.say(f"round {index + 1} of {measure.rounds}" if index >= 0 else "warm-up")
-            try:
-                for clock in timers:
-                    writer.round(arm.round(index, index < 0, clock))
-                    progress.advance(work[arm.label])
-            except Exception as error:
-                _set(facts, [arm.label], status="failed", reason=reason_of(error))
-                arms = [other for other in arms if other is not arm]
+            for arm in order.sample(arms, len(arms)):
+                try:
+                    for clock in timers:
+                        writer.round(arm.round(index, index < 0, clock))
+                        progress.advance(work[arm.label])
+                except Exception as error:
+                    _set(facts, [arm.label], status="failed", reason=reason_of(error))
+                    arms = [other for other in arms if other is not arm]
+    oracle_BN = next((arm.token_BN for arm in arms if arm.label == ORACLE), None)
     for arm in arms:
-        facts[arm.label] = _finished(facts[arm.label], arm)
+        facts[arm.label] = _finished(facts[arm.label], arm, inputs, oracle_BN)
 
 
 def _allocate(
@@ -203,17 +204,19 @@ def _memory(
     return good
 
 
-def _finished(fact: ArmFacts, arm: StrategyArm) -> ArmFacts:
-    """The facts of an arm whose rounds are done."""
+def _finished(fact: ArmFacts, arm: StrategyArm, inputs: Inputs, oracle_BN: Tensor | None) -> ArmFacts:
+    """The facts of an arm whose rounds are done; its tokens beside the oracle's, where that was timed too."""
     assert arm.token_BN is not None
-    held = arm.session.nbytes
+    held, row_lens = arm.session.nbytes, arm.row_lens()
     return dataclasses.replace(
         fact,
         status="ok",
         reason="",
         setup_s=arm.setup_s,
         steps=arm.token_BN.shape[1],
-        real_tokens=arm.real_tokens(),
+        row_lens=row_lens,
+        necessary_flops=costs.necessary_flops(arm.session.model.config, inputs.src_lens, row_lens),
+        tokens_equal=None if oracle_BN is None else torch.equal(arm.token_BN, oracle_BN),
         kv_reserved_bytes=held.reserved,
         kv_used_bytes=held.used,
         rss_bytes=rss_bytes(),

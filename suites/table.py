@@ -18,7 +18,7 @@ from .statistics import paired_ratio
 BASELINE = "full_recompute"
 IDENTITY = [
     "cell", "model", "device", "dtype", "threads", "batch_size", "src_len", "tgt_len", "stop", "seed",
-    "real_fraction", "strategy", "status", "reason", "rounds", "max_logit_error",
+    "real_fraction", "strategy", "status", "reason", "rounds", "max_logit_error", "tokens_equal",
 ]  # fmt: skip
 RATIOS = ["baseline", "e2e_ratio", "e2e_ratio_low", "e2e_ratio_high", "e2e_vs_best"]
 PLOTTED = [
@@ -39,16 +39,17 @@ def _number(value: Any) -> float:
 
 def _case(cell: dict[str, Any], arm: ArmFacts) -> Case:
     formula = cell["formulas"].get(arm.strategy, {})
-    moved = sum(sum(formula.get(f"{part}_bytes", [])) for part in ("weight", "self_kv", "cross_kv", "copy"))
-    decode = sum(formula.get("step_flops", []))
+    taken = slice(arm.steps or 0)
+    moved = sum(sum(formula.get(f"{part}_bytes", [])[taken]) for part in ("weight", "self_kv", "cross_kv", "copy"))
+    decode = sum(formula.get("step_flops", [])[taken])
     return Case(
         batch_size=cell["batch_size"],
         src_len=cell["src_len"],
         tgt_len=cell["tgt_len"],
         steps=arm.steps or 0,
-        real_tokens=arm.real_tokens or 0,
+        real_tokens=sum(arm.row_lens or []),
         setup_s=_number(arm.setup_s),
-        necessary_flops=formula.get("necessary_flops", math.nan),
+        necessary_flops=_number(arm.necessary_flops),
         executed_flops=formula["prefill_flops"] + decode if formula else math.nan,
         decode_flops=decode or math.nan,
         moved_bytes=moved or math.nan,
@@ -109,6 +110,7 @@ def case_table(cells: Sequence[CellResult]) -> pd.DataFrame:
                 "reason": arm.reason,
                 "rounds": len(whole),
                 "max_logit_error": _number(arm.max_logit_error),
+                "tokens_equal": arm.tokens_equal,
             }
             mine.append({**identity, **values})
         base = BASELINE if BASELINE in e2e else next(iter(e2e), "")

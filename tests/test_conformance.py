@@ -236,15 +236,15 @@ def test_the_label_is_read_back_as_the_same_strategy_and_leaves_out_defaults(str
     }
 
 
-@pytest.mark.parametrize("strategy", ["full_recompute", "contiguous_kv", "static_kv"])
-def test_the_only_head_of_a_lone_sentence_is_no_weight(strategy, tiny_model):
+@pytest.mark.parametrize("name", ["full_recompute", "contiguous_kv", "static_kv"])
+def test_the_only_head_of_a_lone_sentence_is_no_weight(name, tiny_model):
     """Its scores and context are products of batch 1, as those with a weight are."""
     model = tiny_model("t5", num_heads=1)
-    session = Session(model, parse(strategy), 1, SRC_LEN, TARGET)
+    session = Session(model, parse(name), 1, SRC_LEN, TARGET)
     session.prefill(torch.full((1, SRC_LEN), 2))
     with record(model) as recording:
         session.step(torch.zeros(1, dtype=torch.int64))
     expected = costs.step_bytes(
-        model.config, 1, SRC_LEN, rows=1, keys=1, copied=0, cross_recomputed=strategy == "full_recompute", width=4
+        model.config, 1, SRC_LEN, rows=1, keys=1, copied=0, cross_recomputed=name == "full_recompute", width=4
     )
     assert step_bytes(recording) == expected

@@ -93,17 +93,17 @@ def decoder(config: ModelConfig, batch: int, src_len: int, rows: int, keys: int,
     ]
 
 
-def necessary_flops(config: ModelConfig, src_lens: Iterable[int], target_len: int) -> int:
+def necessary_flops(config: ModelConfig, src_lens: Iterable[int], tgt_lens: Iterable[int]) -> int:
     """FLOPs of any exact incremental decoder: one row a step, k keys, real source tokens only, cross K/V once.
 
     Sum over sentences of real length s: encoder(s) + cross projection(s) + sum over k of decoder(1 row, k keys, s).
     The terms are linear in k, so the sum over k is N times the value at the mean (N + 1) / 2.
     """
     total = 0
-    for length in src_lens:
-        total += flops(encoder(config, 1, length)) + flops(cross_projection(config, 1, length))
-        first, last = (flops(decoder(config, 1, length, 1, k)) for k in (1, target_len))
-        total += target_len * (first + last) // 2
+    for source, target in zip(src_lens, tgt_lens, strict=True):
+        total += flops(encoder(config, 1, source)) + flops(cross_projection(config, 1, source))
+        first, last = (flops(decoder(config, 1, source, 1, k)) for k in (1, target))
+        total += target * (first + last) // 2
     return total
 
 

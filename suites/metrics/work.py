@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .metric import Case, metric
+from .metric import NAN, Case, metric
 
 
 @metric("FLOPs", "lower", "what the kernels were asked to do: encoder + every decode step, matrix products only")
@@ -26,7 +26,7 @@ def flops_waste(case: Case) -> float:
 @metric("bytes", "lower", "mean over steps of weights + self K/V + cross K/V + concatenation copies; activations apart")
 def step_bytes(case: Case) -> float:
     """Bytes that a decode step must move."""
-    return case.moved_bytes / case.tgt_len
+    return case.moved_bytes / case.steps if case.steps else NAN
 
 
 @metric("FLOPs/byte", "higher", "FLOPs of all decode steps / bytes they move")

@@ -1,6 +1,6 @@
 """What measuring costs: ``one_round`` beside a bare loop over the same Session, interleaved, in one process.
 
-``make bench-harness`` prints the paired ratio with its interval; without ``--benchmark-enable`` each runs once, untimed.
+``make bench-harness`` prints the paired ratio with its interval; otherwise each runs once, untimed.
 """
 
 import time

@@ -86,16 +86,16 @@ def test_necessary_flops_count_real_tokens_one_row_a_step_and_cross_kv_once() ->
     #   step k      3 layers * (888 + 40 k + 40 s) + 132 head                                  = 2796 + 120 k + 120 s
     #   k = 1, 2, 3 together                                                                   = 9108 + 360 s
     # s = 4: 6464 + 2880 + 10548 = 19892;  s = 1: 1376 + 720 + 9468 = 11564.
-    assert necessary_flops(TINY, [4], 3) == 19892
-    assert necessary_flops(TINY, [1], 3) == 11564
-    assert necessary_flops(TINY, [4, 1], 3) == 19892 + 11564
+    assert necessary_flops(TINY, [4], [3]) == 19892
+    assert necessary_flops(TINY, [1], [3]) == 11564
+    assert necessary_flops(TINY, [4, 1], [3, 3]) == 19892 + 11564
 
 
 @pytest.mark.parametrize(("config", "target_len"), [(TINY, 1), (TINY, 8), (GATED, 7)])
 def test_necessary_flops_equal_the_sum_over_steps(config: ModelConfig, target_len: int) -> None:
     steps = sum(flops(decoder(config, 1, 5, 1, k)) for k in range(1, target_len + 1))
     once = flops(encoder(config, 1, 5)) + flops(cross_projection(config, 1, 5))
-    assert necessary_flops(config, [5, 5], target_len) == 2 * (once + steps)
+    assert necessary_flops(config, [5, 5], [target_len] * 2) == 2 * (once + steps)
 
 
 # A row of K and V in float32, all layers: 2 (K, V) * B 2 * 10 * 4 bytes * 3 layers = 480 bytes.

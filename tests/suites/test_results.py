@@ -1,0 +1,146 @@
+"""The run folder: what is written is read back, and what a killed run leaves is never half a thing."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from suites.results import (
+    SCHEMA,
+    ArmFacts,
+    CellWriter,
+    ResultsError,
+    Round,
+    read_cells,
+    read_json,
+    write_json,
+)
+
+ROUNDS = [Round("full_recompute", i, i < 0, True, [0.0, 0.5 + i, 1.25 + i]) for i in range(-1, 3)]
+FACTS = [ArmFacts("full_recompute", "full_recompute", "ok", steps=1, rss_bytes=2**40)]
+
+labels = st.text(min_size=1)
+seconds = st.floats(0, 1e6, allow_subnormal=True)
+rounds = st.builds(Round, labels, st.integers(-3, 99), st.booleans(), st.booleans(), st.lists(seconds, min_size=3))
+
+
+def written(folder: Path, rounds=ROUNDS, facts=FACTS, schema=SCHEMA) -> Path:
+    """A run of one cell, ``a``; returns the cell's rounds file."""
+    write_json(folder / "run.json", {"schema": schema, "plan": [{"id": "a"}]})
+    writer = CellWriter(folder, "a")
+    writer.cell({"batch_size": 1})
+    for done in rounds:
+        writer.round(done)
+    writer.arms(facts)
+    return writer.dir / "rounds.jsonl"
+
+
+@settings(derandomize=True, deadline=None, max_examples=40)
+@given(done=st.lists(rounds, max_size=4))
+def test_rounds_are_read_back_equal_to_the_bit_and_in_order(tmp_path_factory, done):
+    folder = tmp_path_factory.mktemp("run")
+    written(folder, done)
+    assert read_cells(folder)[0].rounds == done
+
+
+def test_a_cell_and_its_arms_are_read_back_equal(tmp_path):
+    written(tmp_path)
+    (result,) = read_cells(tmp_path)
+    assert (result.id, result.cell, result.arms) == ("a", {"batch_size": 1}, FACTS)
+
+
+def test_a_last_line_cut_anywhere_costs_that_round_alone(tmp_path):
+    path = written(tmp_path)
+    whole = path.read_bytes()
+    last = whole.rindex(b"\n", 0, -1) + 1
+    for end in range(last, len(whole) - 1):
+        path.write_bytes(whole[:end])
+        assert read_cells(tmp_path)[0].rounds == ROUNDS[:-1]
+    path.write_bytes(whole[:-1])
+    assert read_cells(tmp_path)[0].rounds == ROUNDS
+
+
+@pytest.mark.parametrize("line", ['{"strategy": "full_rec', '{"strategy": "x", "extra": 1}', "[1]", ""])
+def test_a_damaged_line_among_the_others_is_named_in_one_line(tmp_path, line):
+    path = written(tmp_path)
+    first, _, *rest = path.read_text().split("\n")
+    path.write_text("\n".join([first, line, *rest]))
+    with pytest.raises(ResultsError, match=r"rounds\.jsonl line 2 is not a round .*; remove it") as caught:
+        read_cells(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_cell_that_was_killed_is_left_out_and_the_others_are_read(tmp_path):
+    written(tmp_path)
+    write_json(tmp_path / "run.json", {"schema": SCHEMA, "plan": [{"id": "b"}, {"id": "a"}, {"id": "c"}]})
+    killed = CellWriter(tmp_path, "b")
+    killed.cell({"batch_size": 2})
+    killed.round(ROUNDS[0])
+    assert [result.id for result in read_cells(tmp_path)] == ["a"]
+
+
+def test_a_cell_that_starts_again_forgets_what_it_held(tmp_path):
+    written(tmp_path)
+    CellWriter(tmp_path, "a").cell({"batch_size": 1})
+    assert read_cells(tmp_path) == []
+
+
+def test_another_schema_is_refused_by_its_number(tmp_path):
+    written(tmp_path, schema=SCHEMA - 1)
+    with pytest.raises(ResultsError, match=rf"has schema {SCHEMA - 1}, this version reads {SCHEMA}; run again"):
+        read_cells(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, r"run\.json does not exist; give a folder that `run` wrote"),
+        ("{", r"run\.json is not readable as JSON .*damaged or foreign"),
+        ("[1]", r"run\.json lacks the schema or the plan"),
+        ('{"schema": 1}', r"run\.json lacks the schema or the plan"),
+        (b"\xff\xfe", r"run\.json is not text .*damaged or foreign"),
+    ],
+)
+def test_a_foreign_folder_is_refused_in_one_line(tmp_path, content, message):
+    if content is not None:
+        (tmp_path / "run.json").write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ResultsError, match=message) as caught:
+        read_cells(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_in_place_of_a_folder_and_a_folder_in_place_of_a_file_are_refused_in_one_line(tmp_path):
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file" / "run.json", tmp_path):
+        with pytest.raises(ResultsError, match="cannot be read"):
+            read_json(path)
+
+
+def test_facts_of_another_version_are_refused_by_name(tmp_path):
+    path = written(tmp_path).with_name("arms.json")
+    path.write_text(json.dumps([{"strategy": "x", "spec": "x", "status": "ok", "colour": "red"}]))
+    with pytest.raises(ResultsError, match=r"arms\.json is not of schema .*'colour'"):
+        read_cells(tmp_path)
+
+
+@pytest.mark.parametrize("place", ["write_text", "replace"])
+def test_a_write_that_fails_leaves_the_old_content_and_nothing_else(tmp_path, monkeypatch, place):
+    path = tmp_path / "x.json"
+    write_json(path, {"old": 1})
+    real = Path.write_text
+
+    def fail(self, content, *rest, **more):
+        if place == "write_text":
+            real(self, content[: len(content) // 2])
+        raise OSError("disk full")
+
+    monkeypatch.setattr(Path, place, fail)
+    with pytest.raises(OSError, match="disk full"):
+        write_json(path, {"new": list(range(100))})
+    monkeypatch.undo()
+    assert read_json(path) == {"old": 1}
+    assert list(tmp_path.iterdir()) == [path]
+    write_json(path, {"new": 2})
+    assert read_json(path) == {"new": 2}
