@@ -48,6 +48,7 @@ class Progress:
         )
         self._task = self._bar.add_task("starting", total=self._total)
         self._title = ""
+        self._start = self._last = time.monotonic()
 
     def __enter__(self) -> Self:
         self._bar.start()

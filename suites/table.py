@@ -25,7 +25,7 @@ PLOTTED = [
     "prefill_s", "e2e_s", "throughput_tokens_per_s", "executed_flops", "necessary_flops", "flops_waste", "step_bytes",
     "kv_used_bytes", "kv_reserved_bytes", "peak_memory_bytes",
 ]  # fmt: skip
-TEXT = {"cell", "model", "device", "dtype", "stop", "strategy", "status", "reason", "baseline"}
+TEXT = {"cell", "model", "device", "dtype", "stop", "strategy", "status", "reason", "tokens_equal", "baseline"}
 STEP_COLUMNS = [
     "cell", "model", "device", "dtype", "batch_size", "src_len", "tgt_len", "strategy", "k",
     "latency_s", "latency_q25_s", "latency_q75_s",
@@ -98,7 +98,7 @@ def case_table(cells: Sequence[CellResult]) -> pd.DataFrame:
         e2e: dict[str, dict[int, float]] = {}
         for arm in result.arms:
             ok = arm.status == "ok"
-            values, whole = _values(_case(cell, arm), result.rounds if ok else [], arm.strategy)
+            values, whole = _values(_case(cell, arm), result.rounds, arm.strategy) if ok else ({}, {})
             if whole:
                 e2e[arm.strategy] = whole
             identity = {
@@ -110,7 +110,7 @@ def case_table(cells: Sequence[CellResult]) -> pd.DataFrame:
                 "reason": arm.reason,
                 "rounds": len(whole),
                 "max_logit_error": _number(arm.max_logit_error),
-                "tokens_equal": arm.tokens_equal,
+                "tokens_equal": {True: "yes", False: "no", None: ""}[arm.tokens_equal],
             }
             mine.append({**identity, **values})
         base = BASELINE if BASELINE in e2e else next(iter(e2e), "")
@@ -172,7 +172,7 @@ def write_tables(run_dir: Path, cells: Sequence[CellResult]) -> tuple[pd.DataFra
 
 
 def read_tables(run_dir: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The two tables that ``write_tables`` wrote, equal to the bit. Raises ResultsError."""
+    """The two tables that ``write_tables`` wrote, equal to them. Raises ResultsError."""
     return _read(run_dir / "table.csv", [*IDENTITY, *PLOTTED, *RATIOS]), _read(run_dir / "steps.csv", STEP_COLUMNS)
 
 
@@ -187,7 +187,6 @@ def _read(path: Path, required: Sequence[str]) -> pd.DataFrame:
             keep_default_na=False,
             na_values=missing,
             dtype={column: str for column in header if column in TEXT},
-            float_precision="round_trip",
         )
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise ResultsError(f"{path} is not readable as CSV ({error}); the file is damaged or foreign") from None

@@ -13,10 +13,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from strategies import Session, Strategy, greedy, lengths, parse, registry
+from strategies import Session, Strategy, greedy, lengths, parse, registry, select
 from strategies.models import costs
 from strategies.models.encoder_decoder import EncoderDecoder
+from suites.cells import make_cell
+from suites.config import MeasureConfig
+from suites.overrides import compose_jobs, read_overrides
 from suites.probes import peak_memory, record, step_bytes, tally
+from suites.progress import Progress
+from suites.runner import run_cell
 
 BATCH, SRC_LEN, TARGET = 3, 7, 6
 SOURCE_LENGTHS = (SRC_LEN, 4, 2)
@@ -248,3 +253,17 @@ def test_the_only_head_of_a_lone_sentence_is_no_weight(name, tiny_model):
         model.config, 1, SRC_LEN, rows=1, keys=1, copied=0, cross_recomputed=name == "full_recompute", width=4
     )
     assert step_bytes(recording) == expected
+
+
+def test_the_command_line_measures_it(strategy, tmp_path):
+    """From the text of an override to the facts of a measured case, as ``run`` goes, but for Hydra's own loop."""
+    small = ["d_model=14", "num_heads=3", "d_kv=5", "d_ff=22", "encoder_layers=1", "decoder_layers=1", "vocab_size=29"]
+    chosen = [f"strategies=['{strategy.label}']", "model=tiny", "tgt_len=3", "src_len=4", "batch_size=2"]
+    (job,) = compose_jobs(read_overrides([*chosen, "device=cpu", *(f"model.{size}" for size in small)]))
+    selected = select(job.config.strategies)
+    assert selected == [strategy]
+    measure = MeasureConfig(rounds=2, warmup=0)
+    (facts,) = run_cell(make_cell(job.config), selected, measure, tmp_path, Progress(1, 1))
+    assert (facts.strategy, facts.status, facts.reason) == (strategy.label, "ok", "")
+    assert facts.steps == 3
+    assert facts.peak_memory_bytes > 0

@@ -37,12 +37,17 @@ def written(folder: Path, rounds=ROUNDS, facts=FACTS, schema=SCHEMA) -> Path:
     return writer.dir / "rounds.jsonl"
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """A folder that a property's examples write again and again."""
+    return tmp_path_factory.mktemp("run")
+
+
 @settings(derandomize=True, deadline=None, max_examples=40)
 @given(done=st.lists(rounds, max_size=4))
-def test_rounds_are_read_back_equal_to_the_bit_and_in_order(tmp_path_factory, done):
-    folder = tmp_path_factory.mktemp("run")
-    written(folder, done)
-    assert read_cells(folder)[0].rounds == done
+def test_rounds_are_read_back_equal_to_the_bit_and_in_order(shared, done):
+    written(shared, done)
+    assert read_cells(shared)[0].rounds == done
 
 
 def test_a_cell_and_its_arms_are_read_back_equal(tmp_path):
