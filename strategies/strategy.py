@@ -116,6 +116,9 @@ def register(name: str, summary: str | None = None, **preset: Any) -> Callable[[
     """
 
     def add(strategy: AnyStrategy) -> AnyStrategy:
+        taken = _ENTRIES.get(name)
+        if taken is not None and taken.strategy.__qualname__ != strategy.__qualname__:
+            raise StrategyError(f"the name {name!r} is taken by {taken.strategy.__module__}; register another")
         line = summary or (strategy.__doc__ or "").strip().split("\n")[0]
         _ENTRIES[name] = Entry(strategy, tuple(sorted(preset.items())), line)
         return strategy

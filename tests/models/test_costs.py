@@ -89,6 +89,8 @@ def test_necessary_flops_count_real_tokens_one_row_a_step_and_cross_kv_once() ->
     assert necessary_flops(TINY, [4], [3]) == 19892
     assert necessary_flops(TINY, [1], [3]) == 11564
     assert necessary_flops(TINY, [4, 1], [3, 3]) == 19892 + 11564
+    # s = 1 with the first step alone: 1376 + 720 + 2796 + 120 + 120 = 5132.
+    assert necessary_flops(TINY, [4, 1], [3, 1]) == 19892 + 5132
 
 
 @pytest.mark.parametrize(("config", "target_len"), [(TINY, 1), (TINY, 8), (GATED, 7)])
