@@ -15,6 +15,7 @@ from .config import ModelConfig, ModelError
 from .encoder_decoder import EncoderDecoder
 
 KNOWN_TYPES = ("t5", "mt5")
+EMBEDDING_NAMES = ("shared.weight", "encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
 Read = Callable[[str], Tensor]
 
 
@@ -51,6 +52,10 @@ def t5_config(folder: Path, names: Mapping[str, Any]) -> ModelConfig:
     tied = raw.get("tie_word_embeddings", True) is not False
     start = raw.get("decoder_start_token_id")
     eos = raw.get("eos_token_id", 1)
+    if isinstance(eos, list):
+        if len(eos) != 1:
+            raise ModelError(f"{folder}/config.json: eos_token_id={eos} is not allowed; give one id")
+        (eos,) = eos
     pad = raw.get("pad_token_id", 0) or 0
     try:
         return ModelConfig(
@@ -68,18 +73,22 @@ def t5_config(folder: Path, names: Mapping[str, Any]) -> ModelConfig:
             relative_max_distance=raw.get("relative_attention_max_distance", 128),
             norm_eps=raw.get("layer_norm_epsilon", 1e-6),
             pad_id=pad,
-            eos_id=eos[0] if isinstance(eos, list) else eos,
+            eos_id=eos,
             start_id=pad if start is None else start,
         )
     except ModelError as error:
         raise ModelError(f"{folder}/config.json: {error}") from None
 
 
-def _sources(config: ModelConfig) -> dict[str, list[str]]:
-    """Our parameter name -> the T5 tensors that are stacked to make it."""
+def _sources(config: ModelConfig, names: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Our parameter name -> the T5 tensors that are stacked to make it.
+
+    Of tied tensors safetensors keeps one name: the embedding may be stored under that of either stack.
+    """
+    embedding = next((name for name in EMBEDDING_NAMES if name in names), EMBEDDING_NAMES[0])
     ffn = ["wi_0", "wi_1"] if config.gated else ["wi"]
     table = {
-        "embedding.weight": ["shared.weight"],
+        "embedding.weight": [embedding],
         "encoder.final_norm.weight": ["encoder.final_layer_norm.weight"],
         "decoder.final_norm.weight": ["decoder.final_layer_norm.weight"],
     }
@@ -138,7 +147,7 @@ def load_t5(folder: str | Path) -> EncoderDecoder:
     folder = Path(folder).expanduser()
     where = _tensor_files(folder)
     config = t5_config(folder, where)
-    table = _sources(config)
+    table = _sources(config, where)
     missing = [name for names in table.values() for name in names if name not in where]
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""

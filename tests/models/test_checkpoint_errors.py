@@ -177,3 +177,18 @@ def test_a_path_that_is_no_folder_is_named(folder: Path, wrong: str) -> None:
 def test_a_checkpoint_asked_for_without_a_folder_says_what_to_give() -> None:
     with pytest.raises(ModelError, match=r"needs model\.checkpoint=DIR"):
         ModelSpec.of({"name": "t5", "source": "checkpoint", "checkpoint": None})
+
+
+@pytest.mark.parametrize("alias", ["encoder.embed_tokens.weight", "decoder.embed_tokens.weight"])
+def test_the_embedding_may_be_stored_under_the_name_of_either_stack(folder: Path, alias: str) -> None:
+    values = torch.arange(V * D, dtype=torch.float32).view(V, D)
+    retensor(folder, **{"shared.weight": None, alias: values})
+    assert torch.equal(load_model(folder).embedding.weight, values)
+
+
+@pytest.mark.parametrize("ids", [[], [1, 2]])
+def test_a_list_of_end_tokens_is_refused_by_name(folder: Path, ids: list[int]) -> None:
+    configure(folder, eos_token_id=ids)
+    with pytest.raises(ModelError, match="eos_token_id") as caught:
+        load_model(folder)
+    assert_one_line(str(caught.value), "eos_token_id", str(ids))
