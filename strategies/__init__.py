@@ -13,8 +13,9 @@ from .greedy import greedy, lengths
 from .models.config import ModelConfig, ModelError
 from .models.load import DTYPES, ModelSpec, config_of, load_model
 from .models.pronounce.text import TextError, Vocabulary, load_vocabulary
+from .parsing import parse, select
 from .session import KVBytes, Session
-from .strategy import Strategy, StrategyError, parse, register, registry, select
+from .strategy import Strategy, StrategyError, register, registry
 
 __all__ = [
     "DTYPES",

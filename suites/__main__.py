@@ -50,11 +50,9 @@ def main(argv: list[str] | None = None) -> int:
             print("decodebench (not installed)")
         return 0
     if verb not in VERBS:
-        import difflib
+        from .catalog import did_you_mean
 
-        close = difflib.get_close_matches(verb, VERBS, n=1)
-        hint = f"did you mean {close[0]!r}? " if close else ""
-        return fail(f"unknown verb {verb!r}; {hint}known: {', '.join(VERBS)}")
+        return fail(f"unknown verb {verb!r}; {did_you_mean(verb, VERBS)}known: {', '.join(VERBS)}")
     try:
         code: int = import_module(f"suites.{verb}").main(arguments)
         return code

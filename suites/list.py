@@ -11,7 +11,8 @@ KINDS = ("strategies", "models", "sweeps", "metrics", "contenders")
 
 
 def _strategies() -> list[str]:
-    from strategies.strategy import options_of, registry
+    from strategies.parsing import options_of
+    from strategies.strategy import registry
 
     lines = []
     for name, entry in registry().items():

@@ -4,8 +4,8 @@ import pytest
 
 from strategies import StrategyError, parse, registry, select
 from strategies.full_recompute import FullRecompute
+from strategies.parsing import options_of
 from strategies.static_kv import StaticKV
-from strategies.strategy import options_of
 
 CORE = ["full_recompute", "cross_kv", "contiguous_kv", "static_kv"]
 

@@ -25,8 +25,8 @@ from rich.console import Console
 from rich.table import Table
 
 from ...greedy import greedy
+from ...parsing import parse
 from ...session import Session
-from ...strategy import parse
 from ..config import ModelError
 from ..encoder_decoder import EncoderDecoder
 from . import load_pronounce

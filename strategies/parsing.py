@@ -1,0 +1,120 @@
+"""Strategies from text: ``static_kv(capacity=512,read=buffer)``, groups such as ``core``, and lists of either."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import re
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from .strategy import CORE, Strategy, StrategyError, registry
+
+
+def options_of(strategy: type[Strategy]) -> dict[str, str]:
+    """Option name -> allowed values and default, as text for people."""
+    hints = typing.get_type_hints(strategy)
+    return {f.name: f"{_allowed(hints[f.name])}, default {f.default}" for f in dataclasses.fields(strategy)}
+
+
+def _allowed(hint: Any) -> str:
+    if typing.get_origin(hint) is Literal:
+        return "|".join(map(str, typing.get_args(hint)))
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):
+        return " or ".join(_allowed(part) for part in typing.get_args(hint) if part is not type(None))
+    return {int: "a whole number", float: "a number", bool: "true|false"}.get(
+        hint, getattr(hint, "__name__", str(hint))
+    )
+
+
+def _convert(text: str, hint: Any) -> Any:
+    """``text`` as a value of the annotated type; ValueError if it is none."""
+    if typing.get_origin(hint) is Literal:
+        for value in typing.get_args(hint):
+            if str(value) == text:
+                return value
+        raise ValueError(text)
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):
+        parts = typing.get_args(hint)
+        if type(None) in parts and text.lower() in ("none", "null"):
+            return None
+        return _convert(text, next(part for part in parts if part is not type(None)))
+    if hint is bool:
+        return {"true": True, "false": False}[text.lower()]
+    return hint(text)
+
+
+def nearest(name: str, known: typing.Iterable[str]) -> str:
+    """The words "did you mean 'x'? " where a known name is close, else nothing."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f"did you mean {close[0]!r}? " if close else ""
+
+
+def parse(text: str) -> Strategy:
+    """``static_kv(capacity=512,read=buffer)`` -> the strategy. Raises StrategyError.
+
+    >>> parse("full_recompute(cross=cached)") == parse("cross_kv")
+    True
+    >>> parse("static_kv(read=filled)").label
+    'static_kv'
+    """
+    match = re.fullmatch(r"\s*(\w+)\s*(?:\((.*)\))?\s*", text)
+    if not match:
+        raise StrategyError(f"cannot read strategy {text!r}; write a name, or name(option=value,...)")
+    name, arguments = match.groups()
+    known = registry()
+    if name not in known:
+        raise StrategyError(f"unknown strategy {name!r}; {nearest(name, known)}known: {', '.join(known)}")
+    entry = known[name]
+    hints = typing.get_type_hints(entry.strategy)
+    allowed = options_of(entry.strategy)
+    options: dict[str, Any] = {}
+    for part in filter(None, map(str.strip, (arguments or "").split(","))):
+        key, equals, value = (piece.strip() for piece in part.partition("="))
+        if not equals:
+            raise StrategyError(f"cannot read {part!r} in {text!r}; write option=value")
+        if key not in allowed:
+            have = ", ".join(allowed)
+            raise StrategyError(f"unknown option {key!r} of {name}; {nearest(key, allowed)}known: {have}")
+        if key in options:
+            raise StrategyError(f"option {key!r} is given twice in {text!r}; give it once")
+        try:
+            options[key] = _convert(value, hints[key])
+        except (ValueError, KeyError):
+            raise StrategyError(f"{name}: {key}={value} is not allowed; {key} takes {allowed[key]}") from None
+    return entry.make(**options)
+
+
+def select(chosen: str | typing.Sequence[Any]) -> list[Strategy]:
+    """Strategies of ``core``, ``grid``, ``all``, one text, or a list of texts or one-entry dicts, each once.
+
+    ``grid`` is the three self-attention stores x both cross modes. Raises StrategyError for none or an unknown one.
+    """
+    if isinstance(chosen, str):
+        groups = {
+            "core": list(CORE),
+            "all": list(registry()),
+            "grid": [
+                f"{n}(cross={c})"
+                for n in ("full_recompute", "contiguous_kv", "static_kv")
+                for c in ("recompute", "cached")
+            ],
+        }
+        chosen = groups.get(chosen, [chosen])
+    texts = []
+    for item in chosen:
+        if isinstance(item, str):
+            texts.append(item)
+            continue
+        if not isinstance(item, Mapping) or not all(isinstance(options, Mapping | None) for options in item.values()):
+            raise StrategyError(
+                f"cannot read strategy {item!r}; write name, name(option=value,...) or {{name: {{option: value}}}}"
+            )
+        for name, options in item.items():
+            pairs = ",".join(f"{k}={v}" for k, v in (options or {}).items())
+            texts.append(f"{name}({pairs})")
+    if not texts:
+        raise StrategyError("strategies=[] names none; give core, grid, all or a list of names")
+    return list(dict.fromkeys(map(parse, texts)))
