@@ -7,7 +7,7 @@ import difflib
 import re
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from .strategy import CORE, Strategy, StrategyError, registry
@@ -87,11 +87,15 @@ def parse(text: str) -> Strategy:
     return entry.make(**options)
 
 
-def select(chosen: str | typing.Sequence[Any]) -> list[Strategy]:
+def select(chosen: Any) -> list[Strategy]:
     """Strategies of ``core``, ``grid``, ``all``, one text, or a list of texts or one-entry dicts, each once.
 
     ``grid`` is the three self-attention stores x both cross modes. Raises StrategyError for none or an unknown one.
     """
+    if isinstance(chosen, Mapping):
+        chosen = [chosen]
+    if not isinstance(chosen, str | Sequence):
+        raise StrategyError(f"strategies={chosen} is not allowed; give core, grid, all or a list of names")
     if isinstance(chosen, str):
         groups = {
             "core": list(CORE),

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import re
 from dataclasses import dataclass
 
 from strategies import ModelSpec
@@ -33,9 +34,8 @@ class Cell:
         """Readable, and unique through a hash of every field."""
         text = json.dumps(dataclasses.asdict(self), sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-        return (
-            f"{self.model.name}_b{self.batch_size}_s{self.src_len}_t{self.tgt_len}_{self.device}_{self.dtype}_{digest}"
-        )
+        model = re.sub(r"[^\w.-]+", "-", self.model.name).strip("-")
+        return f"{model}_b{self.batch_size}_s{self.src_len}_t{self.tgt_len}_{self.device}_{self.dtype}_{digest}"
 
     @property
     def title(self) -> str:

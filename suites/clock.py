@@ -56,18 +56,20 @@ class CudaClock:
     def __init__(self, every_step: bool) -> None:
         self.every_step = every_step
         self._events: list[torch.cuda.Event] = []
+        self._taken = 0
 
     def start(self) -> None:
         """Wait for the device, then the first event."""
         torch.cuda.synchronize()
-        self._events = []
+        self._taken = 0
         self.mark()
 
     def mark(self) -> None:
-        """An event."""
-        event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
-        event.record()
-        self._events.append(event)
+        """An event; those of earlier rounds are used again, so that after the warm-up none is made."""
+        if self._taken == len(self._events):
+            self._events.append(torch.cuda.Event(enable_timing=True))  # type: ignore[no-untyped-call]
+        self._events[self._taken].record()
+        self._taken += 1
 
     def step(self) -> None:
         """An event, if steps are marked."""
@@ -76,8 +78,9 @@ class CudaClock:
 
     def marks_s(self) -> list[float]:
         """Seconds since ``start``, after waiting for the last event."""
-        self._events[-1].synchronize()
-        return [self._events[0].elapsed_time(event) * 1e-3 for event in self._events]
+        taken = self._events[: self._taken]
+        taken[-1].synchronize()
+        return [taken[0].elapsed_time(event) * 1e-3 for event in taken]
 
 
 def clocks(device: str) -> list[Clock]:

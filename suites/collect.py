@@ -27,9 +27,13 @@ def collect(run_dir: Path) -> int:
 
 
 def _link_latest(run_dir: Path) -> None:
-    """Point ``latest`` beside the run folder at it, atomically; a file system without links goes without."""
+    """Point ``latest`` beside the run folder at it, atomically; a file system without links, or a file of that name,
+    goes without.
+    """
     link = run_dir.parent / "latest"
     part = run_dir.parent / f".latest.{os.getpid()}"
+    if link.exists() and not link.is_symlink():
+        return
     try:
         part.symlink_to(run_dir.name)
         part.replace(link)

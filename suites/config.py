@@ -11,6 +11,7 @@ from typing import Any
 DEVICES = ("auto", "cpu", "cuda")
 DTYPES = ("fp32", "bf16", "fp16")
 STOPS = ("fixed", "eos")
+MAX_THREADS = 1024
 
 
 class ConfigError(ValueError):
@@ -58,7 +59,7 @@ class RunConfig:
     seed: int = key("seeds sources, random weights and the order of rounds", 0, "int")
     measure: MeasureConfig = field(
         default_factory=MeasureConfig,
-        metadata={"help": "how often to measure: a file of conf/measure/", "kind": "name"},
+        metadata={"help": "how often to measure: quick, default or careful (conf/measure/)", "kind": "name"},
     )
 
 
@@ -68,6 +69,10 @@ def check(config: RunConfig) -> None:
         value = getattr(config, name)
         if value is not None and value < 1:
             raise ConfigError(f"{name}={value} is not allowed; give a whole number of at least 1")
+    if config.threads is not None and config.threads > MAX_THREADS:
+        raise ConfigError(f"threads={config.threads} is not allowed; give at most {MAX_THREADS}")
+    if config.seed < 0:
+        raise ConfigError(f"seed={config.seed} is not allowed; give 0 or more")
     for name, allowed in (("device", DEVICES), ("dtype", DTYPES)):
         if getattr(config, name) not in allowed:
             raise ConfigError(f"{name}={getattr(config, name)} is not allowed; give one of {', '.join(allowed)}")

@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 import torch
 
-PACKAGES = ("decodebench", "torch", "numpy", "pandas", "hydra-core", "safetensors", "transformers", "ctranslate2")
+PACKAGES = ("decodebench", "torch", "numpy", "pandas", "scipy", "matplotlib", "hydra-core", "safetensors")
 
 
 def cpu_name() -> str:
@@ -53,7 +53,9 @@ def environment() -> dict[str, Any]:
     if torch.cuda.is_available():
         properties = torch.cuda.get_device_properties(0)
         gpu = {"name": properties.name, "memory_bytes": properties.total_memory, "cuda": torch.version.cuda}
-    commit = _git("rev-parse", "HEAD")
+    # Installed inside another project's checkout, git would speak of that one.
+    ours = _git("ls-files", "--error-unmatch", Path(__file__).name) is not None
+    commit = _git("rev-parse", "HEAD") if ours else None
     return {
         "cpu": cpu_name(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
@@ -64,5 +66,6 @@ def environment() -> dict[str, Any]:
         "versions": _versions(),
         "commit": commit,
         "uncommitted_changes": bool(_git("status", "--porcelain")) if commit else None,
+        "tf32": torch.backends.cuda.matmul.allow_tf32,
         "load_average": list(os.getloadavg()) if hasattr(os, "getloadavg") else None,
     }

@@ -44,6 +44,9 @@ def run_help() -> str:
         "models:",
         *(f"  model={name:16} {text}" for name, text in group("model").items()),
         "",
+        "measure presets:",
+        *(f"  measure={name:14} {text}" for name, text in group("measure").items()),
+        "",
         "metrics (unit; lower or higher is better):",
     ]
     for name, metric in metrics().items():

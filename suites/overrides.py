@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from .catalog import did_you_mean, group
 from .config import ConfigError, RunConfig, known_keys, register
 
-GROUPS = ("model", "measure", "sweep")
+FLAGS = re.compile(r"-m|--multirun|-c|--cfg|-i|--info|--hydra-help|-p|--package|--resolve|-sc|--shell-completion")
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ def read_overrides(given: list[str]) -> Overrides:
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
+    for flag in (a for a in given if a.startswith("-") and not FLAGS.fullmatch(a)):
+        raise ConfigError(f"unknown flag {flag!r}; run takes KEY=VALUE, +sweep=NAME, --multirun, --cfg job and --info")
     show_only = any(re.match(r"(--cfg|-c|--info|-i|--hydra-help|-sc|--shell-completion)", a) for a in given)
     parser, sweep, run_dir, multirun = OverridesParser.create(), None, None, False
     for argument in given:
@@ -68,6 +71,8 @@ def read_overrides(given: list[str]) -> Overrides:
             _check_group(parsed.key_or_group, [str(parsed.value())])
         elif parsed.key_or_group in ("hydra.run.dir", "hydra.sweep.dir"):
             run_dir = Path(str(parsed.value()))
+            if "${" in str(run_dir):
+                raise ConfigError(f"{parsed.key_or_group}={run_dir} is not allowed; give a plain path")
     # Package _global_ is said here, not in each file, so that a sweep file's first line can be the command that runs
     # it. A model's yaml need not list every size, so model.x=1 may add a key; a wrong one is refused with the known
     # ones later.
@@ -79,7 +84,7 @@ def read_overrides(given: list[str]) -> Overrides:
 
 def _check_key(key: str, argument: str) -> None:
     known = known_keys()
-    if key in known or key == "sweep" or key.split(".")[0] in ("hydra", "model"):
+    if key in known or key == "sweep" or re.split(r"[./@]", key)[0] in ("hydra", "model"):
         return
     raise ConfigError(
         f"unknown key {key!r} in {argument!r}; {did_you_mean(key, known)}known: {', '.join(known)}, sweep"
@@ -102,6 +107,19 @@ def typed(config: Any) -> RunConfig:
     return result
 
 
+def name_model(config: RunConfig, overrides: Iterable[str]) -> RunConfig:
+    """Put sizes that were overridden into the model's name, so that models that differ are told apart: in place.
+
+    >>> name_model(RunConfig(model={"name": "tiny"}), ["seq_len=8", "++model.d_ff=64"]).model["name"]
+    'tiny(d_ff=64)'
+    """
+    changes = [re.sub(r"^\+*model\.", "", o) for o in overrides if re.match(r"\+*model\.", o)]
+    if not any(change.startswith("name=") for change in changes):
+        sizes = ",".join(sorted(c for c in changes if not c.startswith(("checkpoint=", "source="))))
+        config.model["name"] = config.model.get("name", "model") + (f"({sizes})" if sizes else "")
+    return config
+
+
 def compose_jobs(overrides: Overrides) -> list[Job]:
     """Every job's configuration, in Hydra's order. Raises ConfigError with Hydra's first line for what it refuses."""
     from hydra import compose, initialize_config_module
@@ -119,14 +137,12 @@ def compose_jobs(overrides: Overrides) -> list[Job]:
             plain = [o.input_line or "" for o in parsed if not o.is_sweep_override()]
             full = compose("config", plain, return_hydra_config=True)
             swept = {str(k): str(v) for k, v in (full.hydra.sweeper.params or {}).items()}
-            for override in parsed:
-                swept.pop(override.key_or_group, None)  # a value on the command line replaces the swept one
             lines = [*(f"{k}={v}" for k, v in swept.items()), *overrides.keys]
             batches = BasicSweeper.split_arguments(parser.parse_overrides(lines), max_batch_size=None)
             jobs = []
             for arguments in batches[0]:
                 config = compose("config", list(arguments))
-                jobs.append(Job(list(arguments), typed(config), OmegaConf.to_yaml(config)))
+                jobs.append(Job(list(arguments), name_model(typed(config), arguments), OmegaConf.to_yaml(config)))
             return jobs
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(_one_line(error)) from None

@@ -44,7 +44,6 @@ class ArmFacts:
     """
 
     strategy: str
-    spec: str
     status: Status
     reason: str = ""
     setup_s: float | None = None

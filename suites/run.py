@@ -6,12 +6,15 @@ run the jobs (one a cell), collect what they wrote.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import itertools
 import shlex
 import sys
 from pathlib import Path
 from typing import Any
 
+from .config import ConfigError
 from .overrides import Job, Overrides, compose_jobs, read_overrides
 from .results import SCHEMA, write_json
 
@@ -29,36 +32,55 @@ def main(arguments: list[str]) -> int:
     overrides = read_overrides(arguments)
     if overrides.show_only:
         return _hydra(overrides.arguments)
-    run_dir = overrides.run_dir or _new_run_dir(overrides.sweep)
-    return _run(overrides, compose_jobs(overrides), run_dir)
+    return _run(overrides, compose_jobs(overrides))
 
 
-def _new_run_dir(sweep: str | None) -> Path:
-    """results/<date>_<sweep>, never an existing one."""
+def _make_run_dir(overrides: Overrides, jobs: int) -> Path:
+    """The folder that was asked for, or a new results/<date>_<sweep>. Raises ConfigError where it cannot be made."""
     stamp = datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-    name = f"{stamp}_{sweep or 'single'}"
-    path, again = Path("results") / name, 1
-    while path.exists():
-        again += 1
-        path = Path("results") / f"{name}_{again}"
-    return path
+    name = f"{stamp}_{overrides.sweep or ('single' if jobs == 1 else 'sweep')}"
+    try:
+        if overrides.run_dir is not None:
+            overrides.run_dir.mkdir(parents=True, exist_ok=True)
+            return overrides.run_dir
+        for again in itertools.count(1):
+            path = Path("results") / (name if again == 1 else f"{name}_{again}")
+            with contextlib.suppress(FileExistsError):
+                path.mkdir(parents=True)
+                return path
+    except OSError as error:
+        raise ConfigError(f"cannot make the run folder: {error}; choose another by hydra.run.dir=DIR") from None
+    raise AssertionError("unreachable")
 
 
-def _run(overrides: Overrides, jobs: list[Job], run_dir: Path) -> int:
+def _run(overrides: Overrides, jobs: list[Job]) -> int:
     from strategies import select
 
     from .cells import make_cell
     from .collect import collect
     from .environment import environment
+    from .planning import passes, plan_flops, plan_work
     from .progress import Progress
-    from .runner import plan_work
+    from .summary import quantity
 
     cells = [make_cell(job.config) for job in jobs]
     work = [
         plan_work(cell, select(job.config.strategies), job.config.measure)
         for cell, job in zip(cells, jobs, strict=True)
     ]
-    run_dir.mkdir(parents=True, exist_ok=True)
+    for twin in (cell for i, cell in enumerate(cells) if cell in cells[:i]):
+        raise ConfigError(
+            f"two jobs of this sweep would measure the same case ({twin.title}); sweep what a case consists of, "
+            "and write several strategies as a list: strategies=[static_kv,contiguous_kv]"
+        )
+    run_dir = _make_run_dir(overrides, len(jobs))
+    flops = sum(
+        passes(job.config.measure, cell.device) * plan_flops(cell, select(job.config.strategies))
+        for cell, job in zip(cells, jobs, strict=True)
+    )
+    print(
+        f"{len(cells)} {'case' if len(cells) == 1 else 'cases'}, {quantity(flops, 'FLOPs')} predicted", file=sys.stderr
+    )
     plan = [
         {"id": cell.id, "overrides": job.overrides, "predicted_work": amount}
         for cell, job, amount in zip(cells, jobs, work, strict=True)
@@ -107,13 +129,14 @@ def _job(config: Any) -> None:
     from strategies import select
 
     from .cells import make_cell
-    from .overrides import typed
+    from .overrides import name_model, typed
+    from .planning import plan_work
     from .progress import Progress
-    from .runner import plan_work, run_cell
+    from .runner import run_cell
 
     hydra = HydraConfig.get()
     run_dir = Path(hydra.sweep.dir if hydra.mode == RunMode.MULTIRUN else hydra.run.dir)
-    settings = typed(config)
+    settings = name_model(typed(config), hydra.overrides.task)
     cell, strategies = make_cell(settings), select(settings.strategies)
     if _progress is not None:
         run_cell(cell, strategies, settings.measure, run_dir, _progress)

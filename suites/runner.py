@@ -11,22 +11,22 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from strategies import DTYPES, ModelConfig, ModelSpec, Strategy, config_of, load_model, parse
+from strategies import DTYPES, ModelSpec, Strategy, load_model, parse
 from strategies.models import costs
 from strategies.models.encoder_decoder import EncoderDecoder
-from strategies.strategy import StrategyError
 
 from .arms import StrategyArm, collector_set_aside, rss_bytes
 from .cells import Cell
 from .clock import clocks
 from .config import MeasureConfig
 from .equality import check, reason_of
-from .formulas import Formulas, formulas
 from .inputs import Inputs, make_inputs
+from .planning import plan_work, predict
 from .progress import Progress
 from .results import ArmFacts, CellWriter, Status
 
 ORACLE = "full_recompute"
+NOT_REACHED = "not reached"
 
 
 @lru_cache(maxsize=1)
@@ -40,7 +40,7 @@ def run_cell(
 ) -> list[ArmFacts]:
     """Measure every strategy in one cell and write it to ``run_dir``; what fails is a row with a reason."""
     writer = CellWriter(run_dir, cell.id)
-    facts = {s.label: ArmFacts(s.label, s.label, "failed", "not reached") for s in strategies}
+    facts = {s.label: ArmFacts(s.label, "failed", NOT_REACHED) for s in strategies}
     try:
         if cell.device == "cuda" and not torch.cuda.is_available():
             writer.cell({**_plain(cell), "src_lens": [], "formulas": {}})
@@ -49,15 +49,10 @@ def run_cell(
         else:
             _measure(cell, strategies, measure, writer, progress, facts)
     except KeyboardInterrupt:
-        _set(facts, [label for label, fact in facts.items() if fact.status == "failed"], "failed", "interrupted")
+        _set(facts, _unreached(facts), "failed", "interrupted")
         raise
     except Exception as error:  # the cell is a row with a reason; the sweep goes on
-        _set(
-            facts,
-            [label for label, fact in facts.items() if fact.status != "invalid"],
-            status="failed",
-            reason=reason_of(error),
-        )
+        _set(facts, _unreached(facts), "failed", reason_of(error))
         if not (writer.dir / "cell.json").exists():
             writer.cell({**_plain(cell), "src_lens": [], "formulas": {}})
     finally:
@@ -74,27 +69,8 @@ def _set(facts: dict[str, ArmFacts], labels: Sequence[str], status: Status, reas
         facts[label] = dataclasses.replace(facts[label], status=status, reason=reason)
 
 
-def predict(cell: Cell, config: ModelConfig, strategies: Sequence[Strategy]) -> dict[str, Formulas]:
-    """Formulas of every strategy that can be bound to the cell's target length."""
-    found = {}
-    for strategy in strategies:
-        try:
-            found[strategy.label] = formulas(config, cell, strategy)
-        except StrategyError:
-            continue
-    return found
-
-
-def passes(measure: MeasureConfig, device: str) -> int:
-    """Times that each strategy decodes a cell: equality, memory, warm-up and rounds."""
-    return 2 + (measure.warmup + measure.rounds) * (2 if device == "cuda" else 1)
-
-
-def plan_work(cell: Cell, strategies: Sequence[Strategy], measure: MeasureConfig) -> int:
-    """Predicted work of a whole cell, before any of it runs."""
-    config = config_of(cell.model)
-    predicted = predict(cell, config, strategies)
-    return passes(measure, cell.device) * sum(f.work for f in predicted.values())
+def _unreached(facts: dict[str, ArmFacts]) -> list[str]:
+    return [label for label, fact in facts.items() if fact.reason == NOT_REACHED]
 
 
 def _measure(
@@ -166,18 +142,27 @@ def _equal(
 ) -> list[StrategyArm]:
     """The arms that agree with the oracle."""
     progress.say("equality")
-    oracle = next((arm for arm in arms if arm.label == ORACLE), None)
-    oracle = oracle or StrategyArm(parse(ORACLE), model, inputs, cell)
-    found = check(
-        oracle,
-        arms,
-        cell.dtype,
-        model.config.eos_id,
-        fixed=cell.stop == "fixed",
-        advance=lambda arm: progress.advance(work.get(arm.label, 0) / cell.tgt_len),
-    )
+    spare = [] if any(arm.label == ORACLE for arm in arms) else [StrategyArm(parse(ORACLE), model, inputs, cell)]
+    # Full recompute judges the others; should it fail (it needs the most memory), the next that works does.
+    for oracle in sorted([*spare, *arms], key=lambda arm: arm.label != ORACLE):
+        rivals = [arm for arm in arms if facts[arm.label].reason == NOT_REACHED]
+        try:
+            found = check(
+                oracle,
+                rivals,
+                cell.dtype,
+                model.config.eos_id,
+                fixed=cell.stop == "fixed",
+                advance=lambda arm: progress.advance(work.get(arm.label, 0) / cell.tgt_len),
+            )
+            break
+        except Exception as error:
+            if oracle.label in facts:
+                _set(facts, [oracle.label], "failed", reason_of(error))
+    else:
+        return []
     good = []
-    for arm, agreement in zip(arms, found, strict=True):
+    for arm, agreement in zip(rivals, found, strict=True):
         facts[arm.label] = dataclasses.replace(facts[arm.label], max_logit_error=agreement.max_error)
         if agreement.reason:
             _set(facts, [arm.label], "failed" if agreement.failed else "invalid", agreement.reason)

@@ -10,6 +10,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+GROUP = ["model", "device", "dtype", "threads", "stop", "seed"]
+LEGEND = """\
+total: end to end, median. a step: time per output token. ratio: total over {base}'s, geometric mean
+paired within rounds, with its 95 % interval (each for itself). waste: FLOPs over necessary ones. K/V:
+reserved. peak: live tensor bytes above the weights. Formulas: run --help"""
+
 
 def quantity(value: float, unit: str) -> str:
     """Three significant digits with a prefix: 0.00123 s -> 1.23 ms; bytes go by 1024, the rest by 1000.
@@ -41,9 +47,13 @@ def print_summary(run_dir: Path, table: pd.DataFrame, written: list[Path], missi
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=100)
-    for (model, device, dtype, threads), group in table.groupby(["model", "device", "dtype", "threads"], sort=False):
+    several = {name: table[name].nunique() > 1 for name in ("stop", "seed")}
+    for (model, device, dtype, threads, stop, seed), group in table.groupby(GROUP, sort=False):
         where = f"{device}, {threads} {'thread' if threads == 1 else 'threads'}" if device == "cpu" else str(device)
-        console.print(_ranking(group, f"{model} on {where}, {dtype}"))
+        apart = (f", until {stop}" if several["stop"] else "") + (f", seed {seed}" if several["seed"] else "")
+        console.print(_ranking(group, f"{model} on {where}, {dtype}{apart}"))
+    if base := next(filter(None, table["baseline"]), ""):
+        console.print(Text(LEGEND.format(base=base), style="dim"))
     bad = table[table["status"] != "ok"]
     for (status, reason), group in bad.groupby(["status", "reason"], sort=False):
         names = ", ".join(dict.fromkeys(group["strategy"]))
@@ -57,19 +67,7 @@ def print_summary(run_dir: Path, table: pd.DataFrame, written: list[Path], missi
 
 
 def _ranking(group: pd.DataFrame, title: str) -> Table:
-    base = next(filter(None, group["baseline"]), "")
-    caption = (
-        f"ratio: end to end over {base}, paired within rounds, with its 95 % interval; waste: FLOPs over necessary ones"
-    )
-    out = Table(
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        caption=caption,
-        caption_justify="left",
-        box=None,
-        padding=(0, 1, 0, 0),
-    )
+    out = Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 1, 0, 0))
     out.add_column("strategy", overflow="fold")
     for column in ("total", "a step", "ratio", "waste", "K/V", "peak"):
         out.add_column(column, justify="right", no_wrap=True)

@@ -140,7 +140,8 @@ def step_table(cells: Sequence[CellResult]) -> pd.DataFrame:
             marks = [r.marks_s for r in result.rounds if r.strategy == arm.strategy and not r.warmup and r.every_step]
             if arm.status != "ok" or not marks:
                 continue
-            gaps_RN = np.diff(np.array(marks)[:, 1:], axis=1)
+            shortest = min(map(len, marks))  # on a GPU a near tie may end a round early
+            gaps_RN = np.diff(np.array([times[:shortest] for times in marks])[:, 1:], axis=1)
             low_N, middle_N, high_N = np.quantile(gaps_RN, [0.25, 0.5, 0.75], axis=0)
             steps = len(middle_N)
             formula = cell["formulas"][arm.strategy]

@@ -84,7 +84,8 @@ def test_a_sweep_runs_a_cell_for_each_of_its_values(copy):
 
 
 def test_a_model_is_measured_by_its_name(copy):
-    assert set(pd.read_csv(copy / "results" / "latest" / "table.csv")["model"]) == {"sliver"}
+    models = pd.read_csv(copy / "results" / "latest" / "table.csv")["model"]
+    assert models.tolist() == ["sliver(num_heads=1)", "sliver(num_heads=2)"]
 
 
 def test_list_and_help_show_all_three_with_their_first_lines(copy):

@@ -35,7 +35,8 @@ def test_every_command_in_the_readme_runs(command, tmp_path):
         pytest.skip("asks for the reader's own checkpoint; test_run_checkpoint.py runs one")
     if arguments[0] == "run":
         swept = next((a.removeprefix("+sweep=") for a in arguments if a.startswith("+sweep=")), None)
-        quick = [f"{swept}=4,6" if swept in ("seq_len", "batch_size", "src_len", "tgt_len") else "seq_len=4"]
+        quick = [f"{swept}=4,6"] if swept else []
+        quick += [] if swept == "seq_len" else ["seq_len=4"]
         kept = [a for a in arguments if not a.startswith(("model=", "seq_len=", "batch_size="))]
         arguments = [*kept, *quick, "measure=quick"]
     if arguments[0] == "plot":

@@ -58,6 +58,12 @@ class ModelConfig:
         for name in ("vocab_size", "d_model", "num_heads", "d_kv", "d_ff", "encoder_layers", "decoder_layers"):
             if type(value := getattr(self, name)) is not int or value < 1:
                 raise ModelError(f"model size {name}={value!r} must be a whole number of at least 1")
+        for name in ("gated", "tie_head", "scale_head"):
+            if not isinstance(value := getattr(self, name), bool):
+                raise ModelError(f"{name}={value!r} is not allowed; give true or false")
+        for name in ("norm_eps", "dropout"):
+            if not isinstance(value := getattr(self, name), int | float) or not 0 <= value < 1:
+                raise ModelError(f"{name}={value!r} is not allowed; give a number of at least 0 and below 1")
         if self.gated and self.architecture != "t5":
             raise ModelError("gated=true needs architecture=t5; the 2017 architecture has a plain ReLU feed-forward")
         if self.architecture == "transformer2017" and self.d_model % 2:

@@ -105,7 +105,8 @@ class Encoder(_Stack):
         if self.relative_bias is not None:
             position_S = torch.arange(src_BS.shape[1], device=src_BS.device)
             bias_1HSS = self.relative_bias(position_S[None, :] - position_S[:, None])[None]
-            bias = bias_1HSS if bias is None else bias_1HSS + bias
+            # Clamped, since float16's minimum plus a negative bias would be -inf.
+            bias = bias_1HSS if bias is None else (bias_1HSS + bias).clamp(min=torch.finfo(bias.dtype).min)
         x_BSD = self.embed(src_BS, self.sinusoids(src_BS.shape[1]))
         for layer in self.layers:
             x_BSD = layer(x_BSD, bias)

@@ -42,7 +42,10 @@ class ModelSpec:
         checkpoint = entries.get("checkpoint")
         if source == "checkpoint" and not checkpoint:
             raise ModelError("model=t5 needs model.checkpoint=DIR, a folder with config.json and model.safetensors")
-        return cls(str(entries.get("name", source)), source, checkpoint, tuple(sorted(shape.items())))
+        name = str(entries.get("name", source))
+        if checkpoint and name == "t5":
+            name = Path(str(checkpoint)).expanduser().resolve().name
+        return cls(name, source, checkpoint, tuple(sorted(shape.items())))
 
 
 def config_of(spec: ModelSpec) -> ModelConfig:

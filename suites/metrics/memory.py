@@ -25,7 +25,7 @@ def peak_memory_bytes(case: Case) -> float:
     return case.peak_memory_bytes
 
 
-@metric("bytes", "neither", "resident memory of the process at the end; everything is in it")
+@metric("bytes", "neither", "resident memory of the whole process at the end, all strategies together: no comparison")
 def rss_bytes(case: Case) -> float:
     """Process RSS."""
     return case.rss_bytes

@@ -28,9 +28,11 @@ def draw(run_dir: Path, table: pd.DataFrame, steps: pd.DataFrame) -> list[Path]:
     return [path for path in written if path.suffix == ".png"]
 
 
-def _machine(run_dir: Path) -> str:
-    """The processor's name, where the run kept it."""
+def _machine(run_dir: Path) -> dict[str, str]:
+    """Device -> its name, where the run kept it."""
     try:
-        return str(json.loads((run_dir / "environment.json").read_text())["cpu"])
-    except (OSError, KeyError, ValueError):
-        return "CPU"
+        kept = json.loads((run_dir / "environment.json").read_text())
+        names = {"cpu": kept["cpu"], "cuda": (kept["gpu"] or {}).get("name")}
+    except (OSError, KeyError, ValueError, TypeError):
+        return {}
+    return {device: str(name) for device, name in names.items() if name}

@@ -2,45 +2,52 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import matplotlib as mpl
+import pandas as pd
 from matplotlib.figure import Figure
 
-from .style import RC, new_figure, plain_log, powers_of_two
+from .style import RC, Legend, new_figure, plain_log, powers_of_two
 from .view import View, exponent
+
+NECESSARY: dict[str, Any] = {"color": "black", "linestyle": ":"}
 
 
 def figure(view: View) -> Figure | None:
     """Executed FLOPs of each strategy and the necessary ones; for a single case, FLOPs of each step against k."""
     column, label = view.axis
     title, rows = view.panels[-1]
-    foot = view.foot + (f" {title[0].upper() + title[1:]}." if title else "")
+    foot = f"{view.foot}{f' {title[0].upper()}{title[1:]}.' if title else ''} FLOPs of matrix products, by formula."
     if rows[column].nunique() < 2:
         return _by_step(view, foot)
-    last = rows[rows[column] == rows[column].max()]
-    worst = last.sort_values("flops_waste").iloc[-1]
-    message = f"At {view.at(worst[column])}, {worst['strategy']} computes {worst['flops_waste']:.2g}x what is necessary"
-    drawn, (axes,) = new_figure(message, f"{foot} FLOPs of matrix products, by formula and equal to the record.")
+    last = rows[rows[column] == rows[column].max()].sort_values("flops_waste")
+    least, most = last.iloc[0], last.iloc[-1]
+    message = (
+        f"At {view.at(most[column], title)}, {most['strategy']} computes {most['flops_waste']:.2g}x what is necessary"
+    )
+    if len(last) > 1:
+        message += f", {least['strategy']} {least['flops_waste']:.2g}x"
+    notes = {str(s): _growth(mine[column], mine["executed_flops"]) for s, mine in rows.groupby("strategy")}
+    floor = rows.drop_duplicates(column).sort_values(column)
+    necessary = "necessary" + _growth(floor[column], floor["necessary_flops"])
+    names = view.legend(notes, f"growth with the {'batch' if column == 'batch_size' else 'length'}")
+    drawn, [[axes]] = new_figure(message, foot, Legend([*names.entries, (necessary, NECESSARY)], names.title))
     with mpl.rc_context(RC):
-        for strategy in view.strategies:
-            mine = rows[rows["strategy"] == strategy].sort_values(column)
-            power = exponent(mine[column], mine["executed_flops"])
-            text = f"{view.name(strategy)}: x^{power:.2f}"
-            axes.plot(mine[column], mine["executed_flops"] / 1e9, label=text, **view.looks[strategy].line())
-        floor = rows.drop_duplicates(column).sort_values(column)
-        power = exponent(floor[column], floor["necessary_flops"])
-        axes.plot(
-            floor[column],
-            floor["necessary_flops"] / 1e9,
-            color="black",
-            linestyle=":",
-            label=f"necessary: x^{power:.2f}",
-        )
+        for strategy, mine in rows.sort_values(column).groupby("strategy", sort=False):
+            axes.plot(mine[column], mine["executed_flops"] / 1e9, **view.looks[str(strategy)].line())
+        axes.plot(floor[column], floor["necessary_flops"] / 1e9, **NECESSARY)
         powers_of_two(axes, rows[column])
-        plain_log(axes)
+        plain_log([axes])
         axes.set_xlabel(label)
         axes.set_ylabel("FLOPs of the whole batch (10^9)")
-        axes.legend(title="growth over these lengths", alignment="left", loc="upper left", handlelength=3.2)
     return drawn
+
+
+def _growth(x: pd.Series, y: pd.Series) -> str:
+    power = exponent(x, y)
+    return "" if math.isnan(power) else f": x^{power:.2f}"
 
 
 def _by_step(view: View, foot: str) -> Figure | None:
@@ -49,23 +56,15 @@ def _by_step(view: View, foot: str) -> Figure | None:
         return None
     last = steps[steps["k"] == steps["k"].max()].sort_values("flops")
     high, low = last.iloc[-1], last.iloc[0]
-    message = (
-        f"At the last step {high['strategy']} computes {high['flops'] / low['flops']:.3g}x what {low['strategy']} does"
-    )
-    drawn, (axes,) = new_figure(message, f"{foot} FLOPs of matrix products, by formula and equal to the record.")
+    message = f"At step {high['k']}, {high['strategy']} computes {high['flops'] / low['flops']:.3g}x the FLOPs of"
+    message = f"{message} {low['strategy']}" if len(last) > 1 else f"FLOPs of each step of {high['strategy']}"
+    drawn, [[axes]] = new_figure(message, foot, view.legend())
     with mpl.rc_context(RC):
-        for strategy in view.strategies:
-            mine = steps[steps["strategy"] == strategy]
+        for strategy, mine in steps.groupby("strategy", sort=False):
             every = max(1, len(mine) // 8)
-            axes.plot(
-                mine["k"],
-                mine["flops"] / 1e6,
-                label=view.name(strategy),
-                markevery=every,
-                **view.looks[strategy].line(),
-            )
-        plain_log(axes)
+            axes.plot(mine["k"], mine["flops"] / 1e6, markevery=every, **view.looks[str(strategy)].line())
+        plain_log([axes])
+        axes.set_xlim(0, None)
         axes.set_xlabel("keys attended at the step, k")
         axes.set_ylabel("FLOPs of the step (10^6)")
-        axes.legend(loc="upper left", handlelength=3.2)
     return drawn

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import matplotlib as mpl
+import pandas as pd
 from matplotlib.figure import Figure
 
-from .style import LEGEND, RC, headroom, new_figure, plain_log, powers_of_two
+from .style import RC, new_figure, plain_log, powers_of_two, share_y
 from .view import View
 
 PANELS = (
-    ("kv_used_bytes", "K/V used at the end"),
+    ("kv_used_bytes", "K/V used"),
     ("kv_reserved_bytes", "K/V reserved"),
     ("peak_memory_bytes", "peak of a round"),
 )
@@ -19,47 +20,62 @@ def figure(view: View) -> Figure:
     """Three panels with one scale, in MiB above the weights."""
     column, label = view.axis
     title, rows = view.panels[-1]
-    foot = view.foot + (f" {title[0].upper() + title[1:]}." if title else "")
-    last = rows[rows[column] == rows[column].max()].sort_values("peak_memory_bytes")
-    high, low = last.iloc[-1], last.iloc[0]
-    times = high["peak_memory_bytes"] / low["peak_memory_bytes"]
-    message = f"Peak memory at {view.at(high[column])}: {high['strategy']} needs {times:.2g}x that of {low['strategy']}"
-    if len(last) == 1:
-        message = f"Peak memory of {high['strategy']}: {high['peak_memory_bytes'] / 2**20:.3g} MiB"
+    last = rows[rows[column] == rows[column].max()]
     kind = "allocator's peak" if rows["device"].iloc[0] == "cuda" else "peak of live tensor bytes"
-    drawn, axes = new_figure(message, f"{foot} Above the loaded weights; peak is the {kind}.", 3)
-    single = rows[column].nunique() < 2
+    foot = f"{view.foot}{f' {title[0].upper()}{title[1:]}.' if title else ''} Above the loaded weights; {kind}."
+    message = _message(last, view.at(last[column].iloc[0], title))
+    if rows[column].nunique() < 2:
+        return _bars(view, rows, message, foot)
+    keeps = rows.groupby("strategy")["kv_reserved_bytes"].max() > 0
+    legend = view.legend({str(s): " (keeps no K/V)" for s in keeps.index[~keeps]})
+    drawn, [row] = new_figure(message, foot, legend, 1, 3)
+    share_y(row)
     with mpl.rc_context(RC):
-        top = max(float(rows[name].max()) for name, _ in PANELS) / 2**20
-        for place, (name, text) in zip(axes, PANELS, strict=True):
-            if single:
-                ordered = rows.sort_values("peak_memory_bytes")
-                bars = place.bar(
-                    range(len(ordered)), ordered[name] / 2**20, color=[view.looks[s].color for s in ordered["strategy"]]
-                )
-                place.bar_label(bars, fmt="%.3g", fontsize=8)
-                place.set_xticks(
-                    range(len(ordered)), [view.name(s) for s in ordered["strategy"]], rotation=40, ha="right"
-                )
-                place.set_ylim(0, top * 1.12)
-            else:
-                for strategy in view.strategies:
-                    mine = rows[(rows["strategy"] == strategy) & (rows[name] > 0)].sort_values(column)
-                    if not mine.empty:
-                        place.plot(
-                            mine[column], mine[name] / 2**20, label=view.name(strategy), **view.looks[strategy].line()
-                        )
-                powers_of_two(place, rows[column])
-                low_edge = min(float(rows.loc[rows[n] > 0, n].min()) for n, _ in PANELS) / 2**20
-                place.set_ylim(low_edge / 1.5, top * 1.5)
-                plain_log(place)
-                place.set_xlabel(label if place is axes[1] else "")
+        for place, (name, text) in zip(row, PANELS, strict=True):
+            # Zero has no place on a logarithmic axis.
+            for strategy, mine in rows[rows[name] > 0].sort_values(column).groupby("strategy", sort=False):
+                place.plot(mine[column], mine[name] / 2**20, **view.looks[str(strategy)].line())
+            powers_of_two(place, rows[column])
             place.set_title(text)
-        axes[0].set_ylabel("MiB")
-        if not single:
-            for place in axes:
-                headroom(place, 1.2)
-            handles, labels = axes[2].get_legend_handles_labels()
-            empty = {view.name(s) for s, mine in rows.groupby("strategy") if (mine["kv_reserved_bytes"] == 0).all()}
-            axes[0].legend(handles, [f"{x}: keeps none" if x in empty else x for x in labels], **LEGEND)
+        row[1].set_xlabel(label)
+        row[0].set_ylabel("memory (MiB)")
+        plain_log(row)
+    return drawn
+
+
+def _message(last: pd.DataFrame, where: str) -> str:
+    """Who needs most and least: by the peak, or where none was kept by the K/V reserved."""
+    name, text = ("peak_memory_bytes", "Peak memory")
+    if last[name].isna().all():
+        name, text = ("kv_reserved_bytes", "K/V reserved")
+    ordered = last.dropna(subset=name).sort_values(name)
+    if ordered.empty:
+        return f"No memory figures were kept at {where}"
+    high, low = ordered.iloc[-1], ordered.iloc[0]
+    if len(ordered) == 1 or not low[name]:
+        return f"{text} at {where}: {high['strategy']} {high[name] / 2**20:.3g} MiB"
+    return f"{text} at {where}: {high['strategy']} needs {high[name] / low[name]:.2g}x that of {low['strategy']}"
+
+
+def _bars(view: View, rows: pd.DataFrame, message: str, foot: str) -> Figure:
+    """A single case: one bar a strategy."""
+    ordered = rows.sort_values("peak_memory_bytes", ascending=False, na_position="first")
+    legend = view.legend() if set(view.broken) - set(view.strategies) else None
+    drawn, [row] = new_figure(message, foot, legend, 1, 3, 1.7 + 0.35 * len(rows))
+    share_y(row)
+    with mpl.rc_context(RC):
+        colors = [view.looks[s].color for s in ordered["strategy"]]
+        top = max(1e-6, float(ordered[[name for name, _ in PANELS]].max().max()) / 2**20)
+        for place, (name, text) in zip(row, PANELS, strict=True):
+            sizes = (ordered[name] / 2**20).fillna(0)
+            bars = place.barh([view.name(s) for s in ordered["strategy"]], sizes, color=colors)
+            shown = [
+                "not measured" if missing else f"{size:.3g}"
+                for size, missing in zip(sizes, ordered[name].isna(), strict=True)
+            ]
+            place.bar_label(bars, shown, fontsize=8, padding=2)
+            place.set_xlim(0, top * 1.35)
+            place.set_title(text)
+            place.grid(axis="y", visible=False)
+        row[1].set_xlabel("memory (MiB)")
     return drawn

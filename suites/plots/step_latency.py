@@ -15,7 +15,7 @@ def _longest(view: View) -> list[tuple[str, pd.DataFrame]]:
     steps = view.steps[view.steps["tgt_len"] == view.steps["tgt_len"].max()]
     steps = steps[steps["src_len"] == steps["src_len"].max()]
     batches = sorted({steps["batch_size"].min(), steps["batch_size"].max()})
-    return [(f"batch {b}, source {steps['src_len'].iloc[0]}", steps[steps["batch_size"] == b]) for b in batches]
+    return [(f"batch {b}", steps[steps["batch_size"] == b]) for b in batches]
 
 
 def _ends(mine: pd.DataFrame) -> tuple[float, float]:
@@ -24,35 +24,36 @@ def _ends(mine: pd.DataFrame) -> tuple[float, float]:
     return float(mine["latency_s"].iloc[1 : 1 + width].median()), float(mine["latency_s"].iloc[-width:].median())
 
 
+def _message(steps: pd.DataFrame, where: str) -> str:
+    growth = {str(s): _ends(mine) for s, mine in steps.groupby("strategy", sort=False)}
+    ratios = {s: late / early for s, (early, late) in growth.items()}
+    steep, flat = max(ratios, key=lambda s: ratios[s]), min(ratios, key=lambda s: ratios[s])
+    start = f"At {where}, the" if where else "The"
+    message = f"{start} last steps take {steep} {ratios[steep]:.2g}x as long as the first"
+    return message if steep == flat else f"{message}, {flat} {ratios[flat]:.2g}x"
+
+
 def figure(view: View) -> Figure | None:
     """One curve a strategy, with the middle half of rounds as a band."""
     if view.steps.empty or view.steps["tgt_len"].max() < 3:
         return None
     panels = _longest(view)
-    last = panels[-1][1]
-    growth = {str(s): _ends(rows) for s, rows in last.groupby("strategy", sort=False)}
-    ratios = {s: late / early for s, (early, late) in growth.items()}
-    steep, flat = max(ratios, key=lambda s: ratios[s]), min(ratios, key=lambda s: ratios[s])
-    title = f"From the first to the last steps, {steep} slows {ratios[steep]:.2g}x, {flat} {ratios[flat]:.2g}x"
-    drawn, axes = new_figure(title, f"{view.foot} Bands: middle half of rounds.", len(panels))
+    where, last = panels[-1]
+    title = _message(last, where if len(panels) > 1 else "")
+    foot = f"{view.foot} {view.rounds} Bands: middle half of rounds. Source: {last['src_len'].iloc[0]} tokens."
+    drawn, [row] = new_figure(title, foot, view.legend(), 1, len(panels))
     with mpl.rc_context(RC):
-        for place, (name, steps) in zip(axes, panels, strict=True):
-            for strategy in view.strategies:
-                mine = steps[steps["strategy"] == strategy]
-                if mine.empty:
-                    continue
-                look = view.looks[strategy]
+        for place, (name, steps) in zip(row, panels, strict=True):
+            for strategy, mine in steps.groupby("strategy", sort=False):
+                look = view.looks[str(strategy)]
                 every = max(1, len(mine) // 8)
-                place.plot(
-                    mine["k"], mine["latency_s"] * 1e3, label=view.name(strategy), markevery=every, **look.line()
-                )
+                place.plot(mine["k"], mine["latency_s"] * 1e3, markevery=every, **look.line())
                 low, high = mine["latency_q25_s"] * 1e3, mine["latency_q75_s"] * 1e3
                 place.fill_between(mine["k"], low, high, color=look.color, alpha=0.18, linewidth=0)
             place.set_xlabel("keys attended at the step, k")
-            place.set_ylabel("latency of the step (ms)")
-            place.set_title(name)
+            place.set_title(name if len(panels) > 1 else "")
             # One slow step must not hide the rest: the axis ends a little above nearly all of them.
             place.set_ylim(0, float(steps["latency_q75_s"].quantile(0.995)) * 1.15e3)
             place.set_xlim(0, None)
-        axes[0].legend(loc="upper left", handlelength=3.2)
+        row[0].set_ylabel("latency of the step (ms)")
     return drawn

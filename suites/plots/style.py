@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
 # Okabe and Ito's palette keeps apart under the common kinds of colour blindness; dashes and markers keep apart in grey.
@@ -38,20 +41,15 @@ RC: Any = {
     "lines.linewidth": 1.8,
     "lines.markersize": 5,
     "legend.frameon": False,
-    "legend.fontsize": 8.5,
+    "legend.fontsize": 8,
+    "legend.title_fontsize": 8,
     "figure.dpi": 160,
     "svg.hashsalt": "decodebench",
     "svg.fonttype": "none",
+    # Labels are shown as they are: a "$" in one starts no formula.
+    "text.parse_math": False,
 }
-
-
-LEGEND: dict[str, Any] = {
-    "loc": "upper left",
-    "handlelength": 3.0,
-    "borderaxespad": 0.2,
-    "fontsize": 7.8,
-    "title_fontsize": 7.8,
-}
+WIDTH_IN = 7.4
 
 
 @dataclass(frozen=True)
@@ -67,20 +65,77 @@ class Look:
         return {"color": self.color, "marker": self.marker, "linestyle": self.linestyle}
 
 
+NOT_DRAWN = Look("#999999", "x", "none")
+
+
 def looks(strategies: Iterable[str]) -> dict[str, Look]:
     """A look for each strategy, in the order given; the core four always have the same."""
     others = iter(_OTHERS * 20)
     return {name: Look(*(_CORE[name] if name in _CORE else next(others))) for name in dict.fromkeys(strategies)}
 
 
-def new_figure(title: str, subtitle: str, panels: int = 1, height: float = 3.9) -> tuple[Figure, list[Axes]]:
-    """A figure as wide as a README, its message on top, with ``panels`` axes side by side."""
+@dataclass(frozen=True)
+class Legend:
+    """(label, look) of each curve, and what the labels say besides names."""
+
+    entries: Sequence[tuple[str, dict[str, Any]]]
+    title: str = ""
+
+    @property
+    def labels(self) -> list[str]:
+        """A label that starts with "_" would be left out of a legend; a space before it is not seen."""
+        return [f" {label}" if label.startswith("_") else label for label, _ in self.entries]
+
+    @property
+    def columns(self) -> int:
+        """As many as fit side by side."""
+        widths_in = [0.6 + 0.066 * len(label) for label in self.labels]
+        fits = (n for n in range(len(widths_in), 1, -1) if sum(map(max, np.array_split(widths_in, n))) < WIDTH_IN - 0.6)
+        return next(fits, 1)
+
+    @property
+    def height_in(self) -> float:
+        """What it takes from the plot."""
+        return 0.165 * (math.ceil(len(self.entries) / self.columns) + bool(self.title))
+
+    def draw(self, axes: Axes) -> None:
+        """Fill ``axes``."""
+        axes.axis("off")
+        axes.legend(
+            [Line2D([], [], **look) for _, look in self.entries],
+            self.labels,
+            title=self.title or None,
+            alignment="left",
+            loc="lower left",
+            ncols=self.columns,
+            handlelength=3.2,
+            columnspacing=1.2,
+            borderaxespad=0,
+            borderpad=0,
+        )
+
+
+def new_figure(
+    title: str, foot: str, legend: Legend | None = None, rows: int = 1, columns: int = 1, height: float = 3.7
+) -> tuple[Figure, list[list[Axes]]]:
+    """A figure as wide as a README: its message on top, then the legend, where it hides no curve, then rows of axes."""
     with mpl.rc_context(RC):
-        figure = Figure(figsize=(7.4, height), layout="constrained")
-        axes = figure.subplots(1, panels, squeeze=False)[0].tolist()
-        figure.suptitle(title, x=0.012, ha="left", fontsize=11.5, fontweight="bold", wrap=True)
-        figure.supxlabel(subtitle, x=0.012, ha="left", fontsize=7.5, color="#555555")
+        figure = Figure(figsize=(WIDTH_IN, height + (legend.height_in if legend else 0)), layout="constrained")
+        # The legend's row is as high as the legend: constrained layout makes room for what hangs out of axes.
+        grid = figure.add_gridspec(rows + 1, columns, height_ratios=[0.001, *[1.0] * rows])
+        if legend is not None:
+            legend.draw(figure.add_subplot(grid[0, :]))
+        axes = [[figure.add_subplot(grid[row + 1, column]) for column in range(columns)] for row in range(rows)]
+        figure.suptitle(title, x=0.012, ha="left", fontsize=11, fontweight="bold", wrap=True)
+        figure.supxlabel(foot, x=0.012, ha="left", fontsize=7.5, color="#555555", wrap=True)
     return figure, axes
+
+
+def share_y(row: Sequence[Axes]) -> None:
+    """One scale for a row of axes, its numbers on the left alone. Before anything is drawn."""
+    for other in row[1:]:
+        other.sharey(row[0])
+        other.tick_params(labelleft=False, which="both")
 
 
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:
@@ -91,6 +146,7 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
         for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Creator": "decodebench"})):
             path = folder / f"{name}.{kind}"
             figure.savefig(path, format=kind, metadata=metadata, facecolor="white")
+            figure.set_layout_engine("none")  # what is placed stays: half the time, and both files alike
             paths.append(path)
     return paths
 
@@ -103,18 +159,19 @@ def powers_of_two(axes: Axes, values: Iterable[float]) -> None:
     axes.xaxis.set_minor_locator(NullLocator())
 
 
-def plain_log(axes: Axes) -> None:
-    """A logarithmic y axis with plain numbers, also between powers of ten where the range is small."""
-    axes.set_yscale("log")
-    low, high = axes.get_ylim()
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    if high / low > 30:
-        axes.yaxis.set_minor_formatter(NullFormatter())
-    else:
-        axes.yaxis.set_minor_formatter(FuncFormatter(lambda v, _: f"{v:g}" if str(f"{v:e}")[0] in "1235" else ""))
+def plain_log(row: Sequence[Axes]) -> None:
+    """A logarithmic y axis with plain numbers, also between powers of ten where the range is small.
 
-
-def headroom(axes: Axes, decades: float) -> None:
-    """Room above the curves of a logarithmic axis for a legend: ``decades`` tenths of its height, roughly."""
-    low, high = axes.get_ylim()
-    axes.set_ylim(low, high * (high / low) ** (decades / 4))
+    Where the highest of a row is less than three times the lowest there is no law to see: linear, from zero.
+    """
+    low, high = (edge(axes.dataLim.intervaly[i] for axes in row) for i, edge in enumerate((min, max)))
+    for axes in row:
+        if not 0 < low * 3 <= high:
+            axes.set_ylim(0, high * 1.1 if high > 0 else None)
+            continue
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        if high / low > 30:
+            axes.yaxis.set_minor_formatter(NullFormatter())
+        else:
+            axes.yaxis.set_minor_formatter(FuncFormatter(lambda v, _: f"{v:g}" if f"{v:e}"[0] in "1235" else ""))

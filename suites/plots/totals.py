@@ -2,85 +2,92 @@
 
 from __future__ import annotations
 
+import math
+
 import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
-from .style import LEGEND, RC, headroom, new_figure, plain_log, powers_of_two
+from .style import RC, new_figure, plain_log, powers_of_two, share_y
 from .view import View, exponent
+
+ROWS = (("e2e_s", 1e3, "end to end (ms)"), ("throughput_tokens_per_s", 1.0, "throughput (tokens/s)"))
+
+
+def figure(view: View) -> Figure:
+    """Time end to end and tokens a second of the whole batch; by batch or source where these vary besides the axis."""
+    column, label = view.axis
+    panels = view.panels
+    if all(rows[column].nunique() < 2 for _, rows in panels):
+        return _bars(view, panels[-1][1])
+    several = len(panels) > 1
+    if several:
+        legend = view.legend()
+    else:
+        notes = {str(s): _growth(mine, column) for s, mine in panels[0][1].groupby("strategy")}
+        legend = view.legend(notes, f"growth of time with the {'batch' if column == 'batch_size' else 'length'}"
+                             " (by formula: FLOPs, bytes)" if any(notes.values()) else "")  # fmt: skip
+    rows, columns = (2, len(panels)) if several else (1, 2)
+    drawn, grid = new_figure(
+        message(view), f"{view.foot} {view.rounds}", legend, rows, columns, 5.3 if several else 3.7
+    )
+    with mpl.rc_context(RC):
+        for row, (name, scale, text) in enumerate(ROWS):
+            line = grid[row] if several else [grid[0][row]]
+            share_y(line)
+            for place, (title, part) in zip(line, panels, strict=True):
+                for strategy, mine in part.sort_values(column).groupby("strategy", sort=False):
+                    place.plot(mine[column], mine[name] * scale, **view.looks[str(strategy)].line())
+                powers_of_two(place, part[column])
+                if row == 0:
+                    place.set_title(title)
+                if row == len(ROWS) - 1 or not several:
+                    place.set_xlabel(label)
+            line[0].set_ylabel(text)
+            plain_log(line)
+    return drawn
 
 
 def message(view: View) -> str:
     """How many times as long the slowest strategy takes as the fastest, at the last point of the axis."""
     column, _ = view.axis
-    last = view.panels[-1][1]
-    rows = last[last[column] == last[column].max()].sort_values("e2e_s")
+    title, last = view.panels[-1]
+    rows = last[last[column] == last[column].max()].dropna(subset="e2e_s").sort_values("e2e_s")
+    if rows.empty:
+        return "No times were kept"
     slow, fast = rows.iloc[-1], rows.iloc[0]
-    where = view.at(fast[column])
+    where = view.at(fast[column], title)
     if len(rows) == 1:
-        return f"{fast['strategy']}: {fast['e2e_s'] * 1e3:.3g} ms for {where}"
+        return f"At {where}, {fast['strategy']} takes {fast['e2e_s'] * 1e3:.3g} ms"
     times = slow["e2e_s"] / fast["e2e_s"]
     return f"At {where}, {slow['strategy']} takes {times:.2g}x the time of {fast['strategy']}"
 
 
-def figure(view: View) -> Figure:
-    """Left: time end to end. Right: tokens a second of the whole batch. Of several panels, the last."""
-    column, label = view.axis
-    title, rows = view.panels[-1]
-    foot = view.foot + (f" {title[0].upper() + title[1:]}." if title else "")
-    if rows[column].nunique() < 2:
-        return _bars(view, rows, foot)
-    drawn, (left, right) = new_figure(message(view), foot, 2, height=4.2)
-    with mpl.rc_context(RC):
-        for strategy in view.strategies:
-            mine = rows[rows["strategy"] == strategy].sort_values(column)
-            look = view.looks[strategy].line()
-            left.plot(mine[column], mine["e2e_s"] * 1e3, label=view.name(strategy) + _growth(mine, column), **look)
-            right.plot(mine[column], mine["throughput_tokens_per_s"], label=view.name(strategy), **look)
-        for axes, name in ((left, "end to end (ms)"), (right, "throughput (tokens/s)")):
-            powers_of_two(axes, rows[column])
-            plain_log(axes)
-            axes.set_xlabel(label)
-            axes.set_title(name)
-        headroom(left, 1.6)
-        left.legend(title="growth of time (by formula: FLOPs, bytes)", alignment="left", **LEGEND)
-    return drawn
-
-
 def _growth(mine: pd.DataFrame, column: str) -> str:
     """Measured growth of time beside that of the FLOPs and bytes that the formulas give."""
-    if mine[column].nunique() < 2:
-        return ""
     x = mine[column]
     measured = exponent(x, mine["e2e_s"])
     predicted = exponent(x, mine["executed_flops"])
     moved = exponent(x, mine["step_bytes"] * mine["tgt_len"])
-    return f": x^{measured:.2f} ({predicted:.2f}, {moved:.2f})"
+    return "" if math.isnan(measured) else f": x^{measured:.2f} ({predicted:.2f}, {moved:.2f})"
 
 
-def _bars(view: View, rows: pd.DataFrame, foot: str) -> Figure:
+def _bars(view: View, rows: pd.DataFrame) -> Figure:
     """A single case: one bar a strategy, split into prefill and decoding."""
-    drawn, (axes,) = new_figure(message(view), foot, 1, height=1.3 + 0.45 * len(rows))
+    ordered = rows.sort_values("e2e_s", ascending=False, na_position="first")
+    foot = f"{view.foot} {view.rounds} x: over {ordered['baseline'].iloc[0]}, paired within rounds."
+    legend = view.legend() if set(view.broken) - set(view.strategies) else None
+    drawn, [[axes]] = new_figure(message(view), foot, legend, height=1.5 + 0.4 * len(rows))
     with mpl.rc_context(RC):
-        ordered = rows.sort_values("e2e_s", ascending=False)
         names = [view.name(s) for s in ordered["strategy"]]
-        colors = [view.looks[s].color for s in ordered["strategy"]]
         prefill_ms, total_ms = ordered["prefill_s"] * 1e3, ordered["e2e_s"] * 1e3
-        axes.barh(names, total_ms, color=colors)
-        axes.barh(
-            names,
-            prefill_ms,
-            color="white",
-            alpha=0.55,
-            hatch="///",
-            edgecolor="white",
-            label="of it prefill (hatched)",
-        )
+        axes.barh(names, total_ms, color=[view.looks[s].color for s in ordered["strategy"]])
+        axes.barh(names, prefill_ms, color="white", alpha=0.55, hatch="///", edgecolor="white")
         for place, (ms, ratio) in enumerate(zip(total_ms, ordered["e2e_ratio"], strict=True)):
-            axes.text(
-                ms, place, f" {ms:.3g} ms ({ratio:.3g} x {ordered['baseline'].iloc[0]})", va="center", fontsize=8.5
-            )
-        axes.set_xlim(0, float(total_ms.max()) * 1.45)
-        axes.set_xlabel("end to end (ms); hatched: prefill")
+            text = " not measured" if math.isnan(ms) else f" {ms:.3g} ms"
+            text += "" if math.isnan(ratio) else f", {ratio:.3g}x"
+            axes.text(0 if math.isnan(ms) else ms, place, text, va="center", fontsize=8.5)
+        axes.set_xlim(0, float(total_ms.fillna(0).max()) * 1.3 or 1.0)
+        axes.set_xlabel("end to end (ms); the hatched part is prefill")
         axes.grid(axis="y", visible=False)
     return drawn

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from .style import Look, looks
+from .style import NOT_DRAWN, Legend, Look, looks
 
 AXES = {
     ("src_len", "tgt_len"): ("tgt_len", "source = target length (tokens)"),
@@ -17,11 +17,13 @@ AXES = {
     ("src_len",): ("src_len", "source length (tokens)"),
     ("batch_size",): ("batch_size", "batch (sentences)"),
 }
+PLAIN = str.maketrans("(),=/ ", "------")
+GROUP = ["model", "device", "dtype", "threads", "stop", "seed"]
 
 
 @dataclass(frozen=True)
 class View:
-    """Cases of one model, device and dtype that were measured, with a line for the foot of each plot."""
+    """Cases of one group that were measured; ``broken``: strategy -> what became of its cases that were not."""
 
     table: pd.DataFrame
     steps: pd.DataFrame
@@ -36,9 +38,20 @@ class View:
         return list(dict.fromkeys(self.table["strategy"]))
 
     def name(self, strategy: Any) -> str:
-        """For a legend: with the reason, where some cases of it were not measured."""
-        reason = self.broken.get(strategy)
-        return f"{strategy} ({reason})" if reason else strategy
+        """For a legend; says if some cases of it were not measured."""
+        return f"{strategy} (some {self.broken[strategy]})" if strategy in self.broken else str(strategy)
+
+    def legend(self, notes: Mapping[str, str] | None = None, title: str = "") -> Legend:
+        """Every strategy, with a note behind its name, and those of which there is nothing to draw."""
+        entries = [(self.name(s) + (notes or {}).get(s, ""), self.looks[s].line()) for s in self.strategies]
+        lost = [s for s in self.broken if s not in self.strategies]
+        return Legend([*entries, *((f"{s}: {self.broken[s]}", NOT_DRAWN.line()) for s in lost)], title)
+
+    @property
+    def rounds(self) -> str:
+        """For the foot of a plot that shows times."""
+        low, high = int(self.table["rounds"].min()), int(self.table["rounds"].max())
+        return f"Medians over {low if low == high else f'{low} to {high}'} rounds."
 
     @property
     def axis(self) -> tuple[str, str]:
@@ -50,9 +63,14 @@ class View:
             varying = ["batch_size"] if self.table["batch_size"].nunique() > 1 else ["tgt_len"]
         return AXES[tuple(varying)]
 
-    def at(self, value: float) -> str:
+    def at(self, value: float, panel: str = "") -> str:
         """A place on the axis, in words."""
-        return f"{int(value)} {'sentences' if self.axis[0] == 'batch_size' else 'tokens'}"
+        place = (
+            f"batch {int(value)}"
+            if self.axis[0] == "batch_size"
+            else f"{int(value)} {'token' if value == 1 else 'tokens'}"
+        )
+        return f"{place}, {panel}" if panel else place
 
     @property
     def panels(self) -> list[tuple[str, pd.DataFrame]]:
@@ -73,27 +91,24 @@ def _words(values: dict[str, object]) -> str:
     return ", ".join(f"{names[key]} {value}" for key, value in values.items())
 
 
-def views(table: pd.DataFrame, steps: pd.DataFrame, machine: str) -> Iterator[View]:
-    """A view for each model, device and dtype that has a measured case."""
+def views(table: pd.DataFrame, steps: pd.DataFrame, machine: Mapping[str, str]) -> Iterator[View]:
+    """A view for each model, device, type and so on that has a measured case; ``machine``: device -> its name."""
     look = looks(table["strategy"])
     good = table[table["status"] == "ok"]
-    keys = ["model", "device", "dtype", "threads"]
-    several = good.groupby(keys).ngroups > 1
-    for key, rows in good.groupby(keys, sort=False):
-        model, device, dtype, threads = key
-        mine = steps[(steps["model"] == model) & (steps["device"] == device) & (steps["dtype"] == dtype)]
-        where = f"{machine}, {threads} {'thread' if threads == 1 else 'threads'}" if device == "cpu" else device
-        bad = table[(table["model"] == model) & (table["device"] == device) & (table["status"] != "ok")]
-        suffix = f"_{model}_{device}_{dtype}_{threads}" if several else ""
-        broken = {str(s): "/".join(dict.fromkeys(b["status"])) for s, b in bad.groupby("strategy")}
+    varying = [c for c in GROUP if good[c].nunique() > 1]
+    for key, rows in good.groupby(GROUP, sort=False):
+        case = dict(zip(GROUP, key, strict=True))
+        threads = f", {case['threads']} {'thread' if case['threads'] == 1 else 'threads'}"
+        foot = f"{case['model']}, {case['dtype']}, on {machine.get(str(case['device']), case['device'])}"
+        bad = table[(table[GROUP] == pd.Series(case)).all(axis=1) & (table["status"] != "ok")]
         yield View(
-            rows, mine, f"{model}, {dtype}, on {where}. Medians over {_rounds(rows)} rounds.", suffix, look, broken
+            rows,
+            steps[steps["cell"].isin(rows["cell"])],
+            foot + (threads if case["device"] == "cpu" else "") + ".",
+            "".join(f"_{case[c]}{c if c in ('threads', 'seed') else ''}" for c in varying).translate(PLAIN),
+            look,
+            {str(s): "/".join(dict.fromkeys(b["status"])) for s, b in bad.groupby("strategy", sort=False)},
         )
-
-
-def _rounds(rows: pd.DataFrame) -> str:
-    low, high = int(rows["rounds"].min()), int(rows["rounds"].max())
-    return str(low) if low == high else f"{low} to {high}"
 
 
 def exponent(x: pd.Series, y: pd.Series) -> float:
@@ -102,6 +117,7 @@ def exponent(x: pd.Series, y: pd.Series) -> float:
     >>> round(exponent(pd.Series([1, 2, 4]), pd.Series([3, 12, 48])), 3)
     2.0
     """
+    x, y = x[y > 0], y[y > 0]
     if x.nunique() < 2:
         return float("nan")
     return float(np.polyfit(np.log(x.astype(float)), np.log(y.astype(float)), 1)[0])

@@ -1,6 +1,7 @@
 """The run folder: what is written is read back, and what a killed run leaves is never half a thing."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from suites.results import (
 )
 
 ROUNDS = [Round("full_recompute", i, i < 0, True, [0.0, 0.5 + i, 1.25 + i]) for i in range(-1, 3)]
-FACTS = [ArmFacts("full_recompute", "full_recompute", "ok", steps=1, rss_bytes=2**40)]
+FACTS = [ArmFacts("full_recompute", "ok", steps=1, rss_bytes=2**40)]
 
 labels = st.text(min_size=1)
 seconds = st.floats(0, 1e6, allow_subnormal=True)
@@ -125,7 +126,7 @@ def test_a_file_in_place_of_a_folder_and_a_folder_in_place_of_a_file_are_refused
 
 def test_facts_of_another_version_are_refused_by_name(tmp_path):
     path = written(tmp_path).with_name("arms.json")
-    path.write_text(json.dumps([{"strategy": "x", "spec": "x", "status": "ok", "colour": "red"}]))
+    path.write_text(json.dumps([asdict(FACTS[0]) | {"colour": "red"}]))
     with pytest.raises(ResultsError, match=r"arms\.json is not of schema .*'colour'"):
         read_cells(tmp_path)
 

@@ -36,7 +36,7 @@ TIMES = ["prefill_s", "ttft_s", "itl_s", "tpot_s", "e2e_s", "throughput_tokens_p
 
 def ok(strategy=BASELINE, **more):
     facts = {"steps": STEPS, "row_lens": [STEPS, STEPS], "necessary_flops": 50, "setup_s": 0.5}
-    return ArmFacts(strategy, strategy, "ok", **facts | more)
+    return ArmFacts(strategy, "ok", **facts | more)
 
 
 def a_round(strategy=BASELINE, index=0, scale=1.0, warmup=False, every_step=True):
@@ -105,7 +105,7 @@ def test_a_ratio_rests_on_the_rounds_that_both_arms_have():
 
 @pytest.mark.parametrize("status", ["failed", "invalid", "skipped"])
 def test_an_arm_that_was_not_measured_is_a_row_with_its_reason_and_no_numbers(status):
-    bad = ArmFacts("static_kv", "static_kv", status, "why, and \"how\": 'so'")
+    bad = ArmFacts("static_kv", status, "why, and \"how\": 'so'")
     got = row([ok(), bad], [a_round(), a_round("static_kv")], "static_kv")
     assert (got["status"], got["reason"]) == (status, bad.reason)
     assert got["rounds"] == 0
@@ -113,7 +113,7 @@ def test_an_arm_that_was_not_measured_is_a_row_with_its_reason_and_no_numbers(st
 
 
 def test_without_full_recompute_the_first_measured_strategy_is_the_baseline():
-    bad = ArmFacts("cross_kv", "cross_kv", "failed", "out of memory")
+    bad = ArmFacts("cross_kv", "failed", "out of memory")
     arms = [bad, ok("static_kv"), ok("contiguous_kv")]
     rounds = [a_round("static_kv"), a_round("contiguous_kv", scale=3)]
     got = row(arms, rounds, "contiguous_kv")
@@ -155,10 +155,10 @@ LABELS = ["static_kv(capacity=512,read=buffer)", 'a "quoted", label', "null", "a
 def mixed():
     """Labels that a CSV must quote or could take for nothing, numbers with every bit, and rows without any."""
     arms = [ok(label, tokens_equal=label != "null") for label in LABELS] + [
-        ArmFacts("bad", "bad", "failed", 'no memory, "again"')
+        ArmFacts("bad", "failed", 'no memory, "again"')
     ]
     rounds = [a_round(label, i, 1 / (3 + i)) for label in LABELS for i in range(2)]
-    skipped = result([ArmFacts("x", "x", "skipped", "no CUDA device here")], [], device="cuda")
+    skipped = result([ArmFacts("x", "skipped", "no CUDA device here")], [], device="cuda")
     del skipped.cell["real_fraction"]
     return [result(arms, rounds), skipped]
 
