@@ -8,6 +8,7 @@ import json
 import os
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from strategies import ModelSpec
 from strategies.greedy import Stop
@@ -28,6 +29,7 @@ class Cell:
     threads: int
     seed: int
     stop: Stop
+    src_ids: tuple[tuple[int, ...], ...] | None = None
 
     @property
     def id(self) -> str:
@@ -48,6 +50,22 @@ def available_threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def read_ids(path: str) -> tuple[tuple[int, ...], ...]:
+    """Source token ids of a file: one sentence a line, ids apart by spaces or commas. Raises ConfigError."""
+    try:
+        lines = Path(path).expanduser().read_text().splitlines()
+        rows = tuple(tuple(int(x) for x in line.replace(",", " ").split()) for line in lines if line.strip())
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"src_ids={path} cannot be read: {error}") from None
+    except ValueError as error:
+        raise ConfigError(
+            f"src_ids={path} holds no token ids ({error}); write whole numbers, a sentence a line"
+        ) from None
+    if not rows:
+        raise ConfigError(f"src_ids={path} is empty; write whole numbers, a sentence a line")
+    return rows
+
+
 def make_cell(config: RunConfig) -> Cell:
     """The cell of a configuration. Raises ConfigError or ModelError.
 
@@ -56,7 +74,10 @@ def make_cell(config: RunConfig) -> Cell:
     """
     check(config)
     spec = ModelSpec.of(config.model)
-    src_len = config.src_len or config.seq_len
+    src_len, batch_size = config.src_len or config.seq_len, config.batch_size
+    src_ids = None if config.src_ids is None else read_ids(config.src_ids)
+    if src_ids is not None:
+        src_len, batch_size = max(map(len, src_ids)), len(src_ids)
     if spec.source == "pronounce" and src_len < 2:
         raise ConfigError(f"src_len={src_len} holds no word; give at least 2: a letter and the end token")
     device = config.device
@@ -68,10 +89,11 @@ def make_cell(config: RunConfig) -> Cell:
         model=spec,
         src_len=src_len,
         tgt_len=config.tgt_len or config.seq_len,
-        batch_size=config.batch_size,
+        batch_size=batch_size,
         device=device,
         dtype=config.dtype,
         threads=config.threads or available_threads(),
         seed=config.seed,
         stop="eos" if config.measure.stop == "eos" else "fixed",
+        src_ids=src_ids,
     )

@@ -51,6 +51,9 @@ class RunConfig:
     src_len: int | None = key("source length, where it differs from seq_len", None, "tokens")
     tgt_len: int | None = key("target length, where it differs from seq_len", None, "tokens")
     batch_size: int = key("sentences decoded together", 1, "sentences")
+    src_ids: str | None = key(
+        "file of source token ids, a sentence a line; they set the source length and the batch", None, "file"
+    )
     device: str = key("where to run; auto takes CUDA where it is", "auto", "auto|cpu|cuda")
     dtype: str = key("type of weights and K/V", "fp32", "fp32|bf16|fp16")
     threads: int | None = key(

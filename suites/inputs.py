@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ from strategies import ModelConfig, load_vocabulary
 from strategies.models.pronounce.data import held_out
 
 from .cells import Cell
+from .config import ConfigError
 
 
 @dataclass(frozen=True)
@@ -41,21 +43,29 @@ def phrase(length: int, words: list[str], rng: np.random.Generator) -> str:
     return " ".join(chosen)
 
 
+def _rows(cell: Cell, config: ModelConfig) -> Sequence[Sequence[int]]:
+    """Token ids of each sentence, padding left out."""
+    rng = np.random.default_rng([cell.seed, cell.src_len, cell.batch_size])
+    if cell.src_ids is not None:
+        for number in (n for row in cell.src_ids for n in row if not 0 <= n < config.vocab_size):
+            raise ConfigError(f"src_ids holds {number}, outside the model's vocabulary of {config.vocab_size}")
+        return cell.src_ids
+    if cell.model.source == "pronounce":
+        words, vocabulary = list(held_out()), load_vocabulary()
+        return [vocabulary.spell(phrase(cell.src_len - 1, words, rng)) for _ in range(cell.batch_size)]
+    reserved = max(config.pad_id, config.eos_id, config.start_id) + 1
+    lowest = reserved if reserved < config.vocab_size else 0
+    ids: list[list[int]] = rng.integers(lowest, config.vocab_size, (cell.batch_size, cell.src_len)).tolist()
+    return ids
+
+
 def make_inputs(cell: Cell, config: ModelConfig) -> Inputs:
     """Sources of a cell, on its device; the same for the same seed, lengths and batch. Raises ConfigError."""
-    rng = np.random.default_rng([cell.seed, cell.src_len, cell.batch_size])
-    shape = cell.batch_size, cell.src_len
-    if cell.model.source != "pronounce":
-        reserved = max(config.pad_id, config.eos_id, config.start_id) + 1
-        if reserved >= config.vocab_size:
-            reserved = 0
-        ids = rng.integers(reserved, config.vocab_size, shape)
-        return Inputs(torch.from_numpy(ids).to(cell.device), None, (cell.src_len,) * cell.batch_size)
-    words, vocabulary = list(held_out()), load_vocabulary()
-    rows = [vocabulary.spell(phrase(cell.src_len - 1, words, rng)) for _ in range(cell.batch_size)]
-    src_BS = torch.full(shape, config.pad_id)
-    for row, spelled in zip(src_BS, rows, strict=True):
-        row[: len(spelled)] = torch.tensor(spelled)
-    mask_BS = src_BS != config.pad_id
-    full = bool(mask_BS.all())
-    return Inputs(src_BS.to(cell.device), None if full else mask_BS.to(cell.device), tuple(map(len, rows)))
+    rows = _rows(cell, config)
+    lengths = tuple(map(len, rows))
+    src_BS = torch.full((cell.batch_size, cell.src_len), config.pad_id)
+    for row, ids in zip(src_BS, rows, strict=True):
+        row[: len(ids)] = torch.tensor(ids)
+    mask_BS = torch.arange(cell.src_len) < torch.tensor(lengths)[:, None]
+    full = min(lengths) == cell.src_len
+    return Inputs(src_BS.to(cell.device), None if full else mask_BS.to(cell.device), lengths)

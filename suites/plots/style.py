@@ -82,14 +82,9 @@ class Legend:
     title: str = ""
 
     @property
-    def labels(self) -> list[str]:
-        """A label that starts with "_" would be left out of a legend; a space before it is not seen."""
-        return [f" {label}" if label.startswith("_") else label for label, _ in self.entries]
-
-    @property
     def columns(self) -> int:
         """As many as fit side by side."""
-        widths_in = [0.6 + 0.066 * len(label) for label in self.labels]
+        widths_in = [0.6 + 0.066 * len(label) for label, _ in self.entries]
         fits = (n for n in range(len(widths_in), 1, -1) if sum(map(max, np.array_split(widths_in, n))) < WIDTH_IN - 0.6)
         return next(fits, 1)
 
@@ -103,7 +98,7 @@ class Legend:
         axes.axis("off")
         axes.legend(
             [Line2D([], [], **look) for _, look in self.entries],
-            self.labels,
+            [label for label, _ in self.entries],
             title=self.title or None,
             alignment="left",
             loc="lower left",

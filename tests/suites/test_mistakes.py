@@ -36,6 +36,7 @@ MISTAKES = [
     (["run", "model=tiny", "model.norm_eps=abc"], "norm_eps='abc' is not allowed"),
     (["run", "hydra.run.dir=/dev/null"], "cannot make the run folder"),
     (["run", "hydra.run.dir='a/${now:%Y}'"], "give a plain path"),
+    (["run", "src_ids=/nowhere"], "src_ids=/nowhere cannot be read"),
     (["run", "src_len=1"], "src_len=1 holds no word"),
     (["list", "strategy"], "unknown kind 'strategy'; did you mean 'strategies'?"),
     (["plot", "/nowhere"], "/nowhere/table.csv does not exist"),

@@ -43,6 +43,14 @@ def test_a_checkpoint_is_measured_by_every_strategy(folder, tmp_path):
     assert cell["model_config"]["encoder_layers"] == 2
 
 
+def test_given_token_ids_set_the_batch_and_the_source_length(folder, tmp_path):
+    (tmp_path / "ids.txt").write_text("5 6 7 1\n8,9,1\n")
+    chosen = ["model=t5", f"model.checkpoint={folder}", "src_ids=ids.txt", "tgt_len=4", "strategies=[static_kv]"]
+    suites("run", *chosen, "measure=quick", folder=tmp_path, check=True)
+    table = pd.read_csv(tmp_path / "results" / "latest" / "table.csv")
+    assert table[["model", "batch_size", "src_len", "real_fraction"]].values.tolist() == [[folder.name, 2, 4, 7 / 8]]
+
+
 @pytest.mark.parametrize(
     ("break_it", "said"),
     [

@@ -1,0 +1,116 @@
+"""One cell: what happens to the others when a strategy fails or disagrees, the oracle among them."""
+
+import dataclasses
+from dataclasses import dataclass
+
+import pytest
+import torch
+
+from strategies import ModelSpec, Session, select
+from strategies.contiguous_kv import ContiguousKV, ContiguousStore
+from strategies.full_recompute import FullRecompute
+from suites.cells import Cell
+from suites.config import MeasureConfig
+from suites.progress import Progress
+from suites.results import read_cells, write_json
+from suites.runner import run_cell
+
+SHAPE = {
+    "vocab_size": 29, "d_model": 14, "num_heads": 3, "d_kv": 5, "d_ff": 22, "encoder_layers": 1, "decoder_layers": 1
+}  # fmt: skip
+CELL = Cell(ModelSpec("sliver", "random", shape=tuple(sorted(SHAPE.items()))), 5, 6, 2, "cpu", "fp32", 1, 0, "fixed")
+
+
+class ForgetfulStore(ContiguousStore):
+    def append(self, k_BHTK, v_BHTK, step):
+        k_BHMK, v_BHMK = super().append(k_BHTK, v_BHTK, step)
+        return k_BHMK, v_BHMK.clone().mul_(step.length < 4)
+
+
+@dataclass(frozen=True)
+class Forgetful(ContiguousKV):
+    label = "forgetful"
+
+    def self_kv(self, shape):
+        return ForgetfulStore(shape)
+
+
+@dataclass(frozen=True)
+class Greedy(ContiguousKV):
+    """Asks for more memory than there is, at the third step."""
+
+    label = "greedy"
+
+    def self_kv(self, shape):
+        class Store(ContiguousStore):
+            def append(self, k_BHTK, v_BHTK, step):
+                if step.length == 3:
+                    torch.empty(1 << 60)
+                return super().append(k_BHTK, v_BHTK, step)
+
+        return Store(shape)
+
+
+def measure(strategies, folder, cell=CELL):
+    with Progress(1, 1) as progress:
+        facts = run_cell(cell, strategies, MeasureConfig(rounds=2, warmup=0), folder, progress)
+    return {fact.strategy: fact for fact in facts}
+
+
+def test_a_strategy_that_disagrees_is_not_timed_and_named_with_its_step(tmp_path):
+    facts = measure([*select("core"), Forgetful()], tmp_path)
+    assert facts["forgetful"].status == "invalid"
+    assert facts["forgetful"].reason.startswith("step 4: logits of row")
+    assert {facts[s.label].status for s in select("core")} == {"ok"}
+    write_json(tmp_path / "run.json", {"schema": 1, "plan": [{"id": CELL.id}]})
+    (result,) = read_cells(tmp_path)
+    assert {r.strategy for r in result.rounds} == {s.label for s in select("core")}
+
+
+def test_one_that_runs_out_of_memory_is_a_row_that_says_so(tmp_path):
+    facts = measure([*select("core"), Greedy()], tmp_path)
+    assert facts["greedy"].status == "failed"
+    assert facts["greedy"].reason.startswith("out of memory")
+    assert {facts[s.label].status for s in select("core")} == {"ok"}
+
+
+@pytest.mark.parametrize("step", [1, 4])
+def test_an_oracle_that_fails_leaves_the_others_measured_against_the_next(tmp_path, monkeypatch, step):
+    usual = Session.step
+
+    def fails(session, token_B):
+        if isinstance(session.strategy, FullRecompute) and session.strategy.cross == "recompute":
+            if session._step.length == step:
+                raise torch.OutOfMemoryError("no room")
+        return usual(session, token_B)
+
+    monkeypatch.setattr(Session, "step", fails)
+    facts = measure([*select("core"), Forgetful()], tmp_path)
+    assert facts["full_recompute"].status == "failed"
+    assert facts["full_recompute"].reason == "out of memory: no room"
+    assert {facts[name].status for name in ("cross_kv", "contiguous_kv", "static_kv")} == {"ok"}
+    assert facts["forgetful"].status == "invalid"
+
+
+def test_without_full_recompute_among_them_it_still_judges(tmp_path):
+    facts = measure([*select("static_kv"), Forgetful()], tmp_path)
+    assert set(facts) == {"static_kv", "forgetful"}
+    assert facts["static_kv"].status == "ok"
+    assert facts["forgetful"].status == "invalid"
+
+
+def test_a_model_that_cannot_be_loaded_is_the_reason_of_every_row(tmp_path):
+    lost = dataclasses.replace(CELL, model=ModelSpec("lost", "checkpoint", "/nowhere"))
+    facts = measure(select("core"), tmp_path, lost)
+    assert {fact.status for fact in facts.values()} == {"failed"}
+    assert all("/nowhere is not a folder" in fact.reason for fact in facts.values())
+
+
+def test_token_ids_of_a_file_are_what_is_decoded(tmp_path):
+    cell = dataclasses.replace(CELL, src_ids=((3, 4, 5, 6, 7), (8, 9)))
+    facts = measure(select("core"), tmp_path, cell)
+    assert {fact.status for fact in facts.values()} == {"ok"}
+    write_json(tmp_path / "run.json", {"schema": 1, "plan": [{"id": cell.id}]})
+    (result,) = read_cells(tmp_path)
+    assert result.cell["src_lens"] == [5, 2]
+    assert result.cell["real_fraction"] == pytest.approx(0.7)
