@@ -11,10 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 GROUP = ["model", "device", "dtype", "threads", "stop", "seed"]
-LEGEND = """\
-total: end to end, median. a step: time per output token. ratio: total over {base}'s, geometric mean
-paired within rounds, with its 95 % interval (each for itself). waste: FLOPs over necessary ones. K/V:
-reserved. peak: live tensor bytes above the weights. Formulas: run --help"""
+LEGEND = (
+    "total: end to end, median. a step: time per output token. ratio: total over {base}'s, geometric mean paired "
+    "within rounds, with its 95 % interval (each for itself). waste: FLOPs over necessary ones. K/V: reserved. "
+    "peak: live tensor bytes above the weights. Formulas: run --help"
+)
 
 
 def quantity(value: float, unit: str) -> str:
