@@ -2,11 +2,11 @@
 
 >>> import torch, strategies
 >>> model = strategies.load_model(strategies.ModelSpec("pronounce", "pronounce"))
->>> session = strategies.Session(model, strategies.parse("static_kv"), batch=1, src_len=4, max_new=8)
->>> session.prefill(torch.tensor([strategies.load_vocabulary().spell("tea")]))
+>>> session = strategies.Session(model, strategies.parse("static_kv"), batch=1, src_len=5, max_new=8)
+>>> session.prefill(torch.tensor([strategies.load_vocabulary().spell("time")]))
 >>> ids = [int(token_B) for token_B in strategies.greedy(session)]
 >>> strategies.load_vocabulary().pronunciation(ids)
-[['T', 'IY1']]
+[['T', 'AY1', 'M']]
 """
 
 from .greedy import greedy, lengths

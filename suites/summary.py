@@ -59,9 +59,8 @@ def print_summary(run_dir: Path, table: pd.DataFrame, written: list[Path], missi
     for (status, reason), group in bad.groupby(["status", "reason"], sort=False):
         names = ", ".join(dict.fromkeys(group["strategy"]))
         cells = group["cell"].nunique()
-        console.print(
-            Text(f"{status}: {names} in {cells} {'cell' if cells == 1 else 'cells'}: {reason}", style="yellow")
-        )
+        where = f"{cells} {'cell' if cells == 1 else 'cells'}"
+        console.print(Text(f"{status}: {names} in {where}: {reason}", style="yellow"), soft_wrap=True)
     if missing:
         console.print(Text(f"missing: {missing} planned cells wrote no result", style="yellow"))
     console.print(f"{len(written)} plots, table.csv and steps.csv in {run_dir}", soft_wrap=True)

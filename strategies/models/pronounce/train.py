@@ -22,6 +22,7 @@ import torch.nn.functional as F
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
+from ..checkpoint import load_own
 from ..encoder_decoder import DecoderLayer, EncoderDecoder
 from ..init import randomize
 from ..stores import CrossKV
@@ -97,15 +98,22 @@ class Guide:
 
 
 def train(
-    recipe: Recipe, lexicon: Lexicon, folder: Path, report: Report = lambda done, losses: None, save_every: int = 200
+    recipe: Recipe,
+    lexicon: Lexicon,
+    folder: Path,
+    report: Report = lambda done, losses: None,
+    save_every: int = 200,
+    weights: Path | None = None,
 ) -> EncoderDecoder:
     """Run the recipe on ``lexicon``, or resume it from ``folder``; returns the model of the last step.
 
     The constant phase keeps a checkpoint of its own, ``constant.pt``, so that a longer run can resume from it and not
-    from a cooled-down model, ``cooled.pt``.
+    from a cooled-down model, ``cooled.pt``. Where there is none yet, ``weights`` are started from, else random ones.
     """
     phrases = Phrases(lexicon, load_vocabulary(), recipe.tokens, recipe.max_words, recipe.seed)
     model = randomize(EncoderDecoder(model_config(recipe.dropout)), recipe.seed).train()
+    if weights is not None:
+        model.load_state_dict(load_own(weights, model.config).state_dict())
     guide = Guide(model)
     decay = [p for p in model.parameters() if p.ndim > 1]
     other = [p for p in model.parameters() if p.ndim == 1]
@@ -152,6 +160,7 @@ def main() -> None:
     """Parse the command line and train, with a progress bar and a line of mean losses every 50 steps."""
     parser = argparse.ArgumentParser(prog="train", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--dir", type=Path, default=Path("results/train"), help="checkpoints, resumed from here")
+    parser.add_argument("--weights", type=Path, help="start from these (weights.safetensors), with another --seed")
     parser.add_argument("--steps", type=int, default=12000, help="steps in all (default 12000)")
     parser.add_argument("--cool-down", type=int, default=2500, help="last steps, rate to zero (default 2500)")
     parser.add_argument("--tokens", type=int, default=4000, help="tokens a batch, both sides (default 4000)")
@@ -160,7 +169,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="threads (default: all cores)")
     parser.add_argument("--seed", type=int, default=0, help="seed of weights, batches and dropout (default 0)")
     args = vars(parser.parse_args())
-    folder, threads = args.pop("dir"), args.pop("threads")
+    folder, threads, weights = args.pop("dir"), args.pop("threads"), args.pop("weights")
     torch.set_num_threads(threads)
     recipe = Recipe(**args)
     words, _ = split(dictionary())
@@ -179,7 +188,7 @@ def main() -> None:
                 window.clear()
             progress.update(bar, completed=done)
 
-        train(recipe, words, folder, report)
+        train(recipe, words, folder, report, weights=weights)
 
 
 if __name__ == "__main__":

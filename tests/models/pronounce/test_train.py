@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from strategies.models.config import ModelError
+from strategies.models.pronounce import WEIGHTS, load_pronounce
 from strategies.models.pronounce.data import held_out
 from strategies.models.pronounce.export import export, progress_text
 from strategies.models.pronounce.train import PEAK_RATE, WARM_UP_STEPS, Losses, Recipe, train
@@ -136,3 +137,13 @@ def test_the_card_tells_how_far_an_unfinished_run_had_come():
     recipe = Recipe(steps=800, cool_down=200)
     assert progress_text(600, recipe) == "600 steps of a run of 800, at the full rate, before its cool-down"
     assert progress_text(700, recipe) == "700 steps of a run of 800, within its cool-down"
+
+
+def test_training_can_start_from_the_shipped_weights(tmp_path):
+    """With no step taken, the model is the shipped one; with some, its loss is that of a trained one."""
+    nothing = train(Recipe(steps=0, cool_down=0), held_out(), tmp_path / "none", weights=WEIGHTS)
+    assert equal(nothing, load_pronounce())
+    losses: list[Losses] = []
+    recipe = Recipe(steps=1, cool_down=0, tokens=400, max_words=2)
+    train(recipe, held_out(), tmp_path / "some", lambda done, found: losses.append(found), weights=WEIGHTS)
+    assert losses[0].label < 2.0
