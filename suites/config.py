@@ -30,7 +30,7 @@ def key(help: str, default: Any, kind: str) -> Any:
 class MeasureConfig:
     """How often each case is measured; presets are the files of conf/measure/."""
 
-    rounds: int = key("timed rounds of every strategy, interleaved in shuffled order", 8, "int")
+    rounds: int = key("timed rounds of every strategy, interleaved in shuffled order", 6, "int")
     warmup: int = key("rounds before them that are kept, marked and not counted", 1, "int")
     stop: str = key(
         "fixed: exactly tgt_len tokens; eos: each row until its end-of-sequence token", "fixed", "fixed|eos"

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Sequence
+from functools import cache
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -47,6 +48,24 @@ class PeakMemory(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+@cache
+def _is_view(func: Any) -> bool:
+    """An operator all of whose results share the storage of an argument and leave it as it is: most of a step's."""
+    returns = func._schema.returns
+    return bool(returns) and all(r.alias_info is not None and not r.alias_info.is_write for r in returns)
+
+
+def _storages(args: Sequence[Any]) -> set[int]:
+    """Storages of the tensors among the arguments, also in lists."""
+    found: set[int] = set()
+    for arg in args:
+        if isinstance(arg, list | tuple):
+            found |= _storages(arg)
+        elif _is_strided(arg):
+            found.add(arg.untyped_storage()._cdata)
+    return found
 
 
 class LiveTensors:
@@ -84,14 +103,15 @@ class LiveTensors:
     def _saw(self, func: Any, args: Sequence[Any], out: Any) -> None:
         # Tensors made of Python data reach operators first as the argument of lift_fresh, which returns it.
         made = func.overloadpacket is torch.ops.aten.lift_fresh
-        given = set() if made else {t.untyped_storage()._cdata for t in tree_leaves(args) if _is_strided(t)}
-        for tensor in tree_leaves(out):
+        if _is_view(func) and not made:
+            return
+        for tensor in (out,) if isinstance(out, Tensor) else tree_leaves(out):
             if not _is_strided(tensor):
                 continue
             storage = tensor.untyped_storage()
             if storage._cdata in self._live:
                 self._weigh_again(storage)
-            elif storage._cdata not in given and storage.nbytes():
+            elif storage.nbytes() and (made or storage._cdata not in _storages(args)):
                 self._weigh(storage)
 
     def _weigh(self, storage: torch.UntypedStorage) -> None:
