@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from strategies import ModelConfig, Strategy, StrategyError, config_of
 
@@ -27,13 +28,16 @@ def passes(measure: MeasureConfig, device: str) -> int:
     return 2 + (measure.warmup + measure.rounds) * (2 if device == "cuda" else 1)
 
 
-def plan_flops(cell: Cell, strategies: Sequence[Strategy]) -> int:
-    """Predicted FLOPs of one pass of every strategy over a cell."""
-    return sum(f.executed_flops for f in predict(cell, config_of(cell.model), strategies).values())
+@dataclass(frozen=True)
+class Effort:
+    """Of a whole cell, every pass of every strategy: FLOPs for people, work (FLOPs and bytes) for the time left."""
+
+    flops: int
+    work: int
 
 
-def plan_work(cell: Cell, strategies: Sequence[Strategy], measure: MeasureConfig) -> int:
-    """Predicted work of a whole cell, before any of it runs."""
-    config = config_of(cell.model)
-    predicted = predict(cell, config, strategies)
-    return passes(measure, cell.device) * sum(f.work for f in predicted.values())
+def effort(cell: Cell, strategies: Sequence[Strategy], measure: MeasureConfig) -> Effort:
+    """What a cell will take, before any of it runs."""
+    predicted = predict(cell, config_of(cell.model), strategies).values()
+    times = passes(measure, cell.device)
+    return Effort(times * sum(f.executed_flops for f in predicted), times * sum(f.work for f in predicted))

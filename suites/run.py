@@ -59,31 +59,25 @@ def _run(overrides: Overrides, jobs: list[Job]) -> int:
     from .cells import make_cell
     from .collect import collect
     from .environment import environment
-    from .planning import passes, plan_flops, plan_work
+    from .planning import effort
     from .progress import Progress
     from .summary import quantity
 
     cells = [make_cell(job.config) for job in jobs]
-    work = [
-        plan_work(cell, select(job.config.strategies), job.config.measure)
-        for cell, job in zip(cells, jobs, strict=True)
-    ]
     for twin in (cell for i, cell in enumerate(cells) if cell in cells[:i]):
         raise ConfigError(
             f"two jobs of this sweep would measure the same case ({twin.title}); sweep what a case consists of, "
             "and write several strategies as a list: strategies=[static_kv,contiguous_kv]"
         )
+    efforts = [
+        effort(cell, select(job.config.strategies), job.config.measure) for cell, job in zip(cells, jobs, strict=True)
+    ]
     run_dir = _make_run_dir(overrides, len(jobs))
-    flops = sum(
-        passes(job.config.measure, cell.device) * plan_flops(cell, select(job.config.strategies))
-        for cell, job in zip(cells, jobs, strict=True)
-    )
-    print(
-        f"{len(cells)} {'case' if len(cells) == 1 else 'cases'}, {quantity(flops, 'FLOPs')} predicted", file=sys.stderr
-    )
+    count = f"{len(cells)} {'case' if len(cells) == 1 else 'cases'}"
+    print(f"{count}, {quantity(sum(e.flops for e in efforts), 'FLOPs')} predicted", file=sys.stderr)
     plan = [
-        {"id": cell.id, "overrides": job.overrides, "predicted_work": amount}
-        for cell, job, amount in zip(cells, jobs, work, strict=True)
+        {"id": cell.id, "overrides": job.overrides, "predicted_work": e.work}
+        for cell, job, e in zip(cells, jobs, efforts, strict=True)
     ]
     write_json(
         run_dir / "run.json",
@@ -100,7 +94,7 @@ def _run(overrides: Overrides, jobs: list[Job]) -> int:
     global _progress
     folder = "'" + str(run_dir).replace("\\", "\\\\").replace("'", "\\'") + "'"
     try:
-        with Progress(sum(work), len(cells)) as _progress:
+        with Progress(sum(e.work for e in efforts), len(cells)) as _progress:
             _hydra([*overrides.arguments, f"hydra.sweep.dir={folder}", f"hydra.run.dir={folder}"])
     except KeyboardInterrupt:
         collect(run_dir)
@@ -130,7 +124,7 @@ def _job(config: Any) -> None:
 
     from .cells import make_cell
     from .overrides import name_model, typed
-    from .planning import plan_work
+    from .planning import effort
     from .progress import Progress
     from .runner import run_cell
 
@@ -141,6 +135,6 @@ def _job(config: Any) -> None:
     if _progress is not None:
         run_cell(cell, strategies, settings.measure, run_dir, _progress)
     else:
-        with Progress(plan_work(cell, strategies, settings.measure), 1) as progress:
+        with Progress(effort(cell, strategies, settings.measure).work, 1) as progress:
             run_cell(cell, strategies, settings.measure, run_dir, progress)
     OmegaConf.save(config, run_dir / "cells" / cell.id / "config.yaml")

@@ -21,7 +21,7 @@ from .clock import clocks
 from .config import MeasureConfig
 from .equality import check, reason_of
 from .inputs import Inputs, make_inputs
-from .planning import plan_work, predict
+from .planning import effort, predict
 from .progress import Progress
 from .results import ArmFacts, CellWriter, Status
 
@@ -45,7 +45,7 @@ def run_cell(
         if cell.device == "cuda" and not torch.cuda.is_available():
             writer.cell({**_plain(cell), "src_lens": [], "formulas": {}})
             _set(facts, list(facts), status="skipped", reason="no CUDA device here")
-            progress.skip(cell.title, plan_work(cell, strategies, measure))
+            progress.skip(cell.title, effort(cell, strategies, measure).work)
         else:
             _measure(cell, strategies, measure, writer, progress, facts)
     except KeyboardInterrupt:

@@ -57,7 +57,6 @@ def _case(cell: dict[str, Any], arm: ArmFacts) -> Case:
         kv_used_bytes=_number(arm.kv_used_bytes),
         peak_memory_bytes=_number(arm.peak_memory_bytes),
         rss_bytes=_number(arm.rss_bytes),
-        on_cuda=cell["device"] == "cuda",
     )
 
 

@@ -59,7 +59,6 @@ class Case:
     kv_used_bytes: float
     peak_memory_bytes: float
     rss_bytes: float
-    on_cuda: bool
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,6 @@ CASE = Case(
     kv_used_bytes=7.0,
     peak_memory_bytes=9.0,
     rss_bytes=1.0,
-    on_cuda=False,
 )
 MARKS_S = [0.0, 1.0, 1.5, 1.75, 3.0]
 BY_HAND = {
