@@ -1,0 +1,45 @@
+"""Names of matrix products as people say them, from the module paths that the formulas and the recorder use."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+PARTS = ("encoder", "self", "cross", "ffn", "lm_head")
+_WITHIN = ("qkv", "q", "k", "v", "kv", "append", "scores", "context", "out", "wi", "wo")
+
+
+def role_name(path: str) -> str:
+    """The decoder goes without saying, and attention is told by what it attends to.
+
+    >>> role_name("decoder.self_attn.qkv"), role_name("encoder.self_attn.scores"), role_name("decoder.ffn.wi")
+    ('self.qkv', 'encoder.self.scores', 'ffn.wi')
+    """
+    return re.sub(r"\b(self|cross)_attn\b", r"\1", path.removeprefix("decoder."))
+
+
+def part_of(name: str) -> str:
+    """The block of a layer that a role belongs to: one of ``PARTS``, else its first word.
+
+    >>> part_of("self.scores"), part_of("encoder.ffn.wi")
+    ('self', 'encoder')
+    """
+    return name.partition(".")[0]
+
+
+def in_model_order(names: Iterable[str]) -> list[str]:
+    """Role names as data flows through the model; those of other models keep their order, at the end.
+
+    >>> in_model_order(["lm_head", "self.out", "cross.q", "self.qkv", "encoder.ffn.wi"])
+    ['encoder.ffn.wi', 'self.qkv', 'self.out', 'cross.q', 'lm_head']
+    """
+
+    def place(name: str) -> tuple[int, int, int]:
+        first, *rest = name.split(".")
+        if first not in PARTS:
+            return len(PARTS), 0, 0
+        block = PARTS.index(rest[0]) if len(rest) > 1 and rest[0] in PARTS else 0
+        last = rest[-1] if rest else ""
+        return PARTS.index(first), block, _WITHIN.index(last) if last in _WITHIN else len(_WITHIN)
+
+    return sorted(dict.fromkeys(names), key=place)
