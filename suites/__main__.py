@@ -10,7 +10,9 @@ VERBS = {
     "run": "measure strategies in one case or over a sweep, and draw the plots",
     "list": "strategies, models, sweeps, metrics and contenders",
     "decode": "pronounce a phrase with every strategy and see that they agree",
+    "shapes": "every matrix product of the running model, and which of them grow",
     "plot": "draw the plots of a run again",
+    "profile": "where the time of a decode step goes: a trace, and tables by range and operator",
 }
 USAGE = """\
 decodebench compares decoding strategies of an encoder-decoder Transformer: one model, one set of weights.

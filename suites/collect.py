@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from .results import read_cells, read_json
+from .role_table import write_roles
 from .summary import print_summary
 from .table import write_tables
 
@@ -14,11 +15,12 @@ def collect(run_dir: Path) -> int:
     """Turn a run's cells into tables and plots, and say what came out; 1 if a case failed or is missing."""
     cells = read_cells(run_dir)
     table, steps = write_tables(run_dir, cells)
+    roles = write_roles(run_dir, cells)
     written = []
     if (table["status"] == "ok").any():
         from .plots import draw
 
-        written = draw(run_dir, table, steps)
+        written = draw(run_dir, table, steps, roles)
     _link_latest(run_dir)
     planned = len(read_json(run_dir / "run.json")["plan"])
     print_summary(run_dir, table, written, missing=planned - len(cells))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import random
 import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
+from .arguments import Parser, positive
 from .config import DEVICES, DTYPES, ConfigError, MeasureConfig, RunConfig
 
 if TYPE_CHECKING:
@@ -32,31 +32,14 @@ same round. A strategy agrees if its logits equal those of full_recompute at eve
 """
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"decode: {message}; see decode --help")
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not allowed; give a whole number of at least 1")
-    return int(text)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="decodebench decode",
-        description=f"{SUMMARY.capitalize()}.",
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+def _parser() -> Parser:
+    parser = Parser("decode", f"{SUMMARY.capitalize()}.", _EPILOG)
     add = parser.add_argument
     add("phrases", nargs="*", metavar="PHRASE", help="quote phrases of several words; none: lines of standard input")
     add("--file", metavar="FILE", help="phrases, one a line; - for standard input")
     add("--strategies", default="core", help="core, grid, all, or names with options, split by commas (core)")
-    add("--max-new", type=_positive, metavar="N", help="tokens at most (2 * source tokens + 8)")
-    add("--threads", type=_positive, metavar="N", help="CPU threads within an operator (every core)")
+    add("--max-new", type=positive, metavar="N", help="tokens at most (2 * source tokens + 8)")
+    add("--threads", type=positive, metavar="N", help="CPU threads within an operator (every core)")
     add("--device", choices=DEVICES, default="auto", help="auto takes CUDA where it is (auto)")
     add("--dtype", choices=DTYPES, default="fp32", help="type of weights and K/V (fp32)")
     return parser

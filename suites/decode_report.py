@@ -6,17 +6,14 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
 from strategies import load_vocabulary
 
 from .cells import Cell
+from .console import UNBROKEN, standard_output
 from .equality import Agreement
-
-WIDE = 10_000
-"""Columns where standard output is not a terminal: nothing is wrapped or cut."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +31,7 @@ class Decoded:
 
 def print_report(cell: Cell, rows: Sequence[Sequence[int]], decoded: Sequence[Decoded]) -> None:
     """Print to standard output. ``rows`` are the sources' ids; the first of ``decoded`` is the oracle."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=WIDE)
+    console = standard_output(UNBROKEN)
     oracle_BN = decoded[0].token_BN
     assert oracle_BN is not None, "the oracle agrees with itself"
     for ids, said in zip(rows, oracle_BN.tolist(), strict=True):

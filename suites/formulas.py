@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from strategies import DTYPES, ModelConfig, Strategy
@@ -46,38 +47,61 @@ class Formulas:
 def formulas(config: ModelConfig, cell: Cell, strategy: Strategy) -> Formulas:
     """Evaluate for ``tgt_len`` steps. Raises StrategyError if the strategy cannot be bound to that length."""
     bound = strategy.bind(cell.tgt_len)
-    batch, src_len = cell.batch_size, cell.src_len
-    width = DTYPES[cell.dtype].itemsize
-    cached = bound.cross == "cached"
-    projection = costs.flops(costs.cross_projection(config, batch, src_len))
+    batch, width = cell.batch_size, DTYPES[cell.dtype].itemsize
     steps = range(1, cell.tgt_len + 1)
-    moved = [
-        costs.step_bytes(
-            config,
-            batch,
-            src_len,
-            rows=bound.rows_fed(k),
-            keys=bound.keys_read(k),
-            copied=bound.rows_copied(k),
-            cross_recomputed=not cached,
-            width=width,
-            ffn_out_width=4 if cell.dtype == "fp16" and config.is_t5 else None,
-        )
-        for k in steps
-    ]
-    cross = costs.kv_bytes(config, batch, src_len, width) if cached else 0
+    moved = [sum(_bytes(config, cell, bound, k).values(), costs.StepBytes()) for k in steps]
+    cross = costs.kv_bytes(config, batch, cell.src_len, width) if bound.cross == "cached" else 0
     last = cell.tgt_len
     return Formulas(
-        prefill_flops=costs.flops(costs.encoder(config, batch, src_len)) + (projection if cached else 0),
-        step_flops=[
-            costs.flops(costs.decoder(config, batch, src_len, bound.rows_fed(k), bound.keys_read(k)))
-            + (0 if cached else projection)
-            for k in steps
-        ],
+        prefill_flops=costs.flops(_prefill(config, cell, bound)),
+        step_flops=[costs.flops(_step(config, cell, bound, k)) for k in steps],
         weight_bytes=[step.weights for step in moved],
         self_kv_bytes=[step.self_kv for step in moved],
         cross_kv_bytes=[step.cross_kv for step in moved],
         copy_bytes=[step.copies for step in moved],
         kv_reserved_bytes=costs.kv_bytes(config, batch, bound.rows_reserved(last), width) + cross,
         kv_used_bytes=costs.kv_bytes(config, batch, bound.rows_used(last), width) + cross,
+    )
+
+
+def role_sums(config: ModelConfig, cell: Cell, strategy: Strategy, steps: int) -> dict[str, dict[str, int]]:
+    """Sums by role, over prefill and over the first ``steps`` decode steps: prefill_flops, decode_flops, decode_bytes.
+
+    Over all roles they are what ``formulas`` gives for as many steps. Raises StrategyError as that does.
+    """
+    bound = strategy.bind(cell.tgt_len)
+    flops: Counter[str] = Counter()
+    moved: Counter[str] = Counter()
+    for k in range(1, steps + 1):
+        flops.update(costs.role_flops(_step(config, cell, bound, k)))
+        moved.update({role: part.total for role, part in _bytes(config, cell, bound, k).items()})
+    prefill = costs.role_flops(_prefill(config, cell, bound))
+    return {"prefill_flops": prefill, "decode_flops": dict(flops), "decode_bytes": dict(moved)}
+
+
+def _prefill(config: ModelConfig, cell: Cell, bound: Strategy) -> list[costs.Product]:
+    """The encoder, and cross K/V if cached."""
+    once = costs.cross_projection(config, cell.batch_size, cell.src_len) if bound.cross == "cached" else []
+    return costs.encoder(config, cell.batch_size, cell.src_len) + once
+
+
+def _step(config: ModelConfig, cell: Cell, bound: Strategy, k: int) -> list[costs.Product]:
+    """Products of the step that attends k keys."""
+    batch, src_len = cell.batch_size, cell.src_len
+    each = costs.cross_projection(config, batch, src_len) if bound.cross == "recompute" else []
+    return costs.decoder(config, batch, src_len, bound.rows_fed(k), bound.keys_read(k)) + each
+
+
+def _bytes(config: ModelConfig, cell: Cell, bound: Strategy, k: int) -> dict[str, costs.StepBytes]:
+    """Bytes by role of the step that attends k keys."""
+    return costs.role_bytes(
+        config,
+        cell.batch_size,
+        cell.src_len,
+        rows=bound.rows_fed(k),
+        keys=bound.keys_read(k),
+        copied=bound.rows_copied(k),
+        cross_recomputed=bound.cross == "recompute",
+        width=DTYPES[cell.dtype].itemsize,
+        ffn_out_width=4 if cell.dtype == "fp16" and config.is_t5 else None,
     )

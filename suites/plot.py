@@ -23,10 +23,13 @@ def main(arguments: list[str]) -> int:
         raise ConfigError(f"plot: unknown argument {extra[0]!r}; allowed: DIR, --retable")
     from .plots import draw
     from .results import read_cells
+    from .role_table import read_roles, write_roles
     from .table import read_tables, write_tables
 
     if options.retable:
-        write_tables(options.dir, read_cells(options.dir))
-    for path in draw(options.dir, *read_tables(options.dir)):
+        cells = read_cells(options.dir)
+        write_tables(options.dir, cells)
+        write_roles(options.dir, cells)
+    for path in draw(options.dir, *read_tables(options.dir), read_roles(options.dir)):
         print(path)
     return 0

@@ -40,7 +40,8 @@ class ArmFacts:
     """What is known of one strategy in one cell besides its rounds. Bytes and seconds; None where it was not measured.
 
     ``status`` invalid: it disagrees with the oracle. ``steps``: decode steps taken; ``row_lens``: tokens of each row
-    up to its end; ``tokens_equal``: the last round chose the oracle's tokens.
+    up to its end; ``tokens_equal``: the last round chose the oracle's tokens; ``roles``: FLOPs and bytes of the steps
+    taken (``formulas.role_sums``), which folders of earlier versions lack.
     """
 
     strategy: str
@@ -56,6 +57,7 @@ class ArmFacts:
     rss_bytes: int | None = None
     max_logit_error: float | None = None
     tokens_equal: bool | None = None
+    roles: dict[str, dict[str, int]] | None = None
 
 
 def write_json(path: Path, content: Any) -> None:

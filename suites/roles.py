@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 PARTS = ("encoder", "self", "cross", "ffn", "lm_head")
-_WITHIN = ("qkv", "q", "k", "v", "kv", "append", "scores", "context", "out", "wi", "wo")
+_WITHIN = ("qkv", "q", "k", "v", "kv", "append", "scores", "context", "out", "wi", "wi_0", "wi_1", "wo")
 
 
 def role_name(path: str) -> str:

@@ -6,15 +6,14 @@ run the jobs (one a cell), collect what they wrote.
 
 from __future__ import annotations
 
-import contextlib
 import datetime
-import itertools
 import shlex
 import sys
 from pathlib import Path
 from typing import Any
 
 from .config import ConfigError
+from .folders import make_run_dir
 from .overrides import Job, Overrides, compose_jobs, read_overrides
 from .results import SCHEMA, write_json
 
@@ -33,24 +32,6 @@ def main(arguments: list[str]) -> int:
     if overrides.show_only:
         return _hydra(overrides.arguments)
     return _run(overrides, compose_jobs(overrides))
-
-
-def _make_run_dir(overrides: Overrides, jobs: int) -> Path:
-    """The folder that was asked for, or a new results/<date>_<sweep>. Raises ConfigError where it cannot be made."""
-    stamp = datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-    name = f"{stamp}_{overrides.sweep or ('single' if jobs == 1 else 'sweep')}"
-    try:
-        if overrides.run_dir is not None:
-            overrides.run_dir.mkdir(parents=True, exist_ok=True)
-            return overrides.run_dir
-        for again in itertools.count(1):
-            path = Path("results") / (name if again == 1 else f"{name}_{again}")
-            with contextlib.suppress(FileExistsError):
-                path.mkdir(parents=True)
-                return path
-    except OSError as error:
-        raise ConfigError(f"cannot make the run folder: {error}; choose another by hydra.run.dir=DIR") from None
-    raise AssertionError("unreachable")
 
 
 def _run(overrides: Overrides, jobs: list[Job]) -> int:
@@ -72,7 +53,7 @@ def _run(overrides: Overrides, jobs: list[Job]) -> int:
     efforts = [
         effort(cell, select(job.config.strategies), job.config.measure) for cell, job in zip(cells, jobs, strict=True)
     ]
-    run_dir = _make_run_dir(overrides, len(jobs))
+    run_dir = make_run_dir(overrides.run_dir, overrides.sweep or ("single" if len(jobs) == 1 else "sweep"))
     count = f"{len(cells)} {'case' if len(cells) == 1 else 'cases'}"
     print(f"{count}, {quantity(sum(e.flops for e in efforts), 'FLOPs')} predicted", file=sys.stderr)
     plan = [

@@ -20,6 +20,7 @@ from .cells import Cell
 from .clock import clocks
 from .config import MeasureConfig
 from .equality import check, reason_of
+from .formulas import role_sums
 from .inputs import Inputs, make_inputs
 from .planning import effort, predict
 from .progress import Progress
@@ -116,7 +117,7 @@ def _measure(
                     arms = [other for other in arms if other is not arm]
     oracle_BN = next((arm.token_BN for arm in arms if arm.label == ORACLE), None)
     for arm in arms:
-        facts[arm.label] = _finished(facts[arm.label], arm, inputs, oracle_BN)
+        facts[arm.label] = _finished(facts[arm.label], arm, cell, inputs, oracle_BN)
 
 
 def _allocate(
@@ -189,20 +190,22 @@ def _memory(
     return good
 
 
-def _finished(fact: ArmFacts, arm: StrategyArm, inputs: Inputs, oracle_BN: Tensor | None) -> ArmFacts:
+def _finished(fact: ArmFacts, arm: StrategyArm, cell: Cell, inputs: Inputs, oracle_BN: Tensor | None) -> ArmFacts:
     """The facts of an arm whose rounds are done; its tokens beside the oracle's, where that was timed too."""
     assert arm.token_BN is not None
-    held, row_lens = arm.session.nbytes, arm.row_lens()
+    held, row_lens, steps = arm.session.nbytes, arm.row_lens(), arm.token_BN.shape[1]
+    config = arm.session.model.config
     return dataclasses.replace(
         fact,
         status="ok",
         reason="",
         setup_s=arm.setup_s,
-        steps=arm.token_BN.shape[1],
+        steps=steps,
         row_lens=row_lens,
-        necessary_flops=costs.necessary_flops(arm.session.model.config, inputs.src_lens, row_lens),
+        necessary_flops=costs.necessary_flops(config, inputs.src_lens, row_lens),
         tokens_equal=None if oracle_BN is None else torch.equal(arm.token_BN, oracle_BN),
         kv_reserved_bytes=held.reserved,
         kv_used_bytes=held.used,
         rss_bytes=rss_bytes(),
+        roles=role_sums(config, cell, arm.strategy, steps),
     )

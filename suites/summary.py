@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from .console import standard_output
 
 GROUP = ["model", "device", "dtype", "threads", "stop", "seed"]
 LEGEND = (
     "total: end to end, median. a step: time per output token. ratio: total over {base}'s, geometric mean paired "
     "within rounds, with its 95 % interval (each for itself). waste: FLOPs over necessary ones. K/V: reserved. "
-    "peak: live tensor bytes above the weights. Formulas: run --help"
+    "peak: live tensor bytes above the weights. Formulas: run --help. crossover: the first k from which on cumulative "
+    "time, prefill included, is less than {base}'s, from fits a + b k + c k^2 of latency, with its 95 % interval"
 )
 
 
@@ -45,16 +49,10 @@ def quantity(value: float, unit: str) -> str:
 
 def print_summary(run_dir: Path, table: pd.DataFrame, written: list[Path], missing: int = 0) -> None:
     """Print to standard output: a table a device, what failed and why, and where everything is."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=100)
-    several = {name: table[name].nunique() > 1 for name in ("stop", "seed")}
-    for (model, device, dtype, threads, stop, seed), group in table.groupby(GROUP, sort=False):
-        where = f"{device}, {threads} {'thread' if threads == 1 else 'threads'}" if device == "cpu" else str(device)
-        apart = (f", until {stop}" if several["stop"] else "") + (f", seed {seed}" if several["seed"] else "")
-        console.print(_ranking(group, f"{model} on {where}, {dtype}{apart}"))
-    if base := next(filter(None, table["baseline"]), ""):
-        console.print(Text(LEGEND.format(base=base), style="dim"))
+    console = standard_output()
+    groups = [(_title(rows, table), rows) for _, rows in table.groupby(GROUP, sort=False)]
+    for title, rows in groups:
+        console.print(_ranking(rows, title))
     bad = table[table["status"] != "ok"]
     for (status, reason), group in bad.groupby(["status", "reason"], sort=False):
         names = ", ".join(dict.fromkeys(group["strategy"]))
@@ -63,7 +61,52 @@ def print_summary(run_dir: Path, table: pd.DataFrame, written: list[Path], missi
         console.print(Text(f"{status}: {names} in {where}: {reason}", style="yellow"), soft_wrap=True)
     if missing:
         console.print(Text(f"missing: {missing} planned cells wrote no result", style="yellow"))
-    console.print(f"{len(written)} plots, table.csv and steps.csv in {run_dir}", soft_wrap=True)
+    for title, rows in groups:
+        for place, sentences in crossovers(rows):
+            console.print(Text(f"crossover, {title}, {place}", style="bold"), soft_wrap=True)
+            for sentence in sentences:
+                console.print(f"  {sentence}", markup=False, soft_wrap=True)
+    if base := next(filter(None, table["baseline"]), ""):
+        console.print(Text(LEGEND.format(base=base), style="dim"))
+    console.print(f"{len(written)} plots, table.csv, steps.csv and roles.csv in {run_dir}", soft_wrap=True)
+
+
+def _title(rows: pd.DataFrame, table: pd.DataFrame) -> str:
+    """What the rows of a group have in common; stop and seed where the table has several."""
+    case = rows.iloc[0]
+    threads = f", {case['threads']} {'thread' if case['threads'] == 1 else 'threads'}"
+    stop = f", until {case['stop']}" if table["stop"].nunique() > 1 else ""
+    seed = f", seed {case['seed']}" if table["seed"].nunique() > 1 else ""
+    where = f"{case['device']}{threads if case['device'] == 'cpu' else ''}"
+    return f"{case['model']} on {where}, {case['dtype']}{stop}{seed}"
+
+
+def crossovers(rows: pd.DataFrame) -> Iterator[tuple[str, list[str]]]:
+    """For each batch its longest case, in words, and a sentence a strategy that was timed beside the baseline."""
+    timed = rows[(rows["status"] == "ok") & (rows["strategy"] != rows["baseline"]) & rows["e2e_ratio"].notna()]
+    for batch, cases in timed.groupby("batch_size"):
+        for column in ("tgt_len", "src_len"):
+            cases = cases[cases[column] == cases[column].max()]
+        case = cases.iloc[0]
+        place = f"batch {batch}, {case['src_len']} -> {case['tgt_len']}"
+        yield place, [crossover_sentence(row) for row in cases.to_dict("records")]
+
+
+def crossover_sentence(case: Mapping[Hashable, Any]) -> str:
+    """Of a row of the table; its interval in brackets, unless it is the one length or never.
+
+    >>> names = {"strategy": "static_kv", "baseline": "cross_kv", "tgt_len": 64, "stop": "fixed"}
+    >>> crossover_sentence(names | {"crossover_k": 9.0, "crossover_low_k": 6.0, "crossover_high_k": math.nan})
+    'static_kv beats cross_kv from k = 9 on [6, never]'
+    """
+    k, low, high = (case[f"crossover_{name}"] for name in ("k", "low_k", "high_k"))
+    ends = ["never" if math.isnan(end) else f"{end:.0f}" for end in (low, high)]
+    interval = f" [{', '.join(ends)}]" if ends[0] != ends[1] else ""
+    if math.isnan(k):
+        within = f"within {case['tgt_len']} tokens" if case["stop"] == "fixed" else "before the end"
+        return f"{case['strategy']} never beats {case['baseline']} {within}{interval}"
+    start = "the first token" if k == 1 else f"k = {k:.0f}"
+    return f"{case['strategy']} beats {case['baseline']} from {start} on{interval}"
 
 
 def _ranking(group: pd.DataFrame, title: str) -> Table:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from .crossover import crossover
+from .frame import read_frame, write_frame
 from .metrics import Case, TimedRound, metrics
-from .results import ArmFacts, CellResult, ResultsError, Round, read_text
+from .results import ArmFacts, CellResult, Round
 from .statistics import paired_ratio
 
 BASELINE = "full_recompute"
@@ -21,11 +22,12 @@ IDENTITY = [
     "real_fraction", "strategy", "status", "reason", "rounds", "max_logit_error", "tokens_equal",
 ]  # fmt: skip
 RATIOS = ["baseline", "e2e_ratio", "e2e_ratio_low", "e2e_ratio_high", "e2e_vs_best"]
+CROSSOVER = ["crossover_k", "crossover_low_k", "crossover_high_k"]
+"""From which k on a case's cumulative time is less than the baseline's (``crossover.py``); NaN: never as measured."""
 PLOTTED = [
     "prefill_s", "e2e_s", "throughput_tokens_per_s", "executed_flops", "necessary_flops", "flops_waste", "step_bytes",
     "kv_used_bytes", "kv_reserved_bytes", "peak_memory_bytes",
 ]  # fmt: skip
-TEXT = {"cell", "model", "device", "dtype", "stop", "strategy", "status", "reason", "tokens_equal", "baseline"}
 STEP_COLUMNS = [
     "cell", "model", "device", "dtype", "batch_size", "src_len", "tgt_len", "strategy", "k",
     "latency_s", "latency_q25_s", "latency_q75_s",
@@ -58,6 +60,11 @@ def _case(cell: dict[str, Any], arm: ArmFacts) -> Case:
         peak_memory_bytes=_number(arm.peak_memory_bytes),
         rss_bytes=_number(arm.rss_bytes),
     )
+
+
+def _marks(rounds: Sequence[Round], strategy: str) -> dict[int, list[float]]:
+    """Marks of a strategy's counted rounds that have one a step, by index."""
+    return {r.index: r.marks_s for r in rounds if r.strategy == strategy and not r.warmup and r.every_step}
 
 
 def _timed(rounds: Sequence[Round], strategy: str, every_step: bool) -> dict[int, TimedRound]:
@@ -122,8 +129,11 @@ def case_table(cells: Sequence[CellResult]) -> pd.DataFrame:
                 ratio = paired_ratio([times[i] for i in both], [others[i] for i in both])
                 row |= {"e2e_ratio": ratio.value, "e2e_ratio_low": ratio.low, "e2e_ratio_high": ratio.high}
                 row["e2e_vs_best"] = median[row["strategy"]] / min(median.values())
+                if row["strategy"] != base:
+                    first = crossover(_marks(result.rounds, row["strategy"]), _marks(result.rounds, base))
+                    row |= dict(zip(CROSSOVER, map(_number, (first.k, first.low, first.high)), strict=True))
         rows += mine
-    table = pd.DataFrame(rows, columns=[*IDENTITY, *metrics(), *RATIOS])
+    table = pd.DataFrame(rows, columns=[*IDENTITY, *metrics(), *RATIOS, *CROSSOVER])
     return table.astype({name: float for name in table if name not in (*IDENTITY, "baseline")})
 
 
@@ -136,7 +146,7 @@ def step_table(cells: Sequence[CellResult]) -> pd.DataFrame:
     for result in cells:
         cell = result.cell
         for arm in result.arms:
-            marks = [r.marks_s for r in result.rounds if r.strategy == arm.strategy and not r.warmup and r.every_step]
+            marks = list(_marks(result.rounds, arm.strategy).values())
             if arm.status != "ok" or not marks:
                 continue
             shortest = min(map(len, marks))  # on a GPU a near tie may end a round early
@@ -160,41 +170,12 @@ def step_table(cells: Sequence[CellResult]) -> pd.DataFrame:
 def write_tables(run_dir: Path, cells: Sequence[CellResult]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """table.csv and steps.csv (and .parquet where pyarrow is installed); returns both."""
     table, steps = case_table(cells), step_table(cells)
-    for name, frame in (("table", table), ("steps", steps)):
-        part = run_dir / f".{name}.csv.part"
-        frame.to_csv(part, index=False)
-        part.replace(run_dir / f"{name}.csv")
-        try:
-            frame.to_parquet(run_dir / f"{name}.parquet", index=False)
-        except ImportError:
-            continue
+    write_frame(run_dir, "table", table)
+    write_frame(run_dir, "steps", steps)
     return table, steps
 
 
 def read_tables(run_dir: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The two tables that ``write_tables`` wrote, equal to them. Raises ResultsError."""
-    return _read(run_dir / "table.csv", [*IDENTITY, *PLOTTED, *RATIOS]), _read(run_dir / "steps.csv", STEP_COLUMNS)
-
-
-def _read(path: Path, required: Sequence[str]) -> pd.DataFrame:
-    text = read_text(path)
-    try:
-        header = pd.read_csv(StringIO(text), nrows=0).columns
-        # A label may read "null" or "NA"; only numbers may be missing.
-        missing = {column: ["", "nan"] for column in header if column not in TEXT}
-        frame = pd.read_csv(
-            StringIO(text),
-            keep_default_na=False,
-            na_values=missing,
-            dtype={column: str for column in header if column in TEXT},
-        )
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise ResultsError(f"{path} is not readable as CSV ({error}); the file is damaged or foreign") from None
-    for column in required:
-        if column not in frame:
-            raise ResultsError(f"{path} lacks the column {column}; the file is damaged or foreign")
-        if column not in TEXT and len(frame) and not pd.api.types.is_numeric_dtype(frame[column]):
-            raise ResultsError(f"{path} has text among the numbers of {column}; the file is damaged or foreign")
-    if not text.endswith("\n"):
-        raise ResultsError(f"{path} ends within a line; `plot --retable` makes it anew from the raw rounds")
-    return frame
+    required = [*IDENTITY, *PLOTTED, *RATIOS]
+    return read_frame(run_dir / "table.csv", required), read_frame(run_dir / "steps.csv", STEP_COLUMNS)

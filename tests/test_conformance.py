@@ -19,7 +19,7 @@ from strategies.models.encoder_decoder import EncoderDecoder
 from suites.cells import make_cell
 from suites.config import MeasureConfig
 from suites.overrides import compose_jobs, read_overrides
-from suites.probes import peak_memory, record, step_bytes, tally
+from suites.probes import peak_memory, record, role_bytes, step_bytes, tally
 from suites.progress import Progress
 from suites.runner import run_cell
 
@@ -149,17 +149,16 @@ def test_recorded_products_and_bytes_are_those_of_the_formulas(strategy, case, a
         expected = costs.decoder(config, BATCH, SRC_LEN, rows, keys) + each
         assert tally(recording.products) == sorted(expected), f"step {k}"
         assert sum(found.product.flops for found in recording.products) == costs.flops(expected)
-        assert step_bytes(recording) == costs.step_bytes(
-            config,
-            BATCH,
-            SRC_LEN,
-            rows=rows,
-            keys=keys,
-            copied=facts.rows_copied(k),
-            cross_recomputed=facts.cross == "recompute",
-            width=dtype.itemsize,
-            ffn_out_width=model.decoder.layers[0].ffn.wo.weight.element_size(),
-        ), f"step {k}"
+        step = {
+            "rows": rows,
+            "keys": keys,
+            "copied": facts.rows_copied(k),
+            "cross_recomputed": facts.cross == "recompute",
+            "width": dtype.itemsize,
+            "ffn_out_width": model.decoder.layers[0].ffn.wo.weight.element_size(),
+        }
+        assert role_bytes(recording) == costs.role_bytes(config, BATCH, SRC_LEN, **step), f"step {k}"
+        assert step_bytes(recording) == costs.step_bytes(config, BATCH, SRC_LEN, **step), f"step {k}"
 
 
 def test_reserved_and_used_bytes_are_those_of_the_formulas(strategy, case):

@@ -7,6 +7,7 @@ section 2.1). ``tests/test_conformance.py`` holds these equal to what is recorde
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -41,6 +42,14 @@ class Product:
 def flops(products: Iterable[Product]) -> int:
     """Sum over products."""
     return sum(product.flops for product in products)
+
+
+def role_flops(products: Iterable[Product]) -> dict[str, int]:
+    """``flops`` by role."""
+    found: Counter[str] = Counter()
+    for product in products:
+        found[product.role] += product.flops
+    return dict(found)
 
 
 def _attention(role: str, config: ModelConfig, batch: int, rows: int, keys: int, count: int) -> list[Product]:
@@ -111,15 +120,67 @@ def necessary_flops(config: ModelConfig, src_lens: Iterable[int], tgt_lens: Iter
 class StepBytes:
     """Bytes that one decode step must move between memory and the processor, by what they are."""
 
-    weights: int
-    self_kv: int
-    cross_kv: int
-    copies: int
+    weights: int = 0
+    self_kv: int = 0
+    cross_kv: int = 0
+    copies: int = 0
+
+    def __add__(self, other: StepBytes) -> StepBytes:
+        return StepBytes(
+            self.weights + other.weights,
+            self.self_kv + other.self_kv,
+            self.cross_kv + other.cross_kv,
+            self.copies + other.copies,
+        )
 
     @property
     def total(self) -> int:
         """All of them."""
         return self.weights + self.self_kv + self.cross_kv + self.copies
+
+
+def role_bytes(
+    config: ModelConfig,
+    batch: int,
+    src_len: int,
+    *,
+    rows: int,
+    keys: int,
+    copied: int,
+    cross_recomputed: bool,
+    width: int,
+    ffn_out_width: int | None = None,
+) -> dict[str, StepBytes]:
+    """Bytes by role of the step that feeds T=``rows`` rows against M=``keys`` keys, in elements of ``width`` bytes.
+
+    - each plain product reads its weight once (biases and norms, under 1 %, are left out);
+    - ``decoder.self_attn.append`` writes the T new rows of K and V in each layer, and reads and writes each of the
+      ``copied`` rows that concatenation moves;
+    - scores read K, contexts V: M rows in self-attention, S in cross-attention;
+    - ``decoder.cross_attn.kv``, where it runs, also reads the encoder's output and writes K and V.
+
+    Activations, which stay in the processor's caches, are left out. ``ffn_out_width`` is the element size of the
+    feed-forward's second matrix where it differs (float16 T5).
+    """
+    products = decoder(config, batch, src_len, rows, keys)
+    if cross_recomputed:
+        products += cross_projection(config, batch, src_len)
+    found = {
+        p.role: StepBytes(
+            weights=p.inner * p.cols * p.count * (ffn_out_width or width if p.role.endswith("ffn.wo") else width)
+        )
+        for p in products
+        if not p.is_attention
+    }
+    row = batch * config.inner * width * config.decoder_layers  # of K, or of V
+    found["decoder.self_attn.append"] = StepBytes(self_kv=2 * rows * row, copies=2 * 2 * copied * row)
+    for operand in ("scores", "context"):
+        found[f"decoder.self_attn.{operand}"] = StepBytes(self_kv=keys * row)
+        found[f"decoder.cross_attn.{operand}"] = StepBytes(cross_kv=src_len * row)
+    if cross_recomputed:
+        memory = batch * src_len * config.d_model * width * config.decoder_layers
+        found["decoder.cross_attn.kv"] += StepBytes(cross_kv=memory + 2 * src_len * row)
+    return found
 
 
 def step_bytes(
@@ -134,33 +195,19 @@ def step_bytes(
     width: int,
     ffn_out_width: int | None = None,
 ) -> StepBytes:
-    """Bytes of the step that feeds T=``rows`` rows against M=``keys`` keys, in elements of ``width`` bytes.
-
-    - weights: each weight matrix of a product is read once (biases and norms, under 1 %, are left out);
-    - self_kv: the T new rows of K and V are written, M are read, in each layer;
-    - cross_kv: K and V of S source rows are read; projecting them again also reads the encoder's output and writes
-      them;
-    - copies: each of ``copied`` rows that concatenation moves is read and written.
-
-    Activations, which stay in the processor's caches, are left out. ``ffn_out_width`` is the element size of the
-    feed-forward's second matrix where it differs (float16 T5).
-    """
-    products = decoder(config, batch, src_len, rows, keys)
-    if cross_recomputed:
-        products += cross_projection(config, batch, src_len)
-    weights = sum(
-        p.inner * p.cols * p.count * (ffn_out_width or width if p.role.endswith("ffn.wo") else width)
-        for p in products
-        if not p.is_attention
+    """The sum of ``role_bytes`` over roles: weights, self K/V written and read, cross K/V, and copies."""
+    by_role = role_bytes(
+        config,
+        batch,
+        src_len,
+        rows=rows,
+        keys=keys,
+        copied=copied,
+        cross_recomputed=cross_recomputed,
+        width=width,
+        ffn_out_width=ffn_out_width,
     )
-    kv_row = 2 * batch * config.inner * width * config.decoder_layers
-    memory = batch * src_len * config.d_model * width * config.decoder_layers
-    return StepBytes(
-        weights=weights,
-        self_kv=(rows + keys) * kv_row,
-        cross_kv=src_len * kv_row + (memory + src_len * kv_row if cross_recomputed else 0),
-        copies=2 * copied * kv_row,
-    )
+    return sum(by_role.values(), StepBytes())
 
 
 def kv_bytes(config: ModelConfig, batch: int, rows: int, width: int) -> int:

@@ -7,19 +7,22 @@ from pathlib import Path
 
 import pandas as pd
 
-from . import flops, memory, step_latency, totals
+from . import flops, memory, roles, step_latency, totals
 from .style import save
 from .view import views
 
-FIGURES = (totals, step_latency, flops, memory)
+FIGURES = (totals, step_latency, flops, memory, roles)
 
 __all__ = ["draw"]
 
 
-def draw(run_dir: Path, table: pd.DataFrame, steps: pd.DataFrame) -> list[Path]:
-    """Write every figure, PNG and SVG, for each model, device and dtype; returns the PNGs' paths."""
+def draw(run_dir: Path, table: pd.DataFrame, steps: pd.DataFrame, role_sums: pd.DataFrame | None = None) -> list[Path]:
+    """Write every figure, PNG and SVG, for each model, device and dtype; returns the PNGs' paths.
+
+    Without ``role_sums`` (``role_table``, of which folders of earlier versions have none) there is no figure of roles.
+    """
     written = []
-    for view in views(table, steps, _machine(run_dir)):
+    for view in views(table, steps, _machine(run_dir), role_sums):
         for module in FIGURES:
             figure = module.figure(view)
             if figure is not None:

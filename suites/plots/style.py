@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
+from matplotlib.transforms import Bbox
 
 # Okabe and Ito's palette keeps apart under the common kinds of colour blindness; dashes and markers keep apart in grey.
 _CORE = {
@@ -76,10 +79,11 @@ def looks(strategies: Iterable[str]) -> dict[str, Look]:
 
 @dataclass(frozen=True)
 class Legend:
-    """(label, look) of each curve, and what the labels say besides names."""
+    """(label, look) of each curve, what the labels say besides names, and what shows a look."""
 
     entries: Sequence[tuple[str, dict[str, Any]]]
     title: str = ""
+    artist: Callable[..., Artist] = partial(Line2D, [], [])
 
     @property
     def columns(self) -> int:
@@ -97,7 +101,7 @@ class Legend:
         """Fill ``axes``."""
         axes.axis("off")
         axes.legend(
-            [Line2D([], [], **look) for _, look in self.entries],
+            [self.artist(**look) for _, look in self.entries],
             [label for label, _ in self.entries],
             title=self.title or None,
             alignment="left",
@@ -142,6 +146,8 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
             path = folder / f"{name}.{kind}"
             figure.savefig(path, format=kind, metadata=metadata, facecolor="white")
             figure.set_layout_engine("none")  # what is placed stays: half the time, and both files alike
+            for axes in figure.axes:  # the layout's last digits vary from process to process, and SVG's ids with them
+                axes.set_position(Bbox.from_bounds(*(round(float(x), 12) for x in axes.get_position().bounds)))
             paths.append(path)
     return paths
 

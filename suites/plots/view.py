@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..role_table import ROLE_COLUMNS
 from .style import NOT_DRAWN, Legend, Look, looks
 
 AXES = {
@@ -31,6 +32,7 @@ class View:
     suffix: str
     looks: dict[str, Look]
     broken: dict[str, str]
+    roles: pd.DataFrame
 
     @property
     def strategies(self) -> list[str]:
@@ -91,8 +93,11 @@ def _words(values: dict[str, object]) -> str:
     return ", ".join(f"{names[key]} {value}" for key, value in values.items())
 
 
-def views(table: pd.DataFrame, steps: pd.DataFrame, machine: Mapping[str, str]) -> Iterator[View]:
+def views(
+    table: pd.DataFrame, steps: pd.DataFrame, machine: Mapping[str, str], role_sums: pd.DataFrame | None = None
+) -> Iterator[View]:
     """A view for each model, device, type and so on that has a measured case; ``machine``: device -> its name."""
+    sums = pd.DataFrame(columns=ROLE_COLUMNS) if role_sums is None else role_sums
     look = looks(table["strategy"])
     good = table[table["status"] == "ok"]
     varying = [c for c in GROUP if good[c].nunique() > 1]
@@ -108,6 +113,7 @@ def views(table: pd.DataFrame, steps: pd.DataFrame, machine: Mapping[str, str]) 
             "".join(f"_{case[c]}{c if c in ('threads', 'seed') else ''}" for c in varying).translate(PLAIN),
             look,
             {str(s): "/".join(dict.fromkeys(b["status"])) for s, b in bad.groupby("strategy", sort=False)},
+            sums[sums["cell"].isin(rows["cell"])],
         )
 
 

@@ -4,7 +4,7 @@ from .dispatch import ProbeError
 from .memory import PeakMemory, peak_memory
 from .products import CopyRecord, ProductRecord, Recording, record, tally
 from .roles import module_calls, role_of
-from .traffic import step_bytes
+from .traffic import role_bytes, step_bytes
 
 __all__ = [
     "CopyRecord",
@@ -15,6 +15,7 @@ __all__ = [
     "module_calls",
     "peak_memory",
     "record",
+    "role_bytes",
     "role_of",
     "step_bytes",
     "tally",

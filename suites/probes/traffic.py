@@ -1,24 +1,33 @@
-"""Bytes that a recorded decode step moved, sorted as ``costs.step_bytes`` predicts them."""
+"""Bytes that a recorded decode step moved, sorted as ``costs.role_bytes`` predicts them."""
 
 from __future__ import annotations
+
+from collections import defaultdict
 
 from strategies.models.costs import StepBytes
 
 from .products import Recording
 
 
-def step_bytes(recording: Recording) -> StepBytes:
-    """What one decode step of this package's model read and wrote, by what it is, as ``costs.step_bytes`` defines it.
+def role_bytes(recording: Recording) -> dict[str, StepBytes]:
+    """What one decode step of this package's model read and wrote, by role, as ``costs.role_bytes`` defines it.
 
     Weights and K/V are the recorded operands of products; the T new rows of K and V are two thirds of what the packed
     product of Q, K and V wrote. Whatever self-attention copied of K and V between that and its scores, beyond the new
     rows themselves, was moved: read once and written once.
     """
     products = recording.products
-
-    def operands(role: str) -> int:
-        return sum(r.operand_bytes for r in products if r.product.role in (f"{role}.scores", f"{role}.context"))
-
+    found: defaultdict[str, StepBytes] = defaultdict(StepBytes)
+    for done in products:
+        role = done.product.role
+        if role in ("decoder.self_attn.scores", "decoder.self_attn.context"):
+            found[role] += StepBytes(self_kv=done.operand_bytes)
+        elif role in ("decoder.cross_attn.scores", "decoder.cross_attn.context"):
+            found[role] += StepBytes(cross_kv=done.operand_bytes)
+        elif not done.product.is_attention:
+            found[role] += StepBytes(weights=done.operand_bytes)
+        if role == "decoder.cross_attn.kv":
+            found[role] += StepBytes(cross_kv=done.input_bytes + done.output_bytes)
     head_size = next(r.product.inner for r in products if r.product.role == "decoder.self_attn.scores")
     new = sum(r.output_bytes for r in products if r.product.role == "decoder.self_attn.qkv") * 2 // 3
     stored = sum(
@@ -28,10 +37,47 @@ def step_bytes(recording: Recording) -> StepBytes:
         and head_size in copy.shape
         and products[copy.after - 1].product.role == "decoder.self_attn.qkv"
     )
+    found["decoder.self_attn.append"] = StepBytes(self_kv=new, copies=2 * max(0, stored - new))
+    return dict(found)
+
+
+def new_bytes(recording: Recording) -> int:
+    """Bytes of the T new rows of self-attention K and V: two thirds of what the packed product of Q, K, V wrote."""
+    return sum(r.output_bytes for r in recording.products if r.product.role == "decoder.self_attn.qkv") * 2 // 3
+
+
+def copied_bytes(recording: Recording) -> int:
+    """Bytes of K and V that self-attention moved to make room for new rows.
+
+    Whatever it copied of them between its packed product and its scores, beyond the new rows themselves.
+    """
+    products = recording.products
+    head_size = next(r.product.inner for r in products if r.product.role == "decoder.self_attn.scores")
+    stored = sum(
+        copy.written_bytes
+        for copy in recording.copies
+        if copy.role == "decoder.self_attn"
+        and head_size in copy.shape
+        and products[copy.after - 1].product.role == "decoder.self_attn.qkv"
+    )
+    return max(0, stored - new_bytes(recording))
+
+
+def step_bytes(recording: Recording) -> StepBytes:
+    """What one decode step of this package's model read and wrote, by what it is, as ``costs.step_bytes`` defines it.
+
+    Weights and K/V are the recorded operands of products; the new rows of K and V are written; what was copied of them
+    was read once and written once.
+    """
+    products = recording.products
+
+    def operands(role: str) -> int:
+        return sum(r.operand_bytes for r in products if r.product.role in (f"{role}.scores", f"{role}.context"))
+
     projected = [r for r in products if r.product.role == "decoder.cross_attn.kv"]
     return StepBytes(
         weights=sum(r.operand_bytes for r in products if not r.product.is_attention),
-        self_kv=operands("decoder.self_attn") + new,
+        self_kv=operands("decoder.self_attn") + new_bytes(recording),
         cross_kv=operands("decoder.cross_attn") + sum(r.input_bytes + r.output_bytes for r in projected),
-        copies=2 * max(0, stored - new),
+        copies=2 * copied_bytes(recording),
     )

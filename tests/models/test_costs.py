@@ -6,6 +6,8 @@ V 11, D 6, H 2, K 5 (so that all heads together are 10 wide, not 6), F 7, 2 enco
 import dataclasses
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from strategies import ModelConfig
 from strategies.models.costs import (
@@ -17,6 +19,8 @@ from strategies.models.costs import (
     flops,
     kv_bytes,
     necessary_flops,
+    role_bytes,
+    role_flops,
     step_bytes,
 )
 
@@ -131,3 +135,70 @@ def test_bytes_where_the_second_feed_forward_matrix_is_wider() -> None:
 
 def test_kv_bytes_of_all_decoder_layers() -> None:
     assert kv_bytes(TINY, batch=2, rows=5, width=2) == 1200  # 2 * 2 * 10 * 5 * 3 * 2
+
+
+def test_bytes_by_role_of_a_step_that_copies_a_growing_cache() -> None:
+    """K alone, or V alone, is half a row of 480 bytes; weights are elements * 4 bytes * 3 layers."""
+    assert role_bytes(TINY, 2, 4, rows=1, keys=5, copied=4, cross_recomputed=False, width=4) == {
+        "decoder.self_attn.qkv": StepBytes(weights=2160),  # 6 * 30 = 180
+        "decoder.self_attn.append": StepBytes(self_kv=480, copies=3840),  # 1 row written; 4 rows read and written
+        "decoder.self_attn.scores": StepBytes(self_kv=1200),  # K of 5 rows
+        "decoder.self_attn.context": StepBytes(self_kv=1200),  # V of 5 rows
+        "decoder.self_attn.out": StepBytes(weights=720),  # 10 * 6 = 60
+        "decoder.cross_attn.q": StepBytes(weights=720),
+        "decoder.cross_attn.scores": StepBytes(cross_kv=960),  # K of 4 source rows
+        "decoder.cross_attn.context": StepBytes(cross_kv=960),
+        "decoder.cross_attn.out": StepBytes(weights=720),
+        "decoder.ffn.wi": StepBytes(weights=504),  # 6 * 7 = 42
+        "decoder.ffn.wo": StepBytes(weights=504),
+        "lm_head": StepBytes(weights=264),  # 6 * 11 * 4 bytes, once
+    }
+
+
+def test_projecting_cross_kv_again_moves_its_weight_the_memory_and_what_it_writes() -> None:
+    once = role_bytes(TINY, 2, 4, rows=5, keys=5, copied=0, cross_recomputed=False, width=4)
+    again = role_bytes(TINY, 2, 4, rows=5, keys=5, copied=0, cross_recomputed=True, width=4)
+    # 3 * 6 * 20 * 4 bytes of weights; the memory's 576 bytes read, 4 * 480 of K and V written.
+    assert again == once | {"decoder.cross_attn.kv": StepBytes(weights=1440, cross_kv=576 + 1920)}
+
+
+def test_flops_by_role_merge_equal_roles() -> None:
+    products = [Product("a", 1, 2, 3, 4), Product("b", 1, 1, 1, 1), Product("a", 1, 1, 1, 1, count=3)]
+    assert role_flops(products) == {"a": 48 + 6, "b": 2}
+
+
+sizes = st.integers(1, 9)
+
+
+@settings(derandomize=True, deadline=None, max_examples=100)
+@given(st.data())
+def test_sums_over_roles_are_the_parts_written_out(data: st.DataObject) -> None:
+    """The four parts by a formula of their own: what ``step_bytes`` said before it was a sum."""
+    config = ModelConfig(
+        vocab_size=1 + data.draw(sizes),
+        d_model=2 * data.draw(sizes),
+        num_heads=data.draw(sizes),
+        d_kv=data.draw(sizes),
+        d_ff=data.draw(sizes),
+        encoder_layers=1,
+        decoder_layers=data.draw(st.integers(1, 4)),
+        gated=data.draw(st.booleans()),
+    )
+    batch, source, rows, keys, copied = (data.draw(sizes) for _ in range(5))
+    recomputed, width = data.draw(st.booleans()), data.draw(st.sampled_from([2, 4]))
+    d, inner, layers = config.d_model, config.inner, config.decoder_layers
+    layer = 4 * d * inner + 2 * d * inner + d * config.d_ff * (3 if config.gated else 2)
+    kv_row = kv_bytes(config, batch, 1, width)
+    expected = StepBytes(
+        weights=width * (layers * (layer + recomputed * 2 * d * inner) + d * config.vocab_size),
+        self_kv=(rows + keys) * kv_row,
+        cross_kv=source * kv_row + recomputed * (source * kv_row + batch * source * d * layers * width),
+        copies=2 * copied * kv_row,
+    )
+    step = {"rows": rows, "keys": keys, "copied": copied, "cross_recomputed": recomputed, "width": width}
+    by_role = role_bytes(config, batch, source, **step)
+    assert step_bytes(config, batch, source, **step) == expected
+    assert sum(part.total for part in by_role.values()) == expected.total
+    products = decoder(config, batch, source, rows, keys)
+    assert sum(role_flops(products).values()) == flops(products)
+    assert by_role.keys() - {"decoder.self_attn.append", "decoder.cross_attn.kv"} == role_flops(products).keys()

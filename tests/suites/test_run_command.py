@@ -88,20 +88,22 @@ def test_the_run_folder_says_how_it_was_made(latest):
 
 def test_plots_are_written_and_drawn_again_the_same(latest, sweep):
     before = {path.name: path.read_bytes() for path in (latest / "plots").iterdir()}
-    assert {Path(name).stem for name in before} == {"totals", "step_latency", "flops", "memory"}
+    assert {Path(name).stem for name in before} == {"totals", "step_latency", "flops", "memory", "roles"}
     assert {Path(name).suffix for name in before} == {".png", ".svg"}
     assert all(content.startswith(b"\x89PNG") for name, content in before.items() if name.endswith("png"))
     (latest / "plots" / "totals.png").unlink()
     done = suites("plot", "results/latest", folder=sweep[1], check=True)
-    assert len(done.stdout.splitlines()) == 4
+    assert len(done.stdout.splitlines()) == 5
     assert {path.name: path.read_bytes() for path in (latest / "plots").iterdir()} == before
 
 
 def test_the_tables_can_be_made_again_from_the_raw_rounds(latest, sweep):
-    before = (latest / "table.csv").read_bytes()
-    (latest / "table.csv").unlink()
+    paths = [latest / f"{name}.csv" for name in ("table", "roles")]
+    before = [path.read_bytes() for path in paths]
+    for path in paths:
+        path.unlink()
     suites("plot", "--retable", folder=sweep[1], check=True)
-    assert (latest / "table.csv").read_bytes() == before
+    assert [path.read_bytes() for path in paths] == before
 
 
 def test_the_closing_table_ranks_and_names_the_folder(sweep):

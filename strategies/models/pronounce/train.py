@@ -1,7 +1,8 @@
 """Train the pronounce model: ``python -m strategies.models.pronounce.train --steps 12000`` (extra ``[train]``).
 
-The recipe: AdamW with warm-up, a constant rate, and a linear cool-down to zero (Hägele et al. 2024, arXiv 2405.18392),
-so that a run can be stopped, resumed and cooled down at any length; label smoothing and dropout as in the 2017 paper;
+The recipe: Muon for the layers' matrices and AdamW for the rest, with warm-up, a constant rate, and a linear cool-down
+to zero (Hägele et al. 2024, arXiv 2405.18392), so that a run can be stopped, resumed and cooled down at any length;
+label smoothing and dropout as in the 2017 paper;
 and one cross-attention head taught to look at the word being pronounced (Garg et al. 2019, arXiv 1909.02074), without
 which the decoder is slow to find its place in phrases of many words. Checkpoints are written to ``--dir`` and resumed
 from there; batches and dropout masks follow from the seed and the step, so a resumed run ends as an uninterrupted one.
@@ -28,15 +29,18 @@ from ..init import randomize
 from ..stores import CrossKV
 from . import model_config
 from .data import Batch, Lexicon, Phrases, dictionary, split
+from .muon import Muon
 from .text import load_vocabulary
 from .training_state import save, to_resume
 
 PEAK_RATE = 1.2e-3
-WARM_UP_STEPS = 500
+WARM_UP_STEPS = 200
 WEIGHT_DECAY = 0.05
 LABEL_SMOOTHING = 0.1
 GUIDE_WEIGHT = 0.1
 GUIDED_LAYER = 1
+PACKED = {"qkv": 3, "kv": 2}
+"""Products that the model packs into one weight."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,23 @@ class Guide:
         return -mass_BN[batch.label_word_BN >= 0].mean()
 
 
+def make_optimizers(model: EncoderDecoder) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices inside layers, AdamW for the embedding, biases and norms."""
+    inside = {name: p for name, p in model.named_parameters() if p.ndim == 2 and ".layers." in name}
+    groups: dict[int, list[torch.nn.Parameter]] = {}
+    for name, weight_XY in inside.items():
+        groups.setdefault(PACKED.get(name.split(".")[-2], 1), []).append(weight_XY)
+    outside = [p for name, p in model.named_parameters() if name not in inside]
+    adam = [
+        {"params": [p for p in outside if p.ndim > 1], "weight_decay": WEIGHT_DECAY},
+        {"params": [p for p in outside if p.ndim == 1], "weight_decay": 0.0},
+    ]
+    return [
+        Muon([{"params": params, "parts": n} for n, params in groups.items()], PEAK_RATE, WEIGHT_DECAY),
+        torch.optim.AdamW(adam, lr=PEAK_RATE, betas=(0.9, 0.98), eps=1e-9, fused=True),
+    ]
+
+
 def train(
     recipe: Recipe,
     lexicon: Lexicon,
@@ -115,22 +136,20 @@ def train(
     if weights is not None:
         model.load_state_dict(load_own(weights, model.config).state_dict())
     guide = Guide(model)
-    decay = [p for p in model.parameters() if p.ndim > 1]
-    other = [p for p in model.parameters() if p.ndim == 1]
-    groups = [{"params": decay, "weight_decay": WEIGHT_DECAY}, {"params": other, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=PEAK_RATE, betas=(0.9, 0.98), eps=1e-9, fused=True)
+    optimizers = make_optimizers(model)
     first = 0
     earlier_s: float | None = 0.0
     if state := to_resume(folder, recipe.steps):
         model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
+        for optimizer, kept in zip(optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(kept)
         first, earlier_s = state["step"], state.get("seconds")
     folder.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     for step in range(first, recipe.steps):
         torch.manual_seed(recipe.seed << 32 | step)
         batch = phrases[step]
-        for group in optimizer.param_groups:
+        for group in (group for optimizer in optimizers for group in optimizer.param_groups):
             group["lr"] = recipe.rate(step)
         logits_BNV = model(batch.src_BS, batch.src_BS != 0, batch.input_BN)
         label = F.cross_entropy(
@@ -139,8 +158,9 @@ def train(
         guided = guide.loss(batch)
         torch.autograd.backward(label + GUIDE_WEIGHT * guided)
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
+        for optimizer in optimizers:
+            optimizer.step()
+        model.zero_grad()
         done = step + 1
         report(done, Losses(label.item(), guided.item()))
         if done % save_every == 0 or done in (recipe.turn, recipe.steps):
@@ -148,7 +168,7 @@ def train(
                 "step": done,
                 "steps": recipe.steps,
                 "model": model.state_dict(),
-                "optimizer": optimizer.state_dict(),
+                "optimizers": [optimizer.state_dict() for optimizer in optimizers],
                 "recipe": dataclasses.asdict(recipe),
                 "seconds": None if earlier_s is None else earlier_s + time.monotonic() - started,
             }

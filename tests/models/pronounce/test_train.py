@@ -34,9 +34,9 @@ def trained(tmp_path_factory):
 
 def test_the_loss_falls(tmp_path):
     seen: list[Losses] = []
-    recipe = Recipe(steps=30, cool_down=0, tokens=96, max_words=2)
+    recipe = Recipe(steps=50, cool_down=0, tokens=96, max_words=2)
     train(recipe, held_out(), tmp_path, lambda done, losses: seen.append(losses))
-    assert len(seen) == 30
+    assert len(seen) == 50
     first, last = seen[:6], seen[-6:]
     assert sum(losses.label for losses in last) < 0.9 * sum(losses.label for losses in first)
 

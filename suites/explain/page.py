@@ -1,0 +1,146 @@
+"""The page itself: Markdown from the walk and the ledger, and the same as one HTML file with its pictures inside."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, StrictUndefined
+from markdown_it import MarkdownIt
+
+from ..ledger.expected import TRAINING
+from ..ledger.symbols import LETTERS
+from ..ledger.view import answer, at_step, columns, letters
+from ..plots.ledger import Picture
+from ..summary import quantity
+from .walk import Walk
+
+
+@dataclass(frozen=True)
+class Products:
+    """Looks up single products of a ledger, for the template."""
+
+    ledger: pd.DataFrame
+
+    def _row(self, strategy: str, role: str, k: int | None) -> pd.Series[Any]:
+        mine = self.ledger[(self.ledger["strategy"] == strategy) & (self.ledger["role"] == role)]
+        at = mine[mine["phase"] != "step"] if k is None else mine[mine["k"] == k]
+        return at.iloc[0]
+
+    def numbers(self, strategy: str, role: str, k: int | None = None) -> str:
+        """``[4,1,48] x [4,48,3]``, as code."""
+        return f"`{self._row(strategy, role, k)['shape_numbers']}`"
+
+    def shape(self, strategy: str, role: str, k: int | None = None) -> str:
+        """Letters, then numbers, as code."""
+        row = self._row(strategy, role, k)
+        return f"`{row['shape']}` = `{row['shape_numbers']}`"
+
+    def _step(self, strategy: str, k: int) -> pd.DataFrame:
+        of_k = self.ledger[(self.ledger["strategy"] == strategy) & (self.ledger["k"] == k)]
+        return of_k[of_k["kind"] != "copy"]
+
+    def step_flops(self, strategy: str, k: int) -> str:
+        """FLOPs of a whole step."""
+        step = self._step(strategy, k)
+        return quantity(float((step["flops"] * step["count"]).sum()), "")
+
+    def growing_flops(self, strategy: str, k: int) -> str:
+        """FLOPs of those products of a step that grow with k."""
+        step = self._step(strategy, k)
+        step = step[step["grows_with"].str.contains("k")]
+        return quantity(float((step["flops"] * step["count"]).sum()), "")
+
+    def share(self, strategy: str, role: str, k: int) -> str:
+        """Of one product in the FLOPs of a step."""
+        step = self._step(strategy, k)
+        work = step["flops"] * step["count"]
+        return f"{work[step['role'] == role].sum() / work.sum():.0%}"
+
+    def strategies(self, k: int) -> list[dict[str, Any]]:
+        """A line for each strategy at step k."""
+        rows = []
+        for label in dict.fromkeys(self.ledger["strategy"]):
+            if label == TRAINING:
+                continue
+            step, scores = self._step(label, k), self._row(label, "self.scores", k)
+            growing = step["grows_with"].str.contains("k")
+            rows.append(
+                {
+                    "label": label,
+                    "rows": scores["rows"],
+                    "scores": scores["shape"],
+                    "spans": scores["cols"],
+                    "growing": growing.sum(),
+                    "products": len(step),
+                    "flops": self.step_flops(label, k),
+                }
+            )
+        return rows
+
+
+def shown_steps(steps: int, k: int) -> list[int]:
+    """1, 2, 3 and k, as far as there are so many.
+
+    >>> shown_steps(2, 2), shown_steps(30, 12)
+    ([1, 2], [1, 2, 3, 12])
+    """
+    return sorted({i for i in (1, 2, 3, k) if i <= steps})
+
+
+def markdown_page(
+    phrase: str, walk: Walk, ledger: pd.DataFrame, k: int, cached: str, full: str, pictures: Sequence[Picture]
+) -> str:
+    """The page as Markdown; pictures are linked from plots/.
+
+    ``cached`` and ``full`` are the labels of the strategy that the walk used and of full recompute.
+    """
+    source = len(walk.source)
+    ledger = ledger[ledger["src_len"] == source]
+    rows, products = at_step(ledger, k, source), Products(ledger)
+    sizes = letters(rows)
+    environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
+    environment.filters["code"] = lambda text: f"`{text}`"
+    template = environment.from_string(files("suites.explain").joinpath("page.md.jinja").read_text("utf-8"))
+    return template.render(
+        phrase=phrase,
+        walk=walk,
+        k=k,
+        S=source,
+        N=len(walk.output),
+        V=sizes["V"],
+        cached=cached,
+        full=full,
+        answer=answer([c for c in columns(rows) if cached in c.labels]),
+        legend=", ".join(f"{letter} = {number} ({LETTERS[letter]})" for letter, number in sizes.items()),
+        shown=[walk.steps[i - 1] for i in shown_steps(len(walk.steps), k)],
+        strategies=products.strategies(k),
+        difference=f"{walk.difference:.1e}",
+        picture={picture.name: picture for picture in pictures},
+        shape=products.shape,
+        numbers=products.numbers,
+        share=products.share,
+        step_flops=products.step_flops,
+        growing_flops=products.growing_flops,
+    )
+
+
+def html_page(markdown: str, folder: Path) -> str:
+    """The same as one HTML file that needs no other: pictures of ``folder`` are put inside."""
+
+    def inside(match: re.Match[str]) -> str:
+        data = base64.b64encode((folder / match[1]).read_bytes()).decode()
+        return f'src="data:image/png;base64,{data}"'
+
+    body = MarkdownIt("commonmark", {"html": False}).enable("table").render(markdown)
+    body = re.sub(r'src="([^":]+\.png)"', inside, body)
+    title = re.sub(r"^# ", "", markdown.split("\n", 1)[0])
+    environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=True)
+    skeleton = environment.from_string(files("suites.explain").joinpath("page.html.jinja").read_text("utf-8"))
+    return skeleton.render(title=title, body=body)

@@ -1,0 +1,115 @@
+"""Decode one phrase with a cache, step by step, beside the teacher-forced pass over the same tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from strategies import Session, Strategy, greedy, load_vocabulary
+from strategies.models.encoder_decoder import EncoderDecoder
+
+from ..probes.products import record
+
+SHOWN = 3
+"""Candidates listed for each step."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A token with its logit at a step with a cache, and in the row of the teacher-forced pass for the same step."""
+
+    token: str
+    logit: float
+    teacher_logit: float
+
+
+@dataclass(frozen=True)
+class StepSeen:
+    """One decode step: what was fed and chosen, and rows of self-attention K/V that one layer held before and after."""
+
+    k: int
+    fed: str
+    chosen: str
+    rows_before: int
+    rows_after: int
+    candidates: Sequence[Candidate]
+
+
+@dataclass(frozen=True)
+class Walk:
+    """Of a whole phrase. ``difference``: largest logit difference of any step from its teacher-forced row.
+
+    ``cross_kept``: at every step, the cross-attention of each layer read its K and V at the same addresses.
+    """
+
+    source: Sequence[str]
+    output: Sequence[str]
+    ended: bool
+    steps: Sequence[StepSeen]
+    difference: float
+    largest_logit: float
+    cross_kept: bool
+
+
+def show(token: str) -> str:
+    """A token as text: the space between words is not seen otherwise.
+
+    >>> show(" "), show("AH0")
+    ('(space)', 'AH0')
+    """
+    return "(space)" if token == " " else token
+
+
+def walk(model: EncoderDecoder, strategy: Strategy, ids: Sequence[int], limit: int) -> Walk:
+    """Decode token ids (EOS last) greedily with ``strategy``, at most ``limit`` tokens."""
+    src_BS = torch.tensor([ids])
+    names = [show(token) for token in load_vocabulary().tokens]
+    session = Session(model, strategy, 1, len(ids), limit)
+    session.prefill(src_BS)
+    chosen_N = [int(token_B) for token_B in greedy(session)]
+    fed_N = [model.config.start_id, *chosen_N[:-1]]
+    with torch.no_grad():
+        teacher_NV = model(src_BS, None, torch.tensor([fed_N]))[0]
+    session.prefill(src_BS)
+    steps, addresses, logits = [], [], []
+    row_bytes = _row_bytes(model)
+    for k, (fed, chosen) in enumerate(zip(fed_N, chosen_N, strict=True), 1):
+        before = session.nbytes.self_used // row_bytes
+        with record(model) as recording:
+            logits_V = session.step(torch.tensor([fed]))[0].clone()
+        logits.append(logits_V)
+        addresses.append(
+            [
+                r.operand_address
+                for r in recording.products
+                if r.product.role.startswith("decoder.cross_attn.") and r.product.is_attention
+            ]
+        )
+        after = session.nbytes.self_used // row_bytes
+        steps.append(
+            StepSeen(k, names[fed], names[chosen], before, after, _candidates(logits_V, teacher_NV[k - 1], names))
+        )
+    logits_NV = torch.stack(logits)
+    return Walk(
+        source=[names[i] for i in ids],
+        output=[names[i] for i in chosen_N],
+        ended=chosen_N[-1] == model.config.eos_id,
+        steps=steps,
+        difference=float((logits_NV - teacher_NV).abs().max()),
+        largest_logit=float(logits_NV.abs().max()),
+        cross_kept=all(places == addresses[0] for places in addresses),
+    )
+
+
+def _row_bytes(model: EncoderDecoder) -> int:
+    """Bytes of one row of K and V in all layers, batch 1."""
+    config = model.config
+    return 2 * config.inner * config.decoder_layers * model.embedding.weight.element_size()
+
+
+def _candidates(logits_V: Tensor, teacher_V: Tensor, names: Sequence[str]) -> list[Candidate]:
+    best = logits_V.topk(SHOWN).indices.tolist()
+    return [Candidate(names[i], float(logits_V[i]), float(teacher_V[i])) for i in best]

@@ -1,0 +1,60 @@
+"""Walk through a phrase, record its ledger, draw, and write page.md and page.html into a run folder."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from strategies import Strategy, load_vocabulary, parse
+from strategies.models.pronounce.evaluate import target_limit
+
+from ..cells import Cell
+from ..config import ConfigError
+from ..folders import make_run_dir
+from ..ledger.case import load, record_case
+from ..ledger.table import read_ledger, write_ledger
+from ..plots.ledger import draw
+from .page import html_page, markdown_page
+from .walk import Walk, walk
+
+FULL, CACHED = "full_recompute", "contiguous_kv"
+
+
+def explain(cell: Cell, strategies: Sequence[Strategy], phrase: str, k: int | None, asked: Path | None) -> list[Path]:
+    """Write the page for a phrase; k is its last step unless said. Raises ConfigError, TextError or LedgerError.
+
+    ``asked`` is the run folder, results/<date>_explain if None.
+    """
+    if cell.model.source != "pronounce" or cell.device != "cpu":
+        raise ConfigError(
+            "--explain decodes a phrase with the embedded model on the CPU; give model=pronounce device=cpu"
+        )
+    ids = load_vocabulary().spell(phrase)
+    seen = walk(load(cell), parse(CACHED), ids, target_limit(len(ids)))
+    steps = len(seen.output)
+    if k is not None and k > steps:
+        raise ConfigError(f"k={k} lies beyond the {steps} steps of this phrase; give k=1 to k={steps}")
+    k = k or steps
+    cell = dataclasses.replace(cell, src_ids=(tuple(ids),), src_len=len(ids), tgt_len=steps, batch_size=1)
+    every = list(dict.fromkeys([parse(FULL), parse(CACHED), *strategies]))
+    ledger = record_case(cell, every, k)
+    run_dir = make_run_dir(asked, "explain")
+    write_ledger(ledger, run_dir)
+    return write_page(run_dir, phrase, seen, k)
+
+
+def write_page(run_dir: Path, phrase: str, seen: Walk, k: int) -> list[Path]:
+    """page.md and page.html from ledger.csv of the folder and the walk."""
+    ledger: pd.DataFrame = read_ledger(run_dir)
+    pictures = draw(run_dir, ledger, k, len(seen.source))
+    text = markdown_page(phrase, seen, ledger, k, CACHED, FULL, pictures)
+    written = []
+    for name, content in (("page.md", text), ("page.html", html_page(text, run_dir))):
+        path, part = run_dir / name, run_dir / f".{name}.part"
+        part.write_text(content, encoding="utf-8")
+        part.replace(path)
+        written.append(path)
+    return written

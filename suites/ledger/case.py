@@ -1,0 +1,56 @@
+"""Record the ledger of one case: its model and sources, the steps worth recording, and a second source length."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Sequence
+
+import pandas as pd
+import torch
+
+from strategies import DTYPES, Strategy, config_of, load_model
+from strategies.models.encoder_decoder import EncoderDecoder
+
+from ..cells import Cell
+from ..config import ConfigError
+from ..inputs import Inputs, make_inputs
+from ..progress import Progress
+from . import foreign
+from .table import make_ledger, steps_to_record
+
+FIRST_STEPS = (1, 2, 3)
+
+
+def load(cell: Cell) -> EncoderDecoder:
+    """The cell's model on its device. Raises ConfigError for a device that is not there, ModelError."""
+    if cell.device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device=cuda: no CUDA device here; give device=cpu")
+    torch.set_num_threads(cell.threads)
+    return load_model(cell.model, DTYPES[cell.dtype], cell.device, cell.seed)
+
+
+def record_case(cell: Cell, strategies: Sequence[Strategy], k: int) -> pd.DataFrame:
+    """Training and every strategy: steps up to ``k`` and the last one; the first steps at half the source length too.
+
+    Raises LedgerError, StrategyError, ModelError or ConfigError.
+    """
+    model = load(cell)
+    cases: list[tuple[Inputs, Collection[int]]] = [
+        (make_inputs(cell, model.config), steps_to_record(cell.tgt_len, k)),
+    ]
+    half = dataclasses.replace(cell, src_len=max(2, cell.src_len // 2))
+    if cell.src_ids is None and half.src_len < cell.src_len:
+        cases.append((make_inputs(half, model.config), [i for i in FIRST_STEPS if i <= cell.tgt_len]))
+    steps = len(strategies) * sum(max(recorded) for _, recorded in cases)
+    with Progress(steps, 1) as progress:
+        progress.cell(cell.title)
+        return make_ledger(model, strategies, cases, cell.tgt_len, cell.seed, lambda: progress.advance(1))
+
+
+def record_transformers(cell: Cell, k: int) -> pd.DataFrame:
+    """The same case on the T5 of transformers, random weights, float32 on the CPU. Raises LedgerError, ConfigError."""
+    torch.set_num_threads(cell.threads)
+    at = foreign.Lengths(cell.batch_size, cell.src_len, cell.tgt_len, k, cell.tgt_len)
+    with Progress(2 * max(2, k), 1) as progress:
+        progress.cell(f"transformers {cell.title}")
+        return foreign.record_transformers(config_of(cell.model), at, lambda: progress.advance(1))

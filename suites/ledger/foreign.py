@@ -1,0 +1,198 @@
+"""The ledger of a T5 that is not ours, that of ``transformers``, by the recorder alone.
+
+Letters come from a shadow whose sizes are primes, so that each recorded number has one reading as a product of letters.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Collection, Iterator
+from typing import Any
+
+import pandas as pd
+import sympy
+import torch
+
+from strategies import ModelConfig
+from strategies.models.costs import Product
+
+from ..config import ConfigError
+from ..probes.products import Recording, record
+from .expected import TRAINING, Phase
+from .recorded import Recorded, merged
+from .rows import COLUMNS, rows_of
+from .symbols import GROWING, Expression, evaluate, values
+from .verify import BATCH, CAPACITY, SOURCE, STEP, TARGET, LedgerError, shadow_config
+
+NO_CACHE, DYNAMIC, STATIC = "use_cache=False", "dynamic cache", "static cache"
+_NAMES = {"SelfAttention": "self_attn", "EncDecAttention": "cross_attn", "DenseReluDense": "ffn", "o": "out"}
+"""Their module names -> ours."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Lengths:
+    """B, S, N, the step k, and the capacity C of a static cache."""
+
+    batch: int
+    source: int
+    target: int
+    step: int
+    capacity: int
+
+
+SHADOW = Lengths(BATCH, SOURCE, TARGET, STEP, CAPACITY)
+
+
+def build(config: ModelConfig) -> Any:
+    """A ``T5ForConditionalGeneration`` of this shape with random weights. Raises ConfigError where there is none."""
+    if not config.is_t5:
+        raise ConfigError("--module transformers builds a T5, and this model is none; give model=small or another T5")
+    try:
+        from transformers import T5Config, T5ForConditionalGeneration
+    except ImportError:
+        raise ConfigError("transformers is not installed; pip install 'decodebench[peers]'") from None
+    gated = "gated-gelu" if config.gated else "relu"
+    shape: Any = T5Config
+    shape = shape(
+        vocab_size=config.vocab_size,
+        d_model=config.d_model,
+        d_kv=config.d_kv,
+        d_ff=config.d_ff,
+        num_heads=config.num_heads,
+        num_layers=config.encoder_layers,
+        num_decoder_layers=config.decoder_layers,
+        feed_forward_proj=gated,
+        tie_word_embeddings=config.tie_head,
+        decoder_start_token_id=config.start_id,
+    )
+    model: Any = T5ForConditionalGeneration(shape)
+    return model.eval()
+
+
+def _record(model: Any, at: Lengths, advance: Callable[[], None]) -> Iterator[tuple[str, Phase, int | None, Recording]]:
+    from transformers.cache_utils import DynamicCache, EncoderDecoderCache, StaticCache
+
+    generator = torch.Generator().manual_seed(0)
+    vocabulary = model.config.vocab_size
+    src_BS = torch.randint(2, vocabulary, (at.batch, at.source), generator=generator)
+    token_BN = torch.randint(2, vocabulary, (at.batch, at.target), generator=generator)
+    own = model.decoder.config
+    # The argument's name changed within transformers 5.
+    name = "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"
+    with record(model) as recording:
+        model(input_ids=src_BS, decoder_input_ids=token_BN, use_cache=False)
+    yield TRAINING, "training", None, recording
+    with record(model) as recording:
+        encoded = model.encoder(input_ids=src_BS)
+    yield NO_CACHE, "prefill", None, recording
+    with record(model) as recording:
+        model(encoder_outputs=encoded, decoder_input_ids=token_BN[:, : at.step], use_cache=False)
+    yield NO_CACHE, "step", at.step, recording
+    caches = {
+        DYNAMIC: EncoderDecoderCache(DynamicCache(), DynamicCache()),
+        STATIC: EncoderDecoderCache(
+            StaticCache(config=own, max_cache_len=at.capacity), StaticCache(config=own, max_cache_len=at.source)
+        ),
+    }
+    for label, cache in caches.items():
+        with record(model) as recording:
+            encoded = model.encoder(input_ids=src_BS)
+        yield label, "prefill", None, recording
+        for k in range(1, max(2, at.step) + 1):
+            step = {"decoder_input_ids": token_BN[:, k - 1 : k], "use_cache": True, name: cache}
+            if k in (1, at.step, max(2, at.step)):
+                with record(model) as recording:
+                    model(encoder_outputs=encoded, **step)
+                yield label, "step", k, recording
+            else:
+                model(encoder_outputs=encoded, **step)
+            advance()
+
+
+def _renamed(recording: Recording) -> Recording:
+    def ours(path: str) -> str:
+        return ".".join(_NAMES.get(part, part) for part in path.split("."))
+
+    products = [
+        dataclasses.replace(r, product=dataclasses.replace(r.product, role=ours(r.product.role)))
+        for r in recording.products
+    ]
+    return Recording(products, [])
+
+
+def read_number(number: int, letters: dict[int, Expression]) -> Expression:
+    """The product of letters that a number of the shadow is; 2 and 3 may stand for themselves. Raises LedgerError.
+
+    >>> read_number(35, {5: GROWING["S"], 7: GROWING["N"]})
+    N*S
+    """
+    product: Expression = sympy.Integer(1)
+    for prime, power in sympy.factorint(number).items():
+        if prime not in letters and prime > 3:
+            raise LedgerError(f"{number} in the shadow's record is no product of its sizes {sorted(letters)}")
+        product = product * letters.get(prime, sympy.Integer(prime)) ** power
+    return product
+
+
+def _letters_at(config: ModelConfig, at: Lengths, label: str, k: int | None) -> dict[Expression, int]:
+    """Letters that can occur in one record, with their numbers."""
+    growing = {"B": at.batch, "S": at.source}
+    if label == TRAINING:
+        growing |= {"N": at.target}
+    elif k is not None and k > 1:
+        growing |= {"k": k}
+    if label == STATIC:
+        growing |= {"C": at.capacity}
+    return values(config, **growing)
+
+
+def record_transformers(config: ModelConfig, at: Lengths, advance: Callable[[], None] = lambda: None) -> pd.DataFrame:
+    """The ledger of transformers' T5: training, no cache, dynamic and static cache. Raises LedgerError, ConfigError.
+
+    The shadow's numbers are read as letters; these must give the numbers of the real shape back.
+    """
+    rows: list[dict[str, object]] = []
+    real = build(config)
+    small = dataclasses.replace(
+        shadow_config(config),
+        d_model=19,
+        encoder_layers=config.encoder_layers,
+        decoder_layers=config.decoder_layers,
+    )
+    shadow = build(small)
+    with torch.no_grad():
+        pairs = zip(_record(real, at, advance), _record(shadow, SHADOW, lambda: None), strict=True)
+        for (label, phase, k, recording), (_, _, shadow_k, shadow_recording) in pairs:
+            found = merged(label, phase, k, _renamed(recording))
+            seen = merged(label, phase, shadow_k, _renamed(shadow_recording))
+            by_prime = {number: letter for letter, number in _letters_at(small, SHADOW, label, shadow_k).items()}
+            letters = [
+                dataclasses.replace(
+                    p, **{size: read_number(getattr(p, size), by_prime) for size in ("batch", "rows", "inner", "cols")}
+                )
+                for p in seen.products
+            ]
+            numbers = _letters_at(config, at, label, k)
+            _require_same(letters, found, numbers)
+            named = {**numbers, GROWING["N"]: at.target}
+            rows += rows_of(found, letters, named, None)
+    return _once(pd.DataFrame(rows, columns=COLUMNS).astype({"k": "Int64"}))
+
+
+def _once(ledger: pd.DataFrame) -> pd.DataFrame:
+    """What only the first of the steps of a cache runs belongs to the sentence, not to a step."""
+    for label in (DYNAMIC, STATIC):
+        mine = (ledger["strategy"] == label) & (ledger["phase"] == "step")
+        again = set(ledger.loc[mine & (ledger["k"] > 1), "role"])
+        once = mine & (ledger["k"] == 1) & ~ledger["role"].isin(again)
+        ledger.loc[once, ["phase", "when"]] = "first step", "once a sentence"
+        ledger.loc[once, "k"] = pd.NA
+    return ledger
+
+
+def _require_same(letters: Collection[Product], found: Recorded, numbers: dict[Expression, int]) -> None:
+    for letter, product in zip(letters, found.products, strict=True):
+        said = [evaluate(getattr(letter, size), numbers) for size in ("batch", "rows", "inner", "cols")]
+        if letter.role != product.role or said != [product.batch, product.rows, product.inner, product.cols]:
+            raise LedgerError(f"{product.role} of {found.strategy}: the shadow reads {said}, the model ran {product}")

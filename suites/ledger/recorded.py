@@ -1,0 +1,100 @@
+"""What the running model does, by watching it: products of training, and of a session's prefill and chosen steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from strategies import Session, Strategy
+from strategies.models.costs import Product
+from strategies.models.encoder_decoder import EncoderDecoder
+
+from ..inputs import Inputs
+from ..probes.products import ProductRecord, Recording, record, tally
+from ..probes.traffic import copied_bytes, new_bytes
+from .expected import TRAINING, Phase
+
+
+@dataclass(frozen=True)
+class Bytes:
+    """Of one product, in bytes: its first factor, its second (weight, K or V), and its result."""
+
+    input: int
+    operand: int
+    output: int
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """One phase of one strategy: merged products in running order, and the bytes of one of each.
+
+    ``k`` is None outside steps. At a step, ``stored`` is what one layer's self-attention K/V took: bytes read to be
+    moved, and bytes written.
+    """
+
+    strategy: str
+    phase: Phase
+    k: int | None
+    products: list[Product]
+    bytes: dict[str, Bytes]
+    stored: Bytes | None = None
+
+
+def merged(strategy: str, phase: Phase, k: int | None, recording: Recording) -> Recorded:
+    """Equal products as one with a count, in the order in which each first ran."""
+    first: dict[str, ProductRecord] = {}
+    for entry in recording.products:
+        first.setdefault(entry.product.role, entry)
+    counted = tally(recording.products)
+    order = {role: place for place, role in enumerate(first)}
+    return Recorded(
+        strategy,
+        phase,
+        k,
+        sorted(counted, key=lambda product: order[product.role]),
+        {r: Bytes(e.input_bytes, e.operand_bytes, e.output_bytes) for r, e in first.items()},
+    )
+
+
+def _stored(recording: Recording) -> Bytes:
+    moved, new = copied_bytes(recording), new_bytes(recording)
+    layers = sum(r.product.role == "decoder.self_attn.qkv" for r in recording.products)
+    return Bytes(moved // layers, 0, (moved + new) // layers)
+
+
+def record_training(model: EncoderDecoder, inputs: Inputs, token_BN: Tensor) -> Recorded:
+    """The teacher-forced pass over int64 [B, N] target rows, start token first."""
+    with torch.no_grad(), record(model) as recording:
+        model(inputs.src_BS, inputs.src_mask_BS, token_BN)
+    return merged(TRAINING, "training", None, recording)
+
+
+def record_decoding(
+    model: EncoderDecoder,
+    strategy: Strategy,
+    inputs: Inputs,
+    token_BN: Tensor,
+    steps: Collection[int],
+    advance: Callable[[], None] = lambda: None,
+) -> Iterator[Recorded]:
+    """Prefill, then each of ``steps`` as it is reached, fed int64 [B, N] tokens. Raises StrategyError.
+
+    ``advance`` is called after each step, recorded or not.
+    """
+    batch, src_len = inputs.src_BS.shape
+    session = Session(model, strategy, batch, src_len, token_BN.shape[1])
+    with record(model) as recording:
+        session.prefill(inputs.src_BS, inputs.src_mask_BS)
+    yield merged(strategy.label, "prefill", None, recording)
+    for k in range(1, max(steps, default=0) + 1):
+        token_B = token_BN[:, k - 1]
+        if k in steps:
+            with record(model) as recording:
+                session.step(token_B)
+            yield replace(merged(strategy.label, "step", k, recording), stored=_stored(recording))
+        else:
+            session.step(token_B)
+        advance()

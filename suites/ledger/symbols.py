@@ -1,0 +1,133 @@
+"""Sizes as symbols: the formulas of ``costs`` evaluated on letters instead of numbers, and how people write them.
+
+>>> k = GROWING["k"]
+>>> text(3 * SIZES["H"] * SIZES["K"]), text(SIZES["B"] * k)
+('3HK', 'Bk')
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TypeAlias, cast
+
+import sympy
+
+from strategies import ModelConfig
+from strategies.models.costs import Product
+
+# Sympy has no types of its own: an expression, or a plain number.
+Expression: TypeAlias = sympy.Expr
+
+
+def _symbols(names: str) -> dict[str, Expression]:
+    return {name: sympy.Symbol(name, positive=True, integer=True) for name in names}
+
+
+LETTERS = {
+    "B": "batch", "H": "heads", "K": "head size", "D": "model width", "F": "feed-forward width", "V": "vocabulary",
+    "S": "source length", "N": "target length", "C": "capacity of the buffer", "k": "keys attended at the step",
+    "T": "rows fed at the step", "M": "keys read at the step",
+}  # fmt: skip
+"""What each letter stands for, in the order in which a product of letters is written."""
+SIZES = _symbols("BHKDFV")
+"""Sizes that are the same for every sentence and step."""
+GROWING = _symbols("SNCkTM")
+"""Sizes that depend on the sentence or the step. T and M stand for facts of a strategy that are none of the others."""
+_ORDER = {symbol: place for place, symbol in enumerate((SIZES | GROWING)[name] for name in LETTERS)}
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What the formulas read of a ``ModelConfig``, each size a letter; layers are counted, not lettered."""
+
+    config: ModelConfig
+    num_heads: Expression = SIZES["H"]
+    d_kv: Expression = SIZES["K"]
+    inner: Expression = SIZES["H"] * SIZES["K"]
+    d_model: Expression = SIZES["D"]
+    d_ff: Expression = SIZES["F"]
+    vocab_size: Expression = SIZES["V"]
+
+    @property
+    def gated(self) -> bool:
+        """Decides which products there are."""
+        return self.config.gated
+
+    @property
+    def encoder_layers(self) -> int:
+        """Number of layers."""
+        return self.config.encoder_layers
+
+    @property
+    def decoder_layers(self) -> int:
+        """Number of layers."""
+        return self.config.decoder_layers
+
+    def as_config(self) -> ModelConfig:
+        """The same, for functions that ask for a configuration and only multiply its sizes."""
+        return cast(ModelConfig, self)
+
+
+def values(config: ModelConfig, **growing: int) -> dict[Expression, int]:
+    """The number of each letter in one case: ``values(config, B=8, S=64, k=3)``."""
+    sizes = {
+        "H": config.num_heads, "K": config.d_kv, "D": config.d_model, "F": config.d_ff, "V": config.vocab_size,
+        **growing,
+    }  # fmt: skip
+    return {(SIZES | GROWING)[name]: value for name, value in sizes.items()}
+
+
+def evaluate(expression: Expression | int, numbers: dict[Expression, int]) -> int:
+    """Its value; every letter in it must have a number.
+
+    >>> evaluate(2 * SIZES["B"] * GROWING["k"], {SIZES["B"]: 8, GROWING["k"]: 5})
+    80
+    """
+    return int(sympy.sympify(expression).xreplace({s: sympy.Integer(n) for s, n in numbers.items()}))
+
+
+def _factors(expression: Expression | int) -> tuple[int, list[tuple[Expression, int]]]:
+    """(number in front, letters with their powers in writing order) of a product of letters."""
+    number, rest = sympy.sympify(expression).as_coeff_Mul()
+    powers = [(base, int(power)) for base, power in rest.as_powers_dict().items() if base != 1]
+    return int(number), sorted(powers, key=lambda item: _ORDER[item[0]])
+
+
+def text(expression: Expression | int) -> str:
+    """As people write a product of letters: ``3HK``."""
+    number, powers = _factors(expression)
+    letters = "".join(str(base) * power for base, power in powers)
+    return f"{number if number != 1 or not letters else ''}{letters}"
+
+
+def grows_with(product: Product) -> str:
+    """The growing letters of its FLOPs, apart by spaces (``k S``), or ``-`` where its size is fixed.
+
+    T and M count as the k that they follow.
+    """
+    _, powers = _factors(product.batch * product.rows * product.inner * product.cols)
+    follows = {"T": "k", "M": "k"}
+    letters = [
+        follows.get(str(base), str(base)) for base, power in powers if base in GROWING.values() for _ in range(power)
+    ]
+    return " ".join(sorted(letters, key=lambda letter: ("k" != letter, letter))) or "-"
+
+
+def shape_text(product: Product, batch: Expression | int) -> str:
+    """``[B,1,D] x [D,3HK]`` for a product with a weight, ``[BH,1,K] x [BH,K,k]`` for a batched one; also of numbers.
+
+    Rows of a weight's product are written as ``batch`` sentences of so many rows each.
+    """
+    if product.is_attention:
+        left, right = (product.batch, product.rows, product.inner), (product.batch, product.inner, product.cols)
+    else:
+        rows = sympy.sympify(product.rows) / batch
+        left, right = (batch, rows, product.inner), (product.inner, product.cols)  # type: ignore[assignment]
+    return " x ".join(f"[{','.join(map(text, side))}]" for side in (left, right))
+
+
+def letters_in(products: Iterable[Product]) -> list[str]:
+    """Letters that the shapes of these products use, in writing order."""
+    free = set().union(*(sympy.sympify(d).free_symbols for p in products for d in (p.batch, p.rows, p.inner, p.cols)))
+    return [name for name in LETTERS if (SIZES | GROWING)[name] in free]

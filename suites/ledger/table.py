@@ -1,0 +1,94 @@
+"""The ledger as a table: one row a matrix product of a phase, in letters and in numbers, written as ledger.csv."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from io import StringIO
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+from strategies import ModelConfig, Strategy
+from strategies.models.encoder_decoder import EncoderDecoder
+
+from ..inputs import Inputs
+from ..results import ResultsError, read_text
+from . import expected
+from .recorded import Recorded, record_decoding, record_training
+from .rows import COLUMNS, TEXT, rows_of
+from .symbols import GROWING, Expression, values
+from .verify import check_shadow, facts_of, formula_of, in_numbers, require_equal
+
+
+def steps_to_record(last: int, chosen: int) -> list[int]:
+    """The first three, a few for each power of two, the chosen one and the last.
+
+    >>> steps_to_record(40, 20)
+    [1, 2, 3, 4, 6, 8, 12, 16, 20, 24, 32, 40]
+    """
+    powers = {2**i for i in range(last.bit_length())} | {3 * 2**i for i in range(last.bit_length())}
+    return sorted({k for k in powers | {chosen, last} if k <= last})
+
+
+def make_ledger(
+    model: EncoderDecoder,
+    strategies: Sequence[Strategy],
+    cases: Sequence[tuple[Inputs, Collection[int]]],
+    tgt_len: int,
+    seed: int = 0,
+    advance: Callable[[], None] = lambda: None,
+) -> pd.DataFrame:
+    """Record training and every strategy on each of ``cases``: sources, and the steps to record there.
+
+    Raises LedgerError where a formula and what ran differ, StrategyError where a strategy cannot hold ``tgt_len``.
+    """
+    check_shadow(model.config, strategies)
+    rows: list[dict[str, object]] = []
+    for inputs, steps in cases:
+        batch, src_len = inputs.src_BS.shape
+        rng = torch.Generator().manual_seed(seed)
+        token_BN = torch.randint(model.config.vocab_size, (batch, tgt_len), generator=rng).to(inputs.src_BS.device)
+        sizes = values(model.config, B=batch, S=src_len, N=tgt_len)
+        rows += _checked(model.config, None, record_training(model, inputs, token_BN), sizes)
+        for strategy in strategies:
+            bound, known = strategy.bind(tgt_len), facts_of(strategy)
+            for found in record_decoding(model, strategy, inputs, token_BN, steps, advance):
+                at = expected.numbers(bound, found.k or 1)
+                numbers = {**sizes, **{GROWING[name]: value for name, value in at.items()}}
+                rows += _checked(model.config, known, found, numbers)
+    return pd.DataFrame(rows, columns=COLUMNS).astype({"k": "Int64"})
+
+
+def _checked(
+    config: ModelConfig, known: expected.Facts | None, found: Recorded, numbers: dict[Expression, int]
+) -> Iterator[dict[str, object]]:
+    letters = formula_of(config, known, found)
+    require_equal(in_numbers(letters, numbers), found)
+    return rows_of(found, letters, numbers, known)
+
+
+def write_ledger(ledger: pd.DataFrame, run_dir: Path, name: str = "ledger.csv") -> Path:
+    """Whole or not at all."""
+    path, part = run_dir / name, run_dir / f".{name}.part"
+    ledger.to_csv(part, index=False)
+    part.replace(path)
+    return path
+
+
+def read_ledger(run_dir: Path, name: str = "ledger.csv") -> pd.DataFrame:
+    """The table that ``write_ledger`` wrote, equal to it. Raises ResultsError."""
+    path = run_dir / name
+    content = read_text(path)
+    try:
+        ledger = pd.read_csv(
+            StringIO(content),
+            dtype=dict.fromkeys(TEXT, "str") | {"k": "Int64"},
+            keep_default_na=False,
+            na_values={"k": [""]},
+        )
+    except (ValueError, pd.errors.ParserError) as error:
+        raise ResultsError(f"{path} is no ledger ({error}); write it again with `shapes`") from None
+    if missing := [name for name in COLUMNS if name not in ledger]:
+        raise ResultsError(f"{path} lacks {', '.join(missing)}; write it again with `shapes`")
+    return ledger

@@ -1,0 +1,95 @@
+"""A ledger for the terminal, as Markdown, or as data for programs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ..console import standard_output
+from .comparison import comparison, differences
+from .view import Sheet, answer, at_step, columns, growth, legend, products, totals
+
+
+def sheets(ledger: pd.DataFrame, k: int, src_len: int) -> list[Sheet]:
+    """What is printed: growth, products, totals."""
+    rows = at_step(ledger, k, src_len)
+    found = columns(rows)
+    return [growth(found), products(found, k), totals(rows, k)]
+
+
+def print_ledger(ledger: pd.DataFrame, k: int, src_len: int, title: str, form: str) -> None:
+    """Print to standard output; csv and json hold the whole ledger, the others step k at one source length."""
+    if form == "csv":
+        sys.stdout.write(ledger.to_csv(index=False))
+        return
+    if form == "json":
+        sys.stdout.write(ledger.to_json(orient="records", indent=1) + "\n")
+        return
+    rows = at_step(ledger, k, src_len)
+    facts = f"{title}: {legend(rows)}."
+    if form == "md":
+        first, *others = map(markdown, sheets(ledger, k, src_len))
+        parts = [facts, first, answer(columns(rows)), *others]
+        sys.stdout.write("\n\n".join(filter(None, parts)) + "\n")
+        return
+    console = standard_output()
+    console.print(Text(facts))
+    for place, sheet in enumerate(sheets(ledger, k, src_len)):
+        _print(console, sheet)
+        if place == 0 and (said := answer(columns(rows))):
+            console.print()
+            console.print(Text(said, style="bold"))
+
+
+def print_comparison(ours: pd.DataFrame, theirs: pd.DataFrame, k: int, src_len: int, form: str) -> None:
+    """Their products beside ours; nothing for csv and json, which hold their ledger alone."""
+    sheet = comparison(ours, theirs, k, src_len)
+    if form == "md":
+        sys.stdout.write(f"\n{markdown(sheet)}\n\n{differences(sheet)}\n")
+    elif form == "table":
+        console = standard_output()
+        _print(console, sheet)
+        console.print(Text(f"\n{differences(sheet)}", style="bold"))
+
+
+def _print(console: Console, sheet: Sheet) -> None:
+    console.print()
+    console.print(Text("\n".join(sheet.key)), end="\n\n" if sheet.key else "")
+    console.print(_table(sheet))
+    console.print(Text(sheet.note, style="dim"))
+
+
+def _table(sheet: Sheet) -> Table:
+    out = Table(title=sheet.title, title_justify="left", title_style="bold", box=None, padding=(0, 1, 0, 0))
+    for name in sheet.header:
+        right = name in ("FLOPs", "bytes", "K/V moved", "of growing", "runs", "GEMM", "bGEMM", "grow")
+        out.add_column(name, justify="right" if right else "left", overflow="fold", no_wrap=right or name == "product")
+    for row in sheet.rows:
+        out.add_row(*map(Text, row))
+    return out
+
+
+def markdown(sheet: Sheet) -> str:
+    """A heading, a pipe table and its note.
+
+    >>> print(markdown(Sheet("Title", ["a", "b"], [["1", "x|y"]])))
+    ### Title
+    <BLANKLINE>
+    | a | b |
+    |---|---|
+    | 1 | x\\|y |
+    """
+    width = len(sheet.header)
+    rows = [[*row, *[""] * (width - len(row))] for row in sheet.rows]
+    key = [*(f"- {line}" for line in sheet.key), ""] if sheet.key else []
+    table = [_pipes(sheet.header), "|" + "---|" * width, *map(_pipes, rows)]
+    return "\n".join([f"### {sheet.title}", "", *key, *table, *(["", sheet.note] if sheet.note else [])])
+
+
+def _pipes(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

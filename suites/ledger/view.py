@@ -1,0 +1,187 @@
+"""What people read of a ledger: strategies with equal products side by side, as sheets of text and numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from ..roles import in_model_order
+from ..summary import quantity
+from .expected import TRAINING
+from .symbols import LETTERS
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A small table for people: a title, a header, rows of text, a line of explanation, and what its columns are."""
+
+    title: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    note: str = ""
+    key: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Column:
+    """Strategies whose products are the same, and role -> row of the ledger: prefill and the step together."""
+
+    labels: tuple[str, ...]
+    products: dict[str, dict[str, Any]]
+
+    @property
+    def name(self) -> str:
+        """Its strategies."""
+        return ", ".join(self.labels)
+
+
+def at_step(ledger: pd.DataFrame, k: int, src_len: int) -> pd.DataFrame:
+    """Rows of one source length: training, prefill, and step k of every strategy."""
+    return ledger[(ledger["src_len"] == src_len) & (ledger["k"].isna() | (ledger["k"] == k))]
+
+
+def columns(rows: pd.DataFrame) -> list[Column]:
+    """One for training, then one for each set of products that strategies share, in the ledger's order."""
+    found: dict[tuple[Any, ...], Column] = {}
+    for label, mine in rows[rows["kind"] != "copy"].groupby("strategy", sort=False):
+        records = ({str(name): value for name, value in row.items()} for row in mine.to_dict("records"))
+        products = {str(row["role"]): row for row in records}
+        key = tuple((role, row["shape"], row["when"]) for role, row in sorted(products.items()))
+        labels = (*(found[key].labels if key in found else ()), str(label))
+        found[key] = Column(labels, products)
+    return list(found.values())
+
+
+def letters(rows: pd.DataFrame) -> dict[str, int]:
+    """The number of each letter that stands alone in some shape, in writing order."""
+    found: dict[str, int] = {"B": int(rows["batch_size"].iloc[0])}
+    for name in ("rows", "inner", "cols"):
+        for text, number in zip(rows[f"{name}_letters"], rows[name], strict=True):
+            if text in LETTERS:
+                found[text] = int(number)
+    if "K" in found and not (inner := rows[rows["inner_letters"] == "HK"]["inner"]).empty:
+        found["H"] = int(inner.iloc[0]) // found["K"]
+    return {letter: found[letter] for letter in LETTERS if letter in found}
+
+
+def growth(found: Sequence[Column]) -> Sheet:
+    """Role by column: the letters that the product's size grows with; in brackets what runs once a sentence."""
+    roles = in_model_order(role for column in found for role in column.products)
+    rows = []
+    for role in roles:
+        cells = [column.products.get(role) for column in found]
+        rows.append([role, *(_tag(cell) for cell in cells)])
+    return Sheet(
+        "What each matrix product grows with",
+        ["product", *(str(number) for number in range(1, len(found) + 1))],
+        rows,
+        "k keys attended, S source, N target length, C capacity, - fixed size. In brackets: once a sentence; else "
+        "every step.",
+        [f"{number}  {column.name}" for number, column in enumerate(found, 1)],
+    )
+
+
+def _tag(row: dict[str, Any] | None) -> str:
+    if row is None:
+        return ""
+    return f"({row['grows_with']})" if row["when"] == "once a sentence" else str(row["grows_with"])
+
+
+def products(found: Sequence[Column], k: int) -> Sheet:
+    """Each role's different shapes, in letters and in numbers, with one product's cost and the columns that run it."""
+    rows: list[list[str]] = []
+    for role in in_model_order(role for column in found for role in column.products):
+        if role.startswith("encoder.") and not rows:
+            rows.append(["encoder"])
+        if not role.startswith("encoder.") and ["decoder"] not in rows:
+            rows.append(["decoder"])
+        variants: dict[tuple[str, str], list[int]] = {}
+        for number, column in enumerate(found, 1):
+            if row := column.products.get(role):
+                variants.setdefault((row["shape"], row["when"]), []).append(number)
+        for place, numbers in enumerate(variants.values()):
+            row = found[numbers[0] - 1].products[role]
+            rows.append(
+                [
+                    f"  {role.removeprefix('encoder.')}" if place == 0 else "",
+                    row["kind"],
+                    row["shape"],
+                    row["shape_numbers"],
+                    quantity(row["flops"], ""),
+                    quantity(sum(row[f"{part}_bytes"] for part in ("input", "operand", "output")), "B"),
+                    str(row["count"]),
+                    " ".join(map(str, numbers)),
+                ]
+            )
+    return Sheet(
+        f"Every matrix product of one layer and of the head, at k = {k}",
+        ["product", "kind", "shape", "", "FLOPs", "bytes", "runs", "in"],
+        rows,
+        "bGEMM: batched. FLOPs and bytes of one product: both factors and the result; attention's scores stay inside "
+        "the kernel and have no bytes. runs: times in the whole model. in: columns of the table above.",
+    )
+
+
+def totals(rows: pd.DataFrame, k: int) -> Sheet:
+    """The whole model's step k, strategy by strategy."""
+    out = []
+    for label, mine in rows[rows["strategy"] != TRAINING].groupby("strategy", sort=False):
+        step = mine[(mine["phase"] == "step") & (mine["kind"] != "copy")]
+        flops = step["flops"] * step["count"]
+        growing = step["grows_with"].str.contains("k")
+        copies = mine[mine["kind"] == "copy"]
+        moved = ((copies["input_bytes"] + copies["output_bytes"]) * copies["count"]).sum()
+        out.append(
+            [
+                str(label),
+                str(int(step.loc[step["kind"] == "GEMM", "count"].sum())),
+                str(int(step.loc[step["kind"] == "bGEMM", "count"].sum())),
+                str(int(step.loc[growing, "count"].sum())),
+                quantity(flops.sum(), ""),
+                f"{flops[growing].sum() / flops.sum():.0%}",
+                quantity(moved, "B") if len(copies) else "",
+            ]
+        )
+    return Sheet(
+        f"The whole model at step k = {k}",
+        ["strategy", "GEMM", "bGEMM", "grow", "FLOPs", "of growing", "K/V moved"],
+        out,
+        "grow: products whose size grows with k. K/V moved: new rows written, and old ones read and written again by "
+        "concatenation.",
+    )
+
+
+def answer(found: Sequence[Column]) -> str:
+    """Whether only self-attention's batched products change with the step, for the strategies that feed one row."""
+    for column in found:
+        step = {role: row for role, row in column.products.items() if row["when"] == "every step"}
+        if not step or any(row["grows_with"] != "-" for role, row in step.items() if row["kind"] == "GEMM"):
+            continue
+        growing = [role for role in in_model_order(step) if "k" in row_growth(step[role])]
+        fixed = len(step) - len(growing)
+        if not growing:
+            return (
+                f"With {column.name}, none of the {fixed} products of a step changes with k: the whole buffer is read, "
+                "under a mask."
+            )
+        return (
+            f"With {column.name}, {len(growing)} of the {len(step)} products of a layer and the head grow with k: "
+            f"{' and '.join(growing)}, both batched. The other {fixed} have one size at every step, since they see one "
+            "new row of each sentence, the cross-attention's query among them. The earlier tokens are used all the "
+            "same: they are the k rows of K and V that those two read. Without a cache these rows are computed again, "
+            "and nearly every product grows."
+        )
+    return ""
+
+
+def row_growth(row: dict[str, Any]) -> list[str]:
+    """The letters that one row of the ledger grows with."""
+    return str(row["grows_with"]).split()
+
+
+def legend(rows: pd.DataFrame) -> str:
+    """Letters, what they stand for, and their numbers here."""
+    return ", ".join(f"{letter} {LETTERS[letter]} {number}" for letter, number in letters(rows).items())

@@ -1,0 +1,27 @@
+"""FLOPs of a step by role, stacked against k."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from . import stacks
+
+NAME = "flops_by_role"
+UNITS = ((1e12, "10^12 FLOPs"), (1e9, "10^9 FLOPs"), (1e6, "10^6 FLOPs"), (1e3, "10^3 FLOPs"))
+
+
+def draw(ledger: pd.DataFrame, src_len: int) -> tuple[Figure, str]:
+    """The figure and its caption."""
+    found = stacks.panels(ledger, src_len, ledger["flops"])
+    batch = ledger["batch_size"].iloc[0]
+    foot = f"Batch {batch}, source {src_len} tokens. Every product of a step, in all layers; prefill apart."
+    drawn = stacks.figure(found, stacks.message(found, "computes", "FLOPs"), "FLOPs", UNITS, foot)
+    return drawn, (
+        "What a decode step computes, by what the products do, against k, the number of tokens that self-"
+        "attention looks at. Where a strategy remembers nothing, all k rows go through every product again, so "
+        "every area grows; where K and V are kept, only self-attention's scores and context do, the thin area on "
+        "top. Cross-attention's K/V projection has one size at every step, and is gone where it was done once a "
+        "sentence. The number at the end of each curve is the step's total; strategies that compute the same "
+        "share a panel."
+    )

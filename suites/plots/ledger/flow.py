@@ -1,0 +1,123 @@
+"""One decoder layer as data: its products, and what is kept of K and V, from a strategy's rows of the ledger."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from ...ledger.expected import TRAINING
+from ...ledger.symbols import LETTERS
+from ...ledger.view import at_step
+from ...results import ResultsError
+from .tensor import Mark, Tensor, factors, mark_of, result
+
+ROLES = (
+    "self.qkv", "self.scores", "self.context", "self.out", "cross.q", "cross.kv", "cross.scores", "cross.context",
+    "cross.out", "ffn.wi", "ffn.wo", "lm_head",
+)  # fmt: skip
+"""Products of a decoder layer, and the one after the last layer."""
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One product. ``once``: it runs before the first step, and no more; ``grows_with`` as in the ledger."""
+
+    role: str
+    left: Tensor
+    right: Tensor
+    grows_with: str
+    once: bool
+
+    @property
+    def result(self) -> Tensor:
+        """Its shape."""
+        return result(self.left, self.right)
+
+    @property
+    def mark(self) -> Mark:
+        """What its FLOPs grow with."""
+        return mark_of(self.grows_with.split())
+
+
+@dataclass(frozen=True)
+class Layer:
+    """``k`` is None in training. ``appended`` and ``moved``: rows of K (and as many of V) in letters, "" for none."""
+
+    strategy: str
+    k: int | None
+    layers: int
+    sizes: dict[str, int]
+    operations: dict[str, Operation]
+    appended: str
+    moved: str
+
+    def __getitem__(self, role: str) -> Operation:
+        return self.operations[role]
+
+    @property
+    def each_time(self) -> list[Operation]:
+        """Products of the step, or of training; those of the prefill left out."""
+        return [operation for operation in self.operations.values() if not operation.once]
+
+    @property
+    def growing(self) -> list[Operation]:
+        """Those among them that grow with k (in training, with N)."""
+        return [operation for operation in self.each_time if operation.mark == "grows"]
+
+    @property
+    def keys(self) -> Tensor:
+        """K as self-attention reads it, [BH, keys, K]."""
+        return self["self.scores"].right.swapped()
+
+    @property
+    def remembers(self) -> bool:
+        """Whether K and V of earlier tokens are read rather than computed anew."""
+        return self.appended not in ("", self.keys.letters[-2])
+
+
+def can_draw(ledger: pd.DataFrame, strategy: str) -> bool:
+    """Whether its products are those of ``ROLES``."""
+    return set(ROLES) <= set(ledger.loc[ledger["strategy"] == strategy, "role"])
+
+
+def read_layer(ledger: pd.DataFrame, strategy: str, k: int, src_len: int) -> Layer:
+    """The layer of ``strategy`` (or ``training``) at step k. Raises ResultsError where the ledger lacks it."""
+    rows = at_step(ledger, k, src_len)
+    rows = rows[(rows["strategy"] == strategy) & (rows["part"] != "encoder")]
+    products = rows[rows["kind"] != "copy"]
+    found = {
+        str(row["role"]): Operation(
+            str(row["role"]),
+            *factors(str(row["shape"]), str(row["shape_numbers"])),
+            str(row["grows_with"]),
+            row["phase"] == "prefill",
+        )
+        for row in products.to_dict("records")
+    }
+    if missing := [role for role in ROLES if role not in found]:
+        raise ResultsError(
+            f"the ledger has no {', '.join(missing)} of {strategy} at k={k}, src_len={src_len}; "
+            "give a step that was recorded, or write it again with `shapes`"
+        )
+    copies = "".join(rows.loc[rows["kind"] == "copy", "shape"])
+    appended, moved = ([part.split(",")[1] for part in copies.split(" + ") if part] + ["", ""])[:2]
+    return Layer(
+        strategy,
+        None if strategy == TRAINING else k,
+        int(products.loc[products["role"] == "self.qkv", "count"].iloc[0]),
+        _sizes(found, int(rows["batch_size"].iloc[0])) | ({} if strategy == TRAINING else {"k": k}),
+        {role: found[role] for role in ROLES},
+        appended,
+        moved,
+    )
+
+
+def _sizes(operations: dict[str, Operation], batch: int) -> dict[str, int]:
+    """The number of each letter, in writing order."""
+    pairs = {"B": batch}
+    for operation in operations.values():
+        for tensor in (operation.left, operation.right):
+            pairs |= dict(zip(tensor.letters, tensor.numbers, strict=True))
+    pairs["H"] = pairs["BH"] // batch
+    return {letter: pairs[letter] for letter in LETTERS if letter in pairs}

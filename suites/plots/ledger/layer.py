@@ -1,0 +1,113 @@
+"""A decoder layer drawn as a diagram: every product, and on every edge the shape of what flows there."""
+
+from __future__ import annotations
+
+import math
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from ...ledger.symbols import LETTERS
+from ..style import RC, WIDTH_IN
+from .canvas import Canvas, samples, width_in
+from .flow import Layer
+from .parts import BAND, GUTTER, HEIGHT, LEFT, WIDTH, between, cross_attention, feed_forward, self_attention
+from .tensor import Mark
+
+_LINE_IN, _LEGEND_IN, _FOOT_IN, _GAP_IN = 0.19, 0.26, 0.38, 0.18
+
+
+def message(layer: Layer) -> str:
+    """How many products grow, and which."""
+    growing, of = layer.growing, len(layer.each_time)
+    letter = "N" if layer.k is None else "k"
+    squares = sum(o.grows_with.split() == [letter, letter] for o in growing)
+    count = f"{len(growing)} of {of} products {'grows' if len(growing) == 1 else 'grow'}"
+    if layer.k is None:
+        return f"training, all N = {layer.sizes['N']} rows at once: {count} with N, {squares} of them with N²"
+    start = f"{layer.strategy}, step k = {layer.k}: "
+    if not growing:
+        return start + f"none of {of} products grows; " + (
+            f"self-attention reads a whole buffer of C = {layer.sizes['C']} rows"
+            if layer.keys.mark == "C" else "every step is the same"
+        )  # fmt: skip
+    if {o.role for o in growing} <= {"self.scores", "self.context"}:
+        which = "of earlier tokens" if layer.k > 1 else "so far"
+        words = f"{count}, {'both read' if len(growing) == 2 else 'it reads'} the K, V {which}"
+        return start + words + (", which are moved at every step" if layer.moved else "")
+    return start + count + (f", {squares} of them with k²" if squares else " with k")
+
+
+def figure(layer: Layer) -> Figure:
+    """One strategy's layer at one step, or training's."""
+    with mpl.rc_context(RC):
+        title = message(layer)
+        lines = math.ceil(width_in(title, 11, bold=True) / (WIDTH_IN - 0.2))
+        head = 0.12 + lines * _LINE_IN + _LEGEND_IN
+        body = HEIGHT + _GAP_IN + BAND
+        height = head + body + _FOOT_IN
+        drawn = Figure(figsize=(WIDTH_IN, height))
+        drawn.suptitle(
+            title, x=0.012, y=1 - 0.08 / height, va="top", ha="left", fontsize=11, fontweight="bold", wrap=True
+        )
+        names: dict[Mark, str] = {
+            "grows": "grows with N (target)" if layer.k is None else "grows with k",
+            "S": "depends on S (source)", "C": "set by C (buffer)", "": "always the same",
+        }  # fmt: skip
+        marks = {o.mark for o in layer.operations.values()} | {layer.keys.mark}
+        shown = dict(
+            samples({m: n for m, n in names.items() if m in marks}, any(o.once for o in layer.operations.values()))
+        )
+        drawn.legend(
+            list(shown.values()), list(shown), loc="upper left", ncols=len(shown), handlelength=2.4, columnspacing=1.4,
+            bbox_to_anchor=(0.004, 1 - (0.1 + lines * _LINE_IN) / height), borderaxespad=0.0,
+        )  # fmt: skip
+        drawn.text(0.012, 0.1 / height, foot(layer), va="bottom", fontsize=7, color="#555555", linespacing=1.25)
+        axes = drawn.add_axes((0.0, _FOOT_IN / height, 1.0, body / height))
+        axes.set_xlim(0, WIDTH_IN)
+        axes.set_ylim(0, body)
+        axes.axis("off")
+        canvas = Canvas(axes)
+        first, second, band = (LEFT, body), (LEFT + WIDTH + GUTTER, body), (LEFT, BAND)
+        self_attention(canvas, first, layer)
+        cross_attention(canvas, second, layer)
+        feed_forward(canvas, band, layer)
+        between(canvas, first, second, band, layer)
+    return drawn
+
+
+def foot(layer: Layer) -> str:
+    """Every letter with its meaning and number, in two lines."""
+    words = [f"{letter} {LETTERS[letter]} {number}" for letter, number in layer.sizes.items()]
+    half = math.ceil(len(words) / 2)
+    return ";  ".join(words[:half]) + "\n" + ";  ".join(words[half:])
+
+
+def caption(layer: Layer) -> str:
+    """What is drawn, how it is marked, and what to look at."""
+    growing = [operation.role for operation in layer.growing]
+    if layer.k is None:
+        where = f"One of {layer.layers} decoder layers in training: all {layer.sizes['N']} target rows at once."
+        see = "Nothing is remembered from one call to the next: every product runs once, on all rows."
+    else:
+        where = (
+            f"One of {layer.layers} decoder layers under {layer.strategy}, at the step that attends k = {layer.k} keys."
+        )
+        if not growing:
+            see = "Nothing here grows with k: the price is that rows of the buffer are read which hold no token yet."
+        elif layer.remembers:
+            see = (
+                f"Follow the thick edges: {' and '.join(growing)} grow because they read every earlier token's "
+                "K and V; every other product has one size at every step."
+                + (" The old rows of K and V are also copied, to make room for the new ones." if layer.moved else "")
+            )
+        else:
+            see = "Nearly every edge is thick: rows that were computed at earlier steps are computed again."
+    with_what = "the target" if layer.k is None else "every token"
+    dashed = ", dashed ones run once a sentence" if layer["cross.kv"].once else ""
+    return (
+        f"{where} A box is a matrix product with the shapes of its factors, in letters and in numbers; every edge "
+        "carries the shape of the tensor that flows there, and + adds what came past a part to what it made. Thick "
+        f"edges grow with {with_what}, thin coloured ones are set by the source "
+        f"or by a buffer, grey ones are always the same{dashed}. {see}"
+    )

@@ -1,0 +1,131 @@
+"""Amounts by role, stacked against k: a panel for each set of strategies whose amounts are equal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from ..roles import GROUPS, OTHER, Group
+from ..style import RC, Legend, new_figure, share_y
+from .panels import COLUMNS, Panel, by_scale, in_rows, merge, steps_at
+
+Unit = tuple[float, str]
+"""How many make one, and its name."""
+_GROUP = {role: group for group in GROUPS for role in group.roles}
+# What reads or moves earlier tokens lies on top, where its growth is not spread over the areas above it.
+_ON_TOP = {"self.append", "self.scores"}
+STACK = sorted((*GROUPS, OTHER), key=lambda group: bool(_ON_TOP & set(group.roles)))
+
+
+def panels(ledger: pd.DataFrame, src_len: int, amounts: pd.Series) -> list[Panel]:
+    """``amounts``, one for each row of the ledger, times its count, summed by group and recorded step."""
+    rows = steps_at(ledger, src_len)
+    rows = rows.assign(
+        amount=amounts.reindex(rows.index) * rows["count"],
+        group=[_GROUP.get(str(role), OTHER).label for role in rows["role"]],
+    )
+    found = {
+        str(strategy): mine.pivot_table(index="k", columns="group", values="amount", aggfunc="sum", fill_value=0)
+        for strategy, mine in rows.groupby("strategy", sort=False)
+    }
+    # A group without amounts, as the append has no FLOPs, must not tell two strategies apart.
+    return merge({strategy: values.loc[:, (values > 0).any()] for strategy, values in found.items()})
+
+
+def message(found: Sequence[Panel], verb: str, noun: str) -> str:
+    """The largest step beside the smallest at the last k, and how each grew; of a lone strategy, where most goes."""
+    high, low = (choose(found, key=lambda panel: float(panel.total.iloc[-1])) for choose in (max, min))
+    first, last = int(high.values.index[0]), high.last
+    growth = [panel.total.iloc[-1] / panel.total.iloc[0] for panel in (high, low)]
+    if len(found) == 1:
+        share = 100 * high.values.iloc[-1] / high.total.iloc[-1]
+        most = next(group.short for group in STACK if group.label == share.idxmax())
+        words = f"{high.name}, step k = {last}: {share.max():.0f} % of {noun} are {most}"
+        return words + (f"; {growth[0]:.3g}x those of k = {first}" if first < last else "")
+    times = high.total.iloc[-1] / low.total.iloc[-1]
+    words = f"At k = {last} {high.strategies[0]} {verb} {times:.3g}x the {noun} of {low.strategies[0]}"
+    return words + (
+        f"; since k = {first} its step grew {growth[0]:.3g}x, the other's {growth[1]:.3g}x" if first < last else ""
+    )
+
+
+def figure(found: Sequence[Panel], title: str, noun: str, units: Sequence[Unit], foot: str) -> Figure:
+    """The panels, those of like size on one scale, with one legend of the groups. ``units``: the largest first."""
+    scales = by_scale(found)
+    rows = [(row, scale) for scale in scales for row in in_rows(scale)]
+    columns = min(COLUMNS, max(len(row) for row, _ in rows))
+    present = {label for panel in found for label in panel.columns}
+    shown = [group for group in STACK if group.label in present]
+    legend = Legend([(group.label, group.look()) for group in reversed(shown)], artist=Patch)
+    if len(scales) > 1:
+        foot += " Rows of panels have scales of their own."
+    lines = sum(max(len(panel.strategies) for panel in row) for row, _ in rows)
+    height = 0.9 + (1.6 if len(rows) < 4 else 1.3) * len(rows) + 0.14 * lines
+    drawn, grid = new_figure(title, foot, legend, len(rows), columns, height)
+    with mpl.rc_context({**RC, "hatch.linewidth": 0.5}):
+        for line, (row, scale) in zip(grid, rows, strict=True):
+            share_y(line[: len(row)])
+            highest = max(float(panel.total.max()) for panel in scale)
+            size, name = next((unit for unit in units if highest >= unit[0]), units[-1])
+            line[0].set_ylim(0, highest * 1.15 / size)
+            line[0].set_ylabel(f"{noun} of a step\n({name})")
+            for axes, panel in zip(line, row, strict=False):
+                _stack(axes, panel, size, highest)
+                panel.write_title(axes, columns)
+            for axes in line[len(row) :]:
+                axes.axis("off")
+        for place in range(columns):
+            lowest = max(number for number, (row, _) in enumerate(rows) if place < len(row))
+            grid[lowest][place].set_xlabel("keys attended at the step, k")
+    return drawn
+
+
+def _stack(axes: Axes, panel: Panel, size: float, highest: float) -> None:
+    """Areas between the recorded steps, or a bar where there is one step; thick ones are named."""
+    k = panel.values.index.to_numpy(dtype=float)
+    several = len(k) > 1
+    base = pd.Series(0.0, index=panel.values.index)
+    for group in (group for group in STACK if group.label in panel.columns):
+        top = base + panel.values[group.label] / size
+        if several:
+            axes.fill_between(k, base, top, gid=group.label, **group.look())
+            # In grey, neighbours may be alike.
+            axes.plot(k, top, color="white", linewidth=0.6 if (top - base).max() > 0.02 * highest / size else 0.0)
+        else:
+            axes.bar(k, top - base, bottom=base, width=0.6, gid=group.label, **group.look())
+        _name(axes, group, base, top, highest / size)
+        base = top
+    axes.plot(k, base, color="black", linewidth=1.0, marker="" if several else "_")
+    axes.annotate(
+        f"{base.iloc[-1]:.3g}", (k[-1], base.iloc[-1]), (0, 2), textcoords="offset points",
+        ha="right" if several else "center", va="bottom", fontsize=8,
+    )  # fmt: skip
+    if several:
+        axes.set_xlim(0 if k[0] < k[-1] / 4 else k[0], k[-1])
+    else:
+        axes.set_xlim(k[0] - 1, k[0] + 1)
+        axes.set_xticks(k, [f"{k[0]:g}"])
+
+
+def _name(axes: Axes, group: Group, base: pd.Series, top: pd.Series, highest: float) -> None:
+    """Inside its area, at the recorded step nearest to four fifths of the way, where that is thick enough."""
+    k = base.index.to_numpy(dtype=float)
+    place = int(abs(k - 0.8 * k[-1]).argmin())
+    low, high = float(base.iloc[place]), float(top.iloc[place])
+    if high - low > 0.13 * highest:
+        box = {"facecolor": group.color, "edgecolor": "none", "pad": 1.0} if group.hatch else None
+        axes.text(
+            k[place],
+            (low + high) / 2,
+            group.short,
+            ha="center",
+            va="center",
+            fontsize=7,
+            color=group.text_color,
+            bbox=box,
+        )

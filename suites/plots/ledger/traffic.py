@@ -1,0 +1,37 @@
+"""Bytes that a step moves by role, stacked against k."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from . import stacks
+
+NAME = "bytes_by_role"
+UNITS = ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
+_WRITES_KV = ("cross.kv", "cross.k", "cross.v", "self.append")
+
+
+def moved_bytes(ledger: pd.DataFrame) -> pd.Series:
+    """Of each row: its weight, K or V read, and where it makes or moves K and V also what it reads and writes for that.
+
+    Other activations are left out, as in ``costs.role_bytes``, whose sum over a step this equals.
+    """
+    both = ledger["input_bytes"] + ledger["output_bytes"]
+    return ledger["operand_bytes"] + both.where(ledger["role"].isin(_WRITES_KV), 0)
+
+
+def draw(ledger: pd.DataFrame, src_len: int) -> tuple[Figure, str]:
+    """The figure and its caption."""
+    found = stacks.panels(ledger, src_len, moved_bytes(ledger))
+    batch = ledger["batch_size"].iloc[0]
+    foot = f"Batch {batch}, source {src_len} tokens. Weights, and K/V read, written and copied; activations left out."
+    drawn = stacks.figure(found, stacks.message(found, "moves", "bytes"), "bytes", UNITS, foot)
+    return drawn, (
+        "What a decode step must move between memory and processor, by role, against k. Projections, feed-forward"
+        " and LM head read their weights, which have one size at every step however many rows they serve; scores "
+        "read K and contexts read V, which grow with every token. Where K and V grow by concatenation, the old "
+        "rows are also read and written again at each step: the area of append and copies. Counted are weights, K"
+        " and V read, new K and V written, and copies; other activations stay in the processor's caches and are "
+        "left out."
+    )

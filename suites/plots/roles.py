@@ -1,0 +1,133 @@
+"""Where the FLOPs and the bytes of decoding go: shares by what a layer does, and totals beside them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from ..summary import quantity
+from .style import RC, Legend, new_figure
+from .view import View
+
+PANELS = (("flops", "FLOPs", "FLOPs"), ("bytes", "bytes", "B"))
+
+
+@dataclass(frozen=True)
+class Group:
+    """Roles that are drawn as one, with what they are called in the legend and, shorter, in a bar."""
+
+    label: str
+    short: str
+    color: str
+    hatch: str
+    roles: tuple[str, ...]
+
+    @property
+    def text_color(self) -> str:
+        """White on what is dark, by the luminance of ITU-R BT.601."""
+        red, green, blue = to_rgb(self.color)
+        return "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.5 else "black"
+
+    def look(self) -> dict[str, Any]:
+        """Arguments for a patch. Blues are self-attention, yellows to reds cross-attention; hatches tell in grey."""
+        return {"facecolor": self.color, "hatch": self.hatch, "edgecolor": self.text_color, "linewidth": 0}
+
+
+GROUPS = (
+    Group("self q, k, v, out", "self qkv,out", "#0072B2", "", ("self.qkv", "self.out")),
+    Group("K/V append, copies", "K/V copies", "#CC79A7", "xxx", ("self.append",)),
+    Group("self scores, context", "self attention", "#56B4E9", "///", ("self.scores", "self.context")),
+    Group("cross q, out", "cross q,out", "#E69F00", "", ("cross.q", "cross.out")),
+    Group("cross K/V projection", "cross K/V", "#D55E00", "...", ("cross.kv",)),
+    Group("cross scores, context", "cross attention", "#F0E442", "///", ("cross.scores", "cross.context")),
+    Group("feed-forward", "feed-forward", "#009E73", "", ("ffn.wi", "ffn.wo")),
+    Group("LM head", "LM head", "#BBBBBB", "", ("lm_head",)),
+)
+OTHER = Group("other", "other", "#555555", "++", ())
+GAP = 0.4
+"""Percent left white between neighbours, which in grey may be alike."""
+_GROUP = {role: group for group in GROUPS for role in group.roles}
+_SHORT = {group.label: group.short for group in (*GROUPS, OTHER)}
+
+
+def figure(view: View) -> Figure | None:
+    """The longest case of the largest batch: a bar of shares for each strategy, its total at the end."""
+    sums = _longest(view)
+    if sums.empty:
+        return None
+    case = sums.iloc[0]
+    foot = (
+        f"{view.foot} Source {case['src_len']}, target {case['tgt_len']} tokens, batch {case['batch_size']}. Decode "
+        "steps only. self, cross: attention to target and source. FLOPs of matrix products, bytes of weights and K/V, "
+        "by formula."
+    )
+    totals = {
+        column: sums.groupby(["strategy", "group"], sort=False)[column].sum().unstack(fill_value=0)
+        for column, _, _ in PANELS
+    }
+    shown = [group for group in (*GROUPS, OTHER) if group.label in set(sums["group"])]
+    measured = [s for s in view.strategies if s in set(sums["strategy"])]
+    rows = [*measured, *(s for s in view.broken if s not in measured)]
+    legend = Legend([(group.label, group.look()) for group in shown], artist=Patch)
+    drawn, grid = new_figure(_message(totals), foot, legend, len(PANELS), 1, 2.0 + 0.6 * len(rows))
+    with mpl.rc_context({**RC, "hatch.linewidth": 0.6}):
+        for [axes], (column, title, unit) in zip(grid, PANELS, strict=True):
+            names = [view.name(s) if s in measured else f"{s}: {view.broken[s]}" for s in rows]
+            _bars(axes, totals[column].reindex(rows), shown, names, unit)
+            axes.set_title(title)
+        grid[-1][0].set_xlabel("share of the strategy's own total (%)")
+    return drawn
+
+
+def _longest(view: View) -> pd.DataFrame:
+    """Decode rows of the longest case of the largest batch, with the group of each role."""
+    sums = view.roles[view.roles["phase"] == "decode"]
+    for column in ("tgt_len", "src_len", "batch_size"):
+        sums = sums[sums[column] == sums[column].max()]
+    return sums.assign(group=[_GROUP.get(str(role), OTHER).label for role in sums["role"]])
+
+
+def _message(totals: dict[str, pd.DataFrame]) -> str:
+    """What the strategy of most FLOPs spends them on, beside that of fewest; or where those of a lone one go."""
+    sums = pd.DataFrame({column: table.sum(axis=1) for column, table in totals.items()}).sort_values(list(totals))
+    (least, low), (most, high) = ((str(sums.index[i]), sums.iloc[i]) for i in (0, -1))
+    share = {column: 100 * table.loc[most] / high[column] for column, table in totals.items()}
+    flops, moved = (f"{share[column].max():.0f} %" for column in totals)
+    on_flops, on_bytes = (_SHORT[str(share[column].idxmax())] for column in totals)
+    if least == most:
+        return f"{most}: {flops} of FLOPs go to {on_flops}, {moved} of bytes to {on_bytes}"
+    more, longer = (f"{high[column] / low[column]:.2g}x" for column in totals)
+    return f"{most} computes {more} the FLOPs of {least}, {flops} of them on {on_flops}, and moves {longer} the bytes"
+
+
+def _bars(axes: Axes, totals: pd.DataFrame, shown: list[Group], names: list[str], unit: str) -> None:
+    """One bar a row of ``totals``, the first on top; what is wide enough is named inside."""
+    sums = totals.sum(axis=1)
+    for place, (amounts, total) in enumerate(zip(totals.to_dict("records"), sums, strict=True)):
+        left = 0.0
+        for group in shown:
+            share = 100 * amounts.get(group.label, 0.0) / total if total else 0.0
+            axes.barh(place, max(share - GAP, share / 2), left=left, height=0.78, **group.look())
+            percent = f"{share:.0f} %"
+            text = next((t for t in (f"{group.short} {percent}", percent) if 1.25 * len(t) + 2 < share), "")
+            box = {"facecolor": group.color, "edgecolor": "none", "pad": 1.2} if group.hatch else None
+            axes.text(left + share / 2, place, text, ha="center", va="center", fontsize=7.5, bbox=box,
+                      color=group.text_color)  # fmt: skip
+            left += share
+        least = sums[sums > 0].min()
+        times = f", {total / least:.{2 if total < 10 * least else 1}f}x" if total > least else ""
+        axes.text(
+            left + 1, place, f"{quantity(total, unit)}{times}" if total else "not measured", va="center", fontsize=8
+        )
+    axes.set_yticks(range(len(names)), [name.replace("(", "\n(", 1) for name in names], fontsize=8.5)
+    axes.invert_yaxis()
+    axes.set_xlim(0, 128)
+    axes.set_xticks(range(0, 101, 25))
+    axes.grid(axis="y", visible=False)

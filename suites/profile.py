@@ -1,0 +1,166 @@
+"""The verb ``profile``: where the time of a decode step goes, by torch's profiler with named ranges."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .arguments import Parser, positive
+from .config import ConfigError
+
+if TYPE_CHECKING:
+    from strategies import Strategy
+
+    from .arms import StrategyArm
+    from .cells import Cell
+    from .profiling.trace import Trace
+
+STEPS = 4
+_EPILOG = """\
+The first line says how much of a step is matrix products, other operators, and Python and dispatch; tables by range
+and by operator follow, and a trace for Perfetto or TensorBoard is written to results/<date>_profile/. KEY=VALUE are
+the keys of run (see run --help) for one case; measure.* has no part in it.
+
+  python -m suites profile "strategies=[static_kv]"
+  python -m suites profile --diff full_recompute static_kv model=small seq_len=128
+  python -m suites profile "strategies=[full_recompute,'static_kv(read=buffer)']" --at 1 --steps 2
+"""
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        "profile", "Where the time of a decode step goes: a trace, and tables by range and operator.", _EPILOG
+    )
+    add = parser.add_argument
+    add("overrides", nargs="*", metavar="KEY=VALUE", help="model, strategies, lengths and so on, as for run")
+    add("--diff", nargs=2, metavar=("A", "B"), help="set two strategies side by side and say where the time went")
+    add("--steps", type=positive, metavar="N", help=f"decode steps to profile ({STEPS})")
+    add("--at", type=positive, metavar="K", help="the first of them, k from 1 (so that the last is the target's end)")
+    return parser
+
+
+def step_range(at: int | None, steps: int | None, tgt_len: int) -> range:
+    """The k of the steps to profile; by default the last few. Raises ConfigError for steps beyond the target length.
+
+    >>> step_range(None, None, 64), step_range(1, 2, 64)
+    (range(61, 65), range(1, 3))
+    """
+    count = steps or min(STEPS, tgt_len - (at or 1) + 1)
+    first = tgt_len - count + 1 if at is None else at
+    if count > tgt_len or (at is not None and at > tgt_len):
+        name, value = ("--at", at) if count <= tgt_len else ("--steps", steps)
+        raise ConfigError(
+            f"{name} {value} is not allowed with tgt_len={tgt_len}; give at most {tgt_len}, or a larger tgt_len"
+        )
+    if first + count - 1 > tgt_len:
+        raise ConfigError(
+            f"--at {at} with --steps {count} ends at step {first + count - 1}, beyond tgt_len={tgt_len}; "
+            f"give --at {tgt_len - count + 1} or less, or a larger tgt_len"
+        )
+    return range(first, first + count)
+
+
+def _pair(names: Sequence[str], chosen: Sequence[Strategy]) -> tuple[str, str]:
+    """Labels of the two strategies of ``--diff``. Raises ConfigError."""
+    from strategies import parse
+
+    first, second = (parse(name).label for name in names)
+    if first == second:
+        raise ConfigError(f"--diff {first} {second} is one strategy; give two that differ")
+    labels = [strategy.label for strategy in chosen]
+    for label in (first, second):
+        if label not in labels:
+            raise ConfigError(f"--diff names {label}, which is not among strategies={','.join(labels)}; add it there")
+    return first, second
+
+
+def main(argv: list[str]) -> int:
+    """Profile, write and print; 0. Raises ConfigError, StrategyError or ModelError for what cannot be profiled."""
+    try:
+        args = _parser().parse_intermixed_args(argv)
+    except SystemExit:  # --help has been printed
+        return 0
+    # The tracer tells on standard error that it starts and stops, and of memory that is older than the profile, unless
+    # these are set when torch is first imported.
+    os.environ.setdefault("KINETO_LOG_LEVEL", "6")
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+
+    from .overrides import compose_jobs, read_overrides
+
+    overrides = read_overrides(args.overrides)
+    jobs = compose_jobs(overrides)
+    if len(jobs) != 1 or overrides.sweep:
+        raise ConfigError(
+            f"profile takes one case, not a sweep of {len(jobs)}; give each key one value, "
+            "and several strategies as a list: strategies=[static_kv,contiguous_kv]"
+        )
+    config = jobs[0].config
+
+    from strategies import parse, select
+
+    from .cells import make_cell
+    from .folders import make_run_dir
+
+    given = any(key.split("=")[0] == "strategies" for key in overrides.keys)
+    strategies = [parse(name) for name in args.diff] if args.diff and not given else select(config.strategies)
+    pair = _pair(args.diff, strategies) if args.diff else None
+    cell = make_cell(config)
+    if cell.stop != "fixed":
+        raise ConfigError(f"measure.stop={cell.stop} is not allowed; profile takes steps of decoding to tgt_len: fixed")
+    steps = step_range(args.at, args.steps, cell.tgt_len)
+    arms = prepare(cell, strategies)
+    run_dir = make_run_dir(overrides.run_dir, "profile")
+    (run_dir / "config.yaml").write_text(jobs[0].yaml)
+    traces = profile(cell, arms, steps, run_dir)
+
+    import pandas as pd
+
+    from .environment import environment
+    from .profiling.report import print_report
+    from .profiling.tables import operator_table, range_table, write_tables
+    from .results import write_json
+
+    write_json(run_dir / "environment.json", environment())
+    ranges = pd.concat([range_table(trace) for trace in traces], ignore_index=True)
+    operators = pd.concat([operator_table(trace) for trace in traces], ignore_index=True)
+    write_tables(run_dir, ranges, operators)
+    print_report(traces, ranges, operators, run_dir, pair)
+    return 0
+
+
+def prepare(cell: Cell, strategies: Sequence[Strategy]) -> list[tuple[StrategyArm, StrategyArm]]:
+    """Two arms of each strategy, one for its steps and one for its prefill.
+
+    Raises ConfigError for a device that is not there, ModelError or StrategyError for what cannot be built.
+    """
+    import torch
+
+    from strategies import DTYPES, load_model
+
+    from .arms import StrategyArm
+    from .inputs import make_inputs
+
+    if cell.device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("device=cuda: no CUDA device here; give device=cpu")
+    torch.set_num_threads(cell.threads)
+    model = load_model(cell.model, DTYPES[cell.dtype], cell.device, cell.seed)
+    inputs = make_inputs(cell, model.config)
+    return [
+        (StrategyArm(strategy, model, inputs, cell), StrategyArm(strategy, model, inputs, cell))
+        for strategy in strategies
+    ]
+
+
+def profile(cell: Cell, arms: Sequence[tuple[StrategyArm, StrategyArm]], steps: range, run_dir: Path) -> list[Trace]:
+    """Profile each strategy's steps, one after the other, and write its trace to ``run_dir``/profile/."""
+    from .profiling.trace import DECODES, trace
+    from .progress import Progress
+
+    with Progress(len(arms) * DECODES, 1) as progress:
+        progress.cell(cell.title)
+        return [
+            trace(arm, spare, cell.device, steps, run_dir / "profile", lambda: progress.advance(1))
+            for arm, spare in arms
+        ]

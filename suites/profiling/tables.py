@@ -1,0 +1,126 @@
+"""A profile's calls added up: by range, by operator, and the three shares of a decode step."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from .calls import Call
+from .shapes import across_steps
+from .trace import Trace
+
+KINDS = {"product_s": "matrix products", "other_s": "other operators", "python_s": "Python and dispatch"}
+STEP = "decode_step"
+RANGE_COLUMNS = [
+    "strategy", "range", "calls", "products", "time_s", "self_s", *KINDS, "allocated_bytes", "share",
+]  # fmt: skip
+OPERATOR_KEYS = ["strategy", "range", "operator", "kind", "shapes"]
+
+
+def range_path(ranges: Sequence[str]) -> str:
+    """Ranges with their numbers left out: steps and layers that do the same are one row.
+
+    >>> range_path(("decode_step 61", "layer 0", "ffn"))
+    'decode_step/layer/ffn'
+    """
+    return "/".join(name.split()[0] for name in ranges)
+
+
+def operator_s(call: Call, device: str) -> float:
+    """Time of an operator without those that it calls: on the CPU its own, on a GPU that of its kernels."""
+    return call.device_s if device == "cuda" else call.self_s
+
+
+def range_table(trace: Trace) -> pd.DataFrame:
+    """One row a range, sums over all its calls, parents first. Seconds, bytes; ``share`` is of prefill or of the steps.
+
+    ``time_s`` is the range's duration on the host, of which ``self_s`` lies in no narrower range. ``product_s`` and
+    ``other_s`` are the operators inside it, ``python_s`` is the rest of its time. On a GPU, where operators take effect
+    later, ``python_s`` is known of whole steps and of prefill alone.
+    """
+    sums: dict[str, dict[str, float]] = {}
+    for call in trace.calls:
+        if call.is_range:
+            path = range_path(call.ranges)
+            row = sums.setdefault(path, dict.fromkeys(RANGE_COLUMNS[2:], 0))
+            row["calls"] += 1
+            row["time_s"] += call.total_s
+            row["self_s"] += call.total_s
+            if parent := path.rpartition("/")[0]:
+                sums[parent]["self_s"] -= call.total_s
+            continue
+        for depth in range(1, len(call.ranges) + 1):
+            row = sums[range_path(call.ranges[:depth])]
+            row["products"] += call.products
+            row["product_s" if call.in_product else "other_s"] += operator_s(call, trace.device)
+            row["allocated_bytes"] += call.allocated_bytes
+    for path, row in sums.items():
+        known = trace.device == "cpu" or "/" not in path
+        row["python_s"] = row["time_s"] - row["product_s"] - row["other_s"] if known else math.nan
+        row["share"] = row["time_s"] / sums[path.partition("/")[0]]["time_s"]
+    rows = [{"strategy": trace.label, "range": path, **row} for path, row in sums.items()]
+    return pd.DataFrame(rows, columns=RANGE_COLUMNS)
+
+
+def operator_table(trace: Trace) -> pd.DataFrame:
+    """One row an operator and its shapes in prefill or in the steps, the longest first; sums over all its calls.
+
+    A dimension that changes from step to step is a range, such as 61..64.
+
+    ``self_s`` leaves out the operators that it calls, as does ``device_s``, its kernels' time on a GPU. ``share`` is of
+    the time of prefill or of the steps, whichever ``range`` says.
+    """
+    whole_s: dict[str, float] = defaultdict(float)
+    rows = []
+    for call in across_steps(trace.calls):
+        root = range_path(call.ranges[:1])
+        if call.is_range:
+            whole_s[root] += call.total_s if len(call.ranges) == 1 else 0
+            continue
+        rows.append(
+            {
+                "strategy": trace.label,
+                "range": root,
+                "operator": call.name.removeprefix("aten::"),
+                "kind": KINDS["product_s" if call.in_product else "other_s"],
+                "shapes": call.shapes,
+                "calls": 1,
+                "self_s": call.self_s,
+                "device_s": call.device_s,
+                "allocated_bytes": call.allocated_bytes,
+                "share": operator_s(call, trace.device),
+            }
+        )
+    table = pd.DataFrame(rows).groupby(OPERATOR_KEYS, sort=False, as_index=False).sum()
+    table["share"] /= table["range"].map(whole_s)
+    return table.sort_values(["range", "share"], ascending=[False, False], kind="stable", ignore_index=True)
+
+
+def step_of(ranges: pd.DataFrame) -> dict[str, float]:
+    """Seconds of one decode step: ``time_s`` and the parts of ``KINDS`` that it consists of, means over the steps."""
+    row = ranges[ranges["range"] == STEP].iloc[0]
+    return {name: float(row[name]) / int(row["calls"]) for name in ("time_s", *KINDS)}
+
+
+def percents(parts: Sequence[float]) -> list[int]:
+    """Whole percentages of the sum that add up to 100: what rounding leaves goes to the largest remainders.
+
+    >>> percents([1, 1, 1]), percents([12, -2])
+    ([34, 33, 33], [120, -20])
+    """
+    exact = [100 * part / sum(parts) for part in parts]
+    whole = [math.floor(number) for number in exact]
+    by_remainder = sorted(range(len(parts)), key=lambda i: whole[i] - exact[i])
+    for i in by_remainder[: 100 - sum(whole)]:
+        whole[i] += 1
+    return whole
+
+
+def write_tables(run_dir: Path, ranges: pd.DataFrame, operators: pd.DataFrame) -> None:
+    """ranges.csv and operators.csv."""
+    ranges.to_csv(run_dir / "ranges.csv", index=False)
+    operators.to_csv(run_dir / "operators.csv", index=False)

@@ -1,0 +1,455 @@
+"""``python -m suites profile``: what its ranges, counts and shares say, and the command as a user has it."""
+
+import json
+import re
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from strategies import greedy, parse
+from suites import profile as verb
+from suites.__main__ import main
+from suites.cells import make_cell
+from suites.config import RunConfig
+from suites.probes import ProbeError, record
+from suites.probes.dispatch import OperatorMode
+from suites.profiling import diff, report
+from suites.profiling.ranges import named_ranges
+from suites.profiling.shapes import merge
+from suites.profiling.tables import KINDS, operator_table, percents, range_path, range_table, step_of
+from suites.profiling.trace import trace
+from suites.summary import quantity
+from tests.command import SMALL_MODEL, suites
+
+CORE = ["full_recompute", "cross_kv", "contiguous_kv", "static_kv"]
+STEPS = range(3, 6)
+ENCODER_LAYERS, DECODER_LAYERS = 1, 2
+ARCHITECTURES = ["t5", "transformer2017"]
+TRACED = [(label, architecture) for label in CORE for architecture in ARCHITECTURES]
+PARTS = ("self_attn", "cross_attn", "ffn", "lm_head")
+
+
+@cache
+def arms_of(label, architecture="t5"):
+    """Two arms of a strategy on a tiny model, and their cell."""
+    model = {
+        "name": "sliver",
+        "source": "random",
+        "architecture": architecture,
+        "vocab_size": 29,
+        "d_model": 14,
+        "num_heads": 3,
+        "d_kv": 5,
+        "d_ff": 22,
+        "encoder_layers": ENCODER_LAYERS,
+        "decoder_layers": DECODER_LAYERS,
+    }
+    cell = make_cell(RunConfig(model=model, src_len=7, tgt_len=STEPS[-1], batch_size=2, device="cpu", threads=1))
+    return verb.prepare(cell, [parse(label)])[0]
+
+
+@pytest.fixture(scope="module")
+def traced(tmp_path_factory):
+    """``traced(label, architecture)``: the profile of a strategy's last steps; equal calls share one."""
+    folder = tmp_path_factory.mktemp("profile")
+
+    @cache
+    def run(label, architecture="t5"):
+        return trace(*arms_of(label, architecture), "cpu", STEPS, folder / architecture, lambda: None)
+
+    return run
+
+
+def recorded(arm, k):
+    """The matrix products of step ``k``, as the probe records them."""
+    arm.prefill()
+    tokens = greedy(arm.session, "fixed")
+    for _ in range(k - 1):
+        next(tokens)
+    with record(arm.session.model) as recording:
+        next(tokens)
+    return recording.products
+
+
+def expected_ranges(cached):
+    layers, steps = DECODER_LAYERS, len(STEPS)
+    counts = {
+        "prefill": 1,
+        "prefill/encode": 1,
+        **{f"prefill/encode/layer{part}": ENCODER_LAYERS for part in ("", "/self_attn", "/ffn")},
+        "decode_step": steps,
+        **{f"decode_step/layer{part}": steps * layers for part in ("", "/self_attn", "/cross_attn", "/ffn")},
+        "decode_step/lm_head": steps,
+    }
+    if cached:
+        return counts | {"prefill/project_kv": layers}
+    return counts | {"decode_step/layer/cross_attn/project_kv": steps * layers}
+
+
+@pytest.mark.parametrize(("label", "architecture"), TRACED)
+def test_ranges_nest_as_the_model_does_and_are_called_once_a_layer_a_step(traced, label, architecture):
+    calls = traced(label, architecture).calls
+    ranges = range_table(traced(label, architecture))
+    assert dict(zip(ranges["range"], ranges["calls"], strict=True)) == expected_ranges(label != "full_recompute")
+    for k in STEPS:
+        own = [call.ranges[1:] for call in calls if call.is_range and call.ranges[0] == f"decode_step {k}"]
+        assert [names for names in own if len(names) == 1] == [("layer 0",), ("layer 1",), ("lm_head",)]
+        for layer in range(DECODER_LAYERS):
+            blocks = [names[1] for names in own if len(names) == 2 and names[0] == f"layer {layer}"]
+            assert blocks == ["self_attn", "cross_attn", "ffn"]
+
+
+@pytest.mark.parametrize(("label", "architecture"), TRACED)
+def test_matrix_products_of_each_step_and_part_are_those_that_the_probe_records(traced, label, architecture):
+    calls = traced(label, architecture).calls
+    arm, _ = arms_of(label, architecture)
+    for k in STEPS:
+        seen = Counter()
+        for call in calls:
+            if call.ranges[0] == f"decode_step {k}" and call.products:
+                seen[next(name for name in call.ranges if name in PARTS)] += call.products
+        told = Counter(next(p for p in PARTS if p in r.product.role.split(".")) for r in recorded(arm, k))
+        assert seen == told
+
+
+def test_an_attention_that_is_written_out_has_the_same_products_as_a_fused_one(traced, tmp_path):
+    arms = arms_of("static_kv")
+    with sdpa_kernel(SDPBackend.MATH):
+        written_out = range_table(trace(*arms, "cpu", STEPS, tmp_path, lambda: None))
+        products = len(recorded(arms[0], STEPS[0]))
+    fused = range_table(traced("static_kv"))
+    assert written_out["products"].tolist() == fused["products"].tolist()
+    step = written_out.set_index("range").loc["decode_step"]
+    assert step["products"] == len(STEPS) * products
+
+
+@pytest.mark.parametrize("label", CORE)
+def test_the_three_shares_make_up_the_step(traced, label):
+    ranges, operators = range_table(traced(label)), operator_table(traced(label))
+    parts = ranges[list(KINDS)].sum(axis=1)
+    assert parts.tolist() == pytest.approx(ranges["time_s"].tolist())
+    assert (ranges[["time_s", "self_s", *KINDS]] > 0).all().all()
+    for root in ("prefill", "decode_step"):
+        mine = ranges[ranges["range"].str.startswith(root)]
+        whole = mine.iloc[0]
+        assert mine["self_s"].sum() == pytest.approx(whole["time_s"])
+        assert whole["share"] == 1
+        own = operators[operators["range"] == root]
+        assert own["share"].sum() + whole["python_s"] / whole["time_s"] == pytest.approx(1)
+        assert own["allocated_bytes"].sum() == whole["allocated_bytes"] > 0
+        assert own["share"].is_monotonic_decreasing
+
+
+def test_percentages_add_up_to_a_hundred():
+    assert percents([2, 1, 1]) == [50, 25, 25]
+    assert percents([-1, -3]) == [25, 75]
+    assert sum(percents([1, 1, 1, 1, 1, 1, 1])) == 100
+
+
+def test_shapes_that_grow_with_the_step_are_ranges_and_those_of_a_static_cache_are_not(traced):
+    def products(label):
+        table = operator_table(traced(label))
+        fused = table["operator"].str.startswith("_scaled_dot_product")
+        return table[(table["range"] == "decode_step") & fused]["shapes"].tolist()
+
+    queries_growing, queries_alone = "2x3x3..5x5", "2x3x1x5"
+    assert any(shapes.startswith(queries_growing) for shapes in products("full_recompute"))
+    assert not any(shapes.startswith(queries_growing) for shapes in products("static_kv"))
+    assert any(shapes.startswith(f"{queries_alone} {queries_growing}") for shapes in products("static_kv"))
+    buffers = [shapes for shapes in products("static_kv(read=buffer)") if shapes.startswith(queries_alone)]
+    assert any(shapes.startswith(f"{queries_alone} 2x3x5x5 2x3x5x5") for shapes in buffers)
+    assert not any(".." in shapes for shapes in buffers)
+    table = operator_table(traced("contiguous_kv"))
+    assert table[table["operator"] == "cat"][["shapes", "calls"]].values.tolist() == [
+        ["2x3x2..4x5 2x3x1x5", 2 * DECODER_LAYERS * len(STEPS)]
+    ]
+
+
+def test_shapes_that_differ_in_more_than_numbers_are_not_merged():
+    assert merge(["4x2 2x9", "5x2"]) is None
+    assert merge(["4x2", "4x2"]) == "4x2"
+
+
+def operators_of(arm):
+    """Every operator of a prefill and two steps, in order."""
+    seen = []
+    with OperatorMode(lambda func, args, out: seen.append(func)):
+        arm.prefill()
+        tokens = greedy(arm.session, "fixed")
+        next(tokens)
+        next(tokens)
+    return seen
+
+
+def hooks_of(model):
+    return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in model.modules())
+
+
+def test_after_a_profile_no_hook_is_left_and_the_operators_are_as_before(tmp_path):
+    arm, spare = arms_of("static_kv")
+    model = arm.session.model
+    before = operators_of(arm)
+    with named_ranges(model):
+        assert hooks_of(model) > 0
+    trace(arm, spare, "cpu", STEPS, tmp_path, lambda: None)
+    assert hooks_of(model) == 0
+    assert operators_of(arm) == before
+
+
+def test_an_error_of_the_model_removes_the_hooks_and_closes_the_ranges():
+    class Failing(nn.Module):
+        def forward(self, x):
+            raise ArithmeticError
+
+    model = nn.Module()
+    model.lm_head = Failing()
+    x = torch.ones(1)
+    with torch.profiler.profile() as profiler:
+        with pytest.raises(ArithmeticError), named_ranges(model):
+            model.lm_head(x)
+        with torch.profiler.record_function("after"):
+            pass
+    assert hooks_of(model) == 0
+    assert {event.name: event.cpu_parent for event in profiler.events()} == {"lm_head": None, "after": None}
+
+
+def test_a_module_without_our_parts_cannot_be_traced():
+    with pytest.raises(ProbeError, match="cannot trace Linear: it has no encoder, decoder layers or lm_head; give an"):
+        named_ranges(nn.Linear(1, 1)).__enter__()
+
+
+def test_the_trace_is_one_json_with_the_steps_and_nothing_before_them(traced):
+    done = traced("contiguous_kv")
+    events = json.loads(done.path.read_text())["traceEvents"]
+    spans = [e for e in events if e.get("cat") == "user_annotation"]
+    roots = [e["name"] for e in spans if range_path([e["name"]]) in ("prefill", "decode_step")]
+    assert roots == ["prefill", *(f"decode_step {k}" for k in STEPS)]
+    assert done.path.name.endswith(".pt.trace.json")
+    assert done.path.parent.name == "contiguous_kv"
+    shaped = [e for e in events if e.get("name") == "aten::cat"]
+    assert len(shaped) == 2 * DECODER_LAYERS * len(STEPS)
+    assert all(e["args"]["Input Dims"] for e in shaped)
+
+
+def made_up(label, layer_ms, head_ms):
+    """Two steps whose ffn takes ``layer_ms`` and lm_head ``head_ms``: (matrix products, others, Python) each."""
+    rows = []
+    for path, parts in (("decode_step/layer/ffn", layer_ms), ("decode_step/lm_head", head_ms)):
+        rows.append((label, path, *(2e-3 * ms for ms in (sum(parts), *parts))))
+    whole = tuple(2e-3 * (a + b) for a, b in zip(layer_ms, head_ms, strict=True))
+    rows.append((label, "decode_step", sum(whole), *whole))
+    return pd.DataFrame(rows, columns=["strategy", "range", "time_s", *KINDS]).assign(calls=2)
+
+
+def test_the_sentence_says_who_is_slower_by_how_much_and_where():
+    table = pd.concat([made_up("a", (1, 1, 1), (0.5, 0.25, 0.25)), made_up("b", (6, 2, 1.5), (1.0, 0.75, 0.75))])
+    said = (
+        "b takes 5.00x a's step (3.00x under the profiler): 69 % of the difference is matrix products "
+        "(ffn 62 %, lm_head 6 %), 19 % other operators, 12 % Python and dispatch"
+    )
+    for pair in (("a", "b"), ("b", "a")):
+        assert diff.sentence(table, pair, {"a": 1e-3, "b": 5e-3}) == said
+    first = diff.diff_table(table, "range", "time_s", table, ("b", "a")).set_index("range")
+    assert first.loc["decode_step"].tolist() == pytest.approx([12e-3, 4e-3, 8e-3, 1])
+    assert first.loc["decode_step/lm_head"].tolist() == pytest.approx([2.5e-3, 1e-3, 1.5e-3, 1.5 / 8])
+
+
+def test_the_sentence_tells_of_what_takes_less_and_of_equals():
+    table = pd.concat([made_up("a", (1, 1, 3), (0, 0, 0)), made_up("b", (4, 1, 2), (0, 0, 0))])
+    said = diff.sentence(table, ("a", "b"), {"a": 1e-3, "b": 2e-3})
+    assert said.endswith("150 % of the difference is matrix products (ffn 150 %), 0 % other operators, "
+                         "-50 % Python and dispatch (negative: it takes less there)")  # fmt: skip
+    same = pd.concat([made_up("a", (1, 1, 3), (0, 0, 0)), made_up("b", (1, 1, 3.05), (0, 0, 0))])
+    assert "the same time for a step, within 2 %" in diff.sentence(same, ("a", "b"), {"a": 1e-3, "b": 1e-3})
+
+
+def test_the_differences_of_the_parts_add_up_to_that_of_the_step(traced):
+    pair = "full_recompute", "static_kv"
+    ranges = pd.concat([range_table(traced(label)) for label in pair])
+    operators = pd.concat([operator_table(traced(label)) for label in pair])
+    by_range = diff.diff_table(ranges, "range", "time_s", ranges, pair).set_index("range")
+    first, second = (step_of(ranges[ranges["strategy"] == label]) for label in pair)
+    assert by_range.loc["decode_step", "more_s"] == pytest.approx(first["time_s"] - second["time_s"])
+    assert by_range.loc["decode_step", "share"] == pytest.approx(1)
+    by_operator = diff.diff_table(operators, "operator", "self_s", ranges, pair)
+    python_s = first["python_s"] - second["python_s"]
+    assert by_operator["more_s"].sum() + python_s == pytest.approx(first["time_s"] - second["time_s"])
+    assert by_range.loc["decode_step/layer/cross_attn/project_kv", "second_s"] == 0
+
+
+@pytest.fixture(scope="module")
+def command(tmp_path_factory):
+    """The finished command with two strategies and its run folder."""
+    folder = tmp_path_factory.mktemp("command")
+    strategies = "strategies=[static_kv,'static_kv(capacity=16,read=buffer)']"
+    done = suites("profile", strategies, "seq_len=8", *SMALL_MODEL, "--steps", "2", folder=folder, check=True)
+    (run_dir,) = (folder / "results").iterdir()
+    return done, run_dir
+
+
+LABELS = ["static_kv", "static_kv(capacity=16,read=buffer)"]
+
+
+def test_a_user_sees_the_shares_first_the_tables_and_where_the_traces_are(command):
+    done, run_dir = command
+    lines = done.stdout.splitlines()
+    for line, label in zip(lines, LABELS, strict=False):
+        shares = re.fullmatch(
+            re.escape(label)
+            + r": a step is (\d+) % matrix products, (\d+) % other operators, (\d+) % Python and dispatch",
+            line,
+        )
+        assert sum(map(int, shares.groups())) == 100
+    assert f"{LABELS[0]}, prefill and 2 steps, k = 7 to 8, on cpu" in lines
+    assert [line for line in done.stderr.splitlines() if not line.endswith("s left")] == []
+    assert "\x1b" not in done.stdout
+    traces = sorted(run_dir.glob("profile/*/decodebench.*.pt.trace.json"))
+    assert [path.parent.name for path in traces] == ["static_kv", "static_kv-capacity-16-read-buffer"]
+    for label, path in zip(LABELS, traces, strict=True):
+        told = f"trace of {label}: {path.relative_to(run_dir.parent.parent)} ({quantity(path.stat().st_size, 'B')})"
+        assert told in lines
+    assert "this trace is over" not in done.stdout
+    assert "https://ui.perfetto.dev" in done.stdout
+
+
+def test_the_run_folder_holds_tables_traces_configuration_and_machine_and_is_not_the_latest_run(command):
+    _, run_dir = command
+    assert run_dir.name.endswith("_profile")
+    names = ["config.yaml", "environment.json", "operators.csv", "profile", "ranges.csv"]
+    assert sorted(path.name for path in run_dir.iterdir()) == names
+    assert "tgt_len" in (run_dir / "config.yaml").read_text()
+
+
+def test_what_is_printed_is_what_the_files_hold(command):
+    done, run_dir = command
+    blocks = re.split(r"\n\n", done.stdout)
+    ranges, operators = pd.read_csv(run_dir / "ranges.csv"), pd.read_csv(run_dir / "operators.csv")
+    assert ranges["strategy"].unique().tolist() == operators["strategy"].unique().tolist() == LABELS
+    for index, label in enumerate(LABELS):
+        shown = [line.split() for line in blocks[1 + 2 * index].splitlines()[2:]]
+        mine = ranges[ranges["strategy"] == label].to_dict("records")
+        assert [row[0] for row in shown] == [row["range"].split("/")[-1] for row in mine]
+        for printed, row in zip(shown, mine, strict=True):
+            times = " ".join(quantity(row[name], "s") for name in ("time_s", "self_s"))
+            shares = " ".join(f"{100 * row[name] / row['time_s']:.1f}" for name in KINDS)
+            text = f"{row['calls']} {times} {100 * row['share']:.1f} {shares} {row['products']}"
+            assert " ".join(printed[1:]) == f"{text} {quantity(row['allocated_bytes'], 'B')}"
+        lines = blocks[2 + 2 * index].splitlines()[2:]
+        mine = operators[(operators["strategy"] == label) & (operators["range"] == "decode_step")]
+        for line, row in zip(lines[: report.TOP], mine.to_dict("records"), strict=False):
+            numbers = f"{row['calls']} {quantity(row['self_s'], 's')} {100 * row['share']:.1f}"
+            shapes = "" if pd.isna(row["shapes"]) else row["shapes"]
+            text = f"{row['operator']} {numbers} {quantity(row['allocated_bytes'], 'B')} {shapes}"
+            assert " ".join(line.split()) == text.strip()
+        assert lines[report.TOP] == f"and {len(mine) - report.TOP} more in operators.csv"
+
+
+@pytest.fixture
+def profile(capsys, monkeypatch, tmp_path):
+    """``profile(*arguments)`` in this process -> (exit code, standard output, standard error)."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("KINETO_LOG_LEVEL", "TORCH_CPP_LOG_LEVEL"):
+        monkeypatch.setenv(name, "6" if name.startswith("KINETO") else "ERROR")
+
+    def run(*arguments):
+        code = main(["profile", *arguments])
+        return code, *capsys.readouterr()
+
+    return run
+
+
+SMALL = [*SMALL_MODEL, "threads=1", "seq_len=8"]
+
+
+def test_diff_needs_no_list_and_says_where_the_time_went_before_two_tables(profile, tmp_path):
+    code, out, _ = profile(*SMALL, "--diff", "full_recompute", "static_kv", "--at", "2", "--steps", "1")
+    assert code == 0
+    lines = out.splitlines()
+    assert [line.split(":")[0] for line in lines[:2]] == ["full_recompute", "static_kv"]
+    (path,) = tmp_path.glob("results/*/ranges.csv")
+    ranges = pd.read_csv(path)
+    unprofiled = re.findall(r"(?:full_recompute|static_kv) takes ([\d.]+)x", lines[2])
+    assert unprofiled or "the same time" in lines[2]
+    assert "a step, mean of 1 step, k = 2" in lines[4:7]
+    steps = [
+        quantity(step_of(ranges[ranges["strategy"] == label])["time_s"], "s")
+        for label in ("full_recompute", "static_kv")
+    ]
+    shown = next(line for line in lines if line.startswith("decode_step"))
+    assert " ".join(shown.split()).startswith(f"decode_step {steps[0]} {steps[1]} ")
+
+
+def test_a_large_trace_is_warned_of_with_a_remedy(profile, monkeypatch):
+    monkeypatch.setattr(report, "LARGE_BYTES", 1000)
+    _, out, _ = profile(*SMALL, "strategies=[static_kv]", "--steps", "1", "hydra.run.dir=here")
+    assert "warning: this trace is over 1000 B, viewers may fail; profile fewer --steps" in out
+    assert Path("here/ranges.csv").exists()
+
+
+def test_a_busy_machine_is_told_of(traced):
+    quiet, busy = (replace(traced("static_kv"), waited=waited) for waited in (0.1, 0.35))
+    assert report.busy_lines([quiet, busy]) == [
+        "warning: static_kv had to wait for a processor in 35 % of the profiled time: the machine is busy with other "
+        "things; profile again, or give fewer threads"
+    ]
+
+
+MISTAKES = [
+    (["strategies=[statik_kv]"], "unknown strategy 'statik_kv'; did you mean 'static_kv'?"),
+    (["--diff", "static_kv", "nothing"], "unknown strategy 'nothing'"),
+    (["--diff", "static_kv", "static_kv()"], "--diff static_kv static_kv is one strategy; give two that differ"),
+    (["--diff", "static_kv", "cross_kv", "strategies=[static_kv]"], "--diff names cross_kv, which is not among"),
+    (["--diff", "static_kv"], "profile: argument --diff: expected 2 arguments; see profile --help"),
+    (["strategies=['static_kv(capacity=4)']"], "capacity=4 cannot hold a target of 8 tokens"),
+    (["--at", "9"], "--at 9 is not allowed with tgt_len=8; give at most 8, or a larger tgt_len"),
+    (["--steps", "9"], "--steps 9 is not allowed with tgt_len=8; give at most 8, or a larger tgt_len"),
+    (["--at", "7", "--steps", "3"], "ends at step 9, beyond tgt_len=8; give --at 6 or less, or a larger tgt_len"),
+    (["--at", "0"], "argument --at: 0 is not allowed; give a whole number of at least 1"),
+    (["--steps", "two"], "argument --steps: two is not allowed"),
+    (["--fast"], "unrecognized arguments: --fast"),
+    (["seqlen=3"], "unknown key 'seqlen' in 'seqlen=3'; did you mean 'seq_len'?"),
+    (["batch_size=1,2"], "profile takes one case, not a sweep of 2"),
+    (["+sweep=seq_len"], "profile takes one case, not a sweep of"),
+    (["measure.stop=eos"], "measure.stop=eos is not allowed"),
+    (["model=t5", "model.checkpoint=/nowhere"], "/nowhere is not a folder"),
+    (["hydra.run.dir=/dev/null"], "cannot make the run folder"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "said"), MISTAKES, ids=[" ".join(a) for a, _ in MISTAKES])
+def test_a_mistake_is_one_line_and_nothing_is_written(profile, tmp_path, arguments, said):
+    code, out, err = profile(*(SMALL if "model=t5" not in arguments else ["seq_len=8"]), *arguments)
+    assert (code, out) == (1, "")
+    assert err.startswith("decodebench: ")
+    assert err.count("\n") == 1
+    assert said in err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="has a CUDA device")
+def test_a_missing_gpu_is_a_mistake_here(profile):
+    assert "device=cuda: no CUDA device here; give device=cpu" in profile(*SMALL, "device=cuda")[2]
+
+
+def test_help_comes_without_torch():
+    code = "import sys; from suites.__main__ import main; main(['profile', '--help']); print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout.splitlines()[-1] == "False"
+    for option in ("--diff", "--steps", "--at", "KEY=VALUE"):
+        assert option in done.stdout
+
+
+def test_steps_end_at_the_target_by_default():
+    assert verb.step_range(None, None, 64) == range(61, 65)
+    assert verb.step_range(None, None, 2) == range(1, 3)
+    assert verb.step_range(63, None, 64) == range(63, 65)
+    assert verb.step_range(1, 2, 64) == range(1, 3)
