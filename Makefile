@@ -1,10 +1,17 @@
 # make run    set up .venv and run the main job with the embedded model
 # make test   set up .venv with the test extra and pass the tests
+# make budgets                   measure the deterministic budgets anew and say what changed
+# make bench                     time every strategy beside the baseline; OPTIONS="..." for pytest-benchmark
+# make bench-compare BASE=main   time the working tree beside a revision; OPTIONS="KEY=VALUE ... --rounds 6"
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+BASE    ?= HEAD
+OPTIONS ?=
+# What is timed runs alone: the configuration of pytest spreads tests over processes and turns benchmarks off.
+TIMED  := -n 0 --dist no --benchmark-enable --benchmark-only
 
-.PHONY: venv run test lint bench-harness clean
+.PHONY: venv run test lint budgets bench bench-compare bench-harness clean
 
 venv: $(VENV)/.base
 
@@ -30,8 +37,17 @@ lint: $(VENV)/.test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+budgets: $(VENV)/.test
+	$(BIN)/python -m tests.benchmarks.budgets
+
+bench: $(VENV)/.test
+	$(BIN)/python -m pytest tests/benchmarks/test_strategies.py $(TIMED) $(OPTIONS)
+
+bench-compare: $(VENV)/.test
+	$(BIN)/python -m tests.benchmarks.versus '$(BASE)' $(OPTIONS)
+
 bench-harness: $(VENV)/.test
-	$(BIN)/python -m pytest tests/benchmarks/test_harness.py --benchmark-enable --benchmark-only
+	$(BIN)/python -m pytest tests/benchmarks/test_harness.py $(TIMED)
 
 clean:
 	rm -rf $(VENV) build *.egg-info

@@ -11,6 +11,7 @@ VERBS = {
     "list": "strategies, models, sweeps, metrics and contenders",
     "decode": "pronounce a phrase with every strategy and see that they agree",
     "shapes": "every matrix product of the running model, and which of them grow",
+    "compare": "two runs side by side, and whether the second is worse",
     "plot": "draw the plots of a run again",
     "profile": "where the time of a decode step goes: a trace, and tables by range and operator",
 }

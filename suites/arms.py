@@ -19,7 +19,7 @@ from .cells import Cell
 from .clock import Clock
 from .inputs import Inputs
 from .probes.memory import peak_memory
-from .results import Round
+from .results import Round, twin_label
 
 
 @contextmanager
@@ -33,12 +33,19 @@ def collector_set_aside() -> Iterator[None]:
         gc.unfreeze()
 
 
-class StrategyArm:
-    """A strategy, its session and its inputs in one cell."""
+def _collections() -> int:
+    """Garbage collections of this process so far."""
+    return sum(generation["collections"] for generation in gc.get_stats())
 
-    def __init__(self, strategy: Strategy, model: EncoderDecoder, inputs: Inputs, cell: Cell) -> None:
+
+class StrategyArm:
+    """A strategy, its session and its inputs in one cell. ``label``: the strategy's own, unless another is given."""
+
+    def __init__(
+        self, strategy: Strategy, model: EncoderDecoder, inputs: Inputs, cell: Cell, label: str | None = None
+    ) -> None:
         self.strategy = strategy
-        self.label = strategy.label
+        self.label = label or strategy.label
         self._model, self._inputs, self._cell = model, inputs, cell
         self.setup_s = 0.0
         self.session = self._allocate()
@@ -53,6 +60,10 @@ class StrategyArm:
         self.setup_s = time.perf_counter() - start
         return session
 
+    def twin(self) -> StrategyArm:
+        """The same again in a session of its own: the A/A arm, labelled as such."""
+        return StrategyArm(self.strategy, self._model, self._inputs, self._cell, twin_label(self.label))
+
     def prefill(self) -> None:
         """Start the session on the cell's sources."""
         self.session.prefill(self._inputs.src_BS, self._inputs.src_mask_BS)
@@ -61,13 +72,15 @@ class StrategyArm:
         """One timed round. Python's garbage is collected before it and left alone inside it."""
         gc.collect()
         gc.disable()
+        before = _collections()
         try:
             tokens = one_round(self.session, self._inputs, self._cell.stop, clock)
             marks_s = clock.marks_s()
+            collections = _collections() - before
         finally:
             gc.enable()
         self.token_BN = token_ids(tokens)
-        return Round(self.label, index, warmup, clock.every_step, marks_s)
+        return Round(self.label, index, warmup, clock.every_step, marks_s, collections)
 
     def row_lens(self) -> list[int]:
         """Tokens of each row of the last round, up to and with its end; all of them where the length is fixed."""

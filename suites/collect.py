@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from .results import read_cells, read_json
+from .noise import told
+from .results import read_cells, read_json, write_json
 from .role_table import write_roles
 from .summary import print_summary
 from .table import write_tables
+from .verdict import MARGIN
 
 
 def collect(run_dir: Path) -> int:
@@ -23,7 +25,10 @@ def collect(run_dir: Path) -> int:
         written = draw(run_dir, table, steps, roles)
     _link_latest(run_dir)
     planned = len(read_json(run_dir / "run.json")["plan"])
-    print_summary(run_dir, table, written, missing=planned - len(cells))
+    noises, margins = told(cells), [cell.cell["measure"]["margin"] for cell in cells if "measure" in cell.cell]
+    write_json(run_dir / "noise.json", noises)
+    missing = planned - len(cells)
+    print_summary(run_dir, table, written, missing, noises, next(iter(margins), MARGIN))
     bad = table["status"].isin(["failed", "invalid"]).any()
     return int(bool(bad) or planned > len(cells))
 

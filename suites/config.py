@@ -30,11 +30,22 @@ def key(help: str, default: Any, kind: str) -> Any:
 class MeasureConfig:
     """How often each case is measured; presets are the files of conf/measure/."""
 
-    rounds: int = key("timed rounds of every strategy, interleaved in shuffled order", 6, "int")
+    rounds: int = key(
+        "timed rounds of every strategy, interleaved in shuffled order; the fewest, with a precision", 6, "int"
+    )
     warmup: int = key("rounds before them that are kept, marked and not counted", 1, "int")
     stop: str = key(
         "fixed: exactly tgt_len tokens; eos: each row until its end-of-sequence token", "fixed", "fixed|eos"
     )
+    precision: float | None = key(
+        "more rounds until the 95 % interval of every ratio is within this share, as 0.02; null: rounds, no more",
+        None,
+        "share",
+    )
+    rounds_max: int = key("with a precision: no more rounds than this", 100, "int")
+    seconds_max: float = key("with a precision: no further round of a cell after this time", 300.0, "s")
+    margin: float = key("times that differ by less are the same to you: see the verdicts", 0.02, "share")
+    aa: bool = key("time the baseline twice (A/A): how far equal things come out apart", False, "true|false")
 
 
 @dataclass
@@ -85,6 +96,20 @@ def check(config: RunConfig) -> None:
         raise ConfigError(f"measure.rounds={config.measure.rounds} is not allowed; an interval needs at least 2 rounds")
     if config.measure.warmup < 0:
         raise ConfigError(f"measure.warmup={config.measure.warmup} is not allowed; give 0 or more")
+    _check_stopping(config.measure)
+
+
+def _check_stopping(measure: MeasureConfig) -> None:
+    for name in ("precision", "margin"):
+        value = getattr(measure, name)
+        if value is not None and not 0 < value < 1:
+            raise ConfigError(f"measure.{name}={value} is not allowed; give a share between 0 and 1, such as 0.02")
+    if not measure.seconds_max > 0:
+        raise ConfigError(f"measure.seconds_max={measure.seconds_max} is not allowed; give seconds above 0")
+    if measure.precision is not None and measure.rounds_max < measure.rounds:
+        raise ConfigError(
+            f"measure.rounds_max={measure.rounds_max} is below measure.rounds={measure.rounds}; give at least as many"
+        )
 
 
 def known_keys() -> list[str]:

@@ -10,10 +10,15 @@ from pathlib import Path
 from .config import ConfigError
 
 
-def make_run_dir(asked: Path | None, name: str) -> Path:
-    """The folder that was asked for, or a new results/<date>_<name>. Raises ConfigError where it cannot be made."""
+def make_run_dir(asked: Path | None, name: str, measured: bool = True) -> Path:
+    """The folder that was asked for, or a new results/<date>_<name>. Raises ConfigError where it cannot be made.
+
+    What is not ``measured`` is not written over a run that was: its configuration would be lost.
+    """
     try:
         if asked is not None:
+            if not measured and (asked / "run.json").exists():
+                raise ConfigError(f"hydra.run.dir={asked} holds a run that was measured; choose another folder")
             asked.mkdir(parents=True, exist_ok=True)
             return asked
         dated = f"{datetime.datetime.now().strftime('%Y-%m-%d_%H-%M-%S')}_{name}"

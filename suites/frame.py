@@ -12,7 +12,7 @@ from .results import ResultsError, read_text
 
 TEXT = {
     "cell", "model", "device", "dtype", "stop", "strategy", "status", "reason", "tokens_equal", "baseline", "phase",
-    "role",
+    "role", "figure", "kind", "verdict", "gate", "e2e_verdict", "stopped_by",
 }  # fmt: skip
 """Columns of words; all others hold numbers."""
 

@@ -15,7 +15,7 @@ def _default(field: Any) -> str:
     if field.name == "measure":
         return "default"
     value = field.default if field.default is not MISSING else field.default_factory()
-    return "null" if value is None else str(value)
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _rows(config: type, prefix: str = "") -> list[tuple[str, str, str, str]]:
@@ -35,8 +35,8 @@ def run_help() -> str:
         "a sweep too.",
         "",
         "keys (type or unit, default):",
-        *(f"  {name:16} {kind:16} {default:10} {text}" for name, kind, default, text in keys),
-        f"  {'hydra.run.dir':16} {'folder':16} {'results/..':10} the run folder (hydra.sweep.dir for a sweep)",
+        *(f"  {name:19} {kind:14} {default:10} {text}" for name, kind, default, text in keys),
+        f"  {'hydra.run.dir':19} {'folder':14} {'results/..':10} the run folder (hydra.sweep.dir for a sweep)",
         "",
         "sweeps:",
         *(f"  +sweep={name:12} {text}" for name, text in group("sweep").items()),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from strategies import ModelConfig, Strategy, StrategyError, config_of
 
 from .cells import Cell
+from .comparisons import baseline_of
 from .config import MeasureConfig
 from .formulas import Formulas, formulas
 
@@ -23,9 +24,9 @@ def predict(cell: Cell, config: ModelConfig, strategies: Sequence[Strategy]) -> 
     return found
 
 
-def passes(measure: MeasureConfig, device: str) -> int:
-    """Times that each strategy decodes a cell: equality, memory, warm-up and rounds."""
-    return 2 + (measure.warmup + measure.rounds) * (2 if device == "cuda" else 1)
+def timed_passes(measure: MeasureConfig, device: str) -> int:
+    """Times that each arm decodes a cell in warm-up and rounds, as few as there may be."""
+    return (measure.warmup + measure.rounds) * (2 if device == "cuda" else 1)
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,9 @@ class Effort:
 
 def effort(cell: Cell, strategies: Sequence[Strategy], measure: MeasureConfig) -> Effort:
     """What a cell will take, before any of it runs."""
-    predicted = predict(cell, config_of(cell.model), strategies).values()
-    times = passes(measure, cell.device)
-    return Effort(times * sum(f.executed_flops for f in predicted), times * sum(f.work for f in predicted))
+    predicted = predict(cell, config_of(cell.model), strategies)
+    timed = timed_passes(measure, cell.device)
+    runs = [(formula, 2 + timed) for formula in predicted.values()]  # equality and memory, then the rounds
+    if measure.aa and predicted:
+        runs.append((predicted[baseline_of(predicted)], timed))
+    return Effort(sum(n * f.executed_flops for f, n in runs), sum(n * f.work for f, n in runs))

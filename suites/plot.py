@@ -21,6 +21,8 @@ def main(arguments: list[str]) -> int:
         raise ConfigError(f"plot: {error}") from None
     if extra:
         raise ConfigError(f"plot: unknown argument {extra[0]!r}; allowed: DIR, --retable")
+    if (options.dir / "ledger.csv").exists() and not (options.dir / "table.csv").exists():
+        return _draw_ledger(options.dir)
     from .plots import draw
     from .results import read_cells
     from .role_table import read_roles, write_roles
@@ -32,4 +34,19 @@ def main(arguments: list[str]) -> int:
         write_roles(options.dir, cells)
     for path in draw(options.dir, *read_tables(options.dir), read_roles(options.dir)):
         print(path)
+    return 0
+
+
+def _draw_ledger(folder: Path) -> int:
+    """The pictures of a folder that ``shapes`` wrote, at the source length that has most steps."""
+    from .ledger.table import default_step, read_ledger
+    from .plots.ledger import draw
+
+    ledger = read_ledger(folder)
+    src_len = int(ledger.dropna(subset="k").groupby("src_len")["k"].nunique().sort_values().index[-1])
+    steps = ledger.loc[ledger["src_len"] == src_len, "k"].dropna().astype(int)
+    wanted = default_step(int(ledger["tgt_len"].max()))
+    k = wanted if wanted in set(steps) else int(steps.max())
+    for picture in draw(folder, ledger, k, src_len):
+        print(picture.path_png)
     return 0

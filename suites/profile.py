@@ -110,24 +110,46 @@ def main(argv: list[str]) -> int:
     if cell.stop != "fixed":
         raise ConfigError(f"measure.stop={cell.stop} is not allowed; profile takes steps of decoding to tgt_len: fixed")
     steps = step_range(args.at, args.steps, cell.tgt_len)
+    _check_run_dir(overrides.run_dir)
     arms = prepare(cell, strategies)
     run_dir = make_run_dir(overrides.run_dir, "profile")
-    (run_dir / "config.yaml").write_text(jobs[0].yaml)
+    (run_dir / "config.yaml").write_text(_as_run(jobs[0].yaml, cell, strategies))
     traces = profile(cell, arms, steps, run_dir)
 
     import pandas as pd
 
     from .environment import environment
     from .profiling.report import print_report
-    from .profiling.tables import operator_table, range_table, write_tables
+    from .profiling.tables import operator_table, range_table, unprofiled_table, write_tables
     from .results import write_json
 
     write_json(run_dir / "environment.json", environment())
     ranges = pd.concat([range_table(trace) for trace in traces], ignore_index=True)
     operators = pd.concat([operator_table(trace) for trace in traces], ignore_index=True)
-    write_tables(run_dir, ranges, operators)
+    write_tables(run_dir, ranges, operators, unprofiled_table(traces))
     print_report(traces, ranges, operators, run_dir, pair)
     return 0
+
+
+def _check_run_dir(asked: Path | None) -> None:
+    """Raise ConfigError for the folder of a measured run, whose configuration and environment would be overwritten."""
+    if asked is not None and (asked / "run.json").exists():
+        raise ConfigError(
+            f"run folder {asked} holds the run.json of a measured run, which a profile would overwrite in part; "
+            "choose another by hydra.run.dir=DIR"
+        )
+
+
+def _as_run(yaml: str, cell: Cell, strategies: Sequence[Strategy]) -> str:
+    """The job's configuration as YAML, with what was profiled instead of ``core``, ``auto`` and null."""
+    from omegaconf import OmegaConf
+
+    settings = OmegaConf.to_container(OmegaConf.create(yaml))
+    assert isinstance(settings, dict)
+    settings.pop("measure", None)  # it has no part in a profile
+    labels = [strategy.label for strategy in strategies]
+    settings |= {"strategies": labels, "device": cell.device, "threads": cell.threads}
+    return OmegaConf.to_yaml(OmegaConf.create(settings))
 
 
 def prepare(cell: Cell, strategies: Sequence[Strategy]) -> list[tuple[StrategyArm, StrategyArm]]:
@@ -154,13 +176,10 @@ def prepare(cell: Cell, strategies: Sequence[Strategy]) -> list[tuple[StrategyAr
 
 
 def profile(cell: Cell, arms: Sequence[tuple[StrategyArm, StrategyArm]], steps: range, run_dir: Path) -> list[Trace]:
-    """Profile each strategy's steps, one after the other, and write its trace to ``run_dir``/profile/."""
-    from .profiling.trace import DECODES, trace
+    """Profile the strategies' steps and write their traces to ``run_dir``/profile/."""
+    from .profiling.trace import DECODES, traces
     from .progress import Progress
 
     with Progress(len(arms) * DECODES, 1) as progress:
         progress.cell(cell.title)
-        return [
-            trace(arm, spare, cell.device, steps, run_dir / "profile", lambda: progress.advance(1))
-            for arm, spare in arms
-        ]
+        return traces(arms, cell.device, steps, run_dir / "profile", cell.seed, lambda: progress.advance(1))

@@ -81,9 +81,13 @@ class Progress:
             share = min(1.0, self._done / self._total)
             print(f"{self._title}  {share:.0%}, {max(0, left_s):.0f} s left", file=sys.stderr, flush=True)
 
+    def expect(self, work: float) -> None:
+        """More work than was planned, or less where it is negative."""
+        self._total = max(self._total + work, 1.0)
+        self._bar.update(self._task, total=self._total)
+
     def skip(self, title: str, work: float) -> None:
         """A cell that will not run: its work leaves the total."""
         self._cell += 1
-        self._total = max(self._total - work, 1.0)
-        self._bar.update(self._task, total=self._total)
+        self.expect(-work)
         self._console.print(f"{title}: skipped", highlight=False)

@@ -2,9 +2,12 @@
 
 run.json            schema, command, when, the plan (cells and their predicted work)
 environment.json    machine, versions, commit, load
+noise.json          what may have spoiled times, each with its remedy, in sentences
 cells/<id>/cell.json      the cell, its inputs' real lengths, its model's sizes
 cells/<id>/arms.json      one entry a strategy: status, reason, facts that are not timings
-cells/<id>/rounds.jsonl   one line a round: strategy, index, warm-up or not, marks in seconds
+cells/<id>/rounds.jsonl   one line a round of an arm: strategy, index, warm-up or not, marks in seconds; among them
+                          lines of kind "calibration", the machine's own speed, in the order of measuring
+cells/<id>/conditions.json what ended the rounds, and what else the machine did meanwhile
 """
 
 from __future__ import annotations
@@ -12,52 +15,24 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-SCHEMA = 1
-Status = Literal["ok", "invalid", "failed", "skipped"]
+from .records import ArmFacts, Calibration, Conditions, Round, Status, twin_label
+
+__all__ = [
+    "ArmFacts", "Calibration", "CellResult", "CellWriter", "Conditions", "READABLE", "ResultsError", "Round", "SCHEMA",
+    "Status", "read_cells", "read_json", "read_text", "twin_label", "write_json",
+]  # fmt: skip
+
+SCHEMA = 2
+READABLE = (1, SCHEMA)
+"""Schema 1 has no calibrations, no conditions.json, and no ``measure`` in cell.json."""
 
 
 class ResultsError(ValueError):
     """A run folder that cannot be read; the message is one line."""
-
-
-@dataclass(frozen=True)
-class Round:
-    """One timed pass of one arm. ``marks_s``: start (0), prefill, first token, then each token, or the end alone."""
-
-    strategy: str
-    index: int
-    warmup: bool
-    every_step: bool
-    marks_s: list[float]
-
-
-@dataclass(frozen=True)
-class ArmFacts:
-    """What is known of one strategy in one cell besides its rounds. Bytes and seconds; None where it was not measured.
-
-    ``status`` invalid: it disagrees with the oracle. ``steps``: decode steps taken; ``row_lens``: tokens of each row
-    up to its end; ``tokens_equal``: the last round chose the oracle's tokens; ``roles``: FLOPs and bytes of the steps
-    taken (``formulas.role_sums``), which folders of earlier versions lack.
-    """
-
-    strategy: str
-    status: Status
-    reason: str = ""
-    setup_s: float | None = None
-    steps: int | None = None
-    row_lens: list[int] | None = None
-    necessary_flops: int | None = None
-    kv_reserved_bytes: int | None = None
-    kv_used_bytes: int | None = None
-    peak_memory_bytes: int | None = None
-    rss_bytes: int | None = None
-    max_logit_error: float | None = None
-    tokens_equal: bool | None = None
-    roles: dict[str, dict[str, int]] | None = None
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -97,7 +72,7 @@ class CellWriter:
     def __init__(self, run_dir: Path, cell_id: str) -> None:
         self.dir = run_dir / "cells" / cell_id
         self.dir.mkdir(parents=True, exist_ok=True)
-        for stale in ("cell.json", "arms.json"):  # of an earlier run into the same folder
+        for stale in ("cell.json", "arms.json", "conditions.json"):  # of an earlier run into the same folder
             (self.dir / stale).unlink(missing_ok=True)
         (self.dir / "rounds.jsonl").write_text("")
 
@@ -109,10 +84,15 @@ class CellWriter:
         """Every arm's facts: the last thing written, so that a cell without them did not come to an end."""
         write_json(self.dir / "arms.json", [asdict(fact) for fact in facts])
 
-    def round(self, done: Round) -> None:
-        """One finished round."""
+    def round(self, done: Round | Calibration) -> None:
+        """One finished round of an arm, or a calibration."""
+        kind = {"kind": "calibration"} if isinstance(done, Calibration) else {}
         with (self.dir / "rounds.jsonl").open("a") as file:
-            file.write(json.dumps(asdict(done)) + "\n")
+            file.write(json.dumps(kind | asdict(done)) + "\n")
+
+    def conditions(self, conditions: Conditions) -> None:
+        """What the rounds were measured under."""
+        write_json(self.dir / "conditions.json", asdict(conditions))
 
 
 @dataclass(frozen=True)
@@ -123,16 +103,26 @@ class CellResult:
     cell: dict[str, Any]
     arms: list[ArmFacts]
     rounds: list[Round]
+    calibrations: list[Calibration] = field(default_factory=list)
+    conditions: Conditions | None = None
 
 
-def _rounds(path: Path) -> Iterator[Round]:
+def _record(line: str) -> Round | Calibration:
+    """Raises JSONDecodeError or TypeError."""
+    entry = json.loads(line)
+    if isinstance(entry, dict) and entry.get("kind") == "calibration":
+        return Calibration(**{name: value for name, value in entry.items() if name != "kind"})
+    return Round(**entry)
+
+
+def _records(path: Path) -> Iterator[Round | Calibration]:
     """A killed run may leave half a line at the end: it is no finished round, and is left out."""
     lines = read_text(path).split("\n")
     for number, line in enumerate(lines, 1):
         if not line and number == len(lines):
             return
         try:
-            yield Round(**json.loads(line))
+            yield _record(line)
         except (json.JSONDecodeError, TypeError) as error:
             if number == len(lines):
                 return
@@ -145,16 +135,31 @@ def read_cells(run_dir: Path) -> list[CellResult]:
     run = read_json(path)
     if not isinstance(run, dict) or not {"schema", "plan"} <= run.keys():
         raise ResultsError(f"{path} lacks the schema or the plan; the file is damaged or foreign")
-    if run["schema"] != SCHEMA:
-        raise ResultsError(f"{run_dir} has schema {run['schema']}, this version reads {SCHEMA}; run again")
-    results = []
-    for cell_id in (planned["id"] for planned in run["plan"]):
-        folder = run_dir / "cells" / cell_id
-        if (folder / "cell.json").exists() and (folder / "arms.json").exists():
-            try:
-                arms = [ArmFacts(**entry) for entry in read_json(folder / "arms.json")]
-            except TypeError as error:
-                raise ResultsError(f"{folder / 'arms.json'} is not of schema {SCHEMA} ({error}); run again") from None
-            rounds = list(_rounds(folder / "rounds.jsonl"))
-            results.append(CellResult(cell_id, read_json(folder / "cell.json"), arms, rounds))
-    return results
+    if run["schema"] not in READABLE:
+        versions = " and ".join(map(str, READABLE))
+        raise ResultsError(f"{run_dir} has schema {run['schema']}, this version reads {versions}; run again")
+    folders = [(planned["id"], run_dir / "cells" / planned["id"]) for planned in run["plan"]]
+    return [_cell(name, folder, run["schema"]) for name, folder in folders if _complete(folder)]
+
+
+def _complete(folder: Path) -> bool:
+    return (folder / "cell.json").exists() and (folder / "arms.json").exists()
+
+
+def _cell(cell_id: str, folder: Path, schema: int) -> CellResult:
+    try:
+        path = folder / "arms.json"
+        arms = [ArmFacts(**entry) for entry in read_json(path)]
+        path = folder / "conditions.json"
+        conditions = Conditions(**read_json(path)) if path.exists() else None
+    except TypeError as error:
+        raise ResultsError(f"{path} is not of schema {schema} ({error}); run again") from None
+    records = list(_records(folder / "rounds.jsonl"))
+    return CellResult(
+        cell_id,
+        read_json(folder / "cell.json"),
+        arms,
+        [record for record in records if isinstance(record, Round)],
+        [record for record in records if isinstance(record, Calibration)],
+        conditions,
+    )

@@ -1,9 +1,8 @@
-"""One cell from start to end: arms, equality, memory, warm-up, interleaved rounds; each result written at once."""
+"""One cell from start to end: arms, equality, memory, rounds; each result written at once."""
 
 from __future__ import annotations
 
 import dataclasses
-import random
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -15,7 +14,7 @@ from strategies import DTYPES, ModelSpec, Strategy, load_model, parse
 from strategies.models import costs
 from strategies.models.encoder_decoder import EncoderDecoder
 
-from .arms import StrategyArm, collector_set_aside, rss_bytes
+from .arms import StrategyArm, rss_bytes
 from .cells import Cell
 from .clock import clocks
 from .config import MeasureConfig
@@ -25,6 +24,7 @@ from .inputs import Inputs, make_inputs
 from .planning import effort, predict
 from .progress import Progress
 from .results import ArmFacts, CellWriter, Status
+from .rounds import Rounds
 
 ORACLE = "full_recompute"
 NOT_REACHED = "not reached"
@@ -93,6 +93,7 @@ def _measure(
             "src_lens": inputs.src_lens,
             "real_fraction": inputs.real_fraction,
             "model_config": dataclasses.asdict(model.config),
+            "measure": dataclasses.asdict(measure),
             "weight_bytes": sum(p.nbytes for p in model.parameters()),
             "formulas": {label: dataclasses.asdict(f) for label, f in predicted.items()},
         }
@@ -102,19 +103,10 @@ def _measure(
     arms = _allocate(cell, strategies, model, inputs, facts)
     arms = _equal(cell, arms, model, inputs, facts, work, progress)
     arms = _memory(cell, arms, facts, work, progress)
-    order = random.Random(cell.seed)
-    timers = clocks(cell.device)
-    with collector_set_aside():
-        for index in range(-measure.warmup, measure.rounds):
-            progress.say(f"round {index + 1} of {measure.rounds}" if index >= 0 else "warm-up")
-            for arm in order.sample(arms, len(arms)):
-                try:
-                    for clock in timers:
-                        writer.round(arm.round(index, index < 0, clock))
-                        progress.advance(work[arm.label])
-                except Exception as error:
-                    _set(facts, [arm.label], status="failed", reason=reason_of(error))
-                    arms = [other for other in arms if other is not arm]
+    arms, conditions = Rounds(
+        cell, arms, measure, writer, progress, work, lambda label, why: _set(facts, [label], "failed", why)
+    ).run()
+    writer.conditions(conditions)
     oracle_BN = next((arm.token_BN for arm in arms if arm.label == ORACLE), None)
     for arm in arms:
         facts[arm.label] = _finished(facts[arm.label], arm, cell, inputs, oracle_BN)

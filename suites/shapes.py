@@ -10,6 +10,7 @@ from .arguments import Parser
 from .config import ConfigError
 
 if TYPE_CHECKING:
+    import argparse
     from pathlib import Path
 
     from .overrides import Job
@@ -24,21 +25,23 @@ DEFAULT = (
     "static_kv(cross=recompute,read=buffer)",
     "static_kv(read=buffer)",
 )
+SRC_LEN, TGT_LEN = 40, 64
 PHRASE = "attention is all you need"
 FOR_PEOPLE = ("table", "md")
 FORMATS = (*FOR_PEOPLE, "csv", "json")
 _EPILOG = f"""\
 Keys are those of run (see run --help): model, seq_len, src_len, tgt_len, batch_size, strategies, dtype, ...; besides:
 
-  k=NUMBER         the step to show, by the keys it attends (the last one: k = tgt_len)
+  k=NUMBER         the step to show, by the keys it attends (a third of the target length)
 
-Strategies are {", ".join(DEFAULT[:4])},
-{", ".join(DEFAULT[4:])} unless said.
+Unless said, lengths are src_len={SRC_LEN} and tgt_len={TGT_LEN}, so that numbers tell letters apart, and strategies
+{", ".join(DEFAULT[:4])},
+{", ".join(DEFAULT[4:])}.
 
   python -m suites shapes
   python -m suites shapes k=3 src_len=12 tgt_len=32 "strategies=[static_kv]"
   python -m suites shapes model=small --format md
-  python -m suites shapes --explain --phrase "tea for two"
+  python -m suites shapes --explain --phrase "sequence to sequence"
 """
 
 
@@ -57,11 +60,10 @@ def _parser() -> Parser:
         action="store_true",
         help="write a page (Markdown and HTML) that walks through decoding a phrase, with pictures",
     )
-    parser.add_argument("--phrase", default=PHRASE, help=f'the phrase of that page ("{PHRASE}")')
+    parser.add_argument("--phrase", help=f'the phrase of that page ("{PHRASE}")')
     parser.add_argument(
         "--format",
         choices=FORMATS,
-        default="table",
         help="what standard output gets (table); csv and json: the whole ledger, no pictures",
     )
     return parser
@@ -79,6 +81,8 @@ def split_k(keys: Sequence[str]) -> tuple[list[str], int | None]:
         if not key.startswith("k="):
             others.append(key)
             continue
+        if chosen is not None:
+            raise ConfigError(f"{key} and k={chosen}: one step is shown; give k once")
         text = key.removeprefix("k=")
         if not text.isdecimal() or int(text) < 1:
             raise ConfigError(f"{key} is not allowed; give a whole number of at least 1")
@@ -95,18 +99,39 @@ def main(argv: list[str]) -> int:
     from .overrides import compose_jobs, read_overrides
 
     keys, k = split_k(args.keys)
-    if args.module and not any(key.startswith("model=") for key in keys):
+    names = {key.lstrip("+").partition("=")[0] for key in keys}
+    _refuse_idle(args, names)
+    if args.module and "model" not in names:
         keys = ["model=small", *keys]
+    if not args.explain and not names & {"seq_len", "src_len", "tgt_len", "src_ids"}:
+        keys = [f"src_len={SRC_LEN}", f"tgt_len={TGT_LEN}", *keys]
+    if "strategies" not in names:
+        keys = [*keys, "strategies=[" + ",".join(f"'{label}'" for label in DEFAULT) + "]"]
     overrides = read_overrides(keys)
     jobs = compose_jobs(overrides)
     if len(jobs) != 1 or overrides.show_only:
         raise ConfigError(f"shapes shows one case, not {len(jobs)}; give each key one value")
-    job = jobs[0]
-    if not any(key.startswith("strategies=") for key in keys):
-        job.config.strategies = list(DEFAULT)
     if args.explain:
-        return _explain(job, k, overrides.run_dir, args.phrase)
-    return _show(job, k, overrides.run_dir, args.format, args.module is not None)
+        return _explain(jobs[0], k, overrides.run_dir, args.phrase or PHRASE)
+    return _show(jobs[0], k, overrides.run_dir, args.format or "table", args.module is not None)
+
+
+def _refuse_idle(args: argparse.Namespace, names: set[str]) -> None:
+    """Raise ConfigError for what would have no effect."""
+    lengths = {"seq_len", "src_len", "tgt_len", "src_ids", "batch_size"}
+    idle = {
+        "--explain": [
+            *(["--format"] if args.format else []),
+            *(["--module"] if args.module else []),
+            *(lengths & names),
+        ],
+        "--module": sorted({"strategies", "dtype", "device"} & names),
+    }
+    for flag, others in idle.items():
+        if others and (args.explain if flag == "--explain" else args.module):
+            raise ConfigError(f"shapes: {others[0]} has no effect with {flag}; leave it out")
+    if args.phrase and not args.explain:
+        raise ConfigError("shapes: --phrase has no effect without --explain; add it")
 
 
 def _explain(job: Job, k: int | None, asked: Path | None, phrase: str) -> int:
@@ -115,7 +140,9 @@ def _explain(job: Job, k: int | None, asked: Path | None, phrase: str) -> int:
     from .cells import make_cell
     from .explain.write import explain
 
-    for path in explain(make_cell(job.config), select(job.config.strategies), phrase, k, asked):
+    written = explain(make_cell(job.config), select(job.config.strategies), phrase, k, asked)
+    (written[0].parent / "config.yaml").write_text(job.yaml)
+    for path in written:
         print(path)
     return 0
 
@@ -128,20 +155,20 @@ def _show(job: Job, k: int | None, asked: Path | None, form: str, foreign: bool)
     from .folders import make_run_dir
     from .ledger.case import record_case, record_transformers
     from .ledger.comparison import OURS
-    from .ledger.table import read_ledger, write_ledger
+    from .ledger.table import default_step, read_ledger, write_ledger
     from .ledger.text import print_comparison, print_ledger
     from .plots.ledger import draw
     from .results import write_json
 
     cell = make_cell(job.config)
-    k = k or cell.tgt_len
+    k = k or default_step(cell.tgt_len)
     if k > cell.tgt_len:
         raise ConfigError(
             f"k={k} lies beyond the target length {cell.tgt_len}; give k=1 to k={cell.tgt_len}, or a larger tgt_len"
         )
     theirs = record_transformers(cell, k) if foreign else None
     ledger = record_case(cell, select(list(OURS) if foreign else job.config.strategies), k)
-    run_dir = make_run_dir(asked, "shapes")
+    run_dir = make_run_dir(asked, "shapes", measured=False)
     path = write_ledger(ledger, run_dir)
     (run_dir / "config.yaml").write_text(job.yaml)
     write_json(run_dir / "environment.json", environment())
@@ -149,7 +176,9 @@ def _show(job: Job, k: int | None, asked: Path | None, form: str, foreign: bool)
     if theirs is not None:
         path = write_ledger(theirs, run_dir, "ledger_transformers.csv")
         theirs = read_ledger(run_dir, path.name)
-        print_ledger(theirs, k, cell.src_len, f"T5 of transformers in the shape of {title}", form)
+        print_ledger(
+            theirs, k, cell.src_len, f"T5 of transformers in the shape of {cell.model.name}, fp32 on cpu", form
+        )
         print_comparison(read_ledger(run_dir), theirs, k, cell.src_len, form)
     else:
         print_ledger(read_ledger(run_dir), k, cell.src_len, title, form)

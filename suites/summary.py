@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from rich.table import Table
 from rich.text import Text
 
 from .console import standard_output
+from .verdict import MARGIN
 
 GROUP = ["model", "device", "dtype", "threads", "stop", "seed"]
 LEGEND = (
     "total: end to end, median. a step: time per output token. ratio: total over {base}'s, geometric mean paired "
-    "within rounds, with its 95 % interval (each for itself). waste: FLOPs over necessary ones. K/V: reserved. "
+    "within rounds, with its 95 % interval (each for itself). verdict: faster, slower: the interval excludes 1, the "
+    "ratio is beyond the margin of {margin:.3g} %, and p < 0.05 after Holm's adjustment over all ratios of the run; "
+    "same: the interval lies within the margin; ?: undecided. waste: FLOPs over necessary ones. K/V: reserved. "
     "peak: live tensor bytes above the weights. Formulas: run --help. crossover: the first k from which on cumulative "
     "time, prefill included, is less than {base}'s, from fits a + b k + c k^2 of latency, with its 95 % interval"
 )
+
+SHORT = {"faster": "faster", "slower": "slower", "indistinguishable": "same", "undecided": "?", "baseline": ""}
+WIDE = 88
+"""Columns of a terminal from which the table has all of its own."""
 
 
 def quantity(value: float, unit: str) -> str:
@@ -47,12 +55,22 @@ def quantity(value: float, unit: str) -> str:
     return ""
 
 
-def print_summary(run_dir: Path, table: pd.DataFrame, written: list[Path], missing: int = 0) -> None:
-    """Print to standard output: a table a device, what failed and why, and where everything is."""
+def print_summary(
+    run_dir: Path,
+    table: pd.DataFrame,
+    written: list[Path],
+    missing: int = 0,
+    noises: Sequence[str] = (),
+    margin: float = MARGIN,
+) -> None:
+    """Print to standard output: a table a device, what failed and why, what may have spoiled times, and where all is.
+
+    ``noises`` are ``noise.told``; ``margin`` is that of the verdicts.
+    """
     console = standard_output()
     groups = [(_title(rows, table), rows) for _, rows in table.groupby(GROUP, sort=False)]
     for title, rows in groups:
-        console.print(_ranking(rows, title))
+        console.print(_ranking(rows, title, wide=console.width >= WIDE))
     bad = table[table["status"] != "ok"]
     for (status, reason), group in bad.groupby(["status", "reason"], sort=False):
         names = ", ".join(dict.fromkeys(group["strategy"]))
@@ -61,14 +79,18 @@ def print_summary(run_dir: Path, table: pd.DataFrame, written: list[Path], missi
         console.print(Text(f"{status}: {names} in {where}: {reason}", style="yellow"), soft_wrap=True)
     if missing:
         console.print(Text(f"missing: {missing} planned cells wrote no result", style="yellow"))
+    for line in noises:
+        console.print(Text(f"warning: {line}", style="yellow"), soft_wrap=True)
+    for line in filter(None, (endings(table), noise_floor(table))):
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
+    if base := next(filter(None, table["baseline"]), ""):
+        console.print(Text(LEGEND.format(base=base, margin=100 * margin), style="dim"))
+    console.print(f"{len(written)} plots, table.csv, steps.csv and roles.csv in {run_dir}", soft_wrap=True)
     for title, rows in groups:
         for place, sentences in crossovers(rows):
             console.print(Text(f"crossover, {title}, {place}", style="bold"), soft_wrap=True)
             for sentence in sentences:
                 console.print(f"  {sentence}", markup=False, soft_wrap=True)
-    if base := next(filter(None, table["baseline"]), ""):
-        console.print(Text(LEGEND.format(base=base), style="dim"))
-    console.print(f"{len(written)} plots, table.csv, steps.csv and roles.csv in {run_dir}", soft_wrap=True)
 
 
 def _title(rows: pd.DataFrame, table: pd.DataFrame) -> str:
@@ -79,6 +101,28 @@ def _title(rows: pd.DataFrame, table: pd.DataFrame) -> str:
     seed = f", seed {case['seed']}" if table["seed"].nunique() > 1 else ""
     where = f"{case['device']}{threads if case['device'] == 'cpu' else ''}"
     return f"{case['model']} on {where}, {case['dtype']}{stop}{seed}"
+
+
+def noise_floor(table: pd.DataFrame) -> str:
+    """A sentence: the A/A ratio with its interval, that which reaches furthest from 1 of all cells; "" without any."""
+    measured = table[table["noise_floor"].notna()]
+    if measured.empty:
+        return ""
+    columns = ["noise_floor", "noise_floor_low", "noise_floor_high"]
+    ratios = measured[columns].to_numpy(float)
+    value, low, high = ratios[np.nanargmax(np.nanmax(np.abs(np.log(ratios)), axis=1))]
+    where = f", the furthest from 1 of {len(measured)} cells" if len(measured) > 1 else ""
+    return f"noise floor: A/A ratio {value:.3f} [{low:.3f}, {high:.3f}]{where}"
+
+
+def endings(table: pd.DataFrame) -> str:
+    """A sentence: what ended the rounds of how many cells; "" where none stopped by itself."""
+    cells = table[table["status"] == "ok"].drop_duplicates("cell")
+    counts = cells["stopped_by"].value_counts()
+    if not set(counts.index) - {"", "rounds"}:
+        return ""
+    ended = ", ".join(f"{by} in {count} {'cell' if count == 1 else 'cells'}" for by, count in counts.items())
+    return f"rounds: {cells['rounds'].min()} to {cells['rounds'].max()}, ended by {ended}"
 
 
 def crossovers(rows: pd.DataFrame) -> Iterator[tuple[str, list[str]]]:
@@ -93,27 +137,34 @@ def crossovers(rows: pd.DataFrame) -> Iterator[tuple[str, list[str]]]:
 
 
 def crossover_sentence(case: Mapping[Hashable, Any]) -> str:
-    """Of a row of the table; its interval in brackets, unless it is the one length or never.
+    """Of a row of the table; its interval in brackets, unless it is the one length. Undecided where it ends at never.
 
     >>> names = {"strategy": "static_kv", "baseline": "cross_kv", "tgt_len": 64, "stop": "fixed"}
     >>> crossover_sentence(names | {"crossover_k": 9.0, "crossover_low_k": 6.0, "crossover_high_k": math.nan})
-    'static_kv beats cross_kv from k = 9 on [6, never]'
+    'static_kv against cross_kv is undecided within 64 tokens: k = 9 [6, never]'
     """
     k, low, high = (case[f"crossover_{name}"] for name in ("k", "low_k", "high_k"))
     ends = ["never" if math.isnan(end) else f"{end:.0f}" for end in (low, high)]
     interval = f" [{', '.join(ends)}]" if ends[0] != ends[1] else ""
-    if math.isnan(k):
-        within = f"within {case['tgt_len']} tokens" if case["stop"] == "fixed" else "before the end"
-        return f"{case['strategy']} never beats {case['baseline']} {within}{interval}"
+    within = f"within {case['tgt_len']} tokens" if case["stop"] == "fixed" else "before the end"
+    if math.isnan(low):
+        return f"{case['strategy']} never beats {case['baseline']} {within}"
+    if math.isnan(high):
+        estimate = "never" if math.isnan(k) else f"k = {k:.0f}"
+        return f"{case['strategy']} against {case['baseline']} is undecided {within}: {estimate}{interval}"
     start = "the first token" if k == 1 else f"k = {k:.0f}"
-    return f"{case['strategy']} beats {case['baseline']} from {start} on{interval}"
+    told = f"{case['strategy']} beats {case['baseline']} from {start} on{interval}"
+    if case.get("e2e_ratio_high", 0.0) >= 1:
+        told += ", leaving out steps that the machine interrupted; with them, the totals do not show it"
+    return told
 
 
-def _ranking(group: pd.DataFrame, title: str) -> Table:
+def _ranking(group: pd.DataFrame, title: str, wide: bool = True) -> Table:
+    """``wide``: with K/V, which a narrow terminal has no room for."""
     out = Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 1, 0, 0))
     out.add_column("strategy", overflow="fold")
-    for column in ("total", "a step", "ratio", "waste", "K/V", "peak"):
-        out.add_column(column, justify="right", no_wrap=True)
+    for column in ("total", "a step", "ratio", "verdict", "waste", *(["K/V"] if wide else []), "peak"):
+        out.add_column(column, justify="left" if column == "verdict" else "right", no_wrap=True)
     order = ["batch_size", "src_len", "tgt_len"]
     for (batch, source, target), cell in group.groupby(order):
         out.add_row()
@@ -130,8 +181,9 @@ def _ranking(group: pd.DataFrame, title: str) -> Table:
                 quantity(row["e2e_s"], "s"),
                 quantity(row["tpot_s"], "s"),
                 ratio,
+                SHORT.get(row["e2e_verdict"], ""),
                 f"{row['flops_waste']:.1f}x",
-                quantity(row["kv_reserved_bytes"], "B"),
+                *([quantity(row["kv_reserved_bytes"], "B")] if wide else []),
                 quantity(row["peak_memory_bytes"], "B"),
             )
     return out

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from .comparisons import compare, end_to_end_s, noise_floor
 from .crossover import crossover
 from .frame import read_frame, write_frame
 from .metrics import Case, TimedRound, metrics
 from .results import ArmFacts, CellResult, Round
-from .statistics import paired_ratio
+from .statistics import Ratio
 
-BASELINE = "full_recompute"
 IDENTITY = [
     "cell", "model", "device", "dtype", "threads", "batch_size", "src_len", "tgt_len", "stop", "seed",
     "real_fraction", "strategy", "status", "reason", "rounds", "max_logit_error", "tokens_equal",
@@ -24,6 +24,15 @@ IDENTITY = [
 RATIOS = ["baseline", "e2e_ratio", "e2e_ratio_low", "e2e_ratio_high", "e2e_vs_best"]
 CROSSOVER = ["crossover_k", "crossover_low_k", "crossover_high_k"]
 """From which k on a case's cumulative time is less than the baseline's (``crossover.py``); NaN: never as measured."""
+VERDICTS = ["e2e_p_holm", "e2e_verdict"]
+"""The p-value adjusted over the table, and what the ratio amounts to (``verdict.py``); "" where it was not timed."""
+TRUST = [
+    "stopped_by", "noise_floor", "noise_floor_low", "noise_floor_high",
+    "calibration_read_gb_per_s", "calibration_gemm_gflops_per_s",
+]  # fmt: skip
+"""What ended the rounds of the cell; on the baseline's row the ratio of its A/A arm to it, with its 95 % interval; the
+machine's own speed, medians of the counted calibrations, in 1e9 bytes and FLOPs a second."""
+TEXT_COLUMNS = {*IDENTITY, "baseline", "e2e_verdict", "stopped_by"}
 PLOTTED = [
     "prefill_s", "e2e_s", "throughput_tokens_per_s", "executed_flops", "necessary_flops", "flops_waste", "step_bytes",
     "kv_used_bytes", "kv_reserved_bytes", "peak_memory_bytes",
@@ -73,8 +82,8 @@ def _timed(rounds: Sequence[Round], strategy: str, every_step: bool) -> dict[int
     return {r.index: TimedRound.of(r.marks_s, r.every_step) for r in mine}
 
 
-def _values(case: Case, rounds: Sequence[Round], strategy: str) -> tuple[dict[str, float], dict[int, float]]:
-    """(metric name -> value, the median where it has one a round; round's index -> its end-to-end seconds)."""
+def _values(case: Case, rounds: Sequence[Round], strategy: str) -> dict[str, float]:
+    """Metric name -> value, the median where it has one a round."""
     marked = _timed(rounds, strategy, every_step=True)
     # On CUDA, rounds without a synchronisation or event between steps say how fast decoding is; the others say the
     # gaps.
@@ -89,7 +98,14 @@ def _values(case: Case, rounds: Sequence[Round], strategy: str) -> tuple[dict[st
             values[name] = math.nan if np.isnan(numbers).all() else float(np.nanmedian(numbers))
             if not math.isnan(values[name]):
                 break
-    return values, {index: timed.e2e_s for index, timed in whole.items()}
+    return values
+
+
+def _trust(result: CellResult) -> dict[str, Any]:
+    counted = [c for c in result.calibrations if not c.warmup]
+    speeds = [(c.read_bytes_per_s * 1e-9, c.gemm_flops_per_s * 1e-9) for c in counted] or [(math.nan, math.nan)]
+    ended = result.conditions.stopped_by if result.conditions else ""
+    return {"stopped_by": ended, **dict(zip(TRUST[-2:], np.median(speeds, axis=0).tolist(), strict=True))}
 
 
 def case_table(cells: Sequence[CellResult]) -> pd.DataFrame:
@@ -98,43 +114,44 @@ def case_table(cells: Sequence[CellResult]) -> pd.DataFrame:
     The baseline is full recompute, or the first strategy that was measured. Without a common round a ratio is NaN.
     """
     rows = []
-    for result in cells:
-        cell = result.cell
-        mine = []
-        e2e: dict[str, dict[int, float]] = {}
+    for result, compared in zip(cells, compare(cells), strict=True):
+        cell, trust = result.cell, _trust(result)
+        e2e = {arm.strategy: end_to_end_s(result.rounds, arm.strategy) for arm in result.arms if arm.status == "ok"}
+        median = {label: float(np.median(list(times.values()))) for label, times in e2e.items() if times}
         for arm in result.arms:
-            ok = arm.status == "ok"
-            values, whole = _values(_case(cell, arm), result.rounds, arm.strategy) if ok else ({}, {})
-            if whole:
-                e2e[arm.strategy] = whole
-            identity = {
+            found, label = compared[arm.strategy], arm.strategy
+            row: dict[str, Any] = {
                 **{name: cell[name] for name in IDENTITY if name in cell},
                 "cell": result.id,
                 "model": cell["model"]["name"],
-                "strategy": arm.strategy,
+                "strategy": label,
                 "status": arm.status,
                 "reason": arm.reason,
-                "rounds": len(whole),
+                "rounds": len(e2e.get(label, {})),
                 "max_logit_error": _number(arm.max_logit_error),
                 "tokens_equal": {True: "yes", False: "no", None: ""}[arm.tokens_equal],
+                **trust,
+                "baseline": found.baseline,
+                "e2e_verdict": found.verdict,
+                "e2e_p_holm": found.p_holm,
             }
-            mine.append({**identity, **values})
-        base = BASELINE if BASELINE in e2e else next(iter(e2e), "")
-        median = {label: float(np.median(list(times.values()))) for label, times in e2e.items()}
-        for row in mine:
-            row["baseline"] = base
-            if row["strategy"] in e2e:
-                times, others = e2e[row["strategy"]], e2e[base]
-                both = sorted(times.keys() & others.keys())
-                ratio = paired_ratio([times[i] for i in both], [others[i] for i in both])
-                row |= {"e2e_ratio": ratio.value, "e2e_ratio_low": ratio.low, "e2e_ratio_high": ratio.high}
-                row["e2e_vs_best"] = median[row["strategy"]] / min(median.values())
-                if row["strategy"] != base:
-                    first = crossover(_marks(result.rounds, row["strategy"]), _marks(result.rounds, base))
+            if arm.status == "ok":
+                row |= _values(_case(cell, arm), result.rounds, label)
+            if label in median:
+                row |= _interval("e2e_ratio", found.ratio)
+                row["e2e_vs_best"] = median[label] / min(median.values())
+                if label == found.baseline:
+                    row |= _interval("noise_floor", noise_floor(result, label))
+                else:
+                    first = crossover(_marks(result.rounds, label), _marks(result.rounds, found.baseline))
                     row |= dict(zip(CROSSOVER, map(_number, (first.k, first.low, first.high)), strict=True))
-        rows += mine
-    table = pd.DataFrame(rows, columns=[*IDENTITY, *metrics(), *RATIOS, *CROSSOVER])
-    return table.astype({name: float for name in table if name not in (*IDENTITY, "baseline")})
+            rows.append(row)
+    table = pd.DataFrame(rows, columns=[*IDENTITY, *metrics(), *RATIOS, *VERDICTS, *CROSSOVER, *TRUST])
+    return table.astype({name: float for name in table if name not in TEXT_COLUMNS})
+
+
+def _interval(name: str, ratio: Ratio) -> dict[str, float]:
+    return {name: ratio.value, f"{name}_low": ratio.low, f"{name}_high": ratio.high}
 
 
 def step_table(cells: Sequence[CellResult]) -> pd.DataFrame:

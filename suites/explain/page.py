@@ -115,6 +115,7 @@ def markdown_page(
         S=source,
         N=len(walk.output),
         V=sizes["V"],
+        C=len(walk.output),
         cached=cached,
         full=full,
         answer=answer([c for c in columns(rows) if cached in c.labels]),

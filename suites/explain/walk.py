@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -12,6 +14,7 @@ from strategies import Session, Strategy, greedy, load_vocabulary
 from strategies.models.encoder_decoder import EncoderDecoder
 
 from ..probes.products import record
+from ..results import read_json, write_json
 
 SHOWN = 3
 """Candidates listed for each step."""
@@ -40,18 +43,33 @@ class StepSeen:
 
 @dataclass(frozen=True)
 class Walk:
-    """Of a whole phrase. ``difference``: largest logit difference of any step from its teacher-forced row.
+    """Of a whole phrase. ``fed_N``: ids that each step was fed. ``difference``: of any step's logits from its
+    teacher-forced row, the largest.
 
     ``cross_kept``: at every step, the cross-attention of each layer read its K and V at the same addresses.
     """
 
     source: Sequence[str]
     output: Sequence[str]
+    fed_N: Sequence[int]
     ended: bool
     steps: Sequence[StepSeen]
     difference: float
-    largest_logit: float
     cross_kept: bool
+
+
+def write_walk(walk: Walk, folder: Path) -> None:
+    """walk.json, from which the page is written."""
+    write_json(folder / "walk.json", dataclasses.asdict(walk))
+
+
+def read_walk(folder: Path) -> Walk:
+    """What ``write_walk`` wrote. Raises ResultsError."""
+    content = read_json(folder / "walk.json")
+    steps = [
+        StepSeen(**{**step, "candidates": [Candidate(**c) for c in step["candidates"]]}) for step in content["steps"]
+    ]
+    return Walk(**{**content, "steps": steps})
 
 
 def show(token: str) -> str:
@@ -96,10 +114,10 @@ def walk(model: EncoderDecoder, strategy: Strategy, ids: Sequence[int], limit: i
     return Walk(
         source=[names[i] for i in ids],
         output=[names[i] for i in chosen_N],
+        fed_N=fed_N,
         ended=chosen_N[-1] == model.config.eos_id,
         steps=steps,
         difference=float((logits_NV - teacher_NV).abs().max()),
-        largest_logit=float(logits_NV.abs().max()),
         cross_kept=all(places == addresses[0] for places in addresses),
     )
 

@@ -6,25 +6,27 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-import pandas as pd
+import torch
 
 from strategies import Strategy, load_vocabulary, parse
 from strategies.models.pronounce.evaluate import target_limit
 
 from ..cells import Cell
 from ..config import ConfigError
+from ..environment import environment
 from ..folders import make_run_dir
 from ..ledger.case import load, record_case
-from ..ledger.table import read_ledger, write_ledger
+from ..ledger.table import default_step, read_ledger, write_ledger
 from ..plots.ledger import draw
+from ..results import write_json
 from .page import html_page, markdown_page
-from .walk import Walk, walk
+from .walk import read_walk, walk, write_walk
 
 FULL, CACHED = "full_recompute", "contiguous_kv"
 
 
 def explain(cell: Cell, strategies: Sequence[Strategy], phrase: str, k: int | None, asked: Path | None) -> list[Path]:
-    """Write the page for a phrase; k is its last step unless said. Raises ConfigError, TextError or LedgerError.
+    """Write the page for a phrase; k is a third of its steps unless said. Raises ConfigError, TextError or LedgerError.
 
     ``asked`` is the run folder, results/<date>_explain if None.
     """
@@ -37,18 +39,20 @@ def explain(cell: Cell, strategies: Sequence[Strategy], phrase: str, k: int | No
     steps = len(seen.output)
     if k is not None and k > steps:
         raise ConfigError(f"k={k} lies beyond the {steps} steps of this phrase; give k=1 to k={steps}")
-    k = k or steps
+    k = k or default_step(steps)
     cell = dataclasses.replace(cell, src_ids=(tuple(ids),), src_len=len(ids), tgt_len=steps, batch_size=1)
     every = list(dict.fromkeys([parse(FULL), parse(CACHED), *strategies]))
-    ledger = record_case(cell, every, k)
-    run_dir = make_run_dir(asked, "explain")
+    ledger = record_case(cell, every, k, torch.tensor([seen.fed_N]))
+    run_dir = make_run_dir(asked, "explain", measured=False)
     write_ledger(ledger, run_dir)
-    return write_page(run_dir, phrase, seen, k)
+    write_walk(seen, run_dir)
+    write_json(run_dir / "environment.json", environment())
+    return write_page(run_dir, phrase, k)
 
 
-def write_page(run_dir: Path, phrase: str, seen: Walk, k: int) -> list[Path]:
-    """page.md and page.html from ledger.csv of the folder and the walk."""
-    ledger: pd.DataFrame = read_ledger(run_dir)
+def write_page(run_dir: Path, phrase: str, k: int) -> list[Path]:
+    """page.md and page.html from ledger.csv and walk.json of the folder, with pictures."""
+    ledger, seen = read_ledger(run_dir), read_walk(run_dir)
     pictures = draw(run_dir, ledger, k, len(seen.source))
     text = markdown_page(phrase, seen, ledger, k, CACHED, FULL, pictures)
     written = []

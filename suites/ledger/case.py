@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 
 import pandas as pd
 import torch
+from torch import Tensor
 
 from strategies import DTYPES, Strategy, config_of, load_model
 from strategies.models.encoder_decoder import EncoderDecoder
@@ -29,8 +30,10 @@ def load(cell: Cell) -> EncoderDecoder:
     return load_model(cell.model, DTYPES[cell.dtype], cell.device, cell.seed)
 
 
-def record_case(cell: Cell, strategies: Sequence[Strategy], k: int) -> pd.DataFrame:
+def record_case(cell: Cell, strategies: Sequence[Strategy], k: int, token_BN: Tensor | None = None) -> pd.DataFrame:
     """Training and every strategy: steps up to ``k`` and the last one; the first steps at half the source length too.
+
+    Steps are fed ``token_BN``, int64 [B, N], seeded random ones if None.
 
     Raises LedgerError, StrategyError, ModelError or ConfigError.
     """
@@ -44,13 +47,13 @@ def record_case(cell: Cell, strategies: Sequence[Strategy], k: int) -> pd.DataFr
     steps = len(strategies) * sum(max(recorded) for _, recorded in cases)
     with Progress(steps, 1) as progress:
         progress.cell(cell.title)
-        return make_ledger(model, strategies, cases, cell.tgt_len, cell.seed, lambda: progress.advance(1))
+        return make_ledger(model, strategies, cases, cell.tgt_len, cell.seed, lambda: progress.advance(1), token_BN)
 
 
 def record_transformers(cell: Cell, k: int) -> pd.DataFrame:
     """The same case on the T5 of transformers, random weights, float32 on the CPU. Raises LedgerError, ConfigError."""
     torch.set_num_threads(cell.threads)
-    at = foreign.Lengths(cell.batch_size, cell.src_len, cell.tgt_len, k, cell.tgt_len)
+    at = foreign.Lengths(cell.batch_size, cell.src_len, cell.tgt_len, k, max(2, cell.tgt_len))
     with Progress(2 * max(2, k), 1) as progress:
         progress.cell(f"transformers {cell.title}")
         return foreign.record_transformers(config_of(cell.model), at, lambda: progress.advance(1))

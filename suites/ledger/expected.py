@@ -12,7 +12,7 @@ from strategies import ModelConfig, Strategy
 from strategies.models import costs
 from strategies.models.costs import Product
 
-from .symbols import GROWING, SIZES, Expression, Sizes
+from .symbols import GROWING, MOVED, SIZES, Expression, Sizes
 
 Phase = Literal["training", "prefill", "step"]
 TRAINING = "training"
@@ -55,9 +55,10 @@ def facts(bound: Strategy, steps: int) -> Facts:
     )
 
 
-def numbers(bound: Strategy, k: int) -> dict[str, int]:
+def numbers(bound: Strategy, k: int) -> dict[Expression, int]:
     """The letters that depend on the step and the strategy, at step k."""
-    return {"k": k, "T": bound.rows_fed(k), "M": bound.keys_read(k), "C": bound.rows_reserved(k)}
+    at = {"k": k, "T": bound.rows_fed(k), "M": bound.keys_read(k), "C": bound.rows_reserved(k)}
+    return {**{GROWING[name]: number for name, number in at.items()}, MOVED: bound.rows_copied(k)}
 
 
 def training(config: ModelConfig) -> list[Product]:

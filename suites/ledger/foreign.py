@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pandas as pd
@@ -23,7 +23,8 @@ from .expected import TRAINING, Phase
 from .recorded import Recorded, merged
 from .rows import COLUMNS, rows_of
 from .symbols import GROWING, Expression, evaluate, values
-from .verify import BATCH, CAPACITY, SOURCE, STEP, TARGET, LedgerError, shadow_config
+from .verify import SHADOW as SIZED
+from .verify import LedgerError
 
 NO_CACHE, DYNAMIC, STATIC = "use_cache=False", "dynamic cache", "static cache"
 _NAMES = {"SelfAttention": "self_attn", "EncDecAttention": "cross_attn", "DenseReluDense": "ffn", "o": "out"}
@@ -41,7 +42,7 @@ class Lengths:
     capacity: int
 
 
-SHADOW = Lengths(BATCH, SOURCE, TARGET, STEP, CAPACITY)
+SHADOW = Lengths(SIZED.batch, SIZED.source, SIZED.target, SIZED.step, SIZED.capacity)
 
 
 def build(config: ModelConfig) -> Any:
@@ -76,12 +77,12 @@ def _record(model: Any, at: Lengths, advance: Callable[[], None]) -> Iterator[tu
     generator = torch.Generator().manual_seed(0)
     vocabulary = model.config.vocab_size
     src_BS = torch.randint(2, vocabulary, (at.batch, at.source), generator=generator)
-    token_BN = torch.randint(2, vocabulary, (at.batch, at.target), generator=generator)
+    token_BN = torch.randint(2, vocabulary, (at.batch, max(2, at.target)), generator=generator)
     own = model.decoder.config
     # The argument's name changed within transformers 5.
     name = "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"
     with record(model) as recording:
-        model(input_ids=src_BS, decoder_input_ids=token_BN, use_cache=False)
+        model(input_ids=src_BS, decoder_input_ids=token_BN[:, : at.target], use_cache=False)
     yield TRAINING, "training", None, recording
     with record(model) as recording:
         encoded = model.encoder(input_ids=src_BS)
@@ -140,43 +141,47 @@ def _letters_at(config: ModelConfig, at: Lengths, label: str, k: int | None) -> 
     growing = {"B": at.batch, "S": at.source}
     if label == TRAINING:
         growing |= {"N": at.target}
-    elif k is not None and k > 1:
+    elif k is not None:
         growing |= {"k": k}
     if label == STATIC:
         growing |= {"C": at.capacity}
     return values(config, **growing)
 
 
+def _read(config: ModelConfig, label: str, k: int | None, recording: Recording) -> dict[str, Product]:
+    """A record of the shadow in letters, by role. A first step's k is 1, which is no prime: none of its sizes is k."""
+    numbers = _letters_at(config, SHADOW, label, k)
+    by_prime = {number: letter for letter, number in numbers.items() if number > 1}
+    found = {}
+    for p in merged(label, "step", k, recording).products:
+        sizes = {size: read_number(getattr(p, size), by_prime) for size in ("batch", "rows", "inner", "cols")}
+        found[p.role] = dataclasses.replace(p, **sizes)
+    return found
+
+
 def record_transformers(config: ModelConfig, at: Lengths, advance: Callable[[], None] = lambda: None) -> pd.DataFrame:
     """The ledger of transformers' T5: training, no cache, dynamic and static cache. Raises LedgerError, ConfigError.
 
-    The shadow's numbers are read as letters; these must give the numbers of the real shape back.
+    The shadow's numbers are read as letters; these must give the numbers of the real shape back. What a first step
+    shares with later ones is read from those.
     """
-    rows: list[dict[str, object]] = []
     real = build(config)
     small = dataclasses.replace(
-        shadow_config(config),
-        d_model=19,
-        encoder_layers=config.encoder_layers,
-        decoder_layers=config.decoder_layers,
+        SIZED.config(config), encoder_layers=config.encoder_layers, decoder_layers=config.decoder_layers
     )
-    shadow = build(small)
     with torch.no_grad():
-        pairs = zip(_record(real, at, advance), _record(shadow, SHADOW, lambda: None), strict=True)
-        for (label, phase, k, recording), (_, _, shadow_k, shadow_recording) in pairs:
+        seen = [(label, k, _renamed(r)) for label, _, k, r in _record(build(small), SHADOW, lambda: None)]
+        letters = [_read(small, label, k, recording) for label, k, recording in seen]
+        later = {label: read for (label, k, _), read in zip(seen, letters, strict=True) if k is not None and k > 1}
+        rows: list[dict[str, object]] = []
+        for read, (label, phase, k, recording) in zip(letters, _record(real, at, advance), strict=True):
             found = merged(label, phase, k, _renamed(recording))
-            seen = merged(label, phase, shadow_k, _renamed(shadow_recording))
-            by_prime = {number: letter for letter, number in _letters_at(small, SHADOW, label, shadow_k).items()}
-            letters = [
-                dataclasses.replace(
-                    p, **{size: read_number(getattr(p, size), by_prime) for size in ("batch", "rows", "inner", "cols")}
-                )
-                for p in seen.products
-            ]
+            said = read | {
+                role: product for role, product in later.get(label, {}).items() if phase == "step" and role in read
+            }
             numbers = _letters_at(config, at, label, k)
-            _require_same(letters, found, numbers)
-            named = {**numbers, GROWING["N"]: at.target}
-            rows += rows_of(found, letters, named, None)
+            _require_same(said, found, numbers)
+            rows += rows_of(found, list(said.values()), {**numbers, GROWING["N"]: at.target}, None)
     return _once(pd.DataFrame(rows, columns=COLUMNS).astype({"k": "Int64"}))
 
 
@@ -191,8 +196,10 @@ def _once(ledger: pd.DataFrame) -> pd.DataFrame:
     return ledger
 
 
-def _require_same(letters: Collection[Product], found: Recorded, numbers: dict[Expression, int]) -> None:
-    for letter, product in zip(letters, found.products, strict=True):
-        said = [evaluate(getattr(letter, size), numbers) for size in ("batch", "rows", "inner", "cols")]
-        if letter.role != product.role or said != [product.batch, product.rows, product.inner, product.cols]:
+def _require_same(letters: Mapping[str, Product], found: Recorded, numbers: dict[Expression, int]) -> None:
+    for product in found.products:
+        letter = letters.get(product.role)
+        sizes = ("batch", "rows", "inner", "cols")
+        said = [evaluate(getattr(letter, size), numbers) for size in sizes] if letter else None
+        if said != [product.batch, product.rows, product.inner, product.cols]:
             raise LedgerError(f"{product.role} of {found.strategy}: the shadow reads {said}, the model ran {product}")

@@ -71,7 +71,7 @@ def _copy_row(found: Recorded, known: Facts, name: dict[str, int]) -> dict[str, 
     assert found.stored is not None
     heads, size = name["B"] * name["H"], name["K"]
     new, moved = f"[BH,{text(known.rows)},K]", f"[BH,{known.copied},K]"
-    rows = name["T"] * found.stored.output // (found.stored.output - found.stored.input)
+    rows = name["T"] + name["moved"]
     return {
         "part": "self",
         "role": "self.append",

@@ -34,6 +34,8 @@ SIZES = _symbols("BHKDFV")
 """Sizes that are the same for every sentence and step."""
 GROWING = _symbols("SNCkTM")
 """Sizes that depend on the sentence or the step. T and M stand for facts of a strategy that are none of the others."""
+MOVED = sympy.Symbol("moved", integer=True, nonnegative=True)
+"""Old rows of K and V that are moved at a step: in no product."""
 _ORDER = {symbol: place for place, symbol in enumerate((SIZES | GROWING)[name] for name in LETTERS)}
 
 

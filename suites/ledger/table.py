@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import torch
+from torch import Tensor
 
 from strategies import ModelConfig, Strategy
 from strategies.models.encoder_decoder import EncoderDecoder
@@ -17,8 +18,8 @@ from ..results import ResultsError, read_text
 from . import expected
 from .recorded import Recorded, record_decoding, record_training
 from .rows import COLUMNS, TEXT, rows_of
-from .symbols import GROWING, Expression, values
-from .verify import check_shadow, facts_of, formula_of, in_numbers, require_equal
+from .symbols import Expression, values
+from .verify import check_shadow, facts_of, formula_of, in_numbers, require_equal, require_stored
 
 
 def steps_to_record(last: int, chosen: int) -> list[int]:
@@ -31,6 +32,15 @@ def steps_to_record(last: int, chosen: int) -> list[int]:
     return sorted({k for k in powers | {chosen, last} if k <= last})
 
 
+def default_step(steps: int) -> int:
+    """The step that is shown unless another is asked for: a third of the way, where k is not yet N or C.
+
+    >>> default_step(64), default_step(1)
+    (21, 1)
+    """
+    return max(1, steps // 3)
+
+
 def make_ledger(
     model: EncoderDecoder,
     strategies: Sequence[Strategy],
@@ -38,8 +48,11 @@ def make_ledger(
     tgt_len: int,
     seed: int = 0,
     advance: Callable[[], None] = lambda: None,
+    token_BN: Tensor | None = None,
 ) -> pd.DataFrame:
     """Record training and every strategy on each of ``cases``: sources, and the steps to record there.
+
+    Steps are fed ``token_BN``, int64 [B, N], seeded random ones if None.
 
     Raises LedgerError where a formula and what ran differ, StrategyError where a strategy cannot hold ``tgt_len``.
     """
@@ -47,17 +60,22 @@ def make_ledger(
     rows: list[dict[str, object]] = []
     for inputs, steps in cases:
         batch, src_len = inputs.src_BS.shape
-        rng = torch.Generator().manual_seed(seed)
-        token_BN = torch.randint(model.config.vocab_size, (batch, tgt_len), generator=rng).to(inputs.src_BS.device)
+        if token_BN is None:
+            token_BN = seeded_tokens(model.config.vocab_size, batch, tgt_len, seed).to(inputs.src_BS.device)
         sizes = values(model.config, B=batch, S=src_len, N=tgt_len)
         rows += _checked(model.config, None, record_training(model, inputs, token_BN), sizes)
         for strategy in strategies:
             bound, known = strategy.bind(tgt_len), facts_of(strategy)
             for found in record_decoding(model, strategy, inputs, token_BN, steps, advance):
-                at = expected.numbers(bound, found.k or 1)
-                numbers = {**sizes, **{GROWING[name]: value for name, value in at.items()}}
+                numbers = {**sizes, **expected.numbers(bound, found.k or 1)}
+                require_stored(found, known, numbers, model.embedding.weight.element_size())
                 rows += _checked(model.config, known, found, numbers)
     return pd.DataFrame(rows, columns=COLUMNS).astype({"k": "Int64"})
+
+
+def seeded_tokens(vocabulary: int, batch: int, tgt_len: int, seed: int) -> Tensor:
+    """Random ids, int64 [B, N]."""
+    return torch.randint(vocabulary, (batch, tgt_len), generator=torch.Generator().manual_seed(seed))
 
 
 def _checked(

@@ -37,7 +37,7 @@ def print_ledger(ledger: pd.DataFrame, k: int, src_len: int, title: str, form: s
         parts = [facts, first, answer(columns(rows)), *others]
         sys.stdout.write("\n\n".join(filter(None, parts)) + "\n")
         return
-    console = standard_output()
+    console = standard_output(80)
     console.print(Text(facts))
     for place, sheet in enumerate(sheets(ledger, k, src_len)):
         _print(console, sheet)
@@ -52,7 +52,7 @@ def print_comparison(ours: pd.DataFrame, theirs: pd.DataFrame, k: int, src_len: 
     if form == "md":
         sys.stdout.write(f"\n{markdown(sheet)}\n\n{differences(sheet)}\n")
     elif form == "table":
-        console = standard_output()
+        console = standard_output(80)
         _print(console, sheet)
         console.print(Text(f"\n{differences(sheet)}", style="bold"))
 
@@ -67,7 +67,7 @@ def _print(console: Console, sheet: Sheet) -> None:
 def _table(sheet: Sheet) -> Table:
     out = Table(title=sheet.title, title_justify="left", title_style="bold", box=None, padding=(0, 1, 0, 0))
     for name in sheet.header:
-        right = name in ("FLOPs", "bytes", "K/V moved", "of growing", "runs", "GEMM", "bGEMM", "grow")
+        right = name in ("FLOPs", "bytes", "K/V moved", "of growing", "runs", "GEMM", "bGEMM", "grow", "a layer")
         out.add_column(name, justify="right" if right else "left", overflow="fold", no_wrap=right or name == "product")
     for row in sheet.rows:
         out.add_row(*map(Text, row))

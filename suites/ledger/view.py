@@ -112,45 +112,53 @@ def products(found: Sequence[Column], k: int) -> Sheet:
                     row["shape_numbers"],
                     quantity(row["flops"], ""),
                     quantity(sum(row[f"{part}_bytes"] for part in ("input", "operand", "output")), "B"),
+                    "once" if row["when"] == "once a sentence" else "step",
                     str(row["count"]),
                     " ".join(map(str, numbers)),
                 ]
             )
     return Sheet(
         f"Every matrix product of one layer and of the head, at k = {k}",
-        ["product", "kind", "shape", "", "FLOPs", "bytes", "runs", "in"],
+        ["product", "kind", "shape", "", "FLOPs", "bytes", "when", "runs", "in"],
         rows,
         "bGEMM: batched. FLOPs and bytes of one product: both factors and the result; attention's scores stay inside "
-        "the kernel and have no bytes. runs: times in the whole model. in: columns of the table above.",
+        "the kernel and have no bytes. when: once a sentence, or every step. runs: times in the whole model. in: "
+        "columns of the table above.",
     )
 
 
 def totals(rows: pd.DataFrame, k: int) -> Sheet:
-    """The whole model's step k, strategy by strategy."""
+    """The whole model's step k, strategy by strategy, beside the pass of training over all rows."""
     out = []
-    for label, mine in rows[rows["strategy"] != TRAINING].groupby("strategy", sort=False):
-        step = mine[(mine["phase"] == "step") & (mine["kind"] != "copy")]
+    for label, mine in rows.groupby("strategy", sort=False):
+        products = mine[mine["kind"] != "copy"]
+        step = products[products["phase"] == ("training" if label == TRAINING else "step")]
         flops = step["flops"] * step["count"]
+        layer = step["role"].str.match(r"(self|cross|ffn)\.")
         growing = step["grows_with"].str.contains("k")
         copies = mine[mine["kind"] == "copy"]
         moved = ((copies["input_bytes"] + copies["output_bytes"]) * copies["count"]).sum()
         out.append(
             [
                 str(label),
-                str(int(step.loc[step["kind"] == "GEMM", "count"].sum())),
-                str(int(step.loc[step["kind"] == "bGEMM", "count"].sum())),
+                *(str(int(step.loc[step["kind"] == kind, "count"].sum())) for kind in ("GEMM", "bGEMM")),
                 str(int(step.loc[growing, "count"].sum())),
+                quantity(step.loc[layer, "flops"].sum(), ""),
                 quantity(flops.sum(), ""),
-                f"{flops[growing].sum() / flops.sum():.0%}",
+                f"{flops[growing].sum() / flops.sum():.1%}",
+                quantity(
+                    float(((step["input_bytes"] + step["operand_bytes"] + step["output_bytes"]) * step["count"]).sum()),
+                    "B",
+                ),
                 quantity(moved, "B") if len(copies) else "",
             ]
         )
     return Sheet(
-        f"The whole model at step k = {k}",
-        ["strategy", "GEMM", "bGEMM", "grow", "FLOPs", "of growing", "K/V moved"],
+        f"The whole model at step k = {k}; in training, its pass over all rows",
+        ["strategy", "GEMM", "bGEMM", "grow", "a layer", "FLOPs", "of growing", "bytes", "K/V moved"],
         out,
-        "grow: products whose size grows with k. K/V moved: new rows written, and old ones read and written again by "
-        "concatenation.",
+        "grow: products whose size grows with k. a layer: FLOPs of one decoder layer. bytes: of all products. K/V "
+        "moved: new rows written, and old ones read and written again by concatenation.",
     )
 
 
@@ -158,21 +166,22 @@ def answer(found: Sequence[Column]) -> str:
     """Whether only self-attention's batched products change with the step, for the strategies that feed one row."""
     for column in found:
         step = {role: row for role, row in column.products.items() if row["when"] == "every step"}
-        if not step or any(row["grows_with"] != "-" for role, row in step.items() if row["kind"] == "GEMM"):
+        if not step or any("k" in row_growth(row) for row in step.values() if row["kind"] == "GEMM"):
             continue
+        names = " and ".join(column.labels)
         growing = [role for role in in_model_order(step) if "k" in row_growth(step[role])]
         fixed = len(step) - len(growing)
         if not growing:
             return (
-                f"With {column.name}, none of the {fixed} products of a step changes with k: the whole buffer is read, "
-                "under a mask."
+                f"With {names}, none of the {fixed} products of a step changes with k: the whole buffer is read, under "
+                "a mask."
             )
         return (
-            f"With {column.name}, {len(growing)} of the {len(step)} products of a layer and the head grow with k: "
-            f"{' and '.join(growing)}, both batched. The other {fixed} have one size at every step, since they see one "
-            "new row of each sentence, the cross-attention's query among them. The earlier tokens are used all the "
-            "same: they are the k rows of K and V that those two read. Without a cache these rows are computed again, "
-            "and nearly every product grows."
+            f"With {names}, {len(growing)} of the {len(step)} products of a layer and the head grow with k: "
+            f"{' and '.join(growing)}, which are batched. The other {fixed} have one size at every step, since they "
+            "see one new row of each sentence, the cross-attention's query among them. The earlier tokens are used "
+            "all the same: they are the k rows of K and V that the growing ones read. Without a cache these rows are "
+            "computed again, and nearly every product grows."
         )
     return ""
 

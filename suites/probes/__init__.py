@@ -5,6 +5,7 @@ from .memory import PeakMemory, peak_memory
 from .products import CopyRecord, ProductRecord, Recording, record, tally
 from .roles import module_calls, role_of
 from .traffic import role_bytes, step_bytes
+from .work import Work, WorkCounter
 
 __all__ = [
     "CopyRecord",
@@ -12,6 +13,8 @@ __all__ = [
     "ProbeError",
     "ProductRecord",
     "Recording",
+    "Work",
+    "WorkCounter",
     "module_calls",
     "peak_memory",
     "record",

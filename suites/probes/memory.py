@@ -83,8 +83,8 @@ class LiveTensors:
 
     def __init__(self) -> None:
         self.peak_bytes = self.live_bytes = self.allocations = 0
-        self.largest_bytes = 0
-        """The largest single allocation."""
+        self.allocated_bytes = self.largest_bytes = 0
+        """All allocations together, and the largest single one."""
         self._live: dict[int, tuple[weakref.ref[Any], int]] = {}
         self._mode = OperatorMode(self._saw)
 
@@ -118,6 +118,7 @@ class LiveTensors:
         key, size = storage._cdata, storage.nbytes()
         self._live[key] = weakref.ref(storage, lambda _: self._forget(key)), size
         self.allocations += 1
+        self.allocated_bytes += size
         self.largest_bytes = max(self.largest_bytes, size)
         self._add(size)
 

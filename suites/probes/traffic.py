@@ -12,13 +12,11 @@ from .products import Recording
 def role_bytes(recording: Recording) -> dict[str, StepBytes]:
     """What one decode step of this package's model read and wrote, by role, as ``costs.role_bytes`` defines it.
 
-    Weights and K/V are the recorded operands of products; the T new rows of K and V are two thirds of what the packed
-    product of Q, K and V wrote. Whatever self-attention copied of K and V between that and its scores, beyond the new
-    rows themselves, was moved: read once and written once.
+    Weights and K/V are the recorded operands of products; new rows of K and V are written, and what was copied of them
+    was read once and written once.
     """
-    products = recording.products
     found: defaultdict[str, StepBytes] = defaultdict(StepBytes)
-    for done in products:
+    for done in recording.products:
         role = done.product.role
         if role in ("decoder.self_attn.scores", "decoder.self_attn.context"):
             found[role] += StepBytes(self_kv=done.operand_bytes)
@@ -28,16 +26,7 @@ def role_bytes(recording: Recording) -> dict[str, StepBytes]:
             found[role] += StepBytes(weights=done.operand_bytes)
         if role == "decoder.cross_attn.kv":
             found[role] += StepBytes(cross_kv=done.input_bytes + done.output_bytes)
-    head_size = next(r.product.inner for r in products if r.product.role == "decoder.self_attn.scores")
-    new = sum(r.output_bytes for r in products if r.product.role == "decoder.self_attn.qkv") * 2 // 3
-    stored = sum(
-        copy.written_bytes
-        for copy in recording.copies
-        if copy.role == "decoder.self_attn"
-        and head_size in copy.shape
-        and products[copy.after - 1].product.role == "decoder.self_attn.qkv"
-    )
-    found["decoder.self_attn.append"] = StepBytes(self_kv=new, copies=2 * max(0, stored - new))
+    found["decoder.self_attn.append"] = StepBytes(self_kv=new_bytes(recording), copies=2 * copied_bytes(recording))
     return dict(found)
 
 

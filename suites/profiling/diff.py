@@ -1,15 +1,17 @@
-"""Two strategies side by side, and a sentence that says where the time went."""
+"""Two strategies side by side, and sentences that say which is slower and where the time went."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import pandas as pd
 
-from .tables import KINDS, STEP, percents, step_of
+from ..statistics import Ratio, paired_ratio
+from ..verdict import MARGIN
+from .tables import KINDS, STEP, apportion, percents, step_of
 
-SAME = 0.02
-"""Two steps that differ by a smaller fraction take the same time: there is nothing to divide."""
 NAMED = 5
 """Parts that make up a smaller percentage of the difference are not named in the sentence."""
 PARTS = ("self_attn", "cross_attn", "ffn", "lm_head")
@@ -18,17 +20,60 @@ Pair = tuple[str, str]
 """Labels of the two strategies."""
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """Which of two strategies takes longer for a step.
+
+    ``ratio`` is how many times as long, in decodes without the profiler that were paired; ``profiled`` is the same
+    ratio under it, below 1 where it is the other that took longer there.
+    """
+
+    slow: str
+    fast: str
+    ratio: Ratio
+    profiled: float
+
+    @property
+    def within_noise(self) -> bool:
+        """Whether the interval of the ratio holds 1."""
+        return not self.ratio.low > 1
+
+    @property
+    def same(self) -> bool:
+        """Whether nothing was seen that matters: within noise, or within the margin of ``verdict``."""
+        return self.within_noise or self.ratio.value <= 1 + MARGIN
+
+    @property
+    def divided(self) -> bool:
+        """Whether there is a difference that the profile shows too, so that its parts mean something."""
+        return not self.same and self.profiled > 1 + MARGIN
+
+
 def steps_of(ranges: pd.DataFrame, pair: Pair) -> tuple[dict[str, float], dict[str, float]]:
     """``step_of`` each of the two."""
     first, second = (step_of(ranges[ranges["strategy"] == label]) for label in pair)
     return first, second
 
 
+def compare(ranges: pd.DataFrame, pair: Pair, unprofiled_s: Mapping[str, Sequence[float]]) -> Comparison:
+    """Set two strategies against each other.
+
+    ``unprofiled_s`` is the time of a step of each in every decode without the profiler, in the order of the rounds.
+    """
+    slow, fast = pair
+    ratio = paired_ratio(unprofiled_s[slow], unprofiled_s[fast])
+    if ratio.value < 1:
+        slow, fast = fast, slow
+        ratio = paired_ratio(unprofiled_s[slow], unprofiled_s[fast])
+    slow_step, fast_step = steps_of(ranges, (slow, fast))
+    return Comparison(slow, fast, ratio, slow_step["time_s"] / fast_step["time_s"])
+
+
 def diff_table(table: pd.DataFrame, key: str, column: str, ranges: pd.DataFrame, pair: Pair) -> pd.DataFrame:
     """``column`` of the decode steps, in seconds a step, of two strategies: one row a value of ``key``.
 
     Columns: ``key``, first_s, second_s, more_s = first_s - second_s, and its ``share`` of the difference of the whole
-    steps. What one of the two does not have is 0 there.
+    steps, NaN where there is none. What one of the two does not have is 0 there.
     """
     mine = table[table["range"].str.startswith(STEP)]
     counts = ranges[ranges["range"] == STEP].set_index("strategy")["calls"]
@@ -36,37 +81,56 @@ def diff_table(table: pd.DataFrame, key: str, column: str, ranges: pd.DataFrame,
     sums = {label: group.groupby(key, sort=False)["seconds"].sum() for label, group in steps.groupby("strategy")}
     keys = pd.Index(pd.unique(mine[key]), name=key)
     first, second = (sums[label].reindex(keys, fill_value=0.0) for label in pair)
-    whole = [step["time_s"] for step in steps_of(ranges, pair)]
+    first_step, second_step = steps_of(ranges, pair)
     more = first - second
-    columns = {"first_s": first, "second_s": second, "more_s": more, "share": more / (whole[0] - whole[1])}
-    return pd.DataFrame(columns).reset_index()
+    share = more / (first_step["time_s"] - second_step["time_s"] or math.nan)
+    return pd.DataFrame({"first_s": first, "second_s": second, "more_s": more, "share": share}).reset_index()
 
 
-def sentence(ranges: pd.DataFrame, pair: Pair, unprofiled_s: Mapping[str, float]) -> str:
-    """How much longer the slower of the two takes for a step, and what of its operators and of Python that is.
-
-    ``unprofiled_s`` is the time of a step of each without the profiler, from which the first ratio is.
-    """
-    times = dict(zip(pair, steps_of(ranges, pair), strict=True))
-    slow, fast = sorted(pair, key=lambda label: -times[label]["time_s"])
-    slow_s, fast_s = times[slow]["time_s"], times[fast]["time_s"]
-    if slow_s - fast_s < SAME * slow_s:
-        return f"{slow} and {fast} take the same time for a step, within {100 * SAME:.0f} %: there is nothing to divide"
-    more = percents([times[slow][kind] - times[fast][kind] for kind in KINDS])
-    parts = _product_parts(ranges, slow, fast, slow_s - fast_s)
-    named = ", ".join(f"{part} {percent} %" for part, percent in parts.items())
+def sentence(ranges: pd.DataFrame, comparison: Comparison) -> str:
+    """How much longer the slower of the two takes for a step, and what of its operators and of Python that is."""
+    slow, fast, ratio = comparison.slow, comparison.fast, comparison.ratio
+    times, interval = f"{ratio.value:.3f}x", f"95 % interval {ratio.low:.3f} to {ratio.high:.3f}"
+    profiled = f"{comparison.profiled:.2f}x"
+    if comparison.same:
+        within = "noise" if comparison.within_noise else f"{100 * MARGIN:.0f} %"
+        return (
+            f"{slow} and {fast} take the same time for a step within {within}: the first takes {times} the second's "
+            f"({interval}; under the profiler {profiled}); there is no difference to divide"
+        )
+    if not comparison.divided:
+        shown = "says the opposite" if comparison.profiled < 1 else "does not show it"
+        return (
+            f"{slow} takes {times} {fast}'s step ({interval}), but {profiled} under the profiler: the profile {shown}, "
+            "so the difference is not divided"
+        )
+    slow_step, fast_step = steps_of(ranges, (slow, fast))
+    more = percents([slow_step[kind] - fast_step[kind] for kind in KINDS])
+    parts = _product_parts(ranges, comparison, more[0])
+    named = ", ".join(f"{part}{' has' if i == 0 else ''} {points}" for i, (part, points) in enumerate(parts.items()))
     product, other, python = (f"{percent} %" for percent in more)
-    negative = " (negative: it takes less there)" if min(*more, *parts.values()) < 0 else ""
+    negative = f" (negative: {slow} takes less there)" if min(*more, *parts.values()) < 0 else ""
     return (
-        f"{slow} takes {unprofiled_s[slow] / unprofiled_s[fast]:.2f}x {fast}'s step ({slow_s / fast_s:.2f}x under the "
-        f"profiler): {product} of the difference is {KINDS['product_s']}{f' ({named})' if named else ''}, "
+        f"{slow} takes {times} {fast}'s step ({interval}; under the profiler {profiled}): {product} of the profiled "
+        f"difference is {KINDS['product_s']}{f' (of these {more[0]} points {named})' if named else ''}, "
         f"{other} {KINDS['other_s']}, {python} {KINDS['python_s']}{negative}"
     )
 
 
-def _product_parts(ranges: pd.DataFrame, slow: str, fast: str, more_s: float) -> Mapping[str, int]:
-    """Percentages of the difference that matrix products of each part of the model make up, the largest first."""
-    table = diff_table(ranges, "range", "product_s", ranges, (slow, fast)).set_index("range")["more_s"]
-    found = {str(path).rpartition("/")[2]: round(100 * seconds / more_s) for path, seconds in table.items()}
-    parts = {part: found[part] for part in PARTS if abs(found.get(part, 0)) >= NAMED}
-    return dict(sorted(parts.items(), key=lambda item: -item[1]))
+def _product_parts(ranges: pd.DataFrame, comparison: Comparison, whole: int) -> dict[str, int]:
+    """What matrix products of each part of the model make up of the difference, in percent of it; ``whole`` together.
+
+    The largest first, and what is too small to name as "the rest"; empty where nothing is to be named.
+    """
+    pair = comparison.slow, comparison.fast
+    table = diff_table(ranges, "range", "product_s", ranges, pair)
+    found = {
+        str(path).rpartition("/")[2]: 100 * share for path, share in zip(table["range"], table["share"], strict=True)
+    }
+    named = {part: found[part] for part in PARTS if abs(found.get(part, 0.0)) >= NAMED}
+    if not named:
+        return {}
+    parts = dict(sorted(named.items(), key=lambda item: -item[1]))
+    parts["the rest"] = found[STEP] - sum(named.values())
+    points = dict(zip(parts, apportion(list(parts.values()), whole), strict=True))
+    return {part: number for part, number in points.items() if number or part != "the rest"}

@@ -106,21 +106,36 @@ def step_of(ranges: pd.DataFrame) -> dict[str, float]:
     return {name: float(row[name]) / int(row["calls"]) for name in ("time_s", *KINDS)}
 
 
+def apportion(parts: Sequence[float], whole: int) -> list[int]:
+    """Whole numbers close to ``parts`` that add up to ``whole``: what rounding leaves goes to the largest remainders.
+
+    >>> apportion([62.5, 6.25], 69)
+    [63, 6]
+    """
+    rounded = [math.floor(part) for part in parts]
+    by_remainder = sorted(range(len(parts)), key=lambda i: rounded[i] - parts[i])
+    for i in by_remainder[: whole - sum(rounded)]:
+        rounded[i] += 1
+    return rounded
+
+
 def percents(parts: Sequence[float]) -> list[int]:
-    """Whole percentages of the sum that add up to 100: what rounding leaves goes to the largest remainders.
+    """Whole percentages of the sum that add up to 100.
 
     >>> percents([1, 1, 1]), percents([12, -2])
     ([34, 33, 33], [120, -20])
     """
-    exact = [100 * part / sum(parts) for part in parts]
-    whole = [math.floor(number) for number in exact]
-    by_remainder = sorted(range(len(parts)), key=lambda i: whole[i] - exact[i])
-    for i in by_remainder[: 100 - sum(whole)]:
-        whole[i] += 1
-    return whole
+    return apportion([100 * part / sum(parts) for part in parts], 100)
 
 
-def write_tables(run_dir: Path, ranges: pd.DataFrame, operators: pd.DataFrame) -> None:
-    """ranges.csv and operators.csv."""
+def unprofiled_table(traces: Sequence[Trace]) -> pd.DataFrame:
+    """One row a decode without the profiler: its mean time of a step. Decodes of one ``round`` are paired."""
+    rows = [(trace.label, index, step_s) for trace in traces for index, step_s in enumerate(trace.unprofiled_s)]
+    return pd.DataFrame(rows, columns=["strategy", "round", "step_s"])
+
+
+def write_tables(run_dir: Path, ranges: pd.DataFrame, operators: pd.DataFrame, unprofiled: pd.DataFrame) -> None:
+    """ranges.csv, operators.csv and unprofiled.csv."""
     ranges.to_csv(run_dir / "ranges.csv", index=False)
     operators.to_csv(run_dir / "operators.csv", index=False)
+    unprofiled.to_csv(run_dir / "unprofiled.csv", index=False)

@@ -1,12 +1,13 @@
-"""Runs the profiler over one prefill and a few decode steps of a strategy, and writes the trace."""
+"""Times a few decode steps of each strategy, then runs the profiler over them, and writes the traces."""
 
 from __future__ import annotations
 
 import gc
+import random
 import re
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,28 +21,39 @@ from ..clock import clocks
 from .calls import Call, read_calls
 from .ranges import named_ranges
 
-PASSES = 3
-"""Decodes without the profiler whose steps are timed, after one to warm up."""
+ROUNDS = 6
+"""Decodes of each strategy without the profiler whose steps are timed, after one to warm up."""
 WINDOWS = 3
 """Decodes with it; the fastest is kept, since whatever disturbs a machine only adds time."""
-DECODES = 1 + PASSES + WINDOWS
+DECODES = 1 + ROUNDS + WINDOWS
+
+Arms = tuple[StrategyArm, StrategyArm]
+"""Two of one strategy that differ in nothing: one for its steps, one for the prefill that is profiled."""
+Window = tuple[float, float, profile]
+"""See ``profile_once``."""
 
 
 @dataclass(frozen=True)
 class Trace:
     """One strategy's profile. ``steps`` are the k of its decode steps; ``path`` is the trace for a viewer.
 
-    ``unprofiled_s`` is the median time of the same steps in decodes without the profiler; ``waited`` is the part of
-    the profiled steps in which the thread that runs the model was not on a processor.
+    ``unprofiled_s`` is the mean time of the same steps in each decode without the profiler, in the order of the rounds,
+    which all strategies share; ``waited`` is the part of the profiled steps in which the thread that runs the model was
+    not on a processor.
     """
 
     label: str
     device: str
     steps: range
     calls: list[Call]
-    unprofiled_s: float
+    unprofiled_s: list[float]
     waited: float
     path: Path
+
+    @property
+    def step_s(self) -> float:
+        """Median over the decodes without the profiler."""
+        return statistics.median(self.unprofiled_s)
 
 
 def slug(label: str) -> str:
@@ -53,19 +65,25 @@ def slug(label: str) -> str:
     return re.sub(r"[^\w.-]+", "-", label).strip("-")
 
 
-def unprofiled_step_s(arm: StrategyArm, device: str, steps: range, advance: Callable[[], None]) -> float:
-    """Median seconds of these steps over ``PASSES`` decodes, timed as ``run`` times them."""
+def unprofiled_steps_s(
+    arms: Sequence[StrategyArm], device: str, steps: range, order: random.Random, advance: Callable[[], None]
+) -> dict[str, list[float]]:
+    """Mean seconds of these steps of each strategy in each of ``ROUNDS`` decodes, timed as ``run`` times them.
+
+    Each round decodes with every arm once, in shuffled order, so that a drift of the machine hits all alike.
+    """
     clock = clocks(device)[-1]
-    times_s: list[float] = []
-    for index in range(-1, PASSES):
-        marks_s = arm.round(index, index < 0, clock).marks_s
-        if index >= 0:
-            times_s += (marks_s[k + 1] - marks_s[k] for k in steps)
-        advance()
-    return statistics.median(times_s)
+    steps_s: dict[str, list[float]] = {arm.label: [] for arm in arms}
+    for index in range(-1, ROUNDS):
+        for arm in order.sample(arms, len(arms)):
+            marks_s = arm.round(index, index < 0, clock).marks_s
+            if index >= 0:
+                steps_s[arm.label].append((marks_s[steps.stop] - marks_s[steps.start]) / len(steps))
+            advance()
+    return steps_s
 
 
-def profile_once(arm: StrategyArm, spare: StrategyArm, device: str, steps: range) -> tuple[float, float, profile]:
+def profile_once(arm: StrategyArm, spare: StrategyArm, device: str, steps: range) -> Window:
     """One window of the profiler over a prefill of ``spare`` and the decode steps ``steps`` of ``arm``.
 
     Returns the seconds that the steps took, the part of them that was spent off the processor, and the profiler. The
@@ -101,24 +119,33 @@ def profile_once(arm: StrategyArm, spare: StrategyArm, device: str, steps: range
     return taken_s, max(0.0, 1 - busy_s / taken_s), profiler
 
 
-def trace(
-    arm: StrategyArm, spare: StrategyArm, device: str, steps: range, folder: Path, advance: Callable[[], None]
-) -> Trace:
-    """Time the decode steps ``steps`` without the profiler, then with it; ``arm`` and ``spare`` differ in nothing.
+def traces(
+    arms: Sequence[Arms], device: str, steps: range, folder: Path, seed: int, advance: Callable[[], None]
+) -> list[Trace]:
+    """Time the decode steps ``steps`` of each strategy without the profiler, then with it.
 
-    Of ``WINDOWS`` windows the one whose steps took least is kept. Its trace is
-    ``folder``/<strategy>/decodebench.<ms>.pt.trace.json, which torch-tb-profiler takes for a run of the strategy's
-    name. ``advance`` is called after each of the ``DECODES``.
+    Both in rounds of all strategies, in an order that ``seed`` shuffles. Of a strategy's ``WINDOWS`` windows the one
+    whose steps took least is kept. Its trace is ``folder``/<strategy>/decodebench.<ms>.pt.trace.json, which
+    torch-tb-profiler takes for a run of the strategy's name. ``advance`` is called after each of the ``DECODES``.
     """
-    windows = []
+    order = random.Random(seed)
+    kept: dict[str, Window] = {}
     with collector_set_aside():
-        unprofiled_s = unprofiled_step_s(arm, device, steps, advance)
+        unprofiled_s = unprofiled_steps_s([arm for arm, _ in arms], device, steps, order, advance)
         for _ in range(WINDOWS):
-            windows.append(profile_once(arm, spare, device, steps))
-            advance()
-    _, waited, profiler = min(windows, key=lambda window: window[0])
-    path = folder / slug(arm.label) / f"decodebench.{time.time_ns() // 1_000_000}.pt.trace.json"
+            for arm, spare in order.sample(arms, len(arms)):
+                window = profile_once(arm, spare, device, steps)
+                if arm.label not in kept or window[0] < kept[arm.label][0]:
+                    kept[arm.label] = window
+                advance()
+    return [_written(arm.label, device, steps, unprofiled_s[arm.label], kept[arm.label], folder) for arm, _ in arms]
+
+
+def _written(label: str, device: str, steps: range, unprofiled_s: list[float], window: Window, folder: Path) -> Trace:
+    """The window's trace as a file, and its calls."""
+    _, waited, profiler = window
+    path = folder / slug(label) / f"decodebench.{time.time_ns() // 1_000_000}.pt.trace.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     profiler.export_chrome_trace(str(path))
     calls = read_calls(profiler.events())  # type: ignore[no-untyped-call]
-    return Trace(arm.label, device, steps, calls, unprofiled_s, waited, path)
+    return Trace(label, device, steps, calls, unprofiled_s, waited, path)

@@ -1,6 +1,7 @@
 """``python -m suites profile``: what its ranges, counts and shares say, and the command as a user has it."""
 
 import json
+import random
 import re
 import subprocess
 import sys
@@ -8,14 +9,16 @@ from collections import Counter
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 import torch
+from omegaconf import OmegaConf
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from strategies import greedy, parse
+from strategies import greedy, parse, select
 from suites import profile as verb
 from suites.__main__ import main
 from suites.cells import make_cell
@@ -23,10 +26,11 @@ from suites.config import RunConfig
 from suites.probes import ProbeError, record
 from suites.probes.dispatch import OperatorMode
 from suites.profiling import diff, report
+from suites.profiling import trace as tracing
 from suites.profiling.ranges import named_ranges
 from suites.profiling.shapes import merge
-from suites.profiling.tables import KINDS, operator_table, percents, range_path, range_table, step_of
-from suites.profiling.trace import trace
+from suites.profiling.tables import KINDS, apportion, operator_table, percents, range_path, range_table, step_of
+from suites.profiling.trace import ROUNDS, WINDOWS, traces, unprofiled_steps_s
 from suites.summary import quantity
 from tests.command import SMALL_MODEL, suites
 
@@ -57,6 +61,12 @@ def arms_of(label, architecture="t5"):
     return verb.prepare(cell, [parse(label)])[0]
 
 
+def trace(arm, spare, folder):
+    """The profile of one strategy's last steps."""
+    (done,) = traces([(arm, spare)], "cpu", STEPS, folder, 0, lambda: None)
+    return done
+
+
 @pytest.fixture(scope="module")
 def traced(tmp_path_factory):
     """``traced(label, architecture)``: the profile of a strategy's last steps; equal calls share one."""
@@ -64,7 +74,7 @@ def traced(tmp_path_factory):
 
     @cache
     def run(label, architecture="t5"):
-        return trace(*arms_of(label, architecture), "cpu", STEPS, folder / architecture, lambda: None)
+        return trace(*arms_of(label, architecture), folder / architecture)
 
     return run
 
@@ -124,7 +134,7 @@ def test_matrix_products_of_each_step_and_part_are_those_that_the_probe_records(
 def test_an_attention_that_is_written_out_has_the_same_products_as_a_fused_one(traced, tmp_path):
     arms = arms_of("static_kv")
     with sdpa_kernel(SDPBackend.MATH):
-        written_out = range_table(trace(*arms, "cpu", STEPS, tmp_path, lambda: None))
+        written_out = range_table(trace(*arms, tmp_path))
         products = len(recorded(arms[0], STEPS[0]))
     fused = range_table(traced("static_kv"))
     assert written_out["products"].tolist() == fused["products"].tolist()
@@ -153,6 +163,7 @@ def test_percentages_add_up_to_a_hundred():
     assert percents([2, 1, 1]) == [50, 25, 25]
     assert percents([-1, -3]) == [25, 75]
     assert sum(percents([1, 1, 1, 1, 1, 1, 1])) == 100
+    assert apportion([27.5, 19.25, 19.25, -0.25], 66) == [28, 19, 19, 0]
 
 
 def test_shapes_that_grow_with_the_step_are_ranges_and_those_of_a_static_cache_are_not(traced):
@@ -200,7 +211,7 @@ def test_after_a_profile_no_hook_is_left_and_the_operators_are_as_before(tmp_pat
     before = operators_of(arm)
     with named_ranges(model):
         assert hooks_of(model) > 0
-    trace(arm, spare, "cpu", STEPS, tmp_path, lambda: None)
+    trace(arm, spare, tmp_path)
     assert hooks_of(model) == 0
     assert operators_of(arm) == before
 
@@ -250,26 +261,136 @@ def made_up(label, layer_ms, head_ms):
     return pd.DataFrame(rows, columns=["strategy", "range", "time_s", *KINDS]).assign(calls=2)
 
 
+def said_of(table, pair, unprofiled_s):
+    return diff.sentence(table, diff.compare(table, pair, unprofiled_s))
+
+
+SMALLER, LARGER = ((1, 1, 1), (0.5, 0.25, 0.25)), ((6, 2, 1.5), (1.0, 0.75, 0.75))
+
+
+def two(a, b):
+    return pd.concat([made_up("a", *a), made_up("b", *b)])
+
+
 def test_the_sentence_says_who_is_slower_by_how_much_and_where():
-    table = pd.concat([made_up("a", (1, 1, 1), (0.5, 0.25, 0.25)), made_up("b", (6, 2, 1.5), (1.0, 0.75, 0.75))])
+    table = two(SMALLER, LARGER)
     said = (
-        "b takes 5.00x a's step (3.00x under the profiler): 69 % of the difference is matrix products "
-        "(ffn 62 %, lm_head 6 %), 19 % other operators, 12 % Python and dispatch"
+        "b takes 5.000x a's step (95 % interval 4.518 to 5.534; under the profiler 3.00x): 69 % of the profiled "
+        "difference is matrix products (of these 69 points ffn has 63, lm_head 6), 19 % other operators, 12 % Python "
+        "and dispatch"
     )
     for pair in (("a", "b"), ("b", "a")):
-        assert diff.sentence(table, pair, {"a": 1e-3, "b": 5e-3}) == said
+        assert said_of(table, pair, {"a": [1e-3] * 3, "b": [5e-3, 4.8e-3, 125e-3 / 24]}) == said
     first = diff.diff_table(table, "range", "time_s", table, ("b", "a")).set_index("range")
     assert first.loc["decode_step"].tolist() == pytest.approx([12e-3, 4e-3, 8e-3, 1])
     assert first.loc["decode_step/lm_head"].tolist() == pytest.approx([2.5e-3, 1e-3, 1.5e-3, 1.5 / 8])
 
 
+def test_the_ratio_is_of_times_paired_within_rounds():
+    drifting = [1e-3, 2e-3, 4e-3, 8e-3, 16e-3]
+    times = {"a": drifting, "b": [3 * t for t in drifting]}
+    ratio = diff.compare(two(SMALLER, LARGER), ("a", "b"), times).ratio
+    assert (ratio.value, ratio.low, ratio.high, ratio.rounds) == (
+        pytest.approx(3),
+        pytest.approx(3),
+        pytest.approx(3),
+        5,
+    )
+
+
+def test_points_of_the_parts_add_up_to_their_whole_with_what_is_not_named():
+    table = two(((1, 1, 1), (0, 0, 0)), ((1.9, 1.5, 1.1), (0.04, 0, 0)))
+    said = said_of(table, ("a", "b"), {"a": [1e-3] * 3, "b": [2e-3] * 3})
+    assert "61 % of the profiled difference is matrix products (of these 61 points ffn has 58, the rest 3)" in said
+
+
+@pytest.mark.parametrize("pair", [("a", "b"), ("b", "a")])
+def test_a_profile_that_contradicts_the_unprofiled_times_is_told_of_and_not_divided(pair):
+    """b takes three times as long under the profiler, but a twice as long without it."""
+    times = {"a": [2e-3, 2.02e-3, 1.98e-3], "b": [1e-3] * 3}
+    found = diff.compare(two(SMALLER, LARGER), pair, times)
+    assert (found.slow, found.fast, found.divided) == ("a", "b", False)
+    said = diff.sentence(two(SMALLER, LARGER), found)
+    assert said.startswith("a takes 2.000x b's step (95 % interval 1.95")
+    assert said.endswith(
+        "but 0.33x under the profiler: the profile says the opposite, so the difference is not divided"
+    )
+
+
+def test_a_difference_that_the_profile_does_not_show_is_not_divided():
+    found = diff.compare(two(LARGER, LARGER), ("a", "b"), {"a": [2e-3] * 3, "b": [1e-3] * 3})
+    assert not found.divided
+    said = diff.sentence(two(LARGER, LARGER), found)
+    assert said.endswith("1.00x under the profiler: the profile does not show it, so the difference is not divided")
+    shares = diff.diff_table(two(LARGER, LARGER), "range", "time_s", two(LARGER, LARGER), ("a", "b"))["share"]
+    assert shares.isna().all()
+
+
+def test_an_interval_that_holds_one_is_the_same_time_within_noise_whatever_the_profile_says():
+    times = {"a": [1e-3, 2e-3, 1e-3, 2e-3, 1e-3], "b": [2e-3, 1e-3, 2e-3, 1e-3, 2e-3]}
+    found = diff.compare(two(SMALLER, LARGER), ("a", "b"), times)
+    assert found.ratio.low < 1 < found.ratio.high
+    said = diff.sentence(two(SMALLER, LARGER), found)
+    assert said.startswith(
+        "b and a take the same time for a step within noise: the first takes 1.149x the second's (95 %"
+    )
+    assert said.endswith("under the profiler 3.00x); there is no difference to divide")
+
+
 def test_the_sentence_tells_of_what_takes_less_and_of_equals():
-    table = pd.concat([made_up("a", (1, 1, 3), (0, 0, 0)), made_up("b", (4, 1, 2), (0, 0, 0))])
-    said = diff.sentence(table, ("a", "b"), {"a": 1e-3, "b": 2e-3})
-    assert said.endswith("150 % of the difference is matrix products (ffn 150 %), 0 % other operators, "
-                         "-50 % Python and dispatch (negative: it takes less there)")  # fmt: skip
-    same = pd.concat([made_up("a", (1, 1, 3), (0, 0, 0)), made_up("b", (1, 1, 3.05), (0, 0, 0))])
-    assert "the same time for a step, within 2 %" in diff.sentence(same, ("a", "b"), {"a": 1e-3, "b": 1e-3})
+    table = two(((1, 1, 3), (0, 0, 0)), ((4, 1, 2), (0, 0, 0)))
+    said = said_of(table, ("a", "b"), {"a": [1e-3] * 3, "b": [2e-3] * 3})
+    assert said.endswith(
+        "150 % of the profiled difference is matrix products (of these 150 points ffn has 150), 0 % other operators, "
+        "-50 % Python and dispatch (negative: b takes less there)"
+    )
+    said = said_of(two(SMALLER, LARGER), ("a", "b"), {"a": [1e-3] * 3, "b": [1.01e-3] * 3})
+    assert said.startswith("b and a take the same time for a step within 2 %: the first takes 1.010x the second's")
+
+
+def test_strategies_are_timed_in_rounds_of_all_in_shuffled_order_and_the_warm_up_is_not_counted():
+    seen = []
+
+    class Arm:
+        def __init__(self, label, step_s):
+            self.label, self._step_s = label, step_s
+
+        def round(self, index, warmup, clock):
+            seen.append((index, self.label))
+            assert warmup == (index < 0)
+            # After prefill the k-th step takes k times as long as the first.
+            return SimpleNamespace(marks_s=[0.0] + [7 + self._step_s * (k * (k + 1) / 2 + index) for k in range(6)])
+
+    arms = [Arm("a", 1.0), Arm("b", 2.0), Arm("c", 3.0)]
+    times = unprofiled_steps_s(arms, "cpu", STEPS, random.Random(0), lambda: None)
+    rounds = [[label for index, label in seen if index == i] for i in range(-1, ROUNDS)]
+    assert [index for index, _ in seen] == sorted(index for index, _ in seen)
+    assert [sorted(labels) for labels in rounds] == [["a", "b", "c"]] * (1 + ROUNDS)
+    assert len({tuple(labels) for labels in rounds}) > 1
+    assert ROUNDS >= 5
+    assert {label: times[label] for label in "abc"} == {
+        label: pytest.approx([step_s * 4] * ROUNDS) for label, step_s in zip("abc", (1.0, 2.0, 3.0), strict=True)
+    }
+
+
+def test_windows_of_the_profiler_are_interleaved_too_and_the_fastest_is_kept(monkeypatch, tmp_path):
+    pairs = [arms_of("static_kv"), arms_of("cross_kv")]
+    taken, told = iter([5.0, 6.0, 1.0, 9.0, 2.0, 3.0]), []
+    order = []
+
+    def window(arm, spare, device, steps):
+        order.append(arm.label)
+        told.append((next(taken), 0.0, None))
+        return told[-1]
+
+    monkeypatch.setattr(tracing, "profile_once", window)
+    monkeypatch.setattr(tracing, "_written", lambda label, *rest: (label, rest[-2][0]))
+    kept = dict(traces(pairs, "cpu", STEPS, tmp_path, 0, lambda: None))
+    assert [sorted(order[i : i + 2]) for i in range(0, 2 * WINDOWS, 2)] == [["cross_kv", "static_kv"]] * WINDOWS
+    assert kept == {
+        label: min(taken_s for name, (taken_s, *_) in zip(order, told, strict=True) if name == label)
+        for label in ("static_kv", "cross_kv")
+    }
 
 
 def test_the_differences_of_the_parts_add_up_to_that_of_the_step(traced):
@@ -324,9 +445,18 @@ def test_a_user_sees_the_shares_first_the_tables_and_where_the_traces_are(comman
 def test_the_run_folder_holds_tables_traces_configuration_and_machine_and_is_not_the_latest_run(command):
     _, run_dir = command
     assert run_dir.name.endswith("_profile")
-    names = ["config.yaml", "environment.json", "operators.csv", "profile", "ranges.csv"]
+    names = ["config.yaml", "environment.json", "operators.csv", "profile", "ranges.csv", "unprofiled.csv"]
     assert sorted(path.name for path in run_dir.iterdir()) == names
-    assert "tgt_len" in (run_dir / "config.yaml").read_text()
+    config = OmegaConf.load(run_dir / "config.yaml")
+    assert [strategy.label for strategy in select(list(config.strategies))] == LABELS
+    assert (config.seq_len, config.device, "measure" in config) == (
+        8,
+        "cuda" if torch.cuda.is_available() else "cpu",
+        False,
+    )
+    assert config.threads >= 1
+    unprofiled = pd.read_csv(run_dir / "unprofiled.csv")
+    assert unprofiled[["strategy", "round"]].values.tolist() == [[label, i] for label in LABELS for i in range(ROUNDS)]
 
 
 def test_what_is_printed_is_what_the_files_hold(command):
@@ -377,15 +507,132 @@ def test_diff_needs_no_list_and_says_where_the_time_went_before_two_tables(profi
     assert [line.split(":")[0] for line in lines[:2]] == ["full_recompute", "static_kv"]
     (path,) = tmp_path.glob("results/*/ranges.csv")
     ranges = pd.read_csv(path)
-    unprofiled = re.findall(r"(?:full_recompute|static_kv) takes ([\d.]+)x", lines[2])
-    assert unprofiled or "the same time" in lines[2]
-    assert "a step, mean of 1 step, k = 2" in lines[4:7]
+    prose = " ".join(lines[2 : lines.index("")])
+    unprofiled = (
+        pd.read_csv(path.parent / "unprofiled.csv").groupby("strategy", sort=False)["step_s"].agg(list).to_dict()
+    )
+    assert prose.startswith(diff.sentence(ranges, diff.compare(ranges, ("full_recompute", "static_kv"), unprofiled)))
+    key = lines.index("1 full_recompute")
+    assert lines[key + 1 : key + 4] == ["2 static_kv", "", "a step, mean of 1 step, k = 2"]
     steps = [
         quantity(step_of(ranges[ranges["strategy"] == label])["time_s"], "s")
         for label in ("full_recompute", "static_kv")
     ]
     shown = next(line for line in lines if line.startswith("decode_step"))
     assert " ".join(shown.split()).startswith(f"decode_step {steps[0]} {steps[1]} ")
+    config = OmegaConf.load(path.parent / "config.yaml")
+    assert list(config.strategies) == ["full_recompute", "static_kv"]
+
+
+LONG = "static_kv(cross=recompute,capacity=16,read=buffer)"
+
+
+@pytest.fixture
+def printed(traced, capsys, monkeypatch, tmp_path):
+    """``printed(width, pair, labels)``: lines of a report on a terminal that is so wide, on none where it is 0."""
+    for name in ("NO_COLOR", "TTY_COMPATIBLE"):
+        monkeypatch.delenv(name, raising=False)
+
+    def run(width, pair=None, labels=("full_recompute", LONG)):
+        if width:
+            monkeypatch.setenv("FORCE_COLOR", "1")
+            monkeypatch.setenv("COLUMNS", str(width))
+        done = [traced(label) for label in labels]
+        ranges, operators = (pd.concat(map(table, done)) for table in (range_table, operator_table))
+        report.print_report(done, ranges, operators, tmp_path, pair)
+        out = capsys.readouterr().out
+        assert ("\x1b" in out) == bool(width)
+        return re.sub(r"\x1b\[[\d;]*m", "", out).splitlines(), operators
+
+    return run
+
+
+def first_words(lines, head):
+    """The first words of the rows of every table whose first column is ``head``."""
+    words, inside = [], False
+    for line in lines:
+        if inside and (not line.strip() or line.startswith("and ")):
+            inside = False
+        if inside and not line.startswith(" "):  # shapes that are wrapped have nothing to their left
+            words.append(line.split()[0])
+        inside |= line.split()[:1] == [head]
+    return words
+
+
+PATHS = ("trace of ", "tensorboard --logdir ", "ranges.csv, ")
+"""Lines with a path, which stays whole to be copied."""
+
+
+@pytest.mark.parametrize("pair", [None, ("full_recompute", LONG), (LONG, "full_recompute")])
+def test_a_terminal_of_80_columns_breaks_no_line_and_no_operator(printed, monkeypatch, pair):
+    monkeypatch.setattr(report, "TOP", 1000)
+    lines, operators = printed(80, pair)
+    assert [line for line in lines if len(line) > 80 and not line.startswith(PATHS)] == []
+    names = set(operators[operators["range"] == "decode_step"]["operator"])
+    assert max(map(len, names)) > 40
+    assert set(first_words(lines, "operator")) == names
+    blocks = {"self_attn", "cross_attn", "project_kv", "ffn", "lm_head"}
+    assert blocks <= {line.split()[0] for line in lines if line.strip()}
+
+
+def test_a_name_that_no_terminal_has_room_for_stays_whole_all_the_same(printed):
+    lines, operators = printed(50, ("full_recompute", LONG))
+    assert set(first_words(lines, "operator")) <= set(operators["operator"])
+    assert f"2 {LONG}" in lines
+
+
+@pytest.mark.parametrize("pair", [("full_recompute", LONG), (LONG, "full_recompute")])
+def test_a_diff_numbers_its_strategies_the_pair_first(printed, pair):
+    lines, _ = printed(80, pair, labels=("static_kv", "full_recompute", LONG))
+    key = lines.index(f"1 {pair[0]}")
+    assert lines[key : key + 3] == [f"1 {pair[0]}", f"2 {pair[1]}", "3 static_kv"]
+    heads = [line.split()[:6] for line in lines if line.startswith(("range ", "operator "))]
+    assert [head[1:6] for head in heads] == [["1", "2", "1", "-", "2"]] * 2
+    assert first_words(lines, "strategy")[:3] == ["1", "2", "3"]
+
+
+def test_a_diff_says_how_many_more_operators_the_file_has(printed, monkeypatch):
+    monkeypatch.setattr(report, "TOP", 5)
+    lines, operators = printed(80, ("full_recompute", LONG))
+    shown = first_words(lines, "operator")
+    count = operators[operators["range"] == "decode_step"]["operator"].nunique()
+    assert len(shown) == 5
+    assert f"and {count - 5} more in operators.csv" in lines
+
+
+def test_percentages_of_a_difference_that_is_not_there_are_not_shown(printed, monkeypatch):
+    for divided in (True, False):
+        monkeypatch.setattr(diff.Comparison, "divided", divided)
+        monkeypatch.setattr(report, "sentence", lambda ranges, comparison: "said")
+        lines, _ = printed(80, ("full_recompute", LONG))
+        assert any("% of it" in line for line in lines) == divided
+
+
+@pytest.mark.parametrize("pair", [None, ("full_recompute", LONG)])
+def test_without_a_terminal_prose_is_wrapped_to_be_read_and_tables_are_not(printed, pair):
+    lines, operators = printed(0, pair)
+    start = next(i for i, line in enumerate(lines) if line.startswith(("share: %", "% of it:", "1 - 2:")))
+    legend = lines[start : lines.index("", start)]
+    assert len(legend) > 2
+    assert max(map(len, legend)) <= 100
+    assert " ".join(legend) in (report.LEGEND, report.DIFF_LEGEND, report.DIVIDED_LEGEND)
+    if pair is None:
+        shapes = operators[operators["range"] == "decode_step"].groupby("strategy").head(report.TOP)["shapes"]
+        assert all(any(line.rstrip().endswith(shape) for line in lines) for shape in shapes)
+        assert max(map(len, lines)) > 100
+
+
+def test_the_folder_of_a_measured_run_is_refused(profile, tmp_path):
+    folder = tmp_path / "measured"
+    folder.mkdir()
+    (folder / "run.json").write_text("{}")
+    code, out, err = profile(*SMALL, "strategies=[static_kv]", "hydra.run.dir=measured")
+    assert (code, out) == (1, "")
+    assert err == (
+        "decodebench: run folder measured holds the run.json of a measured run, which a profile would overwrite in "
+        "part; choose another by hydra.run.dir=DIR\n"
+    )
+    assert [path.name for path in folder.iterdir()] == ["run.json"]
 
 
 def test_a_large_trace_is_warned_of_with_a_remedy(profile, monkeypatch):

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from suites.results import (
     SCHEMA,
     ArmFacts,
+    Calibration,
     CellWriter,
+    Conditions,
     ResultsError,
     Round,
     read_cells,
@@ -57,6 +59,36 @@ def test_a_cell_and_its_arms_are_read_back_equal(tmp_path):
     assert (result.id, result.cell, result.arms) == ("a", {"batch_size": 1}, FACTS)
 
 
+def test_calibrations_among_the_rounds_and_conditions_are_read_back_equal(tmp_path):
+    calibrations = [Calibration(i, i < 0, 1 / 3e-10, 2 / 3e-11) for i in range(-1, 3)]
+    mixed = [record for pair in zip(calibrations, ROUNDS, strict=True) for record in pair]
+    writer = CellWriter(tmp_path, "a")
+    seen = Conditions("precision", 1.5, 1.25, None, 2, 4, [2400.0], ["power cap"], "no room")
+    writer.conditions(seen)
+    write_json(tmp_path / "run.json", {"schema": SCHEMA, "plan": [{"id": "a"}]})
+    writer.cell({"batch_size": 1})
+    for record in mixed:
+        writer.round(record)
+    writer.arms(FACTS)
+    (result,) = read_cells(tmp_path)
+    assert (result.rounds, result.calibrations, result.conditions) == (ROUNDS, calibrations, seen)
+
+
+def test_a_folder_of_schema_1_has_rounds_and_no_more(tmp_path):
+    path = written(tmp_path, schema=1)
+    lines = [{k: v for k, v in asdict(done).items() if k != "collections"} for done in ROUNDS]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    (result,) = read_cells(tmp_path)
+    assert (result.rounds, result.calibrations, result.conditions) == (ROUNDS, [], None)
+
+
+def test_conditions_of_another_version_are_refused_by_name(tmp_path):
+    path = written(tmp_path).with_name("conditions.json")
+    path.write_text('{"weather": "fine"}')
+    with pytest.raises(ResultsError, match=r"conditions\.json is not of schema .*'weather'"):
+        read_cells(tmp_path)
+
+
 def test_a_last_line_cut_anywhere_costs_that_round_alone(tmp_path):
     path = written(tmp_path)
     whole = path.read_bytes()
@@ -94,8 +126,8 @@ def test_a_cell_that_starts_again_forgets_what_it_held(tmp_path):
 
 
 def test_another_schema_is_refused_by_its_number(tmp_path):
-    written(tmp_path, schema=SCHEMA - 1)
-    with pytest.raises(ResultsError, match=rf"has schema {SCHEMA - 1}, this version reads {SCHEMA}; run again"):
+    written(tmp_path, schema=SCHEMA + 1)
+    with pytest.raises(ResultsError, match=rf"has schema {SCHEMA + 1}, this version reads 1 and {SCHEMA}; run again"):
         read_cells(tmp_path)
 
 

@@ -31,6 +31,12 @@ def latest(sweep):
     return folder / "results" / "latest"
 
 
+def raw_rounds(folder):
+    """The lines of a cell's rounds.jsonl that are rounds of arms, in order."""
+    lines = [json.loads(line) for line in (folder / "rounds.jsonl").read_text().splitlines()]
+    return [line for line in lines if line.get("kind") != "calibration"]
+
+
 def test_every_strategy_is_measured_at_every_length(latest):
     table = pd.read_csv(latest / "table.csv")
     assert [tuple(row) for row in table[["tgt_len", "strategy"]].values.tolist()] == [
@@ -55,7 +61,7 @@ def test_steps_are_told_one_by_one(latest):
 def test_raw_rounds_cover_every_mark_and_mark_the_warm_up(latest):
     for folder in (latest / "cells").iterdir():
         cell = json.loads((folder / "cell.json").read_text())
-        rounds = [json.loads(line) for line in (folder / "rounds.jsonl").read_text().splitlines()]
+        rounds = raw_rounds(folder)
         assert len(rounds) == len(CORE) * (3 + 1)
         assert sum(r["warmup"] for r in rounds) == len(CORE)
         assert {len(r["marks_s"]) for r in rounds} == {cell["tgt_len"] + 2}
@@ -66,7 +72,7 @@ def test_raw_rounds_cover_every_mark_and_mark_the_warm_up(latest):
 def test_rounds_are_interleaved_in_an_order_that_changes(latest):
     orders = set()
     for folder in (latest / "cells").iterdir():
-        lines = [json.loads(line) for line in (folder / "rounds.jsonl").read_text().splitlines()]
+        lines = raw_rounds(folder)
         for start in range(0, len(lines), len(CORE)):
             together = [r["strategy"] for r in lines[start : start + len(CORE)]]
             assert sorted(together) == sorted(CORE)

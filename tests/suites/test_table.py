@@ -6,9 +6,10 @@ import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 
+from suites.comparisons import BASELINE
 from suites.results import ArmFacts, CellResult, ResultsError, Round
 from suites.statistics import paired_ratio
-from suites.table import BASELINE, STEP_COLUMNS, case_table, read_tables, step_table, write_tables
+from suites.table import STEP_COLUMNS, case_table, read_tables, step_table, write_tables
 
 STEPS = 3
 CELL = {

@@ -28,8 +28,8 @@ TEMPLATE, CARD = HERE / "card_template.md", HERE / "MODEL_CARD.md"
 
 
 def recipe_of(state: State) -> Recipe:
-    """The recipe of a checkpoint; one that does not hold it was made with the defaults, but for its steps."""
-    return Recipe(**state.get("recipe", {"steps": state["steps"]}))
+    """The recipe of a checkpoint."""
+    return Recipe(**state["recipe"])
 
 
 def progress_text(step: int, recipe: Recipe) -> str:
@@ -44,14 +44,12 @@ def progress_text(step: int, recipe: Recipe) -> str:
     return f"{step:,} steps of a run of {recipe.steps:,}, {phase}"
 
 
-def time_text(seconds: float | None) -> str:
+def time_text(seconds: float) -> str:
     """Hours and minutes of training.
 
-    >>> time_text(4000.0), time_text(None)
-    ('1 h 07 min', 'not recorded')
+    >>> time_text(4000.0)
+    '1 h 07 min'
     """
-    if seconds is None:
-        return "not recorded"
     hours, minutes = divmod(round(seconds / 60), 60)
     return f"{hours} h {minutes:02} min"
 
@@ -62,8 +60,11 @@ def markdown(rows: list[tuple[str, ...]]) -> str:
     return "\n".join([header, "|---:" * len(rows[0]) + "|", *body])
 
 
-def write_card(template: Path, card: Path, weights: Path, state: State, rates: str) -> None:
-    """Fill the template in with facts of the file ``weights`` and of its training."""
+def write_card(template: Path, card: Path, weights: Path, state: State, rates: str, earlier: str = "") -> None:
+    """Fill the template in with facts of the file ``weights`` and of its training.
+
+    ``earlier`` tells of the training of the weights that this run started from, if it did.
+    """
     recipe, config = recipe_of(state), model_config()
     content = weights.read_bytes()
     facts = {
@@ -74,9 +75,11 @@ def write_card(template: Path, card: Path, weights: Path, state: State, rates: s
         "digest": hashlib.sha256(content).hexdigest(),
         "parameters": f"{sum(p.numel() for p in load_own(weights, config).parameters()):,}",
         "training": progress_text(state["step"], recipe),
-        "time": time_text(state.get("seconds")),
+        "time": time_text(state["seconds"]),
         "held_out": f"{len(held_out()):,}",
         "rates": rates,
+        "earlier": f"{earlier} Then, from those weights:\n\n" if earlier else "",
+        "start": " --weights weights.safetensors" if earlier else "",
         "dropout": recipe.dropout,
         "weight_decay": train.WEIGHT_DECAY,
         "peak_rate": train.PEAK_RATE,
@@ -89,18 +92,17 @@ def write_card(template: Path, card: Path, weights: Path, state: State, rates: s
 
 def export(
     checkpoint: Path,
-    seconds: float | None = None,
     limit: int | None = None,
     weights: Path = WEIGHTS,
     card: Path = CARD,
+    earlier: str = "",
 ) -> None:
     """Write ``weights`` and ``card``; the old weights stay until the new ones are measured. Raises ModelError.
 
-    ``seconds`` of training are told where the checkpoint does not hold them; ``limit`` is the number of held-out words
-    to measure on, by default all.
+    ``limit`` is the number of held-out words to measure on, by default all; ``earlier`` tells of the training of the
+    weights that this run started from.
     """
     model, state = load_trained(checkpoint)
-    state["seconds"] = state.get("seconds") or seconds
     part = weights.with_suffix(".part")
     save_own(model, part, DTYPE, {"step": str(state["step"]), "dtype": str(DTYPE).removeprefix("torch.")})
     part.chmod(0o644)
@@ -110,7 +112,7 @@ def export(
         print(f"words a phrase: {words}", file=sys.stderr)
         rates[words] = error_rates(shipped, words, limit)
     rows = markdown(table_rows(rates))
-    write_card(TEMPLATE, card, part, state, rows)
+    write_card(TEMPLATE, card, part, state, rows, earlier)
     part.replace(weights)
     print(rows)
 
@@ -119,12 +121,12 @@ def main() -> int:
     """Export; 0, or 1 with one line on standard error."""
     parser = argparse.ArgumentParser(prog="export", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("checkpoint", type=Path, help="a checkpoint that train wrote")
-    parser.add_argument("--seconds", type=float, help="time trained, where the checkpoint does not hold it")
+    parser.add_argument("--earlier", default="", help="how the weights were trained that this run started from")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="threads (default: all cores)")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     try:
-        export(args.checkpoint, args.seconds)
+        export(args.checkpoint, earlier=args.earlier)
     except ModelError as error:
         print(f"export: {error}", file=sys.stderr)
         return 1

@@ -14,7 +14,9 @@ _ITERATIONS = 5
 
 
 def orthogonalized(matrix_PXY: Tensor) -> Tensor:
-    """U V^T of each matrix's singular value decomposition, roughly: its singular values come to lie within 0.7 to 1.2.
+    """U V^T of each matrix's singular value decomposition, roughly: most singular values come to lie around 1.
+
+    The smallest of a square matrix stay smaller.
 
     Newton-Schulz iterations on the normalised matrix, [P, X, Y] -> [P, X, Y].
     """

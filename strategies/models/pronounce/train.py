@@ -138,12 +138,12 @@ def train(
     guide = Guide(model)
     optimizers = make_optimizers(model)
     first = 0
-    earlier_s: float | None = 0.0
+    earlier_s = 0.0
     if state := to_resume(folder, recipe.steps):
         model.load_state_dict(state["model"])
         for optimizer, kept in zip(optimizers, state["optimizers"], strict=True):
             optimizer.load_state_dict(kept)
-        first, earlier_s = state["step"], state.get("seconds")
+        first, earlier_s = state["step"], state["seconds"]
     folder.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     for step in range(first, recipe.steps):
@@ -170,7 +170,7 @@ def train(
                 "model": model.state_dict(),
                 "optimizers": [optimizer.state_dict() for optimizer in optimizers],
                 "recipe": dataclasses.asdict(recipe),
-                "seconds": None if earlier_s is None else earlier_s + time.monotonic() - started,
+                "seconds": earlier_s + time.monotonic() - started,
             }
             save(state, folder / ("constant.pt" if done <= recipe.turn else "cooled.pt"))
     return model.eval()

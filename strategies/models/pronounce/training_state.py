@@ -1,7 +1,6 @@
 """The checkpoints of a training run: written whole or not at all, resumed from, and read back as a model.
 
-A checkpoint holds ``step``, ``steps``, ``model`` and ``optimizer``; later ones also ``recipe`` and ``seconds``, the
-time spent so far, which is None where a part of the run was not timed.
+A checkpoint holds ``step``, ``steps``, ``model``, ``optimizers``, ``recipe`` and ``seconds``, the time spent so far.
 """
 
 from __future__ import annotations
@@ -26,10 +25,15 @@ def save(state: State, path: Path) -> None:
 
 
 def to_resume(folder: Path, steps: int) -> State | None:
-    """The state that a run of ``steps`` goes on from: its own cool-down, else any run's constant phase, else None."""
+    """The state that a run of ``steps`` goes on from: its own cool-down, else any run's constant phase, else None.
+
+    Raises ModelError for a checkpoint of an earlier version.
+    """
     for path in (folder / "cooled.pt", folder / "constant.pt"):
         if path.exists():
             state: State = torch.load(path, weights_only=True)
+            if "optimizers" not in state:
+                raise ModelError(f"{path} is of an earlier version and cannot be resumed; give another --dir")
             if path.name == "constant.pt" or state["steps"] == steps:
                 return state
     return None

@@ -94,7 +94,8 @@ def caption(layer: Layer) -> str:
             f"One of {layer.layers} decoder layers under {layer.strategy}, at the step that attends k = {layer.k} keys."
         )
         if not growing:
-            see = "Nothing here grows with k: the price is that rows of the buffer are read which hold no token yet."
+            unused = layer.keys.numbers[-2] - layer.k
+            see = f"Nothing here grows with k: the price is that {unused} rows are read which hold no token yet."
         elif layer.remembers:
             see = (
                 f"Follow the thick edges: {' and '.join(growing)} grow because they read every earlier token's "

@@ -29,8 +29,9 @@ def draw(ledger: pd.DataFrame, src_len: int) -> tuple[Figure, str]:
     drawn = stacks.figure(found, stacks.message(found, "moves", "bytes"), "bytes", UNITS, foot)
     return drawn, (
         "What a decode step must move between memory and processor, by role, against k. Projections, feed-forward"
-        " and LM head read their weights, which have one size at every step however many rows they serve; scores "
-        "read K and contexts read V, which grow with every token. Where K and V grow by concatenation, the old "
+        " and LM head read their weights, which have one size at every step however many rows they serve; self-"
+        "attention's scores and context read K and V, which grow with every token unless a whole buffer is read; "
+        "cross-attention's depend on the source alone. Where K and V grow by concatenation, the old "
         "rows are also read and written again at each step: the area of append and copies. Counted are weights, K"
         " and V read, new K and V written, and copies; other activations stay in the processor's caches and are "
         "left out."

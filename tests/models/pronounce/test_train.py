@@ -100,12 +100,12 @@ def test_a_checkpoint_holds_its_recipe_and_the_time_spent(trained):
     assert state["seconds"] > 0
 
 
-def test_time_is_unknown_once_a_part_of_it_is(trained, tmp_path):
+def test_a_checkpoint_of_an_earlier_version_is_not_resumed(trained, tmp_path):
     state = torch.load(trained[0] / "constant.pt", weights_only=True)
-    del state["seconds"], state["recipe"]
+    del state["optimizers"]
     torch.save(state, tmp_path / "constant.pt")
-    train(TINY, held_out(), tmp_path)
-    assert load_trained(tmp_path / "cooled.pt")[1]["seconds"] is None
+    with pytest.raises(ModelError, match=r"constant\.pt is of an earlier version and cannot be resumed; give another"):
+        train(TINY, held_out(), tmp_path)
 
 
 def test_no_part_of_a_checkpoint_is_left_behind(trained):
@@ -131,6 +131,13 @@ def test_export_writes_the_weights_and_a_card_of_what_it_measured(trained, tmp_p
     assert "$" not in text
     assert f"{weights_file.stat().st_size:,} bytes" in text
     assert sorted(path.name for path in tmp_path.iterdir()) == ["CARD.md", "w.safetensors"]
+
+
+def test_the_card_tells_of_the_weights_that_a_run_started_from(trained, tmp_path):
+    weights_file, card = tmp_path / "w.safetensors", tmp_path / "CARD.md"
+    export(trained[0] / "cooled.pt", limit=1, weights=weights_file, card=card, earlier="First, 10 steps.")
+    assert "First, 10 steps. Then, from those weights:" in card.read_text(encoding="utf-8")
+    assert "--seed 5 --weights weights.safetensors`" in card.read_text(encoding="utf-8")
 
 
 def test_the_card_tells_how_far_an_unfinished_run_had_come():

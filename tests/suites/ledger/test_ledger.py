@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from strategies import ModelConfig, ModelSpec, parse
+from strategies.contiguous_kv import ContiguousKV
 from strategies.full_recompute import FullRecompute
 from strategies.models.costs import Product
 from strategies.models.encoder_decoder import EncoderDecoder
@@ -19,7 +20,7 @@ from suites.formulas import formulas
 from suites.ledger import verify
 from suites.ledger.symbols import GROWING, SIZES, grows_with, shape_text, values
 from suites.ledger.table import make_ledger, read_ledger, steps_to_record, write_ledger
-from suites.ledger.verify import LedgerError, check_shadow, in_numbers, shadow_config
+from suites.ledger.verify import LedgerError, check_shadow, in_numbers
 from suites.results import ResultsError
 
 from .conftest import LABELS, sources
@@ -159,14 +160,19 @@ def test_formula_and_record_agree_for_any_shape(architecture, sizes, gated, case
     assert set(found["k"].dropna()) == {1, tgt_len}
 
 
-def test_no_two_shapes_of_the_shadow_have_the_same_number(tiny_model, architecture):
+@pytest.mark.parametrize("label", [*LABELS, "static_kv(capacity=17,read=buffer)", "static_kv(capacity=13,read=buffer)"])
+def test_no_two_letters_of_the_shadow_have_the_same_number(tiny_model, architecture, label):
     """What makes the check on the shadow a check: every size of its products is one product of letters."""
-    config = shadow_config(tiny_model(architecture).config)
-    numbers = values(config, B=verify.BATCH, S=verify.SOURCE, N=verify.TARGET, k=verify.STEP, C=verify.CAPACITY)
+    shadow, bound, steps = verify._bind(parse(label))
+    config = shadow.config(tiny_model(architecture).config)
+    known = verify.facts(bound, steps)
+    step = min(shadow.step, steps - (steps == known.capacity))
+    numbers = values(config, B=shadow.batch, S=shadow.source, N=shadow.target) | verify.expected.numbers(bound, step)
     seen: dict[int, set[object]] = {}
     for letters in (
         verify.expected.training(config),
-        *(verify.expected.step(config, verify.facts_of(parse(label))) for label in LABELS[:6]),
+        verify.expected.prefill(config, known),
+        verify.expected.step(config, known),
     ):
         for said, number in zip(letters, in_numbers(letters, numbers), strict=True):
             for size in ("batch", "rows", "inner", "cols"):
@@ -190,6 +196,19 @@ class Liar(FullRecompute):
 def test_a_wrong_fact_is_an_error_that_names_product_and_step(tiny_model):
     with pytest.raises(LedgerError, match=r"decoder\.self_attn\.scores in step 11 of .*formula says .*running model"):
         check_shadow(tiny_model("t5").config, [Liar()])
+
+
+@dataclasses.dataclass(frozen=True)
+class Quiet(ContiguousKV):
+    """Moves all old rows and says that it moves none."""
+
+    def rows_copied(self, k: int) -> int:
+        return 0
+
+
+def test_copies_that_were_not_declared_are_an_error(tiny_model):
+    with pytest.raises(LedgerError, match=r"self\.append in step 11 of .*0 bytes moved"):
+        check_shadow(tiny_model("t5").config, [Quiet()])
 
 
 def test_a_wrong_formula_is_an_error(tiny_model, monkeypatch):

@@ -2,13 +2,16 @@
 
 import io
 import json
+import os
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
 
 from suites.__main__ import main
 
-from ...command import SMALL_MODEL, suites
+from ...command import ROOT, SMALL_MODEL, suites
 
 SMALL = [*SMALL_MODEL, "seq_len=6", "batch_size=2"]
 CHOSEN = "strategies=[full_recompute,contiguous_kv,static_kv]"
@@ -28,10 +31,11 @@ def test_the_table_answers_the_question(done):
     _, run = done
     assert run.returncode == 0, run.stderr
     said = " ".join(run.stdout.split())
-    assert "With contiguous_kv, static_kv, 2 of the 11 products of a layer and the head grow with k" in said
-    assert "self.scores and self.context, both batched" in said
-    assert "[BH,1,K] x [BH,K,k]" in said
-    assert "[4,1,8] x [4,8,4]" in said
+    assert "With contiguous_kv and static_kv, 2 of the 11 products of a layer and the head grow with k" in said
+    assert "self.scores and self.context, which are batched" in said
+    assert "self.context bGEMM [BH,N,N] x" in said
+    for factor in ("[BH,1,K] x", "[BH,K,k]", "[4,1,8] x", "[4,8,4]"):
+        assert factor in said
     lines = {line.split()[0]: line.split()[1:] for line in run.stdout.splitlines() if line.startswith("cross.kv ")}
     assert lines["cross.kv"] == ["(S)", "S", "(S)"]
 
@@ -73,7 +77,7 @@ def test_markdown(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("suites.plots.ledger.draw", lambda *_: [])
     text = printed(capsys, "strategies=[static_kv]", "--format", "md")
     assert "| self.scores | (N N) | k |" in text
-    assert "### The whole model at step k = 6" in text
+    assert "### The whole model at step k = 2;" in text
 
 
 def test_pictures_are_drawn_and_told(done):
@@ -86,7 +90,7 @@ def test_pictures_are_drawn_and_told(done):
 
 
 def test_no_line_is_wider_than_a_page(done):
-    assert max(map(len, done[1].stdout.splitlines())) <= 100
+    assert max(map(len, done[1].stdout.splitlines())) <= 80
 
 
 @pytest.mark.parametrize(
@@ -102,7 +106,10 @@ def test_no_line_is_wider_than_a_page(done):
         (["--wat"], "unrecognized arguments: --wat"),
         (["batch=2"], "unknown key 'batch'"),
         (["--module", "transformers", "model=transformer2017"], "--module transformers builds a T5"),
-        (["--explain"], "--explain decodes a phrase with the embedded model"),
+        (["--module", "transformers", "dtype=bf16"], "dtype has no effect with --module"),
+        (["--explain"], "seq_len has no effect with --explain"),
+        (["--phrase", "tea"], "--phrase has no effect without --explain"),
+        (["k=2", "k=3"], "k=3 and k=2: one step is shown"),
     ],
 )
 def test_a_mistake_gets_one_line(tmp_path, monkeypatch, capsys, arguments, told):
@@ -116,9 +123,43 @@ def test_a_mistake_gets_one_line(tmp_path, monkeypatch, capsys, arguments, told)
 
 
 def test_help_needs_no_torch(tmp_path):
-    run = shapes("--help", folder=tmp_path)
-    assert run.returncode == 0
+    script = (
+        "import sys; from suites.__main__ import main; main(['shapes', '--help']); assert 'torch' not in sys.modules"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    run = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
     assert "k=NUMBER" in run.stdout
+
+
+def test_a_measured_run_is_not_written_over(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run.json").write_text("{}")
+    assert main(["shapes", *SMALL, "threads=1", "--format", "csv", "hydra.run.dir=."]) == 1
+    assert "holds a run that was measured" in capsys.readouterr().err
+
+
+def test_the_configuration_that_is_kept_is_the_one_that_ran(done):
+    folder, _ = done
+    kept = (folder / "out" / "config.yaml").read_text()
+    assert "- contiguous_kv" in kept
+    assert "core" not in kept
+
+
+def test_plot_draws_a_ledger_again(done, capsys):
+    folder, _ = done
+    before = (folder / "out" / "plots" / "dimensions.png").read_bytes()
+    assert main(["plot", str(folder / "out")]) == 0
+    assert "layer_training.png" in capsys.readouterr().out
+    assert (folder / "out" / "plots" / "dimensions.png").read_bytes() == before
+
+
+def test_another_step_and_lengths_by_default(tmp_path, monkeypatch, capsys):
+    """Numbers that differ: source, target and step."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("suites.plots.ledger.draw", lambda *_: [])
+    assert main(["shapes", *SMALL_MODEL, "threads=1", "strategies=[static_kv]"]) == 0
+    assert "S source length 40, N target length 64" in " ".join(capsys.readouterr().out.split())
 
 
 def test_transformers_beside_ours(tmp_path, monkeypatch, capsys):
@@ -127,4 +168,15 @@ def test_transformers_beside_ours(tmp_path, monkeypatch, capsys):
     text = printed(capsys, "k=4", "--module", "transformers", "hydra.run.dir=out")
     assert "self.qkv             3 for 1 3 for 1 3 for 1 3 for 1" in text
     assert "different: lm_head (4x in use_cache=False)" in " ".join(text.split())
+    assert "fp32 on cpu" in text
     assert (tmp_path / "out" / "ledger_transformers.csv").exists()
+
+
+@pytest.mark.parametrize("lengths", [["k=1"], ["k=1", "tgt_len=1"], ["k=2", "tgt_len=2"]])
+def test_transformers_at_the_first_steps(tmp_path, monkeypatch, capsys, lengths):
+    pytest.importorskip("transformers")
+    monkeypatch.chdir(tmp_path)
+    text = printed(capsys, "--module", "transformers", *lengths)
+    lines = [line.split() for line in text.splitlines()]
+    assert ["self.scores", "(N", "N)", "k", "k", "k", "C"] in lines
+    assert ["cross.k", "(S)", "S", "(S)", "(S)"] in lines

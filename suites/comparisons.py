@@ -1,0 +1,69 @@
+"""Every strategy against the baseline of its cell: ratios of paired rounds, verdicts over a table, the noise floor."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from .results import CellResult, Round, twin_label
+from .statistics import Ratio, paired_ratio
+from .verdict import MARGIN, holm, verdict
+
+BASELINE = "full_recompute"
+NO_RATIO = Ratio(math.nan, math.nan, math.nan, 0)
+
+
+def baseline_of(strategies: Collection[str]) -> str:
+    """Full recompute, or the first of those that were measured; "" if there is none."""
+    return BASELINE if BASELINE in strategies else next(iter(strategies), "")
+
+
+def end_to_end_s(rounds: Sequence[Round], label: str) -> dict[int, float]:
+    """Seconds of an arm's counted rounds by index: those without step marks where there are any, as on CUDA."""
+    mine = [r for r in rounds if r.strategy == label and not r.warmup]
+    whole = [r for r in mine if not r.every_step] or mine
+    return {r.index: r.marks_s[-1] for r in whole}
+
+
+def ratio_of(times: Mapping[int, float], baseline: Mapping[int, float]) -> Ratio:
+    """Of the rounds that both have, by their index."""
+    both = sorted(times.keys() & baseline.keys())
+    return paired_ratio([times[i] for i in both], [baseline[i] for i in both])
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A strategy in a cell beside that cell's baseline. ``verdict`` "": it was not timed."""
+
+    baseline: str
+    ratio: Ratio = NO_RATIO
+    p_holm: float = math.nan
+    verdict: str = ""
+
+
+def noise_floor(result: CellResult, baseline: str) -> Ratio:
+    """The ratio of the A/A arm to the baseline, which it repeats; NaN where none was measured."""
+    return ratio_of(end_to_end_s(result.rounds, twin_label(baseline)), end_to_end_s(result.rounds, baseline))
+
+
+def compare(cells: Sequence[CellResult]) -> list[dict[str, Comparison]]:
+    """For each cell, its strategies' comparisons by label. P-values are adjusted over all cells together (Holm)."""
+    ratios: dict[tuple[int, str], Ratio] = {}
+    found: list[dict[str, Comparison]] = []
+    for number, result in enumerate(cells):
+        timed = {arm.strategy: end_to_end_s(result.rounds, arm.strategy) for arm in result.arms if arm.status == "ok"}
+        timed = {label: times for label, times in timed.items() if times}
+        base = baseline_of(timed)
+        found.append({arm.strategy: Comparison(base) for arm in result.arms})
+        for label, times in timed.items():
+            if label == base:
+                found[-1][label] = Comparison(base, ratio_of(times, times), verdict="baseline")
+            else:
+                ratios[number, label] = ratio_of(times, timed[base])
+    adjusted = holm([ratio.p for ratio in ratios.values()])
+    for ((number, label), ratio), p in zip(ratios.items(), adjusted, strict=True):
+        margin = cells[number].cell.get("measure", {}).get("margin", MARGIN)
+        base = found[number][label].baseline
+        found[number][label] = Comparison(base, ratio, p, verdict(ratio, margin, p))
+    return found

@@ -1,0 +1,106 @@
+"""What else the machine does while a cell's rounds are measured, read at the edges of rounds and never inside one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+
+import psutil
+import torch
+
+from .cells import available_threads
+from .results import Conditions
+
+IDLE = {"idle", "iowait", "guest", "guest_nice"}
+"""Fields of CPU time in which nothing runs, or (guest) that others hold already."""
+THROTTLE = {
+    0x04: "power cap", 0x08: "hardware slowdown", 0x20: "heat (software)", 0x40: "heat (hardware)",
+    0x80: "power brake (hardware)",
+}  # fmt: skip
+"""Bits of NVML's clock event reasons (nvml.h) that slow a busy GPU; the others are settings, or that it is idle."""
+READ_SHARE = 0.01
+"""Of the time of the rounds, what reading the frequency may take."""
+
+
+def throttle_reasons(mask: int) -> list[str]:
+    """The names of the bits of ``clocks_throttle_reasons.active``.
+
+    >>> throttle_reasons(0x41), throttle_reasons(0x1)
+    (['heat (hardware)'], [])
+    """
+    return [name for bit, name in THROTTLE.items() if mask & bit]
+
+
+def throttled_gpu(uuid: str) -> list[str]:
+    """What slows the GPU now, by nvidia-smi; nothing where that is not there or does not tell."""
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return []
+    query = ["-i", f"GPU-{uuid}", "--query-gpu=clocks_throttle_reasons.active", "--format=csv,noheader,nounits"]
+    try:
+        done = subprocess.run([program, *query], capture_output=True, text=True, timeout=5, check=True)
+        return throttle_reasons(int(done.stdout.strip(), 16))
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return []
+
+
+def busy_cpu_s() -> float | None:
+    """Seconds that the machine's cores were busy since it started, with what a hypervisor took (steal)."""
+    try:
+        times = psutil.cpu_times()._asdict()
+    except (psutil.Error, OSError, RuntimeError, NotImplementedError):
+        return None
+    return float(sum(value for name, value in times.items() if name not in IDLE))
+
+
+def fastest_core_mhz() -> float | None:
+    """Of the cores that this process may use: the busy one among them says what a round ran at."""
+    try:
+        cores = psutil.cpu_freq(percpu=True) or []
+    except (psutil.Error, OSError, RuntimeError, NotImplementedError, AttributeError):
+        return None
+    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(len(cores)))
+    return max((float(core.current) for i, core in enumerate(cores) if i in allowed), default=None)
+
+
+class Watch:
+    """Over the rounds of a cell, from its making to ``conditions``."""
+
+    def __init__(self, device: str) -> None:
+        self._uuid = str(getattr(torch.cuda.get_device_properties(0), "uuid", "")) if device == "cuda" else ""
+        self._mhz: list[float] = []
+        self._read_s, self._last = 0.0, time.monotonic()
+        self._process = psutil.Process()
+        self._busy_s, self._own_s, self._start = busy_cpu_s(), self._cpu_s(), time.monotonic()
+
+    def _cpu_s(self) -> float:
+        times = self._process.cpu_times()
+        return float(times.user + times.system)
+
+    def after_round(self) -> None:
+        """Note the frequency at which the round ended, unless reading it, slow with many cores, would cost much."""
+        start = time.monotonic()
+        if self._read_s > READ_SHARE * (start - self._last):
+            return
+        mhz = fastest_core_mhz()
+        self._last = time.monotonic()
+        self._read_s = self._last - start
+        if mhz is not None:
+            self._mhz.append(mhz)
+
+    def conditions(self, stopped_by: str, aa_reason: str) -> Conditions:
+        """What was seen."""
+        wall_s, busy_s = time.monotonic() - self._start, busy_cpu_s()
+        return Conditions(
+            stopped_by=stopped_by,
+            wall_s=wall_s,
+            own_cpu_s=self._cpu_s() - self._own_s,
+            busy_cpu_s=None if busy_s is None or self._busy_s is None else busy_s - self._busy_s,
+            cores=available_threads(),
+            machine_cores=os.cpu_count() or 1,
+            cpu_mhz=self._mhz,
+            throttled=throttled_gpu(self._uuid) if self._uuid else [],
+            aa_reason=aa_reason,
+        )

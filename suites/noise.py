@@ -1,0 +1,170 @@
+"""What may have spoiled a run's times, told with cause and remedy: pure functions of what the run wrote down."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .comparisons import baseline_of, end_to_end_s
+from .results import CellResult, Conditions
+from .verdict import MARGIN
+
+LOAD_CORES, LOAD_SHARE = 0.25, 0.05
+"""Other processes may use so many cores, or this share of all, whichever is more, before they are called a load."""
+LOAD_FROM_S = 0.5
+"""Shorter rounds are not judged: the kernel counts CPU time in hundredths of a second."""
+CLOCK_SHARE = 0.1
+DRIFT_SHARE = 0.1
+TREND_P = 0.01
+TREND_FROM = 6
+
+
+@dataclass(frozen=True)
+class Noise:
+    """One thing that may have spoiled times. ``severity`` orders those of a ``kind``."""
+
+    kind: str
+    severity: float
+    cause: str
+    remedy: str
+
+
+def trend_p(values: Sequence[float]) -> float:
+    """Two-sided p-value of no trend, by the exact distribution of Kendall's tau without ties (Mann 1945).
+
+    The number of pairs in ascending order is the sum of independent uniform numbers on 0 .. i, i = 1 .. n - 1.
+
+    >>> round(trend_p([1, 2, 3, 4, 5, 6]) * 720)
+    2
+    """
+    distribution = np.ones(1)
+    for i in range(2, len(values) + 1):
+        distribution = np.convolve(distribution, np.full(i, 1 / i))
+    change_P = np.subtract.outer(values, values).T[np.triu_indices(len(values), 1)]
+    ascending = int((change_P > 0).sum() + (change_P == 0).sum() // 2)
+    tail = min(distribution[: ascending + 1].sum(), distribution[ascending:].sum())
+    return float(min(1.0, 2 * tail))
+
+
+def _load(seen: Conditions) -> Iterator[Noise]:
+    if seen.busy_cpu_s is None or seen.wall_s < LOAD_FROM_S:
+        return
+    others = (seen.busy_cpu_s - seen.own_cpu_s) / seen.wall_s
+    if others > max(LOAD_CORES, LOAD_SHARE * seen.machine_cores):
+        yield Noise(
+            "other load",
+            others,
+            f"other processes used {others:.1f} of {seen.machine_cores} cores during the rounds",
+            "stop them, or give them and this run cores of their own (taskset)",
+        )
+
+
+def _threads(threads: int, device: str, seen: Conditions) -> Iterator[Noise]:
+    if device == "cpu" and threads > seen.cores:
+        yield Noise(
+            "threads", threads / seen.cores, f"{threads} threads share {seen.cores} cores", f"threads={seen.cores}"
+        )
+
+
+def _clock(seen: Conditions) -> Iterator[Noise]:
+    lowest, highest = min(seen.cpu_mhz, default=0.0), max(seen.cpu_mhz, default=0.0)
+    if highest > 0 and lowest < (1 - CLOCK_SHARE) * highest:
+        yield Noise(
+            "CPU frequency",
+            highest / max(lowest, 1.0),
+            f"the CPU's frequency went from {lowest:.0f} to {highest:.0f} MHz between rounds",
+            "set the performance governor, turn turbo off, or cool it",
+        )
+
+
+def _gpu(seen: Conditions) -> Iterator[Noise]:
+    if seen.throttled:
+        yield Noise(
+            "GPU throttling",
+            len(seen.throttled),
+            f"the GPU was slowed down: {', '.join(seen.throttled)}",
+            "cool it or raise its power limit, or lock its clocks (nvidia-smi -lgc)",
+        )
+
+
+def _trend(result: CellResult) -> Iterator[Noise]:
+    timed = {arm.strategy: end_to_end_s(result.rounds, arm.strategy) for arm in result.arms if arm.status == "ok"}
+    by_index = timed.get(baseline_of([label for label, times in timed.items() if times]), {})
+    times = [by_index[index] for index in sorted(by_index)]
+    if len(times) < TREND_FROM:
+        return
+    third = len(times) // 3
+    change = float(np.median(times[-third:]) / np.median(times[:third]))
+    margin = result.cell.get("measure", {}).get("margin", MARGIN)
+    if abs(math.log(change)) > math.log1p(margin) and trend_p(times) < TREND_P:
+        yield Noise(
+            "trend",
+            abs(math.log(change)),
+            f"the baseline took {abs(change - 1):.0%} {'more' if change > 1 else 'less'} time in the last third of its "
+            "rounds than in the first",
+            "give more warm-up (measure.warmup=3), or let the machine come to rest; ratios within rounds still hold",
+        )
+
+
+def _collections(result: CellResult) -> Iterator[Noise]:
+    spoiled = Counter(r.strategy for r in result.rounds if r.collections and not r.warmup)
+    for strategy, count in spoiled.items():
+        yield Noise(
+            "garbage collection",
+            count,
+            f"Python's garbage was collected inside {count} rounds of {strategy}",
+            "the strategy calls gc.collect() or gc.enable(); take that out of its steps",
+        )
+
+
+def noises(result: CellResult) -> list[Noise]:
+    """Of one cell. A folder of schema 1 knows of trends alone."""
+    found = [*_trend(result), *_collections(result)]
+    if (seen := result.conditions) is not None:
+        found += [*_load(seen), *_threads(result.cell["threads"], result.cell["device"], seen), *_clock(seen)]
+        found += _gpu(seen)
+        if seen.aa_reason:
+            found.append(Noise("A/A", 1, f"the A/A arm was not measured: {seen.aa_reason}", "see the reason"))
+    return found
+
+
+def drift(cells: Sequence[CellResult]) -> list[Noise]:
+    """Between cells on the same device with the same threads, by the medians of their counted calibrations."""
+    found = []
+    groups: dict[tuple[str, int], list[CellResult]] = {}
+    for result in cells:
+        groups.setdefault((result.cell["device"], result.cell.get("threads", 1)), []).append(result)
+    for members in groups.values():
+        for name, what in (("read_bytes_per_s", "read memory"), ("gemm_flops_per_s", "multiplied matrices")):
+            speeds = [[getattr(c, name) for c in result.calibrations if not c.warmup] for result in members]
+            medians = [float(np.median(values)) for values in speeds if values]
+            if medians and max(medians) > (1 + DRIFT_SHARE) * min(medians):
+                found.append(
+                    Noise(
+                        f"drift: {name}",
+                        max(medians) / min(medians),
+                        f"the machine {what} {max(medians) / min(medians):.2f} times as fast in one cell as in another",
+                        "compare times of cells after dividing by their calibration_ columns, or measure again; "
+                        "ratios within a cell hold",
+                    )
+                )
+    return found
+
+
+def told(cells: Sequence[CellResult]) -> list[str]:
+    """A line for each kind of noise in a run: its worst case, in how many cells, and the remedy."""
+    kinds: dict[str, list[Noise]] = {}
+    for result in cells:
+        worst = {noise.kind: noise for noise in sorted(noises(result), key=lambda noise: noise.severity)}
+        for noise in worst.values():
+            kinds.setdefault(noise.kind, []).append(noise)
+    lines = []
+    for found in kinds.values():
+        worst_of = max(found, key=lambda noise: noise.severity)
+        where = "" if len(cells) == 1 else f" (in {len(found)} of {len(cells)} cells{', the worst' * (len(found) > 1)})"
+        lines.append(f"{worst_of.cause}{where}: {worst_of.remedy}")
+    return lines + [f"{noise.cause}: {noise.remedy}" for noise in drift(cells)]

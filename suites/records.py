@@ -1,0 +1,84 @@
+"""What a run writes down of a cell, as data: timed rounds, calibrations, facts of arms, and conditions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Status = Literal["ok", "invalid", "failed", "skipped"]
+
+
+@dataclass(frozen=True)
+class Round:
+    """One timed pass of one arm. ``marks_s``: start (0), prefill, first token, then each token, or the end alone.
+
+    ``strategy``: the arm's label; an A/A arm's is ``twin_label`` of the strategy that it repeats. ``collections``:
+    garbage collections inside.
+    """
+
+    strategy: str
+    index: int
+    warmup: bool
+    every_step: bool
+    marks_s: list[float]
+    collections: int = 0
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The machine's own speed in a round: a streaming read in bytes/s, a product of fp32 matrices in FLOPs/s."""
+
+    index: int
+    warmup: bool
+    read_bytes_per_s: float
+    gemm_flops_per_s: float
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """Of a cell's rounds, warm-up included: what ended them, and what the machine did meanwhile. None: not readable.
+
+    Seconds of CPU time are summed over cores, ``busy_cpu_s`` over the whole machine's. ``cpu_mhz``: after rounds,
+    the fastest core that this process may use. ``throttled``: what NVIDIA's driver names. ``aa_reason``: why there is
+    no A/A arm though one was asked for.
+    """
+
+    stopped_by: str
+    wall_s: float
+    own_cpu_s: float
+    busy_cpu_s: float | None
+    cores: int
+    machine_cores: int
+    cpu_mhz: list[float]
+    throttled: list[str]
+    aa_reason: str = ""
+
+
+def twin_label(strategy: str) -> str:
+    """The label of the A/A arm of a strategy."""
+    return f"{strategy} (A/A)"
+
+
+@dataclass(frozen=True)
+class ArmFacts:
+    """What is known of one strategy in one cell besides its rounds. Bytes and seconds; None where it was not measured.
+
+    ``status`` invalid: it disagrees with the oracle. ``steps``: decode steps taken; ``row_lens``: tokens of each row
+    up to its end; ``tokens_equal``: the last round chose the oracle's tokens; ``roles``: FLOPs and bytes of the steps
+    taken (``formulas.role_sums``), which folders of earlier versions lack.
+    """
+
+    strategy: str
+    status: Status
+    reason: str = ""
+    setup_s: float | None = None
+    steps: int | None = None
+    row_lens: list[int] | None = None
+    necessary_flops: int | None = None
+    kv_reserved_bytes: int | None = None
+    kv_used_bytes: int | None = None
+    peak_memory_bytes: int | None = None
+    rss_bytes: int | None = None
+    max_logit_error: float | None = None
+    tokens_equal: bool | None = None
+    roles: dict[str, dict[str, int]] | None = None

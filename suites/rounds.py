@@ -1,0 +1,133 @@
+"""The rounds of a cell: every arm once in each, in shuffled order, until they are enough."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+
+from .arms import StrategyArm, collector_set_aside
+from .calibration import Calibrator
+from .cells import Cell
+from .clock import clocks
+from .comparisons import baseline_of
+from .conditions import Watch
+from .config import MeasureConfig
+from .equality import reason_of
+from .progress import Progress
+from .results import CellWriter, Conditions
+from .stopping import forecast, half_width, stopped_by
+
+Fail = Callable[[str, str], None]
+
+
+class Rounds:
+    """Runs them. ``work`` predicts a strategy's round; ``fail`` is told label and reason of an arm that drops out."""
+
+    def __init__(
+        self,
+        cell: Cell,
+        arms: Sequence[StrategyArm],
+        measure: MeasureConfig,
+        writer: CellWriter,
+        progress: Progress,
+        work: dict[str, int],
+        fail: Fail,
+    ) -> None:
+        self.arms = list(arms)
+        self._measure, self._writer, self._progress, self._work, self._fail = measure, writer, progress, work, fail
+        self._cell, self._order, self._clocks = cell, random.Random(cell.seed), clocks(cell.device)
+        self._baseline = baseline_of([arm.label for arm in arms])
+        self._twin: StrategyArm | None = None
+        self._aa_reason = ""
+        if measure.aa:
+            self._add_twin()
+        self._calibrator = self._make_calibrator()
+        self._times: dict[str, dict[int, float]] = {arm.label: {} for arm in self.arms}
+        self._rounds_s, self._planned = 0.0, measure.rounds
+
+    def _add_twin(self) -> None:
+        try:
+            twin = next(arm for arm in self.arms if arm.label == self._baseline).twin()
+        except StopIteration:
+            self._aa_reason = "no strategy is left to be timed"
+        except Exception as error:
+            self._aa_reason = reason_of(error)
+        else:
+            self._twin = twin
+            self.arms.append(twin)
+            self._work = {**self._work, twin.label: self._work[self._baseline]}
+
+    def _make_calibrator(self) -> Calibrator | None:
+        """None where there is no room for its buffer, or nothing to time."""
+        try:
+            return Calibrator(self._cell.device, list(self.arms[0].session.model.parameters()))
+        except (IndexError, MemoryError, RuntimeError):
+            return None
+
+    def run(self) -> tuple[list[StrategyArm], Conditions]:
+        """(the strategies' arms that came to the end, what their rounds were measured under)."""
+        watch = Watch(self._cell.device)
+        with collector_set_aside():
+            for index in range(-self._measure.warmup, 0):
+                self._progress.say("warm-up")
+                self._round(index)
+                watch.after_round()
+            start, index, ended = time.monotonic(), 0, None
+            while ended is None:
+                self._progress.say(f"round {index + 1} of {self._planned}")
+                self._round(index)
+                watch.after_round()
+                index += 1
+                ended = self._enough(index, time.monotonic() - start)
+        return [arm for arm in self.arms if arm is not self._twin], watch.conditions(ended, self._aa_reason)
+
+    def _round(self, index: int) -> None:
+        place = self._order.randrange(len(self.arms) + 1)
+        for position, arm in enumerate([*self._order.sample(self.arms, len(self.arms)), None]):
+            if position == place:
+                self._calibrate(index)
+            if arm is not None:
+                self._arm(arm, index)
+
+    def _calibrate(self, index: int) -> None:
+        if self._calibrator is None or not self._calibrator.due(self._rounds_s):
+            return
+        try:
+            self._writer.round(self._calibrator.measure(index, index < 0))
+        except RuntimeError:  # no room for it on the device: the arms need that more
+            self._calibrator = None
+
+    def _arm(self, arm: StrategyArm, index: int) -> None:
+        try:
+            for clock in self._clocks:
+                done = arm.round(index, index < 0, clock)
+                self._writer.round(done)
+                self._rounds_s += done.marks_s[-1]
+                if index >= 0 and clock is self._clocks[0]:  # on CUDA the one without step marks, as in the table
+                    self._times[arm.label][index] = done.marks_s[-1]
+                self._progress.advance(self._work[arm.label])
+        except Exception as error:
+            self.arms = [other for other in self.arms if other is not arm]
+            if arm is self._twin:
+                self._aa_reason = reason_of(error)
+            else:
+                self._fail(arm.label, reason_of(error))
+
+    def _enough(self, rounds: int, elapsed_s: float) -> str | None:
+        if not self.arms:
+            return "rounds"
+        widths = [] if self._measure.precision is None else self._half_widths()
+        ended = stopped_by(self._measure, rounds, widths, elapsed_s)
+        total = rounds if ended else forecast(self._measure, rounds, widths, elapsed_s)
+        a_round = len(self._clocks) * sum(self._work[arm.label] for arm in self.arms)
+        self._progress.expect((total - self._planned) * a_round)
+        self._planned = total
+        return ended
+
+    def _half_widths(self) -> list[float]:
+        """Of every arm's ratio to the baseline, or to the first that is left without it."""
+        times = {arm.label: self._times[arm.label] for arm in self.arms}
+        base = times.pop(self._baseline if self._baseline in times else baseline_of(times))
+        # An arm that is left has run in every round so far, and so has the baseline.
+        return [half_width(list(mine.values()), list(base.values())) for mine in times.values()]

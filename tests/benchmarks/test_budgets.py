@@ -1,0 +1,110 @@
+"""Deterministic budgets: each strategy's work is that of the reviewed file, to the digit, on any machine."""
+
+import tomllib
+from dataclasses import replace
+
+import pytest
+import torch
+
+from strategies import parse
+from suites.budgets import Budget, BudgetError, UnknownVersionError, guard, of_this_torch, read, rewrite, text
+from suites.probes import Work
+
+from .budgets import ARCHITECTURES, FILE, guarded, measured
+
+WORK = Work(100, 200, 30, 20, 4_000, 0, {"self_attn.qkv": 2, "lm_head": 1})
+BUDGET = Budget({"prefill": WORK, "step 4": replace(WORK, products={})}, peak_bytes=900)
+
+
+@pytest.fixture
+def reviewed():
+    """The reviewed figures of this torch; skipped, with the line that adds them, where there are none."""
+    try:
+        return of_this_torch(FILE)
+    except UnknownVersionError as unknown:
+        pytest.skip(str(unknown))
+
+
+@pytest.fixture
+def file(tmp_path):
+    """A file that holds ``BUDGET``."""
+    rewrite(tmp_path / "budgets.toml", {"mine": BUDGET})
+    return tmp_path / "budgets.toml"
+
+
+@pytest.mark.parametrize("strategy", guarded(), ids=lambda strategy: strategy.label)
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_the_work_of_a_round_is_what_was_reviewed(architecture, strategy, reviewed):
+    guard(FILE, measured(architecture, strategy))
+
+
+def test_the_file_holds_what_is_guarded_and_nothing_else(reviewed):
+    assert set(reviewed) == {f"{architecture} {s.label}" for architecture in ARCHITECTURES for s in guarded()}
+
+
+def test_the_file_is_laid_out_as_it_would_be_written():
+    """So that the next diff holds figures alone."""
+    assert FILE.read_text() == text(read(FILE))
+
+
+def test_figures_depend_neither_on_threads_nor_on_what_ran_before():
+    first = measured("t5", parse("static_kv"))
+    torch.set_num_threads(2)
+    try:
+        assert measured("t5", parse("static_kv")) == first
+    finally:
+        torch.set_num_threads(1)
+
+
+def test_a_figure_that_grew_is_named_with_its_stage_and_the_remedy(file):
+    more = replace(BUDGET.stages["step 4"], allocations=21, products={"cross_attn.kv": 2})
+    with pytest.raises(BudgetError) as raised:
+        guard(file, {"mine": replace(BUDGET, stages={**BUDGET.stages, "step 4": more})})
+    allocations, products, remedy = str(raised.value).splitlines()
+    assert allocations == "mine: allocations grew: step 4 20 -> 21 (+1)"
+    assert products == "mine: products cross_attn.kv grew: step 4 0 -> 2 (+2)"
+    assert "mend it" in remedy
+    assert "make budgets" in remedy
+
+
+def test_a_figure_that_shrank_fails_too_and_is_called_an_improvement(file):
+    less = {stage: replace(work, products={"lm_head": 1}) for stage, work in BUDGET.stages.items()}
+    with pytest.raises(BudgetError) as raised:
+        guard(file, {"mine": Budget({**less, "step 4": WORK}, peak_bytes=800)})
+    assert str(raised.value).count("grew") == 2, "products of step 4"
+    less["step 4"] = replace(less["step 4"], products={})
+    with pytest.raises(BudgetError) as raised:
+        guard(file, {"mine": Budget(less, peak_bytes=800)})
+    assert str(raised.value).splitlines() == [
+        "mine: peak_bytes shrank: round 900 -> 800 (-100)",
+        "mine: products self_attn.qkv shrank: prefill 2 -> 0 (-2)",
+        "improved: run make budgets to keep it",
+    ]
+
+
+def test_equal_figures_pass_and_a_name_that_is_not_in_the_file_does_not(file):
+    guard(file, {"mine": BUDGET})
+    with pytest.raises(BudgetError, match=r"yours: not in budgets\.toml"):
+        guard(file, {"mine": BUDGET, "yours": BUDGET})
+    with pytest.raises(BudgetError, match="stages were"):
+        guard(file, {"mine": Budget({"prefill": WORK}, peak_bytes=900)})
+
+
+def test_an_unknown_version_is_answered_with_the_line_that_adds_it(file, monkeypatch):
+    monkeypatch.setattr(torch, "__version__", "7.1.0")
+    with pytest.raises(UnknownVersionError) as raised:
+        guard(file, {"mine": BUDGET})
+    (known,) = read(file)
+    assert str(raised.value) == f"budgets.toml holds no budgets for torch 7.1 ({known}); add: make budgets"
+
+
+def test_rewriting_leaves_other_versions_and_changes_one_line_a_figure(file, monkeypatch):
+    before = file.read_text()
+    monkeypatch.setattr(torch, "__version__", "7.1.0")
+    rewrite(file, {"mine": BUDGET})
+    assert file.read_text().startswith(before)
+    monkeypatch.undo()
+    rewrite(file, {"mine": replace(BUDGET, peak_bytes=1_000_000)})
+    changed = set(before.splitlines()) ^ set(file.read_text().split('\n["7.1"')[0].splitlines())
+    assert sorted(line.partition(" ")[0] for line in changed) == ["peak_bytes", "peak_bytes"]
+    assert tomllib.loads(file.read_text())["7.1"]["mine"]["at"] == ["prefill", "step 4"]

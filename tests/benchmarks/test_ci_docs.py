@@ -1,0 +1,137 @@
+"""What CI runs and what docs/ci.md promises: the workflow, the summary, and the two guards of another repository."""
+
+import itertools
+import re
+import subprocess
+import sys
+import time
+import types
+
+import pytest
+import torch
+import yaml
+
+from strategies import ModelSpec, Session, greedy, load_model, parse
+from suites.budgets import BudgetError
+from tests.command import ROOT
+
+from . import report
+
+DOCS = (ROOT / "docs" / "ci.md").read_text()
+WORKFLOW = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
+TARGETS = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+SHAPE = {"vocab_size": 29, "d_model": 14, "num_heads": 3, "d_kv": 5, "d_ff": 22, "encoder_layers": 1}
+TINY = ModelSpec("tiny", "random", shape=tuple({**SHAPE, "decoder_layers": 1, "architecture": "t5"}.items()))
+
+
+def steps():
+    return [step for job in WORKFLOW["jobs"].values() for step in job["steps"]]
+
+
+def test_the_workflow_runs_on_push_and_its_commands_are_make_targets_alone():
+    assert "push" in WORKFLOW[True], "YAML reads the key `on` as true"
+    for step in steps():
+        if "run" in step:
+            assert re.fullmatch(r"make [\w-]+", step["run"]), step
+            assert step["run"].split()[1] in TARGETS
+        else:
+            assert step["uses"].split("@")[0] in ("actions/checkout", "actions/setup-python"), step
+
+
+def test_the_workflow_runs_budgets_and_times():
+    assert [step["run"] for step in steps() if "run" in step] == ["make test", "make bench", "make bench-compare"]
+    (compare,) = (step for step in steps() if step.get("run") == "make bench-compare")
+    assert "BASE" in compare["env"]
+
+
+@pytest.mark.parametrize("target", ["bench", "bench-compare", "budgets", "bench-harness"])
+def test_every_target_that_the_docs_name_is_there_and_phony(target):
+    assert target in TARGETS
+    (phony,) = re.findall(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert target in phony.split()
+
+
+def test_the_makefile_turns_benchmarks_on_against_the_configuration_of_pytest(tmp_path):
+    """Which turns them off, and so does spreading tests over processes."""
+    (timed,) = re.findall(r"^TIMED\s*:= (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    (tmp_path / "test_it.py").write_text(
+        "def test_it(benchmark):\n    assert benchmark.enabled\n    benchmark(sum, ())\n"
+    )
+    command = [sys.executable, "-m", "pytest", "-c", ROOT / "pyproject.toml", "test_it.py", *timed.split()]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 passed" in done.stdout
+
+
+def test_the_summary_is_added_to_the_jobs_file_and_cut_below_a_megabyte(tmp_path, monkeypatch):
+    file = tmp_path / "summary.md"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(file))
+    report.post("first")
+    for _ in range(3):
+        report.post("\n".join(["| a row of a table, § |"] * 20_000))
+    assert file.stat().st_size <= report.LIMIT_BYTES
+    assert file.read_text().startswith("first\n|")
+    assert file.read_text().endswith(report.CUT)
+    assert set(file.read_text().splitlines()[1:41_000]) <= {"| a row of a table, § |", "", *report.CUT.splitlines()}
+
+
+def test_without_a_job_nothing_is_posted(tmp_path, monkeypatch):
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+    monkeypatch.chdir(tmp_path)
+    report.post("text")
+    assert not list(tmp_path.iterdir())
+
+
+def snippet(name):
+    """The module that docs/ci.md shows under this file name."""
+    (code,) = re.findall(rf"```python\n(# {name}\n.*?)```", DOCS, re.DOTALL)
+    module = types.ModuleType(name.removesuffix(".py"))
+    exec(compile(code, name, "exec"), module.__dict__)
+    return module
+
+
+class Decoder(torch.nn.Module):
+    """Of another repository: grows what it reads by a row at each step; ``asks`` is the mistake that it makes later."""
+
+    asks = False
+
+    def __init__(self):
+        super().__init__()
+        self.project = torch.nn.Linear(4, 4)
+
+    def decode(self, source):
+        rows = source
+        for _ in range(5):
+            row = self.project(rows.mean(0, keepdim=True))
+            rows = torch.cat((rows, row))
+            if self.asks:
+                row.sum().item()
+            yield row
+
+
+def test_the_budget_of_another_repositorys_decoder_in_the_docs_works(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    mine = types.SimpleNamespace(Decoder=Decoder, source=torch.ones(3, 4))
+    monkeypatch.setitem(sys.modules, "mine", mine)
+    theirs = snippet("test_budget.py")
+    theirs.rewrite("budgets.toml", theirs.budgets())
+    theirs.test_a_step_asks_what_was_reviewed()
+    monkeypatch.setattr(Decoder, "asks", True)
+    with pytest.raises(BudgetError, match=r"synchronisations grew: first step 0 -> 1 \(\+1\)(.|\n)*python test_budget"):
+        theirs.test_a_step_asks_what_was_reviewed()
+
+
+def test_the_pace_of_another_repositorys_decoder_in_the_docs_works(monkeypatch):
+    source = torch.full((1, 5), 2)
+    session = Session(load_model(TINY), parse("static_kv"), 1, 5, 64)
+
+    def decode(source, count):
+        session.prefill(source)
+        return list(itertools.islice(greedy(session, "fixed"), count // 4))
+
+    mine = types.SimpleNamespace(CHECKPOINT=TINY, decode=decode, source=source)
+    monkeypatch.setitem(sys.modules, "mine", mine)
+    snippet("test_pace.py").test_it_keeps_pace_with_static_kv()
+    mine.decode = lambda source, count: time.sleep(0.2)
+    with pytest.raises(AssertionError):
+        snippet("test_pace.py").test_it_keeps_pace_with_static_kv()

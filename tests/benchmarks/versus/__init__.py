@@ -1,0 +1,1 @@
+"""The working tree's speed against a base revision's: ``python -m tests.benchmarks.versus main``."""

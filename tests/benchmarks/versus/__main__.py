@@ -1,0 +1,114 @@
+"""The command behind ``make bench-compare``: rounds of both trees, a table, and an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from pathlib import Path
+
+from strategies import select
+from suites.arguments import Parser, positive
+from suites.cells import Cell, make_cell
+from suites.config import ConfigError
+from suites.overrides import compose_jobs, read_overrides
+
+from ..report import markdown, post
+from .child import ChildError, UnfitError
+from .measure import BASE, OURS, Row, judge, measure
+from .worktree import RevisionError, commit_of, worktree
+
+ROOT = Path(__file__).resolve().parents[3]
+MARGIN = 0.05
+EPILOG = """\
+KEY=VALUE are those of `python -m suites run`, one case; threads is 1 unless given. Exit code 1: a strategy is slower
+than the base by more than the margin, with 95 % confidence over the whole table (Holm), or the command is mistaken. A
+base whose packages do not fit is told in one line, with exit code 0: there is nothing to compare.
+"""
+
+
+def _case(given: list[str]) -> tuple[Cell, list[str]]:
+    """The cell and the labels of its strategies. Raises ConfigError."""
+    if not any(key.startswith("threads=") for key in given):
+        given = [*given, "threads=1"]
+    jobs = compose_jobs(read_overrides(given))
+    if len(jobs) != 1:
+        raise ConfigError(f"{' '.join(given)} makes {len(jobs)} cases; give one")
+    return make_cell(jobs[0].config), [strategy.label for strategy in select(jobs[0].config.strategies)]
+
+
+def _text(rows: list[Row], margin: float) -> str:
+    """The table and what follows from it."""
+    cells = []
+    for row in rows:
+        if row.ratio is None:
+            cells.append([row.strategy, "", "", "", f"not compared ({row.reason})"])
+            continue
+        interval = f"{row.ratio.low:.3f} to {row.ratio.high:.3f}"
+        cells.append([row.strategy, row.phase, f"{row.ratio.value:.3f}", interval, row.verdict])
+    table = markdown(["strategy", "phase", "time, base = 1", "95 % interval", "verdict"], cells)
+    slower = [f"{row.strategy} ({row.phase})" for row in rows if row.verdict == "slower"]
+    return f"{table}\n\n" + (
+        f"Slower by more than {margin:.0%}: {', '.join(slower)}."
+        if slower
+        else f"No slowdown beyond {margin:.0%} is certain."
+    )
+
+
+def compare(arguments: list[str]) -> int:
+    """Measure and print. Raises ConfigError, RevisionError, ChildError and those of strategies."""
+    parser = Parser("bench-compare", __doc__ or "", EPILOG)
+    parser.prog = "python -m tests.benchmarks.versus"
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("base", metavar="BASE", help="the revision to compare with: commit, branch or tag")
+    parser.add_argument("case", nargs="*", metavar="KEY=VALUE", help="what to decode, by default the embedded model")
+    parser.add_argument("--margin", type=float, default=MARGIN, help=f"share by which times may grow ({MARGIN})")
+    parser.add_argument("--launches", type=positive, default=6, help="pairs of fresh processes, the unit of statistics")
+    parser.add_argument("--rounds", type=positive, default=6, help="rounds of each strategy in each process")
+    given = parser.parse_args(arguments)
+    if given.launches < 2:
+        raise ConfigError(f"--launches {given.launches} is not allowed; an interval needs at least 2")
+    if not 0 < given.margin < 1:
+        raise ConfigError(f"--margin {given.margin} is not allowed; give a share such as 0.05")
+    commit = commit_of(ROOT, given.base)
+    cell, labels = _case(given.case)
+    with worktree(ROOT, commit) as base:
+        trees = {BASE: base, OURS: ROOT}
+        try:
+            measured = measure(cell, labels, trees, given.launches, given.rounds, _say)
+        except UnfitError as error:
+            if error.name == OURS:
+                raise
+            print(f"nothing to compare: {error}; give a later base than {given.base}")
+            return 0
+    rows = judge(measured, labels, given.margin)
+    title = f"Working tree against {given.base} ({commit[:9]})"
+    facts = f"{cell.title}, {cell.threads} thread(s), {given.launches} launches of {given.rounds} rounds"
+    text = f"{title}: {facts}\n\n{_text(rows, given.margin)}\n"
+    print(text)
+    post(f"## {text}")
+    return int(any(row.verdict == "slower" for row in rows))
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def main() -> int:
+    """0 or 1 as ``EPILOG`` says, 130 after an interrupt; mistakes are one line."""
+    # A terminated job cleans up like an interrupted one.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return compare(sys.argv[1:])
+    except KeyboardInterrupt:
+        print("bench-compare: interrupted; the worktree is removed", file=sys.stderr)
+        return 130
+    except (ValueError, ChildError) as error:
+        if isinstance(error, RevisionError | ChildError) or type(error).__module__.startswith(("suites", "strategies")):
+            print(f"bench-compare: {error}", file=sys.stderr)
+            return 1
+        raise
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,112 @@
+"""Rounds of two trees, interleaved, over several launches; and what their ratios amount to."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import random
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from suites.cells import Cell
+from suites.statistics import Ratio, paired_ratio
+from suites.verdict import Verdict, holm, verdict
+
+from .child import Child
+
+BASE, OURS = "base", "working tree"
+PHASES = {"prefill": (0, 1), "decode": (1, -1)}
+"""Phase -> the marks that it lies between."""
+
+Times = dict[tuple[str, str], dict[str, list[float]]]
+"""(strategy, phase) -> tree -> seconds, a round each."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One strategy and phase: the working tree's time over the base's; or the reason why there is no ratio."""
+
+    strategy: str
+    phase: str
+    ratio: Ratio | None = None
+    verdict: Verdict = "undecided"
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Ratios of the working tree's time to the base's, one a launch; and why a strategy has none."""
+
+    ratios: dict[tuple[str, str], list[float]]
+    reasons: dict[str, str]
+
+
+def measure(
+    cell: Cell,
+    strategies: Sequence[str],
+    trees: Mapping[str, Path],
+    launches: int,
+    rounds: int,
+    say: Callable[[str], None] = lambda text: None,
+) -> Measured:
+    """Decode with both trees. Raises ChildError.
+
+    A process keeps the memory layout that it happened to get, which alone can make it faster or slower than another of
+    the same code, so that rounds of one pair of processes look more certain than they are. Hence the launches: fresh
+    processes each, and one value from each: the median of its paired ratios, which a round that the machine
+    interrupted does not move.
+    """
+    order = random.Random(cell.seed)
+    case = {"cell": dataclasses.asdict(cell), "strategies": list(strategies)}
+    ratios: dict[tuple[str, str], list[float]] = defaultdict(list)
+    reasons: dict[str, str] = {}
+    for launch in range(launches):
+        say(f"launch {launch + 1} of {launches}")
+        taken: Times = defaultdict(lambda: defaultdict(list))
+        with ExitStack() as stack:
+            children = [stack.enter_context(Child(name, tree, cell.threads)) for name, tree in trees.items()]
+            for child in children:
+                for label, reason in child.ask(case)["arms"].items():
+                    if reason:
+                        reasons.setdefault(label, f"{child.name}: {reason}")
+            for _ in range(rounds):
+                for label in order.sample(strategies, len(strategies)):
+                    for child in order.sample(children, len(children)):
+                        if label not in reasons:
+                            _round(child, label, taken, reasons)
+        for where, by_tree in taken.items():
+            if where[0] not in reasons:
+                pairs = zip(by_tree[OURS], by_tree[BASE], strict=True)
+                ratios[where].append(median(ours / base for ours, base in pairs))
+    return Measured(ratios, reasons)
+
+
+def _round(child: Child, label: str, taken: Times, reasons: dict[str, str]) -> None:
+    answer = child.ask(label)
+    if "failed" in answer:
+        reasons[label] = f"{child.name}: {answer['failed']}"
+        return
+    marks_s = answer["marks_s"]
+    for phase, (first, last) in PHASES.items():
+        taken[label, phase][child.name].append(marks_s[last] - marks_s[first])
+
+
+def judge(measured: Measured, strategies: Sequence[str], margin: float) -> list[Row]:
+    """Two rows a strategy, with p-values adjusted over all of them."""
+    rows = []
+    for label in strategies:
+        if label in measured.reasons:
+            rows.append(Row(label, "", reason=measured.reasons[label]))
+            continue
+        for phase in PHASES:
+            ratios = measured.ratios[label, phase]
+            rows.append(Row(label, phase, paired_ratio(ratios, [1.0] * len(ratios))))
+    p_holm = holm([row.ratio.p if row.ratio else math.nan for row in rows])
+    return [
+        dataclasses.replace(row, verdict=verdict(row.ratio, margin, p)) if row.ratio else row
+        for row, p in zip(rows, p_holm, strict=True)
+    ]
