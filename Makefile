@@ -3,6 +3,8 @@
 # make budgets                   measure the deterministic budgets anew and say what changed
 # make bench                     time every strategy beside the baseline; OPTIONS="..." for pytest-benchmark
 # make bench-compare BASE=main   time the working tree beside a revision; OPTIONS="KEY=VALUE ... --rounds 6"
+# make study                     how often verdicts are right (45 minutes, goes on where it was stopped)
+# make page                      write docs/decoding anew from the embedded model
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -11,7 +13,7 @@ OPTIONS ?=
 # What is timed runs alone: the configuration of pytest spreads tests over processes and turns benchmarks off.
 TIMED  := -n 0 --dist no --benchmark-enable --benchmark-only
 
-.PHONY: venv run test lint budgets bench bench-compare bench-harness clean
+.PHONY: venv run test lint budgets bench bench-compare bench-harness study page clean
 
 venv: $(VENV)/.base
 
@@ -48,6 +50,12 @@ bench-compare: $(VENV)/.test
 
 bench-harness: $(VENV)/.test
 	$(BIN)/python -m pytest tests/benchmarks/test_harness.py $(TIMED)
+
+study: $(VENV)/.test
+	$(BIN)/python -m tests.benchmarks.study $(OPTIONS)
+
+page: $(VENV)/.base
+	$(BIN)/python -m suites shapes --explain hydra.run.dir=docs/decoding
 
 clean:
 	rm -rf $(VENV) build *.egg-info

@@ -52,7 +52,20 @@ def compare_runs(a: RunRead, b: RunRead, margin: float, time_margin: float | Non
             change = quotient(*(_of_rounds(run.e2e_s.get(tuple(key), [])) for run in (a, b)))
             row = _judged("e2e_s", "time", left["e2e_s"], right["e2e_s"], change, time_margin or margin)
             rows.append(case | row | ({} if time_margin else {"gate": ""}))
+            rows += [case | row for row in _calibrated(left, right)]
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _calibrated(a: pd.Series[Any], b: pd.Series[Any]) -> list[dict[str, Any]]:
+    """The time in which this machine would have read so much: seconds times the calibration's GB/s, where both have it.
+
+    Drift of the machine between the runs divides out, as far as it is that of a streaming read; no verdict.
+    """
+    name = "calibration_read_gb_per_s"
+    if name not in a.index or name not in b.index or pd.isna(a[name]) or pd.isna(b[name]):
+        return []
+    first, second = float(a["e2e_s"] * a[name]), float(b["e2e_s"] * b[name])
+    return [{"figure": "e2e_calibrated_gb", "kind": "time", "a": first, "b": second, "change": second / first}]
 
 
 def _deterministic(name: str, a: float, b: float) -> dict[str, Any]:

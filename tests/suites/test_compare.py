@@ -110,6 +110,17 @@ def test_times_gate_only_if_asked(run_dir, twin, tmp_path, capsys):
     assert "time, unpaired" in text
 
 
+def test_drift_of_the_machine_divides_out(run_dir, twin, tmp_path, capsys):
+    for strategy in ("full_recompute", "static_kv"):
+        edit(twin, "e2e_s", strategy, lambda value: value * 3)
+        edit(twin, "calibration_read_gb_per_s", strategy, lambda value: value / 3)
+    code, text = compared(capsys, run_dir, twin, "--dir", tmp_path / "out")
+    assert code == 0
+    assert "time x GB/s read" in text
+    found = pd.read_csv(tmp_path / "out" / "compare.csv")
+    assert found.loc[found["figure"] == "e2e_calibrated_gb", "change"].tolist() == pytest.approx([1.0, 1.0])
+
+
 def change_environment(run: Path, **facts: object) -> None:
     path = run / "environment.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **facts}))

@@ -15,6 +15,7 @@ from suites.explain.write import explain, write_page
 from suites.ledger.table import read_ledger
 from suites.probes import record
 from suites.summary import quantity
+from tests.command import ROOT
 
 PHRASE = "sequence to sequence"
 CELL = Cell(ModelSpec("pronounce", "pronounce"), 64, 64, 1, "cpu", "fp32", 1, 0, "fixed")
@@ -189,3 +190,19 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     assert html.exists()
     assert "- static_kv" in (md.parent / "config.yaml").read_text()
     assert (md.parent / "environment.json").exists()
+
+
+def lines_without_logits(text: str) -> list[str]:
+    """Logits depend on the processor in their last digits; pictures were not drawn."""
+    text = re.sub(r"!\[[^\n]+\n\n[^\n]+\n", "", text)
+    text = re.sub(r"largest difference is [^\s:]+", "largest difference is #", text)
+    return [line for line in re.sub(r"-?\d+\.\d{3}\b", "#", text).splitlines() if line.strip()]
+
+
+def test_the_page_in_the_docs_is_of_the_shipped_model(tmp_path, monkeypatch, capsys):
+    """``make page`` writes it anew."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("suites.explain.write.draw", lambda *_: [])
+    assert main(["shapes", "--explain", "threads=1", "hydra.run.dir=out"]) == 0
+    kept = (ROOT / "docs" / "decoding" / "page.md").read_text()
+    assert lines_without_logits((tmp_path / "out" / "page.md").read_text()) == lines_without_logits(kept)

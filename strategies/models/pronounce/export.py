@@ -82,7 +82,6 @@ def write_card(template: Path, card: Path, weights: Path, state: State, rates: s
         "start": " --weights weights.safetensors" if earlier else "",
         "dropout": recipe.dropout,
         "weight_decay": train.WEIGHT_DECAY,
-        "peak_rate": train.PEAK_RATE,
         "warm_up": train.WARM_UP_STEPS,
         "smoothing": train.LABEL_SMOOTHING,
         "guide": train.GUIDE_WEIGHT,

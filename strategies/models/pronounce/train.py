@@ -53,6 +53,7 @@ class Recipe:
     max_words: int = 34
     dropout: float = 0.1
     seed: int = 0
+    peak_rate: float = PEAK_RATE
 
     @property
     def turn(self) -> int:
@@ -61,7 +62,7 @@ class Recipe:
 
     def rate(self, step: int) -> float:
         """Learning rate at a step: linear warm-up, constant, linear to zero over the last ``cool_down`` steps."""
-        return PEAK_RATE * min(1.0, (step + 1) / WARM_UP_STEPS, (self.steps - step) / max(1, self.cool_down))
+        return self.peak_rate * min(1.0, (step + 1) / WARM_UP_STEPS, (self.steps - step) / max(1, self.cool_down))
 
 
 @dataclass(frozen=True)
@@ -186,6 +187,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=4000, help="tokens a batch, both sides (default 4000)")
     parser.add_argument("--max-words", type=int, default=34, help="words in a phrase, at most (default 34)")
     parser.add_argument("--dropout", type=float, default=0.1, help="dropout (default 0.1)")
+    parser.add_argument("--peak-rate", type=float, default=PEAK_RATE, help=f"learning rate, at most ({PEAK_RATE:g})")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="threads (default: all cores)")
     parser.add_argument("--seed", type=int, default=0, help="seed of weights, batches and dropout (default 0)")
     args = vars(parser.parse_args())
