@@ -117,7 +117,7 @@ def test_the_closing_table_ranks_and_names_the_folder(sweep):
     assert "batch 1, 4 -> 4" in done.stdout
     assert re.search(r"^full_recompute .* 1\.000", done.stdout, re.MULTILINE)
     assert re.search(r"static_kv .* \[\d+\.\d+, \d+\.\d+\]", done.stdout)
-    named = re.search(r"in (results/\S+)$", done.stdout.strip())
+    named = re.search(r"in (results/\S+)$", done.stdout, re.MULTILINE)
     assert named is not None
     assert (folder / named[1]).resolve() == (folder / "results" / "latest").resolve()
     assert "\x1b" not in done.stdout + done.stderr

@@ -135,7 +135,7 @@ def test_export_writes_the_weights_and_a_card_of_what_it_measured(trained, tmp_p
 
 def test_the_card_tells_of_the_weights_that_a_run_started_from(trained, tmp_path):
     weights_file, card = tmp_path / "w.safetensors", tmp_path / "CARD.md"
-    export(trained[0] / "cooled.pt", limit=1, weights=weights_file, card=card, earlier="First, 10 steps.")
+    export(trained[0] / "cooled.pt", limit=30, weights=weights_file, card=card, earlier="First, 10 steps.")
     assert "First, 10 steps. Then, from those weights:" in card.read_text(encoding="utf-8")
     assert "--seed 5 --peak-rate 0.0012 --weights weights.safetensors`" in card.read_text(encoding="utf-8")
 
