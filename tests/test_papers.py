@@ -39,6 +39,8 @@ def test_every_command_in_the_readme_runs(command, tmp_path):
         quick += [] if swept == "seq_len" else ["seq_len=4"]
         kept = [a for a in arguments if not a.startswith(("model=", "seq_len=", "batch_size="))]
         arguments = [*kept, *quick, "measure=quick"]
+    if arguments[0] == "shapes":
+        arguments += ["model=tiny", "seq_len=4"] if "--module" in arguments else ["strategies=[static_kv]"]
     if arguments[0] == "plot":
         suites("run", "seq_len=4", "measure=quick", folder=tmp_path, check=True)
     suites(*arguments, folder=tmp_path, check=True)
