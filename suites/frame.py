@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from .results import ResultsError, read_text
+from .results import ResultsError, read_text, write_text
 
 TEXT = {
     "cell", "model", "device", "dtype", "stop", "strategy", "status", "reason", "tokens_equal", "baseline", "phase",
@@ -19,9 +19,7 @@ TEXT = {
 
 def write_frame(run_dir: Path, name: str, frame: pd.DataFrame) -> None:
     """``name``.csv, whole or not at all, and ``name``.parquet."""
-    part = run_dir / f".{name}.csv.part"
-    frame.to_csv(part, index=False)
-    part.replace(run_dir / f"{name}.csv")
+    write_text(run_dir / f"{name}.csv", frame.to_csv(index=False))
     try:
         frame.to_parquet(run_dir / f"{name}.parquet", index=False)
     except ImportError:

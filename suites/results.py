@@ -37,10 +37,15 @@ class ResultsError(ValueError):
 
 def write_json(path: Path, content: Any) -> None:
     """Write whole or not at all."""
+    write_text(path, json.dumps(content, indent=1, default=str) + "\n")
+
+
+def write_text(path: Path, content: str) -> None:
+    """Write whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        part.write_text(json.dumps(content, indent=1, default=str) + "\n", encoding="utf-8")
+        part.write_text(content, encoding="utf-8")
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

@@ -173,18 +173,19 @@ def _show(job: Job, k: int | None, asked: Path | None, form: str, foreign: bool)
     (run_dir / "config.yaml").write_text(job.yaml)
     write_json(run_dir / "environment.json", environment())
     title = f"{cell.model.name}, {cell.dtype} on {cell.device}"
+    written = read_ledger(run_dir)
     if theirs is not None:
         path = write_ledger(theirs, run_dir, "ledger_transformers.csv")
         theirs = read_ledger(run_dir, path.name)
         print_ledger(
             theirs, k, cell.src_len, f"T5 of transformers in the shape of {cell.model.name}, fp32 on cpu", form
         )
-        print_comparison(read_ledger(run_dir), theirs, k, cell.src_len, form)
+        print_comparison(written, theirs, k, cell.src_len, form)
     else:
-        print_ledger(read_ledger(run_dir), k, cell.src_len, title, form)
+        print_ledger(written, k, cell.src_len, title, form)
         if form in FOR_PEOPLE:
             print("drawing pictures", file=sys.stderr)
-            for picture in draw(run_dir, read_ledger(run_dir), k, cell.src_len):
+            for picture in draw(run_dir, written, k, cell.src_len):
                 print(f"picture {picture.path_png}", file=sys.stderr)
     print(f"ledger  {path}", file=sys.stderr)
     return 0

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..console import standard_output
+from ..markdown import pipe_table
 from ..summary import quantity
 from .runs import RunRead
 
@@ -33,7 +34,7 @@ def print_comparison(a: RunRead, b: RunRead, found: pd.DataFrame, notes: Sequenc
         return
     lines = [f"{a.path} -> {b.path}", *notes]
     if form == "md":
-        parts = ["  \n".join(lines), _markdown(found), UNPAIRED, conclusion(found)]
+        parts = ["  \n".join(lines), pipe_table(HEADER, lines_of(found)), UNPAIRED, conclusion(found)]
         sys.stdout.write("\n\n".join(parts) + "\n")
         return
     console = standard_output()
@@ -101,8 +102,3 @@ def _table(found: pd.DataFrame) -> Table:
     for cells in lines_of(found):
         out.add_row(*map(Text, cells), style="bold red" if cells[-1].endswith("!") else "")
     return out
-
-
-def _markdown(found: pd.DataFrame) -> str:
-    rows = [HEADER, ("---",) * len(HEADER), *lines_of(found)]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)

@@ -8,8 +8,9 @@ from typing import Any
 
 import pandas as pd
 
+from ..comparisons import end_to_end_s
 from ..config import ConfigError
-from ..results import ResultsError, Round, read_cells, read_json
+from ..results import ResultsError, read_cells, read_json
 from ..table import read_tables
 
 CASE = ["model", "device", "dtype", "threads", "batch_size", "src_len", "tgt_len", "stop", "seed", "strategy"]
@@ -51,14 +52,9 @@ def _totals(path: Path, table: pd.DataFrame) -> dict[tuple[Any, ...], list[float
     rounds = {cell.id: cell.rounds for cell in read_cells(path)}
     found: dict[tuple[Any, ...], list[float]] = {}
     for row in table.to_dict("records"):
-        mine = [r for r in rounds.get(row["cell"], []) if r.strategy == row["strategy"] and not r.warmup]
-        found[tuple(row[name] for name in CASE)] = [r.marks_s[-1] for r in _whole(mine)]
+        times = end_to_end_s(rounds.get(row["cell"], []), row["strategy"])
+        found[tuple(row[name] for name in CASE)] = list(times.values())
     return found
-
-
-def _whole(rounds: list[Round]) -> list[Round]:
-    """On CUDA, rounds without marks between steps say how long decoding takes."""
-    return [r for r in rounds if not r.every_step] or rounds
 
 
 def require_comparable(a: RunRead, b: RunRead, across_machines: bool) -> list[str]:

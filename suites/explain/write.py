@@ -18,7 +18,7 @@ from ..folders import make_run_dir
 from ..ledger.case import load, record_case
 from ..ledger.table import default_step, read_ledger, write_ledger
 from ..plots.ledger import draw
-from ..results import write_json
+from ..results import write_json, write_text
 from .page import html_page, markdown_page
 from .walk import read_walk, walk, write_walk
 
@@ -57,8 +57,6 @@ def write_page(run_dir: Path, phrase: str, k: int) -> list[Path]:
     text = markdown_page(phrase, seen, ledger, k, CACHED, FULL, pictures)
     written = []
     for name, content in (("page.md", text), ("page.html", html_page(text, run_dir))):
-        path, part = run_dir / name, run_dir / f".{name}.part"
-        part.write_text(content, encoding="utf-8")
-        part.replace(path)
-        written.append(path)
+        write_text(run_dir / name, content)
+        written.append(run_dir / name)
     return written

@@ -14,7 +14,7 @@ from strategies import ModelConfig, Strategy
 from strategies.models.encoder_decoder import EncoderDecoder
 
 from ..inputs import Inputs
-from ..results import ResultsError, read_text
+from ..results import ResultsError, read_text, write_text
 from . import expected
 from .recorded import Recorded, record_decoding, record_training
 from .rows import COLUMNS, TEXT, rows_of
@@ -88,9 +88,8 @@ def _checked(
 
 def write_ledger(ledger: pd.DataFrame, run_dir: Path, name: str = "ledger.csv") -> Path:
     """Whole or not at all."""
-    path, part = run_dir / name, run_dir / f".{name}.part"
-    ledger.to_csv(part, index=False)
-    part.replace(path)
+    path = run_dir / name
+    write_text(path, ledger.to_csv(index=False))
     return path
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 
 import pandas as pd
 from rich.console import Console
@@ -11,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..console import standard_output
+from ..markdown import pipe_table
 from .comparison import comparison, differences
 from .view import Sheet, answer, at_step, columns, growth, legend, products, totals
 
@@ -84,12 +84,6 @@ def markdown(sheet: Sheet) -> str:
     |---|---|
     | 1 | x\\|y |
     """
-    width = len(sheet.header)
-    rows = [[*row, *[""] * (width - len(row))] for row in sheet.rows]
     key = [*(f"- {line}" for line in sheet.key), ""] if sheet.key else []
-    table = [_pipes(sheet.header), "|" + "---|" * width, *map(_pipes, rows)]
-    return "\n".join([f"### {sheet.title}", "", *key, *table, *(["", sheet.note] if sheet.note else [])])
-
-
-def _pipes(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    table = pipe_table(sheet.header, sheet.rows)
+    return "\n".join([f"### {sheet.title}", "", *key, table, *(["", sheet.note] if sheet.note else [])])

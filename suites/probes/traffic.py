@@ -53,20 +53,5 @@ def copied_bytes(recording: Recording) -> int:
 
 
 def step_bytes(recording: Recording) -> StepBytes:
-    """What one decode step of this package's model read and wrote, by what it is, as ``costs.step_bytes`` defines it.
-
-    Weights and K/V are the recorded operands of products; the new rows of K and V are written; what was copied of them
-    was read once and written once.
-    """
-    products = recording.products
-
-    def operands(role: str) -> int:
-        return sum(r.operand_bytes for r in products if r.product.role in (f"{role}.scores", f"{role}.context"))
-
-    projected = [r for r in products if r.product.role == "decoder.cross_attn.kv"]
-    return StepBytes(
-        weights=sum(r.operand_bytes for r in products if not r.product.is_attention),
-        self_kv=operands("decoder.self_attn") + new_bytes(recording),
-        cross_kv=operands("decoder.cross_attn") + sum(r.input_bytes + r.output_bytes for r in projected),
-        copies=2 * copied_bytes(recording),
-    )
+    """The sum of ``role_bytes`` over roles, as ``costs.step_bytes`` is of its own."""
+    return sum(role_bytes(recording).values(), StepBytes())
