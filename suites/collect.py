@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from .files import read_json, write_json
 from .noise import told
-from .results import read_cells, read_json, write_json
+from .results import read_cells
 from .role_table import write_roles
 from .summary import print_summary
 from .table import write_tables

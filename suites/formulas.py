@@ -9,6 +9,7 @@ from strategies import DTYPES, ModelConfig, Strategy
 from strategies.models import costs
 
 from .cells import Cell
+from .records import RoleSums
 
 BYTE_IN_FLOPS = 10
 """FLOPs that take as long as moving a byte, roughly, on the machines at hand: only used to predict time left."""
@@ -64,7 +65,7 @@ def formulas(config: ModelConfig, cell: Cell, strategy: Strategy) -> Formulas:
     )
 
 
-def role_sums(config: ModelConfig, cell: Cell, strategy: Strategy, steps: int) -> dict[str, dict[str, int]]:
+def role_sums(config: ModelConfig, cell: Cell, strategy: Strategy, steps: int) -> RoleSums:
     """Sums by role, over prefill and over the first ``steps`` decode steps: prefill_flops, decode_flops, decode_bytes.
 
     Over all roles they are what ``formulas`` gives for as many steps. Raises StrategyError as that does.
@@ -76,7 +77,7 @@ def role_sums(config: ModelConfig, cell: Cell, strategy: Strategy, steps: int) -
         flops.update(costs.role_flops(_step(config, cell, bound, k)))
         moved.update({role: part.total for role, part in _bytes(config, cell, bound, k).items()})
     prefill = costs.role_flops(_prefill(config, cell, bound))
-    return {"prefill_flops": prefill, "decode_flops": dict(flops), "decode_bytes": dict(moved)}
+    return {"prefill_flops": dict(prefill), "decode_flops": dict(flops), "decode_bytes": dict(moved)}
 
 
 def _prefill(config: ModelConfig, cell: Cell, bound: Strategy) -> list[costs.Product]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from .results import ResultsError, read_text, write_text
+from .files import ResultsError, read_text, write_text
 
 TEXT = {
     "cell", "model", "device", "dtype", "stop", "strategy", "status", "reason", "tokens_equal", "baseline", "phase",

@@ -119,9 +119,9 @@ def main(argv: list[str]) -> int:
     import pandas as pd
 
     from .environment import environment
+    from .files import write_json
     from .profiling.report import print_report
     from .profiling.tables import operator_table, range_table, unprofiled_table, write_tables
-    from .results import write_json
 
     write_json(run_dir / "environment.json", environment())
     ranges = pd.concat([range_table(trace) for trace in traces], ignore_index=True)

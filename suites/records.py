@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Any, ClassVar, Literal
+
+from annotated_types import MinLen
+from typing_extensions import NotRequired, TypedDict  # noqa: UP035 - pydantic asks for these below Python 3.12
+
+EXACT: dict[str, Any] = {"extra": "forbid"}
+"""Of a record that is read: a field that this version does not know is a mistake."""
 
 Status = Literal["ok", "invalid", "failed", "skipped"]
 
@@ -16,11 +22,12 @@ class Round:
     garbage collections inside.
     """
 
+    __pydantic_config__: ClassVar = EXACT
     strategy: str
     index: int
     warmup: bool
     every_step: bool
-    marks_s: list[float]
+    marks_s: Annotated[list[float], MinLen(3)]
     collections: int = 0
 
 
@@ -28,6 +35,7 @@ class Round:
 class Calibration:
     """The machine's own speed in a round: a streaming read in bytes/s, a product of fp32 matrices in FLOPs/s."""
 
+    __pydantic_config__: ClassVar = EXACT
     index: int
     warmup: bool
     read_bytes_per_s: float
@@ -43,6 +51,7 @@ class Conditions:
     no A/A arm though one was asked for.
     """
 
+    __pydantic_config__: ClassVar = EXACT
     stopped_by: str
     wall_s: float
     own_cpu_s: float
@@ -59,6 +68,14 @@ def twin_label(strategy: str) -> str:
     return f"{strategy} (A/A)"
 
 
+class RoleSums(TypedDict):
+    """FLOPs and bytes by role, over prefill and over the steps that were taken."""
+
+    prefill_flops: dict[str, int]
+    decode_flops: dict[str, int]
+    decode_bytes: dict[str, int]
+
+
 @dataclass(frozen=True)
 class ArmFacts:
     """What is known of one strategy in one cell besides its rounds. Bytes and seconds; None where it was not measured.
@@ -68,6 +85,7 @@ class ArmFacts:
     taken (``formulas.role_sums``), which folders of earlier versions lack.
     """
 
+    __pydantic_config__: ClassVar = EXACT
     strategy: str
     status: Status
     reason: str = ""
@@ -81,4 +99,55 @@ class ArmFacts:
     rss_bytes: int | None = None
     max_logit_error: float | None = None
     tokens_equal: bool | None = None
-    roles: dict[str, dict[str, int]] | None = None
+    roles: RoleSums | None = None
+
+
+class Planned(TypedDict):
+    """A case that a run means to measure."""
+
+    id: str
+
+
+class Plan(TypedDict):
+    """What of run.json is read again."""
+
+    plan: list[Planned]
+
+
+class ModelEntry(TypedDict):
+    """What of a cell's model is read again."""
+
+    name: str
+
+
+class Formula(TypedDict):
+    """FLOPs and bytes of a strategy as its formulas say: a prefill, and each step."""
+
+    prefill_flops: int
+    step_flops: list[int]
+    weight_bytes: list[int]
+    self_kv_bytes: list[int]
+    cross_kv_bytes: list[int]
+    copy_bytes: list[int]
+
+
+class MeasureEntry(TypedDict):
+    """What of a cell's measure is read again."""
+
+    margin: float
+
+
+class CellEntry(TypedDict):
+    """What of cell.json is read again, in every case."""
+
+    model: ModelEntry
+    device: str
+    dtype: str
+    threads: int
+    batch_size: int
+    src_len: int
+    tgt_len: int
+    stop: str
+    seed: int
+    formulas: dict[str, Formula]
+    measure: NotRequired[MeasureEntry]

@@ -13,62 +13,26 @@ cells/<id>/conditions.json what ended the rounds, and what else the machine did 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from .records import ArmFacts, Calibration, Conditions, Round, Status, twin_label
+from .files import ResultsError, read_json, read_text, write_json
+from .records import ArmFacts, Calibration, CellEntry, Conditions, Plan, Round, Status, twin_label
 
 __all__ = [
-    "ArmFacts", "Calibration", "CellResult", "CellWriter", "Conditions", "READABLE", "ResultsError", "Round", "SCHEMA",
-    "Status", "read_cells", "read_json", "read_text", "twin_label", "write_json",
+    "ArmFacts", "Calibration", "CellResult", "CellWriter", "Conditions", "READABLE", "Round", "SCHEMA", "Status",
+    "read_cells", "twin_label",
 ]  # fmt: skip
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 SCHEMA = 2
 READABLE = (1, SCHEMA)
 """Schema 1 has no calibrations, no conditions.json, and no ``measure`` in cell.json."""
-
-
-class ResultsError(ValueError):
-    """A run folder that cannot be read; the message is one line."""
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write whole or not at all."""
-    write_text(path, json.dumps(content, indent=1, default=str) + "\n")
-
-
-def write_text(path: Path, content: str) -> None:
-    """Write whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_text(content, encoding="utf-8")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def read_text(path: Path) -> str:
-    """The content of a file of a run folder. Raises ResultsError."""
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ResultsError(f"{path} does not exist; give a folder that `run` wrote, such as results/latest") from None
-    except OSError as error:
-        raise ResultsError(f"{path} cannot be read ({error.strerror}); give a folder that `run` wrote") from None
-    except UnicodeDecodeError as error:
-        raise ResultsError(f"{path} is not text ({error}); the file is damaged or foreign") from None
-
-
-def read_json(path: Path) -> Any:
-    """The content of a JSON file of a run folder. Raises ResultsError."""
-    try:
-        return json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        raise ResultsError(f"{path} is not readable as JSON ({error}); the file is damaged or foreign") from None
 
 
 class CellWriter:
@@ -112,30 +76,11 @@ class CellResult:
     conditions: Conditions | None = None
 
 
-def _record(line: str) -> Round | Calibration:
-    """Raises JSONDecodeError or TypeError."""
-    entry = json.loads(line)
-    if isinstance(entry, dict) and entry.get("kind") == "calibration":
-        return Calibration(**{name: value for name, value in entry.items() if name != "kind"})
-    return Round(**entry)
-
-
-def _records(path: Path) -> Iterator[Round | Calibration]:
-    """A killed run may leave half a line at the end: it is no finished round, and is left out."""
-    lines = read_text(path).split("\n")
-    for number, line in enumerate(lines, 1):
-        if not line and number == len(lines):
-            return
-        try:
-            yield _record(line)
-        except (json.JSONDecodeError, TypeError) as error:
-            if number == len(lines):
-                return
-            raise ResultsError(f"{path} line {number} is not a round ({error}); remove it to read the others") from None
-
-
 def read_cells(run_dir: Path) -> list[CellResult]:
-    """Every cell of a run that has come to an end, in the plan's order. Raises ResultsError."""
+    """Every cell of a run that has begun, in the plan's order. Raises ResultsError.
+
+    A cell that did not come to an end, because its process was killed, has its finished rounds and failed arms.
+    """
     path = run_dir / "run.json"
     run = read_json(path)
     if not isinstance(run, dict) or not {"schema", "plan"} <= run.keys():
@@ -143,28 +88,86 @@ def read_cells(run_dir: Path) -> list[CellResult]:
     if run["schema"] not in READABLE:
         versions = " and ".join(map(str, READABLE))
         raise ResultsError(f"{run_dir} has schema {run['schema']}, this version reads {versions}; run again")
-    folders = [(planned["id"], run_dir / "cells" / planned["id"]) for planned in run["plan"]]
-    return [_cell(name, folder, run["schema"]) for name, folder in folders if _complete(folder)]
+    folders = [(entry["id"], run_dir / "cells" / entry["id"]) for entry in _read_file(Plan, path)["plan"]]
+    return [_cell(name, folder) for name, folder in folders if (folder / "cell.json").exists()]
 
 
-def _complete(folder: Path) -> bool:
-    return (folder / "cell.json").exists() and (folder / "arms.json").exists()
+@lru_cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(kind)
 
 
-def _cell(cell_id: str, folder: Path, schema: int) -> CellResult:
+def _read(kind: Any, text: str, what: str, remedy: str) -> Any:
+    """JSON as a ``kind`` of ``records``; a field that is absent, unknown or of another type is named. ResultsError."""
+    from pydantic import ValidationError
+
     try:
-        path = folder / "arms.json"
-        arms = [ArmFacts(**entry) for entry in read_json(path)]
-        path = folder / "conditions.json"
-        conditions = Conditions(**read_json(path)) if path.exists() else None
-    except TypeError as error:
-        raise ResultsError(f"{path} is not of schema {schema} ({error}); run again") from None
-    records = list(_records(folder / "rounds.jsonl"))
-    return CellResult(
-        cell_id,
-        read_json(folder / "cell.json"),
-        arms,
-        [record for record in records if isinstance(record, Round)],
-        [record for record in records if isinstance(record, Calibration)],
-        conditions,
-    )
+        return _adapter(kind).validate_json(text, strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ResultsError(f"{what} ({where + ': ' if where else ''}{first['msg']}); {remedy}") from None
+
+
+def _read_file(kind: Any, path: Path) -> Any:
+    return _read(kind, read_text(path), f"{path} is damaged, foreign or of another version", "run again")
+
+
+def _cell(cell_id: str, folder: Path) -> CellResult:
+    _read_file(CellEntry, folder / "cell.json")
+    cell = read_json(folder / "cell.json")
+    path = folder / "rounds.jsonl"
+    records = list(_records(path))
+    rounds = [record for record in records if isinstance(record, Round)]
+    calibrations = [record for record in records if isinstance(record, Calibration)]
+    arms, conditions = folder / "arms.json", folder / "conditions.json"
+    facts = _read_file(list[ArmFacts], arms) if arms.exists() else _unfinished(cell, rounds)
+    for fact in facts:
+        if fact.status == "ok" and _steps(fact, rounds) > _formula_steps(cell, fact.strategy):
+            raise ResultsError(
+                f"{folder} holds more steps of {fact.strategy} than cell.json has formulas for; run again"
+            )
+    seen = _read_file(Conditions, conditions) if conditions.exists() else None
+    return CellResult(cell_id, cell, facts, rounds, calibrations, seen)
+
+
+def _steps(fact: ArmFacts, rounds: list[Round]) -> int:
+    """Decode steps that its tables speak of."""
+    marked = (len(done.marks_s) - 2 for done in rounds if done.strategy == fact.strategy and done.every_step)
+    return max(marked, default=fact.steps or 0)
+
+
+def _formula_steps(cell: dict[str, Any], strategy: str) -> int:
+    """Decode steps whose FLOPs and bytes are known."""
+    formula = cell["formulas"].get(strategy, {})
+    return min((len(values) for values in formula.values() if isinstance(values, list)), default=0)
+
+
+def _unfinished(cell: dict[str, Any], rounds: list[Round]) -> list[ArmFacts]:
+    """The strategies of a cell whose process ended before it could say what came of them."""
+    kept = {label: sum(done.strategy == label and not done.warmup for done in rounds) for label in cell["formulas"]}
+    return [
+        ArmFacts(label, "failed", f"the run was killed, or is still going on, in this case; finished rounds kept: {n}")
+        for label, n in kept.items()
+    ]
+
+
+def _records(path: Path) -> Iterator[Round | Calibration]:
+    """A killed run may leave half a line at the end: it is no finished round, and is left out."""
+    *lines, rest = read_text(path).split("\n")
+    for number, line in enumerate(lines, 1):
+        yield _record(line, f"{path} line {number} is not a round")
+    try:
+        yield _record(rest, "")
+    except ResultsError:
+        return
+
+
+def _record(line: str, what: str) -> Round | Calibration:
+    remedy = "remove the line to read the others"
+    start = '{"kind": "calibration", '
+    if line.startswith(start):
+        return _read(Calibration, line.replace(start, "{", 1), what, remedy)
+    return _read(Round, line, what, remedy)

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from .config import ConfigError
+from .files import write_json
 from .folders import make_run_dir
 from .overrides import Job, Overrides, compose_jobs, read_overrides
-from .results import SCHEMA, write_json
+from .results import SCHEMA
 
 _progress: Any = None
 """The sweep's progress bar; jobs that a launcher starts in other processes have none and count for themselves."""

@@ -152,13 +152,13 @@ def _show(job: Job, k: int | None, asked: Path | None, form: str, foreign: bool)
 
     from .cells import make_cell
     from .environment import environment
+    from .files import write_json
     from .folders import make_run_dir
     from .ledger.case import record_case, record_transformers
     from .ledger.comparison import OURS
     from .ledger.table import default_step, read_ledger, write_ledger
     from .ledger.text import print_comparison, print_ledger
     from .plots.ledger import draw
-    from .results import write_json
 
     cell = make_cell(job.config)
     k = k or default_step(cell.tgt_len)

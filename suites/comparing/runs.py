@@ -10,7 +10,8 @@ import pandas as pd
 
 from ..comparisons import end_to_end_s
 from ..config import ConfigError
-from ..results import ResultsError, read_cells, read_json
+from ..files import ResultsError, read_json
+from ..results import read_cells
 from ..table import read_tables
 
 CASE = ["model", "device", "dtype", "threads", "batch_size", "src_len", "tgt_len", "stop", "seed", "strategy"]

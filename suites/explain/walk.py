@@ -13,8 +13,8 @@ from torch import Tensor
 from strategies import Session, Strategy, greedy, load_vocabulary
 from strategies.models.encoder_decoder import EncoderDecoder
 
+from ..files import read_json, write_json
 from ..probes.products import record
-from ..results import read_json, write_json
 
 SHOWN = 3
 """Candidates listed for each step."""

@@ -14,11 +14,11 @@ from strategies.models.pronounce.evaluate import target_limit
 from ..cells import Cell
 from ..config import ConfigError
 from ..environment import environment
+from ..files import write_json, write_text
 from ..folders import make_run_dir
 from ..ledger.case import load, record_case
 from ..ledger.table import default_step, read_ledger, write_ledger
 from ..plots.ledger import draw
-from ..results import write_json, write_text
 from .page import html_page, markdown_page
 from .walk import read_walk, walk, write_walk
 

@@ -13,8 +13,8 @@ from torch import Tensor
 from strategies import ModelConfig, Strategy
 from strategies.models.encoder_decoder import EncoderDecoder
 
+from ..files import ResultsError, read_text, write_text
 from ..inputs import Inputs
-from ..results import ResultsError, read_text, write_text
 from . import expected
 from .recorded import Recorded, record_decoding, record_training
 from .rows import COLUMNS, TEXT, rows_of

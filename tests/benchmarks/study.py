@@ -16,6 +16,7 @@ import json
 import multiprocessing
 import os
 import random
+import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,7 +32,10 @@ from suites.cells import Cell
 from suites.clock import CpuClock
 from suites.inputs import make_inputs
 
-CELL = Cell(ModelSpec("pronounce", "pronounce"), 16, 16, 1, "cpu", "fp32", 1, 0, "fixed")
+SHAPE = {"d_model": 128, "num_heads": 4, "d_kv": 32, "d_ff": 512, "encoder_layers": 2, "decoder_layers": 2}
+MODEL = ModelSpec("t5-2-layers", "random", None, tuple(sorted({**SHAPE, "vocab_size": 1000}.items())))
+CELL = Cell(MODEL, 8, 2, 1, "cpu", "fp32", 1, 0, "fixed")
+"""Rounds are short because noise that lasts longer than a round falls on both arms and divides out."""
 SHARES = {0.0: 300, 0.01: 40, 0.02: 40, 0.03: 40, 0.05: 40, 0.10: 40}
 """Slowdown -> comparisons."""
 COMPARISON_S = 4.6
@@ -40,10 +44,14 @@ MARGIN = 0.02
 
 @dataclass(frozen=True)
 class Sample:
-    """One comparison: end-to-end seconds of each round, the second arm slowed by ``share`` of a step in each step."""
+    """One comparison: end-to-end seconds of each round, the second arm slowed by a wait in each step.
+
+    The wait is ``share`` of a round's time a step, prefill included; ``step_s``: median seconds of the last step.
+    """
 
     number: int
     share: float
+    step_s: float
     first_s: list[float]
     second_s: list[float]
 
@@ -70,7 +78,7 @@ def slowed(step: Callable[[Tensor], Tensor], wait_s: float) -> Callable[[Tensor]
 
 def compare(first: StrategyArm, second: StrategyArm, step_s: float, share: float, number: int) -> Sample:
     """Interleave rounds, in shuffled order, for ``COMPARISON_S`` seconds. ``step_s``: a step without a wait."""
-    order, clock = random.Random(number), CpuClock()
+    order, clock, last = random.Random(number), CpuClock(), []
     plain = second.session.step
     if share:
         second.session.step = slowed(plain, share * step_s)  # type: ignore[method-assign]
@@ -79,10 +87,12 @@ def compare(first: StrategyArm, second: StrategyArm, step_s: float, share: float
     try:
         while time.perf_counter() < end:
             for which in order.sample((0, 1), 2):
-                totals[which].append((first, second)[which].round(0, False, clock).marks_s[-1])
+                marks_s = (first, second)[which].round(0, True, clock).marks_s
+                totals[which].append(marks_s[-1])
+                last.append(marks_s[-1] - marks_s[-2])
     finally:
         second.session.step = plain  # type: ignore[method-assign]
-    return Sample(number, share, totals[0], totals[1])
+    return Sample(number, share, statistics.median(last), totals[0], totals[1])
 
 
 def calibrate(arm: StrategyArm) -> float:

@@ -15,7 +15,7 @@ from suites.plots.style import RC, new_figure, save
 from suites.statistics import paired_ratio
 from suites.verdict import verdict
 
-from .study import COMPARISON_S, MARGIN, Sample
+from .study import CELL, COMPARISON_S, MARGIN, Sample
 
 MEDIAN_RULE = 1.05
 """pytest-benchmark's ``--benchmark-compare-fail=median:5%``."""
@@ -65,16 +65,16 @@ def write_report(samples: Sequence[Sample], docs: Path) -> None:
     found = judge(samples)
     _draw(found, docs / "images")
     rounds = sorted(len(sample.first_s) for sample in samples)
-    step_ms = statistics.median(1e3 * t / 16 for sample in samples for t in sample.first_s)
+    step_ms = 1e3 * statistics.median(sample.step_s for sample in samples)
     lines = [
         "# How often a comparison is right",
         "",
         f"One decoder, compared with itself and with itself slowed by a busy wait in each step: {len(samples)}",
-        f"comparisons of {COMPARISON_S:g} s, each of {rounds[0]} to {rounds[-1]} paired rounds of 16 steps of "
-        f"{step_ms:.2g} ms, on one core of",
-        f"an {cpu_name()}, with load on the other. Two rules judge the same samples. Ours is the verdict of",
-        "`suites.verdict` at a margin of 2 %, fixed before the first sample; the other is pytest-benchmark's",
-        "`--benchmark-compare-fail=median:5%`. `make study` takes the samples and writes this page.",
+        f"comparisons of {COMPARISON_S:g} s, each of {rounds[0]} to {rounds[-1]} paired rounds of a prefill and "
+        f"{CELL.tgt_len} steps of {step_ms:.2g} ms,",
+        f"on one core of an {cpu_name()}, with load on the other. Two rules judge the same samples. Ours is the",
+        "verdict of `suites.verdict` at a margin of 2 %, fixed before the first sample; the other is",
+        "pytest-benchmark's `--benchmark-compare-fail=median:5%`. `make study` takes the samples and writes this page.",
         "",
         "![Detection against slowdown, by rule](images/study.png)",
         "",

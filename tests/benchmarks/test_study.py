@@ -32,7 +32,7 @@ def test_samples_are_taken_kept_and_not_taken_again(tmp_path, monkeypatch):
 def sample(share: float, second: float, spread: float = 0.001) -> Sample:
     """Twelve rounds of one second beside ``second``, a little apart."""
     apart = [spread * (i % 3 - 1) for i in range(12)]
-    return Sample(0, share, [1 + a for a in apart], [second - a for a in apart])
+    return Sample(0, share, 1e-3, [1 + a for a in apart], [second - a for a in apart])
 
 
 def test_both_rules_judge_the_same_samples(tmp_path):

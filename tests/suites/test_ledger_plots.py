@@ -10,13 +10,13 @@ from matplotlib.colors import to_hex
 
 from strategies import parse
 from strategies.models import costs
+from suites.files import ResultsError
 from suites.inputs import Inputs
 from suites.ledger.table import make_ledger
 from suites.plots.ledger import dimensions, draw, file_names, flops, layer, stacks, traffic
 from suites.plots.ledger.canvas import LOOKS
 from suites.plots.ledger.flow import ROLES, read_layer
 from suites.plots.style import RC, WIDTH_IN
-from suites.results import ResultsError
 
 LABELS = (
     "full_recompute",

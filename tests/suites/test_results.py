@@ -3,24 +3,22 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from suites.results import (
-    SCHEMA,
-    ArmFacts,
-    Calibration,
-    CellWriter,
-    Conditions,
-    ResultsError,
-    Round,
-    read_cells,
-    read_json,
-    write_json,
-)
+from suites.files import ResultsError, read_json, write_json
+from suites.results import SCHEMA, ArmFacts, Calibration, CellWriter, Conditions, Round, read_cells
 
+CELL: dict[str, Any] = {
+    "model": {"name": "tiny"}, "device": "cpu", "dtype": "fp32", "threads": 1, "batch_size": 1, "src_len": 4,
+    "tgt_len": 4, "stop": "fixed", "seed": 0,
+}  # fmt: skip
+PARTS = ("step_flops", "weight_bytes", "self_kv_bytes", "cross_kv_bytes", "copy_bytes")
+FORMULA = {"prefill_flops": 9, **{name: [5] * 200 for name in PARTS}}
+CELL["formulas"] = {"full_recompute": FORMULA}
 ROUNDS = [Round("full_recompute", i, i < 0, True, [0.0, 0.5 + i, 1.25 + i]) for i in range(-1, 3)]
 FACTS = [ArmFacts("full_recompute", "ok", steps=1, rss_bytes=2**40)]
 
@@ -33,7 +31,7 @@ def written(folder: Path, rounds=ROUNDS, facts=FACTS, schema=SCHEMA) -> Path:
     """A run of one cell, ``a``; returns the cell's rounds file."""
     write_json(folder / "run.json", {"schema": schema, "plan": [{"id": "a"}]})
     writer = CellWriter(folder, "a")
-    writer.cell({"batch_size": 1})
+    writer.cell(CELL)
     for done in rounds:
         writer.round(done)
     writer.arms(facts)
@@ -56,7 +54,7 @@ def test_rounds_are_read_back_equal_to_the_bit_and_in_order(shared, done):
 def test_a_cell_and_its_arms_are_read_back_equal(tmp_path):
     written(tmp_path)
     (result,) = read_cells(tmp_path)
-    assert (result.id, result.cell, result.arms) == ("a", {"batch_size": 1}, FACTS)
+    assert (result.id, result.cell, result.arms) == ("a", CELL, FACTS)
 
 
 def test_calibrations_among_the_rounds_and_conditions_are_read_back_equal(tmp_path):
@@ -66,7 +64,7 @@ def test_calibrations_among_the_rounds_and_conditions_are_read_back_equal(tmp_pa
     seen = Conditions("precision", 1.5, 1.25, None, 2, 4, [2400.0], ["power cap"], "no room")
     writer.conditions(seen)
     write_json(tmp_path / "run.json", {"schema": SCHEMA, "plan": [{"id": "a"}]})
-    writer.cell({"batch_size": 1})
+    writer.cell(CELL)
     for record in mixed:
         writer.round(record)
     writer.arms(FACTS)
@@ -85,7 +83,7 @@ def test_a_folder_of_schema_1_has_rounds_and_no_more(tmp_path):
 def test_conditions_of_another_version_are_refused_by_name(tmp_path):
     path = written(tmp_path).with_name("conditions.json")
     path.write_text('{"weather": "fine"}')
-    with pytest.raises(ResultsError, match=r"conditions\.json is not of schema .*'weather'"):
+    with pytest.raises(ResultsError, match=r"conditions\.json is damaged, .*version \(.*(weather|stopped_by)"):
         read_cells(tmp_path)
 
 
@@ -105,24 +103,32 @@ def test_a_damaged_line_among_the_others_is_named_in_one_line(tmp_path, line):
     path = written(tmp_path)
     first, _, *rest = path.read_text().split("\n")
     path.write_text("\n".join([first, line, *rest]))
-    with pytest.raises(ResultsError, match=r"rounds\.jsonl line 2 is not a round .*; remove it") as caught:
+    with pytest.raises(ResultsError, match=r"rounds\.jsonl line 2 is not a round .*; remove the line") as caught:
         read_cells(tmp_path)
     assert "\n" not in str(caught.value)
 
 
-def test_a_cell_that_was_killed_is_left_out_and_the_others_are_read(tmp_path):
+def test_a_cell_that_was_killed_keeps_its_rounds_and_says_so(tmp_path):
     written(tmp_path)
     write_json(tmp_path / "run.json", {"schema": SCHEMA, "plan": [{"id": "b"}, {"id": "a"}, {"id": "c"}]})
     killed = CellWriter(tmp_path, "b")
-    killed.cell({"batch_size": 2})
-    killed.round(ROUNDS[0])
-    assert [result.id for result in read_cells(tmp_path)] == ["a"]
+    killed.cell({**CELL, "formulas": {"full_recompute": FORMULA, "static_kv": FORMULA}})
+    for done in ROUNDS:
+        killed.round(done)
+    b, a = read_cells(tmp_path)
+    assert (b.id, a.id, b.rounds, a.arms) == ("b", "a", ROUNDS, FACTS)
+    reason = "the run was killed, or is still going on, in this case; finished rounds kept: {}"
+    assert b.arms == [
+        ArmFacts("full_recompute", "failed", reason.format(3)),
+        ArmFacts("static_kv", "failed", reason.format(0)),
+    ]
 
 
 def test_a_cell_that_starts_again_forgets_what_it_held(tmp_path):
     written(tmp_path)
-    CellWriter(tmp_path, "a").cell({"batch_size": 1})
-    assert read_cells(tmp_path) == []
+    CellWriter(tmp_path, "a").cell(CELL)
+    (again,) = read_cells(tmp_path)
+    assert (again.rounds, [arm.status for arm in again.arms]) == ([], ["failed"])
 
 
 def test_another_schema_is_refused_by_its_number(tmp_path):
@@ -159,7 +165,7 @@ def test_a_file_in_place_of_a_folder_and_a_folder_in_place_of_a_file_are_refused
 def test_facts_of_another_version_are_refused_by_name(tmp_path):
     path = written(tmp_path).with_name("arms.json")
     path.write_text(json.dumps([asdict(FACTS[0]) | {"colour": "red"}]))
-    with pytest.raises(ResultsError, match=r"arms\.json is not of schema .*'colour'"):
+    with pytest.raises(ResultsError, match=r"arms\.json is damaged, foreign or of another version \(0\.colour: "):
         read_cells(tmp_path)
 
 

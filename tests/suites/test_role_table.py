@@ -9,9 +9,10 @@ from pandas.testing import assert_frame_equal
 from strategies.strategy import CORE
 from suites.cells import make_cell
 from suites.config import MeasureConfig
+from suites.files import ResultsError, write_json
 from suites.overrides import compose_jobs, read_overrides
 from suites.progress import Progress
-from suites.results import SCHEMA, ArmFacts, CellResult, ResultsError, read_cells, write_json
+from suites.results import SCHEMA, ArmFacts, CellResult, read_cells
 from suites.role_table import ROLE_COLUMNS, read_roles, role_table, write_roles
 from suites.runner import run_cell
 from suites.table import case_table

@@ -12,10 +12,11 @@ from suites import arms as arms_module
 from suites.calibration import AT_LEAST, Calibrator
 from suites.cells import Cell
 from suites.config import MeasureConfig
+from suites.files import write_json
 from suites.noise import noises
 from suites.planning import effort
 from suites.progress import Progress
-from suites.results import SCHEMA, Round, read_cells, twin_label, write_json
+from suites.results import SCHEMA, Round, read_cells, twin_label
 from suites.runner import run_cell
 from suites.table import case_table
 

@@ -11,8 +11,9 @@ from strategies.contiguous_kv import ContiguousKV, ContiguousStore
 from strategies.full_recompute import FullRecompute
 from suites.cells import Cell
 from suites.config import MeasureConfig
+from suites.files import write_json
 from suites.progress import Progress
-from suites.results import read_cells, write_json
+from suites.results import read_cells
 from suites.runner import run_cell
 
 SHAPE = {

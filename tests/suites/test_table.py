@@ -7,7 +7,8 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from suites.comparisons import BASELINE
-from suites.results import ArmFacts, CellResult, ResultsError, Round
+from suites.files import ResultsError
+from suites.results import ArmFacts, CellResult, Round
 from suites.statistics import paired_ratio
 from suites.table import STEP_COLUMNS, case_table, read_tables, step_table, write_tables
 

@@ -1,0 +1,48 @@
+"""Files of a run folder: written whole or not at all, and one clear line for what cannot be read."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+
+class ResultsError(ValueError):
+    """A run folder that cannot be read; the message is one line."""
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write whole or not at all."""
+    write_text(path, json.dumps(content, indent=1, default=str) + "\n")
+
+
+def write_text(path: Path, content: str) -> None:
+    """Write whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        part.write_text(content, encoding="utf-8")
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def read_text(path: Path) -> str:
+    """The content of a file of a run folder. Raises ResultsError."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ResultsError(f"{path} does not exist; give a folder that `run` wrote, such as results/latest") from None
+    except OSError as error:
+        raise ResultsError(f"{path} cannot be read ({error.strerror}); give a folder that `run` wrote") from None
+    except UnicodeDecodeError as error:
+        raise ResultsError(f"{path} is not text ({error}); the file is damaged or foreign") from None
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file of a run folder. Raises ResultsError."""
+    try:
+        return json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise ResultsError(f"{path} is not readable as JSON ({error}); the file is damaged or foreign") from None
