@@ -20,6 +20,13 @@ from .study import CELL, COMPARISON_S, MARGIN, Sample
 MEDIAN_RULE = 1.05
 """pytest-benchmark's ``--benchmark-compare-fail=median:5%``."""
 
+READING = """\
+The two rules answer different questions: a threshold of 5 % on medians is not made to find less than 5 %, and finds
+5 % itself only by luck. The slowdown is a share of the median round, prefill included, as it was in thirty rounds
+right before the comparison. Rounds are short because noise that outlasts a round falls on both arms and divides
+out; noise within a round does not. What the study says holds for one process: two processes of the same code may
+differ for as long as they live, which is why `make bench-compare` starts several pairs of them.""".split("\n")
+
 
 def ours(sample: Sample) -> str:
     """The verdict on paired rounds: slower, faster, or neither."""
@@ -87,7 +94,20 @@ def write_report(samples: Sequence[Sample], docs: Path) -> None:
         lines.append(
             f"| {row['rule']} | {slow} | {row['comparisons']} | {row['found']} | {share} | {row['wrong_sign']} |"
         )
+    lines += ["", *_reading(found)]
     (docs / "study.md").write_text("\n".join(lines) + "\n")
+
+
+def _reading(found: pd.DataFrame) -> list[str]:
+    """What the false alarms bound, and what the study cannot say."""
+    bounds = []
+    for row in found[found["slowdown"] == 0].to_dict("records"):
+        high = binomtest(row["found"], row["comparisons"], alternative="less").proportion_ci().high
+        bounds.append(
+            f"- {row['rule']}: {row['found']} false alarms in {row['comparisons']}, so with 95 % confidence they are "
+            f"at most {high:.1%} of all such comparisons (Clopper and Pearson, one-sided)."
+        )
+    return [*bounds, "", *READING]
 
 
 def _draw(found: pd.DataFrame, folder: Path) -> None:
