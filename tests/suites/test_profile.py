@@ -26,6 +26,7 @@ from suites.config import RunConfig
 from suites.probes import ProbeError, record
 from suites.probes.dispatch import OperatorMode
 from suites.profiling import diff, report
+from suites.profiling import printed as printed_tables
 from suites.profiling import trace as tracing
 from suites.profiling.ranges import named_ranges
 from suites.profiling.shapes import merge
@@ -475,12 +476,12 @@ def test_what_is_printed_is_what_the_files_hold(command):
             assert " ".join(printed[1:]) == f"{text} {quantity(row['allocated_bytes'], 'B')}"
         lines = blocks[2 + 2 * index].splitlines()[2:]
         mine = operators[(operators["strategy"] == label) & (operators["range"] == "decode_step")]
-        for line, row in zip(lines[: report.TOP], mine.to_dict("records"), strict=False):
+        for line, row in zip(lines[: printed_tables.TOP], mine.to_dict("records"), strict=False):
             numbers = f"{row['calls']} {quantity(row['self_s'], 's')} {100 * row['share']:.1f}"
             shapes = "" if pd.isna(row["shapes"]) else row["shapes"]
             text = f"{row['operator']} {numbers} {quantity(row['allocated_bytes'], 'B')} {shapes}"
             assert " ".join(line.split()) == text.strip()
-        assert lines[report.TOP] == f"and {len(mine) - report.TOP} more in operators.csv"
+        assert lines[printed_tables.TOP] == f"and {len(mine) - printed_tables.TOP} more in operators.csv"
 
 
 @pytest.fixture
@@ -565,7 +566,7 @@ PATHS = ("trace of ", "tensorboard --logdir ", "ranges.csv, ")
 
 @pytest.mark.parametrize("pair", [None, ("full_recompute", LONG), (LONG, "full_recompute")])
 def test_a_terminal_of_80_columns_breaks_no_line_and_no_operator(printed, monkeypatch, pair):
-    monkeypatch.setattr(report, "TOP", 1000)
+    monkeypatch.setattr(printed_tables, "TOP", 1000)
     lines, operators = printed(80, pair)
     assert [line for line in lines if len(line) > 80 and not line.startswith(PATHS)] == []
     names = set(operators[operators["range"] == "decode_step"]["operator"])
@@ -592,7 +593,7 @@ def test_a_diff_numbers_its_strategies_the_pair_first(printed, pair):
 
 
 def test_a_diff_says_how_many_more_operators_the_file_has(printed, monkeypatch):
-    monkeypatch.setattr(report, "TOP", 5)
+    monkeypatch.setattr(printed_tables, "TOP", 5)
     lines, operators = printed(80, ("full_recompute", LONG))
     shown = first_words(lines, "operator")
     count = operators[operators["range"] == "decode_step"]["operator"].nunique()
@@ -617,7 +618,7 @@ def test_without_a_terminal_prose_is_wrapped_to_be_read_and_tables_are_not(print
     assert max(map(len, legend)) <= 100
     assert " ".join(legend) in (report.LEGEND, report.DIFF_LEGEND, report.DIVIDED_LEGEND)
     if pair is None:
-        shapes = operators[operators["range"] == "decode_step"].groupby("strategy").head(report.TOP)["shapes"]
+        shapes = operators[operators["range"] == "decode_step"].groupby("strategy").head(printed_tables.TOP)["shapes"]
         assert all(any(line.rstrip().endswith(shape) for line in lines) for shape in shapes)
         assert max(map(len, lines)) > 100
 
