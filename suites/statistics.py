@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 CONFIDENCE = 0.95
 BOOTSTRAP_FROM = 20
-"""Rounds from which the BCa bootstrap is used; below, its intervals are too narrow and Student's t holds better."""
+"""Rounds from which the BCa bootstrap is heard; below, its intervals are too narrow for any noise."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,10 @@ def _p_value(mean: float, error: float, degrees: int) -> float:
 def paired_ratio(times: Sequence[float], baseline: Sequence[float], seed: int = 0) -> Ratio:
     """exp(mean(log(times / baseline))), round by round, with its interval.
 
-    Student's t below ``BOOTSTRAP_FROM`` rounds, the bias-corrected and accelerated bootstrap (Efron 1987) from there
-    on. The p-value is that of the t test throughout, since from there on the two agree closely.
+    Student's t below ``BOOTSTRAP_FROM`` rounds. From there on it spans that interval and the one of the bias-corrected
+    and accelerated bootstrap (Efron 1987): the second follows noise that is skewed, but of 300 comparisons of equal
+    arms under load, whose noise has heavy tails, it held the truth in 87 % at 24 rounds, the first in 97 %
+    (docs/figures.md). The p-value is that of the t test throughout, so an interval that excludes 1 has one below 0.05.
 
     >>> paired_ratio([2.0, 2.0, 2.0], [1.0, 1.0, 1.0]).value
     2.0
@@ -60,12 +62,9 @@ def paired_ratio(times: Sequence[float], baseline: Sequence[float], seed: int = 
     if count < 2:
         return Ratio(math.exp(mean), math.nan, math.nan, count)
     spread = float(logs.std(ddof=1))
-    if spread == 0.0:
-        low = high = mean
-    elif count < BOOTSTRAP_FROM:
-        half = half_interval(logs)
-        low, high = mean - half, mean + half
-    else:
+    half = half_interval(logs)
+    low, high = mean - half, mean + half
+    if count >= BOOTSTRAP_FROM and spread > 0.0:
         from scipy import stats
 
         with warnings.catch_warnings():
@@ -73,6 +72,6 @@ def paired_ratio(times: Sequence[float], baseline: Sequence[float], seed: int = 
             interval = stats.bootstrap(
                 (logs,), np.mean, confidence_level=CONFIDENCE, method="BCa", rng=np.random.default_rng(seed)
             ).confidence_interval
-        low, high = float(interval.low), float(interval.high)
+        low, high = min(low, float(interval.low)), max(high, float(interval.high))
     p = _p_value(mean, spread / math.sqrt(count), count - 1)
     return Ratio(math.exp(mean), math.exp(low), math.exp(high), count, p)

@@ -30,6 +30,7 @@ from strategies import ModelSpec, load_model, parse
 from suites.arms import StrategyArm, collector_set_aside
 from suites.cells import Cell
 from suites.clock import CpuClock
+from suites.environment import cpu_name
 from suites.inputs import make_inputs
 
 SHAPE = {"d_model": 128, "num_heads": 4, "d_kv": 32, "d_ff": 512, "encoder_layers": 2, "decoder_layers": 2}
@@ -51,6 +52,7 @@ class Sample:
 
     number: int
     share: float
+    cpu: str
     step_s: float
     first_s: list[float]
     second_s: list[float]
@@ -92,7 +94,7 @@ def compare(first: StrategyArm, second: StrategyArm, step_s: float, share: float
                 last.append(marks_s[-1] - marks_s[-2])
     finally:
         second.session.step = plain  # type: ignore[method-assign]
-    return Sample(number, share, statistics.median(last), totals[0], totals[1])
+    return Sample(number, share, cpu_name(), statistics.median(last), totals[0], totals[1])
 
 
 def calibrate(arm: StrategyArm) -> float:
@@ -125,6 +127,7 @@ def _start_load() -> multiprocessing.Process:
 def collect(path: Path, limit: int | None, with_load: bool) -> None:
     """Take the samples that are missing, at most ``limit``, appending each to ``path`` as a line."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    _cut_half_a_line(path)
     done = {sample.number for sample in read(path)}
     missing = [number for number in range(len(plan())) if number not in done][:limit]
     torch.set_num_threads(CELL.threads)
@@ -141,6 +144,13 @@ def collect(path: Path, limit: int | None, with_load: bool) -> None:
     finally:
         if load is not None:
             load.kill()
+
+
+def _cut_half_a_line(path: Path) -> None:
+    """What a kill left of a sample, lest the next be appended to it."""
+    if path.exists():
+        whole = path.read_bytes()
+        os.truncate(path, whole.rfind(b"\n") + 1)
 
 
 def read(path: Path) -> list[Sample]:

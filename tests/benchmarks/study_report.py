@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib as mpl
 import pandas as pd
+from jinja2 import Environment, StrictUndefined
 from scipy.stats import binomtest
 
-from suites.environment import cpu_name
+from suites.files import write_text
 from suites.plots.style import RC, new_figure, save
 from suites.statistics import paired_ratio
 from suites.verdict import verdict
 
 from .study import CELL, COMPARISON_S, MARGIN, Sample
 
+CUTS = (6, 24, 100)
+"""Rounds to which comparisons are cut in the second table."""
 MEDIAN_RULE = 1.05
 """pytest-benchmark's ``--benchmark-compare-fail=median:5%``."""
-
-READING = """\
-The two rules answer different questions: a threshold of 5 % on medians is not made to find less than 5 %, and finds
-5 % itself only by luck. The slowdown is a share of the median round, prefill included, as it was in thirty rounds
-right before the comparison. Rounds are short because noise that outlasts a round falls on both arms and divides
-out; noise within a round does not. What the study says holds for one process: two processes of the same code may
-differ for as long as they live, which is why `make bench-compare` starts several pairs of them.""".split("\n")
 
 
 def ours(sample: Sample) -> str:
@@ -39,16 +36,17 @@ def medians(sample: Sample) -> str:
     return "slower" if ratio > MEDIAN_RULE else "faster" if ratio < 1 / MEDIAN_RULE else "neither"
 
 
-RULES: dict[str, Callable[[Sample], str]] = {"ours, margin 2 %": ours, "median:5% (pytest-benchmark)": medians}
+Rule = Callable[[Sample], str]
+RULES: dict[str, Rule] = {"ours, margin 2 %": ours, "median:5% (pytest-benchmark)": medians}
 
 
-def judge(samples: Sequence[Sample]) -> pd.DataFrame:
+def judge(samples: Sequence[Sample], rules: Mapping[str, Rule]) -> pd.DataFrame:
     """One row a rule and slowdown: comparisons, how many were called slower and faster, with Wilson's 95 % interval.
 
     For slowdown 0 either call is a false alarm; otherwise ``found`` counts slower, and faster is the wrong sign.
     """
     rows = []
-    for name, rule in RULES.items():
+    for name, rule in rules.items():
         for share in sorted({sample.share for sample in samples}):
             calls = [rule(sample) for sample in samples if sample.share == share]
             found = calls.count("slower") + (calls.count("faster") if share == 0 else 0)
@@ -67,47 +65,45 @@ def judge(samples: Sequence[Sample]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def shortened(samples: Sequence[Sample], rounds: int) -> list[Sample]:
+    """The same comparisons as if they had ended after so many rounds."""
+    return [replace(s, first_s=s.first_s[:rounds], second_s=s.second_s[:rounds]) for s in samples]
+
+
 def write_report(samples: Sequence[Sample], docs: Path) -> None:
     """study.md and images/study.png in ``docs``."""
-    found = judge(samples)
+    found = judge(samples, RULES)
     _draw(found, docs / "images")
-    rounds = sorted(len(sample.first_s) for sample in samples)
-    step_ms = 1e3 * statistics.median(sample.step_s for sample in samples)
-    lines = [
-        "# How often a comparison is right",
-        "",
-        f"One decoder, compared with itself and with itself slowed by a busy wait in each step: {len(samples)}",
-        f"comparisons of {COMPARISON_S:g} s, each of {rounds[0]} to {rounds[-1]} paired rounds of a prefill and "
-        f"{CELL.tgt_len} steps of {step_ms:.2g} ms,",
-        f"on one core of an {cpu_name()}, with load on the other. Two rules judge the same samples. Ours is the",
-        "verdict of `suites.verdict` at a margin of 2 %, fixed before the first sample; the other is",
-        "pytest-benchmark's `--benchmark-compare-fail=median:5%`. `make study` takes the samples and writes this page.",
-        "",
-        "![Detection against slowdown, by rule](images/study.png)",
-        "",
-        "| rule | slowdown | comparisons | called different | share, with Wilson's 95 % interval | wrong sign |",
-        "|---|---:|---:|---:|---|---:|",
-    ]
-    for row in found.to_dict("records"):
-        share = f"{row['found'] / row['comparisons']:.1%} [{row['low']:.1%}, {row['high']:.1%}]"
-        slow = f"{row['slowdown']:.0%}" if row["slowdown"] else "none (false alarms)"
-        lines.append(
-            f"| {row['rule']} | {slow} | {row['comparisons']} | {row['found']} | {share} | {row['wrong_sign']} |"
-        )
-    lines += ["", *_reading(found)]
-    (docs / "study.md").write_text("\n".join(lines) + "\n")
+    counts = sorted(len(sample.first_s) for sample in samples)
+    first = dict(list(RULES.items())[:1])
+    environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True)
+    environment.filters |= {"slow": _slow, "share": _share, "bound": _bound}
+    page = environment.from_string(Path(__file__).with_name("study.md.jinja").read_text()).render(
+        samples=len(samples),
+        seconds=f"{COMPARISON_S:g}",
+        fewest=counts[0],
+        most=counts[-1],
+        steps=CELL.tgt_len,
+        step_ms=f"{1e3 * statistics.median(sample.step_s for sample in samples):.2g}",
+        cpus=" and ".join(sorted({f"an {sample.cpu}" for sample in samples})),
+        rows=found.to_dict("records"),
+        alarms=found[found["slowdown"] == 0].to_dict("records"),
+        shares=sorted({sample.share for sample in samples}),
+        cuts=[(count, judge(shortened(samples, count), first).to_dict("records")) for count in CUTS],
+    )
+    write_text(docs / "study.md", page)
 
 
-def _reading(found: pd.DataFrame) -> list[str]:
-    """What the false alarms bound, and what the study cannot say."""
-    bounds = []
-    for row in found[found["slowdown"] == 0].to_dict("records"):
-        high = binomtest(row["found"], row["comparisons"], alternative="less").proportion_ci().high
-        bounds.append(
-            f"- {row['rule']}: {row['found']} false alarms in {row['comparisons']}, so with 95 % confidence they are "
-            f"at most {high:.1%} of all such comparisons (Clopper and Pearson, one-sided)."
-        )
-    return [*bounds, "", *READING]
+def _slow(share: float) -> str:
+    return f"{share:.0%}" if share else "none (false alarms)"
+
+
+def _share(row: Mapping[str, float]) -> str:
+    return f"{row['found'] / row['comparisons']:.1%} [{row['low']:.1%}, {row['high']:.1%}]"
+
+
+def _bound(row: Mapping[str, int]) -> str:
+    return f"{binomtest(row['found'], row['comparisons'], alternative='less').proportion_ci().high:.1%}"
 
 
 def _draw(found: pd.DataFrame, folder: Path) -> None:

@@ -40,17 +40,32 @@ def test_below_twenty_rounds_the_interval_is_that_of_students_t(rounds):
     assert (ratio.low, ratio.high) == pytest.approx((math.exp(low), math.exp(high)))
 
 
-@pytest.mark.parametrize("rounds", [20, 31])
-def test_from_twenty_rounds_on_the_interval_is_the_bca_bootstrap_and_repeats(rounds):
-    times, baseline = noisy(rounds)
-    logs = np.log(times / baseline)
-    wanted = stats.bootstrap(
-        (logs,), np.mean, confidence_level=0.95, method="BCa", rng=np.random.default_rng(5)
-    ).confidence_interval
-    ratio = paired_ratio(times, baseline, seed=5)
-    assert (ratio.low, ratio.high) == pytest.approx((math.exp(wanted.low), math.exp(wanted.high)))
-    assert ratio == paired_ratio(times, baseline, seed=5)
-    assert stats.t.interval(CONFIDENCE, rounds - 1, logs.mean(), stats.sem(logs))[0] != pytest.approx(wanted.low)
+@pytest.mark.parametrize("noise", ["normal", "heavy", "skewed"])
+def test_from_twenty_rounds_on_the_interval_spans_students_t_and_the_bca_bootstrap_and_repeats(noise):
+    rng = np.random.default_rng(3)
+    logs = {"normal": rng.normal, "heavy": lambda size: rng.standard_t(3, size), "skewed": rng.exponential}[noise](
+        size=31
+    )
+    both = [
+        stats.t.interval(CONFIDENCE, 30, logs.mean(), stats.sem(logs)),
+        stats.bootstrap(
+            (logs,), np.mean, confidence_level=0.95, method="BCa", rng=np.random.default_rng(5)
+        ).confidence_interval,
+    ]
+    assert both[0] != pytest.approx(both[1])
+    ratio = paired_ratio(np.exp(logs), np.ones(31), seed=5)
+    lows, highs = zip(*both, strict=True)
+    assert (ratio.low, ratio.high) == pytest.approx((math.exp(min(lows)), math.exp(max(highs))))
+    assert ratio == paired_ratio(np.exp(logs), np.ones(31), seed=5)
+
+
+def test_noise_with_heavy_tails_leaves_the_interval_its_promise():
+    # 300 trials: the share has a standard deviation of 1.3 %. The BCa bootstrap alone covers 88 % of these.
+    rng, held = np.random.default_rng(0), 0
+    for trial in range(300):
+        ratio = paired_ratio(np.exp(0.09 * rng.standard_t(3, 24)), np.ones(24), seed=trial)
+        held += ratio.low <= 1 <= ratio.high
+    assert held / 300 >= 0.93
 
 
 @pytest.mark.parametrize("rounds", [2, 8, 20])

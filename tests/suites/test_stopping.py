@@ -4,7 +4,6 @@ import math
 
 import numpy as np
 import pytest
-from scipy.special import stdtrit
 
 from suites.config import MeasureConfig
 from suites.statistics import paired_ratio
@@ -85,29 +84,47 @@ def test_quiet_series_stop_at_the_floor_noisy_ones_at_the_ceiling_and_others_bet
     assert ended(0.5, 0, MeasureConfig(rounds=6, precision=0.02, rounds_max=50, seconds_max=9.0)) == (9, "seconds_max")
 
 
-def simulated(noise, floor, trials=4000, ceiling=100, seed=0):
-    """(coverage of the stopped t interval, mean of the stopped log ratio, mean rounds): one ratio of normal noise.
+def simulated(draw, floor, trials, ceiling=100, seed=0):
+    """(share of stopped intervals that hold the truth, mean of the stopped log ratio, mean rounds) of the real rule.
 
-    The figures of docs/design.md are those of 20,000 trials.
+    ``draw(rng, size)``: noise of a log ratio, of mean zero. The figures of docs/design.md are those of 20,000 trials.
     """
-    logs_TR = np.random.default_rng(seed).normal(0, noise, (trials, ceiling))
-    n_R = np.arange(1, ceiling + 1)
-    mean_TR = np.cumsum(logs_TR, 1) / n_R
-    spread_TR = np.sqrt(np.maximum(np.cumsum(logs_TR**2, 1) - n_R * mean_TR**2, 0) / np.maximum(n_R - 1, 1))
-    half_TR = stdtrit(np.maximum(n_R - 1, 1), 0.975) * spread_TR / np.sqrt(n_R)
-    enough_TR = (np.expm1(half_TR) <= 0.02) & (n_R >= floor) | (n_R == ceiling)
-    stop_T = enough_TR.argmax(1)
-    at = np.arange(trials), stop_T
-    return float((np.abs(mean_TR[at]) <= half_TR[at]).mean()), float(mean_TR[at].mean()), float(stop_T.mean() + 1)
+    rule = MeasureConfig(rounds=floor, precision=0.02, rounds_max=ceiling, seconds_max=math.inf)
+    held, logs, counts = 0, [], []
+    for trial in range(trials):
+        times = np.exp(draw(np.random.default_rng((seed, trial)), ceiling))
+        base = np.ones(ceiling)
+        count = next(
+            n for n in range(floor, ceiling + 1) if stopped_by(rule, n, [half_width(times[:n], base[:n])], float(n))
+        )
+        ratio = paired_ratio(times[:count], base[:count])
+        held += ratio.low <= 1 <= ratio.high
+        logs.append(math.log(ratio.value))
+        counts.append(count)
+    return held / trials, float(np.mean(logs)), float(np.mean(counts))
+
+
+def normal(noise):
+    return lambda rng, size: rng.normal(0, noise, size)
+
+
+def skewed(noise):
+    return lambda rng, size: rng.exponential(noise, size) - noise
 
 
 @pytest.mark.parametrize(
-    ("noise", "floor", "lowest", "highest"),
-    [(0.01, 6, 0.94, 0.96), (0.05, 6, 0.915, 0.945), (0.05, 24, 0.935, 0.96), (0.08, 24, 0.93, 0.96)],
+    ("draw", "floor", "lowest", "highest"),
+    [
+        (normal(0.01), 6, 0.92, 0.975),
+        (normal(0.05), 6, 0.90, 0.96),
+        (normal(0.08), 24, 0.925, 0.98),
+        (skewed(0.05), 24, 0.87, 0.945),
+    ],
+    ids=["normal 1 %", "normal 5 %", "normal 8 %", "skewed 5 %"],
 )
-def test_stopping_costs_an_interval_at_most_two_points_of_its_promise_and_moves_no_ratio(noise, floor, lowest, highest):
-    # 4,000 trials: the share has a standard deviation of 0.4 %, the mean one of noise / sqrt(4000 x rounds).
-    coverage, mean, rounds = simulated(noise, floor)
+def test_what_stopping_costs_an_interval_of_its_promise(draw, floor, lowest, highest):
+    # 600 trials: the share has a standard deviation of about 1 %.
+    coverage, mean, rounds = simulated(draw, floor, trials=600)
     assert lowest <= coverage <= highest
-    assert abs(mean) < 4 * noise / math.sqrt(4000 * floor)
+    assert abs(mean) < 0.006
     assert rounds >= floor
