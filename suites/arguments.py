@@ -31,3 +31,20 @@ def positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text} is not allowed; give a whole number of at least 1")
     return int(text)
+
+
+def margin(text: str) -> float:
+    """A share between 0 and 1, written as 0.05 or as 5%, for ``type=``.
+
+    >>> margin("5%"), margin("0.05")
+    (0.05, 0.05)
+    """
+    try:
+        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(
+            f"{text} is not allowed; give a share between 0 and 1 such as 0.05, or a percentage such as 5%"
+        )
+    return value

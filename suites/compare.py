@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
-from .arguments import Parser
+from .arguments import Parser, margin
 from .config import ConfigError
 
 FORMATS = ("table", "md", "json", "csv")
@@ -15,21 +14,12 @@ _EPILOG = f"""\
 Verdicts are given on deterministic figures (FLOPs, bytes, memory) and on ratios to the baseline strategy of each run.
 Times of two runs are not paired: they are shown, and judged only if asked, margin {LEAST_TIME_MARGIN:.0%} or more.
 Exit code 1: a deterministic figure grew, or a ratio (with --gate-times: or a time) worsened by more than the margin
-with confidence. Runs of other machines or settings are refused.
+with confidence (Holm, over all ratios), or a case that B was to measure is missing. Runs of other machines or settings
+are refused.
 
-  python -m suites compare results/reference/cpu results/latest
-  python -m suites compare A B --format md --gate-times
+  python -m suites compare results/before results/after
+  python -m suites compare results/before results/latest --format md --gate-times --time-margin 15%
 """
-
-
-def _margin(text: str) -> float:
-    try:
-        value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    except ValueError:
-        value = -1.0
-    if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not allowed; give a share such as 0.05, or 5%")
-    return value
 
 
 def _parser() -> Parser:
@@ -37,9 +27,9 @@ def _parser() -> Parser:
     add = parser.add_argument
     add("a", type=Path, metavar="A", help="run folder that sets the standard")
     add("b", type=Path, metavar="B", help="run folder that is judged")
-    add("--margin", type=_margin, default=0.05, help="by how much a ratio may worsen (5%%)")
+    add("--margin", type=margin, default=0.05, help="by how much a ratio may worsen (5%%)")
     add("--gate-times", action="store_true", help="judge raw times, too")
-    add("--time-margin", type=_margin, default=LEAST_TIME_MARGIN, help="by how much a time may worsen (10%%)")
+    add("--time-margin", type=margin, help="with --gate-times: by how much a time may worsen (10%%)")
     add("--across-machines", action="store_true", help="allow other machines; times are left out")
     add("--format", choices=FORMATS, default="table", help="what standard output gets (table)")
     add("--dir", type=Path, help="write compare.csv and the plot here (results/<date>_compare)")
@@ -52,14 +42,18 @@ def main(argv: list[str]) -> int:
         args = _parser().parse_intermixed_args(argv)
     except SystemExit:  # --help has been printed
         return 0
-    if args.time_margin < LEAST_TIME_MARGIN:
+    if args.time_margin is not None and not args.gate_times:
+        raise ConfigError("compare: --time-margin judges nothing without --gate-times; give both, or neither")
+    time_margin = (args.time_margin or LEAST_TIME_MARGIN) if args.gate_times else None
+    if time_margin is not None and time_margin < LEAST_TIME_MARGIN:
         raise ConfigError(
-            f"compare: --time-margin {args.time_margin:g} is not allowed; times are unpaired, give at least "
+            f"compare: --time-margin {time_margin:g} is not allowed; times are unpaired, give at least "
             f"{LEAST_TIME_MARGIN:g}"
         )
     if args.gate_times and args.across_machines:
         raise ConfigError("compare: --gate-times and --across-machines: times of two machines say nothing; give one")
     from .comparing.figures import compare_runs
+    from .comparing.matching import match
     from .comparing.report import print_comparison
     from .comparing.runs import read_run, require_comparable
     from .folders import make_run_dir
@@ -69,9 +63,10 @@ def main(argv: list[str]) -> int:
 
     a, b = read_run(args.a), read_run(args.b)
     notes = require_comparable(a, b, args.across_machines)
-    time_margin = args.time_margin if args.gate_times else None
-    found = compare_runs(a, b, args.margin, time_margin, times=not args.across_machines)
-    folder = make_run_dir(args.dir, "compare")
+    matched = match(a, b)
+    found, others = compare_runs(a, b, matched, args.margin, time_margin, times=not args.across_machines)
+    notes += [*matched.notes, *others]
+    folder = make_run_dir(args.dir, "compare", flag="--dir ")
     write_frame(folder, "compare", found)
     print_comparison(a, b, found, notes, args.format)
     if (figure := comparison.figure(found, args.margin)) is not None:

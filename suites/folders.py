@@ -10,15 +10,15 @@ from pathlib import Path
 from .config import ConfigError
 
 
-def make_run_dir(asked: Path | None, name: str, measured: bool = True) -> Path:
+def make_run_dir(asked: Path | None, name: str, flag: str = "hydra.run.dir=") -> Path:
     """The folder that was asked for, or a new results/<date>_<name>. Raises ConfigError where it cannot be made.
 
-    What is not ``measured`` is not written over a run that was: its configuration would be lost.
+    A folder that holds a run is refused: its rounds would be lost. ``flag``: how a folder is asked for, up to its name.
     """
     try:
         if asked is not None:
-            if not measured and (asked / "run.json").exists():
-                raise ConfigError(f"hydra.run.dir={asked} holds a run that was measured; choose another folder")
+            if (asked / "run.json").exists():
+                raise ConfigError(f"{flag}{asked} holds a run that was measured; choose another folder, or remove it")
             asked.mkdir(parents=True, exist_ok=True)
             return asked
         dated = f"{datetime.datetime.now().strftime('%Y-%m-%d_%H-%M-%S')}_{name}"
@@ -28,5 +28,5 @@ def make_run_dir(asked: Path | None, name: str, measured: bool = True) -> Path:
                 path.mkdir(parents=True)
                 return path
     except OSError as error:
-        raise ConfigError(f"cannot make the run folder: {error}; choose another by hydra.run.dir=DIR") from None
+        raise ConfigError(f"cannot make the run folder: {error}; choose another by {flag}DIR") from None
     raise AssertionError("unreachable")

@@ -168,7 +168,7 @@ def _show(job: Job, k: int | None, asked: Path | None, form: str, foreign: bool)
         )
     theirs = record_transformers(cell, k) if foreign else None
     ledger = record_case(cell, select(list(OURS) if foreign else job.config.strategies), k)
-    run_dir = make_run_dir(asked, "shapes", measured=False)
+    run_dir = make_run_dir(asked, "shapes")
     path = write_ledger(ledger, run_dir)
     (run_dir / "config.yaml").write_text(job.yaml)
     write_json(run_dir / "environment.json", environment())

@@ -3,137 +3,143 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import Counter
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from ..statistics import CONFIDENCE, Ratio
-from ..verdict import verdict
-from .runs import CASE, RunRead
+from ..comparisons import baseline_of, end_to_end_s
+from ..config import ConfigError
+from ..statistics import Ratio
+from .matching import Matched, counted
+from .quotients import Mean, quotient, verdicts
+from .runs import CASE, Key, RunRead
 
 DETERMINISTIC = (
     "executed_flops", "step_bytes", "kv_reserved_bytes", "kv_used_bytes", "peak_memory_bytes", "flops_waste",
 )  # fmt: skip
 """Figures that equal runs have equal, of which less is better."""
-COLUMNS = [*CASE, "figure", "kind", "a", "b", "change", "change_low", "change_high", "verdict", "gate"]
-"""``kind``: deterministic, ratio (to the baseline of its own run) or time (unpaired). ``change``: b / a with its 95 %
-interval. ``gate``: yes where it fails the comparison."""
+CALIBRATED = {"e2e_read_gb": "calibration_read_gb_per_s", "e2e_gemm_gflop": "calibration_gemm_gflops_per_s"}
+"""Time end to end, times a speed of the machine in the same rounds: what it would have read or multiplied."""
+COLUMNS = [
+    "cell", *CASE, "figure", "kind", "baseline", "a", "b", "change", "change_low", "change_high", "p_holm", "verdict",
+    "gate",
+]  # fmt: skip
+"""``kind``: deterministic, ratio (to ``baseline`` in the same run) or time (unpaired). ``change``: b / a with its 95 %
+interval. ``p_holm``: adjusted over its kind. ``gate``: yes where it fails the comparison."""
 
 
-def compare_runs(a: RunRead, b: RunRead, margin: float, time_margin: float | None, times: bool) -> pd.DataFrame:
-    """One row a figure of each case that both runs measured.
+def compare_runs(
+    a: RunRead, b: RunRead, matched: Matched, margin: float, time_margin: float | None, times: bool
+) -> tuple[pd.DataFrame, list[str]]:
+    """One row a figure of each case that both runs have, one for each that the second lost; and notes on baselines.
 
     ``margin``: by how much a within-run ratio may worsen, 0.02 for 2 %. ``time_margin``: the same for times, None to
-    judge none by them. ``times``: whether the machines are the same, so that times mean anything.
+    judge none. ``times``: whether the machines are the same, so that times mean anything. Raises ConfigError where
+    differing baselines leave nothing to judge a ratio by.
     """
-    rows: list[dict[str, Any]] = []
-    for key in a.table.index.intersection(b.table.index):
-        left, right = a.table.loc[key], b.table.loc[key]
-        case = dict(zip(CASE, key, strict=True))
-        if left["status"] != "ok" or right["status"] != "ok":
-            worse = left["status"] == "ok"
-            rows.append(
-                {
-                    **case,
-                    "figure": "status",
-                    "kind": "deterministic",
-                    "verdict": f"{left['status']} -> {right['status']}",
-                }
-                | {"gate": "yes" if worse else ""}
-            )
+    bases, notes = _bases(a, b, matched.both)
+    rows = [_case(a.rows[key]) | _status(a.rows[key]["status"], "missing") for key in matched.lost]
+    for key in matched.both:
+        left, right = a.rows[key], b.rows[key]
+        case, base = _case(left), bases.get(key[0], "")
+        if not _both_ok(a, b, key):
+            rows.append(case | _status(left["status"], right["status"]))
             continue
         rows += [case | _deterministic(name, float(left[name]), float(right[name])) for name in DETERMINISTIC]
-        if left["strategy"] != left["baseline"] and left["baseline"] == right["baseline"]:
-            change = quotient(_of_table(left), _of_table(right))
-            rows.append(case | _judged("e2e_ratio", "ratio", left["e2e_ratio"], right["e2e_ratio"], change, margin))
+        if base and key[1] != base:
+            first, second = _ratio(a, key, base), _ratio(b, key, base)
+            row = _changed("e2e_ratio", "ratio", math.exp(first.log), math.exp(second.log), quotient(first, second))
+            rows.append(case | row | {"baseline": base})
         if times:
-            change = quotient(*(_of_rounds(run.e2e_s.get(tuple(key), [])) for run in (a, b)))
-            row = _judged("e2e_s", "time", left["e2e_s"], right["e2e_s"], change, time_margin or margin)
-            rows.append(case | row | ({} if time_margin else {"gate": ""}))
+            change = quotient(*(Mean.of(list(_totals(run, key).values())) for run in (a, b)))
+            rows.append(case | _changed("e2e_s", "time", left["e2e_s"], right["e2e_s"], change))
             rows += [case | row for row in _calibrated(left, right)]
-    return pd.DataFrame(rows, columns=COLUMNS)
+    _judge([row for row in rows if row["figure"] == "e2e_ratio"], margin)
+    if time_margin is not None:
+        _judge([row for row in rows if row["figure"] == "e2e_s"], time_margin)
+    found = pd.DataFrame(rows, columns=COLUMNS)
+    if notes and not {"e2e_ratio", "status"} & set(found["figure"]):
+        raise ConfigError(f"compare: {'; '.join(notes)}; measure one strategy more in both runs")
+    return found, notes
 
 
-def _calibrated(a: pd.Series[Any], b: pd.Series[Any]) -> list[dict[str, Any]]:
-    """The time in which this machine would have read so much: seconds times the calibration's GB/s, where both have it.
+def _both_ok(a: RunRead, b: RunRead, key: Key) -> bool:
+    return all(run.rows[key]["status"] == "ok" for run in (a, b))
 
-    Drift of the machine between the runs divides out, as far as it is that of a streaming read; no verdict.
-    """
-    name = "calibration_read_gb_per_s"
-    if name not in a.index or name not in b.index or pd.isna(a[name]) or pd.isna(b[name]):
-        return []
-    first, second = float(a["e2e_s"] * a[name]), float(b["e2e_s"] * b[name])
-    return [{"figure": "e2e_calibrated_gb", "kind": "time", "a": first, "b": second, "change": second / first}]
+
+def _bases(a: RunRead, b: RunRead, both: list[Key]) -> tuple[dict[str, str], list[str]]:
+    """By cell, the strategy that ratios are to: the baseline of both runs, or one that both timed in raw rounds."""
+    timed: dict[str, list[str]] = {}
+    for cell, strategy in both:
+        if _both_ok(a, b, (cell, strategy)):
+            timed.setdefault(cell, []).append(strategy)
+    bases: dict[str, str] = {}
+    changed, none = Counter[str](), Counter[str]()
+    for cell, strategies in timed.items():
+        first, second = (str(run.rows[cell, strategies[0]]["baseline"]) for run in (a, b))
+        if first == second:
+            bases[cell] = first
+        elif len(strategies) > 1 and cell in a.cells and cell in b.cells:
+            bases[cell] = baseline_of(strategies)
+            changed[f"baselines differ ({first} and {second}): ratios to {bases[cell]}, of the raw rounds"] += 1
+        else:
+            why = "share but one strategy" if len(strategies) == 1 else "keep no raw rounds to make others of"
+            none[f"baselines differ ({first} and {second}), and the runs {why}: no ratio is judged"] += 1
+    return bases, [f"{text} ({counted(count, 'cell')})" for text, count in (changed | none).items()]
+
+
+def _case(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: row[name] for name in ("cell", *CASE)}
+
+
+def _status(a: str, b: str) -> dict[str, Any]:
+    gate = "yes" if a == "ok" != b else ""
+    return {"figure": "status", "kind": "deterministic", "verdict": f"{a} -> {b}", "gate": gate}
 
 
 def _deterministic(name: str, a: float, b: float) -> dict[str, Any]:
-    same = a == b or (math.isnan(a) and math.isnan(b))
-    word = "same" if same else "missing" if math.isnan(a) or math.isnan(b) else "grew" if b > a else "shrank"
-    change = b / a if a else math.nan
-    return {"figure": name, "kind": "deterministic", "a": a, "b": b, "change": 1.0 if same else change} | {
-        "verdict": word,
-        "gate": "yes" if word in ("grew", "missing") else "",
-    }
+    """new: a figure that the first run lacks; missing: one that the second lacks."""
+    gone, came = math.isnan(b), math.isnan(a)
+    same = a == b or (gone and came)
+    word = "same" if same else "missing" if gone else "new" if came else "grew" if b > a else "shrank"
+    change = 1.0 if same else b / a if a else math.nan
+    gate = "yes" if word in ("grew", "missing") else ""
+    return {"figure": name, "kind": "deterministic", "a": a, "b": b, "change": change, "verdict": word, "gate": gate}
 
 
-def _judged(name: str, kind: str, a: float, b: float, change: Ratio, margin: float) -> dict[str, Any]:
-    word = verdict(change, margin)
-    return {
-        "figure": name,
-        "kind": kind,
-        "a": a,
-        "b": b,
-        "change": change.value if not math.isnan(change.value) else b / a,
-        "change_low": change.low,
-        "change_high": change.high,
-        "verdict": word,
-        "gate": "yes" if word == "slower" else "",
-    }
+def _ratio(run: RunRead, key: Key, base: str) -> Mean:
+    """To ``base``: of the rounds that both have, or else as the table tells it."""
+    if key[0] not in run.cells:
+        row = run.rows[key]
+        return Mean.of_interval(row["e2e_ratio"], row["e2e_ratio_low"], row["e2e_ratio_high"], int(row["rounds"]))
+    mine, theirs = _totals(run, key), _totals(run, (key[0], base))
+    return Mean.of([mine[index] / theirs[index] for index in sorted(mine.keys() & theirs.keys())])
 
 
-class _Mean:
-    """A mean of logarithms, its squared standard error, and how many rounds it is from."""
-
-    def __init__(self, mean: float, error: float, rounds: int) -> None:
-        self.mean, self.variance, self.rounds = mean, error**2, rounds
+def _totals(run: RunRead, key: Key) -> dict[int, float]:
+    """End-to-end seconds of the counted rounds by index, none where they are not kept."""
+    return end_to_end_s(run.cells[key[0]].rounds, key[1]) if key[0] in run.cells else {}
 
 
-def _of_table(row: pd.Series[Any]) -> _Mean:
-    """From a ratio and its interval, whose half width on the log scale is t times the standard error."""
-    from scipy.special import stdtrit
-
-    rounds = int(row["rounds"])
-    if rounds < 2:
-        return _Mean(math.log(row["e2e_ratio"]), math.nan, rounds)
-    half = (math.log(row["e2e_ratio_high"]) - math.log(row["e2e_ratio_low"])) / 2
-    return _Mean(math.log(row["e2e_ratio"]), half / float(stdtrit(rounds - 1, (1 + CONFIDENCE) / 2)), rounds)
-
-
-def _of_rounds(times: Sequence[float]) -> _Mean:
-    if len(times) < 2:
-        return _Mean(math.nan, math.nan, len(times))
-    logs = np.log(np.asarray(times, float))
-    return _Mean(float(logs.mean()), float(logs.std(ddof=1)) / math.sqrt(len(logs)), len(logs))
+def _calibrated(a: dict[str, Any], b: dict[str, Any]) -> list[dict[str, Any]]:
+    """Seconds times a speed of the machine, 1e9 bytes or FLOPs, for each speed that both runs have; no verdict."""
+    rows = []
+    for figure, speed in CALIBRATED.items():
+        first, second = (float(row["e2e_s"] * row[speed]) if speed in row else math.nan for row in (a, b))
+        if not math.isnan(first + second):
+            rows.append({"figure": figure, "kind": "time", "a": first, "b": second, "change": second / first})
+    return rows
 
 
-def quotient(a: _Mean, b: _Mean) -> Ratio:
-    """exp(mean of b - mean of a) with the 95 % interval of Welch 1947: unequal variances, no pairs.
+def _changed(name: str, kind: str, a: float, b: float, change: Ratio) -> dict[str, Any]:
+    """A row without its verdict. ``ratio`` is for ``_judge`` and no column."""
+    value = b / a if math.isnan(change.value) else change.value
+    interval = {"change_low": change.low, "change_high": change.high}
+    return {"figure": name, "kind": kind, "a": a, "b": b, "change": value, **interval, "ratio": change}
 
-    >>> ratio = quotient(_of_rounds([1.0, 1.1, 0.9, 1.0]), _of_rounds([2.0, 2.1, 1.9, 2.0]))
-    >>> round(ratio.value, 2), ratio.low < 2 < ratio.high
-    (2.0, True)
-    """
-    from scipy.special import stdtrit
 
-    variance = a.variance + b.variance
-    rounds = min(a.rounds, b.rounds)
-    if math.isnan(variance) or rounds < 2:
-        return Ratio(math.exp(b.mean - a.mean), math.nan, math.nan, rounds)
-    half = 0.0
-    if variance > 0:
-        freedom = variance**2 / sum(m.variance**2 / (m.rounds - 1) for m in (a, b))
-        half = float(stdtrit(freedom, (1 + CONFIDENCE) / 2)) * math.sqrt(variance)
-    middle = b.mean - a.mean
-    return Ratio(math.exp(middle), math.exp(middle - half), math.exp(middle + half), rounds)
+def _judge(rows: list[dict[str, Any]], margin: float) -> None:
+    """Verdicts of one family of rows, their p-values adjusted together."""
+    for row, (p, word) in zip(rows, verdicts([row["ratio"] for row in rows], margin), strict=True):
+        row |= {"p_holm": p, "verdict": word, "gate": "yes" if word == "slower" else ""}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -10,6 +11,7 @@ import pandas as pd
 from rich.table import Table
 from rich.text import Text
 
+from ..comparisons import BASELINE
 from ..console import standard_output
 from ..markdown import pipe_table
 from ..summary import quantity
@@ -17,20 +19,34 @@ from .runs import RunRead
 
 UNPAIRED = (
     "No round of one run was paired with one of the other. ratio: end to end over the baseline of the same run, so "
-    "what slows a whole run cancels. change: second over first, with its 95 % interval (Welch). time: raw, unpaired, "
-    "and only as comparable as the two moments were; times the GB/s that a streaming read reached in the same rounds, "
-    "the machine's own drift divides out."
+    "what slows a whole run alike cancels; two processes of the same code may still differ by some per cent for as "
+    "long as they live, which no number of rounds shows: measure again before you believe a small change. change: "
+    "second over first, with its 95 % interval (Welch), each for itself; verdicts by p-values that are adjusted over "
+    "all ratios, or all gated times (Holm). time: raw, as comparable as the two moments were. time x read, time x "
+    "GEMM: times the speed of a streaming read, of a product of matrices, in the same rounds; that takes the "
+    "machine's drift out only as far as decoding drifts alike, and may add to it."
 )
-UNITS = {"flops": "FLOPs", "bytes": "B", "s": "s"}
+NAMES = {
+    "e2e_ratio": "ratio",
+    "e2e_s": "time, unpaired",
+    "e2e_read_gb": "time x read, unpaired",
+    "e2e_gemm_gflop": "time x GEMM, unpaired",
+}
+UNITS = {"flops": ("FLOPs", 1.0), "bytes": ("B", 1.0), "s": ("s", 1.0), "gb": ("bytes", 1e9), "gflop": ("FLOPs", 1e9)}
+"""By the end of a figure's name: its unit, and how many of these one is. Bytes of a rate go by 1000, as it does."""
 
 
 def print_comparison(a: RunRead, b: RunRead, found: pd.DataFrame, notes: Sequence[str], form: str) -> None:
-    """Print to standard output."""
+    """Print to standard output; beside CSV, which has no room for notes, these go to standard error."""
     if form == "csv":
         sys.stdout.write(found.to_csv(index=False))
+        sys.stderr.write("".join(f"{note}\n" for note in notes))
         return
     if form == "json":
-        sys.stdout.write(found.to_json(orient="records", indent=1) + "\n")
+        rows = json.loads(found.to_json(orient="records"))
+        runs = {"first": str(a.path), "second": str(b.path)}
+        content = {**runs, "notes": list(notes), "conclusion": conclusion(found), "rows": rows}
+        sys.stdout.write(json.dumps(content, indent=1) + "\n")
         return
     lines = [f"{a.path} -> {b.path}", *notes]
     if form == "md":
@@ -57,9 +73,7 @@ def lines_of(found: pd.DataFrame) -> list[tuple[str, ...]]:
         (
             f"{row['model']} b{row['batch_size']} {row['src_len']}->{row['tgt_len']}",
             row["strategy"],
-            {"e2e_ratio": "ratio", "e2e_s": "time, unpaired", "e2e_calibrated_gb": "time x GB/s read"}.get(
-                row["figure"], row["figure"]
-            ),
+            NAMES.get(row["figure"], row["figure"]) + _to(row),
             _value(row["figure"], row["a"]),
             _value(row["figure"], row["b"]),
             _change(row),
@@ -69,11 +83,16 @@ def lines_of(found: pd.DataFrame) -> list[tuple[str, ...]]:
     ]
 
 
+def _to(row: dict[Any, Any]) -> str:
+    """What a ratio is to, where it is not full recompute."""
+    return "" if pd.isna(row["baseline"]) or row["baseline"] == BASELINE else f" to {row['baseline']}"
+
+
 def _value(figure: str, value: float) -> str:
     if pd.isna(value):
         return ""
-    unit = UNITS.get(figure.rpartition("_")[2])
-    return quantity(value, unit) if unit else f"{value:.3f}"
+    unit, scale = UNITS.get(figure.rpartition("_")[2], ("", 1.0))
+    return quantity(value * scale, unit) if unit else f"{value:.3f}"
 
 
 def _change(row: dict[Any, Any]) -> str:
@@ -84,15 +103,26 @@ def _change(row: dict[Any, Any]) -> str:
 
 
 def conclusion(found: pd.DataFrame) -> str:
-    """One sentence: what fails the comparison, or that nothing does."""
-    exact = found[found["kind"] == "deterministic"]
-    bad = found[found["gate"] == "yes"]
+    """One sentence: how many figures and ratios were judged, and what fails the comparison, or that nothing does."""
+    exact = found[(found["kind"] == "deterministic") & (found["figure"] != "status")]
     same = f"{int((exact['verdict'] == 'same').sum())} of {len(exact)} deterministic figures are the same"
+    judged = f"{same}; {_judged(found, 'ratio')}"
+    if (found["kind"].eq("time") & found["verdict"].notna()).any():
+        judged += f"; {_judged(found[found['figure'] == 'e2e_s'], 'time')}"
+    bad = found[found["gate"] == "yes"]
     if bad.empty:
-        return f"{same}; no figure grew, and no ratio worsened beyond the margin with confidence."
+        return f"{judged}; nothing is worse beyond the margin with confidence."
     worst = [f"{row['strategy']} {row['figure']} {row['verdict']}" for row in bad.head(5).to_dict("records")]
     more = f", and {len(bad) - 5} more" if len(bad) > 5 else ""
-    return f"{same}; worse: {'; '.join(worst)}{more}."
+    return f"{judged}; worse: {'; '.join(worst)}{more}."
+
+
+def _judged(found: pd.DataFrame, kind: str) -> str:
+    """As in "3 ratios were judged (1 undecided)"."""
+    words = found.loc[found["kind"] == kind, "verdict"]
+    undecided = int((words == "undecided").sum())
+    count = f"{len(words) or 'no'} {kind}{'s were' if len(words) > 1 else ' was'} judged"
+    return count + (f" ({undecided} undecided)" if undecided else "")
 
 
 def _table(found: pd.DataFrame) -> Table:

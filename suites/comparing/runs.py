@@ -1,32 +1,40 @@
-"""The two runs of a comparison, refused where machine or settings differ."""
+"""The two runs of a comparison as they were written, refused where the machines differ."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from ..comparisons import end_to_end_s
 from ..config import ConfigError
 from ..files import ResultsError, read_json
-from ..results import read_cells
-from ..table import read_tables
+from ..results import CellResult, read_cells
+from ..table import case_table, read_tables
 
 CASE = ["model", "device", "dtype", "threads", "batch_size", "src_len", "tgt_len", "stop", "seed", "strategy"]
-"""What two rows must agree in to be the same case."""
+"""What people tell a case by; two cases that agree in it may still differ, in their sources for one."""
+KEY = ["cell", "strategy"]
+"""What tells a case apart from every other: the cell's id holds a hash of all that it depends on."""
 MACHINE = ("cpu", "cpu_capability", "cores", "gpu")
+Key = tuple[str, str]
 
 
 @dataclass(frozen=True)
 class RunRead:
-    """One run: where, its case table indexed by ``CASE``, its machine, and its counted rounds where they are kept."""
+    """One run: where, the rows of its case table by ``KEY``, its machine, what it meant to measure, and its raw cells.
+
+    ``command``: the arguments it was started with, those that name a folder left out. ``plan``: the overrides of each
+    cell by its id. ``cells``: by id, none where raw rounds are not kept.
+    """
 
     path: Path
-    table: pd.DataFrame
+    rows: dict[Key, dict[str, Any]]
     environment: dict[str, Any]
-    e2e_s: dict[tuple[Any, ...], list[float]]
+    command: tuple[str, ...] = ()
+    plan: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    cells: Mapping[str, CellResult] = field(default_factory=dict)
 
     @property
     def machine(self) -> dict[str, Any]:
@@ -35,31 +43,36 @@ class RunRead:
 
 
 def read_run(path: Path) -> RunRead:
-    """Read tables, environment and rounds. Raises ResultsError."""
-    table, _ = read_tables(path)
+    """A run folder: the table of its raw cells, or table.csv where none are kept. Raises ResultsError."""
+    cells = read_cells(path) if (path / "cells").is_dir() else []
+    source = path / ("cells" if cells else "table.csv")
+    table = case_table(cells) if cells else read_tables(path)[0]
     environment = read_json(path / "environment.json")
     if not isinstance(environment, dict):
         raise ResultsError(f"{path / 'environment.json'} is no environment of a run; the file is damaged or foreign")
-    indexed = table.set_index(CASE, drop=False)
-    if indexed.index.has_duplicates:
-        raise ResultsError(f"{path / 'table.csv'} has a case twice; the file is damaged or foreign")
-    return RunRead(path, indexed, environment, _totals(path, indexed))
+    if table.duplicated(KEY).any():
+        raise ResultsError(f"{source} has a case twice; the file is damaged or foreign")
+    command, plan = _intended(path / "run.json")
+    records = [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
+    rows = {(row["cell"], row["strategy"]): row for row in records}
+    return RunRead(path, rows, environment, command, plan, {cell.id: cell for cell in cells})
 
 
-def _totals(path: Path, table: pd.DataFrame) -> dict[tuple[Any, ...], list[float]]:
-    """End-to-end seconds of every counted round, for cases whose raw rounds are still there."""
-    if not (path / "cells").is_dir():
-        return {}
-    rounds = {cell.id: cell.rounds for cell in read_cells(path)}
-    found: dict[tuple[Any, ...], list[float]] = {}
-    for row in table.to_dict("records"):
-        times = end_to_end_s(rounds.get(row["cell"], []), row["strategy"])
-        found[tuple(row[name] for name in CASE)] = list(times.values())
-    return found
+def _intended(path: Path) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]]]:
+    """Command and plan, both empty where there is no run.json."""
+    if not path.exists():
+        return (), {}
+    run = read_json(path)
+    try:
+        tokens = shlex.split(run.get("command", ""))
+        plan = {str(entry["id"]): tuple(entry.get("overrides", ())) for entry in run["plan"]}
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise ResultsError(f"{path} lacks the plan of a run; the file is damaged or foreign") from None
+    return tuple(sorted(token for token in tokens if not token.startswith("hydra."))), plan
 
 
 def require_comparable(a: RunRead, b: RunRead, across_machines: bool) -> list[str]:
-    """Notes on what differs and is allowed to. Raises ConfigError for other machines or no case in common."""
+    """Notes on versions that differ. Raises ConfigError for runs of other machines."""
     different = [name for name in MACHINE if a.machine[name] != b.machine[name]]
     if different and not across_machines:
         said = ", ".join(f"{name} {a.machine[name]} and {b.machine[name]}" for name in different)
@@ -67,22 +80,7 @@ def require_comparable(a: RunRead, b: RunRead, across_machines: bool) -> list[st
             f"compare: the runs are of different machines ({said}); --across-machines compares what does not depend "
             "on the machine's speed"
         )
-    both = a.table.index.intersection(b.table.index)
-    if both.empty:
-        settings = [c for c in CASE if set(a.table[c]).isdisjoint(b.table[c])]
-        said = ", ".join(f"{c} {_values(a.table[c])} and {_values(b.table[c])}" for c in settings) or "no case in both"
-        raise ConfigError(f"compare: the runs share no case ({said}); compare runs of the same settings")
-    notes = [
-        f"{len(x.table.index.difference(y.table.index))} cases are in {x.path} alone"
-        for x, y in ((a, b), (b, a))
-        if len(x.table.index.difference(y.table.index))
-    ]
     versions = [x.environment.get("versions", {}) for x in (a, b)]
     changed = sorted(n for n in versions[0].keys() & versions[1].keys() if versions[0][n] != versions[1][n])
-    if changed:
-        notes.append("versions differ: " + ", ".join(f"{n} {versions[0][n]} -> {versions[1][n]}" for n in changed))
-    return notes
-
-
-def _values(column: pd.Series[Any]) -> str:
-    return "/".join(map(str, dict.fromkeys(column)))
+    said = ", ".join(f"{n} {versions[0][n]} -> {versions[1][n]}" for n in changed)
+    return [f"versions differ: {said}"] if said else []

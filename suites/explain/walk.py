@@ -125,7 +125,7 @@ def walk(model: EncoderDecoder, strategy: Strategy, ids: Sequence[int], limit: i
 def _row_bytes(model: EncoderDecoder) -> int:
     """Bytes of one row of K and V in all layers, batch 1."""
     config = model.config
-    return 2 * config.inner * config.decoder_layers * model.embedding.weight.element_size()
+    return 2 * config.kv_inner * config.decoder_layers * model.embedding.weight.element_size()
 
 
 def _candidates(logits_V: Tensor, teacher_V: Tensor, names: Sequence[str]) -> list[Candidate]:

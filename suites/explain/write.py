@@ -43,7 +43,7 @@ def explain(cell: Cell, strategies: Sequence[Strategy], phrase: str, k: int | No
     cell = dataclasses.replace(cell, src_ids=(tuple(ids),), src_len=len(ids), tgt_len=steps, batch_size=1)
     every = list(dict.fromkeys([parse(FULL), parse(CACHED), *strategies]))
     ledger = record_case(cell, every, k, torch.tensor([seen.fed_N]))
-    run_dir = make_run_dir(asked, "explain", measured=False)
+    run_dir = make_run_dir(asked, "explain")
     write_ledger(ledger, run_dir)
     write_walk(seen, run_dir)
     write_json(run_dir / "environment.json", environment())

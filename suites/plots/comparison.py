@@ -16,31 +16,31 @@ def figure(found: pd.DataFrame, margin: float) -> Figure | None:
     if ratios.empty:
         return None
     worse = ratios[ratios["gate"] == "yes"]
-    exact = found[(found["kind"] == "deterministic") & (found["gate"] == "yes")]
+    exact = int(((found["kind"] == "deterministic") & (found["gate"] == "yes")).sum())
     title = (
         f"{len(worse)} of {len(ratios)} ratios to the baseline worsened beyond {margin:.0%}"
         if len(worse)
         else f"No ratio to the baseline worsened beyond {margin:.0%} with confidence"
-    ) + (f", and {len(exact)} deterministic figures grew" if len(exact) else "")
+    ) + (f"; {exact} deterministic {'figure is' if exact == 1 else 'figures are'} worse" if exact else "")
     look = looks(ratios["strategy"])
     legend = Legend([(name, one.line() | {"linestyle": "none"}) for name, one in look.items()])
-    foot = "Change: ratio in the second run over that in the first; bars: 95 % interval, unpaired; grey: margin."
-    cases = [f"batch {r.batch_size}, {r.src_len} -> {r.tgt_len}" for r in ratios.itertuples()]
-    places = {case: place for place, case in enumerate(dict.fromkeys(cases))}
+    foot = "Change: ratio in the second run over that in the first; bars: 95 % interval each, unpaired; grey: margin."
+    labels = {r.cell: f"batch {r.batch_size}, {r.src_len} -> {r.tgt_len}" for r in ratios.itertuples()}
+    places = {cell: place for place, cell in enumerate(labels)}
     drawn, [[axes]] = new_figure(title, foot, legend, height=1.4 + 0.42 * len(places))
     names = list(look)
     with mpl.rc_context(RC):
         axes.axvspan(1 / (1 + margin), 1 + margin, color="#DDDDDD", zorder=0)
         axes.axvline(1.0, color="black", linewidth=0.8)
-        for case, row in zip(cases, ratios.to_dict("records"), strict=True):
+        for row in ratios.to_dict("records"):
             one = look[row["strategy"]]
-            y = places[case] + 0.6 * ((names.index(row["strategy"]) + 0.5) / len(names) - 0.5)
+            y = places[row["cell"]] + 0.6 * ((names.index(row["strategy"]) + 0.5) / len(names) - 0.5)
             bars = [[row["change"] - row["change_low"]], [row["change_high"] - row["change"]]]
             spread = None if np.isnan(bars).any() else bars
             axes.errorbar(
                 row["change"], y, xerr=spread, color=one.color, marker=one.marker, capsize=2, linestyle="none"
             )
-        axes.set_yticks(list(places.values()), list(places))
+        axes.set_yticks(list(places.values()), list(labels.values()))
         axes.invert_yaxis()
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
