@@ -17,14 +17,17 @@ from __future__ import annotations
 import dataclasses
 import json
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import nn
 
 from .arms import StrategyArm
 from .clock import CpuClock
+from .files import write_text
 from .probes import Work, WorkCounter
 
 Entry = dict[str, list[int] | list[str] | int]
@@ -37,7 +40,7 @@ NARROWEST = 10
 
 
 class BudgetError(AssertionError):
-    """Figures that differ from the reviewed ones: a line each, and the remedy."""
+    """Figures that differ from the reviewed ones, a line each, or a file that is damaged, one line; and the remedy."""
 
 
 class UnknownVersionError(LookupError):
@@ -76,6 +79,28 @@ def measure_budget(arm: StrategyArm, steps: Sequence[int] = (4, 12)) -> Budget:
     return Budget(stages, arm.peak_memory_bytes(CpuClock()))
 
 
+def count(model: nn.Module, decode: Callable[..., Iterable[object]], *inputs: object) -> Budget:
+    """The budget of any decoder: of the first and the last step, where ``decode(*inputs)`` yields once a step.
+
+    What is done before the first step belongs to it. Counted after one round of warm-up, without gradients. Raises
+    ValueError for a decoder without steps, ProbeError at a product that cannot be opened.
+
+    >>> model = nn.Linear(4, 4)
+    >>> count(model, lambda rows: (model(row) for row in rows), torch.ones(3, 1, 4)).entry()["flops"]
+    [32, 32]
+    """
+    with torch.no_grad():
+        steps = sum(1 for _ in decode(*inputs))
+        if not steps:
+            raise ValueError("the decoder yielded nothing; decode must yield once a step")
+        with WorkCounter(model) as counter:
+            counter.start()
+            for _ in decode(*inputs):
+                counter.mark()
+    first, *later = counter.work()
+    return Budget({"first step": first, "last step": later[-1] if later else first})
+
+
 def torch_version() -> str:
     """Major and minor: operators and what they allocate change with these.
 
@@ -85,15 +110,42 @@ def torch_version() -> str:
     return ".".join(torch.__version__.split(".")[:2])
 
 
-def read(path: Path | str) -> Budgets:
-    """Every version's figures; none where there is no such file."""
+def read(path: Path | str, remedy: str = "make budgets") -> Budgets:
+    """Every version's figures; none where there is no such file. Raises BudgetError for a file that is damaged."""
     path = Path(path)
-    return tomllib.loads(path.read_text()) if path.exists() else {}
+    try:
+        found = tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        for version, entries in found.items():
+            for name, entry in _table_of(version, entries).items():
+                _check(f"{version}, {name}", entry)
+    except ValueError as error:
+        raise BudgetError(
+            f"{path} is damaged ({error}); resolve the conflict, or delete the version's table and run {remedy}"
+        ) from None
+    return found
+
+
+def _table_of(where: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"{where}: {value!r} is no table")
+    return value
+
+
+def _check(where: str, entry: Any) -> None:
+    """Raise ValueError for an entry that does not hold a figure's values at each of its stages."""
+    stages = _table_of(where, entry).get(STAGES)
+    if not isinstance(stages, list) or not all(isinstance(stage, str) for stage in stages):
+        raise ValueError(f"{where}: no list of stages `{STAGES}`")
+    for figure, value in entry.items():
+        values, wanted = ([value], 1) if figure == PEAK else (value, len(stages))
+        whole = isinstance(values, list) and all(type(number) is int for number in values)
+        if figure != STAGES and not (whole and len(values) == wanted):
+            raise ValueError(f"{where}: {figure} = {value!r} is not a whole number at each of {len(stages)} stages")
 
 
 def of_this_torch(path: Path | str, remedy: str = "make budgets") -> dict[str, Entry]:
-    """The figures that the file holds for the torch that is installed. Raises UnknownVersionError."""
-    known = read(path)
+    """The figures that the file holds for the torch that is installed. Raises UnknownVersionError, or BudgetError."""
+    known = read(path, remedy)
     if torch_version() not in known:
         held = ", ".join(sorted(known)) or "none"
         raise UnknownVersionError(
@@ -151,9 +203,12 @@ def _values(entry: Entry, figure: str, stages: int) -> list[int]:
 
 
 def rewrite(path: Path | str, measured: Mapping[str, Budget]) -> None:
-    """Put these in the place of the file's figures for the torch that is installed; other versions stay."""
+    """Put these in the place of the file's figures for the torch that is installed; other versions stay.
+
+    Raises BudgetError for a file that is damaged, and leaves it as it is.
+    """
     entries = {name: budget.entry() for name, budget in measured.items()}
-    Path(path).write_text(text({**read(path), torch_version(): entries}))
+    write_text(Path(path), text({**read(path, "this again"), torch_version(): entries}))
 
 
 def text(budgets: Budgets) -> str:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import torch
 
 from strategies import ModelSpec, Strategy, load_model, parse, select
 from suites.arms import StrategyArm
-from suites.budgets import Budget, BudgetError, UnknownVersionError, guard, measure_budget, rewrite
+from suites.budgets import Budget, BudgetError, UnknownVersionError, guard, measure_budget, read, rewrite
 from suites.cells import Cell
 from suites.inputs import make_inputs
 
@@ -39,7 +40,11 @@ def measured(architecture: str, strategy: Strategy) -> dict[str, Budget]:
 
 
 def main() -> None:
-    """Measure all, say what changed, write the file."""
+    """Measure all, say what changed, write the file; a damaged one is told in one line before anything is measured."""
+    try:
+        read(FILE)
+    except BudgetError as error:
+        sys.exit(f"budgets: {error}")
     torch.set_num_threads(1)
     found: dict[str, Budget] = {}
     for architecture in ARCHITECTURES:

@@ -1,19 +1,25 @@
-"""Ratios that benchmarks found, shown as one table when the tests are done."""
+"""Ratios that benchmarks found, judged together and shown as one table when the tests are done."""
 
 import pytest
 
 from suites.arms import collector_set_aside
+from suites.statistics import Ratio
 
+from .pace import Pace, judge
 from .report import markdown, post
 
-RATIOS = pytest.StashKey[list[list[str]]]()
-HEADER = ("strategy", "time, full_recompute = 1", "95 % interval", "allowed", "verdict")
+PACES = pytest.StashKey[list[Pace]]()
+HEADER = ("strategy", "time, full_recompute = 1", "95 % interval", "ceiling", "verdict")
 
 
-@pytest.fixture
-def ratios(request) -> list[list[str]]:
-    """The rows of the table; a benchmark adds its own."""
-    return request.config.stash.setdefault(RATIOS, [])
+@pytest.fixture(scope="module")
+def ratios(request):
+    """Strategy -> ratio: a benchmark adds its own, and the last one done has all of them judged."""
+    found: dict[str, Ratio] = {}
+    yield found
+    paces = request.config.stash[PACES] = judge(found)
+    if failures := [failure for pace in paces if (failure := pace.failure())]:
+        pytest.fail("\n".join(failures), pytrace=False)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -23,7 +29,7 @@ def _collector_set_aside():
 
 
 def pytest_terminal_summary(terminalreporter, config):
-    if rows := config.stash.get(RATIOS, []):
-        table = markdown(HEADER, rows)
+    if paces := config.stash.get(PACES, []):
+        table = markdown(HEADER, [pace.row() for pace in paces])
         terminalreporter.write_line(f"\n{table}")
         post(f"## Strategies beside full recompute\n\n{table}\n")

@@ -7,9 +7,20 @@ import pytest
 import torch
 
 from strategies import parse
-from suites.budgets import Budget, BudgetError, UnknownVersionError, guard, of_this_torch, read, rewrite, text
+from suites.budgets import (
+    Budget,
+    BudgetError,
+    UnknownVersionError,
+    count,
+    guard,
+    of_this_torch,
+    read,
+    rewrite,
+    text,
+)
 from suites.probes import Work
 
+from . import budgets
 from .budgets import ARCHITECTURES, FILE, guarded, measured
 
 WORK = Work(100, 200, 30, 20, 4_000, 0, {"self_attn.qkv": 2, "lm_head": 1})
@@ -108,3 +119,66 @@ def test_rewriting_leaves_other_versions_and_changes_one_line_a_figure(file, mon
     changed = set(before.splitlines()) ^ set(file.read_text().split('\n["7.1"')[0].splitlines())
     assert sorted(line.partition(" ")[0] for line in changed) == ["peak_bytes", "peak_bytes"]
     assert tomllib.loads(file.read_text())["7.1"]["mine"]["at"] == ["prefill", "step 4"]
+
+
+CONFLICT = "<<<<<<< HEAD\n"
+DAMAGE = {
+    "a conflict": (lambda content: content.replace("flops", f"{CONFLICT}flops", 1), r"at line 6, column 1"),
+    "a table twice": (lambda content: content + content, r"at line \d+, column \d+"),
+    "no stages": (lambda content: content.replace("\nat ", "\n# ", 1), r", mine: no list of stages `at`"),
+    "a value too few": (
+        lambda content: content.replace(", 200]", "]").replace("200, ", "", 1),
+        r", mine: moved_bytes = ",
+    ),
+    "a word": (lambda content: content.replace("900", '"900"'), r", mine: peak_bytes = '900' is not a whole number"),
+    "no table": (lambda content: f"mine = 3\n{content}", r"mine: 3 is no table"),
+}
+
+
+@pytest.mark.parametrize("kind", DAMAGE)
+def test_a_damaged_file_is_one_line_with_the_place_and_the_remedy_and_is_left_as_it_is(kind, file):
+    damage, place = DAMAGE[kind]
+    file.write_text(damage(file.read_text()))
+    before = file.read_text()
+    remedy = r"; resolve the conflict, or delete the version's table and run make it$"
+    with pytest.raises(BudgetError, match=rf"^.*budgets\.toml is damaged \(.*{place}.*\){remedy}"):
+        guard(file, {"mine": BUDGET}, remedy="make it")
+    with pytest.raises(BudgetError, match=r"^[^\n]*$"):
+        rewrite(file, {"mine": BUDGET})
+    assert file.read_text() == before
+
+
+def test_make_budgets_tells_a_damaged_file_in_one_line_before_it_measures(file, monkeypatch):
+    file.write_text(CONFLICT + file.read_text())
+    monkeypatch.setattr(budgets, "FILE", file)
+    with pytest.raises(SystemExit, match=r"^budgets: .*budgets\.toml is damaged \(.*at line 1, .*\); resolve [^\n]*$"):
+        budgets.main()
+
+
+def test_a_rewrite_that_is_interrupted_leaves_the_file_whole(file, monkeypatch):
+    before = file.read_text()
+
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pathlib.Path.replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        rewrite(file, {"mine": replace(BUDGET, peak_bytes=1)})
+    assert file.read_text() == before
+    assert list(file.parent.iterdir()) == [file]
+
+
+def test_any_decoder_is_counted_at_its_first_and_last_step_after_a_warm_up():
+    model = torch.nn.Linear(4, 4)
+    calls = []
+
+    def decode(rows):
+        calls.append(model(torch.ones(10, 4)) if not calls else None)
+        for length in range(1, rows + 1):
+            yield model(torch.ones(length, 4))
+
+    assert count(model, decode, 3).entry()["flops"] == [32, 96]
+    assert len(calls) == 2
+    assert count(model, decode, 1).entry()["flops"] == [32, 32]
+    with pytest.raises(ValueError, match="yielded nothing"):
+        count(model, decode, 0)

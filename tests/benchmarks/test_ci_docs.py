@@ -45,6 +45,11 @@ def test_the_workflow_runs_budgets_and_times():
     assert "BASE" in compare["env"]
 
 
+def test_the_workflow_takes_torch_without_cuda_in_every_job():
+    assert WORKFLOW["env"]["PIP_EXTRA_INDEX_URL"] == "https://download.pytorch.org/whl/cpu"
+    assert not any("PIP_EXTRA_INDEX_URL" in step.get("env", {}) for step in steps())
+
+
 @pytest.mark.parametrize("target", ["bench", "bench-compare", "budgets", "bench-harness"])
 def test_every_target_that_the_docs_name_is_there_and_phony(target):
     assert target in TARGETS
@@ -52,18 +57,50 @@ def test_every_target_that_the_docs_name_is_there_and_phony(target):
     assert target in phony.split()
 
 
+def timed(folder, *arguments, **environment):
+    """pytest in ``folder`` as ``make bench`` calls it."""
+    (options,) = re.findall(r"^TIMED\s*:= (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments, *options.split()]
+    # A test process that is itself one of several would tell its child so, and pytest-benchmark goes by that.
+    alone = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")} | environment
+    return subprocess.run(command, cwd=folder, env=alone, capture_output=True, text=True, check=False, timeout=120)
+
+
 def test_the_makefile_turns_benchmarks_on_against_the_configuration_of_pytest(tmp_path):
     """Which turns them off, and so does spreading tests over processes."""
-    (timed,) = re.findall(r"^TIMED\s*:= (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     (tmp_path / "test_it.py").write_text(
         "def test_it(benchmark):\n    assert benchmark.enabled\n    benchmark(sum, ())\n"
     )
-    command = [sys.executable, "-m", "pytest", "-c", ROOT / "pyproject.toml", "test_it.py", *timed.split()]
-    # A test process that is itself one of several would tell its child so, and pytest-benchmark goes by that.
-    alone = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    done = subprocess.run(command, cwd=tmp_path, env=alone, capture_output=True, text=True, check=False, timeout=120)
+    done = timed(tmp_path, "-c", ROOT / "pyproject.toml", "test_it.py")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "1 passed" in done.stdout
+
+
+SLOW = """
+import dataclasses, time
+from strategies import Session
+from tests.benchmarks import test_strategies
+
+def slow(step):
+    def stepping(self, *args):
+        time.sleep(0.05 * (self.strategy.label != "full_recompute"))
+        return step(self, *args)
+    return stepping
+
+Session.step = slow(Session.step)
+test_strategies.CELL = dataclasses.replace(test_strategies.CELL, tgt_len=4)
+test_strategies.ROUNDS = 3
+"""
+
+
+def test_a_slow_step_fails_make_bench_by_name(tmp_path):
+    (tmp_path / "slow.py").write_text(SLOW)
+    summary = tmp_path / "summary.md"
+    environment = {"PYTHONPATH": str(tmp_path), "GITHUB_STEP_SUMMARY": str(summary)}
+    done = timed(ROOT, "-p", "slow", "tests/benchmarks/test_strategies.py", "-k", "contiguous_kv", **environment)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert re.search(r"^contiguous_kv: .* is slower than full_recompute by more than 5% and above", done.stdout, re.M)
+    assert "| slower, above its ceiling |" in summary.read_text()
 
 
 def test_the_summary_is_added_to_the_jobs_file_and_cut_below_a_megabyte(tmp_path, monkeypatch):
@@ -85,12 +122,24 @@ def test_without_a_job_nothing_is_posted(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def snippet(name):
-    """The module that docs/ci.md shows under this file name."""
+def code_of(name):
+    """What docs/ci.md shows under this file name."""
     (code,) = re.findall(rf"```python\n(# {name}\n.*?)```", DOCS, re.DOTALL)
+    return code
+
+
+def snippet(name):
+    """The same as a module."""
     module = types.ModuleType(name.removesuffix(".py"))
-    exec(compile(code, name, "exec"), module.__dict__)
+    exec(compile(code_of(name), name, "exec"), module.__dict__)
     return module
+
+
+@pytest.mark.parametrize("name", ["test_budget.py", "test_pace.py"])
+def test_a_guard_of_another_repository_is_at_most_ten_lines_of_code(name):
+    lines = [line for line in code_of(name).splitlines() if line.strip() and not line.strip().startswith("#")]
+    assert len(lines) <= 10
+    assert max(map(len, lines)) <= 120
 
 
 class Decoder(torch.nn.Module):
@@ -135,6 +184,6 @@ def test_the_pace_of_another_repositorys_decoder_in_the_docs_works(monkeypatch):
     mine = types.SimpleNamespace(CHECKPOINT=TINY, decode=decode, source=source)
     monkeypatch.setitem(sys.modules, "mine", mine)
     snippet("test_pace.py").test_it_keeps_pace_with_static_kv()
-    mine.decode = lambda source, count: time.sleep(0.2)
+    mine.decode = lambda source, count: time.sleep(0.3)
     with pytest.raises(AssertionError):
         snippet("test_pace.py").test_it_keeps_pace_with_static_kv()

@@ -42,8 +42,8 @@ def static_cache_zeroed_at_each_step(monkeypatch):
     append = StaticStore.append
 
     def zeroing(self, k_BHTK, v_BHTK, step):
-        for buffer_BHCK in (self._k_BHCK, self._v_BHCK):
-            buffer_BHCK[:, :, step.length :].zero_()
+        for buffer_BGCK in (self._k_BGCK, self._v_BGCK):
+            buffer_BGCK[:, :, step.length :].zero_()
         return append(self, k_BHTK, v_BHTK, step)
 
     monkeypatch.setattr(StaticStore, "append", zeroing)
@@ -53,7 +53,7 @@ def static_cache_allocated_at_each_step(monkeypatch):
     append = StaticStore.append
 
     def renewing(self, k_BHTK, v_BHTK, step):
-        self._k_BHCK, self._v_BHCK = (torch.zeros_like(buffer).copy_(buffer) for buffer in (self._k_BHCK, self._v_BHCK))
+        self._k_BGCK, self._v_BGCK = (torch.zeros_like(buffer).copy_(buffer) for buffer in (self._k_BGCK, self._v_BGCK))
         return append(self, k_BHTK, v_BHTK, step)
 
     monkeypatch.setattr(StaticStore, "append", renewing)

@@ -1,6 +1,7 @@
 """Every strategy's round, as ``run`` times it. ``make bench`` times them; otherwise each runs once, untimed.
 
-Times are judged only as ratios to the baseline's, whose rounds are taken beside those of each strategy.
+Times are judged only as ratios to the baseline's, whose rounds are taken beside those of each strategy: all together
+once the last is timed, as ``pace`` says.
 """
 
 import dataclasses
@@ -22,8 +23,6 @@ CELL = Cell(ModelSpec("pronounce", "pronounce"), 64, 64, 1, "cpu", "fp32", 1, 0,
 BASELINE = "full_recompute"
 STRATEGIES = [*(strategy.label for strategy in select("core")), "static_kv(read=buffer)"]
 ROUNDS = 10
-MARGIN = 0.05
-"""What remembers may not be slower than what does not, at 64 tokens: ratio and interval below 1 + MARGIN."""
 
 
 @pytest.fixture(scope="module")
@@ -76,9 +75,5 @@ def test_a_round(label, benchmark, sessions, ratios):
     )
     if not paired:
         return
-    ratio = paired_ratio(benchmark.stats.stats.data, baseline_s[-ROUNDS:])
-    slower = not ratio.high < 1 + MARGIN
+    ratio = ratios[label] = paired_ratio(benchmark.stats.stats.data, baseline_s[-ROUNDS:])
     benchmark.extra_info.update(ratio=ratio.value, low=ratio.low, high=ratio.high)
-    interval = f"{ratio.low:.3f} to {ratio.high:.3f}"
-    ratios.append([label, f"{ratio.value:.3f}", interval, f"below {1 + MARGIN}", "too slow" if slower else "ok"])
-    assert not slower, f"{label} takes {ratio.value:.3f} ({interval}) of the time of {BASELINE}"

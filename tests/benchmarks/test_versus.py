@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 
 import psutil
 import pytest
@@ -72,16 +73,23 @@ def one_tree(clone):
     return len(git(clone, "worktree", "list").splitlines()) == 1
 
 
+@contextmanager
+def changed(file, old, new):
+    """The file with a fault in it."""
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+    try:
+        yield
+    finally:
+        file.write_text(text)
+
+
 def test_a_step_that_sleeps_in_the_working_tree_is_slower_and_exits_1(clone, versus, tmp_path, monkeypatch):
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
-    session = clone / "strategies" / "session.py"
-    text = session.read_text()
-    assert SLOW in text
-    session.write_text(text.replace(SLOW, f'{SLOW}        __import__("time").sleep(0.03)\n'))
-    try:
+    slow = f'{SLOW}        __import__("time").sleep(0.03)\n'
+    with changed(clone / "strategies" / "session.py", SLOW, slow):
         code, out, err = versus("HEAD", *TINY, "--launches", "3", "--rounds", "5")
-    finally:
-        session.write_text(text)
     assert code == 1, out + err
     (decode,) = (line for line in out.splitlines() if "| decode" in line)
     assert float(decode.split("|")[3]) > 2
@@ -93,10 +101,55 @@ def test_a_step_that_sleeps_in_the_working_tree_is_slower_and_exits_1(clone, ver
 
 def test_equal_trees_end_with_a_table(clone, versus, monkeypatch):
     monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
-    code, out, err = versus("HEAD", *TINY, "--launches", "2", "--rounds", "1")
-    assert code in (0, 1), out + err
-    assert len(re.findall(r"^\| static_kv +\| (?:prefill|decode) ", out, re.MULTILINE)) == 2
+    code, out, err = versus("HEAD", *TINY, "--launches", "2", "--rounds", "1", "--margin", "5%")
+    verdicts = re.findall(r"^\| static_kv +\| (?:prefill|decode) .*\| (\w+) +\|$", out, re.MULTILINE)
+    assert len(verdicts) == 2, out + err
+    assert code == int("slower" in verdicts), out + err
+    assert ("Slower by more than 5%" if code else "No slowdown beyond 5% is certain.") in out
     assert one_tree(clone)
+
+
+def test_a_strategy_that_is_broken_in_the_working_tree_exits_1_by_name(clone, versus):
+    with changed(clone / "strategies" / "session.py", SLOW, f'{SLOW}        raise RuntimeError("planted")\n'):
+        code, out, err = versus("HEAD", *TINY, "--launches", "2", "--rounds", "1")
+    assert code == 1, out + err
+    assert "not compared (working tree: RuntimeError: planted)" in out
+    assert out.rstrip().endswith("Broken in the working tree: static_kv. Nothing was compared.")
+
+
+def test_a_strategy_that_the_base_lacks_is_no_failure_and_the_closing_sentence_says_what_was_compared():
+    ratios = {("a", phase): [1.0] * 4 for phase in ("prefill", "decode")}
+    rows = judge(Measured(ratios, {"b": f"{BASE}: no such"}), ["a", "b"], 0.05)
+    assert [row.broken for row in rows] == [False, False, False]
+    assert command._text(rows, 0.05).endswith("\n\nNo slowdown beyond 5% is certain.")
+    assert command._text(rows[2:], 0.05).endswith("\n\nNothing was compared.")
+    (broken,) = judge(Measured({}, {"b": f"{OURS}: KeyError"}), ["b"], 0.05)
+    assert broken.broken
+    assert command._text([*rows[:2], broken], 0.025).endswith(
+        "\n\nBroken in the working tree: b. No slowdown beyond 2.5% is certain."
+    )
+
+
+def test_a_case_that_the_working_tree_cannot_decode_is_a_mistake_and_no_base_that_does_not_fit(versus, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    code, out, err = versus("HEAD", *TINY, "device=cuda")
+    assert (code, out) == (1, "")
+    assert re.fullmatch(r"bench-compare: the working tree cannot set up this case \(\w+: .*\)", err.splitlines()[-1])
+
+
+def test_a_base_that_fails_otherwise_than_by_what_it_lacks_is_a_failure(clone, versus):
+    with changed(clone / "suites" / "inputs.py", "from __future__ import annotations\n", 'raise OSError("planted")\n'):
+        commit = git(clone, "stash", "create").strip()
+    code, out, err = versus(commit, *TINY)
+    assert (code, out) == (1, "")
+    assert err.splitlines()[-1] == "bench-compare: the base cannot set up this case (OSError: planted)"
+
+
+def test_a_mistaken_margin_is_one_line_that_names_the_command_once(versus):
+    code, out, err = versus("HEAD", "--margin", "x")
+    assert (code, out) == (1, "")
+    assert err.startswith("bench-compare: argument --margin: x is not allowed; give a share between 0 and 1")
+    assert len(err.splitlines()) == 1
 
 
 def alive(process):

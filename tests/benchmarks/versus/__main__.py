@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import signal
 import sys
 from pathlib import Path
 
 from strategies import select
-from suites.arguments import Parser, positive
+from suites.arguments import Parser, margin, positive
 from suites.cells import Cell, make_cell
 from suites.config import ConfigError
 from suites.overrides import compose_jobs, read_overrides
@@ -22,8 +21,9 @@ ROOT = Path(__file__).resolve().parents[3]
 MARGIN = 0.05
 EPILOG = """\
 KEY=VALUE are those of `python -m suites run`, one case; threads is 1 unless given. Exit code 1: a strategy is slower
-than the base by more than the margin, with 95 % confidence over the whole table (Holm), or the command is mistaken. A
-base whose packages do not fit is told in one line, with exit code 0: there is nothing to compare.
+than the base by more than the margin, with 95 % confidence over the whole table (Holm), or it fails in the working
+tree, or the command is mistaken. A base whose packages do not fit is told in one line, with exit code 0: there is
+nothing to compare.
 """
 
 
@@ -47,33 +47,38 @@ def _text(rows: list[Row], margin: float) -> str:
         interval = f"{row.ratio.low:.3f} to {row.ratio.high:.3f}"
         cells.append([row.strategy, row.phase, f"{row.ratio.value:.3f}", interval, row.verdict])
     table = markdown(["strategy", "phase", "time, base = 1", "95 % interval", "verdict"], cells)
+    return f"{table}\n\n{_closing(rows, margin)}"
+
+
+def _closing(rows: list[Row], margin: float) -> str:
+    broken = [row.strategy for row in rows if row.broken]
     slower = [f"{row.strategy} ({row.phase})" for row in rows if row.verdict == "slower"]
-    return f"{table}\n\n" + (
-        f"Slower by more than {margin:.0%}: {', '.join(slower)}."
-        if slower
-        else f"No slowdown beyond {margin:.0%} is certain."
-    )
+    said = [f"Broken in the working tree: {', '.join(broken)}."] if broken else []
+    if slower:
+        said.append(f"Slower by more than {100 * margin:g}%: {', '.join(slower)}.")
+    elif any(row.ratio for row in rows):
+        said.append(f"No slowdown beyond {100 * margin:g}% is certain.")
+    else:
+        said.append("Nothing was compared.")
+    return " ".join(said)
 
 
 def compare(arguments: list[str]) -> int:
     """Measure and print. Raises ConfigError, RevisionError, ChildError and those of strategies."""
     parser = Parser("bench-compare", __doc__ or "", EPILOG)
     parser.prog = "python -m tests.benchmarks.versus"
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("base", metavar="BASE", help="the revision to compare with: commit, branch or tag")
     parser.add_argument("case", nargs="*", metavar="KEY=VALUE", help="what to decode, by default the embedded model")
-    parser.add_argument("--margin", type=float, default=MARGIN, help=f"share by which times may grow ({MARGIN})")
+    parser.add_argument("--margin", type=margin, default=MARGIN, help=f"share by which times may grow ({MARGIN})")
     parser.add_argument("--launches", type=positive, default=6, help="pairs of fresh processes, the unit of statistics")
     parser.add_argument("--rounds", type=positive, default=6, help="rounds of each strategy in each process")
     given = parser.parse_args(arguments)
     if given.launches < 2:
         raise ConfigError(f"--launches {given.launches} is not allowed; an interval needs at least 2")
-    if not 0 < given.margin < 1:
-        raise ConfigError(f"--margin {given.margin} is not allowed; give a share such as 0.05")
     commit = commit_of(ROOT, given.base)
     cell, labels = _case(given.case)
     with worktree(ROOT, commit) as base:
-        trees = {BASE: base, OURS: ROOT}
+        trees = {OURS: ROOT, BASE: base}
         try:
             measured = measure(cell, labels, trees, given.launches, given.rounds, _say)
         except UnfitError as error:
@@ -87,7 +92,7 @@ def compare(arguments: list[str]) -> int:
     text = f"{title}: {facts}\n\n{_text(rows, given.margin)}\n"
     print(text)
     post(f"## {text}")
-    return int(any(row.verdict == "slower" for row in rows))
+    return int(any(row.verdict == "slower" or row.broken for row in rows))
 
 
 def _say(text: str) -> None:
@@ -105,7 +110,8 @@ def main() -> int:
         return 130
     except (ValueError, ChildError) as error:
         if isinstance(error, RevisionError | ChildError) or type(error).__module__.startswith(("suites", "strategies")):
-            print(f"bench-compare: {error}", file=sys.stderr)
+            # A mistake in a flag begins with the command already.
+            print(f"bench-compare: {str(error).removeprefix('bench-compare: ')}", file=sys.stderr)
             return 1
         raise
 

@@ -66,4 +66,6 @@ class Child:
         answer: dict[str, Any] = json.loads(reply)
         if "unfit" in answer:
             raise UnfitError(self.name, answer["unfit"])
+        if "mistake" in answer:
+            raise ChildError(f"the {self.name} cannot set up this case ({answer['mistake']})")
         return answer

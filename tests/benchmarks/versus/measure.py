@@ -36,10 +36,15 @@ class Row:
     verdict: Verdict = "undecided"
     reason: str = ""
 
+    @property
+    def broken(self) -> bool:
+        """Whether the working tree is the reason."""
+        return self.reason.startswith(f"{OURS}: ")
+
 
 @dataclass(frozen=True)
 class Measured:
-    """Ratios of the working tree's time to the base's, one a launch; and why a strategy has none."""
+    """Ratios of the working tree's time to the base's, one a launch; and why a strategy has none (tree: error)."""
 
     ratios: dict[tuple[str, str], list[float]]
     reasons: dict[str, str]
@@ -55,6 +60,9 @@ def measure(
 ) -> Measured:
     """Decode with both trees. Raises ChildError.
 
+    The working tree sets up first, so that a mistake of the case is told as such, and not as a base that does not fit;
+    where a strategy fails in both trees, the working tree's reason is kept.
+
     A process keeps the memory layout that it happened to get, which alone can make it faster or slower than another of
     the same code, so that rounds of one pair of processes look more certain than they are. Hence the launches: fresh
     processes each, and one value from each: the median of its paired ratios, which a round that the machine
@@ -65,18 +73,20 @@ def measure(
     ratios: dict[tuple[str, str], list[float]] = defaultdict(list)
     reasons: dict[str, str] = {}
     for launch in range(launches):
+        if len(reasons) == len(strategies):
+            break
         say(f"launch {launch + 1} of {launches}")
         taken: Times = defaultdict(lambda: defaultdict(list))
         with ExitStack() as stack:
-            children = [stack.enter_context(Child(name, tree, cell.threads)) for name, tree in trees.items()]
+            children = [stack.enter_context(Child(name, trees[name], cell.threads)) for name in (OURS, BASE)]
             for child in children:
                 for label, reason in child.ask(case)["arms"].items():
                     if reason:
-                        reasons.setdefault(label, f"{child.name}: {reason}")
+                        _note(reasons, label, child, reason)
             for _ in range(rounds):
                 for label in order.sample(strategies, len(strategies)):
-                    for child in order.sample(children, len(children)):
-                        if label not in reasons:
+                    if label not in reasons:
+                        for child in order.sample(children, len(children)):
                             _round(child, label, taken, reasons)
         for where, by_tree in taken.items():
             if where[0] not in reasons:
@@ -85,10 +95,15 @@ def measure(
     return Measured(ratios, reasons)
 
 
+def _note(reasons: dict[str, str], label: str, child: Child, reason: str) -> None:
+    if label not in reasons or child.name == OURS:
+        reasons[label] = f"{child.name}: {reason}"
+
+
 def _round(child: Child, label: str, taken: Times, reasons: dict[str, str]) -> None:
     answer = child.ask(label)
     if "failed" in answer:
-        reasons[label] = f"{child.name}: {answer['failed']}"
+        _note(reasons, label, child, answer["failed"])
         return
     marks_s = answer["marks_s"]
     for phase, (first, last) in PHASES.items():

@@ -9,6 +9,9 @@ import json
 import os
 import sys
 
+UNFIT = (ImportError, AttributeError, TypeError)
+"""What packages raise that lack what this script calls; any other error is a mistake of the case or of the packages."""
+
 
 def answer(channel, **reply) -> None:
     print(json.dumps(reply), file=channel, flush=True)
@@ -66,8 +69,11 @@ def main() -> None:
     sys.meta_path[:] = [f for f in sys.meta_path if not str(getattr(f, "__module__", "")).startswith("__editable__")]
     try:
         found = arms(json.loads(sys.stdin.readline()))
-    except Exception as error:
+    except UNFIT as error:
         answer(channel, unfit=line(error))
+        return
+    except Exception as error:
+        answer(channel, mistake=line(error))
         return
     answer(channel, arms={label: arm if isinstance(arm, str) else "" for label, arm in found.items()})
     gc.collect()
