@@ -18,26 +18,26 @@ class ContiguousStore:
 
     def __init__(self, shape: KVShape) -> None:
         size = shape.batch, shape.heads, 0, shape.head_size
-        self._empty_BH0K = torch.empty(size, dtype=shape.dtype, device=shape.device)
-        self._k_BHMK = self._v_BHMK = self._empty_BH0K
+        self._empty_BG0K = torch.empty(size, dtype=shape.dtype, device=shape.device)
+        self._k_BGMK = self._v_BGMK = self._empty_BG0K
 
-    def append(self, k_BHTK: Tensor, v_BHTK: Tensor, step: Step) -> tuple[Tensor, Tensor]:
+    def append(self, k_BGTK: Tensor, v_BGTK: Tensor, step: Step) -> tuple[Tensor, Tensor]:
         """Concatenate along the key dimension: k - T old rows are copied."""
-        self._k_BHMK = torch.cat((self._k_BHMK, k_BHTK), dim=2)
-        self._v_BHMK = torch.cat((self._v_BHMK, v_BHTK), dim=2)
-        return self._k_BHMK, self._v_BHMK
+        self._k_BGMK = torch.cat((self._k_BGMK, k_BGTK), dim=2)
+        self._v_BGMK = torch.cat((self._v_BGMK, v_BGTK), dim=2)
+        return self._k_BGMK, self._v_BGMK
 
     def key_position_M(self, step: Step) -> Tensor:
         """0 .. k - 1."""
-        return torch.arange(step.length, device=self._empty_BH0K.device)
+        return torch.arange(step.length, device=self._empty_BG0K.device)
 
     def reset(self) -> None:
         """Start again from no rows."""
-        self._k_BHMK = self._v_BHMK = self._empty_BH0K
+        self._k_BGMK = self._v_BGMK = self._empty_BG0K
 
     def nbytes(self, length: int) -> tuple[int, int]:
         """(reserved, used): equal."""
-        held = self._k_BHMK.nbytes + self._v_BHMK.nbytes
+        held = self._k_BGMK.nbytes + self._v_BGMK.nbytes
         return held, held
 
 

@@ -47,7 +47,7 @@ class Session:
         self.strategy = strategy.bind(max_new)
         self.batch, self.src_len, self.max_new = batch, src_len, max_new
         weight, config = model.embedding.weight, model.config
-        shape = KVShape(batch, config.num_heads, config.d_kv, max_new, weight.dtype, weight.device)
+        shape = KVShape(batch, config.kv_heads, config.d_kv, max_new, weight.dtype, weight.device)
         self._stores = [self.strategy.self_kv(shape) for _ in model.decoder.layers]
         self._make_source = CachedCross if self.strategy.cross == "cached" else RecomputedCross
         self._sources: list[CrossKV] = []

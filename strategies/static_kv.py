@@ -16,7 +16,7 @@ Read = Literal["filled", "buffer"]
 
 
 class StaticStore:
-    """K and V of one layer in [B, H, C, K] buffers.
+    """K and V of one layer in [B, G, C, K] buffers.
 
     Reading the filled part needs the host's length; reading the whole buffer under a mask needs only tensors on the
     device, so that step can be compiled or captured.
@@ -25,20 +25,20 @@ class StaticStore:
     def __init__(self, shape: KVShape, capacity: int, read: Read) -> None:
         size = shape.batch, shape.heads, capacity, shape.head_size
         # Zeros, not empty: a masked key of NaN would still poison the softmax's product with V.
-        self._k_BHCK = torch.zeros(size, dtype=shape.dtype, device=shape.device)
-        self._v_BHCK = torch.zeros(size, dtype=shape.dtype, device=shape.device)
+        self._k_BGCK = torch.zeros(size, dtype=shape.dtype, device=shape.device)
+        self._v_BGCK = torch.zeros(size, dtype=shape.dtype, device=shape.device)
         self._position_C = torch.arange(capacity, device=shape.device)
         self._filled = read == "filled"
         self.past_only = self._filled
 
-    def append(self, k_BHTK: Tensor, v_BHTK: Tensor, step: Step) -> tuple[Tensor, Tensor]:
+    def append(self, k_BGTK: Tensor, v_BGTK: Tensor, step: Step) -> tuple[Tensor, Tensor]:
         """Write the new rows in place at the device's own position."""
         position_T = step.query_position_T()
-        self._k_BHCK.index_copy_(2, position_T, k_BHTK)
-        self._v_BHCK.index_copy_(2, position_T, v_BHTK)
+        self._k_BGCK.index_copy_(2, position_T, k_BGTK)
+        self._v_BGCK.index_copy_(2, position_T, v_BGTK)
         if not self._filled:
-            return self._k_BHCK, self._v_BHCK
-        return self._k_BHCK[:, :, : step.length], self._v_BHCK[:, :, : step.length]
+            return self._k_BGCK, self._v_BGCK
+        return self._k_BGCK[:, :, : step.length], self._v_BGCK[:, :, : step.length]
 
     def key_position_M(self, step: Step) -> Tensor:
         """0 .. k - 1, or 0 .. C - 1 where the whole buffer is read."""
@@ -49,7 +49,7 @@ class StaticStore:
 
     def nbytes(self, length: int) -> tuple[int, int]:
         """(reserved, used): the capacity, and the filled part of it."""
-        reserved = self._k_BHCK.nbytes + self._v_BHCK.nbytes
+        reserved = self._k_BGCK.nbytes + self._v_BGCK.nbytes
         return reserved, reserved // len(self._position_C) * length
 
 

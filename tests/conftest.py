@@ -26,6 +26,8 @@ SHAPE = {
 ARCHITECTURES = {
     "t5": {"architecture": "t5", "gated": True, "tie_head": False, "scale_head": False, "relative_buckets": 8},
     "transformer2017": {"architecture": "transformer2017", "tie_head": True},
+    "t5 grouped-query": {"architecture": "t5", "relative_buckets": 8, "num_heads": 8, "num_kv_heads": 2},
+    "transformer2017 multi-query": {"architecture": "transformer2017", "num_kv_heads": 1},
 }
 
 
@@ -47,7 +49,7 @@ def tiny_model():
 
 @pytest.fixture(scope="session", params=list(ARCHITECTURES))
 def architecture(request) -> str:
-    """Each architecture in turn."""
+    """Each architecture in turn, and each with query heads that share K and V."""
     return request.param
 
 

@@ -201,7 +201,7 @@ def test_a_second_batch_needs_no_more_memory_than_the_first(strategy, case):
 def test_a_static_step_keeps_its_addresses_and_allocates_nothing_as_large_as_k_or_v(static_strategy, case):
     session = prefilled(static_strategy, case, max_new=4 * TARGET)
     config = case.model.config
-    buffer_bytes = BATCH * config.inner * session.strategy.rows_reserved(1) * 4
+    buffer_bytes = BATCH * config.kv_inner * session.strategy.rows_reserved(1) * 4
     tensors = 2 * config.decoder_layers
     self_kv = set()
     for _ in range(2):

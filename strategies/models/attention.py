@@ -1,6 +1,10 @@
-"""Multi-head attention without a branch on the strategy: it talks to the stores, and they decide what is remembered.
+"""Attention without a branch on the strategy: it talks to the stores, and they decide what is remembered.
 
 Q, K and V of self-attention are one packed product, as are K and V of cross-attention, for every strategy alike.
+
+K and V may have fewer heads than Q (``ModelConfig.num_kv_heads``). The H / G query heads that share a head of K and V
+are then laid out as rows of one product, [B, G, H/G * T, K] x [B, G, K, M], so K and V are read once for all of them
+and never repeated (Shazeer 2019, arXiv 1911.02150, section 3; Ainslie et al. 2023, arXiv 2305.13245).
 """
 
 from __future__ import annotations
@@ -12,23 +16,62 @@ from .config import ModelConfig
 from .stores import CrossKV, SelfKV, Step
 
 
+def group_bias(bias: Tensor, group: int) -> Tensor:
+    """A score bias for query heads laid out as rows, ``group`` to a key/value head: broadcasts to [B, G, H/G * T, M].
+
+    ``bias`` is [B or 1, H or 1, T or 1, M]. One for each head is only viewed; one of T rows for all heads is repeated.
+    """
+    _, heads, rows, keys = bias.shape
+    if heads == 1 and rows == 1:
+        return bias
+    if heads == 1:
+        bias, heads = bias.expand(-1, group, -1, -1), group
+    return bias.reshape(-1, heads // group, group * rows, keys)
+
+
+class GroupedQueries(nn.Module):
+    """Query heads that share K and V as rows of one product: a view of Q where it has one row, a copy of Q else.
+
+    A module of its own, so that a recorder does not take that copy for rows of K and V.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.group = config.group
+
+    def forward(self, q_BHTK: Tensor) -> Tensor:
+        """[B, H, T, K] -> [B, G, H/G * T, K]: the rows of a group's first head, then of its second, and so on."""
+        batch, heads, rows, size = q_BHTK.shape
+        return q_BHTK.reshape(batch, heads // self.group, self.group * rows, size)
+
+
 class _Attention(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.heads = config.num_heads
+        self.kv_heads = config.kv_heads
         self.head_size = config.d_kv
         self.scale = config.score_scale
         self.out = nn.Linear(config.inner, config.d_model, bias=not config.is_t5)
+        self.grouped = GroupedQueries(config) if config.group > 1 else None
 
-    def _split(self, packed_BTX: Tensor, parts: int) -> tuple[Tensor, ...]:
-        """[B, T, parts*H*K] -> ``parts`` views of [B, H, T, K]."""
+    def _split(self, packed_BTX: Tensor, *heads: int) -> tuple[Tensor, ...]:
+        """[B, T, sum of heads * K] -> a view of [B, heads, T, K] for each of ``heads``."""
         batch, rows, _ = packed_BTX.shape
-        return packed_BTX.view(batch, rows, parts, self.heads, self.head_size).permute(2, 0, 3, 1, 4).unbind(0)
+        return packed_BTX.view(batch, rows, -1, self.head_size).transpose(1, 2).split_with_sizes(heads, 1)
 
-    def _attend(self, q_BHTK: Tensor, k_BHMK: Tensor, v_BHMK: Tensor, bias: Tensor | None) -> Tensor:
+    def _attend(self, q_BHTK: Tensor, k_BGMK: Tensor, v_BGMK: Tensor, bias: Tensor | None) -> Tensor:
         """softmax(scale * q k^T + bias) v, heads merged and projected: -> [B, T, D] (2017 paper, eq. 1)."""
-        context_BHTK = F.scaled_dot_product_attention(q_BHTK, k_BHMK, v_BHMK, attn_mask=bias, scale=self.scale)
-        return self.out(context_BHTK.transpose(1, 2).flatten(2))
+        if self.grouped is None:
+            context_BHTK = F.scaled_dot_product_attention(q_BHTK, k_BGMK, v_BGMK, attn_mask=bias, scale=self.scale)
+            return self.out(context_BHTK.transpose(1, 2).flatten(2))
+        # X: H/G * T, the rows of all query heads of a group.
+        q_BGXK = self.grouped(q_BHTK)
+        context_BGXK = F.scaled_dot_product_attention(q_BGXK, k_BGMK, v_BGMK, attn_mask=bias, scale=self.scale)
+        # The rows of the last query head of a group stay T apart from those of the first: [B, G, H/G, T, K].
+        batch, groups, _, size = context_BGXK.shape
+        by_head = context_BGXK.view(batch, groups, -1, q_BHTK.shape[2], size)
+        return self.out(by_head.permute(0, 3, 1, 2, 4).flatten(2))
 
 
 class SelfAttention(_Attention):
@@ -36,16 +79,16 @@ class SelfAttention(_Attention):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
-        self.qkv = nn.Linear(config.d_model, 3 * config.inner, bias=not config.is_t5)
+        self.qkv = nn.Linear(config.d_model, config.inner + 2 * config.kv_inner, bias=not config.is_t5)
 
     def forward(
         self, x_BTD: Tensor, bias: Tensor | None, store: SelfKV | None = None, step: Step | None = None
     ) -> Tensor:
-        """[B, T, D] -> [B, T, D]; ``bias`` broadcasts to [B, H, T, M]."""
-        q_BHTK, k_BHTK, v_BHTK = self._split(self.qkv(x_BTD), 3)
+        """[B, T, D] -> [B, T, D]; ``bias`` broadcasts to [B, H, T, M], grouped as ``group_bias`` does where G < H."""
+        q_BHTK, k_BGTK, v_BGTK = self._split(self.qkv(x_BTD), self.heads, self.kv_heads, self.kv_heads)
         if store is None or step is None:
-            return self._attend(q_BHTK, k_BHTK, v_BHTK, bias)
-        return self._attend(q_BHTK, *store.append(k_BHTK, v_BHTK, step), bias)
+            return self._attend(q_BHTK, k_BGTK, v_BGTK, bias)
+        return self._attend(q_BHTK, *store.append(k_BGTK, v_BGTK, step), bias)
 
 
 class CrossAttention(_Attention):
@@ -54,14 +97,14 @@ class CrossAttention(_Attention):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
         self.q = nn.Linear(config.d_model, config.inner, bias=not config.is_t5)
-        self.kv = nn.Linear(config.d_model, 2 * config.inner, bias=not config.is_t5)
+        self.kv = nn.Linear(config.d_model, 2 * config.kv_inner, bias=not config.is_t5)
 
     def project(self, memory_BSD: Tensor) -> tuple[Tensor, Tensor]:
-        """K and V of the encoder's output: [B, S, D] -> two of [B, H, S, K]."""
-        k_BHSK, v_BHSK = self._split(self.kv(memory_BSD), 2)
-        return k_BHSK, v_BHSK
+        """K and V of the encoder's output: [B, S, D] -> two of [B, G, S, K]."""
+        k_BGSK, v_BGSK = self._split(self.kv(memory_BSD), self.kv_heads, self.kv_heads)
+        return k_BGSK, v_BGSK
 
     def forward(self, x_BTD: Tensor, source: CrossKV, bias: Tensor | None) -> Tensor:
-        """[B, T, D] -> [B, T, D]; ``bias`` broadcasts to [B, H, T, S]."""
-        (q_BHTK,) = self._split(self.q(x_BTD), 1)
+        """[B, T, D] -> [B, T, D]; ``bias`` broadcasts to [B, 1, 1, S]."""
+        (q_BHTK,) = self._split(self.q(x_BTD), self.heads)
         return self._attend(q_BHTK, *source.get(), bias)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +80,7 @@ def t5_config(folder: Path, names: Mapping[str, Any]) -> ModelConfig:
         raise ModelError(f"{folder}/config.json: {error}") from None
 
 
-def _sources(config: ModelConfig, names: Mapping[str, Any]) -> dict[str, list[str]]:
+def t5_names(config: ModelConfig, names: Collection[str] = ()) -> dict[str, list[str]]:
     """Our parameter name -> the T5 tensors that are stacked to make it.
 
     Of tied tensors safetensors keeps one name: the embedding may be stored under that of either stack.
@@ -147,7 +147,7 @@ def load_t5(folder: str | Path) -> EncoderDecoder:
     folder = Path(folder).expanduser()
     where = _tensor_files(folder)
     config = t5_config(folder, where)
-    table = _sources(config, where)
+    table = t5_names(config, where)
     missing = [name for names in table.values() for name in names if name not in where]
     if missing:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""

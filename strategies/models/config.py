@@ -4,8 +4,10 @@ Dimension key, used by every tensor name of this package (``q_BHTK`` is a tensor
 
     B batch            S source length      T decoder rows computed in this call
     M attended keys    N target length      C capacity of a preallocated cache
-    D model width      H heads              K head size
-    F feed-forward     V vocabulary         L layers
+    D model width      H query heads        G key/value heads
+    K head size        F feed-forward       V vocabulary         L layers
+
+G is H unless the model has fewer (``num_kv_heads``); query head h then reads key/value head h // (H / G).
 """
 
 from __future__ import annotations
@@ -31,6 +33,10 @@ class ModelConfig:
     - ``t5`` (Raffel et al. 2020, arXiv 1910.10683): RMS norm before each block and at the end, no biases, no score
       scaling, bucketed relative position bias shared over layers; with ``scale_head``, hidden states are scaled by
       D**-0.5 before the head (T5 v1.0, tied; not v1.1).
+
+    ``num_kv_heads`` sets how many heads K and V have, in every attention of the model: as many as there are query heads
+    (None, multi-head), one (multi-query; Shazeer 2019, arXiv 1911.02150, section 3), or a divisor in between
+    (grouped-query; Ainslie et al. 2023, arXiv 2305.13245). It changes the model's output.
     """
 
     vocab_size: int
@@ -51,6 +57,7 @@ class ModelConfig:
     eos_id: int = 1
     start_id: int = 0
     dropout: float = 0.0
+    num_kv_heads: int | None = None
 
     def __post_init__(self) -> None:
         if self.architecture not in ("t5", "transformer2017"):
@@ -58,6 +65,13 @@ class ModelConfig:
         for name in ("vocab_size", "d_model", "num_heads", "d_kv", "d_ff", "encoder_layers", "decoder_layers"):
             if type(value := getattr(self, name)) is not int or value < 1:
                 raise ModelError(f"model size {name}={value!r} must be a whole number of at least 1")
+        if self.num_kv_heads is not None and (
+            type(self.num_kv_heads) is not int or self.num_kv_heads < 1 or self.num_heads % self.num_kv_heads
+        ):
+            divisors = ", ".join(str(n) for n in range(1, self.num_heads + 1) if self.num_heads % n == 0)
+            raise ModelError(
+                f"num_kv_heads={self.num_kv_heads!r} does not divide num_heads={self.num_heads}; give one of {divisors}"
+            )
         for name in ("gated", "tie_head", "scale_head"):
             if not isinstance(value := getattr(self, name), bool):
                 raise ModelError(f"{name}={value!r} is not allowed; give true or false")
@@ -91,8 +105,23 @@ class ModelConfig:
 
     @property
     def inner(self) -> int:
-        """H * K, the width of all heads together; it need not equal D."""
+        """H * K, the width of all query heads together; it need not equal D."""
         return self.num_heads * self.d_kv
+
+    @property
+    def kv_heads(self) -> int:
+        """G, the heads of K and V."""
+        return self.num_heads if self.num_kv_heads is None else self.num_kv_heads
+
+    @property
+    def kv_inner(self) -> int:
+        """G * K, the width of K, and of V."""
+        return self.kv_heads * self.d_kv
+
+    @property
+    def group(self) -> int:
+        """H / G, the query heads that share one head of K and V: 1 in multi-head attention."""
+        return self.num_heads // self.kv_heads
 
     @property
     def score_scale(self) -> float:

@@ -53,10 +53,11 @@ def role_flops(products: Iterable[Product]) -> dict[str, int]:
 
 
 def _attention(role: str, config: ModelConfig, batch: int, rows: int, keys: int, count: int) -> list[Product]:
-    heads, size = batch * config.num_heads, config.d_kv
+    # Query heads that share K and V are rows of one product.
+    heads, grouped, size = batch * config.kv_heads, rows * config.group, config.d_kv
     return [
-        Product(f"{role}.scores", heads, rows, size, keys, count),
-        Product(f"{role}.context", heads, rows, keys, size, count),
+        Product(f"{role}.scores", heads, grouped, size, keys, count),
+        Product(f"{role}.context", heads, grouped, keys, size, count),
         Product(f"{role}.out", 1, batch * rows, config.inner, config.d_model, count),
     ]
 
@@ -73,7 +74,7 @@ def encoder(config: ModelConfig, batch: int, src_len: int) -> list[Product]:
     """Products of the encoder's pass over [B, S]."""
     rows, count = batch * src_len, config.encoder_layers
     return [
-        Product("encoder.self_attn.qkv", 1, rows, config.d_model, 3 * config.inner, count),
+        Product("encoder.self_attn.qkv", 1, rows, config.d_model, config.inner + 2 * config.kv_inner, count),
         *_attention("encoder.self_attn", config, batch, src_len, src_len, count),
         *_feed_forward("encoder.ffn", config, rows, count),
     ]
@@ -81,9 +82,8 @@ def encoder(config: ModelConfig, batch: int, src_len: int) -> list[Product]:
 
 def cross_projection(config: ModelConfig, batch: int, src_len: int) -> list[Product]:
     """Products that turn the encoder's output into every layer's cross K and V: once a sentence, or every step."""
-    return [
-        Product("decoder.cross_attn.kv", 1, batch * src_len, config.d_model, 2 * config.inner, config.decoder_layers)
-    ]
+    rows, count = batch * src_len, config.decoder_layers
+    return [Product("decoder.cross_attn.kv", 1, rows, config.d_model, 2 * config.kv_inner, count)]
 
 
 def decoder(config: ModelConfig, batch: int, src_len: int, rows: int, keys: int, logit_rows: int = 1) -> list[Product]:
@@ -93,7 +93,7 @@ def decoder(config: ModelConfig, batch: int, src_len: int, rows: int, keys: int,
     """
     fed, count = batch * rows, config.decoder_layers
     return [
-        Product("decoder.self_attn.qkv", 1, fed, config.d_model, 3 * config.inner, count),
+        Product("decoder.self_attn.qkv", 1, fed, config.d_model, config.inner + 2 * config.kv_inner, count),
         *_attention("decoder.self_attn", config, batch, rows, keys, count),
         Product("decoder.cross_attn.q", 1, fed, config.d_model, config.inner, count),
         *_attention("decoder.cross_attn", config, batch, rows, src_len, count),
@@ -172,7 +172,7 @@ def role_bytes(
         for p in products
         if not p.is_attention
     }
-    row = batch * config.inner * width * config.decoder_layers  # of K, or of V
+    row = batch * config.kv_inner * width * config.decoder_layers  # of K, or of V
     found["decoder.self_attn.append"] = StepBytes(self_kv=2 * rows * row, copies=2 * 2 * copied * row)
     for operand in ("scores", "context"):
         found[f"decoder.self_attn.{operand}"] = StepBytes(self_kv=keys * row)
@@ -211,5 +211,5 @@ def step_bytes(
 
 
 def kv_bytes(config: ModelConfig, batch: int, rows: int, width: int) -> int:
-    """Bytes of ``rows`` rows of K and V in every decoder layer: 2 * B * H*K * rows * L * width."""
-    return 2 * batch * config.inner * rows * config.decoder_layers * width
+    """Bytes of ``rows`` rows of K and V in every decoder layer: 2 * B * G*K * rows * L * width."""
+    return 2 * batch * config.kv_inner * rows * config.decoder_layers * width

@@ -13,7 +13,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from .attention import CrossAttention, SelfAttention
+from .attention import CrossAttention, SelfAttention, group_bias
 from .config import ModelConfig
 from .layers import FeedForward, Residual, RowDropout, make_norm
 from .positions import DistanceTable, RelativeBias, sinusoids_ND
@@ -76,6 +76,7 @@ class _Stack(nn.Module):
         self.final_norm = make_norm(config) if config.is_t5 else nn.Identity()
         self.dropout = RowDropout(config.dropout)
         self.width = config.d_model
+        self.group = config.group
 
     def sinusoids(self, length: int) -> Tensor | None:
         """Position codes for ``length`` rows in the embedding's dtype, or None where positions are relative."""
@@ -107,6 +108,8 @@ class Encoder(_Stack):
             bias_1HSS = self.relative_bias(position_S[None, :] - position_S[:, None])[None]
             # Clamped, since float16's minimum plus a negative bias would be -inf.
             bias = bias_1HSS if bias is None else (bias_1HSS + bias).clamp(min=torch.finfo(bias.dtype).min)
+        if bias is not None and self.group > 1:
+            bias = group_bias(bias, self.group)
         x_BSD = self.embed(src_BS, self.sinusoids(src_BS.shape[1]))
         for layer in self.layers:
             x_BSD = layer(x_BSD, bias)
@@ -144,13 +147,14 @@ class Decoder(_Stack):
         so without relative positions it needs no bias at all.
         """
         query_position_T = step.query_position_T()
-        bias_1HTM = None
+        bias = None
         if tables.distance.relative or step.rows > 1 or not stores[0].past_only:
             bias_1HTM = tables.distance(query_position_T, stores[0].key_position_M(step))
+            bias = bias_1HTM if self.group == 1 else group_bias(bias_1HTM, self.group)
         position_TD = None if tables.sinusoids_ND is None else tables.sinusoids_ND[query_position_T]
         x_BTD = self.embed(token_BT, position_TD)
         for layer, store, source in zip(self.layers, stores, sources, strict=True):
-            x_BTD = layer(x_BTD, step, store, source, bias_1HTM, source_bias)
+            x_BTD = layer(x_BTD, step, store, source, bias, source_bias)
         return self.dropout(self.final_norm(x_BTD))
 
     def attend_to(self, memory_BSD: Tensor, make: Callable[[CrossProject, Tensor], CrossKV]) -> list[CrossKV]:

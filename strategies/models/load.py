@@ -39,6 +39,11 @@ class ModelSpec:
             raise ModelError(
                 f"model.{unknown[0]} is not a model size; known: {', '.join(f.name for f in fields(ModelConfig))}"
             )
+        if shape and source != "random":
+            raise ModelError(
+                f"model.{min(shape)} has no effect with model.source={source}, whose weights settle every size; "
+                "leave it out, or give a model of random weights, such as model=small"
+            )
         checkpoint = entries.get("checkpoint")
         if source == "checkpoint" and not checkpoint:
             raise ModelError("model=t5 needs model.checkpoint=DIR, a folder with config.json and model.safetensors")

@@ -11,7 +11,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class KVShape:
-    """The sizes that a self-attention store of one layer is built for."""
+    """The sizes that a self-attention store of one layer is built for. ``heads`` are those of K and V, G."""
 
     batch: int
     heads: int
@@ -53,8 +53,8 @@ class SelfKV(Protocol):
     past_only: bool
     """True where every key returned lies at or before the last query row: one row then needs no mask."""
 
-    def append(self, k_BHTK: Tensor, v_BHTK: Tensor, step: Step) -> tuple[Tensor, Tensor]:
-        """Take the K/V of this call's rows, return those to attend: [B, H, M, K] each."""
+    def append(self, k_BGTK: Tensor, v_BGTK: Tensor, step: Step) -> tuple[Tensor, Tensor]:
+        """Take the K/V of this call's rows, return those to attend: [B, G, M, K] each."""
 
     def key_position_M(self, step: Step) -> Tensor:
         """Position of each key that ``append`` returns at this step, int64 [M]."""
@@ -70,7 +70,7 @@ class CrossProject(Protocol):
     """Turns the encoder's output into one layer's cross-attention K and V."""
 
     def __call__(self, memory_BSD: Tensor, /) -> tuple[Tensor, Tensor]:
-        """[B, S, D] -> K, V of [B, H, S, K] each."""
+        """[B, S, D] -> K, V of [B, G, S, K] each."""
 
 
 class CrossKV(Protocol):
@@ -79,7 +79,7 @@ class CrossKV(Protocol):
     def __init__(self, project: CrossProject, memory_BSD: Tensor) -> None: ...
 
     def get(self) -> tuple[Tensor, Tensor]:
-        """K and V of the source: [B, H, S, K] each."""
+        """K and V of the source: [B, G, S, K] each."""
 
     def nbytes(self) -> int:
         """Bytes of K/V that persist between steps."""
@@ -92,7 +92,7 @@ class CachedCross:
         self._kv = project(memory_BSD)
 
     def get(self) -> tuple[Tensor, Tensor]:
-        """The K/V projected at prefill, [B, H, S, K] each."""
+        """The K/V projected at prefill, [B, G, S, K] each."""
         return self._kv
 
     def nbytes(self) -> int:
@@ -108,7 +108,7 @@ class RecomputedCross:
         self._memory_BSD = memory_BSD
 
     def get(self) -> tuple[Tensor, Tensor]:
-        """Fresh K/V, [B, H, S, K] each."""
+        """Fresh K/V, [B, G, S, K] each."""
         return self._project(self._memory_BSD)
 
     def nbytes(self) -> int:
@@ -121,9 +121,9 @@ class PassThrough:
 
     past_only = False
 
-    def append(self, k_BHTK: Tensor, v_BHTK: Tensor, step: Step) -> tuple[Tensor, Tensor]:
+    def append(self, k_BGTK: Tensor, v_BGTK: Tensor, step: Step) -> tuple[Tensor, Tensor]:
         """Returns its arguments: T = M."""
-        return k_BHTK, v_BHTK
+        return k_BGTK, v_BGTK
 
     def key_position_M(self, step: Step) -> Tensor:
         """Keys and queries are the same rows."""

@@ -49,6 +49,11 @@ def build(config: ModelConfig) -> Any:
     """A ``T5ForConditionalGeneration`` of this shape with random weights. Raises ConfigError where there is none."""
     if not config.is_t5:
         raise ConfigError("--module transformers builds a T5, and this model is none; give model=small or another T5")
+    if config.group > 1:
+        raise ConfigError(
+            f"--module transformers builds a T5, which has as many K/V heads as heads, not {config.kv_heads} of "
+            f"{config.num_heads}; leave model.num_kv_heads out"
+        )
     try:
         from transformers import T5Config, T5ForConditionalGeneration
     except ImportError:

@@ -69,8 +69,9 @@ def rows_of(
 def _copy_row(found: Recorded, known: Facts, name: dict[str, int]) -> dict[str, object]:
     """The new rows of K and V that one layer writes, and the old ones that it moves to make room."""
     assert found.stored is not None
-    heads, size = name["B"] * name["H"], name["K"]
-    new, moved = f"[BH,{text(known.rows)},K]", f"[BH,{known.copied},K]"
+    letter = "G" if "G" in name else "H"
+    heads, size = name["B"] * name[letter], name["K"]
+    new, moved = f"[B{letter},{text(known.rows)},K]", f"[B{letter},{known.copied},K]"
     rows = name["T"] + name["moved"]
     return {
         "part": "self",
@@ -83,7 +84,7 @@ def _copy_row(found: Recorded, known: Facts, name: dict[str, int]) -> dict[str, 
         "rows": rows,
         "inner": 0,
         "cols": size,
-        "batch_letters": "2BH",
+        "batch_letters": f"2B{letter}",
         "rows_letters": "",
         "inner_letters": "",
         "cols_letters": "K",

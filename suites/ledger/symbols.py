@@ -25,13 +25,14 @@ def _symbols(names: str) -> dict[str, Expression]:
 
 
 LETTERS = {
-    "B": "batch", "H": "heads", "K": "head size", "D": "model width", "F": "feed-forward width", "V": "vocabulary",
+    "B": "batch", "H": "heads", "G": "key/value heads", "K": "head size", "D": "model width",
+    "F": "feed-forward width", "V": "vocabulary",
     "S": "source length", "N": "target length", "C": "capacity of the buffer", "k": "keys attended at the step",
     "T": "rows fed at the step", "M": "keys read at the step",
 }  # fmt: skip
 """What each letter stands for, in the order in which a product of letters is written."""
-SIZES = _symbols("BHKDFV")
-"""Sizes that are the same for every sentence and step."""
+SIZES = _symbols("BHGKDFV")
+"""Sizes that are the same for every sentence and step. G stands only where a model has fewer of them than H."""
 GROWING = _symbols("SNCkTM")
 """Sizes that depend on the sentence or the step. T and M stand for facts of a strategy that are none of the others."""
 MOVED = sympy.Symbol("moved", integer=True, nonnegative=True)
@@ -50,6 +51,21 @@ class Sizes:
     d_model: Expression = SIZES["D"]
     d_ff: Expression = SIZES["F"]
     vocab_size: Expression = SIZES["V"]
+
+    @property
+    def kv_heads(self) -> Expression:
+        """G, or H where they are as many."""
+        return SIZES["H"] if self.config.group == 1 else SIZES["G"]
+
+    @property
+    def kv_inner(self) -> Expression:
+        """Width of K, and of V."""
+        return self.kv_heads * self.d_kv
+
+    @property
+    def group(self) -> Expression:
+        """Query heads that share one head of K and V."""
+        return self.num_heads / self.kv_heads
 
     @property
     def gated(self) -> bool:
@@ -75,6 +91,7 @@ def values(config: ModelConfig, **growing: int) -> dict[Expression, int]:
     """The number of each letter in one case: ``values(config, B=8, S=64, k=3)``."""
     sizes = {
         "H": config.num_heads, "K": config.d_kv, "D": config.d_model, "F": config.d_ff, "V": config.vocab_size,
+        **({"G": config.kv_heads} if config.group > 1 else {}),
         **growing,
     }  # fmt: skip
     return {(SIZES | GROWING)[name]: value for name, value in sizes.items()}
@@ -97,10 +114,19 @@ def _factors(expression: Expression | int) -> tuple[int, list[tuple[Expression, 
 
 
 def text(expression: Expression | int) -> str:
-    """As people write a product of letters: ``3HK``."""
+    """As people write a product of letters, a quotient, or a sum of them.
+
+    >>> H, G, K = (SIZES[name] for name in "HGK")
+    >>> text(3 * H * K), text(H / G * GROWING["k"]), text(H * K + 2 * G * K)
+    ('3HK', 'Hk/G', 'HK+2GK')
+    """
+    terms = sympy.Add.make_args(sympy.sympify(expression))
+    if len(terms) > 1:
+        in_order = sorted(terms, key=lambda term: [_ORDER[base] for base, _ in _factors(term)[1]])
+        return "+".join(map(text, in_order))
     number, powers = _factors(expression)
-    letters = "".join(str(base) * power for base, power in powers)
-    return f"{number if number != 1 or not letters else ''}{letters}"
+    over, under = ("".join(str(base) * (sign * n) for base, n in powers) for sign in (1, -1))
+    return f"{number if number != 1 or not over else ''}{over}{'/' if under else ''}{under}"
 
 
 def grows_with(product: Product) -> str:
@@ -108,11 +134,9 @@ def grows_with(product: Product) -> str:
 
     T and M count as the k that they follow.
     """
-    _, powers = _factors(product.batch * product.rows * product.inner * product.cols)
+    powers = sympy.sympify(product.batch * product.rows * product.inner * product.cols).as_powers_dict()
     follows = {"T": "k", "M": "k"}
-    letters = [
-        follows.get(str(base), str(base)) for base, power in powers if base in GROWING.values() for _ in range(power)
-    ]
+    letters = [follows.get(name, name) for name, base in GROWING.items() for _ in range(int(powers.get(base, 0)))]
     return " ".join(sorted(letters, key=lambda letter: ("k" != letter, letter))) or "-"
 
 

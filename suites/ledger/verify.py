@@ -22,6 +22,9 @@ from .expected import Facts, facts
 from .recorded import Recorded, record_decoding, record_training
 from .symbols import Expression, evaluate, values
 
+GROUP = 4
+"""Query heads of a shadow that share a head of K and V, where its model has such. No other size is 4, nor 4 + 2."""
+
 
 @dataclass(frozen=True)
 class Shadow:
@@ -39,12 +42,14 @@ class Shadow:
     vocabulary: int
 
     def config(self, config: ModelConfig) -> ModelConfig:
-        """The same architecture in these sizes."""
+        """The same architecture in these sizes; several query heads share K and V where they do in ``config``."""
+        shared = config.group > 1
         return dataclasses.replace(
             config,
             vocab_size=self.vocabulary,
             d_model=self.half_width * (1 if config.is_t5 else 2),
-            num_heads=self.heads,
+            num_heads=self.heads * (GROUP if shared else 1),
+            num_kv_heads=self.heads if shared else None,
             d_kv=self.head_size,
             d_ff=self.feed_forward,
             encoder_layers=2,
@@ -115,7 +120,7 @@ def require_stored(found: Recorded, known: Facts, numbers: dict[Expression, int]
     if found.stored is None:
         return
     name = {str(letter): number for letter, number in numbers.items()}
-    row_bytes = 2 * name["B"] * name["H"] * name["K"] * width
+    row_bytes = 2 * name["B"] * name.get("G", name["H"]) * name["K"] * width
     moved, written = name["moved"] * row_bytes, (name["T"] + name["moved"]) * row_bytes
     if (found.stored.input, found.stored.output) != (moved, written):
         raise LedgerError(

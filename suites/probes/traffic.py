@@ -31,8 +31,13 @@ def role_bytes(recording: Recording) -> dict[str, StepBytes]:
 
 
 def new_bytes(recording: Recording) -> int:
-    """Bytes of the T new rows of self-attention K and V: two thirds of what the packed product of Q, K, V wrote."""
-    return sum(r.output_bytes for r in recording.products if r.product.role == "decoder.self_attn.qkv") * 2 // 3
+    """Bytes of the T new rows of self-attention K and V: of what the packed product of Q, K, V wrote, all but Q.
+
+    Q is as wide as what the output projection reads.
+    """
+    packed = [r for r in recording.products if r.product.role == "decoder.self_attn.qkv"]
+    q_width = next(r.product.inner for r in recording.products if r.product.role == "decoder.self_attn.out")
+    return sum(r.output_bytes * (r.product.cols - q_width) // r.product.cols for r in packed)
 
 
 def copied_bytes(recording: Recording) -> int:

@@ -26,6 +26,7 @@ from strategies.models.costs import (
 
 TINY = ModelConfig(vocab_size=11, d_model=6, num_heads=2, d_kv=5, d_ff=7, encoder_layers=2, decoder_layers=3)
 GATED = dataclasses.replace(TINY, gated=True)
+GROUPED = dataclasses.replace(TINY, num_heads=6, num_kv_heads=2)
 
 
 def test_a_product_costs_a_multiplication_and_an_addition_for_each_term() -> None:
@@ -68,6 +69,36 @@ def test_decoder_products_of_one_row_that_attends_three_keys() -> None:
         ]
     )
     assert flops(decoder(TINY, 2, 4, 1, 3)) == 7272  # the sum of these
+
+
+def test_query_heads_that_share_k_and_v_are_rows_of_one_product() -> None:
+    """H 6, G 2, so three rows a fed row: Q is 30 wide, K and V 10 each. Two sentences, two rows fed, three keys."""
+    assert sorted(decoder(GROUPED, batch=2, src_len=4, rows=2, keys=3)) == sorted(
+        [
+            Product("decoder.self_attn.qkv", 1, 4, 6, 50, 3),
+            Product("decoder.self_attn.scores", 4, 6, 5, 3, 3),
+            Product("decoder.self_attn.context", 4, 6, 3, 5, 3),
+            Product("decoder.self_attn.out", 1, 4, 30, 6, 3),
+            Product("decoder.cross_attn.q", 1, 4, 6, 30, 3),
+            Product("decoder.cross_attn.scores", 4, 6, 5, 4, 3),
+            Product("decoder.cross_attn.context", 4, 6, 4, 5, 3),
+            Product("decoder.cross_attn.out", 1, 4, 30, 6, 3),
+            Product("decoder.ffn.wi", 1, 4, 6, 7, 3),
+            Product("decoder.ffn.wo", 1, 4, 7, 6, 3),
+            Product("lm_head", 1, 2, 6, 11, 1),
+        ]
+    )
+    assert Product("encoder.self_attn.scores", 4, 12, 5, 4, 2) in encoder(GROUPED, batch=2, src_len=4)
+    assert cross_projection(GROUPED, batch=2, src_len=4) == [Product("decoder.cross_attn.kv", 1, 8, 6, 20, 3)]
+
+
+def test_sharing_k_and_v_divides_their_bytes_and_leaves_the_flops_of_attention() -> None:
+    multi_head, step = dataclasses.replace(TINY, num_heads=6), {"rows": 1, "keys": 5, "copied": 4, "width": 4}
+    assert kv_bytes(GROUPED, 2, 5, 4) == kv_bytes(multi_head, 2, 5, 4) // 3
+    shared, own = (step_bytes(c, 2, 4, cross_recomputed=False, **step) for c in (GROUPED, multi_head))
+    assert [3 * shared.self_kv, 3 * shared.cross_kv, 3 * shared.copies] == [own.self_kv, own.cross_kv, own.copies]
+    found, expected = (role_flops(decoder(c, 2, 4, 1, 5)) for c in (GROUPED, multi_head))
+    assert {r: n for r, n in found.items() if "qkv" not in r} == {r: n for r, n in expected.items() if "qkv" not in r}
 
 
 def test_a_step_that_feeds_three_rows_pays_thrice_for_all_but_the_head() -> None:
@@ -174,10 +205,12 @@ sizes = st.integers(1, 9)
 @given(st.data())
 def test_sums_over_roles_are_the_parts_written_out(data: st.DataObject) -> None:
     """The four parts by a formula of their own: what ``step_bytes`` said before it was a sum."""
+    kv_heads = data.draw(sizes)
     config = ModelConfig(
         vocab_size=1 + data.draw(sizes),
         d_model=2 * data.draw(sizes),
-        num_heads=data.draw(sizes),
+        num_heads=kv_heads * data.draw(st.integers(1, 3)),
+        num_kv_heads=kv_heads,
         d_kv=data.draw(sizes),
         d_ff=data.draw(sizes),
         encoder_layers=1,
@@ -187,10 +220,11 @@ def test_sums_over_roles_are_the_parts_written_out(data: st.DataObject) -> None:
     batch, source, rows, keys, copied = (data.draw(sizes) for _ in range(5))
     recomputed, width = data.draw(st.booleans()), data.draw(st.sampled_from([2, 4]))
     d, inner, layers = config.d_model, config.inner, config.decoder_layers
-    layer = 4 * d * inner + 2 * d * inner + d * config.d_ff * (3 if config.gated else 2)
+    kv_inner = kv_heads * config.d_kv
+    layer = 4 * d * inner + 2 * d * kv_inner + d * config.d_ff * (3 if config.gated else 2)
     kv_row = kv_bytes(config, batch, 1, width)
     expected = StepBytes(
-        weights=width * (layers * (layer + recomputed * 2 * d * inner) + d * config.vocab_size),
+        weights=width * (layers * (layer + recomputed * 2 * d * kv_inner) + d * config.vocab_size),
         self_kv=(rows + keys) * kv_row,
         cross_kv=source * kv_row + recomputed * (source * kv_row + batch * source * d * layers * width),
         copies=2 * copied * kv_row,

@@ -141,20 +141,22 @@ def test_another_source_length_changes_what_grows_with_it_alone(ledger):
         {
             "vocab_size": st.integers(4, 40),
             "d_model": st.integers(1, 9).map(lambda n: 2 * n),
-            "num_heads": st.integers(1, 4),
+            "num_kv_heads": st.integers(1, 3),
             "d_kv": st.integers(1, 9),
             "d_ff": st.integers(1, 30),
             "encoder_layers": st.integers(1, 3),
             "decoder_layers": st.integers(1, 3),
         }
     ),
+    group=st.integers(1, 3),
     gated=st.booleans(),
     case=st.tuples(st.integers(1, 3), st.integers(1, 6), st.integers(1, 6)),
     label=st.sampled_from(LABELS),
 )
-def test_formula_and_record_agree_for_any_shape(architecture, sizes, gated, case, label):
+def test_formula_and_record_agree_for_any_shape(architecture, sizes, group, gated, case, label):
     batch, src_len, tgt_len = case
-    config = ModelConfig(**sizes, architecture=architecture, gated=gated and architecture == "t5")
+    heads = sizes["num_kv_heads"] * group
+    config = ModelConfig(**sizes, num_heads=heads, architecture=architecture, gated=gated and architecture == "t5")
     model = randomize(EncoderDecoder(config), 0).eval()
     found = make_ledger(model, [parse(label)], [(sources(model, batch, src_len), (1, tgt_len))], tgt_len)
     assert set(found["k"].dropna()) == {1, tgt_len}

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from suites.__main__ import main
+from suites.ledger.view import legend
 
 from ...command import ROOT, SMALL_MODEL, suites
 
@@ -72,6 +73,21 @@ def test_data_for_programs(tmp_path, monkeypatch, capsys):
     assert not list(tmp_path.glob("results/*/plots"))
 
 
+def test_heads_that_share_k_and_v_have_a_letter(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    grouped = ["model.num_kv_heads=1", "strategies=[full_recompute,static_kv]"]
+    table = pd.read_csv(io.StringIO(printed(capsys, *grouped, "--format", "csv")))
+    step = table[(table["k"] == 3) & (table["src_len"] == 6)].set_index(["strategy", "role"])
+    found = step["shape"] + " = " + step["shape_numbers"]
+    assert found["static_kv", "self.scores"] == "[BG,H/G,K] x [BG,K,k] = [2,2,8] x [2,8,3]"
+    assert found["full_recompute", "self.context"] == "[BG,Hk/G,k] x [BG,k,K] = [2,6,3] x [2,3,8]"
+    assert found["static_kv", "self.qkv"] == "[B,1,D] x [D,HK+2GK] = [2,1,24] x [24,32]"
+    assert found["static_kv", "self.append"] == "2 x [BG,1,K] = 2 x [2,1,8]"
+    assert step["grows_with"]["static_kv", "self.scores"] == "k"
+    assert step["grows_with"]["full_recompute", "self.qkv"] == "k"
+    assert "H heads 2, G key/value heads 1, K head size 8" in legend(table.assign(batch_size=2))
+
+
 def test_markdown(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("suites.plots.ledger.draw", lambda *_: [])
@@ -107,6 +123,8 @@ def test_no_line_is_wider_than_a_page(done):
         (["batch=2"], "unknown key 'batch'"),
         (["--module", "transformers", "model=transformer2017"], "--module transformers builds a T5"),
         (["--module", "transformers", "dtype=bf16"], "dtype has no effect with --module"),
+        (["model.num_heads=6", "model.num_kv_heads=4"], "num_kv_heads=4 does not divide num_heads=6; give one of 1, 2"),
+        (["--module", "transformers", "model.num_kv_heads=1"], "as many K/V heads as heads, not 1 of 2"),
         (["--explain"], "seq_len has no effect with --explain"),
         (["--phrase", "tea"], "--phrase has no effect without --explain"),
         (["k=2", "k=3"], "k=3 and k=2: one step is shown"),
@@ -115,6 +133,7 @@ def test_no_line_is_wider_than_a_page(done):
 def test_a_mistake_gets_one_line(tmp_path, monkeypatch, capsys, arguments, told):
     monkeypatch.chdir(tmp_path)
     model = [] if any(a.startswith("model=") for a in arguments) else SMALL_MODEL
+    model = [a for a in model if a.split("=")[0] not in {b.split("=")[0] for b in arguments}]
     assert main(["shapes", *model, "seq_len=6", "threads=1", *arguments]) == 1
     error = capsys.readouterr().err
     assert told in error
