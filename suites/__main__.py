@@ -14,6 +14,7 @@ VERBS = {
     "compare": "two runs side by side, and whether the second is worse",
     "plot": "draw the plots of a run again",
     "profile": "where the time of a decode step goes: a trace, and tables by range and operator",
+    "roofline": "what this machine can do at most: bytes and FLOPs a second, measured",
 }
 USAGE = """\
 decodebench compares decoding strategies of an encoder-decoder Transformer: one model, one set of weights.

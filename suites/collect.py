@@ -16,6 +16,13 @@ from .verdict import MARGIN
 
 def collect(run_dir: Path) -> int:
     """Turn a run's cells into tables and plots, and say what came out; 1 if a case failed or is missing."""
+    _, whole = tabulate(run_dir)
+    _link_latest(run_dir)
+    return 0 if whole else 1
+
+
+def tabulate(run_dir: Path) -> tuple[list[Path], bool]:
+    """The same without the link: (the plots' paths, whether every planned case was measured or skipped)."""
     cells = read_cells(run_dir)
     table, steps = write_tables(run_dir, cells)
     roles = write_roles(run_dir, cells)
@@ -24,14 +31,11 @@ def collect(run_dir: Path) -> int:
         from .plots import draw
 
         written = draw(run_dir, table, steps, roles)
-    _link_latest(run_dir)
-    planned = len(read_json(run_dir / "run.json")["plan"])
+    missing = len(read_json(run_dir / "run.json")["plan"]) - len(cells)
     noises, margins = told(cells), [cell.cell["measure"]["margin"] for cell in cells if "measure" in cell.cell]
     write_json(run_dir / "noise.json", noises)
-    missing = planned - len(cells)
     print_summary(run_dir, table, written, missing, noises, next(iter(margins), MARGIN))
-    bad = table["status"].isin(["failed", "invalid"]).any()
-    return int(bool(bad) or planned > len(cells))
+    return written, missing == 0 and not table["status"].isin(["failed", "invalid"]).any()
 
 
 def _link_latest(run_dir: Path) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import shutil
-import subprocess
 import time
 
 import psutil
@@ -12,38 +11,12 @@ import torch
 
 from .cells import available_threads
 from .results import Conditions
+from .throttling import GpuWatch
 
 IDLE = {"idle", "iowait", "guest", "guest_nice"}
 """Fields of CPU time in which nothing runs, or (guest) that others hold already."""
-THROTTLE = {
-    0x04: "power cap", 0x08: "hardware slowdown", 0x20: "heat (software)", 0x40: "heat (hardware)",
-    0x80: "power brake (hardware)",
-}  # fmt: skip
-"""Bits of NVML's clock event reasons (nvml.h) that slow a busy GPU; the others are settings, or that it is idle."""
 READ_SHARE = 0.01
 """Of the time of the rounds, what reading the frequency may take."""
-
-
-def throttle_reasons(mask: int) -> list[str]:
-    """The names of the bits of ``clocks_throttle_reasons.active``.
-
-    >>> throttle_reasons(0x41), throttle_reasons(0x1)
-    (['heat (hardware)'], [])
-    """
-    return [name for bit, name in THROTTLE.items() if mask & bit]
-
-
-def throttled_gpu(uuid: str) -> list[str]:
-    """What slows the GPU now, by nvidia-smi; nothing where that is not there or does not tell."""
-    program = shutil.which("nvidia-smi")
-    if program is None:
-        return []
-    query = ["-i", f"GPU-{uuid}", "--query-gpu=clocks_throttle_reasons.active", "--format=csv,noheader,nounits"]
-    try:
-        done = subprocess.run([program, *query], capture_output=True, text=True, timeout=5, check=True)
-        return throttle_reasons(int(done.stdout.strip(), 16))
-    except (OSError, ValueError, subprocess.SubprocessError):
-        return []
 
 
 def busy_cpu_s() -> float | None:
@@ -69,15 +42,20 @@ class Watch:
     """Over the rounds of a cell, from its making to ``conditions``."""
 
     def __init__(self, device: str) -> None:
-        self._uuid = str(getattr(torch.cuda.get_device_properties(0), "uuid", "")) if device == "cuda" else ""
+        self._gpu = GpuWatch(str(torch.cuda.get_device_properties(0).uuid)) if device == "cuda" else None
         self._mhz: list[float] = []
         self._read_s, self._last = 0.0, time.monotonic()
         self._process = psutil.Process()
         self._busy_s, self._own_s, self._start = busy_cpu_s(), self._cpu_s(), time.monotonic()
 
     def _cpu_s(self) -> float:
-        times = self._process.cpu_times()
-        return float(times.user + times.system)
+        """Of this process and of what it started: contenders are no load of others."""
+        spent = 0.0
+        for process in (self._process, *self._process.children(recursive=True)):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                times = process.cpu_times()
+                spent += times.user + times.system + times.children_user + times.children_system
+        return float(spent)
 
     def after_round(self) -> None:
         """Note the frequency at which the round ended, unless reading it, slow with many cores, would cost much."""
@@ -101,6 +79,6 @@ class Watch:
             cores=available_threads(),
             machine_cores=os.cpu_count() or 1,
             cpu_mhz=self._mhz,
-            throttled=throttled_gpu(self._uuid) if self._uuid else [],
+            throttled=self._gpu.ended() if self._gpu else [],
             aa_reason=aa_reason,
         )

@@ -45,6 +45,7 @@ class MeasureConfig:
     rounds_max: int = key("with a precision: no more rounds than this", 100, "int")
     seconds_max: float = key("with a precision: no further round of a cell after this time", 300.0, "s")
     margin: float = key("times that differ by less are the same to you: see the verdicts", 0.02, "share")
+    contender_seconds_max: float = key("a contender that is silent for longer is ended, and a failed row", 600.0, "s")
     aa: bool = key("time the baseline twice (A/A): how far equal things come out apart", False, "true|false")
 
 
@@ -57,6 +58,11 @@ class RunConfig:
     )
     strategies: Any = key(
         "core, grid, all, or a list such as \"[full_recompute,'static_kv(read=buffer)']\"", "core", "names"
+    )
+    contenders: Any = key(
+        "systems of others in the same rounds: all, or a list such as [transformers_dynamic,ctranslate2_int8]",
+        [],
+        "names",
     )
     seq_len: int = key("source and target length at once", 64, "tokens")
     src_len: int | None = key("source length, where it differs from seq_len", None, "tokens")
@@ -104,8 +110,9 @@ def _check_stopping(measure: MeasureConfig) -> None:
         value = getattr(measure, name)
         if value is not None and not 0 < value < 1:
             raise ConfigError(f"measure.{name}={value} is not allowed; give a share between 0 and 1, such as 0.02")
-    if not measure.seconds_max > 0:
-        raise ConfigError(f"measure.seconds_max={measure.seconds_max} is not allowed; give seconds above 0")
+    for name in ("seconds_max", "contender_seconds_max"):
+        if not getattr(measure, name) > 0:
+            raise ConfigError(f"measure.{name}={getattr(measure, name)} is not allowed; give seconds above 0")
     if measure.precision is not None and measure.rounds_max < measure.rounds:
         raise ConfigError(
             f"measure.rounds_max={measure.rounds_max} is below measure.rounds={measure.rounds}; give at least as many"

@@ -12,7 +12,8 @@ from typing import Any
 import psutil
 import torch
 
-PACKAGES = ("decodebench", "torch", "numpy", "pandas", "scipy", "matplotlib", "hydra-core", "safetensors")
+PEERS = ("transformers", "ctranslate2")
+PACKAGES = ("decodebench", "torch", "numpy", "pandas", "scipy", "matplotlib", "hydra-core", "safetensors", *PEERS)
 
 
 def cpu_name() -> str:

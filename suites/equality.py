@@ -97,5 +97,5 @@ def reason_of(error: BaseException) -> str:
     text = str(error).strip().split("\n")[0]
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in text:
         return f"out of memory: {text}" if text else "out of memory"
-    known = type(error).__name__ in ("StrategyError", "ModelError", "ConfigError")
+    known = type(error).__name__ in ("StrategyError", "ModelError", "ConfigError", "ContenderError")
     return text if known else f"{type(error).__name__}: {text}"

@@ -20,6 +20,7 @@ class Formulas:
     """Of one strategy in one cell; a list has one entry a step, k = 1 .. N. FLOPs and bytes."""
 
     prefill_flops: int
+    prefill_bytes: int
     step_flops: list[int]
     weight_bytes: list[int]
     self_kv_bytes: list[int]
@@ -55,6 +56,7 @@ def formulas(config: ModelConfig, cell: Cell, strategy: Strategy) -> Formulas:
     last = cell.tgt_len
     return Formulas(
         prefill_flops=costs.flops(_prefill(config, cell, bound)),
+        prefill_bytes=_prefill_bytes(config, cell, bound),
         step_flops=[costs.flops(_step(config, cell, bound, k)) for k in steps],
         weight_bytes=[step.weights for step in moved],
         self_kv_bytes=[step.self_kv for step in moved],
@@ -86,6 +88,22 @@ def _prefill(config: ModelConfig, cell: Cell, bound: Strategy) -> list[costs.Pro
     return costs.encoder(config, cell.batch_size, cell.src_len) + once
 
 
+def _prefill_bytes(config: ModelConfig, cell: Cell, bound: Strategy) -> int:
+    """Weights of the prefill's products, read once, and the cross K/V that it writes if they are cached."""
+    width = DTYPES[cell.dtype].itemsize
+    weights = sum(
+        p.inner * p.cols * p.count * ((p.role.endswith("ffn.wo") and _ffn_out_width(config, cell)) or width)
+        for p in _prefill(config, cell, bound)
+        if not p.is_attention
+    )
+    return weights + (costs.kv_bytes(config, cell.batch_size, cell.src_len, width) if bound.cross == "cached" else 0)
+
+
+def _ffn_out_width(config: ModelConfig, cell: Cell) -> int | None:
+    """Bytes of an element of the feed-forward's second matrix where they differ from the cell's type."""
+    return 4 if cell.dtype == "fp16" and config.is_t5 else None
+
+
 def _step(config: ModelConfig, cell: Cell, bound: Strategy, k: int) -> list[costs.Product]:
     """Products of the step that attends k keys."""
     batch, src_len = cell.batch_size, cell.src_len
@@ -104,5 +122,5 @@ def _bytes(config: ModelConfig, cell: Cell, bound: Strategy, k: int) -> dict[str
         copied=bound.rows_copied(k),
         cross_recomputed=bound.cross == "recompute",
         width=DTYPES[cell.dtype].itemsize,
-        ffn_out_width=4 if cell.dtype == "fp16" and config.is_t5 else None,
+        ffn_out_width=_ffn_out_width(config, cell),
     )

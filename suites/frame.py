@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path
 
 import pandas as pd
 
-from .files import ResultsError, read_text, write_text
+from .files import ResultsError, read_text, write_bytes, write_text
 
 TEXT = {
     "cell", "model", "device", "dtype", "stop", "strategy", "status", "reason", "tokens_equal", "baseline", "phase",
@@ -20,10 +21,8 @@ TEXT = {
 def write_frame(run_dir: Path, name: str, frame: pd.DataFrame) -> None:
     """``name``.csv, whole or not at all, and ``name``.parquet."""
     write_text(run_dir / f"{name}.csv", frame.to_csv(index=False))
-    try:
-        frame.to_parquet(run_dir / f"{name}.parquet", index=False)
-    except ImportError:
-        return
+    with contextlib.suppress(ImportError):
+        write_bytes(run_dir / f"{name}.parquet", frame.to_parquet(index=False))
 
 
 def read_frame(path: Path, required: Sequence[str]) -> pd.DataFrame:

@@ -24,6 +24,7 @@ def _rows(config: type, prefix: str = "") -> list[tuple[str, str, str, str]]:
 
 def run_help() -> str:
     """The whole text."""
+    from .contenders import registry
     from .metrics import metrics
 
     keys = [*_rows(RunConfig), *_rows(MeasureConfig, "measure.")]
@@ -46,6 +47,9 @@ def run_help() -> str:
         "",
         "measure presets:",
         *(f"  measure={name:14} {text}" for name, text in group("measure").items()),
+        "",
+        "contenders:",
+        *(f"  {name:28} {contender.summary()}" for name, contender in registry().items()),
         "",
         "metrics (unit; lower or higher is better):",
     ]

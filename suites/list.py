@@ -26,6 +26,16 @@ def _strategies() -> list[str]:
     return lines
 
 
+def _contenders() -> list[str]:
+    from .contenders import registry
+
+    lines = []
+    for name, contender in registry().items():
+        missing = contender.missing()
+        lines.append(f"{name:28} {contender.summary()}" + (f" ({missing})" if missing else ""))
+    return lines
+
+
 def _lines(kind: str) -> list[str]:
     if kind == "strategies":
         return _strategies()
@@ -34,7 +44,7 @@ def _lines(kind: str) -> list[str]:
 
         return [f"{m.name:26} {m.unit:12} {m.formula}" for m in metrics().values()]
     if kind == "contenders":
-        return ["none in this version: only this project's strategies are measured"]
+        return _contenders()
     return [f"{name:16} {text}" for name, text in group(kind.removesuffix("s")).items()]
 
 

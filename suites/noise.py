@@ -66,7 +66,7 @@ def _load(seen: Conditions) -> Iterator[Noise]:
 def _threads(threads: int, device: str, seen: Conditions) -> Iterator[Noise]:
     if device == "cpu" and threads > seen.cores:
         yield Noise(
-            "threads", threads / seen.cores, f"{threads} threads share {seen.cores} cores", f"threads={seen.cores}"
+            "threads", threads / seen.cores, f"{threads} threads share {seen.cores} cores", f"give threads={seen.cores}"
         )
 
 
@@ -121,9 +121,20 @@ def _collections(result: CellResult) -> Iterator[Noise]:
         )
 
 
+def _disturbed(result: CellResult) -> Iterator[Noise]:
+    spoiled = Counter(r.strategy for r in result.rounds if r.disturbed and not r.warmup)
+    for contender, count in spoiled.items():
+        yield Noise(
+            "contender disturbed",
+            count,
+            f"other processes used the CPU during {count} rounds of {contender}",
+            "stop them and measure again; its ratios have those rounds in them",
+        )
+
+
 def noises(result: CellResult) -> list[Noise]:
     """Of one cell. A folder of schema 1 knows of trends alone."""
-    found = [*_trend(result), *_collections(result)]
+    found = [*_trend(result), *_collections(result), *_disturbed(result)]
     if (seen := result.conditions) is not None:
         found += [*_load(seen), *_threads(result.cell["threads"], result.cell["device"], seen), *_clock(seen)]
         found += _gpu(seen)
@@ -148,8 +159,8 @@ def drift(cells: Sequence[CellResult]) -> list[Noise]:
                         f"drift: {name}",
                         max(medians) / min(medians),
                         f"the machine {what} {max(medians) / min(medians):.2f} times as fast in one cell as in another",
-                        "compare times of cells after dividing by their calibration_ columns, or measure again; "
-                        "ratios within a cell hold",
+                        "measure again to compare times of cells, or multiply times by their calibration_ rate, "
+                        "as far as decoding drifts alike; ratios within a cell hold",
                     )
                 )
     return found

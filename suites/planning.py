@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from strategies import ModelConfig, Strategy, StrategyError, config_of
@@ -37,11 +37,17 @@ class Effort:
     work: int
 
 
-def effort(cell: Cell, strategies: Sequence[Strategy], measure: MeasureConfig) -> Effort:
-    """What a cell will take, before any of it runs."""
+def contender_work(predicted: Mapping[str, Formulas]) -> int:
+    """A contender's round, of which no formula is known: about that of the quickest strategy."""
+    return min((formula.work for formula in predicted.values()), default=0)
+
+
+def effort(cell: Cell, strategies: Sequence[Strategy], measure: MeasureConfig, contenders: int = 0) -> Effort:
+    """What a cell will take, before any of it runs; FLOPs of ``contenders``, so many, are not known and not counted."""
     predicted = predict(cell, config_of(cell.model), strategies)
     timed = timed_passes(measure, cell.device)
     runs = [(formula, 2 + timed) for formula in predicted.values()]  # equality and memory, then the rounds
     if measure.aa and predicted:
         runs.append((predicted[baseline_of(predicted)], timed))
-    return Effort(sum(n * f.executed_flops for f, n in runs), sum(n * f.work for f, n in runs))
+    others = contenders * (1 + timed) * contender_work(predicted)  # the first round, whose tokens are checked
+    return Effort(sum(n * f.executed_flops for f, n in runs), sum(n * f.work for f, n in runs) + others)

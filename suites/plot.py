@@ -13,7 +13,9 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m suites plot", description=__doc__, exit_on_error=False)
     parser.add_argument("dir", type=Path, nargs="?", default=Path("results/latest"), help="run folder (results/latest)")
     parser.add_argument(
-        "--retable", action="store_true", help="make the tables anew from the raw rounds, with today's metrics"
+        "--retable",
+        action="store_true",
+        help="first make the tables anew from the raw rounds, and say what they hold",
     )
     try:
         options, extra = parser.parse_known_args(arguments)
@@ -23,16 +25,19 @@ def main(arguments: list[str]) -> int:
         raise ConfigError(f"plot: unknown argument {extra[0]!r}; allowed: DIR, --retable")
     if (options.dir / "ledger.csv").exists() and not (options.dir / "table.csv").exists():
         return _draw_ledger(options.dir)
-    from .plots import draw
-    from .results import read_cells
-    from .role_table import read_roles, write_roles
-    from .table import read_tables, write_tables
-
     if options.retable:
-        cells = read_cells(options.dir)
-        write_tables(options.dir, cells)
-        write_roles(options.dir, cells)
-    for path in draw(options.dir, *read_tables(options.dir), read_roles(options.dir)):
+        from .collect import tabulate
+
+        written, _ = tabulate(options.dir)
+    else:
+        from .plots import draw
+        from .role_table import read_roles
+        from .table import read_tables
+
+        written = draw(options.dir, *read_tables(options.dir), read_roles(options.dir))
+        if not written:
+            raise ConfigError(f"plot: no case of {options.dir} was measured, so there is nothing to draw")
+    for path in written:
         print(path)
     return 0
 

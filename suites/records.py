@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import MinLen
+from pydantic import BeforeValidator
 from typing_extensions import NotRequired, TypedDict  # noqa: UP035 - pydantic asks for these below Python 3.12
 
 EXACT: dict[str, Any] = {"extra": "forbid"}
 """Of a record that is read: a field that this version does not know is a mistake."""
 
+Mark = Annotated[float, BeforeValidator(lambda value: math.nan if value is None else value)]
 Status = Literal["ok", "invalid", "failed", "skipped"]
 
 
@@ -18,8 +21,9 @@ Status = Literal["ok", "invalid", "failed", "skipped"]
 class Round:
     """One timed pass of one arm. ``marks_s``: start (0), prefill, first token, then each token, or the end alone.
 
-    ``strategy``: the arm's label; an A/A arm's is ``twin_label`` of the strategy that it repeats. ``collections``:
-    garbage collections inside.
+    NaN is a mark that a contender's library does not let one take; it is written as null. ``strategy``: the arm's
+    label; an A/A arm's is ``twin_label`` of the strategy that it repeats. ``collections``: garbage collections inside.
+    ``disturbed``: other processes used the CPU meanwhile; noted of contenders' rounds alone.
     """
 
     __pydantic_config__: ClassVar = EXACT
@@ -27,19 +31,28 @@ class Round:
     index: int
     warmup: bool
     every_step: bool
-    marks_s: Annotated[list[float], MinLen(3)]
+    marks_s: Annotated[list[Mark], MinLen(3)]
     collections: int = 0
+    disturbed: bool = False
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """The machine's own speed in a round: a streaming read in bytes/s, a product of fp32 matrices in FLOPs/s."""
+    """The machine's own speed in a round: a streaming read in bytes/s, a product of fp32 matrices in FLOPs/s.
+
+    ``kernels``: these and others by name (``suites/ceilings``), rows, columns, sum and copy in bytes/s, gemm_<dtype>
+    in FLOPs/s. ``cache_bytes``: the last cache, None where it is not told; ``buffer_bytes``: what was read in turn.
+    Folders of earlier versions have none of the three.
+    """
 
     __pydantic_config__: ClassVar = EXACT
     index: int
     warmup: bool
     read_bytes_per_s: float
     gemm_flops_per_s: float
+    kernels: dict[str, float] = field(default_factory=dict)
+    cache_bytes: int | None = None
+    buffer_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -80,9 +93,10 @@ class RoleSums(TypedDict):
 class ArmFacts:
     """What is known of one strategy in one cell besides its rounds. Bytes and seconds; None where it was not measured.
 
-    ``status`` invalid: it disagrees with the oracle. ``steps``: decode steps taken; ``row_lens``: tokens of each row
-    up to its end; ``tokens_equal``: the last round chose the oracle's tokens; ``roles``: FLOPs and bytes of the steps
-    taken (``formulas.role_sums``), which folders of earlier versions lack.
+    A contender is one, too: of it only set-up (loading included), tokens and the memory of its process are known.
+    ``status`` invalid: it disagrees with the oracle; a ``reason`` beside ok is a remark. ``steps``: decode steps taken;
+    ``row_lens``: tokens of each row up to its end; ``tokens_equal``: the last round chose the oracle's tokens;
+    ``roles``: FLOPs and bytes of the steps taken (``formulas.role_sums``), which folders of earlier versions lack.
     """
 
     __pydantic_config__: ClassVar = EXACT
@@ -124,6 +138,7 @@ class Formula(TypedDict):
     """FLOPs and bytes of a strategy as its formulas say: a prefill, and each step."""
 
     prefill_flops: int
+    prefill_bytes: NotRequired[int]
     step_flops: list[int]
     weight_bytes: list[int]
     self_kv_bytes: list[int]
@@ -150,4 +165,5 @@ class CellEntry(TypedDict):
     stop: str
     seed: int
     formulas: dict[str, Formula]
+    contenders: NotRequired[list[str]]
     measure: NotRequired[MeasureEntry]

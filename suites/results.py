@@ -13,6 +13,7 @@ cells/<id>/conditions.json what ended the rounds, and what else the machine did 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
@@ -57,11 +58,17 @@ class CellWriter:
         """One finished round of an arm, or a calibration."""
         kind = {"kind": "calibration"} if isinstance(done, Calibration) else {}
         with (self.dir / "rounds.jsonl").open("a") as file:
-            file.write(json.dumps(kind | asdict(done)) + "\n")
+            file.write(json.dumps(kind | _plain(asdict(done)), allow_nan=False) + "\n")
 
     def conditions(self, conditions: Conditions) -> None:
         """What the rounds were measured under."""
         write_json(self.dir / "conditions.json", asdict(conditions))
+
+
+def _plain(record: dict[str, Any]) -> dict[str, Any]:
+    """NaN marks as null, since JSON has no NaN."""
+    marks_s = [None if math.isnan(mark) else mark for mark in record.get("marks_s", [])]
+    return record | ({"marks_s": marks_s} if marks_s else {})
 
 
 @dataclass(frozen=True)
@@ -125,6 +132,8 @@ def _cell(cell_id: str, folder: Path) -> CellResult:
     arms, conditions = folder / "arms.json", folder / "conditions.json"
     facts = _read_file(list[ArmFacts], arms) if arms.exists() else _unfinished(cell, rounds)
     for fact in facts:
+        if fact.strategy in cell.get("contenders", []):
+            continue
         if fact.status == "ok" and _steps(fact, rounds) > _formula_steps(cell, fact.strategy):
             raise ResultsError(
                 f"{folder} holds more steps of {fact.strategy} than cell.json has formulas for; run again"
@@ -147,7 +156,8 @@ def _formula_steps(cell: dict[str, Any], strategy: str) -> int:
 
 def _unfinished(cell: dict[str, Any], rounds: list[Round]) -> list[ArmFacts]:
     """The strategies of a cell whose process ended before it could say what came of them."""
-    kept = {label: sum(done.strategy == label and not done.warmup for done in rounds) for label in cell["formulas"]}
+    labels = [*cell["formulas"], *cell.get("contenders", [])]
+    kept = {label: sum(done.strategy == label and not done.warmup for done in rounds) for label in labels}
     return [
         ArmFacts(label, "failed", f"the run was killed, or is still going on, in this case; finished rounds kept: {n}")
         for label, n in kept.items()

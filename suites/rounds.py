@@ -6,7 +6,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 
-from .arms import StrategyArm, collector_set_aside
+from .arms import Arm, collector_set_aside
 from .calibration import Calibrator
 from .cells import Cell
 from .clock import clocks
@@ -22,12 +22,12 @@ Fail = Callable[[str, str], None]
 
 
 class Rounds:
-    """Runs them. ``work`` predicts a strategy's round; ``fail`` is told label and reason of an arm that drops out."""
+    """Runs them. ``work`` predicts an arm's round; ``fail`` is told label and reason of an arm that drops out."""
 
     def __init__(
         self,
         cell: Cell,
-        arms: Sequence[StrategyArm],
+        arms: Sequence[Arm],
         measure: MeasureConfig,
         writer: CellWriter,
         progress: Progress,
@@ -38,7 +38,7 @@ class Rounds:
         self._measure, self._writer, self._progress, self._work, self._fail = measure, writer, progress, work, fail
         self._cell, self._order, self._clocks = cell, random.Random(cell.seed), clocks(cell.device)
         self._baseline = baseline_of([arm.label for arm in arms])
-        self._twin: StrategyArm | None = None
+        self._twin: Arm | None = None
         self._aa_reason = ""
         if measure.aa:
             self._add_twin()
@@ -60,13 +60,16 @@ class Rounds:
 
     def _make_calibrator(self) -> Calibrator | None:
         """None where there is no room for its buffer, or nothing to time."""
+        if not self.arms:
+            return None
         try:
-            return Calibrator(self._cell.device, list(self.arms[0].session.model.parameters()))
-        except (IndexError, MemoryError, RuntimeError):
+            weights = next((arm.weights for arm in self.arms if arm.weights), ())
+            return Calibrator(self._cell.device, weights, self._cell.dtype)
+        except (MemoryError, RuntimeError):
             return None
 
-    def run(self) -> tuple[list[StrategyArm], Conditions]:
-        """(the strategies' arms that came to the end, what their rounds were measured under)."""
+    def run(self) -> tuple[list[Arm], Conditions]:
+        """(the arms that came to the end, the A/A arm left out, what their rounds were measured under)."""
         watch = Watch(self._cell.device)
         with collector_set_aside():
             for index in range(-self._measure.warmup, 0):
@@ -98,7 +101,7 @@ class Rounds:
         except RuntimeError:  # no room for it on the device: the arms need that more
             self._calibrator = None
 
-    def _arm(self, arm: StrategyArm, index: int) -> None:
+    def _arm(self, arm: Arm, index: int) -> None:
         try:
             for clock in self._clocks:
                 done = arm.round(index, index < 0, clock)

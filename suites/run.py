@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .config import ConfigError
-from .files import write_json
+from .files import write_json, write_text
 from .folders import make_run_dir
 from .overrides import Job, Overrides, compose_jobs, read_overrides
 from .results import SCHEMA
@@ -40,6 +40,7 @@ def _run(overrides: Overrides, jobs: list[Job]) -> int:
 
     from .cells import make_cell
     from .collect import collect
+    from .contenders import select_contenders
     from .environment import environment
     from .planning import effort
     from .progress import Progress
@@ -49,10 +50,16 @@ def _run(overrides: Overrides, jobs: list[Job]) -> int:
     for twin in (cell for i, cell in enumerate(cells) if cell in cells[:i]):
         raise ConfigError(
             f"two jobs of this sweep would measure the same case ({twin.title}); sweep what a case consists of, "
-            "and write several strategies as a list: strategies=[static_kv,contiguous_kv]"
+            "and write several strategies, or contenders, as a list: strategies=[static_kv,contiguous_kv]"
         )
     efforts = [
-        effort(cell, select(job.config.strategies), job.config.measure) for cell, job in zip(cells, jobs, strict=True)
+        effort(
+            cell,
+            select(job.config.strategies),
+            job.config.measure,
+            len(select_contenders(job.config.contenders)),
+        )
+        for cell, job in zip(cells, jobs, strict=True)
     ]
     run_dir = make_run_dir(overrides.run_dir, overrides.sweep or ("single" if len(jobs) == 1 else "sweep"))
     count = f"{len(cells)} {'case' if len(cells) == 1 else 'cases'}"
@@ -71,7 +78,7 @@ def _run(overrides: Overrides, jobs: list[Job]) -> int:
             "plan": plan,
         },
     )
-    (run_dir / "config.yaml").write_text(jobs[0].yaml)
+    write_text(run_dir / "config.yaml", jobs[0].yaml)
     write_json(run_dir / "environment.json", environment())
     global _progress
     folder = "'" + str(run_dir).replace("\\", "\\\\").replace("'", "\\'") + "'"
@@ -105,6 +112,7 @@ def _job(config: Any) -> None:
     from strategies import select
 
     from .cells import make_cell
+    from .contenders import select_contenders
     from .overrides import name_model, typed
     from .planning import effort
     from .progress import Progress
@@ -114,9 +122,10 @@ def _job(config: Any) -> None:
     run_dir = Path(hydra.sweep.dir if hydra.mode == RunMode.MULTIRUN else hydra.run.dir)
     settings = name_model(typed(config), hydra.overrides.task)
     cell, strategies = make_cell(settings), select(settings.strategies)
+    contenders = select_contenders(settings.contenders)
     if _progress is not None:
-        run_cell(cell, strategies, settings.measure, run_dir, _progress)
+        run_cell(cell, strategies, settings.measure, run_dir, _progress, contenders)
     else:
-        with Progress(effort(cell, strategies, settings.measure).work, 1) as progress:
-            run_cell(cell, strategies, settings.measure, run_dir, progress)
+        with Progress(effort(cell, strategies, settings.measure, len(contenders)).work, 1) as progress:
+            run_cell(cell, strategies, settings.measure, run_dir, progress, contenders)
     OmegaConf.save(config, run_dir / "cells" / cell.id / "config.yaml")

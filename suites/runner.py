@@ -11,17 +11,16 @@ import torch
 from torch import Tensor
 
 from strategies import DTYPES, ModelSpec, Strategy, load_model, parse
-from strategies.models import costs
 from strategies.models.encoder_decoder import EncoderDecoder
 
-from .arms import StrategyArm, rss_bytes
+from .arms import Arm, StrategyArm
 from .cells import Cell
 from .clock import clocks
 from .config import MeasureConfig
+from .contenders.running.lineup import line_up
 from .equality import check, reason_of
-from .formulas import role_sums
 from .inputs import Inputs, make_inputs
-from .planning import effort, predict
+from .planning import contender_work, effort, predict, timed_passes
 from .progress import Progress
 from .results import ArmFacts, CellWriter, Status
 from .rounds import Rounds
@@ -37,18 +36,24 @@ def _model(spec: ModelSpec, dtype: str, device: str, seed: int) -> EncoderDecode
 
 
 def run_cell(
-    cell: Cell, strategies: Sequence[Strategy], measure: MeasureConfig, run_dir: Path, progress: Progress
+    cell: Cell,
+    strategies: Sequence[Strategy],
+    measure: MeasureConfig,
+    run_dir: Path,
+    progress: Progress,
+    contenders: Sequence[str] = (),
 ) -> list[ArmFacts]:
-    """Measure every strategy in one cell and write it to ``run_dir``; what fails is a row with a reason."""
+    """Measure strategies and contenders in one cell and write it to ``run_dir``; what fails is a row with a reason."""
     writer = CellWriter(run_dir, cell.id)
-    facts = {s.label: ArmFacts(s.label, "failed", NOT_REACHED) for s in strategies}
+    labels = [*(strategy.label for strategy in strategies), *contenders]
+    facts = {label: ArmFacts(label, "failed", NOT_REACHED) for label in labels}
     try:
         if cell.device == "cuda" and not torch.cuda.is_available():
             writer.cell({**_plain(cell), "src_lens": [], "formulas": {}})
             _set(facts, list(facts), status="skipped", reason="no CUDA device here")
-            progress.skip(cell.title, effort(cell, strategies, measure).work)
+            progress.skip(cell.title, effort(cell, strategies, measure, len(contenders)).work)
         else:
-            _measure(cell, strategies, measure, writer, progress, facts)
+            _measure(cell, strategies, measure, writer, progress, facts, contenders)
     except KeyboardInterrupt:
         _set(facts, _unreached(facts), "failed", "interrupted")
         raise
@@ -81,6 +86,7 @@ def _measure(
     writer: CellWriter,
     progress: Progress,
     facts: dict[str, ArmFacts],
+    contenders: Sequence[str],
 ) -> None:
     torch.set_num_threads(cell.threads)
     torch.manual_seed(cell.seed)
@@ -96,20 +102,41 @@ def _measure(
             "measure": dataclasses.asdict(measure),
             "weight_bytes": sum(p.nbytes for p in model.parameters()),
             "formulas": {label: dataclasses.asdict(f) for label, f in predicted.items()},
+            "contenders": list(contenders),
         }
     )
-    work = {label: f.work for label, f in predicted.items()}
+    work = dict.fromkeys(contenders, contender_work(predicted)) | {label: f.work for label, f in predicted.items()}
     progress.cell(cell.title)
     arms = _allocate(cell, strategies, model, inputs, facts)
     arms = _equal(cell, arms, model, inputs, facts, work, progress)
     arms = _memory(cell, arms, facts, work, progress)
-    arms, conditions = Rounds(
-        cell, arms, measure, writer, progress, work, lambda label, why: _set(facts, [label], "failed", why)
-    ).run()
+
+    def drop(label: str, status: Status, why: str) -> None:
+        _set(facts, [label], status, why)
+        progress.expect(-timed_passes(measure, cell.device) * work[label])
+
+    def oracle() -> StrategyArm:
+        return next((arm for arm in arms if arm.label == ORACLE), None) or StrategyArm(
+            parse(ORACLE), model, inputs, cell
+        )
+
+    progress.say("contenders")
+    seconds_max = measure.contender_seconds_max
+    with line_up(contenders, cell, model, inputs, seconds_max, oracle, drop) as others:
+        progress.advance(sum(work[name] for name in contenders))
+        timed, conditions = Rounds(
+            cell,
+            [*arms, *others],
+            measure,
+            writer,
+            progress,
+            work,
+            lambda label, why: _set(facts, [label], "failed", why),
+        ).run()
     writer.conditions(conditions)
-    oracle_BN = next((arm.token_BN for arm in arms if arm.label == ORACLE), None)
-    for arm in arms:
-        facts[arm.label] = _finished(facts[arm.label], arm, cell, inputs, oracle_BN)
+    oracle_BN = next((arm.token_BN for arm in timed if arm.label == ORACLE), None)
+    for arm in timed:
+        facts[arm.label] = _finished(facts[arm.label], arm, oracle_BN)
 
 
 def _allocate(
@@ -182,22 +209,16 @@ def _memory(
     return good
 
 
-def _finished(fact: ArmFacts, arm: StrategyArm, cell: Cell, inputs: Inputs, oracle_BN: Tensor | None) -> ArmFacts:
+def _finished(fact: ArmFacts, arm: Arm, oracle_BN: Tensor | None) -> ArmFacts:
     """The facts of an arm whose rounds are done; its tokens beside the oracle's, where that was timed too."""
     assert arm.token_BN is not None
-    held, row_lens, steps = arm.session.nbytes, arm.row_lens(), arm.token_BN.shape[1]
-    config = arm.session.model.config
     return dataclasses.replace(
         fact,
         status="ok",
-        reason="",
+        reason=arm.remark,
         setup_s=arm.setup_s,
-        steps=steps,
-        row_lens=row_lens,
-        necessary_flops=costs.necessary_flops(config, inputs.src_lens, row_lens),
+        steps=arm.token_BN.shape[1],
+        row_lens=arm.row_lens(),
         tokens_equal=None if oracle_BN is None else torch.equal(arm.token_BN, oracle_BN),
-        kv_reserved_bytes=held.reserved,
-        kv_used_bytes=held.used,
-        rss_bytes=rss_bytes(),
-        roles=role_sums(config, cell, arm.strategy, steps),
+        **arm.figures(),
     )

@@ -12,6 +12,7 @@ import pandas as pd
 from rich.table import Table
 from rich.text import Text
 
+from .ceilings.sentences import limits
 from .console import standard_output
 from .verdict import MARGIN
 
@@ -77,6 +78,8 @@ def print_summary(
         cells = group["cell"].nunique()
         where = f"{cells} {'cell' if cells == 1 else 'cells'}"
         console.print(Text(f"{status}: {names} in {where}: {reason}", style="yellow"), soft_wrap=True)
+    for line in remarks(table):
+        console.print(Text(line), soft_wrap=True)
     if missing:
         console.print(Text(f"missing: {missing} planned cells wrote no result", style="yellow"))
     for line in noises:
@@ -87,6 +90,8 @@ def print_summary(
         console.print(Text(LEGEND.format(base=base, margin=100 * margin), style="dim"))
     console.print(f"{len(written)} plots, table.csv, steps.csv and roles.csv in {run_dir}", soft_wrap=True)
     for title, rows in groups:
+        for sentence in limits(rows):
+            console.print(Text(f"{title}, {sentence}"), soft_wrap=True)
         for place, sentences in crossovers(rows):
             console.print(Text(f"crossover, {title}, {place}", style="bold"), soft_wrap=True)
             for sentence in sentences:
@@ -101,6 +106,14 @@ def _title(rows: pd.DataFrame, table: pd.DataFrame) -> str:
     seed = f", seed {case['seed']}" if table["seed"].nunique() > 1 else ""
     where = f"{case['device']}{threads if case['device'] == 'cpu' else ''}"
     return f"{case['model']} on {where}, {case['dtype']}{stop}{seed}"
+
+
+def remarks(table: pd.DataFrame) -> Iterator[str]:
+    """A sentence for each thing that is said of cases that were measured all the same."""
+    told = table[(table["status"] == "ok") & (table["reason"] != "")]
+    for (label, reason), cases in told.groupby(["strategy", "reason"], sort=False):
+        count = cases["cell"].nunique()
+        yield f"{label} in {count} {'cell' if count == 1 else 'cells'}: {reason}"
 
 
 def noise_floor(table: pd.DataFrame) -> str:
@@ -122,7 +135,8 @@ def endings(table: pd.DataFrame) -> str:
     if not set(counts.index) - {"", "rounds"}:
         return ""
     ended = ", ".join(f"{by} in {count} {'cell' if count == 1 else 'cells'}" for by, count in counts.items())
-    return f"rounds: {cells['rounds'].min()} to {cells['rounds'].max()}, ended by {ended}"
+    fewest, most = cells["rounds"].min(), cells["rounds"].max()
+    return f"rounds: {fewest}{f' to {most}' if most > fewest else ''}, ended by {ended}"
 
 
 def crossovers(rows: pd.DataFrame) -> Iterator[tuple[str, list[str]]]:
@@ -182,7 +196,7 @@ def _ranking(group: pd.DataFrame, title: str, wide: bool = True) -> Table:
                 quantity(row["tpot_s"], "s"),
                 ratio,
                 SHORT.get(row["e2e_verdict"], ""),
-                f"{row['flops_waste']:.1f}x",
+                "" if math.isnan(row["flops_waste"]) else f"{row['flops_waste']:.1f}x",
                 *([quantity(row["kv_reserved_bytes"], "B")] if wide else []),
                 quantity(row["peak_memory_bytes"], "B"),
             )

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from .ceilings.columns import CEILINGS, roof
+from .ceilings.floor import Ceilings, floor_s, resident_share
 from .comparisons import compare, end_to_end_s, noise_floor
 from .crossover import crossover
 from .frame import read_frame, write_frame
@@ -48,9 +50,11 @@ def _number(value: Any) -> float:
     return math.nan if value is None else float(value)
 
 
-def _case(cell: dict[str, Any], arm: ArmFacts) -> Case:
+def _case(cell: dict[str, Any], arm: ArmFacts, ceilings: Ceilings) -> Case:
     formula = cell["formulas"].get(arm.strategy, {})
     taken = slice(arm.steps or 0)
+    parts = (formula.get(f"{part}_bytes", [])[taken] for part in ("weight", "self_kv", "cross_kv"))
+    bytes_N = [sum(step) for step in zip(*parts, strict=True)]
     moved = sum(sum(formula.get(f"{part}_bytes", [])[taken]) for part in ("weight", "self_kv", "cross_kv", "copy"))
     decode = sum(formula.get("step_flops", [])[taken])
     return Case(
@@ -68,12 +72,27 @@ def _case(cell: dict[str, Any], arm: ArmFacts) -> Case:
         kv_used_bytes=_number(arm.kv_used_bytes),
         peak_memory_bytes=_number(arm.peak_memory_bytes),
         rss_bytes=_number(arm.rss_bytes),
+        prefill_flops=_number(formula.get("prefill_flops")),
+        prefill_bytes=_number(formula.get("prefill_bytes")),
+        floor_bytes=sum(bytes_N) / len(bytes_N) if bytes_N else math.nan,
+        read_bytes_per_s=ceilings.read_bytes_per_s.median,
+        peak_flops_per_s=ceilings.flops_per_s.median,
+        floor_s=floor_s(bytes_N, formula.get("step_flops", [])[taken], ceilings),
+        cache_resident=resident_share(bytes_N, ceilings.cache_bytes),
     )
 
 
 def _marks(rounds: Sequence[Round], strategy: str) -> dict[int, list[float]]:
     """Marks of a strategy's counted rounds that have one a step, by index."""
     return {r.index: r.marks_s for r in rounds if r.strategy == strategy and not r.warmup and r.every_step}
+
+
+def _cumulative(rounds: Sequence[Round], strategy: str) -> dict[int, list[float]]:
+    """The same where only sums from the start on count: the first token's mark holds an unmarked prefill's time."""
+    return {
+        index: [0.0 if math.isnan(mark) else mark for mark in marks_s]
+        for index, marks_s in _marks(rounds, strategy).items()
+    }
 
 
 def _timed(rounds: Sequence[Round], strategy: str, every_step: bool) -> dict[int, TimedRound]:
@@ -116,6 +135,7 @@ def case_table(cells: Sequence[CellResult]) -> pd.DataFrame:
     rows = []
     for result, compared in zip(cells, compare(cells), strict=True):
         cell, trust = result.cell, _trust(result)
+        ceilings = Ceilings.of(result.calibrations, str(cell.get("dtype")))
         e2e = {arm.strategy: end_to_end_s(result.rounds, arm.strategy) for arm in result.arms if arm.status == "ok"}
         median = {label: float(np.median(list(times.values()))) for label, times in e2e.items() if times}
         for arm in result.arms:
@@ -131,22 +151,23 @@ def case_table(cells: Sequence[CellResult]) -> pd.DataFrame:
                 "max_logit_error": _number(arm.max_logit_error),
                 "tokens_equal": {True: "yes", False: "no", None: ""}[arm.tokens_equal],
                 **trust,
+                **roof(ceilings),
                 "baseline": found.baseline,
                 "e2e_verdict": found.verdict,
                 "e2e_p_holm": found.p_holm,
             }
             if arm.status == "ok":
-                row |= _values(_case(cell, arm), result.rounds, label)
+                row |= _values(_case(cell, arm, ceilings), result.rounds, label)
             if label in median:
                 row |= _interval("e2e_ratio", found.ratio)
                 row["e2e_vs_best"] = median[label] / min(median.values())
                 if label == found.baseline:
                     row |= _interval("noise_floor", noise_floor(result, label))
                 else:
-                    first = crossover(_marks(result.rounds, label), _marks(result.rounds, found.baseline))
+                    first = crossover(*(_cumulative(result.rounds, name) for name in (label, found.baseline)))
                     row |= dict(zip(CROSSOVER, map(_number, (first.k, first.low, first.high)), strict=True))
             rows.append(row)
-    table = pd.DataFrame(rows, columns=[*IDENTITY, *metrics(), *RATIOS, *VERDICTS, *CROSSOVER, *TRUST])
+    table = pd.DataFrame(rows, columns=[*IDENTITY, *metrics(), *RATIOS, *VERDICTS, *CROSSOVER, *TRUST, *CEILINGS])
     return table.astype({name: float for name in table if name not in TEXT_COLUMNS})
 
 
@@ -170,13 +191,14 @@ def step_table(cells: Sequence[CellResult]) -> pd.DataFrame:
             gaps_RN = np.diff(np.array([times[:shortest] for times in marks])[:, 1:], axis=1)
             low_N, middle_N, high_N = np.quantile(gaps_RN, [0.25, 0.5, 0.75], axis=0)
             steps = len(middle_N)
-            formula = cell["formulas"][arm.strategy]
+            formula = cell["formulas"].get(arm.strategy, {})
             frame = pd.DataFrame(
                 {"k": range(1, steps + 1), "latency_s": middle_N, "latency_q25_s": low_N, "latency_q75_s": high_N}
             )
-            frame["flops"] = formula["step_flops"][:steps]
+            # Of a contender no formula is known.
+            frame["flops"] = formula["step_flops"][:steps] if formula else math.nan
             for part in ("weight", "self_kv", "cross_kv", "copy"):
-                frame[f"{part}_bytes"] = formula[f"{part}_bytes"][:steps]
+                frame[f"{part}_bytes"] = formula[f"{part}_bytes"][:steps] if formula else math.nan
             for name in ("device", "dtype", "batch_size", "src_len", "tgt_len"):
                 frame[name] = cell[name]
             frame["cell"], frame["model"], frame["strategy"] = result.id, cell["model"]["name"], arm.strategy

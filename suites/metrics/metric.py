@@ -40,10 +40,19 @@ class TimedRound:
         itl_s = np.diff(np.array(marks_s[2:])) if every_step else np.array([])
         return cls(marks_s[1], marks_s[2], marks_s[-1], itl_s)
 
+    @property
+    def decode_s(self) -> float:
+        """Every decode step: end to end without prefill."""
+        return self.e2e_s - self.prefill_s
+
 
 @dataclass(frozen=True)
 class Case:
-    """One strategy in one cell: what is known besides its timings. Missing figures are NaN."""
+    """One strategy in one cell: what is known besides its timings. Missing figures are NaN.
+
+    ``moved_bytes``: of all steps; ``floor_bytes``: mean over steps of weights and K/V, copies left out. Rates are the
+    machine's ceilings (``suites/ceilings``).
+    """
 
     batch_size: int
     src_len: int
@@ -59,6 +68,13 @@ class Case:
     kv_used_bytes: float
     peak_memory_bytes: float
     rss_bytes: float
+    prefill_flops: float = NAN
+    prefill_bytes: float = NAN
+    floor_bytes: float = NAN
+    read_bytes_per_s: float = NAN
+    peak_flops_per_s: float = NAN
+    floor_s: float = NAN
+    cache_resident: float = NAN
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from . import flops, memory, roles, step_latency, totals
+from . import flops, memory, roles, roofline, step_latency, totals
 from .style import save
 from .view import views
 
-FIGURES = (totals, step_latency, flops, memory, roles)
+FIGURES = (totals, step_latency, flops, memory, roles, roofline)
 
 __all__ = ["draw"]
 

@@ -17,6 +17,9 @@ NECESSARY: dict[str, Any] = {"color": "black", "linestyle": ":"}
 
 def figure(view: View) -> Figure | None:
     """Executed FLOPs of each strategy and the necessary ones; for a single case, FLOPs of each step against k."""
+    view = view.having("executed_flops")
+    if view.table.empty:
+        return None
     column, label = view.axis
     title, rows = view.panels[-1]
     foot = f"{view.foot}{f' {title[0].upper()}{title[1:]}.' if title else ''} FLOPs of matrix products, by formula."

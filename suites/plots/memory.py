@@ -16,8 +16,11 @@ PANELS = (
 )
 
 
-def figure(view: View) -> Figure:
+def figure(view: View) -> Figure | None:
     """Three panels with one scale, in MiB above the weights."""
+    view = view.having("kv_reserved_bytes")
+    if view.table.empty:
+        return None
     column, label = view.axis
     title, rows = view.panels[-1]
     last = rows[rows[column] == rows[column].max()]

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 from matplotlib.transforms import Bbox
+
+from ..files import write_bytes
 
 # Okabe and Ito's palette keeps apart under the common kinds of colour blindness; dashes and markers keep apart in grey.
 _CORE = {
@@ -144,7 +147,9 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     with mpl.rc_context(RC):
         for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Creator": "decodebench"})):
             path = folder / f"{name}.{kind}"
-            figure.savefig(path, format=kind, metadata=metadata, facecolor="white")
+            drawn = BytesIO()
+            figure.savefig(drawn, format=kind, metadata=metadata, facecolor="white")
+            write_bytes(path, drawn.getvalue())
             figure.set_layout_engine("none")  # what is placed stays: half the time, and both files alike
             for axes in figure.axes:  # the layout's last digits vary from process to process, and SVG's ids with them
                 axes.set_position(Bbox.from_bounds(*(round(float(x), 12) for x in axes.get_position().bounds)))

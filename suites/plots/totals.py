@@ -60,7 +60,7 @@ def message(view: View) -> str:
     if len(rows) == 1:
         return f"At {where}, {fast['strategy']} takes {fast['e2e_s'] * 1e3:.3g} ms"
     times = slow["e2e_s"] / fast["e2e_s"]
-    return f"At {where}, {slow['strategy']} takes {times:.2g}x the time of {fast['strategy']}"
+    return f"At {where}, {slow['strategy']} takes {times:.{3 if times >= 100 else 2}g}x the time of {fast['strategy']}"
 
 
 def _growth(mine: pd.DataFrame, column: str) -> str:

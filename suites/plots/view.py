@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,12 @@ class View:
     def strategies(self) -> list[str]:
         """In the table's order."""
         return list(dict.fromkeys(self.table["strategy"]))
+
+    def having(self, column: str) -> View:
+        """Of the cases alone that have this figure of the table: of contenders neither FLOPs nor K/V are known."""
+        rows = self.table[self.table[column].notna()]
+        steps = self.steps[self.steps["strategy"].isin(rows["strategy"])]
+        return replace(self, table=rows, steps=steps)
 
     def name(self, strategy: Any) -> str:
         """For a legend; says if some cases of it were not measured."""

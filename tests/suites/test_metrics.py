@@ -26,6 +26,13 @@ CASE = Case(
     kv_used_bytes=7.0,
     peak_memory_bytes=9.0,
     rss_bytes=1.0,
+    prefill_flops=10.0,
+    prefill_bytes=16.0,
+    floor_bytes=18.0,
+    read_bytes_per_s=32.0,
+    peak_flops_per_s=40.0,
+    floor_s=0.6,
+    cache_resident=0.25,
 )
 MARKS_S = [0.0, 1.0, 1.5, 1.75, 3.0]
 BY_HAND = {
@@ -45,6 +52,13 @@ BY_HAND = {
     "kv_used_bytes": 7,
     "peak_memory_bytes": 9,
     "rss_bytes": 1,
+    "mbu": 3 * 18 / 2.0 / 32,
+    "mfu": 30 / 2.0 / 40,
+    "prefill_mbu": 16 / 1.0 / 32,
+    "prefill_mfu": 10 / 1.0 / 40,
+    "floor_s": 0.6,
+    "floor_fraction": 3 * 0.6 / 2.0,
+    "cache_resident": 0.25,
 }
 
 

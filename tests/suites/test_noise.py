@@ -3,15 +3,17 @@
 import itertools
 import math
 import stat
+import time
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from suites.conditions import THROTTLE, Watch, throttle_reasons, throttled_gpu
+from suites.conditions import Watch
 from suites.noise import drift, noises, told, trend_p
 from suites.results import ArmFacts, Calibration, CellResult, Conditions, Round
+from suites.throttling import THROTTLE, GpuWatch, throttle_reasons
 
 QUIET = Conditions("rounds", 10.0, 9.8, 10.0, 2, 2, [2400.0, 2390.0, 2410.0], [])
 STEADY = [10.0, 10.3, 9.9, 10.1, 10.2, 9.8, 10.0, 10.1]
@@ -28,7 +30,12 @@ def cell(seen=QUIET, times=STEADY, collections=0, speed=1.0, name="a", threads=2
     return CellResult(name, {"device": device, "threads": threads}, arms, rounds, calibrations, seen)
 
 
+def disturbed(result, label):
+    return replace(result, rounds=[replace(done, disturbed=done.strategy == label) for done in result.rounds])
+
+
 SPOILED = {
+    "contender disturbed": (disturbed(cell(), "new"), "other processes used the CPU during 8 rounds of new"),
     "other load": (cell(replace(QUIET, busy_cpu_s=22.0)), "other processes used 1.2 of 2 cores during the rounds"),
     "threads": (cell(threads=3), "3 threads share 2 cores"),
     "CPU frequency": (
@@ -117,20 +124,37 @@ def test_every_bit_that_slows_a_gpu_has_a_name_and_the_others_none():
 
 
 @pytest.mark.parametrize(
-    ("script", "wanted"),
-    [("echo 0x0000000000000024", ["power cap", "heat (software)"]), ("echo '[N/A]'", []), ("exit 9", [])],
+    ("lines", "wanted"),
+    [
+        (["0x0000000000000004", "0x0000000000000001", "0x0000000000000020"], ["power cap", "heat (software)"]),
+        (["[N/A]"], []),
+        ([], []),
+    ],
 )
-def test_the_gpus_state_is_read_from_nvidia_smi_where_it_tells(script, wanted, tmp_path, monkeypatch):
+def test_all_that_slowed_the_gpu_while_it_was_watched_is_told(lines, wanted, tmp_path, monkeypatch):
+    said = "".join(f"echo '{line}'\n" for line in lines)
     program = tmp_path / "nvidia-smi"
-    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.write_text(f'#!/bin/sh\n{said}echo "$@" > {tmp_path}/asked\nexec sleep 60\n')
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    assert throttled_gpu("00000000") == wanted
+    watch = GpuWatch("00000000")
+    while not (tmp_path / "asked").exists():
+        time.sleep(0.01)
+    assert watch.ended() == wanted
+    assert "-i GPU-00000000 --query-gpu=clocks_throttle_reasons.active" in (tmp_path / "asked").read_text()
+
+
+def test_an_nvidia_smi_that_fails_tells_nothing(tmp_path, monkeypatch):
+    program = tmp_path / "nvidia-smi"
+    program.write_text("#!/bin/sh\nexit 9\n")
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert GpuWatch("00000000").ended() == []
 
 
 def test_without_nvidia_smi_nothing_is_said(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert throttled_gpu("00000000") == []
+    assert GpuWatch("00000000").ended() == []
 
 
 def test_this_machine_is_watched_without_an_error():

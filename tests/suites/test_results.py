@@ -169,14 +169,14 @@ def test_facts_of_another_version_are_refused_by_name(tmp_path):
         read_cells(tmp_path)
 
 
-@pytest.mark.parametrize("place", ["write_text", "replace"])
+@pytest.mark.parametrize("place", ["write_bytes", "replace"])
 def test_a_write_that_fails_leaves_the_old_content_and_nothing_else(tmp_path, monkeypatch, place):
     path = tmp_path / "x.json"
     write_json(path, {"old": 1})
-    real = Path.write_text
+    real = Path.write_bytes
 
     def fail(self, content, *rest, **more):
-        if place == "write_text":
+        if place == "write_bytes":
             real(self, content[: len(content) // 2])
         raise OSError("disk full")
 

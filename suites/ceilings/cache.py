@@ -1,0 +1,51 @@
+"""The size of the last-level cache: what fits in it need not come from memory again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+CPUS = Path("/sys/devices/system/cpu")
+UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+
+
+def last_cache_bytes(device: str, threads: int = 1) -> int | None:
+    """Bytes of the last cache that ``threads`` threads share or own; None where the system does not tell.
+
+    On a CPU with several last caches (one for each group of cores) each thread may fill another: as many are counted as
+    there are threads. A virtual machine may own less of them than it is told. On CUDA it is the L2 cache.
+    """
+    if device == "cuda":
+        import torch
+
+        return int(torch.cuda.get_device_properties(0).L2_cache_size) or None
+    cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+    return cpu_cache_bytes(CPUS, cores, threads)
+
+
+def cpu_cache_bytes(root: Path, cores: Iterable[int], threads: int) -> int | None:
+    """The same of Linux's ``/sys/devices/system/cpu`` or a folder like it, for the cores that may be used."""
+    found: dict[int, dict[str, int]] = {}
+    for core in cores:
+        for folder in (root / f"cpu{core}" / "cache").glob("index*"):
+            try:
+                kind, level, size, shared = (
+                    (folder / name).read_text().strip() for name in ("type", "level", "size", "shared_cpu_list")
+                )
+                if kind != "Instruction":
+                    found.setdefault(int(level), {})[shared] = size_bytes(size)
+            except (OSError, ValueError):
+                continue
+    if not found:
+        return None
+    return sum(sorted(found[max(found)].values(), reverse=True)[: max(threads, 1)]) or None
+
+
+def size_bytes(text: str) -> int:
+    """Raises ValueError for what is no size.
+
+    >>> size_bytes("32768K"), size_bytes("1M"), size_bytes("64")
+    (33554432, 1048576, 64)
+    """
+    return int(text[:-1]) * UNITS[text[-1]] if text[-1:] in UNITS else int(text)

@@ -1,0 +1,5 @@
+"""Systems of others, measured in the same rounds as the strategies, each in a process of its own."""
+
+from .contender import Contender, ContenderError, Decoded, register, registry, select_contenders
+
+__all__ = ["Contender", "ContenderError", "Decoded", "register", "registry", "select_contenders"]

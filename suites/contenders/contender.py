@@ -1,0 +1,152 @@
+"""What a contender is, and the registry that finds contenders by name.
+
+One file with a class for each name: those of this package are found by themselves, others by the entry point
+``decodebench.contenders``. Libraries are imported in ``prepare``, so that a name can be listed without them:
+
+    @register("mine")
+    class Mine(Contender):
+        '''What `list contenders` says of it.'''
+
+        requires = ("my-library",)
+
+        def prepare(self, checkpoint, cell):
+            self.model = my_library.load(checkpoint, threads=cell.threads)
+
+        def round(self, src_ids, stop):
+            ...
+            return Decoded(token_ids, marks_s)
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, entry_points, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+
+from ..catalog import did_you_mean
+from ..config import ConfigError
+
+if TYPE_CHECKING:
+    from ..cells import Cell
+
+
+class ContenderError(RuntimeError):
+    """A contender that cannot go on; the message is one line."""
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What a round gave. ``token_ids``: of each sentence, up to and with its end.
+
+    ``marks_s``: seconds from the start (0) to the end of the encoder, the first token, and each later one, the last
+    being when the call returned; with ``every_step`` false, the call's return alone after the first token. NaN for a
+    mark between start and return that the library does not let one take.
+    """
+
+    token_ids: list[list[int]]
+    marks_s: list[float]
+    every_step: bool = True
+
+
+class Contender:
+    """Base of every contender. ``prepare`` and ``round`` run in its own process, the rest in that of the run."""
+
+    name: ClassVar[str] = ""
+    requires: ClassVar[tuple[str, ...]] = ()
+    """Distributions that must be installed."""
+    install: ClassVar[str] = ""
+    """The line that installs them, where it is not ``pip install`` and their names."""
+    exact: ClassVar[bool] = True
+    """False where its weights are of another type than the cell's, so that other tokens are no mistake."""
+
+    @classmethod
+    def summary(cls) -> str:
+        """A line for people: the first of its docstring."""
+        return (cls.__doc__ or "").strip().split("\n")[0].rstrip(".")
+
+    @classmethod
+    def missing(cls) -> str:
+        """Why it cannot run here, with the line that helps, or ""."""
+        for distribution in cls.requires:
+            try:
+                version(distribution)
+            except PackageNotFoundError:
+                line = cls.install or " ".join(("pip install", *cls.requires))
+                return f"{distribution} is not installed; {line}"
+        return ""
+
+    @classmethod
+    def supports(cls, cell: Cell) -> str:
+        """Why it cannot decode this cell, or "". What is said here holds for all: they share one float32 T5 folder."""
+        if cell.device != "cpu":
+            return f"contenders run on the CPU alone, not on {cell.device}"
+        if cell.dtype != "fp32":
+            return f"contenders are given float32 weights, not {cell.dtype}; dtype=fp32"
+        return ""
+
+    def prepare(self, checkpoint: Path, cell: Cell) -> None:
+        """Load the Hugging Face T5 folder ``checkpoint``, whose tokenizer calls id 17 "17", for this cell."""
+        raise NotImplementedError
+
+    def round(self, src_ids: Sequence[Sequence[int]], stop: Literal["fixed", "eos"]) -> Decoded:
+        """Decode these sentences (ids, without padding) greedily, at most the cell's ``tgt_len`` tokens each.
+
+        ``fixed``: exactly that many, EOS is never chosen. The clock starts once the input is as the library wants it.
+        """
+        raise NotImplementedError
+
+
+_CONTENDERS: dict[str, type[Contender]] = {}
+AnyContender = TypeVar("AnyContender", bound=type[Contender])
+
+
+def register(name: str) -> Callable[[AnyContender], AnyContender]:
+    """Class decorator: make a contender known by ``name``. The first line of its docstring is what ``list`` prints."""
+
+    def add(contender: AnyContender) -> AnyContender:
+        taken = _CONTENDERS.get(name)
+        if taken is not None and taken.__qualname__ != contender.__qualname__:
+            raise ConfigError(f"the contender's name {name!r} is taken by {taken.__module__}; register another")
+        contender.name = name
+        _CONTENDERS[name] = contender
+        return contender
+
+    return add
+
+
+@cache
+def _discover() -> None:
+    package = importlib.import_module(__package__)
+    for module in pkgutil.iter_modules(package.__path__):
+        if not module.ispkg:
+            importlib.import_module(f"{__package__}.{module.name}")
+    for point in entry_points(group="decodebench.contenders"):
+        point.load()
+
+
+def registry() -> dict[str, type[Contender]]:
+    """Every known contender by name."""
+    _discover()
+    return dict(sorted(_CONTENDERS.items()))
+
+
+def select_contenders(chosen: Any) -> list[str]:
+    """Names of ``all``, one name, or a list of names, each once; none of ``[]``. Raises ConfigError for an unknown one.
+
+    >>> select_contenders(["transformers_dynamic", "transformers_dynamic"])
+    ['transformers_dynamic']
+    """
+    known = registry()
+    if isinstance(chosen, str):
+        chosen = list(known) if chosen == "all" else [chosen]
+    if not isinstance(chosen, Sequence) or not all(isinstance(name, str) for name in chosen):
+        raise ConfigError(f"contenders={chosen} is not allowed; give all, or a list such as [transformers_dynamic]")
+    for name in chosen:
+        if name not in known:
+            raise ConfigError(f"unknown contender {name!r}; {did_you_mean(name, known)}known: {', '.join(known)}")
+    return list(dict.fromkeys(chosen))

@@ -1,0 +1,98 @@
+"""CTranslate2's Translator, greedy, on a conversion of the checkpoint that is made once and kept beside it."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from .contender import Contender, Decoded, register
+
+if TYPE_CHECKING:
+    from ..cells import Cell
+
+
+def converted(checkpoint: Path) -> Path:
+    """The checkpoint as CTranslate2 reads it, in float32: ``ctranslate2`` beside it, made if it is not there."""
+    folder = checkpoint.with_name("ctranslate2")
+    if not folder.exists():
+        from ctranslate2.converters import TransformersConverter
+
+        part = checkpoint.with_name(f".ctranslate2.{os.getpid()}.part")
+        try:
+            TransformersConverter(str(checkpoint)).convert(str(part))
+            part.rename(folder)
+        except OSError:
+            if not folder.exists():  # else another process was first
+                raise
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+    return folder
+
+
+class CTranslate2(Contender):
+    """The base of both. Marks: start, none at the encoder's end, each step's end, the last when the call returns.
+
+    A step's end is the first of the callbacks that it makes, one a sentence, once its tokens are chosen. Sentences that
+    have ended leave the batch, which our strategies do not do; with a fixed length none does.
+    """
+
+    requires: ClassVar[tuple[str, ...]] = ("ctranslate2", "transformers")
+    install: ClassVar[str] = "pip install 'decodebench[peers]'"
+    compute_type: ClassVar[str] = "float32"
+
+    def prepare(self, checkpoint: Path, cell: Cell) -> None:
+        """Load, with the threads of the cell. Raises RuntimeError where this CPU computes in another type."""
+        import ctranslate2
+
+        self._cell = cell
+        self._translator: Any = ctranslate2.Translator(
+            str(converted(checkpoint)),
+            device="cpu",
+            compute_type=self.compute_type,
+            inter_threads=1,
+            intra_threads=cell.threads,
+        )
+        if not self._translator.compute_type.startswith(self.compute_type):
+            raise RuntimeError(f"{self.compute_type} became {self._translator.compute_type} on this CPU")
+
+    def round(self, src_ids: Sequence[Sequence[int]], stop: Literal["fixed", "eos"]) -> Decoded:
+        """One call of ``translate_batch``; a fixed length by a minimum that is the maximum."""
+        words = [list(map(str, row)) for row in src_ids]
+        steps_s: list[float] = []
+
+        def told(step: Any) -> bool:
+            if step.step == len(steps_s):
+                steps_s.append(time.perf_counter())
+            return False
+
+        start = time.perf_counter()
+        results = self._translator.translate_batch(
+            words,
+            beam_size=1,
+            max_input_length=0,
+            max_decoding_length=self._cell.tgt_len,
+            min_decoding_length=self._cell.tgt_len if stop == "fixed" else 0,
+            return_end_token=True,
+            callback=told,
+        )
+        steps_s[-1] = time.perf_counter()
+        rows = [list(map(int, result.hypotheses[0])) for result in results]
+        return Decoded(rows, [0.0, math.nan, *(step - start for step in steps_s)])
+
+
+@register("ctranslate2_float32")
+class Float32(CTranslate2):
+    """CTranslate2 Translator, greedy, float32."""
+
+
+@register("ctranslate2_int8")
+class Int8(CTranslate2):
+    """The same with weights in int8, quantized when it is loaded."""
+
+    exact: ClassVar[bool] = False
+    compute_type: ClassVar[str] = "int8"

@@ -1,0 +1,81 @@
+"""Whether a contender's tokens are those of the oracle: each against the oracle's logits after the same prefix."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ...arms import StrategyArm
+from ...equality import TOLERANCE
+
+
+@dataclass(frozen=True)
+class TokenCheck:
+    """Of ``total`` tokens, ``different`` are not the oracle's choice, the first at ``first`` ("step 5 of row 1").
+
+    ``wrong``: what is told of the first that the oracle puts further behind its own than rounding explains, or "".
+    """
+
+    total: int
+    different: int = 0
+    first: str = ""
+    wrong: str = ""
+
+    def reason(self, exact: bool) -> tuple[bool, str]:
+        """(whether it passes, what a table says of it); where weights are of another type everything passes."""
+        if not self.different:
+            return True, ""
+        count = f"{self.different} of {self.total} tokens {'is' if self.different == 1 else 'are'}"
+        if not exact:
+            return True, f"other numerics: {count} not the oracle's choice, the first at {self.first}"
+        if self.wrong:
+            return False, self.wrong
+        return (
+            True,
+            f"ties: {count} another of the oracle's best, which rounding tells apart; the first at {self.first}",
+        )
+
+
+def check_tokens(oracle: StrategyArm, token_ids: Sequence[Sequence[int]], dtype: str, fixed: bool) -> TokenCheck:
+    """Feed the oracle a contender's tokens: each must be its best, or as near to it as twice the tolerance of logits.
+
+    So what follows a tie is judged, too. ``token_ids``: of each row, up to and with its end.
+    """
+    session, config = oracle.session, oracle.session.model.config
+    lengths_B = torch.tensor([len(row) for row in token_ids])
+    steps, total = int(lengths_B.max()), int(lengths_B.sum())
+    token_BN = padded(token_ids, config.pad_id).to(session.model.embedding.weight.device)
+    oracle.prefill()
+    different, first, wrong = 0, "", ""
+    token_B = torch.full((session.batch,), config.start_id, device=token_BN.device)
+    for n in range(steps):
+        logits_BV = session.step(token_B).float().clone()
+        allowed = 2 * TOLERANCE[dtype] * max(1.0, float(logits_BV.abs().max()))
+        if fixed:
+            logits_BV[:, config.eos_id] = -torch.inf
+        token_B = token_BN[:, n]
+        best_B, best_id_B = logits_BV.max(-1)
+        gap_B = best_B - logits_BV.gather(1, token_B[:, None])[:, 0]
+        other_B = (token_B != best_id_B).cpu() & (n < lengths_B)
+        for row in other_B.nonzero()[:, 0].tolist():
+            different += 1
+            first = first or f"step {n + 1} of row {row}"
+            if not wrong and not float(gap_B[row]) <= allowed:
+                wrong = (
+                    f"step {n + 1}: row {row} has token {int(token_B[row])}, the oracle {int(best_id_B[row])}, whose "
+                    f"logit is {float(gap_B[row]):.3g} higher; allowed {allowed:.3g}"
+                )
+    return TokenCheck(total, different, first, wrong)
+
+
+def padded(token_ids: Sequence[Sequence[int]], pad_id: int) -> Tensor:
+    """int64 [B, N].
+
+    >>> padded([[5, 6], [7]], 0).tolist()
+    [[5, 6], [7, 0]]
+    """
+    longest = max(map(len, token_ids))
+    return torch.tensor([[*row, *[pad_id] * (longest - len(row))] for row in token_ids])

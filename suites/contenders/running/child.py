@@ -1,0 +1,99 @@
+"""A contender's process: ``python -m suites.contenders.running.child NAME``, asked by lines of JSON on its input.
+
+It says {"ready": true} once it has started.
+
+    {"do": "prepare", "checkpoint": DIR, "cell": {...}, "src_ids": [[..], ..]}  ->  {"setup_s": ..}
+    {"do": "round"}  ->  {"token_ids", "marks_s", "every_step", "collections", "own_cpu_s", "busy_cpu_s", "rss_bytes"}
+
+or {"error": TEXT}. It ends with its input. What the contender prints goes to standard error.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ...cells import Cell
+from ...equality import reason_of
+from ..contender import Contender, registry
+from .quiet import wait_until_quiet
+
+
+def cell_of(entries: dict[str, Any]) -> Cell:
+    """A cell that went through JSON."""
+    from strategies import ModelSpec
+
+    model = {**entries["model"], "shape": tuple(map(tuple, entries["model"]["shape"]))}
+    rows = entries["src_ids"]
+    return Cell(
+        **{**entries, "model": ModelSpec(**model), "src_ids": None if rows is None else tuple(map(tuple, rows))}
+    )
+
+
+class Served:
+    """One contender and the cell that it was prepared for."""
+
+    def __init__(self, contender: Contender) -> None:
+        self._contender = contender
+
+    def prepare(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Seconds that it took, loading and what the contender makes on first use included."""
+        self._cell, self._src_ids = cell_of(request["cell"]), request["src_ids"]
+        start = time.perf_counter()
+        self._contender.prepare(Path(request["checkpoint"]), self._cell)
+        setup_s = time.perf_counter() - start
+        gc.collect()
+        gc.freeze()
+        wait_until_quiet()
+        return {"setup_s": setup_s}
+
+    def round(self) -> dict[str, Any]:
+        """One round, without garbage collection as our own; what else the CPU did meanwhile is noted around it."""
+        from ...arms import collections_so_far, rss_bytes
+        from ...conditions import busy_cpu_s
+
+        gc.collect()
+        gc.disable()
+        before, own_s, busy_s = collections_so_far(), time.process_time(), busy_cpu_s()
+        try:
+            decoded = self._contender.round(self._src_ids, self._cell.stop)
+            own_s, now_s = time.process_time() - own_s, busy_cpu_s()
+            counted = collections_so_far() - before
+        finally:
+            gc.enable()
+        wait_until_quiet()
+        return asdict(decoded) | {
+            "collections": counted,
+            "own_cpu_s": own_s,
+            "busy_cpu_s": None if busy_s is None or now_s is None else now_s - busy_s,
+            "rss_bytes": rss_bytes(),
+        }
+
+
+def main(name: str) -> None:
+    """Answer until the input ends."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # a line that a library prints is no answer
+    served = Served(registry()[name]())
+    answer: dict[str, Any] = {"ready": True}
+    while True:
+        answers.write(json.dumps(answer) + "\n")
+        answers.flush()
+        line = sys.stdin.readline()
+        if not line:
+            return
+        request = json.loads(line)
+        try:
+            answer = served.prepare(request) if request["do"] == "prepare" else served.round()
+        except Exception as error:  # the parent makes a row of it
+            answer = {"error": reason_of(error)}
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

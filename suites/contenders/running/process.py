@@ -1,0 +1,116 @@
+"""A contender's process as its parent has it: started, asked, and ended if it crashes or does not answer."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from typing import IO, Any
+
+import psutil
+
+from ..contender import ContenderError
+
+STARTING_S = 300.0
+"""What the process may take to start and to import this package."""
+CLOSING_S = 2.0
+"""After its input has ended, what it may take to end by itself."""
+
+
+class Process:
+    """Of one contender. It is blocked on its input whenever it is not asked."""
+
+    def __init__(self, name: str, threads: int, seconds_max: float) -> None:
+        """Start it with ``threads`` for OpenMP and torch; an answer may take ``seconds_max``. Raises ContenderError."""
+        self._name, self._seconds_max = name, seconds_max
+        self._stderr: IO[bytes] = tempfile.TemporaryFile()
+        self._popen = subprocess.Popen(
+            [sys.executable, "-m", f"{__package__}.child", name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._stderr,
+            env={
+                **os.environ,
+                "OMP_NUM_THREADS": str(threads),
+                "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+                "TOKENIZERS_PARALLELISM": "false",
+            },
+            text=True,
+            start_new_session=True,  # an interrupt is the parent's to handle
+        )
+        self._answers: queue.SimpleQueue[str] = queue.SimpleQueue()
+        threading.Thread(target=self._listen, daemon=True).start()
+        self._answer(STARTING_S, "its process did not start")
+
+    def _listen(self) -> None:
+        assert self._popen.stdout is not None
+        with self._popen.stdout as answers:
+            for line in answers:
+                self._answers.put(line)
+        self._answers.put("")
+
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._popen.pid
+
+    def ask(self, **request: Any) -> dict[str, Any]:
+        """The answer. Raises ContenderError if there is none in time, or it is an error; then the process is ended."""
+        assert self._popen.stdin is not None
+        with contextlib.suppress(OSError):  # it has ended: there will be no answer
+            self._popen.stdin.write(json.dumps(request) + "\n")
+            self._popen.stdin.flush()
+        return self._answer(self._seconds_max, "no answer, and measure.contender_seconds_max=S allows more,")
+
+    def _answer(self, seconds_max: float, silence: str) -> dict[str, Any]:
+        try:
+            line = self._answers.get(timeout=seconds_max)
+        except queue.Empty:
+            self.kill()
+            raise ContenderError(f"{silence} within {seconds_max:g} s") from None
+        if not line:
+            raise ContenderError(self._ended())
+        answer: dict[str, Any] = json.loads(line)
+        if "error" in answer:
+            self.kill()
+            raise ContenderError(answer["error"])
+        return answer
+
+    def _ended(self) -> str:
+        """How it ended, and the last thing that it said."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._popen.wait(CLOSING_S)
+        code = self._popen.poll()
+        if code is None:
+            self.kill()
+            return "its process closed its output"
+        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        self._stderr.seek(0)
+        said = [line for line in self._stderr.read().decode(errors="replace").splitlines() if line.strip()]
+        return f"its process {how}" + (f": {said[-1].strip()}" if said else "")
+
+    def kill(self) -> None:
+        """End it and whatever it started."""
+        with contextlib.suppress(psutil.Error):
+            for process in psutil.Process(self.pid).children(recursive=True):
+                with contextlib.suppress(psutil.Error):
+                    process.kill()
+        self._popen.kill()
+        self._popen.wait()
+
+    def close(self) -> None:
+        """Let it end, or end it."""
+        assert self._popen.stdin is not None
+        with contextlib.suppress(OSError):
+            self._popen.stdin.close()
+        try:
+            self._popen.wait(CLOSING_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        self._stderr.close()

@@ -1,0 +1,51 @@
+"""How near a strategy comes to what this machine can do, by the calibrations among the rounds of the same cell."""
+
+from __future__ import annotations
+
+from .metric import NAN, Case, TimedRound, metric
+
+
+@metric("ratio", "higher", "(weights + self K/V + cross K/V of all decode steps) / decode time / read bandwidth")
+def mbu(case: Case, timed: TimedRound) -> float:
+    """Memory bandwidth utilization of decoding; beyond 1 only where a cache serves the reads."""
+    return _over(case.floor_bytes * case.steps, timed.decode_s, case.read_bytes_per_s)
+
+
+@metric("ratio", "higher", "FLOPs of all decode steps / decode time / GEMM peak of the faster of dtype and fp32")
+def mfu(case: Case, timed: TimedRound) -> float:
+    """Model FLOPs utilization of decoding, by the FLOPs that the strategy executes."""
+    return _over(case.decode_flops, timed.decode_s, case.peak_flops_per_s)
+
+
+@metric("ratio", "higher", "(encoder weights + cross K/V where they are cached) / prefill time / read bandwidth")
+def prefill_mbu(case: Case, timed: TimedRound) -> float:
+    """Memory bandwidth utilization of prefill."""
+    return _over(case.prefill_bytes, timed.prefill_s, case.read_bytes_per_s)
+
+
+@metric("ratio", "higher", "FLOPs of prefill / prefill time / GEMM peak")
+def prefill_mfu(case: Case, timed: TimedRound) -> float:
+    """Model FLOPs utilization of prefill."""
+    return _over(case.prefill_flops, timed.prefill_s, case.peak_flops_per_s)
+
+
+@metric("s", "neither", "mean over decode steps of max((weights + K/V) / read bandwidth, FLOPs / GEMM peak)")
+def floor_s(case: Case) -> float:
+    """The least time of a step of this strategy; no claim where cache_resident is above 0."""
+    return case.floor_s
+
+
+@metric("ratio", "higher", "floor_s / (decode time / steps): 1 is as fast as this machine allows")
+def floor_fraction(case: Case, timed: TimedRound) -> float:
+    """Floor over the measured time of a step."""
+    return case.floor_s * case.steps / timed.decode_s if timed.decode_s else NAN
+
+
+@metric("ratio", "neither", "share of decode steps whose weights + K/V fit in the last cache: memory is no floor there")
+def cache_resident(case: Case) -> float:
+    """Whether the floor by bandwidth may be beaten by truth: 0 no, 1 in every step."""
+    return case.cache_resident
+
+
+def _over(amount: float, time_s: float, per_s: float) -> float:
+    return amount / time_s / per_s if time_s and per_s else NAN

@@ -1,0 +1,141 @@
+"""The roofline of the machine: what its bandwidth and its GEMM peak allow, and where each strategy comes to lie."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
+from numpy.typing import NDArray
+
+from ..ceilings.columns import CEILINGS
+from ..ceilings.floor import Spread
+from ..ceilings.sentences import share
+from .style import RC, Legend, Look, new_figure
+from .view import View
+
+PHASES = {"prefill": ("prefill_mfu", "prefill_mbu"), "decode": ("mfu", "mbu")}
+ROOF: dict[str, Any] = {"color": "#444444", "linewidth": 1.6, "marker": "", "linestyle": "-"}
+NOTE: dict[str, Any] = {"textcoords": "offset points", "fontsize": 8.5, "color": "#444444"}
+BOX: dict[str, Any] = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.8}
+DECADE = 10.0
+
+
+def figure(view: View) -> Figure | None:
+    """The last case of the axis, a hollow point a strategy for prefill and a full one for decoding.
+
+    None where the run has no ceilings (a folder of an earlier version) or no strategy with known FLOPs and times.
+    """
+    if not {*CEILINGS, *(name for names in PHASES.values() for name in names)} <= set(view.table):
+        return None
+    view = view.having("floor_fraction")  # a contender, of whose FLOPs nothing is known, has no place here
+    if view.table.empty:
+        return None
+    column, _ = view.axis
+    title, rows = view.panels[-1]
+    rows = rows[rows[column] == rows[column].max()].drop_duplicates("strategy")
+    case = rows.iloc[0]
+    read, gemm = (
+        Spread(*(float(case[f"ceiling_{kind}{part}_{unit}"]) for part in ("", "_low", "_high")))
+        for kind, unit in (("read", "gb_per_s"), ("gemm", "gflops_per_s"))
+    )
+    points = [
+        (view.looks[str(row["strategy"])], phase, flops / (row[mbu] * read.median), flops)
+        for row in rows.to_dict("records")
+        for phase, (mfu, mbu) in PHASES.items()
+        if (flops := row[mfu] * gemm.median) > 0
+    ]
+    kinds = [(phase, Look("#444444", "o", "none").line() | _face(phase, "#444444")) for phase in PHASES]
+    foot = (
+        f"{view.foot} {view.rounds} Source {case['src_len']}, target {case['tgt_len']} tokens, batch "
+        f"{case['batch_size']}. Bytes of weights and K/V. Roof: the fastest of several kernels among the same rounds; "
+        "band: its least and most. "
+        f"{_cached(rows)}"
+    )
+    drawn, [[axes]] = new_figure(
+        _message(view, rows, title), foot, Legend([*view.legend().entries, *kinds]), height=4.1
+    )
+    with mpl.rc_context(RC):
+        for look, phase, x, y in points:
+            axes.plot([x], [y], marker=look.marker, color=look.color, linestyle="none", markersize=7, zorder=3,
+                      **_face(phase, look.color))  # fmt: skip
+        _roof(axes, read, gemm, [point[2] for point in points], [point[3] for point in points])
+    return drawn
+
+
+def ceilings_figure(read: Spread, gemms: dict[str, Spread], title: str, foot: str) -> Figure:
+    """The roof alone, with a ceiling for each element type. Bytes and FLOPs a second, in 1e9."""
+    drawn, [[axes]] = new_figure(title, foot, height=3.9)
+    top = max(gemms.values(), key=lambda gemm: gemm.median)
+    with mpl.rc_context(RC):
+        peaks = [gemm.median for gemm in gemms.values()]
+        _roof(axes, read, top, [peak / read.median for peak in peaks], peaks, named=False)
+        left, right = axes.get_xlim()
+        ordered = sorted(gemms, key=lambda name: -gemms[name].median)
+        for place, name in enumerate(ordered):  # side by side, as types may be equally fast
+            peak = gemms[name].median
+            end = right * (left / right) ** (0.2 * place)
+            if place:
+                axes.plot([peak / read.median, right], [peak] * 2, **ROOF | {"linestyle": (0, (4, 2))})
+            below = place > 0 and name == ordered[-1]
+            at = (end, peak if place else gemms[name].high)
+            axes.annotate(f"{name} {peak:.3g} GFLOP/s", at, (-3, -4 if below else 4), ha="right",
+                          va="top" if below else "bottom", bbox=BOX, **NOTE)  # fmt: skip
+    return drawn
+
+
+def _face(phase: str, color: str) -> dict[str, Any]:
+    """Prefill is hollow."""
+    return {"markerfacecolor": "none" if phase == "prefill" else color, "markeredgewidth": 1.4}
+
+
+def _roof(axes: Axes, read: Spread, gemm: Spread, xs: Sequence[float], ys: Sequence[float], named: bool = True) -> None:
+    """Both ceilings with their bands, the axes' limits around them and the points, and what each part is."""
+    ridge = gemm.median / read.median
+    left = min([ridge / DECADE, *xs]) / 2
+    right = max([ridge * DECADE, *xs]) * 2
+    x_N = np.geomspace(left, right, 400)
+    axes.fill_between(
+        x_N, _under(x_N, read.low, gemm.low), _under(x_N, read.high, gemm.high), color="#DDDDDD", zorder=1
+    )
+    axes.plot(x_N, _under(x_N, read.median, gemm.median), zorder=2, **ROOF)
+    # Named above the roof, where only what a cache serves can lie, away from that.
+    place = max((ridge / 2, ridge / 6), key=lambda x: min((abs(np.log(x / other)) for other in xs), default=0))
+    axes.annotate(f"reads {read.median:.3g} GB/s", (place, place * read.high), (-6, 3), ha="right", **NOTE)
+    if named:
+        axes.annotate(f"products {gemm.median:.3g} GFLOP/s", (right, gemm.high), (-3, 4), ha="right", **NOTE)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set_xlim(left, right)
+    axes.set_ylim(min([left * read.median, *ys]) / 1.5, gemm.high * 2)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.set_minor_formatter(NullFormatter())
+    axes.set_xlabel("arithmetic intensity (FLOPs / byte)")
+    axes.set_ylabel("achieved (GFLOP/s)")
+
+
+def _under(x_N: NDArray[np.float64], read: float, gemm: float) -> NDArray[np.float64]:
+    return np.minimum(x_N * read, gemm)
+
+
+def _message(view: View, rows: pd.DataFrame, title: str) -> str:
+    """What share of the roof over it the best and the worst strategy reach while decoding, and which part that is."""
+    ordered = rows.sort_values("floor_fraction").to_dict("records")
+    best, worst = ordered[-1], ordered[0]
+    where = view.at(best[view.axis[0]], title)
+    message = f"At {where}, {best['strategy']} decodes at {share(best, ' of its limit')}"
+    return message if len(rows) == 1 else f"{message}, {worst['strategy']} at {share(worst)}"
+
+
+def _cached(rows: pd.DataFrame) -> str:
+    inside = [str(row["strategy"]) for row in rows.to_dict("records") if row["cache_resident"] > 0]
+    if not inside:
+        return ""
+    names = "all" if len(inside) == len(rows) else ", ".join(inside)
+    return f"Cached: {names}; what a step reads fits in the last cache, so the slope is no limit."

@@ -1,0 +1,261 @@
+"""A file dropped in is a contender; one that crashes, hangs, is killed, errs or is not installed is a row."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from suites.results import read_cells
+from suites.table import case_table, read_tables, step_table
+from tests.command import ROOT, SMALL_MODEL
+
+FILE = '''\
+"""One that decodes by this project's own means, and others that go wrong."""
+
+import os
+import signal
+import sys
+import time
+
+from suites.contenders.contender import Contender, Decoded, register
+
+
+@register("own")
+class Own(Contender):
+    """This project's static_kv, as if it were another's."""
+
+    def prepare(self, checkpoint, cell):
+        import torch
+        import strategies
+
+        self.torch, self.greedy = torch, strategies.greedy
+        model = strategies.load_model(checkpoint)
+        self.session = strategies.Session(
+            model, strategies.parse("static_kv"), cell.batch_size, cell.src_len, cell.tgt_len
+        )
+        self.rounds = 0
+        print("a line that is no answer")
+
+    def round(self, src_ids, stop):
+        self.rounds += 1
+        start = time.perf_counter()
+        self.session.prefill(self.torch.tensor(src_ids))
+        tokens, marks_s = [], [0.0, time.perf_counter() - start]
+        for token_B in self.greedy(self.session, stop):
+            tokens.append(token_B)
+            marks_s.append(time.perf_counter() - start)
+        return Decoded(self.torch.stack(tokens, 1).tolist(), marks_s)
+
+
+@register("crashes")
+class Crashes(Own):
+    """Ends in its second round."""
+
+    def round(self, src_ids, stop):
+        if self.rounds == 1:
+            print("no more memory in the engine", file=sys.stderr)
+            os._exit(3)
+        return super().round(src_ids, stop)
+
+
+@register("raises")
+class Raises(Own):
+    """An error in its third round."""
+
+    def round(self, src_ids, stop):
+        if self.rounds == 2:
+            raise ValueError("a bad batch")
+        return super().round(src_ids, stop)
+
+
+@register("hangs")
+class Hangs(Own):
+    """Does not answer."""
+
+    def round(self, src_ids, stop):
+        if self.rounds == 2:
+            time.sleep(3600)
+        return super().round(src_ids, stop)
+
+
+@register("killed")
+class Killed(Own):
+    """Killed as by the kernel."""
+
+    def round(self, src_ids, stop):
+        if self.rounds == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().round(src_ids, stop)
+
+
+@register("wrong")
+class Wrong(Own):
+    """Another token at the third step."""
+
+    def round(self, src_ids, stop):
+        decoded = super().round(src_ids, stop)
+        decoded.token_ids[1][2] = (decoded.token_ids[1][2] + 7) % 50 + 3
+        return decoded
+
+
+@register("coarse")
+class Coarse(Wrong):
+    """The same by weights of another type."""
+
+    exact = False
+
+
+@register("short")
+class Short(Own):
+    """A token less than it was asked for."""
+
+    def round(self, src_ids, stop):
+        decoded = super().round(src_ids, stop)
+        return Decoded([row[:-1] for row in decoded.token_ids], decoded.marks_s)
+
+
+@register("absent")
+class Absent(Own):
+    """Not installed."""
+
+    requires = ("no-such-engine",)
+'''
+NAMES = ["own", "crashes", "raises", "hangs", "killed", "wrong", "coarse", "short", "absent"]
+ARGUMENTS = ["run", "seq_len=5", "batch_size=2", *SMALL_MODEL, "measure=quick", "threads=1", "measure.aa=true"]
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory):
+    """The packages with the file in them."""
+    root = tmp_path_factory.mktemp("copy")
+    for package in ("strategies", "suites", "conf"):
+        shutil.copytree(ROOT / package, root / package, ignore=shutil.ignore_patterns("__pycache__"))
+    (root / "suites" / "contenders" / "mine.py").write_text(FILE)
+    return root
+
+
+def run(root, *arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "suites", *arguments],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1", "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def mixed(copy):
+    """(the finished command, its folder): all of them, some of which fail."""
+    chosen = f"contenders=[{','.join(NAMES)}]"
+    more = [chosen, "measure.contender_seconds_max=4", "hydra.run.dir=mixed"]
+    return run(copy, *ARGUMENTS, "strategies=[full_recompute,static_kv]", *more), copy / "mixed"
+
+
+@pytest.fixture
+def table(mixed):
+    done, folder = mixed
+    assert (folder / "table.csv").exists(), done.stderr
+    return read_tables(folder)[0].set_index("strategy")
+
+
+def test_it_is_measured_and_compared_beside_the_strategies(mixed, table):
+    assert list(table.index) == ["full_recompute", "static_kv", *NAMES]
+    own = table.loc["own"]
+    assert (own["status"], own["reason"], own["tokens_equal"], own["rounds"]) == ("ok", "", "yes", 3)
+    assert (own[["prefill_s", "ttft_s", "itl_s", "tpot_s", "e2e_s", "e2e_ratio", "throughput_tokens_per_s"]] > 0).all()
+    assert own["baseline"] == "full_recompute"
+    assert own["e2e_verdict"] != ""
+
+
+def test_what_cannot_be_asked_of_it_is_empty(table):
+    unknown = [
+        "max_logit_error", "executed_flops", "necessary_flops", "flops_waste", "step_bytes", "kv_reserved_bytes",
+        "kv_used_bytes", "peak_memory_bytes",
+    ]  # fmt: skip
+    assert table.loc["own", unknown].isna().all()
+    assert table.loc["static_kv", unknown].notna().all()
+    assert table.loc["own", "rss_bytes"] > 0
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "reason"),
+    [
+        ("crashes", "failed", "its process ended with exit code 3: no more memory in the engine"),
+        ("raises", "failed", "ValueError: a bad batch"),
+        ("hangs", "failed", "no answer, and measure.contender_seconds_max=S allows more, within 4 s"),
+        ("killed", "failed", "its process was ended by SIGKILL"),
+        ("wrong", "invalid", "step 3: row 1 has token "),
+        ("coarse", "ok", "other numerics: "),
+        ("short", "failed", "ended a row after 4 of 5 tokens without an end token"),
+        ("absent", "skipped", "no-such-engine is not installed; pip install no-such-engine"),
+    ],
+)
+def test_what_becomes_of_each_is_told_and_the_others_go_on(mixed, table, name, status, reason):
+    assert table.loc[name, "status"] == status
+    assert table.loc[name, "reason"].startswith(reason)
+    assert reason in mixed[0].stdout
+    assert (table.loc[["full_recompute", "static_kv", "own"], "rounds"] == 3).all()
+
+
+def test_a_failure_is_exit_1_without_a_traceback(mixed):
+    assert mixed[0].returncode == 1
+    assert "Traceback" not in mixed[0].stderr
+
+
+def test_the_closing_table_ranks_it_without_figures_that_it_has_not(mixed):
+    (line,) = (line for line in mixed[0].stdout.splitlines() if line.startswith("own "))
+    assert "nan" not in line
+
+
+def test_plots_show_it_where_time_is_shown_and_nowhere_nan(mixed):
+    plots = {path.stem: path.read_text() for path in (mixed[1] / "plots").glob("*.svg")}
+    for name in ("totals", "step_latency"):
+        assert ">own<" in plots[name].replace("\n", "")
+    assert all("nan" not in text for svg in plots.values() for text in svg.split(">") if "</text" in text)
+    assert ">own<" not in plots["flops"].replace("\n", "")
+
+
+def test_steps_hold_its_latency_alone(mixed):
+    steps = read_tables(mixed[1])[1]
+    own = steps[steps["strategy"] == "own"]
+    assert own["k"].tolist() == [1, 2, 3, 4, 5]
+    assert (own["latency_s"] > 0).all()
+    assert own[["flops", "weight_bytes", "self_kv_bytes"]].isna().all().all()
+
+
+def test_the_run_is_read_back_equal_to_what_its_raw_rounds_give(mixed):
+    cells = read_cells(mixed[1])
+    table, steps = read_tables(mixed[1])
+    assert table.equals(case_table(cells)[table.columns])
+    assert steps.equals(step_table(cells)[steps.columns].astype(steps.dtypes.to_dict()))
+
+
+def test_a_killed_run_keeps_its_contenders_as_rows(mixed, tmp_path):
+    shutil.copytree(mixed[1], tmp_path / "run")
+    (cell,) = (tmp_path / "run" / "cells").iterdir()
+    (cell / "arms.json").unlink()
+    (result,) = read_cells(tmp_path / "run")
+    assert [fact.strategy for fact in result.arms] == ["full_recompute", "static_kv", *NAMES]
+
+
+def test_one_that_is_not_installed_is_skipped_with_exit_0(copy):
+    done = run(copy, *ARGUMENTS, "strategies=static_kv", "contenders=absent")
+    assert done.returncode == 0, done.stderr
+    assert "skipped: absent in 1 cell: no-such-engine is not installed; pip install no-such-engine" in done.stdout
+
+
+def test_it_is_listed_with_its_first_line(copy):
+    listed = run(copy, "list", "contenders").stdout
+    assert "This project's static_kv, as if it were another's" in listed
+    assert "Not installed (no-such-engine is not installed; pip install no-such-engine)" in listed
+
+
+def test_the_cell_says_which_were_asked_for(mixed):
+    (cell,) = (mixed[1] / "cells").iterdir()
+    assert json.loads((cell / "cell.json").read_text())["contenders"] == NAMES

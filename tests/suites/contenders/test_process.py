@@ -1,0 +1,73 @@
+"""A contender's process as the run has it, and what the run says of the CPU time that it takes."""
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from strategies import config_of
+from suites.clock import CpuClock
+from suites.conditions import Watch
+from suites.contenders import Contender, ContenderError, registry
+from suites.contenders.running.arm import ContenderArm
+from suites.contenders.running.cache import shared_checkpoint
+from suites.contenders.running.lineup import why_not
+
+BURN = "import time\nend = time.process_time() + 0.3\nwhile time.process_time() < end: pass\nprint(flush=True)\ninput()"
+
+
+@pytest.fixture
+def arm(checkpoint, fixed_cell):
+    pytest.importorskip("transformers")
+    contender = registry()["transformers_no_cache"]
+    arm = ContenderArm(contender, fixed_cell, config_of(fixed_cell.model), fixed_cell.src_ids, checkpoint, 100)
+    yield arm
+    arm.close()
+
+
+def test_it_is_at_rest_until_it_is_asked_and_a_kill_from_outside_is_told(arm):
+    done = arm.round(0, False, CpuClock())
+    assert dataclasses.astuple(done)[:4] == ("transformers_no_cache", 0, False, True)
+    assert done.collections == 0
+    process = psutil.Process(arm.pid)
+    before = sum(process.cpu_times()[:2])
+    time.sleep(0.5)
+    assert sum(process.cpu_times()[:2]) - before < 0.05
+    os.kill(arm.pid, signal.SIGKILL)
+    with pytest.raises(ContenderError, match="its process was ended by SIGKILL"):
+        arm.round(1, False, CpuClock())
+    assert not psutil.pid_exists(arm.pid)
+
+
+def test_what_a_contender_uses_of_the_cpu_is_no_load_of_others():
+    with subprocess.Popen(
+        [sys.executable, "-c", BURN], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as child:
+        watch = Watch("cpu")
+        child.stdout.readline()
+        seen = watch.conditions("rounds", "")
+        child.communicate("\n")
+    assert seen.own_cpu_s >= 0.25
+
+
+def test_another_architecture_or_type_or_device_is_a_reason_to_skip(tiny_model, fixed_cell):
+    assert "is of the 2017 architecture" in why_not(Contender, fixed_cell, tiny_model("transformer2017"))
+    assert "have fewer heads" in why_not(Contender, fixed_cell, tiny_model("t5", num_kv_heads=1))
+    model = tiny_model("t5")
+    assert why_not(Contender, fixed_cell, model) == ""
+    assert "float32 weights, not bf16" in why_not(Contender, dataclasses.replace(fixed_cell, dtype="bf16"), model)
+    assert "the CPU alone" in why_not(Contender, dataclasses.replace(fixed_cell, device="cuda"), model)
+
+
+def test_equal_weights_share_one_checkpoint_and_others_do_not(tiny_model, tmp_path):
+    first = shared_checkpoint(tiny_model("t5"), tmp_path)
+    written = (first / "model.safetensors").stat().st_mtime_ns
+    assert shared_checkpoint(tiny_model("t5"), tmp_path) == first
+    assert (first / "model.safetensors").stat().st_mtime_ns == written
+    assert shared_checkpoint(tiny_model("t5", seed=1), tmp_path) != first
+    assert sorted(path.name for path in first.parent.iterdir()) == ["t5"]
