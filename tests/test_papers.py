@@ -13,6 +13,7 @@ from tests.command import ROOT, suites
 README = (ROOT / "README.md").read_text()
 MAKEFILE = (ROOT / "Makefile").read_text()
 COMMANDS = sorted(set(re.findall(r"^ {4}(python -m suites .*?)(?:  +#.*)?$", README, re.MULTILINE)))
+TINY = ["model=tiny", "model.num_heads=8"]
 LENGTHS = ("seq_len", "batch_size")
 TARGETS = sorted(set(re.findall(r"^ {4}make (\S+)", README, re.MULTILINE)))
 
@@ -36,13 +37,13 @@ def test_every_command_in_the_readme_runs(command, tmp_path):
         pytest.skip("asks for the reader's own checkpoint; test_run_checkpoint.py runs one")
     if arguments[0] == "run":
         swept = next((a.removeprefix("+sweep=") for a in arguments if a.startswith("+sweep=")), None)
-        quick = [f"{swept}=4,6"] if swept in LENGTHS else ["model=tiny"] if swept or "contenders" in command else []
+        quick = [f"{swept}=4,6"] if swept in LENGTHS else TINY if swept or "contenders" in command else []
         quick += [] if swept == "seq_len" else ["seq_len=4"]
         kept = [a for a in arguments if not a.startswith(("model=", "seq_len=", "batch_size="))]
         arguments = [*kept, *quick, "measure=quick"]
     if arguments[0] == "shapes":
         arguments += ["model=tiny", "seq_len=4"] if "--module" in arguments else ["strategies=[static_kv]"]
-    if arguments[0] in ("profile", "roofline"):
+    if arguments[0] in ("run", "profile", "roofline"):
         arguments += ["threads=1"]  # beside other tests, two threads wait for one another
     if arguments[0] == "plot":
         suites("run", "seq_len=4", "measure=quick", folder=tmp_path, check=True)
