@@ -219,6 +219,19 @@ def test_the_sizes_drawn_are_those_of_the_ledger(ledger):
     )
 
 
+@pytest.mark.parametrize("kv_heads", [1, 2])
+def test_a_diagram_shows_the_heads_that_k_and_v_have(tiny_model, kv_heads):
+    model = tiny_model("t5", num_heads=4, num_kv_heads=kv_heads)
+    labels = ("full_recompute", "contiguous_kv", "static_kv")
+    shared = make_ledger(model, [parse(label) for label in labels], [(inputs(SOURCE), STEPS)], TARGET)
+    for label in labels:
+        shown = read_layer(shared, label, 5, SOURCE)
+        assert (shown.sizes["H"], shown.sizes["G"], shown.sizes["B"]) == (4, kv_heads, BATCH)
+        assert (shown.keys.letters[0], shown.keys.numbers[0]) == ("BG", BATCH * kv_heads)
+        assert shown.new.numbers == (BATCH * kv_heads, 5 if label == "full_recompute" else 1, model.config.d_kv)
+        assert layer.figure(shown).axes
+
+
 def test_equal_ledgers_give_equal_files_each_with_title_and_caption(tmp_path, one):
     pictures = draw(tmp_path, one, 5, SOURCE)
     again = draw(tmp_path / "again", one.copy(), 5, SOURCE)

@@ -67,8 +67,15 @@ class Layer:
 
     @property
     def keys(self) -> Tensor:
-        """K as self-attention reads it, [BH, keys, K]."""
+        """K as self-attention reads it, [BH, keys, K], or [BG, keys, K] where query heads share it."""
         return self["self.scores"].right.swapped()
+
+    @property
+    def new(self) -> Tensor:
+        """K of the rows of this call, [BH, rows, K]: as many rows as the cross-attention's query has."""
+        rows, (heads, _, size) = self["cross.q"].left, self.keys.letters
+        numbers = self.keys.numbers[0], rows.numbers[1], self.keys.numbers[2]
+        return Tensor((heads, rows.letters[1], size), numbers)
 
     @property
     def remembers(self) -> bool:
@@ -119,5 +126,8 @@ def _sizes(operations: dict[str, Operation], batch: int) -> dict[str, int]:
     for operation in operations.values():
         for tensor in (operation.left, operation.right):
             pairs |= dict(zip(tensor.letters, tensor.numbers, strict=True))
-    pairs["H"] = pairs["BH"] // batch
+    # Query heads that share K and V are rows of a product: its batch then counts heads of K and V.
+    pairs["H"] = pairs["HK"] // pairs["K"]
+    if "BG" in pairs:
+        pairs["G"] = pairs["BG"] // batch
     return {letter: pairs[letter] for letter in LETTERS if letter in pairs}

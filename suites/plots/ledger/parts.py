@@ -85,7 +85,7 @@ def self_attention(canvas: Canvas, corner: Point, layer: Layer) -> None:
         name, note = "K, V: kept", "whole buffer read" if layer.keys.mark == "C" else "no old row is moved"
     lines = [f"each {layer.keys.in_letters}", layer.keys.in_numbers, note]
     canvas.box(store, name, lines, layer.keys.mark, kept=True)
-    new = layer["self.scores"].left  # Q, K and V of one call have one shape
+    new = layer.new
     start = left + SPINE + 0.82, top - _QUERY
     canvas.edge([start, (left + _NEW_X, start[1]), (left + _NEW_X, store.top[1])], new.mark)
     canvas.label(
@@ -99,7 +99,7 @@ def self_attention(canvas: Canvas, corner: Point, layer: Layer) -> None:
 
 
 def _about_self(layer: Layer) -> list[str]:
-    fed, keys = layer["self.scores"].left.numbers[-2], layer.keys.numbers[-2]
+    fed, keys = layer.new.numbers[-2], layer.keys.numbers[-2]
     if layer.k is None:
         return [f"All {keys} target rows at", "once; a mask hides later", "tokens from earlier ones."]
     if layer.keys.mark == "C":
