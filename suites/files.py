@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,25 @@ def write_bytes(path: Path, content: bytes) -> None:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def made_once(folder: Path, fill: Callable[[Path], object]) -> Path:
+    """``folder``; if it is not there, ``fill`` makes it under a temporary name, so that it is whole or not at all.
+
+    Another process may do the same meanwhile: the first stays.
+    """
+    if folder.exists():
+        return folder
+    part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    try:
+        fill(part)
+        part.rename(folder)
+    except OSError:
+        if not folder.exists():
+            raise
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return folder
 
 
 def read_text(path: Path) -> str:

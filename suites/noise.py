@@ -50,11 +50,20 @@ def trend_p(values: Sequence[float]) -> float:
     return float(min(1.0, 2 * tail))
 
 
+def others_load(wall_s: float, own_cpu_s: float, busy_cpu_s: float | None, machine_cores: int) -> float:
+    """Cores that other processes used, 0 where they are too few or the time too short to call it a load.
+
+    >>> others_load(1.0, 1.0, 1.1, 2), others_load(1.0, 1.0, 3.0, 2), others_load(1.0, 1.0, None, 2)
+    (0.0, 2.0, 0.0)
+    """
+    if busy_cpu_s is None or wall_s < LOAD_FROM_S:
+        return 0.0
+    others = (busy_cpu_s - own_cpu_s) / wall_s
+    return others if others > max(LOAD_CORES, LOAD_SHARE * machine_cores) else 0.0
+
+
 def _load(seen: Conditions) -> Iterator[Noise]:
-    if seen.busy_cpu_s is None or seen.wall_s < LOAD_FROM_S:
-        return
-    others = (seen.busy_cpu_s - seen.own_cpu_s) / seen.wall_s
-    if others > max(LOAD_CORES, LOAD_SHARE * seen.machine_cores):
+    if others := others_load(seen.wall_s, seen.own_cpu_s, seen.busy_cpu_s, seen.machine_cores):
         yield Noise(
             "other load",
             others,

@@ -119,14 +119,18 @@ def _read(kind: Any, text: str, what: str, remedy: str) -> Any:
 
 
 def _read_file(kind: Any, path: Path) -> Any:
-    return _read(kind, read_text(path), f"{path} is damaged, foreign or of another version", "run again")
+    return _read(kind, read_text(path), _damaged(path), "run again")
+
+
+def _damaged(path: Path) -> str:
+    return f"{path} is damaged, foreign or of another version"
 
 
 def _cell(cell_id: str, folder: Path) -> CellResult:
-    _read_file(CellEntry, folder / "cell.json")
-    cell = read_json(folder / "cell.json")
-    path = folder / "rounds.jsonl"
-    records = list(_records(path))
+    text = read_text(folder / "cell.json")
+    _read(CellEntry, text, _damaged(folder / "cell.json"), "run again")
+    cell = json.loads(text)  # whole, not only what is read in every case
+    records = list(_records(folder / "rounds.jsonl"))
     rounds = [record for record in records if isinstance(record, Round)]
     calibrations = [record for record in records if isinstance(record, Calibration)]
     arms, conditions = folder / "arms.json", folder / "conditions.json"

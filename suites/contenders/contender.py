@@ -19,16 +19,14 @@ One file with a class for each name: those of this package are found by themselv
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import PackageNotFoundError, entry_points, version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
-from ..catalog import did_you_mean
+from ..catalog import did_you_mean, import_modules
 from ..config import ConfigError
 
 if TYPE_CHECKING:
@@ -121,12 +119,7 @@ def register(name: str) -> Callable[[AnyContender], AnyContender]:
 
 @cache
 def _discover() -> None:
-    package = importlib.import_module(__package__)
-    for module in pkgutil.iter_modules(package.__path__):
-        if not module.ispkg:
-            importlib.import_module(f"{__package__}.{module.name}")
-    for point in entry_points(group="decodebench.contenders"):
-        point.load()
+    import_modules(__package__, "decodebench.contenders")
 
 
 def registry() -> dict[str, type[Contender]]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import os
-import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from ..files import made_once
 from .contender import Contender, Decoded, register
 
 if TYPE_CHECKING:
@@ -18,20 +17,13 @@ if TYPE_CHECKING:
 
 def converted(checkpoint: Path) -> Path:
     """The checkpoint as CTranslate2 reads it, in float32: ``ctranslate2`` beside it, made if it is not there."""
-    folder = checkpoint.with_name("ctranslate2")
-    if not folder.exists():
+
+    def convert(part: Path) -> None:
         from ctranslate2.converters import TransformersConverter
 
-        part = checkpoint.with_name(f".ctranslate2.{os.getpid()}.part")
-        try:
-            TransformersConverter(str(checkpoint)).convert(str(part))
-            part.rename(folder)
-        except OSError:
-            if not folder.exists():  # else another process was first
-                raise
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
-    return folder
+        TransformersConverter(str(checkpoint)).convert(str(part))
+
+    return made_once(checkpoint.with_name("ctranslate2"), convert)
 
 
 class CTranslate2(Contender):

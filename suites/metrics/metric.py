@@ -6,14 +6,14 @@ that takes ``(case, round)`` has a value for each timed round; one that takes ``
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import math
-import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
+
+from ..catalog import import_modules
 
 if TYPE_CHECKING:
     import numpy as np
@@ -105,9 +105,7 @@ def metric(unit: str, better: Better, formula: str) -> Callable[[Callable[..., f
 
 @cache
 def _discover() -> None:
-    package: Any = importlib.import_module(__package__)
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"{__package__}.{module.name}")
+    import_modules(__package__)
 
 
 def metrics() -> dict[str, Metric]:

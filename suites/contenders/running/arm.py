@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import psutil
 from torch import Tensor
 
 from strategies import ModelConfig
 
 from ...cells import Cell
 from ...clock import Clock
-from ...noise import LOAD_CORES, LOAD_FROM_S, LOAD_SHARE
+from ...noise import others_load
 from ...records import Round
 from ..contender import Contender, ContenderError
 from .agreement import padded
@@ -83,8 +83,8 @@ class ContenderArm:
             raise
         self.token_BN = padded(self.token_ids, self._config.pad_id)
         self.rss_bytes = answer["rss_bytes"]
-        busy = disturbed(marks_s[-1], answer["own_cpu_s"], answer["busy_cpu_s"])
-        return Round(self.label, index, warmup, every_step, marks_s, answer["collections"], busy)
+        others = others_load(marks_s[-1], answer["own_cpu_s"], answer["busy_cpu_s"], os.cpu_count() or 1)
+        return Round(self.label, index, warmup, every_step, marks_s, answer["collections"], others > 0)
 
     def _require_sound(self, marks_s: list[float], every_step: bool) -> None:
         """What a contender of a user may get wrong: so many rows, so long, and as many marks."""
@@ -108,14 +108,3 @@ class ContenderArm:
     def figures(self) -> dict[str, Any]:
         """Facts of the arm besides its rounds: all that can be asked of it is the memory of its process, in bytes."""
         return {"rss_bytes": self.rss_bytes}
-
-
-def disturbed(wall_s: float, own_cpu_s: float, busy_cpu_s: float | None) -> bool:
-    """Whether others used the CPU during a round, by the measure of ``noise``: None, or a short round, tells nothing.
-
-    >>> disturbed(1.0, 1.0, 1.1), disturbed(1.0, 1.0, 90.0), disturbed(1.0, 1.0, None)
-    (False, True, False)
-    """
-    if busy_cpu_s is None or wall_s < LOAD_FROM_S:
-        return False
-    return (busy_cpu_s - own_cpu_s) / wall_s > max(LOAD_CORES, LOAD_SHARE * (psutil.cpu_count() or 1))

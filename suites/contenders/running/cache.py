@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
-import shutil
 from pathlib import Path
 
 from strategies.models.encoder_decoder import EncoderDecoder
 from strategies.models.export import save_t5
+
+from ...files import made_once
 
 CACHE = Path("results") / ".cache"
 """Where nothing else is said. May be deleted at any time between runs."""
@@ -28,14 +28,4 @@ def digest(model: EncoderDecoder) -> str:
 def shared_checkpoint(model: EncoderDecoder, cache: Path = CACHE) -> Path:
     """The folder ``<cache>/<digest>/t5``, absolute, written whole if it is not there. Raises ModelError, OSError."""
     folder = (cache / digest(model) / "t5").absolute()
-    if not folder.exists():
-        part = folder.with_name(f".t5.{os.getpid()}.part")
-        try:
-            save_t5(model, part)
-            part.rename(folder)
-        except OSError:
-            if not folder.exists():  # else another process was first
-                raise
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
-    return folder
+    return made_once(folder, lambda part: save_t5(model, part))
