@@ -9,7 +9,7 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
-from .style import RC, Legend, new_figure, plain_log, powers_of_two
+from .style import RC, Legend, new_figure, plain_log, powers_of_two, times
 from .view import View, exponent
 
 NECESSARY: dict[str, Any] = {"color": "black", "linestyle": ":"}
@@ -28,10 +28,10 @@ def figure(view: View) -> Figure | None:
     last = rows[rows[column] == rows[column].max()].sort_values("flops_waste")
     least, most = last.iloc[0], last.iloc[-1]
     message = (
-        f"At {view.at(most[column], title)}, {most['strategy']} computes {most['flops_waste']:.2g}x what is necessary"
+        f"At {view.at(most[column], title)}, {most['strategy']} computes {times(most['flops_waste'])} what is necessary"
     )
     if len(last) > 1:
-        message += f", {least['strategy']} {least['flops_waste']:.2g}x"
+        message += f", {least['strategy']} {times(least['flops_waste'])}"
     notes = {str(s): _growth(mine[column], mine["executed_flops"]) for s, mine in rows.groupby("strategy")}
     floor = rows.drop_duplicates(column).sort_values(column)
     necessary = "necessary" + _growth(floor[column], floor["necessary_flops"])

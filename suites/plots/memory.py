@@ -6,7 +6,7 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
-from .style import RC, new_figure, plain_log, powers_of_two, share_y
+from .style import RC, new_figure, plain_log, powers_of_two, share_y, times
 from .view import View
 
 PANELS = (
@@ -57,7 +57,7 @@ def _message(last: pd.DataFrame, where: str) -> str:
     high, low = ordered.iloc[-1], ordered.iloc[0]
     if len(ordered) == 1 or not low[name]:
         return f"{text} at {where}: {high['strategy']} {high[name] / 2**20:.3g} MiB"
-    return f"{text} at {where}: {high['strategy']} needs {high[name] / low[name]:.2g}x that of {low['strategy']}"
+    return f"{text} at {where}: {high['strategy']} needs {times(high[name] / low[name])} that of {low['strategy']}"
 
 
 def _bars(view: View, rows: pd.DataFrame, message: str, foot: str) -> Figure:

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from ..summary import quantity
-from .style import RC, Legend, new_figure
+from .style import RC, Legend, new_figure, times
 from .view import View
 
 PANELS = (("flops", "FLOPs", "FLOPs"), ("bytes", "bytes", "B"))
@@ -103,7 +103,7 @@ def _message(totals: dict[str, pd.DataFrame]) -> str:
     on_flops, on_bytes = (_SHORT[str(share[column].idxmax())] for column in totals)
     if least == most:
         return f"{most}: {flops} of FLOPs go to {on_flops}, {moved} of bytes to {on_bytes}"
-    more, longer = (f"{high[column] / low[column]:.2g}x" for column in totals)
+    more, longer = (times(high[column] / low[column]) for column in totals)
     return f"{most} computes {more} the FLOPs of {least}, {flops} of them on {on_flops}, and moves {longer} the bytes"
 
 
@@ -122,9 +122,9 @@ def _bars(axes: Axes, totals: pd.DataFrame, shown: list[Group], names: list[str]
                       color=group.text_color)  # fmt: skip
             left += share
         least = sums[sums > 0].min()
-        times = f", {total / least:.{2 if total < 10 * least else 1}f}x" if total > least else ""
+        factor = f", {total / least:.{2 if total < 10 * least else 1}f}x" if total > least else ""
         axes.text(
-            left + 1, place, f"{quantity(total, unit)}{times}" if total else "not measured", va="center", fontsize=8
+            left + 1, place, f"{quantity(total, unit)}{factor}" if total else "not measured", va="center", fontsize=8
         )
     axes.set_yticks(range(len(names)), [name.replace("(", "\n(", 1) for name in names], fontsize=8.5)
     axes.invert_yaxis()

@@ -6,7 +6,7 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
-from .style import RC, new_figure
+from .style import RC, new_figure, times
 from .view import View
 
 
@@ -29,8 +29,8 @@ def _message(steps: pd.DataFrame, where: str) -> str:
     ratios = {s: late / early for s, (early, late) in growth.items()}
     steep, flat = max(ratios, key=lambda s: ratios[s]), min(ratios, key=lambda s: ratios[s])
     start = f"At {where}, the" if where else "The"
-    message = f"{start} last steps take {steep} {ratios[steep]:.2g}x as long as the first"
-    return message if steep == flat else f"{message}, {flat} {ratios[flat]:.2g}x"
+    message = f"{start} last steps take {steep} {times(ratios[steep])} as long as the first"
+    return message if steep == flat else f"{message}, {flat} {times(ratios[flat])}"
 
 
 def figure(view: View) -> Figure | None:

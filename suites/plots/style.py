@@ -133,6 +133,15 @@ def new_figure(
     return figure, axes
 
 
+def times(factor: float) -> str:
+    """A factor in a title: two digits, whole from 100 on.
+
+    >>> times(1.04), times(83.8), times(158.6)
+    ('1x', '84x', '159x')
+    """
+    return f"{factor:.2g}x" if factor < 99.5 else f"{factor:.0f}x"
+
+
 def share_y(row: Sequence[Axes]) -> None:
     """One scale for a row of axes, its numbers on the left alone. Before anything is drawn."""
     for other in row[1:]:
