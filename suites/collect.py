@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from .files import read_json, write_json
+from .files import read_json, write_json, write_text
 from .noise import told
 from .results import read_cells
 from .role_table import write_roles
-from .summary import print_summary
+from .summary import advice_lines, print_summary
 from .table import write_tables
 from .verdict import MARGIN
 
@@ -34,6 +34,7 @@ def tabulate(run_dir: Path) -> tuple[list[Path], bool]:
     missing = len(read_json(run_dir / "run.json")["plan"]) - len(cells)
     noises, margins = told(cells), [cell.cell["measure"]["margin"] for cell in cells if "measure" in cell.cell]
     write_json(run_dir / "noise.json", noises)
+    write_text(run_dir / "advice.txt", "".join(f"{line}\n" for line in advice_lines(table)))
     print_summary(run_dir, table, written, missing, noises, next(iter(margins), MARGIN))
     return written, missing == 0 and not table["status"].isin(["failed", "invalid"]).any()
 

@@ -46,6 +46,11 @@ class MeasureConfig:
     seconds_max: float = key("with a precision: no further round of a cell after this time", 300.0, "s")
     margin: float = key("times that differ by less are the same to you: see the verdicts", 0.02, "share")
     contender_seconds_max: float = key("a contender that is silent for longer is ended, and a failed row", 600.0, "s")
+    memory_gib: float | None = key(
+        "memory for weights and decoding: what fits is told, a case that does not fails at once; null: the device's",
+        None,
+        "GiB",
+    )
     aa: bool = key("time the baseline twice (A/A): how far equal things come out apart", False, "true|false")
 
 
@@ -113,6 +118,8 @@ def _check_stopping(measure: MeasureConfig) -> None:
     for name in ("seconds_max", "contender_seconds_max"):
         if not getattr(measure, name) > 0:
             raise ConfigError(f"measure.{name}={getattr(measure, name)} is not allowed; give seconds above 0")
+    if measure.memory_gib is not None and not measure.memory_gib > 0:
+        raise ConfigError(f"measure.memory_gib={measure.memory_gib} is not allowed; give GiB above 0, or null")
     if measure.precision is not None and measure.rounds_max < measure.rounds:
         raise ConfigError(
             f"measure.rounds_max={measure.rounds_max} is below measure.rounds={measure.rounds}; give at least as many"

@@ -92,9 +92,9 @@ def main(argv: list[str]) -> int:
     from strategies import load_vocabulary, parse, select
     from strategies.models.pronounce.evaluate import target_limit
 
+    from .admission import ORACLE
     from .cells import make_cell
     from .decode_report import print_report
-    from .runner import ORACLE
 
     rows = [load_vocabulary().spell(phrase) for phrase in phrases]
     src_len = max(map(len, rows))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from strategies import DTYPES, ModelConfig, Strategy
 from strategies.models import costs
@@ -64,6 +64,23 @@ def formulas(config: ModelConfig, cell: Cell, strategy: Strategy) -> Formulas:
         copy_bytes=[step.copies for step in moved],
         kv_reserved_bytes=costs.kv_bytes(config, batch, bound.rows_reserved(last), width) + cross,
         kv_used_bytes=costs.kv_bytes(config, batch, bound.rows_used(last), width) + cross,
+    )
+
+
+def necessary(config: ModelConfig, cell: Cell, weight_bytes: int | None = None) -> Formulas:
+    """Of any exact incremental decoder in this cell: one row a step, k keys, cross K/V once, nothing copied.
+
+    ``weight_bytes``: of an element of its weights, where they differ from the cell's type.
+    """
+    found = formulas(config, cell, Strategy())
+    if weight_bytes is None:
+        return found
+    width = DTYPES[cell.dtype].itemsize
+    cross = costs.kv_bytes(config, cell.batch_size, cell.src_len, width)
+    return replace(
+        found,
+        prefill_bytes=(found.prefill_bytes - cross) * weight_bytes // width + cross,
+        weight_bytes=[step * weight_bytes // width for step in found.weight_bytes],
     )
 
 

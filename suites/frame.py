@@ -13,7 +13,7 @@ from .files import ResultsError, read_text, write_bytes, write_text
 
 TEXT = {
     "cell", "model", "device", "dtype", "stop", "strategy", "status", "reason", "tokens_equal", "baseline", "phase",
-    "role", "figure", "kind", "verdict", "gate", "e2e_verdict", "stopped_by",
+    "role", "figure", "kind", "verdict", "gate", "e2e_verdict", "stopped_by", "best_strategy", "best_verdict",
 }  # fmt: skip
 """Columns of words; all others hold numbers."""
 

@@ -96,7 +96,8 @@ class ArmFacts:
     A contender is one, too: of it only set-up (loading included), tokens and the memory of its process are known.
     ``status`` invalid: it disagrees with the oracle; a ``reason`` beside ok is a remark. ``steps``: decode steps taken;
     ``row_lens``: tokens of each row up to its end; ``tokens_equal``: the last round chose the oracle's tokens;
-    ``roles``: FLOPs and bytes of the steps taken (``formulas.role_sums``), which folders of earlier versions lack.
+    ``roles``: FLOPs and bytes of the steps taken (``formulas.role_sums``); ``dispatch_s``: what asking for a step's
+    kernels takes (``probes/overhead``). Folders of earlier versions lack these two.
     """
 
     __pydantic_config__: ClassVar = EXACT
@@ -114,6 +115,7 @@ class ArmFacts:
     max_logit_error: float | None = None
     tokens_equal: bool | None = None
     roles: RoleSums | None = None
+    dispatch_s: float | None = None
 
 
 class Planned(TypedDict):
@@ -146,6 +148,14 @@ class Formula(TypedDict):
     copy_bytes: list[int]
 
 
+class CapacityEntry(TypedDict):
+    """What of a strategy fits in memory, by the formula of its peak (``capacity.py``)."""
+
+    peak_bytes: int
+    batch_max: int
+    length_max: int
+
+
 class MeasureEntry(TypedDict):
     """What of a cell's measure is read again."""
 
@@ -166,4 +176,8 @@ class CellEntry(TypedDict):
     seed: int
     formulas: dict[str, Formula]
     contenders: NotRequired[list[str]]
+    capacity: NotRequired[dict[str, CapacityEntry]]
+    memory_bytes: NotRequired[int]
+    weight_bytes: NotRequired[int]
+    necessary: NotRequired[dict[str, Formula]]
     measure: NotRequired[MeasureEntry]

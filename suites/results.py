@@ -3,6 +3,7 @@
 run.json            schema, command, when, the plan (cells and their predicted work)
 environment.json    machine, versions, commit, load
 noise.json          what may have spoiled times, each with its remedy, in sentences
+advice.txt          the end of the summary: what to use, what it saves and costs, where time goes, what fits
 cells/<id>/cell.json      the cell, its inputs' real lengths, its model's sizes
 cells/<id>/arms.json      one entry a strategy: status, reason, facts that are not timings
 cells/<id>/rounds.jsonl   one line a round of an arm: strategy, index, warm-up or not, marks in seconds; among them

@@ -44,7 +44,7 @@ def _run(overrides: Overrides, jobs: list[Job]) -> int:
     from .environment import environment
     from .planning import effort
     from .progress import Progress
-    from .summary import quantity
+    from .quantity import quantity
 
     cells = [make_cell(job.config) for job in jobs]
     for twin in (cell for i, cell in enumerate(cells) if cell in cells[:i]):

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from rich.table import Table
 from rich.text import Text
 
-from .ceilings.sentences import limits
+from .advice import advise
 from .console import standard_output
+from .quantity import quantity
 from .verdict import MARGIN
 
 GROUP = ["model", "device", "dtype", "threads", "stop", "seed"]
@@ -29,31 +29,6 @@ LEGEND = (
 SHORT = {"faster": "faster", "slower": "slower", "indistinguishable": "same", "undecided": "?", "baseline": ""}
 WIDE = 88
 """Columns of a terminal from which the table has all of its own."""
-
-
-def quantity(value: float, unit: str) -> str:
-    """Three significant digits with a prefix: 0.00123 s -> 1.23 ms; bytes go by 1024, the rest by 1000.
-
-    >>> quantity(0.00123, "s"), quantity(1536, "B"), quantity(2.5e9, "FLOPs")
-    ('1.23 ms', '1.50 KiB', '2.50 GFLOPs')
-    """
-    if value is None or math.isnan(value):
-        return ""
-    if unit == "s":
-        for scale, name in ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs")):
-            if value >= scale:
-                return f"{value / scale:.3g} {name}"
-        return f"{value / 1e-9:.3g} ns"
-    base, prefixes = (1024, ["", "Ki", "Mi", "Gi", "Ti"]) if unit == "B" else (1000, ["", "k", "M", "G", "T", "P"])
-    for prefix in prefixes:
-        if value < base or prefix == prefixes[-1]:
-            return (
-                f"{value:.0f} {unit}"
-                if not prefix
-                else f"{value:.{max(0, 2 - int(math.log10(value)))}f} {prefix}{unit}"
-            )
-        value /= base
-    return ""
 
 
 def print_summary(
@@ -89,13 +64,18 @@ def print_summary(
     if base := next(filter(None, table["baseline"]), ""):
         console.print(Text(LEGEND.format(base=base, margin=100 * margin), style="dim"))
     console.print(f"{len(written)} plots, table.csv, steps.csv and roles.csv in {run_dir}", soft_wrap=True)
-    for title, rows in groups:
-        for sentence in limits(rows):
-            console.print(Text(f"{title}, {sentence}"), soft_wrap=True)
-        for place, sentences in crossovers(rows):
-            console.print(Text(f"crossover, {title}, {place}", style="bold"), soft_wrap=True)
-            for sentence in sentences:
-                console.print(f"  {sentence}", markup=False, soft_wrap=True)
+    for line in advice_lines(table):
+        console.print(Text(line, style="" if line.startswith(" ") else "bold"), soft_wrap=True)
+
+
+def advice_lines(table: pd.DataFrame) -> Iterator[str]:
+    """The advice for each model and device: what it is about, its questions, their answers, each indented further."""
+    for _, rows in table.groupby(GROUP, sort=False):
+        if sections := advise(rows):
+            yield f"advice: {_title(rows, table)}"
+        for section in sections:
+            yield f"  {section.title}"
+            yield from (f"    {sentence}" for sentence in section.sentences)
 
 
 def _title(rows: pd.DataFrame, table: pd.DataFrame) -> str:
@@ -137,40 +117,6 @@ def endings(table: pd.DataFrame) -> str:
     ended = ", ".join(f"{by} in {count} {'cell' if count == 1 else 'cells'}" for by, count in counts.items())
     fewest, most = cells["rounds"].min(), cells["rounds"].max()
     return f"rounds: {fewest}{f' to {most}' if most > fewest else ''}, ended by {ended}"
-
-
-def crossovers(rows: pd.DataFrame) -> Iterator[tuple[str, list[str]]]:
-    """For each batch its longest case, in words, and a sentence a strategy that was timed beside the baseline."""
-    timed = rows[(rows["status"] == "ok") & (rows["strategy"] != rows["baseline"]) & rows["e2e_ratio"].notna()]
-    for batch, cases in timed.groupby("batch_size"):
-        for column in ("tgt_len", "src_len"):
-            cases = cases[cases[column] == cases[column].max()]
-        case = cases.iloc[0]
-        place = f"batch {batch}, {case['src_len']} -> {case['tgt_len']}"
-        yield place, [crossover_sentence(row) for row in cases.to_dict("records")]
-
-
-def crossover_sentence(case: Mapping[Hashable, Any]) -> str:
-    """Of a row of the table; its interval in brackets, unless it is the one length. Undecided where it ends at never.
-
-    >>> names = {"strategy": "static_kv", "baseline": "cross_kv", "tgt_len": 64, "stop": "fixed"}
-    >>> crossover_sentence(names | {"crossover_k": 9.0, "crossover_low_k": 6.0, "crossover_high_k": math.nan})
-    'static_kv against cross_kv is undecided within 64 tokens: k = 9 [6, never]'
-    """
-    k, low, high = (case[f"crossover_{name}"] for name in ("k", "low_k", "high_k"))
-    ends = ["never" if math.isnan(end) else f"{end:.0f}" for end in (low, high)]
-    interval = f" [{', '.join(ends)}]" if ends[0] != ends[1] else ""
-    within = f"within {case['tgt_len']} tokens" if case["stop"] == "fixed" else "before the end"
-    if math.isnan(low):
-        return f"{case['strategy']} never beats {case['baseline']} {within}"
-    if math.isnan(high):
-        estimate = "never" if math.isnan(k) else f"k = {k:.0f}"
-        return f"{case['strategy']} against {case['baseline']} is undecided {within}: {estimate}{interval}"
-    start = "the first token" if k == 1 else f"k = {k:.0f}"
-    told = f"{case['strategy']} beats {case['baseline']} from {start} on{interval}"
-    if case.get("e2e_ratio_high", 0.0) >= 1:
-        told += ", leaving out steps that the machine interrupted; with them, the totals do not show it"
-    return told
 
 
 def _ranking(group: pd.DataFrame, title: str, wide: bool = True) -> Table:

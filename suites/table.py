@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from .cases import case_of, number
 from .ceilings.columns import CEILINGS, roof
-from .ceilings.floor import Ceilings, floor_s, resident_share
+from .ceilings.floor import Ceilings
 from .comparisons import compare, end_to_end_s, noise_floor
 from .crossover import crossover
 from .frame import read_frame, write_frame
 from .metrics import Case, TimedRound, metrics
-from .results import ArmFacts, CellResult, Round
+from .results import CellResult, Round
 from .statistics import Ratio
 
 IDENTITY = [
@@ -26,6 +27,8 @@ IDENTITY = [
 RATIOS = ["baseline", "e2e_ratio", "e2e_ratio_low", "e2e_ratio_high", "e2e_vs_best"]
 CROSSOVER = ["crossover_k", "crossover_low_k", "crossover_high_k"]
 """From which k on a case's cumulative time is less than the baseline's (``crossover.py``); NaN: never as measured."""
+BEST = ["best_strategy", "best_ratio", "best_ratio_low", "best_ratio_high", "best_verdict"]
+"""Time over that of the cell's quickest strategy, paired, and what it amounts to (``comparisons.compare``)."""
 VERDICTS = ["e2e_p_holm", "e2e_verdict"]
 """The p-value adjusted over the table, and what the ratio amounts to (``verdict.py``); "" where it was not timed."""
 TRUST = [
@@ -34,7 +37,7 @@ TRUST = [
 ]  # fmt: skip
 """What ended the rounds of the cell; on the baseline's row the ratio of its A/A arm to it, with its 95 % interval; the
 machine's own speed, medians of the counted calibrations, in 1e9 bytes and FLOPs a second."""
-TEXT_COLUMNS = {*IDENTITY, "baseline", "e2e_verdict", "stopped_by"}
+TEXT_COLUMNS = {*IDENTITY, "baseline", "e2e_verdict", "best_strategy", "best_verdict", "stopped_by"}
 PLOTTED = [
     "prefill_s", "e2e_s", "throughput_tokens_per_s", "executed_flops", "necessary_flops", "flops_waste", "step_bytes",
     "kv_used_bytes", "kv_reserved_bytes", "peak_memory_bytes",
@@ -44,42 +47,6 @@ STEP_COLUMNS = [
     "latency_s", "latency_q25_s", "latency_q75_s",
     "flops", "weight_bytes", "self_kv_bytes", "cross_kv_bytes", "copy_bytes",
 ]  # fmt: skip
-
-
-def _number(value: Any) -> float:
-    return math.nan if value is None else float(value)
-
-
-def _case(cell: dict[str, Any], arm: ArmFacts, ceilings: Ceilings) -> Case:
-    formula = cell["formulas"].get(arm.strategy, {})
-    taken = slice(arm.steps or 0)
-    parts = (formula.get(f"{part}_bytes", [])[taken] for part in ("weight", "self_kv", "cross_kv"))
-    bytes_N = [sum(step) for step in zip(*parts, strict=True)]
-    moved = sum(sum(formula.get(f"{part}_bytes", [])[taken]) for part in ("weight", "self_kv", "cross_kv", "copy"))
-    decode = sum(formula.get("step_flops", [])[taken])
-    return Case(
-        batch_size=cell["batch_size"],
-        src_len=cell["src_len"],
-        tgt_len=cell["tgt_len"],
-        steps=arm.steps or 0,
-        real_tokens=sum(arm.row_lens or []),
-        setup_s=_number(arm.setup_s),
-        necessary_flops=_number(arm.necessary_flops),
-        executed_flops=formula["prefill_flops"] + decode if formula else math.nan,
-        decode_flops=decode or math.nan,
-        moved_bytes=moved or math.nan,
-        kv_reserved_bytes=_number(arm.kv_reserved_bytes),
-        kv_used_bytes=_number(arm.kv_used_bytes),
-        peak_memory_bytes=_number(arm.peak_memory_bytes),
-        rss_bytes=_number(arm.rss_bytes),
-        prefill_flops=_number(formula.get("prefill_flops")),
-        prefill_bytes=_number(formula.get("prefill_bytes")),
-        floor_bytes=sum(bytes_N) / len(bytes_N) if bytes_N else math.nan,
-        read_bytes_per_s=ceilings.read_bytes_per_s.median,
-        peak_flops_per_s=ceilings.flops_per_s.median,
-        floor_s=floor_s(bytes_N, formula.get("step_flops", [])[taken], ceilings),
-        cache_resident=resident_share(bytes_N, ceilings.cache_bytes),
-    )
 
 
 def _marks(rounds: Sequence[Round], strategy: str) -> dict[int, list[float]]:
@@ -133,13 +100,14 @@ def case_table(cells: Sequence[CellResult]) -> pd.DataFrame:
     The baseline is full recompute, or the first strategy that was measured. Without a common round a ratio is NaN.
     """
     rows = []
-    for result, compared in zip(cells, compare(cells), strict=True):
+    for result, compared, beside_best in zip(cells, *compare(cells), strict=True):
         cell, trust = result.cell, _trust(result)
         ceilings = Ceilings.of(result.calibrations, str(cell.get("dtype")))
         e2e = {arm.strategy: end_to_end_s(result.rounds, arm.strategy) for arm in result.arms if arm.status == "ok"}
         median = {label: float(np.median(list(times.values()))) for label, times in e2e.items() if times}
         for arm in result.arms:
             found, label = compared[arm.strategy], arm.strategy
+            best = beside_best[label]
             row: dict[str, Any] = {
                 **{name: cell[name] for name in IDENTITY if name in cell},
                 "cell": result.id,
@@ -148,26 +116,30 @@ def case_table(cells: Sequence[CellResult]) -> pd.DataFrame:
                 "status": arm.status,
                 "reason": arm.reason,
                 "rounds": len(e2e.get(label, {})),
-                "max_logit_error": _number(arm.max_logit_error),
+                "max_logit_error": number(arm.max_logit_error),
                 "tokens_equal": {True: "yes", False: "no", None: ""}[arm.tokens_equal],
                 **trust,
                 **roof(ceilings),
                 "baseline": found.baseline,
                 "e2e_verdict": found.verdict,
                 "e2e_p_holm": found.p_holm,
+                "best_strategy": best.baseline,
+                "best_verdict": best.verdict,
             }
             if arm.status == "ok":
-                row |= _values(_case(cell, arm, ceilings), result.rounds, label)
+                row |= _values(case_of(cell, arm, ceilings), result.rounds, label)
             if label in median:
-                row |= _interval("e2e_ratio", found.ratio)
+                row |= _interval("e2e_ratio", found.ratio) | _interval("best_ratio", best.ratio)
                 row["e2e_vs_best"] = median[label] / min(median.values())
                 if label == found.baseline:
                     row |= _interval("noise_floor", noise_floor(result, label))
                 else:
                     first = crossover(*(_cumulative(result.rounds, name) for name in (label, found.baseline)))
-                    row |= dict(zip(CROSSOVER, map(_number, (first.k, first.low, first.high)), strict=True))
+                    row |= dict(zip(CROSSOVER, map(number, (first.k, first.low, first.high)), strict=True))
             rows.append(row)
-    table = pd.DataFrame(rows, columns=[*IDENTITY, *metrics(), *RATIOS, *VERDICTS, *CROSSOVER, *TRUST, *CEILINGS])
+    table = pd.DataFrame(
+        rows, columns=[*IDENTITY, *metrics(), *RATIOS, *BEST, *VERDICTS, *CROSSOVER, *TRUST, *CEILINGS]
+    )
     return table.astype({name: float for name in table if name not in TEXT_COLUMNS})
 
 

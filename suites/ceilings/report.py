@@ -14,7 +14,7 @@ from ..console import standard_output
 from ..environment import cpu_name, environment
 from ..plots.roofline import ceilings_figure
 from ..plots.style import save
-from ..summary import quantity
+from ..quantity import quantity
 from .floor import READS, Spread
 from .meter import Meter
 

@@ -14,7 +14,7 @@ from rich.text import Text
 from ..comparisons import BASELINE
 from ..console import standard_output
 from ..markdown import pipe_table
-from ..summary import quantity
+from ..quantity import quantity
 from .runs import RunRead
 
 UNPAIRED = (

@@ -61,6 +61,8 @@ class Contender:
     """The line that installs them, where it is not ``pip install`` and their names."""
     exact: ClassVar[bool] = True
     """False where its weights are of another type than the cell's, so that other tokens are no mistake."""
+    weight_bytes: ClassVar[int | None] = None
+    """Bytes of an element of its weights, where they differ from the cell's type: its floor reads so many."""
 
     @classmethod
     def summary(cls) -> str:

@@ -87,4 +87,5 @@ class Int8(CTranslate2):
     """The same with weights in int8, quantized when it is loaded."""
 
     exact: ClassVar[bool] = False
+    weight_bytes: ClassVar[int | None] = 1
     compute_type: ClassVar[str] = "int8"

@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from ..quantity import quantity
 from ..roles import in_model_order
-from ..summary import quantity
 from .expected import TRAINING
 from .symbols import LETTERS
 

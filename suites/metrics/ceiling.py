@@ -13,8 +13,8 @@ def mbu(case: Case, timed: TimedRound) -> float:
 
 @metric("ratio", "higher", "FLOPs of all decode steps / decode time / GEMM peak of the faster of dtype and fp32")
 def mfu(case: Case, timed: TimedRound) -> float:
-    """Model FLOPs utilization of decoding, by the FLOPs that the strategy executes."""
-    return _over(case.decode_flops, timed.decode_s, case.peak_flops_per_s)
+    """Model FLOPs utilization of decoding, by the FLOPs that the strategy executes; a contender's by necessary ones."""
+    return _over(case.floor_flops, timed.decode_s, case.peak_flops_per_s)
 
 
 @metric("ratio", "higher", "(encoder weights + cross K/V where they are cached) / prefill time / read bandwidth")
@@ -39,6 +39,18 @@ def floor_s(case: Case) -> float:
 def floor_fraction(case: Case, timed: TimedRound) -> float:
     """Floor over the measured time of a step."""
     return case.floor_s * case.steps / timed.decode_s if timed.decode_s else NAN
+
+
+@metric("ratio", "neither", "weights / (weights + self K/V + cross K/V), of the bytes that all decode steps must move")
+def weight_share(case: Case) -> float:
+    """What of the floor's bytes is weights, which a batch shares."""
+    return case.floor_weight_bytes / case.floor_bytes if case.floor_bytes else NAN
+
+
+@metric("s", "lower", "a decode step of the same layers and heads with width 8, batch 1: Python, dispatcher, launches")
+def dispatch_s(case: Case) -> float:
+    """What asking for a step's kernels takes, measured once a case."""
+    return case.dispatch_s
 
 
 @metric("ratio", "neither", "share of decode steps whose weights + K/V fit in the last cache: memory is no floor there")

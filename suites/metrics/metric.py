@@ -42,16 +42,25 @@ class TimedRound:
 
     @property
     def decode_s(self) -> float:
-        """Every decode step: end to end without prefill."""
-        return self.e2e_s - self.prefill_s
+        """Every decode step: end to end without prefill.
+
+        Where no mark after prefill could be taken (a contender's library), as long as if the first step took what the
+        others do: (end to end - TTFT) * N / (N - 1).
+        """
+        decode_s = self.e2e_s - self.prefill_s
+        gaps = len(self.itl_s)
+        return (self.e2e_s - self.ttft_s) * (gaps + 1) / gaps if math.isnan(decode_s) and gaps else decode_s
 
 
 @dataclass(frozen=True)
 class Case:
     """One strategy in one cell: what is known besides its timings. Missing figures are NaN.
 
-    ``moved_bytes``: of all steps; ``floor_bytes``: mean over steps of weights and K/V, copies left out. Rates are the
-    machine's ceilings (``suites/ceilings``).
+    ``moved_bytes``: of all steps, and ``copied_bytes`` the part that concatenation moves. ``floor_bytes``: mean over
+    steps of weights and K/V, copies left out; ``floor_weight_bytes``: of weights. ``floor_flops``: of all decode steps.
+    A contender's floor, prefill included, is that of the necessary work, as of its own nothing is known. Rates are the
+    machine's ceilings (``suites/ceilings``). ``memory_bytes``: what weights and decoding may use, of which
+    ``batch_max`` and ``length_max`` fit (``suites/capacity.py``).
     """
 
     batch_size: int
@@ -68,9 +77,18 @@ class Case:
     kv_used_bytes: float
     peak_memory_bytes: float
     rss_bytes: float
+    copied_bytes: float = NAN
+    predicted_peak_bytes: float = NAN
+    batch_max: float = NAN
+    length_max: float = NAN
+    memory_bytes: float = NAN
+    model_weight_bytes: float = NAN
+    dispatch_s: float = NAN
     prefill_flops: float = NAN
     prefill_bytes: float = NAN
+    floor_flops: float = NAN
     floor_bytes: float = NAN
+    floor_weight_bytes: float = NAN
     read_bytes_per_s: float = NAN
     peak_flops_per_s: float = NAN
     floor_s: float = NAN

@@ -10,7 +10,7 @@ import pandas as pd
 from rich.text import Text
 
 from ..console import UNBROKEN, standard_output
-from ..summary import quantity
+from ..quantity import quantity
 from .diff import Pair, compare, sentence
 from .printed import (
     numbers,

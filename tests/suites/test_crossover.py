@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from suites.advice import crossover as advice
 from suites.crossover import Crossover, crossover, cumulative_s
 from suites.results import ArmFacts, CellResult, Round
-from suites.summary import crossover_sentence, crossovers
 from suites.table import CROSSOVER, case_table
 
 N = 64
@@ -188,7 +188,10 @@ def test_the_summary_tells_the_longest_case_of_each_batch_in_sentences(stop, wit
     more = pd.concat([table(stop), table(stop, batch_size=3)])
     wanted = by_hand(*CASES["flat against linear"])
     sentences = [f"static_kv beats full_recompute from k = {wanted} on", f"slow never beats full_recompute {within}"]
-    assert list(crossovers(more)) == [(f"batch {batch}, 64 -> 64", sentences) for batch in (2, 3)]
+    titles = [f"from which token on it pays, batch {batch}, 64 -> 64" for batch in (2, 3)]
+    sections = advice.sections(more[more["status"] == "ok"])
+    assert [section.title for section in sections] == titles
+    assert all(section.sentences == sentences for section in sections)
 
 
 @pytest.mark.parametrize(
@@ -204,4 +207,4 @@ def test_the_summary_tells_the_longest_case_of_each_batch_in_sentences(stop, wit
 )
 def test_sentences(k, low, high, sentence):
     names = {"strategy": "new", "baseline": "old", "tgt_len": 256, "stop": "fixed"}
-    assert crossover_sentence(names | dict(zip(CROSSOVER, (k, low, high), strict=True))) == sentence
+    assert advice.sentence_of(names | dict(zip(CROSSOVER, (k, low, high), strict=True))) == sentence

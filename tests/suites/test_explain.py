@@ -14,7 +14,7 @@ from suites.explain.walk import read_walk
 from suites.explain.write import explain, write_page
 from suites.ledger.table import read_ledger
 from suites.probes import record
-from suites.summary import quantity
+from suites.quantity import quantity
 from tests.command import ROOT
 
 PHRASE = "sequence to sequence"

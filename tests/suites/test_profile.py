@@ -32,7 +32,7 @@ from suites.profiling.ranges import named_ranges
 from suites.profiling.shapes import merge
 from suites.profiling.tables import KINDS, apportion, operator_table, percents, range_path, range_table, step_of
 from suites.profiling.trace import ROUNDS, WINDOWS, traces, unprofiled_steps_s
-from suites.summary import quantity
+from suites.quantity import quantity
 from tests.command import SMALL_MODEL, suites
 
 CORE = ["full_recompute", "cross_kv", "contiguous_kv", "static_kv"]

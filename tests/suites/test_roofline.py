@@ -12,7 +12,7 @@ from suites.__main__ import main
 from suites.ceilings.columns import CEILINGS
 from suites.ceilings.floor import Spread
 from suites.ceilings.report import WHAT, Roofline
-from suites.ceilings.sentences import limits, share
+from suites.ceilings.sentences import share
 from suites.plots import draw, roofline
 from suites.plots.style import RC
 from suites.plots.view import views
@@ -176,13 +176,7 @@ def test_the_reference_run_of_an_earlier_version_is_read_and_drawn_without_a_roo
     assert "roofline" not in [path.stem for path in draw(tmp_path, table, steps)]
 
 
-def test_a_sentence_a_batch_names_each_strategy_the_nearest_to_its_limit_first():
-    table, _ = scene(lengths=((16, 16), (64, 64)))
-    assert limits(table) == [
-        "of the limit of this machine, batch 1, 64 -> 64: static_kv 40 % (bytes), contiguous_kv 30 % (bytes), "
-        "full_recompute 25 % (FLOPs), cross_kv 20 % (FLOPs)"
-    ]
-    assert limits(table.assign(floor_fraction=math.nan)) == []
+def test_bytes_that_a_cache_serves_are_named_so():
     assert share({"floor_fraction": 1.3, "mbu": 1.3, "mfu": 0.1, "cache_resident": 0.2}) == "1.3e+02 % (bytes, cached)"
 
 

@@ -114,9 +114,9 @@ NEAR = [8.9, 9.6, 9.2, 9.7]  # p = 0.028 alone
 
 
 def test_one_comparison_that_holds_alone_is_undecided_among_many():
-    (alone,) = compare([cell({"new": NEAR})])
+    (alone,), _ = compare([cell({"new": NEAR})])
     assert alone["new"].verdict == "faster"
-    crowd = compare([cell({"new": NEAR}), *(cell({"new": [9.0, 11.0, 10.0, 10.1]}, str(i)) for i in range(3))])
+    crowd, _ = compare([cell({"new": NEAR}), *(cell({"new": [9.0, 11.0, 10.0, 10.1]}, str(i)) for i in range(3))])
     assert crowd[0]["new"].p_holm == pytest.approx(4 * alone["new"].p_holm)
     assert crowd[0]["new"].verdict == "undecided"
     assert crowd[0]["new"].ratio == alone["new"].ratio
@@ -132,8 +132,8 @@ def test_the_table_has_a_verdict_for_each_that_was_timed():
 
 def test_the_margin_is_that_of_the_run():
     near = {"near": [9.6, 9.61, 9.6, 9.59]}
-    assert compare([cell(near)])[0]["near"].verdict == "faster"
-    assert compare([cell(near, measure={"margin": 0.1})])[0]["near"].verdict == "indistinguishable"
+    assert compare([cell(near)])[0][0]["near"].verdict == "faster"
+    assert compare([cell(near, measure={"margin": 0.1})])[0][0]["near"].verdict == "indistinguishable"
 
 
 def test_the_a_a_arm_is_the_noise_floor_and_no_strategy_and_no_comparison():

@@ -1,0 +1,106 @@
+"""From strategies to arms that may be timed: they fit, they agree with the oracle, and their memory is weighed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from strategies import Strategy, parse
+from strategies.models.encoder_decoder import EncoderDecoder
+
+from .arms import StrategyArm
+from .cells import Cell
+from .clock import clocks
+from .equality import check, reason_of
+from .facts import Facts
+from .inputs import Inputs
+from .probes.overhead import dispatch_s
+from .progress import Progress
+
+ORACLE = "full_recompute"
+
+
+class Admission:
+    """Of one cell. What is learned on the way goes to ``facts``; one that fails at something goes no further."""
+
+    def __init__(
+        self,
+        cell: Cell,
+        model: EncoderDecoder,
+        inputs: Inputs,
+        facts: Facts,
+        work: Mapping[str, int],
+        progress: Progress,
+    ) -> None:
+        self._cell, self._model, self._inputs = cell, model, inputs
+        self._facts, self._work, self._progress = facts, work, progress
+        self._arms: list[StrategyArm] = []
+
+    def arms(self, strategies: Sequence[Strategy]) -> list[StrategyArm]:
+        """Those that may be timed."""
+        self._allocate(strategies)
+        self._compare()
+        self._weigh()
+        return self._arms
+
+    def oracle(self) -> StrategyArm:
+        """Full recompute: the arm that may be timed, or another."""
+        mine = next((arm for arm in self._arms if arm.label == ORACLE), None)
+        return mine or StrategyArm(parse(ORACLE), self._model, self._inputs, self._cell)
+
+    def _allocate(self, strategies: Sequence[Strategy]) -> None:
+        for strategy in strategies:
+            try:
+                self._arms.append(StrategyArm(strategy, self._model, self._inputs, self._cell))
+            except Exception as error:
+                self._facts.settle(strategy.label, "failed", reason_of(error))
+
+    def _compare(self) -> None:
+        """Keep the arms that agree with the oracle."""
+        self._progress.say("equality")
+        spare = [] if any(arm.label == ORACLE for arm in self._arms) or not self._arms else [self.oracle()]
+        rivals: list[StrategyArm] = []
+        # Full recompute judges the others; should it fail (it needs the most memory), the next that works does.
+        for oracle in sorted([*spare, *self._arms], key=lambda arm: arm.label != ORACLE):
+            rivals = [arm for arm in self._arms if arm.label in self._facts.open()]
+            try:
+                found = check(
+                    oracle,
+                    rivals,
+                    self._cell.dtype,
+                    self._model.config.eos_id,
+                    fixed=self._cell.stop == "fixed",
+                    advance=lambda arm: self._progress.advance(self._work.get(arm.label, 0) / self._cell.tgt_len),
+                )
+                break
+            except Exception as error:
+                if oracle.label in self._facts:
+                    self._facts.settle(oracle.label, "failed", reason_of(error))
+        else:
+            self._arms = []
+            return
+        self._arms = []
+        for arm, agreement in zip(rivals, found, strict=True):
+            self._facts.note(arm.label, max_logit_error=agreement.max_error)
+            if agreement.reason:
+                self._facts.settle(arm.label, "failed" if agreement.failed else "invalid", agreement.reason)
+            else:
+                self._arms.append(arm)
+
+    def _weigh(self) -> None:
+        """Peak memory, and what dispatch alone takes: passes of their own, outside the rounds."""
+        good, clock = [], clocks(self._cell.device)[0]
+        for arm in self._arms:
+            self._progress.say("memory")
+            cell, config = self._cell, self._model.config
+            try:
+                self._facts.note(
+                    arm.label,
+                    peak_memory_bytes=arm.peak_memory_bytes(clock),
+                    dispatch_s=dispatch_s(config, arm.strategy, cell.dtype, cell.device, clock, cell.tgt_len),
+                )
+            except Exception as error:
+                self._facts.settle(arm.label, "failed", reason_of(error))
+                continue
+            self._progress.advance(self._work[arm.label])
+            good.append(arm)
+        self._arms = good

@@ -1,0 +1,48 @@
+"""Which strategy and which contender to use, at each batch size and length."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from .rows import Row, cases, interval, is_strategy, listed
+from .section import Section
+
+TIES = {"indistinguishable": "as quick as it, within the margin", "undecided": "not told apart from it"}
+
+
+def sections(rows: pd.DataFrame) -> list[Section]:
+    """A sentence a case."""
+    return [Section("which to use", [f"{place}: {'; '.join(_parts(cell))}" for place, cell in cases(rows)])]
+
+
+def _parts(cell: list[Row]) -> list[str]:
+    best = next(row for row in cell if row["strategy"] == row["best_strategy"])
+    rivals = [row for row in cell if row is not best]
+    parts = [best["strategy"], *_ties([row for row in rivals if is_strategy(row)])]
+    contenders = sorted((row for row in rivals if not is_strategy(row)), key=lambda row: row["best_ratio"])
+    if contenders and is_strategy(best):
+        parts.append(f"the quickest contender, {_contender(contenders[0])}")
+        if contenders[0]["tokens_equal"] == "no":
+            same = [row for row in contenders if row["tokens_equal"] == "yes"]
+            parts[-1] += ", with other tokens"
+            parts += [f"the quickest with the same, {_contender(row)}" for row in same[:1]]
+    return parts
+
+
+def _ties(rivals: list[Row]) -> list[str]:
+    """The strategies that may be as quick, or the next where the quickest stands alone."""
+    parts = []
+    for verdict, meaning in TIES.items():
+        if tied := [row for row in rivals if row["best_verdict"] == verdict]:
+            named = listed([f"{row['strategy']} ({interval(row, 'best_ratio')})" for row in tied])
+            parts.append(f"{named} {'is' if len(tied) == 1 else 'are'} {meaning}")
+    if rivals and not parts:
+        second = min(rivals, key=lambda row: row["best_ratio"])
+        parts.append(f"the next, {second['strategy']}, takes {interval(second, 'best_ratio')} times as long")
+    return parts
+
+
+def _contender(row: Row) -> str:
+    """The quickest of them, beside our quickest."""
+    ratio = f"{row['strategy']}, takes {interval(row, 'best_ratio')} of its time"
+    return f"{ratio} and is {TIES[row['best_verdict']]}" if row["best_verdict"] in TIES else ratio

@@ -1,0 +1,42 @@
+"""From which token on a strategy or contender has taken less time than the baseline."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+
+from .rows import Row, cases, longest
+from .section import Section
+
+
+def sections(rows: pd.DataFrame) -> list[Section]:
+    """A sentence each, at the longest case of each batch, of those that were timed beside the baseline."""
+    timed = rows[(rows["strategy"] != rows["baseline"]) & rows["e2e_ratio"].notna()]
+    return [
+        Section(f"from which token on it pays, {place}", [sentence_of(row) for row in cell])
+        for place, cell in cases(longest(timed))
+    ]
+
+
+def sentence_of(case: Row) -> str:
+    """Of a row of the table; its interval in brackets, unless it is the one length. Undecided where it ends at never.
+
+    >>> names = {"strategy": "static_kv", "baseline": "cross_kv", "tgt_len": 64, "stop": "fixed"}
+    >>> sentence_of(names | {"crossover_k": 9.0, "crossover_low_k": 6.0, "crossover_high_k": math.nan})
+    'static_kv against cross_kv is undecided within 64 tokens: k = 9 [6, never]'
+    """
+    k, low, high = (case[f"crossover_{name}"] for name in ("k", "low_k", "high_k"))
+    ends = ["never" if math.isnan(end) else f"{end:.0f}" for end in (low, high)]
+    interval = f" [{', '.join(ends)}]" if ends[0] != ends[1] else ""
+    within = f"within {case['tgt_len']} tokens" if case["stop"] == "fixed" else "before the end"
+    if math.isnan(low):
+        return f"{case['strategy']} never beats {case['baseline']} {within}"
+    if math.isnan(high):
+        estimate = "never" if math.isnan(k) else f"k = {k:.0f}"
+        return f"{case['strategy']} against {case['baseline']} is undecided {within}: {estimate}{interval}"
+    start = "the first token" if k == 1 else f"k = {k:.0f}"
+    told = f"{case['strategy']} beats {case['baseline']} from {start} on{interval}"
+    if case.get("e2e_ratio_high", 0.0) >= 1:
+        told += ", leaving out steps that the machine interrupted; with them, the totals do not show it"
+    return told

@@ -1,0 +1,59 @@
+"""Rows of the table as the sentences of the advice need them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Iterator, Mapping
+from typing import Any
+
+import pandas as pd
+
+Row = Mapping[Hashable, Any]
+ORDER = ["batch_size", "src_len", "tgt_len"]
+
+
+def cases(rows: pd.DataFrame) -> Iterator[tuple[str, list[Row]]]:
+    """Each batch and pair of lengths in words, with its rows, the quickest first."""
+    for (batch, source, target), cell in rows.groupby(ORDER):
+        yield f"batch {batch}, {source} -> {target}", [*cell.sort_values("e2e_s").to_dict("records")]
+
+
+def longest(rows: pd.DataFrame) -> pd.DataFrame:
+    """Of each batch the rows of its longest target, and of those of its longest source."""
+    for column in ("tgt_len", "src_len"):
+        rows = rows[rows[column] == rows.groupby("batch_size")[column].transform("max")]
+    return rows
+
+
+def interval(row: Row, name: str) -> str:
+    """A ratio and its 95 % interval.
+
+    >>> interval({"r": 0.312, "r_low": 0.28, "r_high": 0.3456}, "r"), interval({"r": 2, "r_low": float("nan")}, "r")
+    ('0.312 [0.280, 0.346]', '2.000')
+    """
+    if math.isnan(row[f"{name}_low"]):
+        return f"{row[name]:.3f}"
+    return f"{row[name]:.3f} [{row[f'{name}_low']:.3f}, {row[f'{name}_high']:.3f}]"
+
+
+def percent(share: float) -> str:
+    """Two digits.
+
+    >>> percent(0.314), percent(0.0012), percent(1.0)
+    ('31 %', '0.12 %', '100 %')
+    """
+    return f"{100 * share:.0f} %" if share >= 0.0995 else f"{100 * share:.2g} %"
+
+
+def listed(names: list[str]) -> str:
+    """In words.
+
+    >>> listed(["a"]), listed(["a", "b", "c"])
+    ('a', 'a, b and c')
+    """
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def is_strategy(row: Row) -> bool:
+    """One of ours, whose FLOPs are known; of a contender's nothing is."""
+    return not math.isnan(row["executed_flops"])

@@ -1,0 +1,41 @@
+"""What remembering costs in memory and saves in time."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from ..quantity import quantity
+from .rows import Row, cases, interval, is_strategy, longest, percent
+from .section import Section
+
+
+def sections(rows: pd.DataFrame) -> list[Section]:
+    """A sentence a strategy, at the longest case of each batch, against the baseline."""
+    found = []
+    for place, cell in cases(longest(rows)):
+        base = next((row for row in cell if row["strategy"] == row["baseline"] and is_strategy(row)), None)
+        rivals = [row for row in cell if row is not base and is_strategy(row)]
+        if base is not None and rivals:
+            title = f"what remembering costs and saves beside {base['strategy']}, {place}"
+            found.append(Section(title, [f"{row['strategy']} {_saves(row)}; {_costs(row, base)}" for row in rivals]))
+    return found
+
+
+def _saves(row: Row) -> str:
+    low, value, high = (1 - row[f"e2e_ratio{end}"] for end in ("_high", "", "_low"))
+    if row["e2e_verdict"] == "faster":
+        return f"saves {percent(value)} [{100 * low:.0f}, {100 * high:.0f}] of the time"
+    if row["e2e_verdict"] == "slower":
+        return f"takes {percent(-value)} [{-100 * high:.0f}, {-100 * low:.0f}] more time"
+    return f"takes {interval(row, 'e2e_ratio')} of the time: these rounds show no saving"
+
+
+def _costs(row: Row, base: Row) -> str:
+    kept = f"holds {quantity(row['kv_reserved_bytes'], 'B')} of K/V"
+    if base["kv_reserved_bytes"]:
+        kept += f" ({base['strategy']}: {quantity(base['kv_reserved_bytes'], 'B')})"
+    if row["copied_bytes"] > 0:
+        kept += f", moves {quantity(row['copied_bytes'], 'B')} a step to grow"
+    if row["flops_waste"] != base["flops_waste"]:
+        kept += f", does {row['flops_waste']:.1f}x the necessary FLOPs instead of {base['flops_waste']:.1f}x"
+    return kept

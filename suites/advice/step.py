@@ -1,0 +1,80 @@
+"""Where the time of a decode step goes, bytes, compute or dispatch, and so what would help."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+
+from ..quantity import quantity
+from .rows import Row, cases, longest, percent
+from .section import Section
+
+WASTEFUL = 1.5
+"""Times the necessary FLOPs from which remembering more would help most."""
+
+
+def sections(rows: pd.DataFrame) -> list[Section]:
+    """A sentence each whose floor is known, at the longest case of each batch; and what would help our quickest."""
+    found = []
+    for place, cell in cases(longest(rows[rows["floor_fraction"].notna()])):
+        told = [f"{row['strategy']}, {quantity(_step_s(row), 's')}: {_shares(row)}" for row in cell]
+        for row in cell:
+            if row["strategy"] == row["best_strategy"] and "dispatch" in parts(row):
+                told.append(f"so {row['strategy']} would gain from {_remedy(row)}")
+        found.append(Section(f"where the time of a step goes, {place}", told))
+    return found
+
+
+def _step_s(row: Row) -> float:
+    """The mean decode step, the first included."""
+    return float(row["floor_s"] / row["floor_fraction"])
+
+
+def parts(row: Row) -> dict[str, float]:
+    """Shares of a step by cause; what is left to "kernels" is their shortfall from the ceilings, 0 where there is none.
+
+    Bytes and compute overlap inside a kernel, so the larger counts. On a CPU dispatch comes on top; on a GPU it runs
+    beside the kernels, so there the parts may add up to more than the step.
+    """
+    name, bound = ("compute", row["mfu"]) if row["mfu"] > row["mbu"] else ("bytes", row["mbu"])
+    found = {name: float(bound)}
+    if not math.isnan(row["dispatch_s"]):
+        found["dispatch"] = float(row["dispatch_s"] / _step_s(row))
+        found["kernels"] = max(0.0, 1 - sum(found.values()))
+    return found
+
+
+def _shares(row: Row) -> str:
+    said = {
+        "bytes": "is reading {share}" + (" from a cache" if row["cache_resident"] > 0 else ""),
+        "compute": "is arithmetic",
+        "dispatch": "dispatch",
+        "kernels": "kernels below the ceilings of this machine",
+    }
+    shares = parts(row)
+    told = [f"{percent(share)} {said[name].format(share=_bytes(row))}" for name, share in shares.items()]
+    if "dispatch" not in shares:
+        told.append("the rest is not known")
+    return ", ".join(told)
+
+
+def _bytes(row: Row) -> str:
+    """Which bytes."""
+    weights = row["weight_share"]
+    return "weights" if weights > 0.99 else f"bytes ({percent(weights)} of them weights)"
+
+
+def _remedy(row: Row) -> str:
+    shares = parts(row)
+    most = max(shares, key=lambda name: shares[name])
+    if row["flops_waste"] > WASTEFUL and most != "dispatch":
+        return f"remembering more: it does {row['flops_waste']:.1f}x the necessary FLOPs"
+    if most == "bytes" and row["weight_share"] < 0.5:
+        return "fewer or smaller K/V: fewer heads of them, or a smaller type"
+    return {
+        "bytes": "fewer bytes of weights (a smaller type), or a larger batch, which reads them once for all",
+        "compute": "a type that multiplies faster, or more cores",
+        "dispatch": "fewer calls: a step that is compiled or captured, or a larger batch, which makes as many",
+        "kernels": "better kernels: `python -m suites profile` shows which; contenders show what others reach",
+    }[most]
