@@ -28,14 +28,15 @@ def case(strategy, e2e_s, e2e_verdict="faster", best_verdict="slower", **changes
         "strategy": strategy, "e2e_s": e2e_s, "e2e_verdict": e2e_verdict, "best_verdict": best_verdict,
         "executed_flops": 1.0, "flops_waste": 1.0,
         "kv_reserved_bytes": 2.0**20, "copied_bytes": 0.0, "floor_s": 0.01, "floor_fraction": 0.25, "mbu": 0.25,
-        "mfu": 0.1, "dispatch_s": 0.02, "batch_max_sentences": 512.0, "length_max_tokens": 3000.0, "peak_memory_bytes": 2.0**20,
-        "predicted_peak_bytes": 2.0**20,
+        "mfu": 0.1, "dispatch_s": 0.02, "batch_max_sentences": 512.0, "length_max_tokens": 3000.0,
+        "peak_memory_bytes": 2.0**20, "predicted_peak_bytes": 2.0**20,
     } | changes  # fmt: skip
 
 
 def contender(strategy, e2e_s, best_verdict="faster", **changes):
     nothing = dict.fromkeys(
-        ["executed_flops", "flops_waste", "kv_reserved_bytes", "copied_bytes", "dispatch_s", "batch_max_sentences", "length_max_tokens",
+        ["executed_flops", "flops_waste", "kv_reserved_bytes", "copied_bytes", "dispatch_s", "batch_max_sentences",
+         "length_max_tokens",
          "peak_memory_bytes", "predicted_peak_bytes"], NAN
     )  # fmt: skip
     return case(strategy, e2e_s, "faster", best_verdict, **nothing) | changes
