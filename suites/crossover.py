@@ -20,6 +20,8 @@ FAR = 5.0
 normal noise, but a step that the machine interrupted is tens of them away."""
 ROBUST_FROM = 8
 """Steps from which the fit is robust; half of them are always kept, and still determine it."""
+ROUNDING = 1e-9
+"""Log ratios nearer to zero than this are ties."""
 PASSES = 10
 
 Marks = Mapping[int, Sequence[float]]
@@ -63,7 +65,7 @@ def crossover(strategy: Marks, baseline: Marks) -> Crossover:
     if not both or steps < 1:
         return Crossover(None, None, None, max(0, steps), len(both))
     mine_RN, other_RN = (cumulative_s(np.array([arm[i][: steps + 2] for i in both])) for arm in (strategy, baseline))
-    gap_RN = np.log(mine_RN / other_RN)
+    gap_RN = np.log(mine_RN) - np.log(other_RN)  # the quotient of a sum that a fit made tiny would overflow
     mean_N, half_N = gap_RN.mean(axis=0), _half_interval(gap_RN)
     k, low, high = (_stays_negative(edge_N) for edge_N in (mean_N, mean_N - half_N, mean_N + half_N))
     return Crossover(k, low, high, steps, len(both))
@@ -117,7 +119,7 @@ def _half_interval(gap_RN: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _stays_negative(values_N: NDArray[np.float64]) -> int | None:
-    """The first n from which on all are below zero; None if the last is not."""
-    not_N = np.flatnonzero(values_N >= 0)
+    """The first n from which on all are below zero, by more than rounding; None if the last is not."""
+    not_N = np.flatnonzero(values_N >= -ROUNDING)
     first = int(not_N[-1]) + 2 if len(not_N) else 1
     return first if first <= len(values_N) else None

@@ -152,6 +152,17 @@ def test_the_estimate_lies_inside_its_interval_and_swapped_arms_do_not_both_win(
     assert (forth.steps, forth.rounds) == (steps, count)
 
 
+def test_equal_totals_are_a_tie_both_ways_and_a_fit_below_zero_overflows_nowhere():
+    """Two cases that random ones found: sums that differ by rounding alone, and a fit that makes a sum tiny."""
+    falling = [3.0, 1.5, *[1.0] * 11]
+    mine = rounds(marks(1.0, [1, 1, 1, 2, 1, 1, 1.5, 4, 4, 3, 1, 4]), marks(falling[0], falling[1:]))
+    other = rounds(marks(falling[0], falling[1:]), marks(1.0, [2, 1, 1, 1, 1, 1, 2.5, 3, 5, 1, 1, 5]))
+    assert None in (crossover(mine, other).k, crossover(other, mine).k)
+    spike, flat = rounds(marks(1.0, [1, 1, 1, 21, 1])), rounds(marks(1.0, [2, 1, 1, 1, 1]))
+    assert crossover(spike, flat).k is None
+    assert crossover(flat, spike).steps == 5
+
+
 LABELS = ("full_recompute", "static_kv", "slow", "alone")
 
 
