@@ -88,10 +88,10 @@ class Admission:
 
     def _weigh(self) -> None:
         """Peak memory, and what dispatch alone takes: passes of their own, outside the rounds."""
-        good, clock = [], clocks(self._cell.device)[0]
+        cell, config = self._cell, self._model.config
+        good, clock = [], clocks(cell.device)[0]
         for arm in self._arms:
             self._progress.say("memory")
-            cell, config = self._cell, self._model.config
             try:
                 self._facts.note(
                     arm.label,

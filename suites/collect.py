@@ -34,8 +34,9 @@ def tabulate(run_dir: Path) -> tuple[list[Path], bool]:
     missing = len(read_json(run_dir / "run.json")["plan"]) - len(cells)
     noises, margins = told(cells), [cell.cell["measure"]["margin"] for cell in cells if "measure" in cell.cell]
     write_json(run_dir / "noise.json", noises)
-    write_text(run_dir / "advice.txt", "".join(f"{line}\n" for line in advice_lines(table)))
-    print_summary(run_dir, table, written, missing, noises, next(iter(margins), MARGIN))
+    advice = list(advice_lines(table))
+    write_text(run_dir / "advice.txt", "".join(f"{line}\n" for line in advice))
+    print_summary(run_dir, table, written, missing, noises, advice, next(iter(margins), MARGIN))
     return written, missing == 0 and not table["status"].isin(["failed", "invalid"]).any()
 
 

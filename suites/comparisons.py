@@ -58,19 +58,20 @@ def compare(cells: Sequence[CellResult]) -> tuple[Comparisons, Comparisons]:
     either are adjusted over all cells together (Holm). As the quickest is chosen by the same rounds, what ties with it
     is a little too often told apart.
     """
-    times = [_timed(result) for result in cells]
+    times = [timed_s(result) for result in cells]
     to_baseline = _beside(cells, times, [baseline_of(timed) for timed in times])
     quickest = [_quickest(result, compared) for result, compared in zip(cells, to_baseline, strict=True)]
     return to_baseline, _beside(cells, times, quickest)
 
 
-def _timed(result: CellResult) -> dict[str, dict[int, float]]:
+def timed_s(result: CellResult) -> dict[str, dict[int, float]]:
+    """Label -> ``end_to_end_s`` of each arm that came to the end and was timed."""
     timed = {arm.strategy: end_to_end_s(result.rounds, arm.strategy) for arm in result.arms if arm.status == "ok"}
     return {label: seconds for label, seconds in timed.items() if seconds}
 
 
 def _quickest(result: CellResult, compared: Mapping[str, Comparison]) -> str:
-    timed = [label for label, comparison in compared.items() if comparison.verdict and comparison.ratio.rounds]
+    timed = [label for label, comparison in compared.items() if comparison.ratio.rounds]
     ours = [label for label in timed if label not in result.cell.get("contenders", [])]
     return min(ours or timed, key=lambda label: compared[label].ratio.value, default="")
 

@@ -20,9 +20,6 @@ class Facts:
     def __contains__(self, label: str) -> bool:
         return label in self._facts
 
-    def __getitem__(self, label: str) -> ArmFacts:
-        return self._facts[label]
-
     def note(self, label: str, **known: Any) -> None:
         """Set fields of an arm."""
         self._facts[label] = replace(self._facts[label], **known)

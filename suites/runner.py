@@ -142,7 +142,8 @@ def _measure(
 def _necessary(cell: Cell, config: ModelConfig, contenders: Sequence[str]) -> dict[str, Any]:
     """What bounds contenders, of whose own work nothing is known."""
     widths = {name: registry()[name].weight_bytes for name in contenders}
-    return {name: dataclasses.asdict(necessary(config, cell, width)) for name, width in widths.items()}
+    bounds = {width: dataclasses.asdict(necessary(config, cell, width)) for width in set(widths.values())}
+    return {name: bounds[width] for name, width in widths.items()}
 
 
 def _finished(arm: Arm, oracle_BN: Tensor | None) -> dict[str, Any]:

@@ -37,11 +37,12 @@ def print_summary(
     written: list[Path],
     missing: int = 0,
     noises: Sequence[str] = (),
+    advice: Sequence[str] = (),
     margin: float = MARGIN,
 ) -> None:
     """Print to standard output: a table a device, what failed and why, what may have spoiled times, and where all is.
 
-    ``noises`` are ``noise.told``; ``margin`` is that of the verdicts.
+    ``noises`` are ``noise.told``, ``advice`` is ``advice_lines``; ``margin`` is that of the verdicts.
     """
     console = standard_output()
     groups = [(_title(rows, table), rows) for _, rows in table.groupby(GROUP, sort=False)]
@@ -64,7 +65,7 @@ def print_summary(
     if base := next(filter(None, table["baseline"]), ""):
         console.print(Text(LEGEND.format(base=base, margin=100 * margin), style="dim"))
     console.print(f"{len(written)} plots, table.csv, steps.csv and roles.csv in {run_dir}", soft_wrap=True)
-    for line in advice_lines(table):
+    for line in advice:
         console.print(Text(line, style="" if line.startswith(" ") else "bold"), soft_wrap=True)
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 from .cases import case_of, number
 from .ceilings.columns import CEILINGS, roof
 from .ceilings.floor import Ceilings
-from .comparisons import compare, end_to_end_s, noise_floor
+from .comparisons import compare, noise_floor, timed_s
 from .crossover import crossover
 from .frame import read_frame, write_frame
 from .metrics import Case, TimedRound, metrics
@@ -103,8 +103,8 @@ def case_table(cells: Sequence[CellResult]) -> pd.DataFrame:
     for result, compared, beside_best in zip(cells, *compare(cells), strict=True):
         cell, trust = result.cell, _trust(result)
         ceilings = Ceilings.of(result.calibrations, str(cell.get("dtype")))
-        e2e = {arm.strategy: end_to_end_s(result.rounds, arm.strategy) for arm in result.arms if arm.status == "ok"}
-        median = {label: float(np.median(list(times.values()))) for label, times in e2e.items() if times}
+        e2e = timed_s(result)
+        median = {label: float(np.median(list(times.values()))) for label, times in e2e.items()}
         for arm in result.arms:
             found, label = compared[arm.strategy], arm.strategy
             best = beside_best[label]

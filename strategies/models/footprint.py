@@ -1,8 +1,8 @@
 """Closed formula of the memory that decoding needs above the weights: the most bytes of tensors alive at once.
 
 It follows the shapes of ``encoder_decoder.py`` in eager mode with an attention kernel that keeps no scores (Dao et al.
-2022, arXiv 2205.14135). ``tests/suites/test_footprint.py`` holds it beside the peak that is
-measured. Left out: what kernels use inside, and what an allocator rounds up or keeps.
+2022, arXiv 2205.14135). ``tests/suites/test_footprint.py`` holds it beside the peak that is measured. Left out: what
+kernels use inside, and what an allocator rounds up or keeps.
 """
 
 from __future__ import annotations
@@ -75,13 +75,14 @@ def _feed_forward(config: ModelConfig) -> int:
     return config.d_ff + max(config.d_ff, config.d_model)
 
 
-def _self_attention(config: ModelConfig) -> int:
-    """Elements a row inside self-attention: packed Q, K, V, the context, and its projection.
+def _regrouped(config: ModelConfig) -> int:
+    """Query heads that share K and V are copied into rows of one product, and their contexts back."""
+    return 2 * config.inner if config.group > 1 else 0
 
-    Query heads that share K and V are copied into rows of one product, and their contexts back.
-    """
-    grouped = 2 * config.inner if config.group > 1 else 0
-    return 2 * config.inner + 2 * config.kv_inner + config.d_model + grouped
+
+def _self_attention(config: ModelConfig) -> int:
+    """Elements a row inside self-attention: packed Q, K, V, the context, and its projection."""
+    return 2 * config.inner + 2 * config.kv_inner + config.d_model + _regrouped(config)
 
 
 def _encoder_bias(config: ModelConfig, batch: int, src_len: int, padded: bool) -> int:
@@ -113,8 +114,7 @@ def _step(config: ModelConfig, batch: int, src_len: int, kept: Remembered, width
     fed = config.d_model + _normed(config)
     attention = rows * (fed + _self_attention(config)) + batch * config.kv_inner * kept.copied
     projected = 0 if kept.cross else 2 * config.kv_inner
-    grouped = 2 * config.inner if config.group > 1 else 0
-    cross = rows * (fed + 2 * config.d_model + 2 * config.inner + grouped) + sources * projected
+    cross = rows * (fed + 2 * config.d_model + 2 * config.inner + _regrouped(config)) + sources * projected
     network = rows * (fed + config.d_model + _feed_forward(config))
     head = rows * config.d_model + batch * config.vocab_size
     before = batch * config.vocab_size  # the last step's logits, until these take their name

@@ -33,7 +33,7 @@ def figure(view: View) -> Figure | None:
     """
     if not {*CEILINGS, *(name for names in PHASES.values() for name in names)} <= set(view.table):
         return None
-    view = view.having("floor_fraction")  # a contender, of whose FLOPs nothing is known, has no place here
+    view = view.having("floor_fraction")  # folders of earlier versions know none of contenders
     if view.table.empty:
         return None
     column, _ = view.axis

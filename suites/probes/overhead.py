@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from functools import lru_cache
 from statistics import median
 
 import torch
 
 from strategies import DTYPES, ModelConfig, ModelSpec, Session, Strategy, load_model
+from strategies.models.encoder_decoder import EncoderDecoder
 
 from ..bench import one_round
 from ..clock import Clock
@@ -24,6 +26,13 @@ def shrunk(config: ModelConfig) -> ModelConfig:
     return replace(config, d_model=WIDTH, d_kv=WIDTH, d_ff=WIDTH, vocab_size=vocabulary)
 
 
+@lru_cache(maxsize=1)
+def _shrunk_model(config: ModelConfig, dtype: str, device: str) -> EncoderDecoder:
+    """One for all strategies of a cell."""
+    shape = tuple(asdict(shrunk(config)).items())
+    return load_model(ModelSpec("shrunk", "random", shape=shape), DTYPES[dtype], device)
+
+
 def dispatch_s(
     config: ModelConfig, strategy: Strategy, dtype: str, device: str, clock: Clock, tgt_len: int = STEPS
 ) -> float:
@@ -33,8 +42,7 @@ def dispatch_s(
     (but for strategies that feed the prefix, ten tokens at most) the length. Kernels at their least are in it.
     ``tgt_len``: no more steps than that.
     """
-    shape = tuple(asdict(shrunk(config)).items())
-    model = load_model(ModelSpec("shrunk", "random", shape=shape), DTYPES[dtype], device)
+    model = _shrunk_model(config, dtype, device)
     steps = min(STEPS, tgt_len)
     session = Session(model, strategy, 1, 1, steps)
     source = Inputs(torch.full((1, 1), model.config.vocab_size - 1, device=device), None, (1,))
