@@ -1,4 +1,4 @@
-"""Figures for people: three significant digits, a prefix and the unit."""
+"""Figures for people: a few significant digits, a prefix and the unit."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ def quantity(value: float, unit: str) -> str:
 
     >>> quantity(0.00123, "s"), quantity(1536, "B"), quantity(2.5e9, "FLOPs")
     ('1.23 ms', '1.50 KiB', '2.50 GFLOPs')
+    >>> quantity(1234.5, "s"), quantity(0.00099996, "s")
+    ('1234 s', '1 ms')
     """
     if value is None or math.isnan(value):
         return ""
     if unit == "s":
-        for scale, name in ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs")):
-            if value >= scale:
-                return f"{value / scale:.3g} {name}"
-        return f"{value / 1e-9:.3g} ns"
+        for scale, name in ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns")):
+            if value >= 0.9995 * scale or name == "ns":  # 0.9996 ms is 1 ms in three digits, not 1e+03 µs
+                return f"{value / scale:{'.0f' if value >= 999.5 else '.3g'}} {name}"
     base, prefixes = (1024, ["", "Ki", "Mi", "Gi", "Ti"]) if unit == "B" else (1000, ["", "k", "M", "G", "T", "P"])
     for prefix in prefixes:
         if value < base or prefix == prefixes[-1]:
@@ -28,3 +29,12 @@ def quantity(value: float, unit: str) -> str:
             )
         value /= base
     return ""
+
+
+def percent(share: float) -> str:
+    """Two digits, or more where they are whole.
+
+    >>> percent(0.314), percent(0.0012), percent(1.0), percent(1.28)
+    ('31 %', '0.12 %', '100 %', '128 %')
+    """
+    return f"{100 * share:.0f} %" if share >= 0.0995 else f"{100 * share:.2g} %"

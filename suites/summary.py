@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .advice import advise
+from .advice.rows import interval
 from .console import standard_output
 from .quantity import quantity
 from .verdict import MARGIN
@@ -134,14 +135,12 @@ def _ranking(group: pd.DataFrame, title: str, wide: bool = True) -> Table:
             if row["status"] != "ok":
                 out.add_row(row["strategy"], row["status"])
                 continue
-            ratio = f"{row['e2e_ratio']:.3f}"
-            if row["strategy"] != row["baseline"]:
-                ratio += f" [{row['e2e_ratio_low']:.3f}, {row['e2e_ratio_high']:.3f}]"
+            base = row["strategy"] == row["baseline"]
             out.add_row(
                 row["strategy"],
                 quantity(row["e2e_s"], "s"),
                 quantity(row["tpot_s"], "s"),
-                ratio,
+                f"{row['e2e_ratio']:.3f}" if base else interval(row, "e2e_ratio"),
                 SHORT.get(row["e2e_verdict"], ""),
                 "" if math.isnan(row["flops_waste"]) else f"{row['flops_waste']:.1f}x",
                 *([quantity(row["kv_reserved_bytes"], "B")] if wide else []),

@@ -36,15 +36,6 @@ def interval(row: Row, name: str) -> str:
     return f"{row[name]:.3f} [{row[f'{name}_low']:.3f}, {row[f'{name}_high']:.3f}]"
 
 
-def percent(share: float) -> str:
-    """Two digits.
-
-    >>> percent(0.314), percent(0.0012), percent(1.0)
-    ('31 %', '0.12 %', '100 %')
-    """
-    return f"{100 * share:.0f} %" if share >= 0.0995 else f"{100 * share:.2g} %"
-
-
 def listed(names: list[str]) -> str:
     """In words.
 

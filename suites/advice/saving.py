@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from ..quantity import quantity
-from .rows import Row, cases, interval, is_strategy, longest, percent
+from ..quantity import percent, quantity
+from .rows import Row, cases, interval, is_strategy, longest
 from .section import Section
 
 
@@ -27,7 +27,8 @@ def _saves(row: Row) -> str:
         return f"saves {percent(value)} [{100 * low:.0f}, {100 * high:.0f}] of the time"
     if row["e2e_verdict"] == "slower":
         return f"takes {percent(-value)} [{-100 * high:.0f}, {-100 * low:.0f}] more time"
-    return f"takes {interval(row, 'e2e_ratio')} of the time: these rounds show no saving"
+    told = {"indistinguishable": "as quick, within the margin"}.get(row["e2e_verdict"], "these rounds do not decide")
+    return f"takes {interval(row, 'e2e_ratio')} of the time: {told}"
 
 
 def _costs(row: Row, base: Row) -> str:

@@ -1,4 +1,4 @@
-"""Where the time of a decode step goes, bytes, compute or dispatch, and so what would help."""
+"""Where the time of a decode step goes, bytes, FLOPs or dispatch, and so what would help."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import math
 
 import pandas as pd
 
-from ..quantity import quantity
-from .rows import Row, cases, longest, percent
+from ..ceilings.sentences import limit
+from ..quantity import percent, quantity
+from .rows import Row, cases, longest
 from .section import Section
 
 WASTEFUL = 1.5
@@ -32,13 +33,13 @@ def _step_s(row: Row) -> float:
 
 
 def parts(row: Row) -> dict[str, float]:
-    """Shares of a step by cause; what is left to "kernels" is their shortfall from the ceilings, 0 where there is none.
+    """Shares of a step: its bound (bytes or FLOPs), dispatch, and "kernels": how far these fell short of the ceilings.
 
-    Bytes and compute overlap inside a kernel, so the larger counts. On a CPU dispatch comes on top; on a GPU it runs
+    Bytes and FLOPs overlap inside a kernel, so the larger counts. On a CPU dispatch comes on top; on a GPU it runs
     beside the kernels, so there the parts may add up to more than the step.
     """
-    name, bound = ("compute", row["mfu"]) if row["mfu"] > row["mbu"] else ("bytes", row["mbu"])
-    found = {name: float(bound)}
+    bound = limit(row)
+    found = {bound: float(row["mbu"] if bound == "bytes" else row["mfu"])}
     if not math.isnan(row["dispatch_s"]):
         found["dispatch"] = float(row["dispatch_s"] / _step_s(row))
         found["kernels"] = max(0.0, 1 - sum(found.values()))
@@ -48,7 +49,7 @@ def parts(row: Row) -> dict[str, float]:
 def _shares(row: Row) -> str:
     said = {
         "bytes": "is reading {share}" + (" from a cache" if row["cache_resident"] > 0 else ""),
-        "compute": "is arithmetic",
+        "FLOPs": "is arithmetic",
         "dispatch": "dispatch",
         "kernels": "kernels below the ceilings of this machine",
     }
@@ -74,7 +75,7 @@ def _remedy(row: Row) -> str:
         return "fewer or smaller K/V: fewer heads of them, or a smaller type"
     return {
         "bytes": "fewer bytes of weights (a smaller type), or a larger batch, which reads them once for all",
-        "compute": "a type that multiplies faster, or more cores",
+        "FLOPs": "a type that multiplies faster, or more cores",
         "dispatch": "fewer calls: a step that is compiled or captured, or a larger batch, which makes as many",
         "kernels": "better kernels: `python -m suites profile` shows which; contenders show what others reach",
     }[most]

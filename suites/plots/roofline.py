@@ -55,7 +55,7 @@ def figure(view: View) -> Figure | None:
         f"{view.foot} {view.rounds} Source {case['src_len']}, target {case['tgt_len']} tokens, batch "
         f"{case['batch_size']}. Bytes of weights and K/V. Roof: the fastest of several kernels among the same rounds; "
         "band: its least and most. "
-        f"{_cached(rows)}"
+        f"{_contenders(rows)}{_cached(rows)}"
     )
     drawn, [[axes]] = new_figure(
         _message(view, rows, title), foot, Legend([*view.legend().entries, *kinds]), height=4.1
@@ -131,6 +131,12 @@ def _message(view: View, rows: pd.DataFrame, title: str) -> str:
     where = view.at(best[view.axis[0]], title)
     message = f"At {where}, {best['strategy']} decodes at {share(best, ' of its limit')}"
     return message if len(rows) == 1 else f"{message}, {worst['strategy']} at {share(worst)}"
+
+
+def _contenders(rows: pd.DataFrame) -> str:
+    """What they compute is not known, so they are placed by what any must."""
+    names = rows[rows["executed_flops"].isna()]["strategy"]
+    return f"{', '.join(names)}: by the necessary FLOPs and bytes. " if len(names) else ""
 
 
 def _cached(rows: pd.DataFrame) -> str:

@@ -91,13 +91,15 @@ def test_contenders_alone_are_ranked_among_themselves():
 def test_what_a_cache_costs_and_saves():
     slower = case("odd", 1.5, "slower", flops_waste=8.0)
     unsure = case("even", 0.98, "undecided", flops_waste=8.0)
+    tied = case("tied", 1.0, "indistinguishable", flops_waste=8.0)
     title = "what remembering costs and saves beside full_recompute, batch 1, 16 -> 16"
-    assert told(BASE, STATIC, GROWING, slower, unsure)[title] == [
+    assert told(BASE, STATIC, GROWING, slower, unsure, tied)[title] == [
         "static_kv saves 75 % [72, 78] of the time; holds 1.00 MiB of K/V, "
         "does 1.0x the necessary FLOPs instead of 8.0x",
         "contiguous_kv saves 74 % [71, 77] of the time; holds 1.00 MiB of K/V, moves 512 B a step to grow, "
         "does 1.0x the necessary FLOPs instead of 8.0x",
-        "even takes 0.980 [0.882, 1.078] of the time: these rounds show no saving; holds 1.00 MiB of K/V",
+        "even takes 0.980 [0.882, 1.078] of the time: these rounds do not decide; holds 1.00 MiB of K/V",
+        "tied takes 1.000 [0.900, 1.100] of the time: as quick, within the margin; holds 1.00 MiB of K/V",
         "odd takes 50 % [35, 65] more time; holds 1.00 MiB of K/V",
     ]
 

@@ -112,6 +112,17 @@ def test_what_has_no_flops_is_left_out_and_what_failed_is_named():
     assert len(points(figure)) == 6
 
 
+def test_contenders_are_placed_by_what_any_must_compute_and_the_foot_says_so():
+    table, steps = scene((*CORE, "a_contender"))
+    mine = table["strategy"] == "a_contender"
+    table.loc[mine, ["mfu", "mbu", "floor_fraction"]] = [0.02, 0.6, 0.6]
+    table.loc[mine, "executed_flops"] = math.nan
+    (figure,) = drawn(table, steps)
+    assert "a_contender: by the necessary FLOPs and bytes." in figure.get_supxlabel()
+    assert "a_contender decodes at 60 % of its limit (bytes)" in figure.get_suptitle()
+    assert "necessary" not in drawn(*scene())[0].get_supxlabel()
+
+
 def test_a_prefill_that_was_not_known_leaves_its_decoding():
     table, steps = scene()
     (figure,) = drawn(table.assign(prefill_mbu=math.nan, prefill_mfu=math.nan), steps)
@@ -177,7 +188,7 @@ def test_the_reference_run_of_an_earlier_version_is_read_and_drawn_without_a_roo
 
 
 def test_bytes_that_a_cache_serves_are_named_so():
-    assert share({"floor_fraction": 1.3, "mbu": 1.3, "mfu": 0.1, "cache_resident": 0.2}) == "1.3e+02 % (bytes, cached)"
+    assert share({"floor_fraction": 1.3, "mbu": 1.3, "mfu": 0.1, "cache_resident": 0.2}) == "130 % (bytes, cached)"
 
 
 def test_the_verb_measures_prints_and_writes(tmp_path):
