@@ -1,5 +1,6 @@
 # make run    set up .venv and run the main job with the embedded model
 # make test   set up .venv with the test extra and pass the tests
+# make test-browser              the report in a headless Chromium (of the PATH, or CHROMIUM=/path)
 # make budgets                   measure the deterministic budgets anew and say what changed
 # make bench                     time every strategy beside the baseline; OPTIONS="..." for pytest-benchmark
 # make bench-compare BASE=main   time the working tree beside a revision; OPTIONS="KEY=VALUE ... --rounds 6"
@@ -13,7 +14,7 @@ OPTIONS ?=
 # What is timed runs alone: the configuration of pytest spreads tests over processes and turns benchmarks off.
 TIMED  := -n 0 --dist no --benchmark-enable --benchmark-only
 
-.PHONY: venv run test lint budgets bench bench-compare bench-harness study page clean
+.PHONY: venv run test test-browser lint budgets bench bench-compare bench-harness study page clean
 
 venv: $(VENV)/.base
 
@@ -28,11 +29,18 @@ $(VENV)/.test: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@ $(VENV)/.base
 
+$(VENV)/.browser: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,browser]'
+	@touch $@ $(VENV)/.test $(VENV)/.base
+
 run: $(VENV)/.base
 	$(BIN)/python -m suites run +sweep=seq_len
 
 test: $(VENV)/.test lint
 	$(BIN)/python -m pytest
+
+test-browser: $(VENV)/.browser
+	$(BIN)/python -m pytest -o addopts="-q --strict-markers --strict-config -n 2" tests/browser
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -12,6 +12,7 @@ VERBS = {
     "decode": "pronounce a phrase with every strategy and see that they agree",
     "shapes": "every matrix product of the running model, and which of them grow",
     "compare": "two runs side by side, and whether the second is worse",
+    "report": "one HTML page of a run, or of two, that needs no network",
     "plot": "draw the plots of a run again",
     "profile": "where the time of a decode step goes: a trace, and tables by range and operator",
     "roofline": "what this machine can do at most: bytes and FLOPs a second, measured",

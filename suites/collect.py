@@ -14,9 +14,13 @@ from .table import write_tables
 from .verdict import MARGIN
 
 
-def collect(run_dir: Path) -> int:
-    """Turn a run's cells into tables and plots, and say what came out; 1 if a case failed or is missing."""
+def collect(run_dir: Path, report: bool = True) -> int:
+    """Turn a run's cells into tables, plots and a page, and say what came out; 1 if a case failed or is missing."""
     _, whole = tabulate(run_dir)
+    if report:
+        from .reporting.run import write_report
+
+        print(f"report: {write_report(run_dir)}")
     _link_latest(run_dir)
     return 0 if whole else 1
 

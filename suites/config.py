@@ -82,6 +82,7 @@ class RunConfig:
         "CPU threads within an operator; null: every core that this process may use", None, "threads"
     )
     seed: int = key("seeds sources, random weights and the order of rounds", 0, "int")
+    report: bool = key("write report.html at the end", True, "bool")
     measure: MeasureConfig = field(
         default_factory=MeasureConfig,
         metadata={"help": "how often to measure: quick, default or careful (conf/measure/)", "kind": "name"},

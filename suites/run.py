@@ -86,9 +86,9 @@ def _run(overrides: Overrides, jobs: list[Job]) -> int:
         with Progress(sum(e.work for e in efforts), len(cells)) as _progress:
             _hydra([*overrides.arguments, f"hydra.sweep.dir={folder}", f"hydra.run.dir={folder}"])
     except KeyboardInterrupt:
-        collect(run_dir)
+        collect(run_dir, jobs[0].config.report)
         raise
-    return collect(run_dir)
+    return collect(run_dir, jobs[0].config.report)
 
 
 def _hydra(arguments: list[str]) -> int:

@@ -46,7 +46,7 @@ def print_summary(
     ``noises`` are ``noise.told``, ``advice`` is ``advice_lines``; ``margin`` is that of the verdicts.
     """
     console = standard_output()
-    groups = [(_title(rows, table), rows) for _, rows in table.groupby(GROUP, sort=False)]
+    groups = [(title_of(rows, table), rows) for _, rows in table.groupby(GROUP, sort=False)]
     for title, rows in groups:
         console.print(_ranking(rows, title, wide=console.width >= WIDE))
     bad = table[table["status"] != "ok"]
@@ -74,13 +74,13 @@ def advice_lines(table: pd.DataFrame) -> Iterator[str]:
     """The advice for each model and device: what it is about, its questions, their answers, each indented further."""
     for _, rows in table.groupby(GROUP, sort=False):
         if sections := advise(rows):
-            yield f"advice: {_title(rows, table)}"
+            yield f"advice: {title_of(rows, table)}"
         for section in sections:
             yield f"  {section.title}"
             yield from (f"    {sentence}" for sentence in section.sentences)
 
 
-def _title(rows: pd.DataFrame, table: pd.DataFrame) -> str:
+def title_of(rows: pd.DataFrame, table: pd.DataFrame) -> str:
     """What the rows of a group have in common; stop and seed where the table has several."""
     case = rows.iloc[0]
     threads = f", {case['threads']} {'thread' if case['threads'] == 1 else 'threads'}"
@@ -131,7 +131,7 @@ def _ranking(group: pd.DataFrame, title: str, wide: bool = True) -> Table:
     for (batch, source, target), cell in group.groupby(order):
         out.add_row()
         out.add_row(Text(f"batch {batch}, {source} -> {target}", style="bold"))
-        for _, row in cell.sort_values("e2e_s", na_position="last").iterrows():
+        for row in cell.sort_values("e2e_s", na_position="last").to_dict("records"):
             if row["status"] != "ok":
                 out.add_row(row["strategy"], row["status"])
                 continue

@@ -137,10 +137,18 @@ def case_table(cells: Sequence[CellResult]) -> pd.DataFrame:
                     first = crossover(*(_cumulative(result.rounds, name) for name in (label, found.baseline)))
                     row |= dict(zip(CROSSOVER, map(number, (first.k, first.low, first.high)), strict=True))
             rows.append(row)
-    table = pd.DataFrame(
-        rows, columns=[*IDENTITY, *metrics(), *RATIOS, *BEST, *VERDICTS, *CROSSOVER, *TRUST, *CEILINGS]
-    )
+    table = pd.DataFrame(rows, columns=_columns())
     return table.astype({name: float for name in table if name not in TEXT_COLUMNS})
+
+
+def _columns() -> list[str]:
+    return [*IDENTITY, *metrics(), *RATIOS, *BEST, *VERDICTS, *CROSSOVER, *TRUST, *CEILINGS]
+
+
+def completed(table: pd.DataFrame) -> pd.DataFrame:
+    """A case table of an earlier version with the columns that it lacks, in which nothing is known."""
+    missing = {name: "" if name in TEXT_COLUMNS else math.nan for name in _columns() if name not in table}
+    return table.assign(**missing)
 
 
 def _interval(name: str, ratio: Ratio) -> dict[str, float]:

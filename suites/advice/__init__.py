@@ -7,9 +7,11 @@ from collections.abc import Callable
 import pandas as pd
 
 from . import choice, crossover, memory, saving, step
+from .answer import answer
+from .rows import timed
 from .section import Section
 
-__all__ = ["Section", "advise"]
+__all__ = ["Section", "advise", "answer"]
 
 PARTS: tuple[Callable[[pd.DataFrame], list[Section]], ...] = (
     choice.sections,
@@ -23,5 +25,5 @@ PARTS: tuple[Callable[[pd.DataFrame], list[Section]], ...] = (
 
 def advise(rows: pd.DataFrame) -> list[Section]:
     """Of one model on one device: rows of the table with what they share. What nothing is known of is absent."""
-    timed = rows[(rows["status"] == "ok") & rows["e2e_s"].notna()]
-    return [section for part in PARTS for section in part(timed)] if len(timed) else []
+    known = timed(rows)
+    return [section for part in PARTS for section in part(known)] if len(known) else []

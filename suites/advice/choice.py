@@ -12,10 +12,11 @@ TIES = {"indistinguishable": "as quick as it, within the margin", "undecided": "
 
 def sections(rows: pd.DataFrame) -> list[Section]:
     """A sentence a case."""
-    return [Section("which to use", [f"{place}: {'; '.join(_parts(cell))}" for place, cell in cases(rows)])]
+    return [Section("which to use", [f"{place}: {told(cell)}" for place, cell in cases(rows)])]
 
 
-def _parts(cell: list[Row]) -> list[str]:
+def told(cell: list[Row]) -> str:
+    """The quickest of a case's rows, what may be as quick, and contenders."""
     best = next(row for row in cell if row["strategy"] == row["best_strategy"])
     rivals = [row for row in cell if row is not best]
     parts = [best["strategy"], *_ties([row for row in rivals if is_strategy(row)])]
@@ -26,7 +27,7 @@ def _parts(cell: list[Row]) -> list[str]:
             same = [row for row in contenders if row["tokens_equal"] == "yes"]
             parts[-1] += ", with other tokens"
             parts += [f"the quickest with the same, {_contender(row)}" for row in same[:1]]
-    return parts
+    return "; ".join(parts)
 
 
 def _ties(rivals: list[Row]) -> list[str]:

@@ -12,6 +12,11 @@ Row = Mapping[Hashable, Any]
 ORDER = ["batch_size", "src_len", "tgt_len", "cell"]
 
 
+def timed(rows: pd.DataFrame) -> pd.DataFrame:
+    """Those with times and a quickest strategy of their cell to be held against; earlier versions kept none."""
+    return rows[(rows["status"] == "ok") & rows["e2e_s"].notna() & (rows["best_strategy"] != "")]
+
+
 def cases(rows: pd.DataFrame) -> Iterator[tuple[str, list[Row]]]:
     """Each cell's batch and lengths in words, with its rows, the quickest first."""
     for (batch, source, target, _), cell in rows.groupby(ORDER):

@@ -21,6 +21,14 @@ def sections(rows: pd.DataFrame) -> list[Section]:
     return found
 
 
+def against(best: Row, cell: list[Row]) -> str:
+    """What the quickest of a case saves beside the baseline; "" where it is that itself, or of others."""
+    base = next((row for row in cell if row["strategy"] == row["baseline"]), None)
+    if base is None or base is best or not is_strategy(best):
+        return ""
+    return f"beside {base['strategy']} it {_saves(best)}"
+
+
 def _saves(row: Row) -> str:
     low, value, high = (1 - row[f"e2e_ratio{end}"] for end in ("_high", "", "_low"))
     if row["e2e_verdict"] == "faster":
@@ -37,6 +45,7 @@ def _costs(row: Row, base: Row) -> str:
         kept += f" ({base['strategy']}: {quantity(base['kv_reserved_bytes'], 'B')})"
     if row["copied_bytes"] > 0:
         kept += f", moves {quantity(row['copied_bytes'], 'B')} a step to grow"
-    if row["flops_waste"] != base["flops_waste"]:
-        kept += f", does {row['flops_waste']:.1f}x the necessary FLOPs instead of {base['flops_waste']:.1f}x"
+    mine, other = (f"{of['flops_waste']:.1f}x" for of in (row, base))
+    if mine != other:
+        kept += f", does {mine} the necessary FLOPs instead of {other}"
     return kept

@@ -19,10 +19,10 @@ def sections(rows: pd.DataFrame) -> list[Section]:
     """A sentence each whose floor is known, at the longest case of each batch; and what would help our quickest."""
     found = []
     for place, cell in cases(longest(rows[rows["floor_fraction"].notna()])):
-        told = [f"{row['strategy']}, {quantity(_step_s(row), 's')}: {_shares(row)}" for row in cell]
+        told = [f"{row['strategy']}, {quantity(_step_s(row), 's')}: {shares(row)}" for row in cell]
         for row in cell:
             if row["strategy"] == row["best_strategy"] and "dispatch" in parts(row):
-                told.append(f"so {row['strategy']} would gain from {_remedy(row)}")
+                told.append(f"so {row['strategy']} would gain from {remedy(row)}")
         found.append(Section(f"where the time of a step goes, {place}", told))
     return found
 
@@ -46,16 +46,17 @@ def parts(row: Row) -> dict[str, float]:
     return found
 
 
-def _shares(row: Row) -> str:
+def shares(row: Row) -> str:
+    """In words: "25 % is reading weights, 50 % dispatch"."""
     said = {
         "bytes": "is reading {share}" + (" from a cache" if row["cache_resident"] > 0 else ""),
         "FLOPs": "is arithmetic",
         "dispatch": "dispatch",
         "kernels": "kernels below the ceilings of this machine",
     }
-    shares = parts(row)
-    told = [f"{percent(share)} {said[name].format(share=_bytes(row))}" for name, share in shares.items()]
-    if "dispatch" not in shares:
+    found = parts(row)
+    told = [f"{percent(share)} {said[name].format(share=_bytes(row))}" for name, share in found.items()]
+    if "dispatch" not in found:
         told.append("the rest is not known")
     return ", ".join(told)
 
@@ -66,9 +67,10 @@ def _bytes(row: Row) -> str:
     return "weights" if weights > 0.99 else f"bytes ({percent(weights)} of them weights)"
 
 
-def _remedy(row: Row) -> str:
-    shares = parts(row)
-    most = max(shares, key=lambda name: shares[name])
+def remedy(row: Row) -> str:
+    """What would help where the largest part of the step goes."""
+    found = parts(row)
+    most = max(found, key=lambda name: found[name])
     if row["flops_waste"] > WASTEFUL and most != "dispatch":
         return f"remembering more: it does {row['flops_waste']:.1f}x the necessary FLOPs"
     if most == "bytes" and row["weight_share"] < 0.5:

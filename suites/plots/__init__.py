@@ -13,7 +13,7 @@ from .view import views
 
 FIGURES = (totals, step_latency, flops, memory, roles, roofline)
 
-__all__ = ["draw"]
+__all__ = ["draw", "machine_of"]
 
 
 def draw(run_dir: Path, table: pd.DataFrame, steps: pd.DataFrame, role_sums: pd.DataFrame | None = None) -> list[Path]:
@@ -22,7 +22,7 @@ def draw(run_dir: Path, table: pd.DataFrame, steps: pd.DataFrame, role_sums: pd.
     Without ``role_sums`` (``role_table``, of which folders of earlier versions have none) there is no figure of roles.
     """
     written = []
-    for view in views(table, steps, _machine(run_dir), role_sums):
+    for view in views(table, steps, machine_of(run_dir), role_sums):
         for module in FIGURES:
             figure = module.figure(view)
             if figure is not None:
@@ -31,7 +31,7 @@ def draw(run_dir: Path, table: pd.DataFrame, steps: pd.DataFrame, role_sums: pd.
     return [path for path in written if path.suffix == ".png"]
 
 
-def _machine(run_dir: Path) -> dict[str, str]:
+def machine_of(run_dir: Path) -> dict[str, str]:
     """Device -> its name, where the run kept it."""
     try:
         kept = json.loads((run_dir / "environment.json").read_text())

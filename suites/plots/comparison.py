@@ -15,19 +15,12 @@ def figure(found: pd.DataFrame, margin: float) -> Figure | None:
     ratios = found[found["kind"] == "ratio"].reset_index(drop=True)
     if ratios.empty:
         return None
-    worse = ratios[ratios["gate"] == "yes"]
-    exact = int(((found["kind"] == "deterministic") & (found["gate"] == "yes")).sum())
-    title = (
-        f"{len(worse)} of {len(ratios)} ratios to the baseline worsened beyond {margin:.0%}"
-        if len(worse)
-        else f"No ratio to the baseline worsened beyond {margin:.0%} with confidence"
-    ) + (f"; {exact} deterministic {'figure is' if exact == 1 else 'figures are'} worse" if exact else "")
     look = looks(ratios["strategy"])
     legend = Legend([(name, one.line() | {"linestyle": "none"}) for name, one in look.items()])
     foot = "Change: ratio in the second run over that in the first; bars: 95 % interval each, unpaired; grey: margin."
     labels = {r.cell: f"batch {r.batch_size}, {r.src_len} -> {r.tgt_len}" for r in ratios.itertuples()}
     places = {cell: place for place, cell in enumerate(labels)}
-    drawn, [[axes]] = new_figure(title, foot, legend, height=1.4 + 0.42 * len(places))
+    drawn, [[axes]] = new_figure(message(found, margin), foot, legend, height=1.4 + 0.42 * len(places))
     names = list(look)
     with mpl.rc_context(RC):
         axes.axvspan(1 / (1 + margin), 1 + margin, color="#DDDDDD", zorder=0)
@@ -47,3 +40,16 @@ def figure(found: pd.DataFrame, margin: float) -> Figure | None:
         axes.xaxis.set_minor_formatter(lambda value, _: f"{value:g}")
         axes.set_xlabel("change of the ratio to the baseline (second run / first run)")
     return drawn
+
+
+def message(found: pd.DataFrame, margin: float) -> str:
+    """How many ratios worsened, and how many deterministic figures."""
+    bad = found[found["gate"] == "yes"]
+    ratios, exact = int((found["kind"] == "ratio").sum()), int((bad["kind"] == "deterministic").sum())
+    worse = int((bad["kind"] == "ratio").sum())
+    told = (
+        f"{worse} of {ratios} ratios to the baseline worsened beyond {margin:.0%}"
+        if worse
+        else f"No ratio to the baseline worsened beyond {margin:.0%} with confidence"
+    )
+    return told + (f"; {exact} deterministic {'figure is' if exact == 1 else 'figures are'} worse" if exact else "")

@@ -25,18 +25,11 @@ def figure(view: View) -> Figure | None:
     foot = f"{view.foot}{f' {title[0].upper()}{title[1:]}.' if title else ''} FLOPs of matrix products, by formula."
     if rows[column].nunique() < 2:
         return _by_step(view, foot)
-    last = rows[rows[column] == rows[column].max()].sort_values("flops_waste")
-    least, most = last.iloc[0], last.iloc[-1]
-    message = (
-        f"At {view.at(most[column], title)}, {most['strategy']} computes {times(most['flops_waste'])} what is necessary"
-    )
-    if len(last) > 1:
-        message += f", {least['strategy']} {times(least['flops_waste'])}"
     notes = {str(s): _growth(mine[column], mine["executed_flops"]) for s, mine in rows.groupby("strategy")}
     floor = rows.drop_duplicates(column).sort_values(column)
     necessary = "necessary" + _growth(floor[column], floor["necessary_flops"])
     names = view.legend(notes, f"growth with the {'batch' if column == 'batch_size' else 'length'}")
-    drawn, [[axes]] = new_figure(message, foot, Legend([*names.entries, (necessary, NECESSARY)], names.title))
+    drawn, [[axes]] = new_figure(message(view), foot, Legend([*names.entries, (necessary, NECESSARY)], names.title))
     with mpl.rc_context(RC):
         for strategy, mine in rows.sort_values(column).groupby("strategy", sort=False):
             axes.plot(mine[column], mine["executed_flops"] / 1e9, **view.looks[str(strategy)].line())
@@ -48,6 +41,29 @@ def figure(view: View) -> Figure | None:
     return drawn
 
 
+def message(view: View) -> str:
+    """How many times the necessary FLOPs the strategies compute at the last point of the axis, or at the last step."""
+    column, _ = view.axis
+    title, rows = view.panels[-1]
+    if rows[column].nunique() < 2:
+        return _message_by_step(view.steps)
+    last = rows[rows[column] == rows[column].max()].sort_values("flops_waste")
+    least, most = last.iloc[0], last.iloc[-1]
+    told = (
+        f"At {view.at(most[column], title)}, {most['strategy']} computes {times(most['flops_waste'])} what is necessary"
+    )
+    return told if len(last) < 2 else f"{told}, {least['strategy']} {times(least['flops_waste'])}"
+
+
+def _message_by_step(steps: pd.DataFrame) -> str:
+    last = steps[steps["k"] == steps["k"].max()].sort_values("flops")
+    high, low = last.iloc[-1], last.iloc[0]
+    if len(last) < 2:
+        return f"FLOPs of each step of {high['strategy']}"
+    more = f"{high['flops'] / low['flops']:.3g}x"
+    return f"At step {high['k']}, {high['strategy']} computes {more} the FLOPs of {low['strategy']}"
+
+
 def _growth(x: pd.Series, y: pd.Series) -> str:
     power = exponent(x, y)
     return "" if math.isnan(power) else f": x^{power:.2f}"
@@ -57,11 +73,7 @@ def _by_step(view: View, foot: str) -> Figure | None:
     steps = view.steps
     if steps.empty:
         return None
-    last = steps[steps["k"] == steps["k"].max()].sort_values("flops")
-    high, low = last.iloc[-1], last.iloc[0]
-    message = f"At step {high['k']}, {high['strategy']} computes {high['flops'] / low['flops']:.3g}x the FLOPs of"
-    message = f"{message} {low['strategy']}" if len(last) > 1 else f"FLOPs of each step of {high['strategy']}"
-    drawn, [[axes]] = new_figure(message, foot, view.legend())
+    drawn, [[axes]] = new_figure(_message_by_step(steps), foot, view.legend())
     with mpl.rc_context(RC):
         for strategy, mine in steps.groupby("strategy", sort=False):
             every = max(1, len(mine) // 8)

@@ -23,15 +23,13 @@ def figure(view: View) -> Figure | None:
         return None
     column, label = view.axis
     title, rows = view.panels[-1]
-    last = rows[rows[column] == rows[column].max()]
     kind = "allocator's peak" if rows["device"].iloc[0] == "cuda" else "peak of live tensor bytes"
     foot = f"{view.foot}{f' {title[0].upper()}{title[1:]}.' if title else ''} Above the loaded weights; {kind}."
-    message = _message(last, view.at(last[column].iloc[0], title))
     if rows[column].nunique() < 2:
-        return _bars(view, rows, message, foot)
+        return _bars(view, rows, foot)
     keeps = rows.groupby("strategy")["kv_reserved_bytes"].max() > 0
     legend = view.legend({str(s): " (keeps no K/V)" for s in keeps.index[~keeps]})
-    drawn, [row] = new_figure(message, foot, legend, 1, 3)
+    drawn, [row] = new_figure(message(view), foot, legend, 1, 3)
     share_y(row)
     with mpl.rc_context(RC):
         for place, (name, text) in zip(row, PANELS, strict=True):
@@ -46,8 +44,12 @@ def figure(view: View) -> Figure | None:
     return drawn
 
 
-def _message(last: pd.DataFrame, where: str) -> str:
+def message(view: View) -> str:
     """Who needs most and least: by the peak, or where none was kept by the K/V reserved."""
+    column, _ = view.axis
+    title, rows = view.panels[-1]
+    last = rows[rows[column] == rows[column].max()]
+    where = view.at(last[column].iloc[0], title)
     name, text = ("peak_memory_bytes", "Peak memory")
     if last[name].isna().all():
         name, text = ("kv_reserved_bytes", "K/V reserved")
@@ -60,11 +62,11 @@ def _message(last: pd.DataFrame, where: str) -> str:
     return f"{text} at {where}: {high['strategy']} needs {times(high[name] / low[name])} that of {low['strategy']}"
 
 
-def _bars(view: View, rows: pd.DataFrame, message: str, foot: str) -> Figure:
+def _bars(view: View, rows: pd.DataFrame, foot: str) -> Figure:
     """A single case: one bar a strategy."""
     ordered = rows.sort_values("peak_memory_bytes", ascending=False, na_position="first")
     legend = view.legend() if set(view.broken) - set(view.strategies) else None
-    drawn, [row] = new_figure(message, foot, legend, 1, 3, 1.7 + 0.35 * len(rows))
+    drawn, [row] = new_figure(message(view), foot, legend, 1, 3, 1.7 + 0.35 * len(rows))
     share_y(row)
     with mpl.rc_context(RC):
         colors = [view.looks[s].color for s in ordered["strategy"]]

@@ -59,7 +59,7 @@ _SHORT = {group.label: group.short for group in (*GROUPS, OTHER)}
 
 def figure(view: View) -> Figure | None:
     """The longest case of the largest batch: a bar of shares for each strategy, its total at the end."""
-    sums = _longest(view)
+    sums = longest(view)
     if sums.empty:
         return None
     case = sums.iloc[0]
@@ -68,15 +68,12 @@ def figure(view: View) -> Figure | None:
         "steps only. self, cross: attention to target and source. FLOPs of matrix products, bytes of weights and K/V, "
         "by formula."
     )
-    totals = {
-        column: sums.groupby(["strategy", "group"], sort=False)[column].sum().unstack(fill_value=0)
-        for column, _, _ in PANELS
-    }
+    totals = totals_of(sums)
     shown = [group for group in (*GROUPS, OTHER) if group.label in set(sums["group"])]
     measured = [s for s in view.strategies if s in set(sums["strategy"])]
     rows = [*measured, *(s for s in view.broken if s not in measured)]
     legend = Legend([(group.label, group.look()) for group in shown], artist=Patch)
-    drawn, grid = new_figure(_message(totals), foot, legend, len(PANELS), 1, 2.0 + 0.6 * len(rows))
+    drawn, grid = new_figure(message(view), foot, legend, len(PANELS), 1, 2.0 + 0.6 * len(rows))
     with mpl.rc_context({**RC, "hatch.linewidth": 0.6}):
         for [axes], (column, title, unit) in zip(grid, PANELS, strict=True):
             names = [view.name(s) if s in measured else f"{s}: {view.broken[s]}" for s in rows]
@@ -86,7 +83,7 @@ def figure(view: View) -> Figure | None:
     return drawn
 
 
-def _longest(view: View) -> pd.DataFrame:
+def longest(view: View) -> pd.DataFrame:
     """Decode rows of the longest case of the largest batch, with the group of each role."""
     sums = view.roles[view.roles["phase"] == "decode"]
     for column in ("tgt_len", "src_len", "batch_size"):
@@ -94,8 +91,17 @@ def _longest(view: View) -> pd.DataFrame:
     return sums.assign(group=[_GROUP.get(str(role), OTHER).label for role in sums["role"]])
 
 
-def _message(totals: dict[str, pd.DataFrame]) -> str:
+def totals_of(sums: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """FLOPs and bytes, by column: a row a strategy, a column a group."""
+    return {
+        column: sums.groupby(["strategy", "group"], sort=False)[column].sum().unstack(fill_value=0)
+        for column, _, _ in PANELS
+    }
+
+
+def message(view: View) -> str:
     """What the strategy of most FLOPs spends them on, beside that of fewest; or where those of a lone one go."""
+    totals = totals_of(longest(view))
     sums = pd.DataFrame({column: table.sum(axis=1) for column, table in totals.items()}).sort_values(list(totals))
     (least, low), (most, high) = ((str(sums.index[i]), sums.iloc[i]) for i in (0, -1))
     share = {column: 100 * table.loc[most] / high[column] for column, table in totals.items()}

@@ -13,13 +13,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 from numpy.typing import NDArray
 
-from ..ceilings.columns import CEILINGS
 from ..ceilings.floor import Spread
 from ..ceilings.sentences import share
+from .placed import PHASES, case_of, points_of, roof_of
 from .style import RC, Legend, Look, new_figure
 from .view import View
 
-PHASES = {"prefill": ("prefill_mfu", "prefill_mbu"), "decode": ("mfu", "mbu")}
 ROOF: dict[str, Any] = {"color": "#444444", "linewidth": 1.6, "marker": "", "linestyle": "-"}
 NOTE: dict[str, Any] = {"textcoords": "offset points", "fontsize": 8.5, "color": "#444444"}
 BOX: dict[str, Any] = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.8}
@@ -31,25 +30,11 @@ def figure(view: View) -> Figure | None:
 
     None where the run has no ceilings (a folder of an earlier version) or no strategy with known FLOPs and times.
     """
-    if not {*CEILINGS, *(name for names in PHASES.values() for name in names)} <= set(view.table):
+    if (rows := case_of(view)) is None:
         return None
-    view = view.having("floor_fraction")  # folders of earlier versions know none of contenders
-    if view.table.empty:
-        return None
-    column, _ = view.axis
-    title, rows = view.panels[-1]
-    rows = rows[rows[column] == rows[column].max()].drop_duplicates("strategy")
-    case = rows.iloc[0]
-    read, gemm = (
-        Spread(*(float(case[f"ceiling_{kind}{part}_{unit}"]) for part in ("", "_low", "_high")))
-        for kind, unit in (("read", "gb_per_s"), ("gemm", "gflops_per_s"))
-    )
-    points = [
-        (view.looks[str(row["strategy"])], phase, flops / (row[mbu] * read.median), flops)
-        for row in rows.to_dict("records")
-        for phase, (mfu, mbu) in PHASES.items()
-        if (flops := row[mfu] * gemm.median) > 0
-    ]
+    view, case = view.having("floor_fraction"), rows.iloc[0]
+    read, gemm = roof_of(rows)
+    points = [(view.looks[p.strategy], p.phase, p.intensity, p.flops_per_s) for p in points_of(rows)]
     kinds = [(phase, Look("#444444", "o", "none").line() | _face(phase, "#444444")) for phase in PHASES]
     foot = (
         f"{view.foot} {view.rounds} Source {case['src_len']}, target {case['tgt_len']} tokens, batch "
@@ -57,9 +42,7 @@ def figure(view: View) -> Figure | None:
         "band: its least and most. "
         f"{_contenders(rows)}{_cached(rows)}"
     )
-    drawn, [[axes]] = new_figure(
-        _message(view, rows, title), foot, Legend([*view.legend().entries, *kinds]), height=4.1
-    )
+    drawn, [[axes]] = new_figure(message(view), foot, Legend([*view.legend().entries, *kinds]), height=4.1)
     with mpl.rc_context(RC):
         for look, phase, x, y in points:
             axes.plot([x], [y], marker=look.marker, color=look.color, linestyle="none", markersize=7, zorder=3,
@@ -124,13 +107,17 @@ def _under(x_N: NDArray[np.float64], read: float, gemm: float) -> NDArray[np.flo
     return np.minimum(x_N * read, gemm)
 
 
-def _message(view: View, rows: pd.DataFrame, title: str) -> str:
+def message(view: View) -> str:
     """What share of the roof over it the best and the worst strategy reach while decoding, and which part that is."""
+    rows = case_of(view)
+    assert rows is not None
     ordered = rows.sort_values("floor_fraction").to_dict("records")
     best, worst = ordered[-1], ordered[0]
+    view = view.having("floor_fraction")
+    title, _ = view.panels[-1]
     where = view.at(best[view.axis[0]], title)
-    message = f"At {where}, {best['strategy']} decodes at {share(best, ' of its limit')}"
-    return message if len(rows) == 1 else f"{message}, {worst['strategy']} at {share(worst)}"
+    told = f"At {where}, {best['strategy']} decodes at {share(best, ' of its limit')}"
+    return told if len(rows) == 1 else f"{told}, {worst['strategy']} at {share(worst)}"
 
 
 def _contenders(rows: pd.DataFrame) -> str:

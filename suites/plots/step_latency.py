@@ -10,38 +10,45 @@ from .style import RC, new_figure, times
 from .view import View
 
 
-def _longest(view: View) -> list[tuple[str, pd.DataFrame]]:
-    """The longest cell of the smallest and of the largest batch."""
+def longest(view: View) -> list[tuple[str, pd.DataFrame]]:
+    """(batch in words, its steps): the longest cell of the smallest and of the largest batch."""
     steps = view.steps[view.steps["tgt_len"] == view.steps["tgt_len"].max()]
     steps = steps[steps["src_len"] == steps["src_len"].max()]
     batches = sorted({steps["batch_size"].min(), steps["batch_size"].max()})
     return [(f"batch {b}", steps[steps["batch_size"] == b]) for b in batches]
 
 
-def _ends(mine: pd.DataFrame) -> tuple[float, float]:
+def ends(mine: pd.DataFrame) -> tuple[float, float]:
     """Median latency over the first and the last eighth of the steps, the very first step left out."""
     width = max(1, len(mine) // 8)
     return float(mine["latency_s"].iloc[1 : 1 + width].median()), float(mine["latency_s"].iloc[-width:].median())
 
 
-def _message(steps: pd.DataFrame, where: str) -> str:
-    growth = {str(s): _ends(mine) for s, mine in steps.groupby("strategy", sort=False)}
+def message(view: View) -> str:
+    """How much longer the last steps take than the first, of the steepest and the flattest strategy."""
+    panels = longest(view)
+    where, steps = panels[-1]
+    growth = {str(s): ends(mine) for s, mine in steps.groupby("strategy", sort=False)}
     ratios = {s: late / early for s, (early, late) in growth.items()}
     steep, flat = max(ratios, key=lambda s: ratios[s]), min(ratios, key=lambda s: ratios[s])
-    start = f"At {where}, the" if where else "The"
-    message = f"{start} last steps take {steep} {times(ratios[steep])} as long as the first"
-    return message if steep == flat else f"{message}, {flat} {times(ratios[flat])}"
+    start = f"At {where}, the" if len(panels) > 1 else "The"
+    told = f"{start} last steps take {steep} {times(ratios[steep])} as long as the first"
+    return told if steep == flat else f"{told}, {flat} {times(ratios[flat])}"
+
+
+def drawable(view: View) -> bool:
+    """Whether there are steps enough to see a course."""
+    return not view.steps.empty and bool(view.steps["tgt_len"].max() >= 3)
 
 
 def figure(view: View) -> Figure | None:
     """One curve a strategy, with the middle half of rounds as a band."""
-    if view.steps.empty or view.steps["tgt_len"].max() < 3:
+    if not drawable(view):
         return None
-    panels = _longest(view)
-    where, last = panels[-1]
-    title = _message(last, where if len(panels) > 1 else "")
+    panels = longest(view)
+    _, last = panels[-1]
     foot = f"{view.foot} {view.rounds} Bands: middle half of rounds. Source: {last['src_len'].iloc[0]} tokens."
-    drawn, [row] = new_figure(title, foot, view.legend(), 1, len(panels))
+    drawn, [row] = new_figure(message(view), foot, view.legend(), 1, len(panels))
     with mpl.rc_context(RC):
         for place, (name, steps) in zip(row, panels, strict=True):
             for strategy, mine in steps.groupby("strategy", sort=False):

@@ -82,16 +82,20 @@ class View:
 
     @property
     def panels(self) -> list[tuple[str, pd.DataFrame]]:
-        """The table by what varies besides the axis: (title, rows), at most the first, a middle and the last."""
+        """At most the first, a middle and the last of all panels."""
+        groups = self.every_panel
+        return [groups[i] for i in sorted({0, len(groups) // 2, len(groups) - 1})]
+
+    @property
+    def every_panel(self) -> list[tuple[str, pd.DataFrame]]:
+        """The table by what varies besides the axis: (title, rows)."""
         column = self.axis[0]
         tied = column == "tgt_len" and (self.table["src_len"] == self.table["tgt_len"]).all()
         rest = [c for c in ("batch_size", "src_len", "tgt_len") if c != column and not (tied and c == "src_len")]
         rest = [c for c in rest if self.table[c].nunique() > 1]
         if not rest:
             return [("", self.table)]
-        groups = [(_words(dict(zip(rest, key, strict=True))), rows) for key, rows in self.table.groupby(rest)]
-        keep = sorted({0, len(groups) // 2, len(groups) - 1})
-        return [groups[i] for i in keep]
+        return [(_words(dict(zip(rest, key, strict=True))), rows) for key, rows in self.table.groupby(rest)]
 
 
 def _words(values: dict[str, object]) -> str:

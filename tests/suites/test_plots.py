@@ -63,7 +63,8 @@ def tables(lengths=((64, 64),), batches=(1,), strategies=CORE, devices=("cpu",),
         else:
             frames.append(steps)
         cases.append(case)
-    return pd.DataFrame(cases), pd.concat(frames, ignore_index=True)[STEP_COLUMNS]
+    steps = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=STEP_COLUMNS)
+    return pd.DataFrame(cases), steps[STEP_COLUMNS]
 
 
 TIED = tuple((n, n) for n in (16, 32, 64, 128))

@@ -1,0 +1,28 @@
+"""The advice in two sentences: what to use, and where its time goes."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from . import choice, saving, step
+from .rows import cases, timed
+
+
+def answer(rows: pd.DataFrame) -> list[str]:
+    """Of one model on one device, at the longest case of the largest batch; none where nothing was timed.
+
+    ``rows`` as for ``advise``.
+    """
+    known = timed(rows)
+    for column in ("batch_size", "tgt_len", "src_len"):
+        known = known[known[column] == known[column].max()]
+    if known.empty:
+        return []
+    place, cell = next(cases(known))
+    best = next(row for row in cell if row["strategy"] == row["best_strategy"])
+    first = f"At {place}, use {choice.told(cell)}"
+    if saved := saving.against(best, cell):
+        first += f"; {saved}"
+    if any(pd.isna(best.get(name)) for name in ("floor_fraction", "mbu", "mfu")):
+        return [f"{first}."]
+    return [f"{first}.", f"Of its step, {step.shares(best)}: it would gain from {step.remedy(best)}."]

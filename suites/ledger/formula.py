@@ -1,0 +1,72 @@
+"""The ledger of a case by its formulas alone, where no model is at hand: of a run that was read from its folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import pandas as pd
+
+from strategies import ModelConfig, Strategy
+from strategies.models.costs import Product
+
+from . import expected
+from .expected import TRAINING, Facts, Phase
+from .recorded import Bytes, Recorded
+from .rows import COLUMNS, rows_of
+from .symbols import Expression, values
+from .verify import facts_of, formula_of, in_numbers
+
+
+def formula_ledger(
+    config: ModelConfig, strategies: Sequence[Strategy], batch: int, src_len: int, tgt_len: int, k: int, width: int
+) -> pd.DataFrame:
+    """Training, and of every strategy prefill and step k, as ``make_ledger`` records them; ``width`` bytes a number.
+
+    Raises StrategyError where a strategy cannot hold ``tgt_len``.
+    """
+    sizes = values(config, B=batch, S=src_len, N=tgt_len)
+    rows = list(_phase(config, TRAINING, "training", None, None, sizes, width))
+    for strategy in strategies:
+        bound, known = strategy.bind(tgt_len), facts_of(strategy)
+        for phase, at in (("prefill", None), ("step", k)):
+            numbers = {**sizes, **expected.numbers(bound, at or 1)}
+            rows += _phase(config, strategy.label, phase, at, known, numbers, width)  # type: ignore[arg-type]
+    return pd.DataFrame(rows, columns=COLUMNS).astype({"k": "Int64"})
+
+
+def _phase(
+    config: ModelConfig,
+    label: str,
+    phase: Phase,
+    k: int | None,
+    known: Facts | None,
+    numbers: dict[Expression, int],
+    width: int,
+) -> Iterator[dict[str, object]]:
+    letters = formula_of(config, known, Recorded(label, phase, k, [], {}))
+    products = in_numbers(letters, numbers)
+    stored = _stored(numbers, width) if phase == "step" else None
+    found = Recorded(label, phase, k, products, {p.role: _bytes(p, width) for p in products}, stored)
+    return rows_of(found, letters, numbers, known)
+
+
+def _bytes(product: Product, width: int) -> Bytes:
+    """Of one product; attention's scores stay inside the kernel."""
+    first, second, result = (
+        width * product.batch * height * breadth
+        for height, breadth in (
+            (product.rows, product.inner),
+            (product.inner, product.cols),
+            (product.rows, product.cols),
+        )
+    )
+    if product.is_attention and product.role.endswith("scores"):
+        return Bytes(first, second, 0)
+    return Bytes(0 if product.is_attention else first, second, result)
+
+
+def _stored(numbers: dict[Expression, int], width: int) -> Bytes:
+    """What one layer moves of its K and V at the step, and what it writes."""
+    name = {str(letter): number for letter, number in numbers.items()}
+    row_bytes = 2 * name["B"] * name.get("G", name["H"]) * name["K"] * width
+    return Bytes(name["moved"] * row_bytes, 0, (name["T"] + name["moved"]) * row_bytes)

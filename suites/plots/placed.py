@@ -1,0 +1,59 @@
+"""Where the strategies of a view's last case lie under the roof of the machine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from ..ceilings.columns import CEILINGS
+from ..ceilings.floor import Spread
+from .view import View
+
+PHASES = {"prefill": ("prefill_mfu", "prefill_mbu"), "decode": ("mfu", "mbu")}
+
+
+def case_of(view: View) -> pd.DataFrame | None:
+    """Rows of the last case of the axis, one a strategy.
+
+    None where the run has no ceilings (a folder of an earlier version) or no strategy with known FLOPs and times.
+    """
+    if not {*CEILINGS, *(name for names in PHASES.values() for name in names)} <= set(view.table):
+        return None
+    view = view.having("floor_fraction").having(CEILINGS[0])  # folders of earlier versions know none of contenders
+    if view.table.empty:
+        return None
+    column, _ = view.axis
+    _, rows = view.panels[-1]
+    return rows[rows[column] == rows[column].max()].drop_duplicates("strategy")
+
+
+def roof_of(rows: pd.DataFrame) -> tuple[Spread, Spread]:
+    """Read bandwidth and GEMM peak of a case, in 1e9 bytes and FLOPs a second."""
+    case = rows.iloc[0]
+    read, gemm = (
+        Spread(*(float(case[f"ceiling_{kind}{part}_{unit}"]) for part in ("", "_low", "_high")))
+        for kind, unit in (("read", "gb_per_s"), ("gemm", "gflops_per_s"))
+    )
+    return read, gemm
+
+
+@dataclass(frozen=True)
+class Point:
+    """A phase of a strategy: FLOPs a byte, and 1e9 FLOPs a second."""
+
+    strategy: str
+    phase: str
+    intensity: float
+    flops_per_s: float
+
+
+def points_of(rows: pd.DataFrame) -> list[Point]:
+    """Where each strategy lies in prefill and in decoding, as far as known."""
+    read, gemm = roof_of(rows)
+    return [
+        Point(str(row["strategy"]), phase, flops / (row[mbu] * read.median), flops)
+        for row in rows.to_dict("records")
+        for phase, (mfu, mbu) in PHASES.items()
+        if (flops := row[mfu] * gemm.median) > 0
+    ]

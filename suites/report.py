@@ -1,0 +1,44 @@
+"""The verb ``report``: one page of a run, or of two, that needs no network and no other file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from .arguments import Parser
+from .config import ConfigError
+
+_EPILOG = """\
+Writes report.html into DIR, from what the folder holds; run does so at its end. Of two folders it compares the second
+with the first, as `compare` does, and writes into a folder of its own.
+
+  python -m suites report results/latest
+  python -m suites report results/before results/after
+"""
+
+
+def main(argv: list[str]) -> int:
+    """Write and print the path. Raises ConfigError or ResultsError."""
+    parser = Parser("report", "One HTML page of a run, or of two.", _EPILOG)
+    parser.add_argument("dirs", type=Path, nargs="*", metavar="DIR", help="one run folder (results/latest), or two")
+    parser.add_argument(
+        "--across-machines", action="store_true", help="of two: allow other machines; times are left out"
+    )
+    parser.add_argument("--dir", type=Path, help="of two: write here (results/<date>_report)")
+    try:
+        args = parser.parse_intermixed_args(argv)
+    except SystemExit:  # --help has been printed
+        return 0
+    folders = args.dirs or [Path("results/latest")]
+    if len(folders) > 2:
+        raise ConfigError(f"report: {len(folders)} folders are not allowed; give one, or two to compare")
+    if len(folders) == 1:
+        if args.across_machines or args.dir:
+            raise ConfigError("report: --across-machines and --dir are for two folders; leave them out, or give two")
+        from .reporting.run import write_report
+
+        print(write_report(folders[0]))
+        return 0
+    from .reporting.two import write_comparison
+
+    print(write_comparison(folders[0], folders[1], args.dir, args.across_machines))
+    return 0

@@ -1,0 +1,48 @@
+"""A column of the table along what was swept, one curve a strategy."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from ...plots.view import View
+from ...quantity import quantity
+from .chart import Axis, Chart, curves, spread, ticks_of
+
+
+def along(view: View, name: str, column: str, scale: float, title: str, message: str) -> Chart:
+    """A chart of ``column`` times ``scale``, every panel of the view; with a band where its interval is known."""
+    axis, label = view.axis
+    banded = {f"{column}_low", f"{column}_high"} <= set(view.table)
+    frames = []
+    for panel, rows in spread(view.every_panel):
+        rows = rows.sort_values(axis)
+        known = {"x": rows[axis].astype(float), "y": rows[column] * scale}
+        if banded:
+            known |= {end: (rows[f"{column}_{end}"] * scale).fillna(rows[column] * scale) for end in ("low", "high")}
+        frames.append(pd.DataFrame({"panel": panel, "label": [view.name(s) for s in rows["strategy"]], **known}))
+    data = pd.concat(frames)
+    looks = {view.name(s): view.looks[s] for s in view.strategies}
+    told = alternative(message, view, column, title.rpartition("(")[2].rstrip(")") if "(" in title else "")
+    spec = curves(f"{name}{view.suffix}", data, looks, Axis(label, ticks_of(data["x"])), Axis(title, log=True), told)
+    foot = f"{view.foot} {view.rounds}" + (" Bands: 95 % intervals." if banded else "")
+    return Chart(f"{name}{view.suffix}", message, told, foot, "table.csv", looks, spec)
+
+
+def alternative(message: str, view: View, column: str, unit: str) -> str:
+    """The message, then each strategy's first and last figure along the axis, in words."""
+    axis, _ = view.axis
+    _, rows = view.panels[-1]
+    told = []
+    for strategy, mine in rows.dropna(subset=column).sort_values(axis).groupby("strategy", sort=False):
+        first, last = (_words(float(mine[column].iloc[i]), unit) for i in (0, -1))
+        ends = f"{first} to {last}" if len(mine) > 1 else first
+        told.append(f"{strategy} {ends}")
+    return f"{message}. {'; '.join(told)}." if told else f"{message}."
+
+
+def _words(value: float, unit: str) -> str:
+    if unit in ("ms", "s"):
+        return quantity(value, "s")
+    if unit in ("MiB", "B"):
+        return quantity(value, "B")
+    return f"{value:.3g} {unit}".strip()

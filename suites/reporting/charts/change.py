@@ -1,0 +1,62 @@
+"""Two runs: how each strategy's ratio to its baseline changed."""
+
+from __future__ import annotations
+
+import altair as alt
+import pandas as pd
+
+from ...plots.comparison import message
+from ...plots.style import looks as looks_of
+from .chart import Chart, base_of, encodings, finished
+
+
+def charts(found: pd.DataFrame, margin: float) -> list[Chart]:
+    """One, where the runs share a ratio."""
+    ratios = found[found["kind"] == "ratio"]
+    if ratios.empty:
+        return []
+    looks = looks_of(ratios["strategy"])
+    cases = [f"{r.model}, batch {r.batch_size}, {r.src_len} -> {r.tgt_len}" for r in ratios.itertuples()]
+    data = pd.DataFrame(
+        {
+            "panel": "",
+            "label": ratios["strategy"],
+            "case": cases,
+            "x": ratios["change"],
+            "low": ratios["change_low"].fillna(ratios["change"]),
+            "high": ratios["change_high"].fillna(ratios["change"]),
+            "verdict": ratios["verdict"],
+        }
+    )
+    color, _, shape = encodings(looks)
+    base = base_of(data, looks)
+    scale, title = alt.Scale(type="log", nice=False, padding=12), "change of the ratio (second run / first run)"
+    y = alt.Y("case:N", sort=list(dict.fromkeys(cases)), axis=alt.Axis(title=None, labelLimit=260))
+    apart = alt.YOffset("label:N", sort=list(looks))
+    hover = [
+        alt.Tooltip("case:N"),
+        alt.Tooltip("label:N", title="strategy"),
+        alt.Tooltip("x:Q", title="change", format=".4~g"),
+        alt.Tooltip("low:Q", format=".4~g"),
+        alt.Tooltip("high:Q", format=".4~g"),
+        alt.Tooltip("verdict:N"),
+    ]
+    bars = base.mark_rule(strokeWidth=2, aria=False).encode(
+        x=alt.X("low:Q", scale=scale, axis=alt.Axis(title=title, tickCount=6)),
+        x2="high:Q",
+        y=y,
+        yOffset=apart,
+        color=color,
+    )
+    dots = base.mark_point(filled=True, size=70, aria=False).encode(
+        x=alt.X("x:Q", scale=scale), y=y, yOffset=apart, color=color, shape=shape, tooltip=hover
+    )
+    one = alt.Chart(alt.InlineData(values=[{"x": 1}])).mark_rule(color="#000000", aria=False).encode(x="x:Q")
+    said = message(found, margin)
+    told = f"{said}. " + "; ".join(
+        f"{row.label} in {row.case}: {row.x:.3g}, {row.verdict}" for row in data.itertuples()
+    )
+    height = 60 + 22 * len(looks) * len(set(cases))
+    spec = finished(alt.layer(one, bars, dots), "change", data, looks, told, height)
+    foot = "Ratio to the baseline in the second run over that in the first; 95 % intervals, unpaired."
+    return [Chart("change", said, told, foot, "compare.csv", looks, spec)]

@@ -1,0 +1,232 @@
+"""What a chart is, and the kinds that the report draws: curves and bars, their strategies switched by checkboxes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from ...plots.style import Look
+from .swatch import swatches
+
+POINTS_MAX = 200
+"""Of one curve; longer ones are thinned."""
+PANELS_MAX = 12
+HEIGHT_PX = 300
+PADDING_PX = 10
+FONT = "sans-serif"
+ROWS = "rows"
+"""Name of a chart's data in its specification."""
+SYMBOLS = {
+    "o": "circle", "s": "square", "^": "triangle-up", "D": "diamond", "v": "triangle-down", "P": "cross",
+    "<": "triangle-left", "X": "M-1,-1L1,1M1,-1L-1,1", "*": "triangle-right", "x": "cross", "": "circle",
+}  # fmt: skip
+"""Marker of matplotlib -> symbol of Vega."""
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A Vega-Lite specification and what stands around it.
+
+    ``message``: what is seen, its title; ``alt``: for those who cannot see it; ``numbers``: the file of the run folder
+    that holds what is drawn; ``looks``: label of each checkbox -> how its curve looks.
+    """
+
+    name: str
+    message: str
+    alt: str
+    foot: str
+    numbers: str
+    looks: Mapping[str, Look]
+    spec: dict[str, Any]
+
+    @property
+    def style(self) -> str:
+        """What shows the looks beside the checkboxes."""
+        return swatches(self.name, self.looks, {label: dash_of(look) for label, look in self.looks.items()})
+
+
+@dataclass(frozen=True)
+class Axis:
+    """``ticks``: values that were measured, on a scale to base 2; without, the scale suits the values."""
+
+    title: str
+    ticks: tuple[float, ...] = ()
+    log: bool = False
+
+    def scale(self, values: pd.Series) -> alt.Scale:
+        """Logarithmic where the highest is three times the lowest or more, as in the plots; else linear from zero."""
+        if self.ticks:
+            return alt.Scale(type="log", base=2, nice=False, padding=PADDING_PX)
+        low, high = values.min(), values.max()
+        if self.log and 0 < low * 3 <= high:
+            return alt.Scale(type="log", nice=False, padding=PADDING_PX)
+        return alt.Scale(zero=True, domainMin=0)
+
+    def drawn(self) -> alt.Axis:
+        """Ticks and grid."""
+        if self.ticks:
+            return alt.Axis(values=list(self.ticks), format="d", title=self.title)
+        return alt.Axis(title=self.title, tickCount=6)
+
+
+def ticks_of(values: pd.Series) -> tuple[float, ...]:
+    """The values that were measured, in order."""
+    return tuple(sorted(float(value) for value in values.unique()))
+
+
+def thinned(rows: pd.DataFrame, most: int = POINTS_MAX) -> pd.DataFrame:
+    """At most so many rows, evenly spaced, the first and the last among them.
+
+    >>> thinned(pd.DataFrame({"k": range(1000)}), 3)["k"].tolist()
+    [0, 500, 999]
+    """
+    if len(rows) <= most:
+        return rows
+    return rows.iloc[np.linspace(0, len(rows) - 1, most).round().astype(int)]
+
+
+def spread(panels: Sequence[Any], most: int = PANELS_MAX) -> list[Any]:
+    """At most so many of a sequence, the last among them.
+
+    >>> spread(list(range(5)), 2)
+    [0, 4]
+    """
+    if len(panels) <= most:
+        return list(panels)
+    return [panels[round(i)] for i in np.linspace(0, len(panels) - 1, most)]
+
+
+def curves(
+    name: str,
+    data: pd.DataFrame,
+    looks: Mapping[str, Look],
+    x: Axis,
+    y: Axis,
+    description: str,
+    points: bool = True,
+) -> dict[str, Any]:
+    """One curve a label of ``looks``, with a band where ``data`` has low and high.
+
+    ``data``: columns panel, label, x, y and maybe low, high; one panel is shown at a time, the last at first.
+    """
+    shown = data.dropna(subset=["x", "y"])
+    if x.ticks or (x.log and y.log):
+        shown = shown[shown["y"] > 0]
+    hover = _hover(x, y, "low" in shown)
+    base = base_of(shown, looks)
+    color, dash, shape = encodings(looks)
+    place = {
+        "x": alt.X("x:Q", scale=x.scale(shown["x"]), axis=x.drawn()),
+        "y": alt.Y("y:Q", scale=y.scale(shown["y"]), axis=y.drawn()),
+    }
+    layers = []
+    if "low" in shown:
+        ends = place | {"y": alt.Y("low:Q", scale=y.scale(shown["y"]), axis=y.drawn()), "y2": alt.Y2("high:Q")}
+        layers.append(base.mark_area(opacity=0.2, aria=False).encode(**ends, color=color))
+    layers.append(base.mark_line(strokeWidth=2, aria=False).encode(**place, color=color, strokeDash=dash))
+    dots = base.mark_point(filled=True, size=60 if points else 150, opacity=1 if points else 0, aria=False)
+    layers.append(dots.encode(**place, color=color, shape=shape, tooltip=hover))
+    return finished(alt.layer(*layers), name, shown, looks, description)
+
+
+def bars(name: str, data: pd.DataFrame, looks: Mapping[str, Look], x: Axis, description: str) -> dict[str, Any]:
+    """One bar a label, its figure at the end. ``data``: columns panel, label, x, text."""
+    shown = data.dropna(subset=["x"])
+    base = base_of(shown, looks)
+    color, _, _ = encodings(looks)
+    y = alt.Y("label:N", sort=list(looks), axis=alt.Axis(title=None, labelLimit=220))
+    length = alt.X("x:Q", axis=x.drawn(), scale=alt.Scale(zero=True, padding=50))
+    hover = [alt.Tooltip("label:N", title="strategy"), alt.Tooltip("text:N", title=x.title)]
+    bar = base.mark_bar(aria=False).encode(y=y, x=length, color=color, tooltip=hover)
+    text = base.mark_text(align="left", dx=4, aria=False).encode(y=y, x=length, text="text:N")
+    return finished(alt.layer(bar, text), name, shown, looks, description, height=40 + 34 * len(looks))
+
+
+def base_of(data: pd.DataFrame, looks: Mapping[str, Look]) -> alt.Chart:
+    """The rows that ``finished`` puts into the specification, filtered by what is switched on."""
+    switches = ",".join(f"show_{i}" for i in range(len(looks)))
+    chart = alt.Chart(alt.NamedData(name=ROWS)).transform_filter(f"[{switches}][datum.i]")
+    return chart.transform_filter("datum.panel === panel") if data["panel"].nunique() > 1 else chart
+
+
+def finished(
+    chart: Any,
+    name: str,
+    data: pd.DataFrame,
+    looks: Mapping[str, Look],
+    description: str,
+    height: int = HEIGHT_PX,
+    panel: str = "",
+) -> dict[str, Any]:
+    """The specification, with a checkbox a label, and a choice of panels where there are several.
+
+    ``panel``: the one shown at first, the last unless said.
+    """
+    switches = [
+        alt.param(name=f"show_{i}", value=True, bind=alt.binding_checkbox(name=label, element=f"#{name}-shown"))
+        for i, label in enumerate(looks)
+    ]
+    panels = list(dict.fromkeys(data["panel"]))
+    if len(panels) > 1:
+        choice = alt.binding_select(options=panels, name="shown", element=f"#{name}-panel")
+        switches.append(alt.param(name="panel", value=panel or panels[-1], bind=choice))
+    done = chart.add_params(*switches).properties(
+        width="container",
+        height=height,
+        description=description,
+        autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
+    )
+    spec: dict[str, Any] = done.configure(background="transparent", font=FONT).to_dict(validate=False)
+    spec.pop("$schema", None)
+    place = {label: i for i, label in enumerate(looks)}
+    rows = data.assign(i=[place[label] for label in data["label"]]).to_dict("records")
+    spec["datasets"] = spec.get("datasets", {}) | {ROWS: [{key: _plain(row[key]) for key in row} for row in rows]}
+    return spec
+
+
+def _plain(value: Any) -> Any:
+    """As JSON has it, in six digits."""
+    if isinstance(value, str):
+        return value
+    number = float(value)
+    return None if math.isnan(number) else int(number) if number.is_integer() else float(f"{number:.6g}")
+
+
+def encodings(looks: Mapping[str, Look]) -> tuple[alt.Color, alt.StrokeDash, alt.Shape]:
+    """Colour, dash and shape by label; the checkboxes are their legend."""
+
+    def scale(values: Iterable[Any]) -> alt.Scale:
+        return alt.Scale(domain=list(looks), range=list(values))
+
+    every = looks.values()
+    return (
+        alt.Color("label:N", scale=scale(look.color for look in every), legend=None),
+        alt.StrokeDash("label:N", scale=scale(map(dash_of, every)), legend=None),
+        alt.Shape("label:N", scale=scale(SYMBOLS[look.marker] for look in every), legend=None),
+    )
+
+
+def dash_of(look: Look) -> list[float]:
+    """In pixels, as SVG has it.
+
+    >>> dash_of(Look("red", "o", "-")), dash_of(Look("red", "o", (0, (5, 1))))
+    ([1, 0], [10, 2])
+    """
+    named: dict[str, list[float]] = {"-": [1, 0], ":": [2, 3], "none": [1, 0]}
+    return named[look.linestyle] if isinstance(look.linestyle, str) else [2 * part for part in look.linestyle[1]]
+
+
+def _hover(x: Axis, y: Axis, banded: bool) -> list[alt.Tooltip]:
+    ends = [alt.Tooltip(f"{end}:Q", title=end, format=".4~g") for end in (("low", "high") if banded else ())]
+    return [
+        alt.Tooltip("label:N", title="strategy"),
+        alt.Tooltip("x:Q", title=x.title, format=",~g"),
+        alt.Tooltip("y:Q", title=y.title, format=".4~g"),
+        *ends,
+    ]

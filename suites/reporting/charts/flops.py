@@ -1,0 +1,52 @@
+"""FLOPs along the axis, and what any exact decoder must do; for a single case, of each step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from ...plots.flops import message
+from ...plots.style import Look
+from ...plots.view import View
+from .along import alternative
+from .chart import Axis, Chart, curves, spread, thinned, ticks_of
+
+NECESSARY = "necessary"
+
+
+def charts(view: View) -> list[Chart]:
+    """One, where FLOPs are known."""
+    view = view.having("executed_flops")
+    if view.table.empty or view.steps.empty:
+        return []
+    column, label = view.axis
+    looks = {view.name(s): view.looks[s] for s in view.strategies}
+    if view.table[column].nunique() < 2:
+        data = pd.concat(
+            pd.DataFrame({"panel": "", "label": view.name(s), "x": few["k"], "y": few["flops"] / 1e6})
+            for s, mine in view.steps.groupby("strategy", sort=False)
+            for few in [thinned(mine)]
+        )
+        x, y = Axis("keys attended at the step, k"), Axis("FLOPs of the step (10^6)", log=True)
+        return [_chart(view, data, looks, x, y, points=False)]
+    frames = []
+    for panel, rows in spread(view.every_panel):
+        rows = rows.sort_values(column)
+        floor = rows.drop_duplicates(column)
+        for of, names, name in (
+            (rows, [view.name(s) for s in rows["strategy"]], "executed_flops"),
+            (floor, NECESSARY, "necessary_flops"),
+        ):
+            frames.append(pd.DataFrame({"panel": panel, "label": names, "x": of[column], "y": of[name] / 1e9}))
+    data = pd.concat(frames)
+    looks[NECESSARY] = Look("#000000", "", ":")
+    x, y = Axis(label, ticks_of(data["x"])), Axis("FLOPs of the whole batch (10^9)", log=True)
+    return [_chart(view, data, looks, x, y)]
+
+
+def _chart(view: View, data: pd.DataFrame, looks: dict[str, Look], x: Axis, y: Axis, **how: Any) -> Chart:
+    name, alt = f"flops{view.suffix}", alternative(message(view), view, "executed_flops", "FLOPs")
+    spec = curves(name, data, looks, x, y, alt, **how)
+    numbers = "table.csv" if x.ticks else "steps.csv"
+    return Chart(name, message(view), alt, f"{view.foot} FLOPs of matrix products, by formula.", numbers, looks, spec)

@@ -1,0 +1,30 @@
+"""Time over the baseline's, with its interval: what remembering saves."""
+
+from __future__ import annotations
+
+from ...plots.view import View
+from .along import along
+from .chart import Chart
+
+
+def charts(view: View) -> list[Chart]:
+    """One, where more than the baseline was timed along an axis."""
+    timed = view.having("e2e_ratio")
+    rows = timed.table
+    if rows.empty or rows[timed.axis[0]].nunique() < 2 or rows["strategy"].nunique() < 2:
+        return []
+    return [along(timed, "ratio", "e2e_ratio", 1.0, f"time over {rows['baseline'].iloc[0]}'s", _message(timed))]
+
+
+def _message(view: View) -> str:
+    column, _ = view.axis
+    title, rows = view.panels[-1]
+    last = rows[rows[column] == rows[column].max()]
+    best = last.loc[last["e2e_ratio"].idxmin()]
+    where = view.at(best[column], title)
+    if best["strategy"] == best["baseline"]:
+        return f"At {where}, none takes less time than {best['baseline']}"
+    return (
+        f"At {where}, {best['strategy']} takes {best['e2e_ratio']:.3g} [{best['e2e_ratio_low']:.3g}, "
+        f"{best['e2e_ratio_high']:.3g}] of the time of {best['baseline']}"
+    )

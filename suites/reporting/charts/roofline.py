@@ -1,0 +1,78 @@
+"""Each strategy in prefill and in decoding under the roof of the machine."""
+
+from __future__ import annotations
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from ...plots.placed import case_of, points_of, roof_of
+from ...plots.roofline import DECADE, message
+from ...plots.view import View
+from .chart import Chart, base_of, encodings, finished
+
+
+def charts(view: View) -> list[Chart]:
+    """One, where the run measured ceilings."""
+    rows = case_of(view)
+    if rows is None:
+        return []
+    case, (read, gemm), points = rows.iloc[0], roof_of(rows), points_of(rows)
+    if not points:
+        return []
+    looks = {view.name(p.strategy): view.looks[p.strategy] for p in points}
+    data = pd.DataFrame(
+        [
+            {"panel": "", "label": view.name(p.strategy), "phase": p.phase, "x": p.intensity, "y": p.flops_per_s}
+            for p in points
+        ]
+    )
+    ridge = gemm.median / read.median
+    x_N = np.geomspace(min([ridge / DECADE, *data["x"]]) / 2, max([ridge * DECADE, *data["x"]]) * 2, 60)
+    ends = {end: np.minimum(x_N * getattr(read, end), getattr(gemm, end)) for end in ("low", "median", "high")}
+    roof = [{"x": float(x), **{end: float(values[i]) for end, values in ends.items()}} for i, x in enumerate(x_N)]
+    axes = {
+        "x": alt.X("x:Q", scale=alt.Scale(type="log", nice=False, domain=[float(x_N[0]), float(x_N[-1])]),
+                   axis=alt.Axis(title="arithmetic intensity (FLOPs / byte)", tickCount=6, format="~g")),
+    }  # fmt: skip
+    scale, ticks = (
+        alt.Scale(type="log", nice=False, padding=10),
+        alt.Axis(title="achieved (GFLOP/s)", tickCount=6, format="~g"),
+    )
+    line = alt.Chart(alt.InlineData(values=roof))
+    band = line.mark_area(opacity=0.3, color="#999999", aria=False).encode(
+        **axes, y=alt.Y("low:Q", scale=scale, axis=ticks), y2="high:Q"
+    )
+    edge = line.mark_line(color="#777777", aria=False).encode(**axes, y=alt.Y("median:Q", scale=scale, axis=ticks))
+    name = f"roofline{view.suffix}"
+    color, _, shape = encodings(looks)
+    dots = (
+        base_of(data, looks)
+        .mark_point(size=90, strokeWidth=2, aria=False)
+        .encode(
+            **axes,
+            y=alt.Y("y:Q", scale=scale, axis=ticks),
+            color=color,
+            shape=shape,
+            fillOpacity=alt.condition("datum.phase === 'decode'", alt.value(1), alt.value(0)),
+            fill=color,
+            tooltip=[
+                alt.Tooltip("label:N", title="strategy"),
+                alt.Tooltip("phase:N"),
+                alt.Tooltip("x:Q", title="FLOPs / byte", format=".3~g"),
+                alt.Tooltip("y:Q", title="GFLOP/s", format=".3~g"),
+            ],
+        )
+    )
+    alt_text = (
+        f"{message(view)}. The machine reads {read.median:.3g} GB/s and multiplies at {gemm.median:.3g} GFLOP/s. "
+        + "; ".join(f"{p.strategy} {p.phase} {p.flops_per_s:.3g} GFLOP/s" for p in points)
+        + "."
+    )
+    spec = finished(alt.layer(band, edge, dots), name, data, looks, alt_text)
+    foot = (
+        f"{view.foot} {view.rounds} Source {case['src_len']}, target {case['tgt_len']} tokens, batch "
+        f"{case['batch_size']}. Full: decode; hollow: prefill. Roof: the fastest of several kernels among the same "
+        "rounds; band: its least and most."
+    )
+    return [Chart(name, message(view), alt_text, foot, "table.csv", looks, spec)]

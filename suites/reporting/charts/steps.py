@@ -1,0 +1,39 @@
+"""Latency of each decode step against k, with the middle half of rounds as a band."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from ...plots.step_latency import drawable, ends, longest, message
+from ...plots.view import View
+from ...quantity import quantity
+from .chart import Axis, Chart, curves, thinned
+
+
+def charts(view: View) -> list[Chart]:
+    """One, of the longest cells of the smallest and the largest batch."""
+    if not drawable(view):
+        return []
+    frames: list[pd.DataFrame] = []
+    told: list[str] = []
+    for panel, steps in longest(view):
+        told = []
+        top = float(steps["latency_q75_s"].quantile(0.995)) * 1.15e3
+        for strategy, mine in steps.groupby("strategy", sort=False):
+            told.append(f"{strategy} {' to '.join(quantity(end, 's') for end in ends(mine))}")
+            mine = thinned(mine)
+            ms = {
+                "y": mine["latency_s"] * 1e3,
+                "low": mine["latency_q25_s"] * 1e3,
+                "high": mine["latency_q75_s"] * 1e3,
+            }
+            # One slow step must not hide the rest.
+            clipped = {name: values.clip(upper=top) for name, values in ms.items()}
+            frames.append(pd.DataFrame({"panel": panel, "label": view.name(strategy), "x": mine["k"], **clipped}))
+    looks = {view.name(s): view.looks[s] for s in view.strategies if s in set(view.steps["strategy"])}
+    alt = f"{message(view)}. From the first steps to the last: {'; '.join(told)}."
+    name = f"steps{view.suffix}"
+    x, y = Axis("keys attended at the step, k"), Axis("latency of the step (ms)")
+    spec = curves(name, pd.concat(frames), looks, x, y, alt, points=False)
+    foot = f"{view.foot} {view.rounds} Bands: middle half of rounds."
+    return [Chart(name, message(view), alt, foot, "steps.csv", looks, spec)]

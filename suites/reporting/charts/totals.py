@@ -1,0 +1,45 @@
+"""Whole batches: time end to end, and throughput."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from ...plots.totals import message
+from ...plots.view import View
+from ...quantity import quantity
+from .along import along, alternative
+from .chart import Axis, Chart, bars
+
+
+def charts(view: View) -> list[Chart]:
+    """Two; for a single case the time alone, as bars."""
+    rows = view.table
+    if rows[view.axis[0]].nunique() < 2:
+        return [_bars(view)]
+    return [
+        along(view, "time", "e2e_s", 1e3, "end to end (ms)", message(view)),
+        along(view, "throughput", "throughput_tokens_per_s", 1.0, "throughput (tokens/s)", _throughput(view)),
+    ]
+
+
+def _throughput(view: View) -> str:
+    best = view.table.sort_values("throughput_tokens_per_s").dropna(subset="throughput_tokens_per_s").iloc[-1]
+    place = f"batch {best['batch_size']}, {best['src_len']} -> {best['tgt_len']}"
+    rate = best["throughput_tokens_per_s"]
+    return f"The most tokens a second: {best['strategy']} with {rate:,.{0 if rate >= 100 else 1}f} at {place}"
+
+
+def _bars(view: View) -> Chart:
+    rows = view.table.sort_values("e2e_s")
+    looks = {view.name(s): view.looks[s] for s in rows["strategy"]}
+    data = pd.DataFrame(
+        {
+            "panel": "",
+            "label": [view.name(s) for s in rows["strategy"]],
+            "x": rows["e2e_s"] * 1e3,
+            "text": [quantity(time, "s") for time in rows["e2e_s"]],
+        }
+    )
+    alt = alternative(message(view), view, "e2e_s", "s")
+    spec = bars(f"time{view.suffix}", data, looks, Axis("end to end (ms)"), alt)
+    return Chart(f"time{view.suffix}", message(view), alt, f"{view.foot} {view.rounds}", "table.csv", looks, spec)

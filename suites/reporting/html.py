@@ -1,0 +1,77 @@
+"""One HTML file from a template: scripts and styles inside, and a policy that forbids every outside load."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+import re
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import DictLoader, Environment, StrictUndefined
+from markupsafe import Markup, escape
+
+from .bundles import LICENSES, datatables, vega
+
+TEMPLATES = ("page.html.jinja", "parts.html.jinja", "run.html.jinja", "two.html.jinja")
+POLICY = "style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+"""Besides that only the page's own scripts run, by their hashes, and nothing is loaded from outside."""
+
+
+def render(template: str, rows: dict[str, Any], **content: Any) -> str:
+    """The page; ``rows`` are those of its one large table (``numbers.numbers``)."""
+    script, style = datatables()
+    given = {"vega": vega(), "datatables": script, "start": _file("start.js")}
+    scripts = {name: _inside(text) for name, text in given.items()}
+    hashes = " ".join(f"'sha256-{_sha256(text)}'" for text in scripts.values())
+    policy = f"default-src 'none'; script-src {hashes}; {POLICY}"
+    return _templates().get_template(template).render(
+        policy=policy, styles=f"{style}\n{_file('page.css')}", scripts=scripts, licenses=LICENSES, rows=rows, **content
+    )  # fmt: skip
+
+
+@cache
+def _templates() -> Environment:
+    loader = DictLoader({name: _file(name) for name in TEMPLATES})
+    environment = Environment(
+        loader=loader, undefined=StrictUndefined, autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["script"] = _json
+    environment.filters["prose"] = _prose
+    environment.filters["capitalize_first"] = lambda text: text[:1].upper() + text[1:]
+    return environment
+
+
+def _file(name: str) -> str:
+    return files("suites.reporting").joinpath(name).read_text(encoding="utf-8")
+
+
+def _inside(script: str) -> str:
+    """A script that ends no element before its end."""
+    return script.replace("</script", "<\\/script").replace("<!--", "<\\!--")
+
+
+def _sha256(script: str) -> str:
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+
+def _prose(text: str) -> Markup:
+    """Text, with what stands between backticks as code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
+
+
+def _json(content: Any) -> Markup:
+    """Data inside a script element, in which no label can end it; NaN is null."""
+    text = json.dumps(_finite(content), allow_nan=False, separators=(",", ":"))
+    return Markup(text.replace("<", "\\u003c"))
+
+
+def _finite(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {key: _finite(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_finite(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content

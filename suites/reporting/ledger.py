@@ -1,0 +1,79 @@
+"""The ledger of the page: what each matrix product of a step grows with, and a decoder layer drawn."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+
+from ..ledger.view import Sheet
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A picture as SVG in base64, its message and how to read it."""
+
+    svg: str
+    title: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Of one case: it in words, the letters with their numbers, the answer to what grows, tables, and layers drawn."""
+
+    place: str
+    legend: str
+    answer: str
+    sheets: Sequence[Sheet]
+    drawings: Sequence[Drawing]
+
+
+def ledger_of(cell: Mapping[str, Any], labels: Sequence[str], drawn: Sequence[str]) -> Ledger | None:
+    """By formula, of a cell.json; of the strategies ``labels`` those that are ``drawn`` have their layer drawn.
+
+    None where a label is no strategy that is known here, or the folder is of a version that kept no sizes.
+    """
+    from strategies import DTYPES, ModelConfig, StrategyError, parse
+
+    from ..ledger.formula import formula_ledger
+    from ..ledger.table import default_step
+    from ..ledger.text import sheets
+    from ..ledger.view import answer, at_step, columns, legend
+
+    if "model_config" not in cell:
+        return None
+    k, src_len = default_step(int(cell["tgt_len"])), int(cell["src_len"])
+    try:
+        config = ModelConfig(**cell["model_config"])
+        strategies = [parse(label) for label in labels]
+        width = DTYPES[cell["dtype"]].itemsize
+        ledger = formula_ledger(config, strategies, cell["batch_size"], src_len, cell["tgt_len"], k, width)
+    except (StrategyError, TypeError):
+        return None
+    rows = at_step(ledger, k, src_len)
+    return Ledger(
+        f"batch {cell['batch_size']}, {src_len} -> {cell['tgt_len']}, at k = {k}",
+        legend(rows),
+        answer(columns(rows)),
+        sheets(ledger, k, src_len),
+        [drawing for label in drawn for drawing in [_draw(ledger, label, k, src_len)] if drawing],
+    )
+
+
+def _draw(ledger: Any, label: str, k: int, src_len: int) -> Drawing | None:
+    from ..plots.ledger import layer
+    from ..plots.ledger.flow import can_draw, read_layer
+    from ..plots.style import RC
+
+    if not can_draw(ledger, label):
+        return None
+    shown = read_layer(ledger, label, k, src_len)
+    figure, svg = layer.figure(shown), io.BytesIO()
+    with mpl.rc_context(RC):
+        figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": "decodebench"}, facecolor="white")
+    return Drawing(base64.b64encode(svg.getvalue()).decode(), figure.get_suptitle(), layer.caption(shown))

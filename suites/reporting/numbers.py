@@ -1,0 +1,102 @@
+"""The table of the page: a row a case, each column in one unit, as plain numbers that sort and filter."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+DIGITS = 4
+
+
+@dataclass(frozen=True)
+class Column:
+    """``source``: of table.csv; the page shows its values over ``unit_size``, under ``title``."""
+
+    source: str
+    title: str
+    unit_size: float = 1.0
+    text: bool = False
+
+
+TEXT = (
+    Column("model", "model", text=True),
+    Column("device", "device", text=True),
+    Column("dtype", "type", text=True),
+)
+COLUMNS = (
+    Column("batch_size", "batch"),
+    Column("src_len", "source"),
+    Column("tgt_len", "target"),
+    Column("strategy", "strategy", text=True),
+    Column("status", "status", text=True),
+    Column("e2e_s", "end to end (ms)", 1e-3),
+    Column("e2e_ratio", "ratio"),
+    Column("e2e_ratio_low", "ratio, low"),
+    Column("e2e_ratio_high", "ratio, high"),
+    Column("e2e_verdict", "verdict", text=True),
+    Column("best_ratio", "to the best"),
+    Column("best_ratio_low", "to the best, low"),
+    Column("best_ratio_high", "to the best, high"),
+    Column("tpot_s", "a step (ms)", 1e-3),
+    Column("ttft_s", "first token (ms)", 1e-3),
+    Column("prefill_s", "prefill (ms)", 1e-3),
+    Column("throughput_tokens_per_s", "tokens/s"),
+    Column("executed_flops", "GFLOPs", 1e9),
+    Column("flops_waste", "waste (x)"),
+    Column("step_bytes", "a step moves (MiB)", 2.0**20),
+    Column("kv_reserved_bytes", "K/V (MiB)", 2.0**20),
+    Column("peak_memory_bytes", "peak (MiB)", 2.0**20),
+    Column("mbu", "MBU"),
+    Column("mfu", "MFU"),
+    Column("floor_fraction", "of its floor"),
+    Column("dispatch_s", "dispatch (ms)", 1e-3),
+    Column("rounds", "rounds"),
+    Column("reason", "reason", text=True),
+)
+
+
+def columns_of(table: pd.DataFrame) -> list[Column]:
+    """Those that the table has something in; model, device and type where they vary."""
+    varying = [column for column in TEXT if table[column.source].nunique() > 1]
+    known = [column for column in COLUMNS if column.source in table and _told(table[column.source])]
+    return [*varying, *known]
+
+
+def _told(values: pd.Series) -> bool:
+    return bool(values.notna().any()) and bool((values != "").any())
+
+
+def numbers(table: pd.DataFrame, columns: Sequence[Column] | None = None) -> dict[str, Any]:
+    """What the table of the page is drawn from: ``columns`` and ``data``, as DataTables has them.
+
+    Numbers have four digits, in the unit of their column; text is escaped, as it is put into the page as it stands.
+    ``columns``: those of a run's table unless said.
+    """
+    columns = columns_of(table) if columns is None else columns
+    series = [
+        [html.escape(str(value)) for value in table[column.source]]
+        if column.text
+        else [rounded(value / column.unit_size) for value in table[column.source]]
+        for column in columns
+    ]
+    return {
+        "columns": [{"title": column.title, "type": "string" if column.text else "num"} for column in columns],
+        "data": [list(row) for row in zip(*series, strict=True)],
+    }
+
+
+def rounded(value: float) -> float | int | None:
+    """In four digits; whole numbers whole, what is not known None.
+
+    >>> rounded(18.12345), rounded(123456.0), rounded(float("nan"))
+    (18.12, 123456, None)
+    """
+    if value is None or math.isnan(value):
+        return None
+    number = float(value)
+    return int(number) if number.is_integer() else float(f"{number:.{DIGITS}g}")

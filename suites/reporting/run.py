@@ -1,0 +1,144 @@
+"""The page of one run, from its folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ..advice import Section, advise, answer
+from ..advice import memory as advice_memory
+from ..advice.rows import longest
+from ..files import read_json, write_text
+from ..metrics import metrics
+from ..plots import machine_of
+from ..plots.view import GROUP, View, views
+from ..role_table import read_roles
+from ..summary import LEGEND, remarks, title_of
+from ..table import completed, read_tables
+from ..verdict import MARGIN
+from .charts import Chart, charts_of
+from .environment import environment_lines
+from .html import render
+from .ledger import Ledger, ledger_of
+from .numbers import numbers
+from .verdicts import HEADER, Verdicts, verdicts
+
+NAME = "report.html"
+
+
+@dataclass(frozen=True)
+class Part:
+    """What the page says of one model on one device."""
+
+    title: str
+    answer: Sequence[str]
+    charts: Mapping[str, Sequence[Chart]]
+    verdicts: Sequence[Verdicts]
+    legend: str
+    advice: Sequence[Section]
+    ledger: Ledger | None
+    fits: Sequence[Section]
+
+
+def write_report(run_dir: Path) -> Path:
+    """Write report.html into a run folder. Raises ResultsError for a folder that is no run."""
+    table, steps = read_tables(run_dir)
+    table = completed(table)
+    kept = read_json(run_dir / "environment.json") if (run_dir / "environment.json").exists() else {}
+    run = read_json(run_dir / "run.json") if (run_dir / "run.json").exists() else {}
+    parts = [_part(run_dir, view, table) for view in views(table, steps, machine_of(run_dir), read_roles(run_dir))]
+    text = render(
+        "run.html.jinja",
+        numbers(table),
+        title=_title(run, table),
+        command=str(run.get("command", run_dir.name)),
+        contents=_contents(parts),
+        parts=parts,
+        failed=_failed(table),
+        header=HEADER,
+        environment=environment_lines(kept),
+        warnings=[*_noises(run_dir), *remarks(table)],
+        formulas=[(m.name, m.unit, m.better, m.formula) for m in metrics().values() if m.name in table],
+    )
+    write_text(run_dir / NAME, text)
+    return run_dir / NAME
+
+
+def _part(run_dir: Path, view: View, table: pd.DataFrame) -> Part:
+    key = view.table.iloc[0][GROUP]
+    rows = table[(table[GROUP] == key).all(axis=1)]
+    advice = advise(rows)
+    fits = advice_memory.sections(rows[rows["status"] == "ok"]) if advice else []
+    base = next(filter(None, rows["baseline"]), "")
+    return Part(
+        title_of(rows, table),
+        answer(rows),
+        charts_of(view),
+        verdicts(rows),
+        LEGEND.format(base=base, margin=100 * _margin(run_dir, str(rows["cell"].iloc[0]))) if base else "",
+        [section for section in advice if section not in fits],
+        _ledger(run_dir, view),
+        fits,
+    )
+
+
+def _ledger(run_dir: Path, view: View) -> Ledger | None:
+    """Of the longest case of the largest batch; drawn are the baseline and the quickest of ours."""
+    ours = longest(view.table[view.table["executed_flops"].notna()])
+    ours = ours[ours["batch_size"] == ours["batch_size"].max()]
+    if ours.empty:
+        return None
+    path = run_dir / "cells" / str(ours["cell"].iloc[-1]) / "cell.json"
+    if not path.exists():
+        return None
+    ours = ours[ours["cell"] == ours["cell"].iloc[-1]].sort_values("e2e_s")
+    ends = {str(ours["baseline"].iloc[0]), str(ours["strategy"].iloc[0])}
+    labels = [s for s in view.strategies if s in set(ours["strategy"])]
+    return ledger_of(read_json(path), labels, [label for label in labels if label in ends])
+
+
+def _margin(run_dir: Path, cell: str) -> float:
+    path = run_dir / "cells" / cell / "cell.json"
+    return float(read_json(path).get("measure", {}).get("margin", MARGIN)) if path.exists() else MARGIN
+
+
+def _title(run: Mapping[str, Any], table: pd.DataFrame) -> str:
+    models = list(dict.fromkeys(table["model"]))
+    named = models[0] if len(models) == 1 else f"{len(models)} models"
+    devices = " and ".join(dict.fromkeys(table["device"]))
+    over = f" over {run['sweep']}" if run.get("sweep") else ""
+    return f"Decoding strategies of {named} on {devices}{over}"
+
+
+def _failed(table: pd.DataFrame) -> str:
+    """How many cases have no times, and why the first has none."""
+    bad = table[table["status"] != "ok"]
+    if bad.empty:
+        return ""
+    first = bad.iloc[0]
+    count = f"{len(bad)} of {len(table)} cases {'has' if len(bad) == 1 else 'have'} no times"
+    return f"{count}; the first: {first['strategy']}, {first['status']}: {first['reason']}"
+
+
+def _noises(run_dir: Path) -> list[str]:
+    try:
+        return [str(line) for line in json.loads((run_dir / "noise.json").read_text(encoding="utf-8"))]
+    except (OSError, ValueError, TypeError):
+        return []
+
+
+def _contents(parts: Sequence[Part]) -> list[tuple[str, str]]:
+    """Anchors of the page and what they lead to."""
+    if len(parts) == 1:
+        there = ["verdicts", "plots", *(["ledger"] if parts[0].ledger else [])]
+        there += [name for name in ("roofline", "memory") if parts[0].charts[name]]
+        inside = [(f"section-{name}", name.capitalize()) for name in there]
+    else:
+        inside = [(f"part{i}", part.title) for i, part in enumerate(parts, 1)]
+    rest = [("table", "Table"), ("environment", "Environment"), ("warnings", "Warnings"), ("formulas", "Formulas")]
+    return [*inside, *rest]

@@ -1,0 +1,68 @@
+"""The page of two runs: what changed from the first to the second, and whether that is for worse."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..comparing.figures import compare_runs
+from ..comparing.matching import match
+from ..comparing.report import HEADER, UNPAIRED, conclusion, lines_of
+from ..comparing.runs import RunRead, read_run, require_comparable
+from ..files import write_text
+from ..folders import make_run_dir
+from ..frame import write_frame
+from .charts import change
+from .environment import environment_lines
+from .html import render
+from .numbers import Column, numbers
+
+MARGIN = 0.05
+"""As ``compare`` has it unless told."""
+COLUMNS = (
+    Column("model", "model", text=True),
+    Column("batch_size", "batch"),
+    Column("src_len", "source"),
+    Column("tgt_len", "target"),
+    Column("strategy", "strategy", text=True),
+    Column("figure", "figure", text=True),
+    Column("a", "first"),
+    Column("b", "second"),
+    Column("change", "change"),
+    Column("change_low", "change, low"),
+    Column("change_high", "change, high"),
+    Column("verdict", "verdict", text=True),
+)
+
+
+def write_comparison(first: Path, second: Path, asked: Path | None, across_machines: bool) -> Path:
+    """Write report.html and compare.csv into ``asked``, or results/<date>_report.
+
+    Raises ConfigError or ResultsError.
+    """
+    a, b = read_run(first), read_run(second)
+    notes = require_comparable(a, b, across_machines)
+    matched = match(a, b)
+    found, others = compare_runs(a, b, matched, MARGIN, None, times=not across_machines)
+    folder = make_run_dir(asked, "report", flag="--dir ")
+    write_frame(folder, "compare", found)
+    text = render(
+        "two.html.jinja",
+        numbers(found.fillna({"verdict": ""}), COLUMNS),
+        title=f"{a.path.name} and {b.path.name}",
+        command=f"python -m suites report {a.path} {b.path}",
+        contents=[(name, name.capitalize()) for name in ("plots", "verdicts", "table", "environment")],
+        conclusion=conclusion(found),
+        notes=[*notes, *matched.notes, *others],
+        charts=change.charts(found, MARGIN),
+        header=HEADER,
+        lines=lines_of(found),
+        unpaired=UNPAIRED,
+        environment=_environments(a, b),
+    )
+    write_text(folder / "report.html", text)
+    return folder / "report.html"
+
+
+def _environments(a: RunRead, b: RunRead) -> list[tuple[str, str, str]]:
+    left, right = (dict(environment_lines(run.environment)) for run in (a, b))
+    return [(name, left.get(name, ""), right.get(name, "")) for name in dict.fromkeys([*left, *right])]

@@ -1,0 +1,30 @@
+"""The ledger by formula equals the ledger that is recorded from the running model, row for row."""
+
+import pandas as pd
+import pytest
+
+from strategies import ModelSpec, parse
+from suites.cells import Cell
+from suites.ledger.case import load, record_case
+from suites.ledger.formula import formula_ledger
+
+from ...conftest import ARCHITECTURES, SHAPE
+
+LABELS = [
+    "full_recompute", "cross_kv", "contiguous_kv", "contiguous_kv(cross=recompute)", "static_kv",
+    "static_kv(read=buffer)", "static_kv(capacity=32,read=buffer)",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_formula_and_record_are_the_same_ledger(architecture):
+    shape = tuple(sorted({**SHAPE, **ARCHITECTURES[architecture]}.items()))
+    cell = Cell(ModelSpec("tiny", "random", shape=shape), 9, 6, 3, "cpu", "fp32", 1, 0, "fixed")
+    strategies = [parse(label) for label in LABELS]
+    recorded = record_case(cell, strategies, k=2)
+    recorded = recorded[(recorded["src_len"] == 9) & (recorded["k"].isna() | (recorded["k"] == 2))]
+    formula = formula_ledger(load(cell).config, strategies, 3, 9, 6, k=2, width=4)
+    order = ["strategy", "phase", "role", "kind"]
+    pd.testing.assert_frame_equal(
+        formula.sort_values(order).reset_index(drop=True), recorded.sort_values(order).reset_index(drop=True)
+    )

@@ -1,0 +1,57 @@
+"""Run folders as a run leaves them, from hand-made tables, for the report to read."""
+
+import json
+
+import pandas as pd
+
+from suites.files import write_json
+from suites.frame import write_frame
+from suites.role_table import ROLE_COLUMNS
+from suites.table import completed
+
+from ..test_plots import CORE, ODD, TIED, tables
+from ..test_roofline import scene
+
+FOLDERS = {
+    "sweep": lambda: scene(lengths=TIED[1:]),
+    "one row": lambda: tables(strategies=CORE[:1]),
+    "failed": lambda: tables(TIED[1:], lost=[("contiguous_kv", None, "invalid"), ("cross_kv", 128, "failed")]),
+    "nothing measured": lambda: tables(lost=[(name, None, "failed") for name in CORE]),
+    "odd labels": lambda: scene((*CORE, *ODD)),
+    "two devices": lambda: tables(TIED[1:3], devices=("cpu", "cuda")),
+}
+
+
+def run_folder(folder, name):
+    """``folder`` with what the report reads of a run."""
+    table, steps = FOLDERS[name]()
+    return write_run(folder, table, steps)
+
+
+def write_run(folder, table, steps):
+    folder.mkdir(parents=True, exist_ok=True)
+    table = completed(table)
+    for place, mine in table[table["status"] == "ok"].groupby("cell"):
+        table.loc[table["cell"] == place, "best_strategy"] = mine.loc[mine["e2e_s"].idxmin(), "strategy"]
+    table.loc[table["status"] == "ok", "e2e_verdict"] = "faster"
+    table.loc[table["status"] == "ok", "best_verdict"] = "slower"
+    for ratio in ("e2e_ratio", "best_ratio"):
+        table[ratio] = table[ratio].fillna(0.5)
+        for end, share in (("low", 0.9), ("high", 1.1)):
+            table[f"{ratio}_{end}"] = table[ratio] * share
+    write_frame(folder, "table", table)
+    write_frame(folder, "steps", steps)
+    write_frame(folder, "roles", roles_of(table))
+    write_json(folder / "environment.json", {"cpu": "A CPU <of> ours", "cores": 2, "versions": {"torch": "2.11"}})
+    (folder / "noise.json").write_text(json.dumps(["others used the CPU: close them & run again"]))
+    return folder
+
+
+def roles_of(table):
+    rows = [
+        {**{name: row[name] for name in ROLE_COLUMNS if name in row}, "phase": "decode", "role": role, "flops": amount,
+         "bytes": amount / 2}
+        for row in table[table["status"] == "ok"].to_dict("records")
+        for role, amount in (("self.qkv", 3e6), ("ffn.wi", 5e6), ("lm_head", 2e6))
+    ]  # fmt: skip
+    return pd.DataFrame(rows, columns=ROLE_COLUMNS)

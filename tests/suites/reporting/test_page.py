@@ -1,0 +1,208 @@
+"""The page of a run as a file: whole by itself, with the numbers of table.csv, whatever the run holds."""
+
+import base64
+import hashlib
+import html
+import json
+import re
+from html.parser import HTMLParser
+
+import altair as alt
+import pytest
+
+from suites.__main__ import main
+from suites.metrics import metrics
+from suites.reporting.bundles import exported
+from suites.reporting.numbers import COLUMNS, rounded
+from suites.reporting.run import write_report
+from suites.table import read_tables
+
+from ..test_plots import ODD, tables
+from .folders import FOLDERS, run_folder, write_run
+
+BYTES_MAX = 5_000_000
+
+
+class Page(HTMLParser):
+    """Elements with an id, scripts by id or type, every link, and the text."""
+
+    def __init__(self, text):
+        super().__init__(convert_charrefs=True)
+        self.ids, self.links, self.scripts, self.images, self.words, self.meta = [], [], [], [], [], {}
+        self._script = False
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        given = dict(attrs)
+        self.ids += [given["id"]] if "id" in given else []
+        self.links += [given["href"]] if "href" in given else []
+        self.images += [given] if tag == "img" else []
+        if tag == "script":
+            self._script = True
+            self.scripts.append([given, ""])
+        if tag == "meta" and "http-equiv" in given:
+            self.meta[given["http-equiv"]] = given["content"]
+
+    def handle_endtag(self, tag):
+        self._script = self._script and tag != "script"
+
+    def handle_data(self, data):
+        if self._script:
+            self.scripts[-1][1] += data
+        else:
+            self.words.append(data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.words).split())
+
+    def data(self, name):
+        """What the JSON of an element holds."""
+        return next(json.loads(text) for given, text in self.scripts if given.get("id") == name)
+
+    def specs(self):
+        return {given["id"]: json.loads(text) for given, text in self.scripts if given.get("id", "").endswith("-spec")}
+
+
+@pytest.fixture(scope="module", params=list(FOLDERS))
+def page(request, tmp_path_factory):
+    """(name of the folder, folder, the page)."""
+    folder = run_folder(tmp_path_factory.mktemp("run"), request.param)
+    return request.param, folder, Page(write_report(folder).read_text("utf-8"))
+
+
+def test_the_page_is_small_and_every_link_inside_it_leads_somewhere(page):
+    _, folder, read = page
+    assert (folder / "report.html").stat().st_size < BYTES_MAX
+    assert {link[1:] for link in read.links if link.startswith("#")} <= set(read.ids)
+    assert len(read.ids) == len(set(read.ids))
+    outside = [link for link in read.links if not link.startswith("#")]
+    assert all((folder / link).exists() for link in outside)
+
+
+def test_only_the_scripts_of_the_page_may_run_and_nothing_is_loaded(page):
+    _, _, read = page
+    policy = read.meta["Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'; script-src 'sha256-")
+    assert "unsafe-eval" not in policy
+    assert "http" not in policy
+    run = [text for given, text in read.scripts if given.get("type") == "module"]
+    assert re.findall(r"'sha256-([^']+)'", policy) == [
+        base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in run
+    ]
+    assert {given.get("type") for given, _ in read.scripts} == {"module", "application/json"}
+
+
+def test_the_table_has_the_numbers_of_the_csv_in_four_digits(page):
+    _, folder, read = page
+    table, _ = read_tables(folder)
+    rows = read.data("rows")
+    titles = [column["title"] for column in rows["columns"]]
+    assert len(rows["data"]) == len(table)
+    for column in COLUMNS:
+        if column.title not in titles:
+            continue
+        shown = [row[titles.index(column.title)] for row in rows["data"]]
+        values = table[column.source]
+        if column.text:
+            assert [html.unescape(cell) for cell in shown] == list(values)
+        else:
+            assert shown == [rounded(value / column.unit_size) for value in values]
+            assert shown == pytest.approx((values / column.unit_size).tolist(), rel=1e-3, nan_ok=True) or None in shown
+
+
+def test_each_plot_has_a_message_a_text_alternative_and_its_numbers(page):
+    _, _, read = page
+    for name, spec in read.specs().items():
+        assert name.removesuffix("-spec") in read.ids
+        assert len(spec["description"]) > 30
+        assert spec["description"] in read.text.replace("\u00a0", " ") or "  " in spec["description"]
+        switches = [param for param in spec["params"] if param.get("bind", {}).get("input") == "checkbox"]
+        assert switches
+        assert all(param["bind"]["element"].removeprefix("#") in read.ids for param in switches)
+
+
+def test_each_specification_is_what_vega_lite_allows(page):
+    _, _, read = page
+    for spec in read.specs().values():
+        alt.Chart.from_dict(spec).to_dict(validate=True)
+
+
+def test_warnings_environment_and_formulas_are_told(page):
+    name, _, read = page
+    assert "others used the CPU: close them & run again" in read.text
+    assert "A CPU <of> ours" in read.text
+    if name != "nothing measured":
+        assert metrics()["e2e_s"].formula in read.text
+
+
+@pytest.mark.parametrize(
+    ("name", "drawn"), [("sweep", 8), ("one row", 5), ("nothing measured", 0), ("two devices", 14)]
+)
+def test_what_can_be_drawn_is(name, drawn, tmp_path):
+    assert len(Page(write_report(run_folder(tmp_path, name)).read_text("utf-8")).specs()) == drawn
+
+
+def test_what_failed_is_told_on_top_with_its_reason(tmp_path):
+    text = Page(write_report(run_folder(tmp_path, "failed")).read_text("utf-8")).text
+    assert "4 of 12 cases have no times; the first: contiguous_kv, invalid: why" in text
+
+
+def test_a_label_cannot_break_out_of_its_place(tmp_path):
+    raw = write_report(run_folder(tmp_path, "odd labels")).read_text("utf-8")
+    assert "<script>alert" not in raw
+    read = Page(raw)
+    assert ODD[2] in read.text
+    assert any(html.escape(ODD[2]) in row for row in read.data("rows")["data"])
+
+
+def test_the_answer_is_the_quickest_strategy_at_the_longest_case(tmp_path):
+    text = Page(write_report(run_folder(tmp_path, "sweep")).read_text("utf-8")).text
+    table, _ = read_tables(tmp_path)
+    longest = table[table["tgt_len"] == table["tgt_len"].max()]
+    quickest = longest.loc[longest["e2e_s"].idxmin(), "strategy"]
+    assert f"At batch 1, 128 -> 128, use {quickest}" in text
+
+
+def test_ten_thousand_rows_stay_below_five_megabytes(tmp_path):
+    table, steps = tables([(n, n) for n in range(2, 102)], batches=range(1, 26), strategies=("full_recompute",))
+    four = [table.assign(strategy=name) for name in ("full_recompute", "cross_kv", "contiguous_kv", "static_kv")]
+    import pandas as pd
+
+    folder = write_run(tmp_path, pd.concat(four, ignore_index=True), steps)
+    path = write_report(folder)
+    assert len(Page(path.read_text("utf-8")).data("rows")["data"]) == 10_000
+    assert path.stat().st_size < BYTES_MAX
+
+
+def test_long_curves_are_thinned(tmp_path):
+    folder = write_run(tmp_path, *tables([(16, 1000)]))
+    specs = Page(write_report(folder).read_text("utf-8")).specs()
+    values = specs["steps-spec"]["datasets"]["rows"]
+    assert max(sum(row["i"] == i for row in values) for i in range(4)) == 200
+
+
+def test_equal_folders_make_equal_pages(tmp_path):
+    pages = [write_report(run_folder(tmp_path / name / "run", "sweep")).read_bytes() for name in "ab"]
+    assert pages[0] == pages[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nowhere"], "nowhere/table.csv does not exist"),
+        (["a", "b", "c"], "3 folders are not allowed; give one, or two to compare"),
+        (["a", "--across-machines"], "are for two folders"),
+        (["--what"], "unrecognized arguments: --what"),
+    ],
+)
+def test_a_mistake_is_one_line(arguments, said, capsys):
+    assert main(["report", *arguments]) == 1
+    told = capsys.readouterr().err
+    assert said in told
+    assert told.count("\n") == 1
+
+
+def test_an_unknown_version_of_a_script_is_said():
+    with pytest.raises(ValueError, match="exports no default"):
+        exported("let a=1;export{b as c};", "default", "A")
