@@ -1,6 +1,7 @@
 # make run    set up .venv and run the main job with the embedded model
 # make test   set up .venv with the test extra and pass the tests
 # make test-browser              the report in a headless Chromium (of the PATH, or CHROMIUM=/path)
+# make docs                      build the documentation, docs/_build/html, warnings as errors
 # make budgets                   measure the deterministic budgets anew and say what changed
 # make bench                     time every strategy beside the baseline; OPTIONS="..." for pytest-benchmark
 # make bench-compare BASE=main   time the working tree beside a revision; OPTIONS="KEY=VALUE ... --rounds 6"
@@ -14,7 +15,7 @@ OPTIONS ?=
 # What is timed runs alone: the configuration of pytest spreads tests over processes and turns benchmarks off.
 TIMED  := -n 0 --dist no --benchmark-enable --benchmark-only
 
-.PHONY: venv run test test-browser lint budgets bench bench-compare bench-harness study page clean
+.PHONY: venv run test test-browser docs lint budgets bench bench-compare bench-harness study page clean
 
 venv: $(VENV)/.base
 
@@ -29,6 +30,10 @@ $(VENV)/.test: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	@touch $@ $(VENV)/.base
 
+$(VENV)/.docs: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	@touch $@ $(VENV)/.base
+
 $(VENV)/.browser: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,browser]'
 	@touch $@ $(VENV)/.test $(VENV)/.base
@@ -41,6 +46,9 @@ test: $(VENV)/.test lint
 
 test-browser: $(VENV)/.browser
 	$(BIN)/python -m pytest -o addopts="-q --strict-markers --strict-config -n 2" tests/browser
+
+docs: $(VENV)/.docs
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -1,1 +1,8 @@
-"""How decoding strategies are measured; `python -m suites --help` starts."""
+"""How decoding strategies are measured, from the command line (`python -m suites --help`) or from Python.
+
+``measure`` runs what ``python -m suites run`` runs, ``load`` reads a run that was measured.
+"""
+
+from .notebook import Measurement, load, measure
+
+__all__ = ["Measurement", "load", "measure"]

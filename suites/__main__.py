@@ -16,6 +16,7 @@ VERBS = {
     "plot": "draw the plots of a run again",
     "profile": "where the time of a decode step goes: a trace, and tables by range and operator",
     "roofline": "what this machine can do at most: bytes and FLOPs a second, measured",
+    "completion": "a script that completes verbs, keys and names in bash, zsh or fish",
 }
 USAGE = """\
 decodebench compares decoding strategies of an encoder-decoder Transformer: one model, one set of weights.
@@ -24,7 +25,9 @@ usage: python -m suites VERB [ARGUMENTS]        (or: decodebench VERB [ARGUMENTS
 
 {verbs}
 
-python -m suites VERB --help says more of each. Start with:
+python -m suites VERB --help says more of each; --version says which version this is. Results go to standard output,
+progress and remarks to standard error. Exit code: 0 good, 1 otherwise (a mistake, a case that failed, strategies that
+disagree, a comparison that is worse), 130 interrupted. NO_COLOR is heeded. Start with:
 
     python -m suites run +sweep=seq_len
     python -m suites decode "attention is all you need"
@@ -33,7 +36,7 @@ python -m suites VERB --help says more of each. Start with:
 
 def usage() -> str:
     """The help of the whole command."""
-    return USAGE.format(verbs="\n".join(f"  {verb:8} {summary}" for verb, summary in VERBS.items()))
+    return USAGE.format(verbs="\n".join(f"  {verb:10} {summary}" for verb, summary in VERBS.items()))
 
 
 def fail(message: str) -> int:

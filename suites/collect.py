@@ -3,30 +3,48 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .files import read_json, write_json, write_text
 from .noise import told
 from .results import read_cells
 from .role_table import write_roles
+from .step_summary import markdown_summary, post
 from .summary import advice_lines, print_summary
 from .table import write_tables
 from .verdict import MARGIN
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 def collect(run_dir: Path, report: bool = True) -> int:
     """Turn a run's cells into tables, plots and a page, and say what came out; 1 if a case failed or is missing."""
-    _, whole = tabulate(run_dir)
+    found = tabulate(run_dir)
+    _link_latest(run_dir)
+    post(markdown_summary(found.table, found.advice, found.margin))
     if report:
         from .reporting.run import write_report
 
         print(f"report: {write_report(run_dir)}")
-    _link_latest(run_dir)
-    return 0 if whole else 1
+    return 0 if found.whole else 1
 
 
-def tabulate(run_dir: Path) -> tuple[list[Path], bool]:
-    """The same without the link: (the plots' paths, whether every planned case was measured or skipped)."""
+@dataclass(frozen=True)
+class Collected:
+    """What came of a run: its plots' paths, and whether every planned case was measured or skipped."""
+
+    plots: list[Path]
+    table: pd.DataFrame
+    advice: list[str]
+    margin: float
+    whole: bool
+
+
+def tabulate(run_dir: Path) -> Collected:
+    """Write tables, plots and advice, and print the summary."""
     cells = read_cells(run_dir)
     table, steps = write_tables(run_dir, cells)
     roles = write_roles(run_dir, cells)
@@ -40,8 +58,10 @@ def tabulate(run_dir: Path) -> tuple[list[Path], bool]:
     write_json(run_dir / "noise.json", noises)
     advice = list(advice_lines(table))
     write_text(run_dir / "advice.txt", "".join(f"{line}\n" for line in advice))
-    print_summary(run_dir, table, written, missing, noises, advice, next(iter(margins), MARGIN))
-    return written, missing == 0 and not table["status"].isin(["failed", "invalid"]).any()
+    margin = next(iter(margins), MARGIN)
+    print_summary(run_dir, table, written, missing, noises, advice, margin)
+    whole = missing == 0 and not table["status"].isin(["failed", "invalid"]).any()
+    return Collected(written, table, advice, margin, whole)
 
 
 def _link_latest(run_dir: Path) -> None:

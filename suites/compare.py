@@ -32,6 +32,7 @@ def _parser() -> Parser:
     add("--time-margin", type=margin, help="with --gate-times: by how much a time may worsen (10%%)")
     add("--across-machines", action="store_true", help="allow other machines; times are left out")
     add("--format", choices=FORMATS, default="table", help="what standard output gets (table)")
+    add("--json", dest="format", action="store_const", const="json", help="as --format json")
     add("--dir", type=Path, help="write compare.csv and the plot here (results/<date>_compare)")
     return parser
 

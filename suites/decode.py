@@ -42,6 +42,7 @@ def _parser() -> Parser:
     add("--threads", type=positive, metavar="N", help="CPU threads within an operator (every core)")
     add("--device", choices=DEVICES, default="auto", help="auto takes CUDA where it is (auto)")
     add("--dtype", choices=DTYPES, default="fp32", help="type of weights and K/V (fp32)")
+    add("--json", action="store_true", help="standard output gets data instead of the table")
     return parser
 
 
@@ -94,7 +95,7 @@ def main(argv: list[str]) -> int:
 
     from .admission import ORACLE
     from .cells import make_cell
-    from .decode_report import print_report
+    from .decode_report import as_json, print_report
 
     rows = [load_vocabulary().spell(phrase) for phrase in phrases]
     src_len = max(map(len, rows))
@@ -113,7 +114,7 @@ def main(argv: list[str]) -> int:
         )
     )
     decoded = measure(cell, rows, strategies)
-    print_report(cell, rows, decoded)
+    print(as_json(rows, decoded)) if args.json else print_report(cell, rows, decoded)
     return 1 if any(arm.agreement.reason for arm in decoded) else 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -64,14 +65,37 @@ def _table(cell: Cell, decoded: Sequence[Decoded], steps: int) -> Table:
         if not arm.rounds:
             table.add_row(arm.label, "", "", "", "", "no")
             continue
-        prefill_s = statistics.median(marks[1] for marks in arm.rounds)
-        total_s = statistics.median(marks[-1] for marks in arm.rounds)
-        step_s = statistics.median((marks[-1] - marks[1]) / steps for marks in arm.rounds)
-        pairs = zip(arm.rounds, decoded[0].rounds, strict=True)
-        ratio = statistics.median(marks[-1] / oracle[-1] for marks, oracle in pairs)
-        times_ms = (f"{1e3 * seconds:.2f}" for seconds in (prefill_s, total_s, step_s))
-        table.add_row(arm.label, *times_ms, f"{ratio:.2f}", "yes")
+        found = _times(arm, decoded[0], steps)
+        times_ms = (f"{1e3 * found[name]:.2f}" for name in ("prefill_s", "total_s", "step_s"))
+        table.add_row(arm.label, *times_ms, f"{found['ratio']:.2f}", "yes")
     return table
+
+
+def _times(arm: Decoded, oracle: Decoded, steps: int) -> dict[str, float]:
+    """Medians over rounds; the ratio is of totals within a round."""
+    pairs = zip(arm.rounds, oracle.rounds, strict=True)
+    return {
+        "prefill_s": statistics.median(marks[1] for marks in arm.rounds),
+        "total_s": statistics.median(marks[-1] for marks in arm.rounds),
+        "step_s": statistics.median((marks[-1] - marks[1]) / steps for marks in arm.rounds),
+        "ratio": statistics.median(mine[-1] / other[-1] for mine, other in pairs),
+    }
+
+
+def as_json(rows: Sequence[Sequence[int]], decoded: Sequence[Decoded]) -> str:
+    """Each phrase with its words' phonemes by the oracle, and each strategy with whether it agrees and its times."""
+    vocabulary, oracle_BN = load_vocabulary(), decoded[0].token_BN
+    assert oracle_BN is not None, "the oracle agrees with itself"
+    phrases = [
+        {"phrase": "".join(vocabulary.tokens[i] for i in ids[:-1]), "words": vocabulary.pronunciation(said)}
+        for ids, said in zip(rows, oracle_BN.tolist(), strict=True)
+    ]
+    strategies = [
+        {"strategy": arm.label, "agrees": not arm.agreement.reason, "reason": arm.agreement.reason or None}
+        | (_times(arm, decoded[0], oracle_BN.shape[1]) if arm.rounds else {})
+        for arm in decoded
+    ]
+    return json.dumps({"phrases": phrases, "strategies": strategies}, indent=1)
 
 
 def closing_lines(decoded: Sequence[Decoded]) -> list[str]:

@@ -66,6 +66,14 @@ def read_text(path: Path) -> str:
         raise ResultsError(f"{path} is not text ({error}); the file is damaged or foreign") from None
 
 
+def read_object(path: Path) -> dict[str, Any]:
+    """The object that a JSON file of a run folder holds. Raises ResultsError."""
+    content = read_json(path)
+    if not isinstance(content, dict):
+        raise ResultsError(f"{path} holds no object; the file is damaged or foreign")
+    return content
+
+
 def read_json(path: Path) -> Any:
     """The content of a JSON file of a run folder. Raises ResultsError."""
     try:

@@ -2,33 +2,40 @@
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
+from .arguments import Parser
 from .config import ConfigError
 
+_EPILOG = """\
+  python -m suites plot results/latest
+  python -m suites plot results/latest --retable
+"""
 
-def main(arguments: list[str]) -> int:
-    """Draw; prints the paths of what was written. Raises ResultsError for a folder that is no run."""
-    parser = argparse.ArgumentParser(prog="python -m suites plot", description=__doc__, exit_on_error=False)
+
+def _parser() -> Parser:
+    parser = Parser("plot", "Draw the plots of a run again.", _EPILOG)
     parser.add_argument("dir", type=Path, nargs="?", default=Path("results/latest"), help="run folder (results/latest)")
     parser.add_argument(
         "--retable",
         action="store_true",
         help="first make the tables anew from the raw rounds, and say what they hold",
     )
+    return parser
+
+
+def main(arguments: list[str]) -> int:
+    """Draw; prints the paths of what was written. Raises ResultsError for a folder that is no run."""
     try:
-        options, extra = parser.parse_known_args(arguments)
-    except argparse.ArgumentError as error:
-        raise ConfigError(f"plot: {error}") from None
-    if extra:
-        raise ConfigError(f"plot: unknown argument {extra[0]!r}; allowed: DIR, --retable")
+        options = _parser().parse_args(arguments)
+    except SystemExit:  # --help has been printed
+        return 0
     if (options.dir / "ledger.csv").exists() and not (options.dir / "table.csv").exists():
         return _draw_ledger(options.dir)
     if options.retable:
         from .collect import tabulate
 
-        written, _ = tabulate(options.dir)
+        written = tabulate(options.dir).plots
     else:
         from .plots import draw
         from .role_table import read_roles

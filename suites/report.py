@@ -9,23 +9,25 @@ from .config import ConfigError
 
 _EPILOG = """\
 Writes report.html into DIR, from what the folder holds; run does so at its end. Of two folders it compares the second
-with the first, as `compare` does, and writes into a folder of its own.
+with the first, as `compare` does, writes into a folder of its own, and exits with 1 if the second is worse.
 
   python -m suites report results/latest
   python -m suites report results/before results/after
 """
 
 
-def main(argv: list[str]) -> int:
-    """Write and print the path. Raises ConfigError or ResultsError."""
+def _parser() -> Parser:
     parser = Parser("report", "One HTML page of a run, or of two.", _EPILOG)
     parser.add_argument("dirs", type=Path, nargs="*", metavar="DIR", help="one run folder (results/latest), or two")
-    parser.add_argument(
-        "--across-machines", action="store_true", help="of two: allow other machines; times are left out"
-    )
+    parser.add_argument("--across-machines", action="store_true", help="of two: allow other machines, without times")
     parser.add_argument("--dir", type=Path, help="of two: write here (results/<date>_report)")
+    return parser
+
+
+def main(argv: list[str]) -> int:
+    """Write and print the path; of two, 1 if the second is worse. Raises ConfigError or ResultsError."""
     try:
-        args = parser.parse_intermixed_args(argv)
+        args = _parser().parse_intermixed_args(argv)
     except SystemExit:  # --help has been printed
         return 0
     folders = args.dirs or [Path("results/latest")]
@@ -40,5 +42,6 @@ def main(argv: list[str]) -> int:
         return 0
     from .reporting.two import write_comparison
 
-    print(write_comparison(folders[0], folders[1], args.dir, args.across_machines))
-    return 0
+    path, worse = write_comparison(folders[0], folders[1], args.dir, args.across_machines)
+    print(path)
+    return int(worse)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +30,7 @@ def _parser() -> Parser:
     add = parser.add_argument
     add("keys", nargs="*", metavar="KEY=VALUE", help="threads, device and hydra.run.dir, as for run")
     add("--rounds", type=positive, default=ROUNDS, metavar="N", help=f"rounds of all kernels ({ROUNDS})")
+    add("--json", action="store_true", help="standard output gets roofline.json instead of the table")
     return parser
 
 
@@ -47,10 +49,10 @@ def main(argv: list[str]) -> int:
     jobs = compose_jobs(overrides)
     if len(jobs) != 1 or overrides.show_only:
         raise ConfigError(f"roofline measures one case, not {len(jobs)}; give each key one value")
-    return _measure(jobs[0].config, overrides.run_dir, args.rounds)
+    return _measure(jobs[0].config, overrides.run_dir, args.rounds, args.json)
 
 
-def _measure(config: RunConfig, asked: Path | None, rounds: int) -> int:
+def _measure(config: RunConfig, asked: Path | None, rounds: int, as_json: bool) -> int:
     import torch
 
     from .ceilings.meter import Meter
@@ -80,7 +82,10 @@ def _measure(config: RunConfig, asked: Path | None, rounds: int) -> int:
     found = Roofline.of(device, threads, meter, rates)
     write_json(run_dir / "roofline.json", found.plain())
     picture = draw(found, run_dir)
-    print_table(found)
+    if as_json:
+        print(json.dumps(found.plain(), indent=1, allow_nan=False))
+    else:
+        print_table(found)
     print(f"picture {picture}", file=sys.stderr)
     print(f"figures {run_dir / 'roofline.json'}", file=sys.stderr)
     return 0

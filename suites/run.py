@@ -6,6 +6,7 @@ run the jobs (one a cell), collect what they wrote.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import shlex
 import sys
@@ -18,24 +19,34 @@ from .folders import make_run_dir
 from .overrides import Job, Overrides, compose_jobs, read_overrides
 from .results import SCHEMA
 
+JSON = "--json"
 _progress: Any = None
 """The sweep's progress bar; jobs that a launcher starts in other processes have none and count for themselves."""
 
 
 def main(arguments: list[str]) -> int:
-    """Run; 0 if every case was measured or skipped, 1 otherwise."""
+    """Run; 0 if every case was measured or skipped, 1 otherwise. With --json standard output gets data alone."""
     if {"-h", "--help"} & set(arguments):
         from .help import run_help
 
         print(run_help(), end="")
         return 0
-    overrides = read_overrides(arguments)
+    overrides = read_overrides([argument for argument in arguments if argument != JSON])
     if overrides.show_only:
         return _hydra(overrides.arguments)
-    return _run(overrides, compose_jobs(overrides))
+    jobs = compose_jobs(overrides)
+    if JSON not in arguments:
+        return measure_jobs(overrides, jobs)[1]
+    with contextlib.redirect_stdout(sys.stderr):
+        run_dir, code = measure_jobs(overrides, jobs)
+    from .run_json import as_json
+
+    print(as_json(run_dir))
+    return code
 
 
-def _run(overrides: Overrides, jobs: list[Job]) -> int:
+def measure_jobs(overrides: Overrides, jobs: list[Job]) -> tuple[Path, int]:
+    """Measure; (the run folder, 0 if every case was measured or skipped, else 1)."""
     from strategies import select
 
     from .cells import make_cell
@@ -88,7 +99,7 @@ def _run(overrides: Overrides, jobs: list[Job]) -> int:
     except KeyboardInterrupt:
         collect(run_dir, jobs[0].config.report)
         raise
-    return collect(run_dir, jobs[0].config.report)
+    return run_dir, collect(run_dir, jobs[0].config.report)
 
 
 def _hydra(arguments: list[str]) -> int:

@@ -66,6 +66,7 @@ def _parser() -> Parser:
         choices=FORMATS,
         help="what standard output gets (table); csv and json: the whole ledger, no pictures",
     )
+    parser.add_argument("--json", dest="format", action="store_const", const="json", help="as --format json")
     return parser
 
 

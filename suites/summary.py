@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,9 +16,9 @@ from .advice import advise
 from .advice.rows import interval
 from .console import standard_output
 from .quantity import quantity
+from .table import GROUP
 from .verdict import MARGIN
 
-GROUP = ["model", "device", "dtype", "threads", "stop", "seed"]
 LEGEND = (
     "total: end to end, median. a step: time per output token. ratio: total over {base}'s, geometric mean paired "
     "within rounds, with its 95 % interval (each for itself). verdict: faster, slower: the interval excludes 1, the "
@@ -28,6 +29,7 @@ LEGEND = (
 )
 
 SHORT = {"faster": "faster", "slower": "slower", "indistinguishable": "same", "undecided": "?", "baseline": ""}
+COLUMNS = ("total", "a step", "ratio", "verdict", "waste", "K/V", "peak")
 WIDE = 88
 """Columns of a terminal from which the table has all of its own."""
 
@@ -46,15 +48,10 @@ def print_summary(
     ``noises`` are ``noise.told``, ``advice`` is ``advice_lines``; ``margin`` is that of the verdicts.
     """
     console = standard_output()
-    groups = [(title_of(rows, table), rows) for _, rows in table.groupby(GROUP, sort=False)]
-    for title, rows in groups:
-        console.print(_ranking(rows, title, wide=console.width >= WIDE))
-    bad = table[table["status"] != "ok"]
-    for (status, reason), group in bad.groupby(["status", "reason"], sort=False):
-        names = ", ".join(dict.fromkeys(group["strategy"]))
-        cells = group["cell"].nunique()
-        where = f"{cells} {'cell' if cells == 1 else 'cells'}"
-        console.print(Text(f"{status}: {names} in {where}: {reason}", style="yellow"), soft_wrap=True)
+    for ranking in rankings(table, wide=console.width >= WIDE):
+        console.print(ranking)
+    for line in failures(table):
+        console.print(Text(line, style="yellow"), soft_wrap=True)
     for line in remarks(table):
         console.print(Text(line), soft_wrap=True)
     if missing:
@@ -68,6 +65,12 @@ def print_summary(
     console.print(f"{len(written)} plots, table.csv, steps.csv and roles.csv in {run_dir}", soft_wrap=True)
     for line in advice:
         console.print(Text(line, style="" if line.startswith(" ") else "bold"), soft_wrap=True)
+
+
+def rankings(table: pd.DataFrame, wide: bool = True) -> Iterator[Table]:
+    """The ranked table of each model and device; ``wide``: with K/V, which a narrow terminal has no room for."""
+    for _, rows in table.groupby(GROUP, sort=False):
+        yield _ranking(rows, title_of(rows, table), wide)
 
 
 def advice_lines(table: pd.DataFrame) -> Iterator[str]:
@@ -88,6 +91,15 @@ def title_of(rows: pd.DataFrame, table: pd.DataFrame) -> str:
     seed = f", seed {case['seed']}" if table["seed"].nunique() > 1 else ""
     where = f"{case['device']}{threads if case['device'] == 'cpu' else ''}"
     return f"{case['model']} on {where}, {case['dtype']}{stop}{seed}"
+
+
+def failures(table: pd.DataFrame) -> Iterator[str]:
+    """A sentence for each reason for which cases were not measured."""
+    bad = table[table["status"] != "ok"]
+    for (status, reason), group in bad.groupby(["status", "reason"], sort=False):
+        names = ", ".join(dict.fromkeys(group["strategy"]))
+        cells = group["cell"].nunique()
+        yield f"{status}: {names} in {cells} {'cell' if cells == 1 else 'cells'}: {reason}"
 
 
 def remarks(table: pd.DataFrame) -> Iterator[str]:
@@ -121,29 +133,33 @@ def endings(table: pd.DataFrame) -> str:
     return f"rounds: {fewest}{f' to {most}' if most > fewest else ''}, ended by {ended}"
 
 
-def _ranking(group: pd.DataFrame, title: str, wide: bool = True) -> Table:
-    """``wide``: with K/V, which a narrow terminal has no room for."""
+def _ranking(group: pd.DataFrame, title: str, wide: bool) -> Table:
     out = Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 1, 0, 0))
     out.add_column("strategy", overflow="fold")
-    for column in ("total", "a step", "ratio", "verdict", "waste", *(["K/V"] if wide else []), "peak"):
-        out.add_column(column, justify="left" if column == "verdict" else "right", no_wrap=True)
+    for column in COLUMNS:
+        if wide or column != "K/V":
+            out.add_column(column, justify="left" if column == "verdict" else "right", no_wrap=True)
     order = ["batch_size", "src_len", "tgt_len"]
     for (batch, source, target), cell in group.groupby(order):
         out.add_row()
         out.add_row(Text(f"batch {batch}, {source} -> {target}", style="bold"))
         for row in cell.sort_values("e2e_s", na_position="last").to_dict("records"):
-            if row["status"] != "ok":
-                out.add_row(row["strategy"], row["status"])
-                continue
-            base = row["strategy"] == row["baseline"]
-            out.add_row(
-                row["strategy"],
-                quantity(row["e2e_s"], "s"),
-                quantity(row["tpot_s"], "s"),
-                f"{row['e2e_ratio']:.3f}" if base else interval(row, "e2e_ratio"),
-                SHORT.get(row["e2e_verdict"], ""),
-                "" if math.isnan(row["flops_waste"]) else f"{row['flops_waste']:.1f}x",
-                *([quantity(row["kv_reserved_bytes"], "B")] if wide else []),
-                quantity(row["peak_memory_bytes"], "B"),
-            )
+            out.add_row(*ranked(row, wide))
     return out
+
+
+def ranked(row: Mapping[Hashable, Any], wide: bool = True) -> list[str]:
+    """The strategy, and its figures under ``COLUMNS``; of one that was not timed its status."""
+    if row["status"] != "ok":
+        return [row["strategy"], row["status"]]
+    base = row["strategy"] == row["baseline"]
+    return [
+        row["strategy"],
+        quantity(row["e2e_s"], "s"),
+        quantity(row["tpot_s"], "s"),
+        f"{row['e2e_ratio']:.3f}" if base else interval(row, "e2e_ratio"),
+        SHORT.get(row["e2e_verdict"], ""),
+        "" if math.isnan(row["flops_waste"]) else f"{row['flops_waste']:.1f}x",
+        *([quantity(row["kv_reserved_bytes"], "B")] if wide else []),
+        quantity(row["peak_memory_bytes"], "B"),
+    ]

@@ -24,6 +24,8 @@ IDENTITY = [
     "cell", "model", "device", "dtype", "threads", "batch_size", "src_len", "tgt_len", "stop", "seed",
     "real_fraction", "strategy", "status", "reason", "rounds", "max_logit_error", "tokens_equal",
 ]  # fmt: skip
+GROUP = ["model", "device", "dtype", "threads", "stop", "seed"]
+"""What cases have in common that belong on one plot and in one ranking."""
 RATIOS = ["baseline", "e2e_ratio", "e2e_ratio_low", "e2e_ratio_high", "e2e_vs_best"]
 CROSSOVER = ["crossover_k", "crossover_low_k", "crossover_high_k"]
 """From which k on a case's cumulative time is less than the baseline's (``crossover.py``); NaN: never as measured."""

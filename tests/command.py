@@ -21,7 +21,11 @@ SMALL_MODEL = [
 
 
 def suites(*arguments: str, folder: Path, check: bool = False, **environment: str) -> subprocess.CompletedProcess[str]:
-    """``python -m suites ...`` run in ``folder``, with one thread and no colours."""
+    """``python -m suites ...`` run in ``folder``, with one thread and no colours; run makes no page unless asked."""
+    if arguments[0] == "run" and not any(given.startswith(("report=", "-")) for given in arguments[1:]):
+        arguments = (*arguments, "report=false")
+    if arguments[0] in ("run", "profile", "roofline") and not any("threads=" in given for given in arguments):
+        arguments = (*arguments, "threads=1")  # beside other tests, two threads wait for one another
     done = subprocess.run(
         [sys.executable, "-m", "suites", *arguments],
         cwd=folder,

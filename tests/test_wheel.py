@@ -55,6 +55,7 @@ def test_the_installed_package_is_the_one_that_runs_and_holds_its_data(site, tmp
     assert {path.name for path in (site / "conf" / "sweep").glob("*.yaml")} == {
         path.name for path in (ROOT / "conf" / "sweep").glob("*.yaml")
     }
+    assert all((site / package / "py.typed").exists() for package in ("strategies", "suites"))
     assert not (site / "tests").exists()
 
 
@@ -62,6 +63,7 @@ def test_it_measures_from_another_folder(site, tmp_path):
     done = run(site, tmp_path, "-m", "suites", "run", "seq_len=4", *SMALL_MODEL, "measure=quick")
     assert done.returncode == 0, done.stdout + done.stderr
     assert (tmp_path / "results" / "latest" / "plots" / "totals.png").exists()
+    assert (tmp_path / "results" / "latest" / "report.html").exists()
 
 
 def test_its_console_script_speaks(site, tmp_path):

@@ -25,4 +25,7 @@ def answer(rows: pd.DataFrame) -> list[str]:
         first += f"; {saved}"
     if any(pd.isna(best.get(name)) for name in ("floor_fraction", "mbu", "mfu")):
         return [f"{first}."]
-    return [f"{first}.", f"Of its step, {step.shares(best)}: it would gain from {step.remedy(best)}."]
+    second = f"Of its step, {step.shares(best)}"
+    if "dispatch" not in step.parts(best):  # without it nothing says what the rest is, nor what would help
+        return [f"{first}.", f"{second}."]
+    return [f"{first}.", f"{second}: it would gain from {step.remedy(best)}."]

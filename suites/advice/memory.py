@@ -27,9 +27,8 @@ def sections(rows: pd.DataFrame) -> list[Section]:
             f"{strategy}: batch {int(last['batch_max_sentences']):,} at {last['src_len']} -> {last['tgt_len']}; "
             f"source = target = {lengths}"
         )
-    found = known["peak_memory_bytes"] / known["predicted_peak_bytes"]
+    found = (known["peak_memory_bytes"] / known["predicted_peak_bytes"]).dropna()
     ratio = " to ".join(dict.fromkeys(f"{end:.2f}" for end in (found.min(), found.max())))
-    told.append(
-        f"by a formula; the peaks measured are {ratio} of it; what kernels and allocators take besides is not counted"
-    )
+    measured = f"the peaks measured are {ratio} of it; " if len(found) else ""
+    told.append(f"by a formula; {measured}what kernels and allocators take besides is not counted")
     return [Section(f"what fits in {memory}, weights of {weights} included", told)]

@@ -69,7 +69,10 @@ def _growth(mine: pd.DataFrame, column: str) -> str:
     measured = exponent(x, mine["e2e_s"])
     predicted = exponent(x, mine["executed_flops"])
     moved = exponent(x, mine["step_bytes"] * mine["tgt_len"])
-    return "" if math.isnan(measured) else f": x^{measured:.2f} ({predicted:.2f}, {moved:.2f})"
+    if math.isnan(measured):
+        return ""
+    # Of contenders no formula is known.
+    return f": x^{measured:.2f}" + ("" if math.isnan(predicted) else f" ({predicted:.2f}, {moved:.2f})")
 
 
 def _bars(view: View, rows: pd.DataFrame) -> Figure:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ..role_table import ROLE_COLUMNS
+from ..table import GROUP
 from .style import NOT_DRAWN, Legend, Look, looks
 
 AXES = {
@@ -18,8 +20,7 @@ AXES = {
     ("src_len",): ("src_len", "source length (tokens)"),
     ("batch_size",): ("batch_size", "batch (sentences)"),
 }
-PLAIN = str.maketrans("(),=/ ", "------")
-GROUP = ["model", "device", "dtype", "threads", "stop", "seed"]
+PLAIN = re.compile(r"[^\w-]+", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def views(
             rows,
             steps[steps["cell"].isin(rows["cell"])],
             foot + (threads if case["device"] == "cpu" else "") + ".",
-            "".join(f"_{case[c]}{c if c in ('threads', 'seed') else ''}" for c in varying).translate(PLAIN),
+            PLAIN.sub("-", "".join(f"_{case[c]}{c if c in ('threads', 'seed') else ''}" for c in varying)),
             look,
             {str(s): "/".join(dict.fromkeys(b["status"])) for s, b in bad.groupby("strategy", sort=False)},
             sums[sums["cell"].isin(rows["cell"])],

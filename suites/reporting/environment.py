@@ -10,21 +10,29 @@ from ..quantity import quantity
 
 def environment_lines(kept: Mapping[str, Any]) -> list[tuple[str, str]]:
     """From environment.json; what a folder does not have is absent."""
-    gpu = kept.get("gpu") or {}
-    versions = kept.get("versions") or {}
+    gpu, versions = (found if isinstance(found := kept.get(name), dict) else {} for name in ("gpu", "versions"))
     changed = " with uncommitted changes" if kept.get("uncommitted_changes") else ""
-    load = kept.get("load_average")
+    load, memory = kept.get("load_average"), kept.get("memory_bytes")
     found = {
         "CPU": kept.get("cpu"),
         "instruction set": kept.get("cpu_capability"),
         "cores": kept.get("cores"),
-        "memory": quantity(kept["memory_bytes"], "B") if kept.get("memory_bytes") else None,
+        "memory": _size(memory),
         "GPU": gpu.get("name"),
-        "GPU memory": quantity(gpu["memory_bytes"], "B") if gpu.get("memory_bytes") else None,
+        "GPU memory": _size(gpu.get("memory_bytes")),
         "CUDA": gpu.get("cuda"),
         "system": kept.get("os"),
         "commit": f"{kept['commit']}{changed}" if kept.get("commit") else None,
-        "load at the start (1, 5, 15 min)": ", ".join(f"{value:.2f}" for value in load) if load else None,
+        "load at the start (1, 5, 15 min)": ", ".join(map(_short, load)) if isinstance(load, list) else None,
         **versions,
     }
     return [(name, str(value)) for name, value in found.items() if value not in (None, "")]
+
+
+def _size(amount: Any) -> str | None:
+    """Bytes for people; what is no number as it stands."""
+    return quantity(amount, "B") if isinstance(amount, int | float) and amount > 0 else amount
+
+
+def _short(value: Any) -> str:
+    return f"{value:.2f}" if isinstance(value, int | float) else str(value)

@@ -51,7 +51,7 @@ def _file(name: str) -> str:
 
 def _inside(script: str) -> str:
     """A script that ends no element before its end."""
-    return script.replace("</script", "<\\/script").replace("<!--", "<\\!--")
+    return re.sub("</(script)", r"<\\/\1", script, flags=re.IGNORECASE).replace("<!--", "<\\!--")
 
 
 def _sha256(script: str) -> str:

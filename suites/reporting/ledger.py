@@ -45,16 +45,16 @@ def ledger_of(cell: Mapping[str, Any], labels: Sequence[str], drawn: Sequence[st
     from ..ledger.text import sheets
     from ..ledger.view import answer, at_step, columns, legend
 
-    if "model_config" not in cell:
-        return None
     k, src_len = default_step(int(cell["tgt_len"])), int(cell["src_len"])
     try:
-        config = ModelConfig(**cell["model_config"])
-        strategies = [parse(label) for label in labels]
-        width = DTYPES[cell["dtype"]].itemsize
-        ledger = formula_ledger(config, strategies, cell["batch_size"], src_len, cell["tgt_len"], k, width)
-    except (StrategyError, TypeError):
+        config, width = ModelConfig(**cell["model_config"]), DTYPES[cell["dtype"]].itemsize
+    except (KeyError, TypeError):  # sizes of another version, or none
         return None
+    try:
+        strategies = [parse(label) for label in labels]
+    except StrategyError:
+        return None
+    ledger = formula_ledger(config, strategies, cell["batch_size"], src_len, cell["tgt_len"], k, width)
     rows = at_step(ledger, k, src_len)
     return Ledger(
         f"batch {cell['batch_size']}, {src_len} -> {cell['tgt_len']}, at k = {k}",

@@ -23,11 +23,15 @@ class Column:
     text: bool = False
 
 
-TEXT = (
+SETTINGS = (
     Column("model", "model", text=True),
     Column("device", "device", text=True),
     Column("dtype", "type", text=True),
+    Column("threads", "threads"),
+    Column("stop", "until", text=True),
+    Column("seed", "seed"),
 )
+"""Shown where they vary."""
 COLUMNS = (
     Column("batch_size", "batch"),
     Column("src_len", "source"),
@@ -60,11 +64,15 @@ COLUMNS = (
 )
 
 
+def varying(table: pd.DataFrame) -> list[Column]:
+    """Settings in which cases differ."""
+    return [column for column in SETTINGS if table[column.source].nunique() > 1]
+
+
 def columns_of(table: pd.DataFrame) -> list[Column]:
-    """Those that the table has something in; model, device and type where they vary."""
-    varying = [column for column in TEXT if table[column.source].nunique() > 1]
+    """Those that the table has something in, after those of ``SETTINGS`` that vary."""
     known = [column for column in COLUMNS if column.source in table and _told(table[column.source])]
-    return [*varying, *known]
+    return [*varying(table), *known]
 
 
 def _told(values: pd.Series) -> bool:

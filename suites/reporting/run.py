@@ -12,14 +12,14 @@ import pandas as pd
 
 from ..advice import Section, advise, answer
 from ..advice import memory as advice_memory
-from ..advice.rows import longest
-from ..files import read_json, write_text
+from ..advice.rows import longest, timed
+from ..files import read_json, read_object, write_text
 from ..metrics import metrics
 from ..plots import machine_of
-from ..plots.view import GROUP, View, views
+from ..plots.view import View, views
 from ..role_table import read_roles
 from ..summary import LEGEND, remarks, title_of
-from ..table import completed, read_tables
+from ..table import GROUP, completed, read_tables
 from ..verdict import MARGIN
 from .charts import Chart, charts_of
 from .environment import environment_lines
@@ -36,6 +36,7 @@ class Part:
     """What the page says of one model on one device."""
 
     title: str
+    lost: str
     answer: Sequence[str]
     charts: Mapping[str, Sequence[Chart]]
     verdicts: Sequence[Verdicts]
@@ -49,8 +50,9 @@ def write_report(run_dir: Path) -> Path:
     """Write report.html into a run folder. Raises ResultsError for a folder that is no run."""
     table, steps = read_tables(run_dir)
     table = completed(table)
-    kept = read_json(run_dir / "environment.json") if (run_dir / "environment.json").exists() else {}
-    run = read_json(run_dir / "run.json") if (run_dir / "run.json").exists() else {}
+    kept, run = (
+        read_object(run_dir / name) if (run_dir / name).exists() else {} for name in ("environment.json", "run.json")
+    )
     parts = [_part(run_dir, view, table) for view in views(table, steps, machine_of(run_dir), read_roles(run_dir))]
     text = render(
         "run.html.jinja",
@@ -73,10 +75,11 @@ def _part(run_dir: Path, view: View, table: pd.DataFrame) -> Part:
     key = view.table.iloc[0][GROUP]
     rows = table[(table[GROUP] == key).all(axis=1)]
     advice = advise(rows)
-    fits = advice_memory.sections(rows[rows["status"] == "ok"]) if advice else []
+    fits = advice_memory.sections(timed(rows))
     base = next(filter(None, rows["baseline"]), "")
     return Part(
         title_of(rows, table),
+        _lost(view),
         answer(rows),
         charts_of(view),
         verdicts(rows),
@@ -85,6 +88,12 @@ def _part(run_dir: Path, view: View, table: pd.DataFrame) -> Part:
         _ledger(run_dir, view),
         fits,
     )
+
+
+def _lost(view: View) -> str:
+    """Which strategies no plot of the view can show, and what became of them; "" where each has a case."""
+    lost = [f"{name} ({told})" for name, told in view.broken.items() if name not in view.strategies]
+    return f"In no plot: {', '.join(lost)}." if lost else ""
 
 
 def _ledger(run_dir: Path, view: View) -> Ledger | None:
@@ -135,8 +144,15 @@ def _noises(run_dir: Path) -> list[str]:
 def _contents(parts: Sequence[Part]) -> list[tuple[str, str]]:
     """Anchors of the page and what they lead to."""
     if len(parts) == 1:
-        there = ["verdicts", "plots", *(["ledger"] if parts[0].ledger else [])]
-        there += [name for name in ("roofline", "memory") if parts[0].charts[name]]
+        part = parts[0]
+        shown = {
+            "verdicts": part.verdicts,
+            "plots": part.charts["plots"],
+            "ledger": part.ledger,
+            "roofline": part.charts["roofline"],
+            "memory": part.charts["memory"] or part.fits,
+        }
+        there = [name for name, content in shown.items() if content]
         inside = [(f"section-{name}", name.capitalize()) for name in there]
     else:
         inside = [(f"part{i}", part.title) for i, part in enumerate(parts, 1)]

@@ -5,7 +5,12 @@ const theme = () => document.documentElement.classList.toggle("dark", dark.match
 dark.addEventListener("change", theme);
 theme();
 for (const plot of document.querySelectorAll("[data-spec]"))
-  await vegaEmbed(plot, content(plot.dataset.spec), { mode: "vega-lite", renderer: "svg", ast: true, actions: false });
+  try {
+    await vegaEmbed(plot, content(plot.dataset.spec), { mode: "vega-lite", renderer: "svg", ast: true, actions: false });
+  } catch (error) {
+    plot.textContent = `This plot cannot be drawn: ${error.message}`;
+    console.error(error);
+  }
 const rows = content("rows");
 if (rows.data.length) {
   new DataTable("#numbers", {

@@ -14,12 +14,12 @@ from ..frame import write_frame
 from .charts import change
 from .environment import environment_lines
 from .html import render
-from .numbers import Column, numbers
+from .numbers import Column, numbers, varying
 
 MARGIN = 0.05
 """As ``compare`` has it unless told."""
+SECTIONS = ("verdicts", "table", "environment")
 COLUMNS = (
-    Column("model", "model", text=True),
     Column("batch_size", "batch"),
     Column("src_len", "source"),
     Column("tgt_len", "target"),
@@ -34,8 +34,10 @@ COLUMNS = (
 )
 
 
-def write_comparison(first: Path, second: Path, asked: Path | None, across_machines: bool) -> Path:
+def write_comparison(first: Path, second: Path, asked: Path | None, across_machines: bool) -> tuple[Path, bool]:
     """Write report.html and compare.csv into ``asked``, or results/<date>_report.
+
+    Returns the page's path, and whether something is worse.
 
     Raises ConfigError or ResultsError.
     """
@@ -43,24 +45,25 @@ def write_comparison(first: Path, second: Path, asked: Path | None, across_machi
     notes = require_comparable(a, b, across_machines)
     matched = match(a, b)
     found, others = compare_runs(a, b, matched, MARGIN, None, times=not across_machines)
+    charts = change.charts(found, MARGIN)
     folder = make_run_dir(asked, "report", flag="--dir ")
     write_frame(folder, "compare", found)
     text = render(
         "two.html.jinja",
-        numbers(found.fillna({"verdict": ""}), COLUMNS),
-        title=f"{a.path.name} and {b.path.name}",
+        numbers(found.fillna({"verdict": ""}), [*varying(found), *COLUMNS]),
+        title=f"{first.resolve().name} and {second.resolve().name}",
         command=f"python -m suites report {a.path} {b.path}",
-        contents=[(name, name.capitalize()) for name in ("plots", "verdicts", "table", "environment")],
+        contents=[(name, name.capitalize()) for name in (*(["plots"] if charts else []), *SECTIONS)],
         conclusion=conclusion(found),
         notes=[*notes, *matched.notes, *others],
-        charts=change.charts(found, MARGIN),
+        charts=charts,
         header=HEADER,
         lines=lines_of(found),
         unpaired=UNPAIRED,
         environment=_environments(a, b),
     )
     write_text(folder / "report.html", text)
-    return folder / "report.html"
+    return folder / "report.html", bool((found["gate"] == "yes").any())
 
 
 def _environments(a: RunRead, b: RunRead) -> list[tuple[str, str, str]]:

@@ -4,9 +4,10 @@ import pytest
 
 from suites.arms import collector_set_aside
 from suites.statistics import Ratio
+from suites.step_summary import post
 
 from .pace import Pace, judge
-from .report import markdown, post
+from .report import markdown
 
 PACES = pytest.StashKey[list[Pace]]()
 HEADER = ("strategy", "time, full_recompute = 1", "95 % interval", "ceiling", "verdict")

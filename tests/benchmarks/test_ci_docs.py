@@ -13,10 +13,9 @@ import torch
 import yaml
 
 from strategies import ModelSpec, Session, greedy, load_model, parse
+from suites import step_summary
 from suites.budgets import BudgetError
 from tests.command import ROOT
-
-from . import report
 
 DOCS = (ROOT / "docs" / "ci.md").read_text()
 WORKFLOW = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
@@ -40,7 +39,9 @@ def test_the_workflow_runs_on_push_and_its_commands_are_make_targets_alone():
 
 
 def test_the_workflow_runs_budgets_and_times():
-    assert [step["run"] for step in steps() if "run" in step] == ["make test", "make bench", "make bench-compare"]
+    assert [step["run"] for step in steps() if "run" in step] == [
+        "make test", "make test-browser", "make docs", "make bench", "make bench-compare",
+    ]  # fmt: skip
     (compare,) = (step for step in steps() if step.get("run") == "make bench-compare")
     assert "BASE" in compare["env"]
 
@@ -106,19 +107,23 @@ def test_a_slow_step_fails_make_bench_by_name(tmp_path):
 def test_the_summary_is_added_to_the_jobs_file_and_cut_below_a_megabyte(tmp_path, monkeypatch):
     file = tmp_path / "summary.md"
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(file))
-    report.post("first")
+    step_summary.post("first")
     for _ in range(3):
-        report.post("\n".join(["| a row of a table, § |"] * 20_000))
-    assert file.stat().st_size <= report.LIMIT_BYTES
+        step_summary.post("\n".join(["| a row of a table, § |"] * 20_000))
+    assert file.stat().st_size <= step_summary.LIMIT_BYTES
     assert file.read_text().startswith("first\n|")
-    assert file.read_text().endswith(report.CUT)
-    assert set(file.read_text().splitlines()[1:41_000]) <= {"| a row of a table, § |", "", *report.CUT.splitlines()}
+    assert file.read_text().endswith(step_summary.CUT)
+    assert set(file.read_text().splitlines()[1:41_000]) <= {
+        "| a row of a table, § |",
+        "",
+        *step_summary.CUT.splitlines(),
+    }
 
 
 def test_without_a_job_nothing_is_posted(tmp_path, monkeypatch):
     monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
     monkeypatch.chdir(tmp_path)
-    report.post("text")
+    step_summary.post("text")
     assert not list(tmp_path.iterdir())
 
 

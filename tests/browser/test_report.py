@@ -6,9 +6,10 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from suites.reporting.run import write_report
+from suites.reporting.two import write_comparison
 
-from ..suites.reporting.folders import FOLDERS, write_run
-from ..suites.test_plots import CORE, ODD, tables
+from ..suites.reporting.folders import FOLDERS, ten_thousand_rows, two_folders, write_run
+from ..suites.test_plots import CORE, ODD
 
 
 def curves(page, chart):
@@ -125,11 +126,15 @@ def test_a_label_is_text_and_not_a_script(opened):
 
 
 def test_ten_thousand_rows_are_shown_and_filtered(opened, tmp_path):
-    import pandas as pd
-
-    table, steps = tables([(n, n) for n in range(2, 102)], batches=range(1, 26), strategies=CORE[:1])
-    four = pd.concat([table.assign(strategy=name) for name in CORE], ignore_index=True)
-    page = opened(write_report(write_run(tmp_path, four, steps)))
+    page = opened(write_report(write_run(tmp_path, *ten_thousand_rows())))
     assert "10,000" in page.locator(".dt-info").inner_text()
     page.locator(".dt-search input").fill("static_kv")
     assert "2,500" in page.locator(".dt-info").inner_text()
+
+
+def test_two_runs_are_a_page_too(opened, tmp_path):
+    first, second = two_folders(tmp_path)
+    page = opened(write_comparison(first, second, tmp_path / "out", False)[0])
+    assert page.locator("#change .plot svg .mark-symbol path").count() == (len(CORE) - 1) * 3
+    page.locator(".dt-search input").fill("static_kv")
+    assert set(column(page, "strategy")) == {"static_kv"}

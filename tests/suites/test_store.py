@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from suites.collect import collect
 from suites.comparing.runs import read_run
-from suites.files import ResultsError
+from suites.files import ResultsError, read_json
 from suites.plot import main as plot
+from suites.reporting.environment import environment_lines
 from suites.results import SCHEMA, read_cells, write_json
 from suites.role_table import read_roles
 from suites.table import read_tables
@@ -103,7 +104,9 @@ def run(tmp_path_factory):
 
 def read_all(folder: Path) -> None:
     """Everything that is made of a run folder or read from it, but the pictures."""
-    collect(folder)
+    collect(folder, report=False)
+    if (environment := read_json(folder / "environment.json")) and isinstance(environment, dict):
+        environment_lines(environment)
     read_tables(folder)
     read_roles(folder)
     read_run(folder)

@@ -10,7 +10,7 @@ import pytest
 from suites.collect import collect
 from suites.help import run_help
 from suites.results import read_cells
-from suites.summary import _ranking, endings, noise_floor
+from suites.summary import endings, noise_floor, rankings
 from suites.table import case_table
 from tests.command import ROOT, SMALL_MODEL, suites
 
@@ -62,7 +62,7 @@ def test_warnings_are_kept_and_told(run):
 
 def test_a_narrow_terminal_goes_without_a_column_and_keeps_the_verdicts(run):
     table = case_table(read_cells(run[1]))
-    headers = {wide: [str(column.header) for column in _ranking(table, "", wide).columns] for wide in (True, False)}
+    headers = {wide: [str(column.header) for column in next(rankings(table, wide)).columns] for wide in (True, False)}
     assert [name for name in headers[True] if name not in headers[False]] == ["K/V"]
     assert "verdict" in headers[False]
 

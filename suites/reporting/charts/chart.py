@@ -46,6 +46,11 @@ class Chart:
     spec: dict[str, Any]
 
     @property
+    def several(self) -> bool:
+        """Whether one of several panels is chosen."""
+        return any(param["name"] == "panel" for param in self.spec["params"])
+
+    @property
     def style(self) -> str:
         """What shows the looks beside the checkboxes."""
         return swatches(self.name, self.looks, {label: dash_of(look) for label, look in self.looks.items()})
@@ -53,11 +58,15 @@ class Chart:
 
 @dataclass(frozen=True)
 class Axis:
-    """``ticks``: values that were measured, on a scale to base 2; without, the scale suits the values."""
+    """``ticks``: values that were measured, on a scale to base 2; without, the scale suits the values.
+
+    ``top``: where a linear scale ends.
+    """
 
     title: str
     ticks: tuple[float, ...] = ()
     log: bool = False
+    top: float | None = None
 
     def scale(self, values: pd.Series) -> alt.Scale:
         """Logarithmic where the highest is three times the lowest or more, as in the plots; else linear from zero."""
@@ -66,6 +75,8 @@ class Axis:
         low, high = values.min(), values.max()
         if self.log and 0 < low * 3 <= high:
             return alt.Scale(type="log", nice=False, padding=PADDING_PX)
+        if self.top is not None:
+            return alt.Scale(domainMin=0, domainMax=self.top, nice=False)
         return alt.Scale(zero=True, domainMin=0)
 
     def drawn(self) -> alt.Axis:
@@ -125,11 +136,11 @@ def curves(
         "x": alt.X("x:Q", scale=x.scale(shown["x"]), axis=x.drawn()),
         "y": alt.Y("y:Q", scale=y.scale(shown["y"]), axis=y.drawn()),
     }
-    layers = []
+    layers, clip = [], y.top is not None
     if "low" in shown:
         ends = place | {"y": alt.Y("low:Q", scale=y.scale(shown["y"]), axis=y.drawn()), "y2": alt.Y2("high:Q")}
-        layers.append(base.mark_area(opacity=0.2, aria=False).encode(**ends, color=color))
-    layers.append(base.mark_line(strokeWidth=2, aria=False).encode(**place, color=color, strokeDash=dash))
+        layers.append(base.mark_area(opacity=0.2, aria=False, clip=clip).encode(**ends, color=color))
+    layers.append(base.mark_line(strokeWidth=2, aria=False, clip=clip).encode(**place, color=color, strokeDash=dash))
     dots = base.mark_point(filled=True, size=60 if points else 150, opacity=1 if points else 0, aria=False)
     layers.append(dots.encode(**place, color=color, shape=shape, tooltip=hover))
     return finished(alt.layer(*layers), name, shown, looks, description)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...advice.rows import interval
 from ...plots.view import View
 from .along import along
 from .chart import Chart
@@ -24,7 +25,6 @@ def _message(view: View) -> str:
     where = view.at(best[column], title)
     if best["strategy"] == best["baseline"]:
         return f"At {where}, none takes less time than {best['baseline']}"
-    return (
-        f"At {where}, {best['strategy']} takes {best['e2e_ratio']:.3g} [{best['e2e_ratio_low']:.3g}, "
-        f"{best['e2e_ratio_high']:.3g}] of the time of {best['baseline']}"
-    )
+    told = "" if best["e2e_verdict"] in ("faster", "slower") else f" ({best['e2e_verdict'] or 'undecided'})"
+    share = interval(best.to_dict(), "e2e_ratio")
+    return f"At {where}, {best['strategy']} takes {share} of the time of {best['baseline']}{told}"

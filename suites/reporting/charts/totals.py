@@ -16,14 +16,15 @@ def charts(view: View) -> list[Chart]:
     rows = view.table
     if rows[view.axis[0]].nunique() < 2:
         return [_bars(view)]
-    return [
-        along(view, "time", "e2e_s", 1e3, "end to end (ms)", message(view)),
-        along(view, "throughput", "throughput_tokens_per_s", 1.0, "throughput (tokens/s)", _throughput(view)),
-    ]
+    drawn = [along(view, "time", "e2e_s", 1e3, "end to end (ms)", message(view))]
+    if (known := view.having("throughput_tokens_per_s")).table.empty:
+        return drawn
+    column, title = "throughput_tokens_per_s", "throughput (tokens/s)"
+    return [*drawn, along(known, "throughput", column, 1.0, title, _throughput(known))]
 
 
 def _throughput(view: View) -> str:
-    best = view.table.sort_values("throughput_tokens_per_s").dropna(subset="throughput_tokens_per_s").iloc[-1]
+    best = view.table.sort_values("throughput_tokens_per_s").iloc[-1]
     place = f"batch {best['batch_size']}, {best['src_len']} -> {best['tgt_len']}"
     rate = best["throughput_tokens_per_s"]
     return f"The most tokens a second: {best['strategy']} with {rate:,.{0 if rate >= 100 else 1}f} at {place}"

@@ -11,8 +11,9 @@ from suites.arguments import Parser, margin, positive
 from suites.cells import Cell, make_cell
 from suites.config import ConfigError
 from suites.overrides import compose_jobs, read_overrides
+from suites.step_summary import post
 
-from ..report import markdown, post
+from ..report import markdown
 from .child import ChildError, UnfitError
 from .measure import BASE, OURS, Row, judge, measure
 from .worktree import RevisionError, commit_of, worktree

@@ -12,12 +12,22 @@ from suites.table import completed
 from ..test_plots import CORE, ODD, TIED, tables
 from ..test_roofline import scene
 
+
+def odd_models():
+    """Two models whose names hold signs that neither an id nor a file's name should."""
+    table, steps = tables(TIED[:2])
+    names = ("v1.1(dropout=0.1)", "it's a [model]: #2 + 1")
+    changed = [[frame.assign(model=name, cell=frame["cell"] + name) for frame in (table, steps)] for name in names]
+    return tuple(pd.concat(frames, ignore_index=True) for frames in zip(*changed, strict=True))
+
+
 FOLDERS = {
     "sweep": lambda: scene(lengths=TIED[1:]),
     "one row": lambda: tables(strategies=CORE[:1]),
     "failed": lambda: tables(TIED[1:], lost=[("contiguous_kv", None, "invalid"), ("cross_kv", 128, "failed")]),
     "nothing measured": lambda: tables(lost=[(name, None, "failed") for name in CORE]),
     "odd labels": lambda: scene((*CORE, *ODD)),
+    "odd models": odd_models,
     "two devices": lambda: tables(TIED[1:3], devices=("cpu", "cuda")),
 }
 
@@ -55,3 +65,24 @@ def roles_of(table):
         for role, amount in (("self.qkv", 3e6), ("ffn.wi", 5e6), ("lm_head", 2e6))
     ]  # fmt: skip
     return pd.DataFrame(rows, columns=ROLE_COLUMNS)
+
+
+def two_folders(folder):
+    """(first, second): the same run, the second with a static_kv that takes twice the time and more memory."""
+    table, steps = FOLDERS["sweep"]()
+    first = write_run(folder / "first", table, steps)
+    slow = table["strategy"] == "static_kv"
+    changed = table.assign(
+        e2e_ratio=table["e2e_ratio"].where(~slow, 2 * table["e2e_ratio"]),
+        peak_memory_bytes=table["peak_memory_bytes"].where(~slow, 2 * table["peak_memory_bytes"]),
+    )
+    return first, write_run(folder / "second", changed, steps)
+
+
+def ten_thousand_rows():
+    """Four strategies at 50 batches and 50 lengths; steps of the first cell alone."""
+    table, steps = tables()
+    cells = pd.DataFrame({"batch_size": b, "tgt_len": n, "src_len": n, "cell": f"{b}x{n}"} for b in range(1, 51)
+                         for n in range(2, 52))  # fmt: skip
+    rows = cells.merge(table.drop(columns=list(cells)), how="cross")
+    return rows.assign(e2e_s=rows["e2e_s"] * rows["tgt_len"]), steps.assign(cell="1x2")

@@ -3,22 +3,27 @@
 import base64
 import hashlib
 import html
+import io
 import json
 import re
 from html.parser import HTMLParser
 
 import altair as alt
+import pandas as pd
 import pytest
+from rich.console import Console
 
 from suites.__main__ import main
+from suites.advice.rows import longest
 from suites.metrics import metrics
 from suites.reporting.bundles import exported
 from suites.reporting.numbers import COLUMNS, rounded
 from suites.reporting.run import write_report
-from suites.table import read_tables
+from suites.summary import ranked, rankings
+from suites.table import completed, read_tables
 
 from ..test_plots import ODD, tables
-from .folders import FOLDERS, run_folder, write_run
+from .folders import FOLDERS, run_folder, ten_thousand_rows, two_folders, write_run
 
 BYTES_MAX = 5_000_000
 
@@ -111,6 +116,20 @@ def test_the_table_has_the_numbers_of_the_csv_in_four_digits(page):
             assert shown == pytest.approx((values / column.unit_size).tolist(), rel=1e-3, nan_ok=True) or None in shown
 
 
+def test_verdicts_are_the_rows_that_the_terminal_shows(page):
+    _, folder, read = page
+    table, _ = read_tables(folder)
+    shown = Console(file=io.StringIO(), width=250)
+    for ranking in rankings(completed(table)):
+        shown.print(ranking)
+    terminal = " ".join(shown.file.getvalue().split())
+    rows = longest(completed(table))
+    for row in rows[rows["status"] == "ok"].to_dict("records"):
+        cells = " ".join(" ".join(ranked(row)).split())
+        assert cells in terminal
+        assert cells in read.text
+
+
 def test_each_plot_has_a_message_a_text_alternative_and_its_numbers(page):
     _, _, read = page
     for name, spec in read.specs().items():
@@ -146,6 +165,7 @@ def test_what_can_be_drawn_is(name, drawn, tmp_path):
 def test_what_failed_is_told_on_top_with_its_reason(tmp_path):
     text = Page(write_report(run_folder(tmp_path, "failed")).read_text("utf-8")).text
     assert "4 of 12 cases have no times; the first: contiguous_kv, invalid: why" in text
+    assert "In no plot: contiguous_kv (invalid)." in text
 
 
 def test_a_label_cannot_break_out_of_its_place(tmp_path):
@@ -164,13 +184,30 @@ def test_the_answer_is_the_quickest_strategy_at_the_longest_case(tmp_path):
     assert f"At batch 1, 128 -> 128, use {quickest}" in text
 
 
-def test_ten_thousand_rows_stay_below_five_megabytes(tmp_path):
-    table, steps = tables([(n, n) for n in range(2, 102)], batches=range(1, 26), strategies=("full_recompute",))
-    four = [table.assign(strategy=name) for name in ("full_recompute", "cross_kv", "contiguous_kv", "static_kv")]
-    import pandas as pd
+def test_models_whose_names_hold_any_sign_are_told_apart_by_ids_that_a_selector_takes(tmp_path):
+    read = Page(write_report(run_folder(tmp_path, "odd models")).read_text("utf-8"))
+    assert len(read.specs()) == 14
+    assert all(re.fullmatch(r"[\w-]+", name) for name in read.specs())
 
-    folder = write_run(tmp_path, pd.concat(four, ignore_index=True), steps)
-    path = write_report(folder)
+
+def test_settings_in_which_cases_differ_are_columns(tmp_path):
+    table, steps = tables()
+    both = pd.concat([table.assign(threads=n, cell=f"{n}") for n in (1, 2)], ignore_index=True)
+    read = Page(write_report(write_run(tmp_path, both, steps)).read_text("utf-8"))
+    titles = [column["title"] for column in read.data("rows")["columns"]]
+    assert "threads" in titles
+    assert "seed" not in titles
+
+
+@pytest.mark.parametrize("damage", ["[]", "{"])
+def test_a_damaged_folder_is_one_line(damage, tmp_path, capsys):
+    (run_folder(tmp_path, "sweep") / "environment.json").write_text(damage)
+    assert main(["report", str(tmp_path)]) == 1
+    assert "environment.json" in capsys.readouterr().err
+
+
+def test_ten_thousand_rows_stay_below_five_megabytes(tmp_path):
+    path = write_report(write_run(tmp_path, *ten_thousand_rows()))
     assert len(Page(path.read_text("utf-8")).data("rows")["data"]) == 10_000
     assert path.stat().st_size < BYTES_MAX
 
@@ -180,6 +217,22 @@ def test_long_curves_are_thinned(tmp_path):
     specs = Page(write_report(folder).read_text("utf-8")).specs()
     values = specs["steps-spec"]["datasets"]["rows"]
     assert max(sum(row["i"] == i for row in values) for i in range(4)) == 200
+
+
+def test_two_runs_are_one_page_that_says_what_compare_says(tmp_path, capsys):
+    first, second = two_folders(tmp_path)
+    assert main(["report", str(first), str(second), "--dir", str(tmp_path / "out")]) == 1
+    path = tmp_path / "out" / "report.html"
+    assert capsys.readouterr().out == f"{path}\n"
+    read = Page(path.read_text("utf-8"))
+    assert main(["compare", str(first), str(second), "--json", "--dir", str(tmp_path / "compared")]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert told["conclusion"] in read.text
+    assert len(read.data("rows")["data"]) == len(told["rows"])
+    assert "static_kv" in told["conclusion"]
+    assert list(read.specs()) == ["change-spec"]
+    alt.Chart.from_dict(read.specs()["change-spec"]).to_dict(validate=True)
+    assert (tmp_path / "out" / "compare.csv").exists()
 
 
 def test_equal_folders_make_equal_pages(tmp_path):

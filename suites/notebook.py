@@ -1,0 +1,157 @@
+"""Measuring from Python: the verb ``run`` as a function, and what it wrote as a table."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def load(run_dir: str | Path) -> pd.DataFrame:
+    """A run as a tidy table: a row a case, that is a strategy or contender at one batch and length.
+
+    ``attrs["units"]`` and ``attrs["formulas"]`` hold, by column, the unit and the formula of each metric: times in
+    seconds, sizes in bytes, all of the whole batch. ``*_ratio`` columns are times over the baseline's or the best's,
+    paired within rounds, and stand with the ends ``_low`` and ``_high`` of their 95 % intervals; ``*_verdict`` says
+    what they amount to. Columns that the version which wrote the run did not know are NaN, or "" where they hold text.
+
+    Raises ResultsError (a ValueError) for a folder that is no run.
+    """
+    from .metrics import metrics
+    from .table import completed, read_tables
+
+    table = completed(read_tables(Path(run_dir))[0])
+    known = [metric for metric in metrics().values() if metric.name in table]
+    table.attrs["units"] = {metric.name: metric.unit for metric in known}
+    table.attrs["formulas"] = {metric.name: metric.formula for metric in known}
+    return table
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A run that was measured. In a notebook it shows the ranked table and the headline plot.
+
+    ``dir``: its folder, with plots/, report.html and the raw rounds; ``complete``: whether every case was measured or
+    skipped.
+    """
+
+    dir: Path
+    complete: bool
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """As ``load`` gives it."""
+        return load(self.dir)
+
+    @cached_property
+    def steps(self) -> pd.DataFrame:
+        """A row a decode step of each case: k keys attended, quartiles of its latency in seconds, FLOPs and bytes."""
+        from .table import read_tables
+
+        return read_tables(self.dir)[1]
+
+    @cached_property
+    def advice(self) -> str:
+        """What to use, what it saves and costs, where its time goes and what fits in memory, in sentences."""
+        return (self.dir / "advice.txt").read_text(encoding="utf-8")
+
+    def __repr__(self) -> str:
+        """The ranked table, as the terminal shows it."""
+        from rich.console import Console
+
+        from .summary import rankings
+
+        text = io.StringIO()
+        console = Console(file=text, width=100, highlight=False, color_system=None)
+        for ranking in rankings(self.table):
+            console.print(ranking)
+        return f"{text.getvalue().rstrip()}\n{self.dir}"
+
+    def _repr_html_(self) -> str:
+        """The same with the headline plot, for a notebook."""
+        from .reporting.cell import cell_html
+
+        return cell_html(self.dir, self.table)
+
+
+def measure(
+    strategies: str | Sequence[str] = "core",
+    model: str | Path | Mapping[str, Any] = "pronounce",
+    *,
+    run_dir: str | Path | None = None,
+    quiet: bool = False,
+    **keys: Any,
+) -> Measurement:
+    """Measure strategies in one call, as ``python -m suites run`` does; a list as a value of a key or size is swept.
+
+    ``strategies``: a set's name, or labels such as ``"static_kv(read=buffer)"``. ``model``: a name of
+    ``python -m suites list models``, a T5 checkpoint's folder as a Path, or a mapping of sizes over ``model=tiny``.
+    ``run_dir``: a new folder (results/<date>_<sweep>). ``quiet``: no progress. ``keys``: any other key of
+    ``python -m suites run --help``, those with a dot by ``**{"measure.rounds": 12}``.
+
+    Raises ConfigError (a ValueError) for what is not allowed, before anything runs. A case that fails is a row of the
+    table with its reason, and ``complete`` is False.
+
+        measure(["contiguous_kv", "static_kv"], model="small", seq_len=[64, 128], batch_size=8, measure="quick")
+    """
+    from .overrides import compose_jobs, read_overrides
+    from .run import measure_jobs
+
+    given = [f"strategies={_value(strategies)}", *_model(model)]
+    given += [f"{key}={_value(value) if key == 'contenders' else _swept(value)}" for key, value in keys.items()]
+    given += [f"hydra.run.dir={_value(str(run_dir))}", f"hydra.sweep.dir={_value(str(run_dir))}"] if run_dir else []
+    overrides = read_overrides(given)
+    jobs = compose_jobs(overrides)
+    arguments = sys.argv
+    with contextlib.redirect_stdout(io.StringIO()), _silenced(quiet):
+        try:
+            folder, code = measure_jobs(overrides, jobs)
+        finally:
+            sys.argv = arguments
+    return Measurement(folder, code == 0)
+
+
+def _swept(value: Any) -> str:
+    """A list as Hydra sweeps it."""
+    return ",".join(map(_value, value)) if isinstance(value, list | tuple) else _value(value)
+
+
+def _silenced(quiet: bool) -> contextlib.AbstractContextManager[Any]:
+    return contextlib.redirect_stderr(io.StringIO()) if quiet else contextlib.nullcontext()
+
+
+def _model(model: str | Path | Mapping[str, Any]) -> list[str]:
+    if isinstance(model, Path):
+        return ["model=t5", f"model.checkpoint={_value(str(model))}"]
+    if isinstance(model, str):
+        return [f"model={model}"]
+    return ["model=tiny", *(f"model.{size}={_swept(value)}" for size, value in model.items())]
+
+
+def _value(value: Any) -> str:
+    """As Hydra reads it.
+
+    >>> _value(["static_kv(read=buffer)", "cross_kv"]), _value(None), _value(8)
+    ("['static_kv(read=buffer)','cross_kv']", 'null', '8')
+    """
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(_quoted, value))}]"
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    text = str(value)
+    return text if text.replace("_", "").replace(".", "").replace("-", "").isalnum() else _quoted(text)
+
+
+def _quoted(value: Any) -> str:
+    text = str(value).replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{text}'"

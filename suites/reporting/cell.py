@@ -1,0 +1,29 @@
+"""What a notebook shows of a run: its ranked table and the headline plot."""
+
+from __future__ import annotations
+
+import base64
+from importlib.resources import files
+from pathlib import Path
+
+import pandas as pd
+from jinja2 import Environment, StrictUndefined
+
+from ..plots.totals import message
+from ..plots.view import views
+from ..summary import title_of
+from ..table import GROUP, STEP_COLUMNS
+from .verdicts import HEADER, verdicts
+
+
+def cell_html(run_dir: Path, table: pd.DataFrame) -> str:
+    """A piece of HTML; the plots are those of the folder, each with its message as text alternative."""
+    parts = [(title_of(rows, table), verdicts(rows)) for _, rows in table.groupby(GROUP, sort=False)]
+    drawn = [
+        (message(view), run_dir / "plots" / f"totals{view.suffix}.png")
+        for view in views(table, pd.DataFrame(columns=STEP_COLUMNS), {})
+    ]
+    plots = [(told, base64.b64encode(path.read_bytes()).decode()) for told, path in drawn if path.exists()]
+    environment = Environment(undefined=StrictUndefined, autoescape=True)
+    template = environment.from_string(files("suites.reporting").joinpath("cell.html.jinja").read_text("utf-8"))
+    return template.render(parts=parts, plots=plots, header=HEADER, folder=str(run_dir))
