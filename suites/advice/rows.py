@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Iterator, Mapping
+from itertools import groupby
 from typing import Any
 
 import pandas as pd
@@ -19,8 +20,9 @@ def timed(rows: pd.DataFrame) -> pd.DataFrame:
 
 def cases(rows: pd.DataFrame) -> Iterator[tuple[str, list[Row]]]:
     """Each cell's batch and lengths in words, with its rows, the quickest first."""
-    for (batch, source, target, _), cell in rows.groupby(ORDER):
-        yield f"batch {batch}, {source} -> {target}", [*cell.sort_values("e2e_s").to_dict("records")]
+    ordered = rows.sort_values([*ORDER, "e2e_s"]).to_dict("records")
+    for (batch, source, target, _), cell in groupby(ordered, key=lambda row: tuple(row[name] for name in ORDER)):
+        yield f"batch {batch}, {source} -> {target}", [*cell]
 
 
 def longest(rows: pd.DataFrame) -> pd.DataFrame:

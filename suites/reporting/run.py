@@ -29,6 +29,8 @@ from .numbers import numbers
 from .verdicts import HEADER, Verdicts, verdicts
 
 NAME = "report.html"
+SENTENCES_MAX = 40
+"""Of one part of the advice; advice.txt has them all."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ def write_report(run_dir: Path) -> Path:
         parts=parts,
         failed=_failed(table),
         header=HEADER,
+        most=SENTENCES_MAX,
         environment=environment_lines(kept),
         warnings=[*_noises(run_dir), *remarks(table)],
         formulas=[(m.name, m.unit, m.better, m.formula) for m in metrics().values() if m.name in table],
