@@ -18,7 +18,10 @@ from .config import ConfigError, RunConfig, check
 
 @dataclass(frozen=True)
 class Cell:
-    """One case of a sweep. Lengths in tokens, ``threads`` within an operator."""
+    """One case of a sweep. Lengths in tokens, ``threads`` within an operator.
+
+    ``linear``: the kernel of products with weights (``strategies.models.linears``).
+    """
 
     model: ModelSpec
     src_len: int
@@ -30,11 +33,15 @@ class Cell:
     seed: int
     stop: Stop
     src_ids: tuple[tuple[int, ...], ...] | None = None
+    linear: str = "torch"
 
     @property
     def id(self) -> str:
         """Readable, and unique through a hash of every field."""
-        text = json.dumps(dataclasses.asdict(self), sort_keys=True)
+        fields = dataclasses.asdict(self)
+        if self.linear == "torch":  # ids are those of before there was a choice
+            del fields["linear"]
+        text = json.dumps(fields, sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:8]
         model = re.sub(r"[^\w.-]+", "-", self.model.name).strip("-")
         return f"{model}_b{self.batch_size}_s{self.src_len}_t{self.tgt_len}_{self.device}_{self.dtype}_{digest}"
@@ -42,7 +49,10 @@ class Cell:
     @property
     def title(self) -> str:
         """For a line of progress."""
-        return f"{self.model.name} {self.device} batch {self.batch_size}, {self.src_len} -> {self.tgt_len} tokens"
+        linear = "" if self.linear == "torch" else f" linear={self.linear}"
+        return (
+            f"{self.model.name} {self.device}{linear} batch {self.batch_size}, {self.src_len} -> {self.tgt_len} tokens"
+        )
 
 
 def available_threads() -> int:
@@ -96,4 +106,5 @@ def make_cell(config: RunConfig) -> Cell:
         seed=config.seed,
         stop="eos" if config.measure.stop == "eos" else "fixed",
         src_ids=src_ids,
+        linear=config.linear,
     )

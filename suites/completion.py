@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 
 from .catalog import did_you_mean, group
-from .config import DEVICES, DTYPES, ConfigError, known_keys
+from .config import DEVICES, DTYPES, LINEARS, ConfigError, known_keys
 
 KEYED = ("run", "shapes", "profile")
 """Verbs that take the keys of a run."""
@@ -80,6 +80,7 @@ def words_of(verb: str) -> list[str]:
             "contenders": ["all", *contenders()],
             "device": list(DEVICES),
             "dtype": list(DTYPES),
+            "linear": list(LINEARS),
             "model": list(group("model")),
             "measure": list(group("measure")),
             "report": ["true", "false"],

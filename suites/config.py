@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 DEVICES = ("auto", "cpu", "cuda")
+LINEARS = ("torch", "transposed", "onednn", "mkl")
+"""As in ``strategies.models.linears``, which is not imported here, as it needs torch."""
 DTYPES = ("fp32", "bf16", "fp16")
 STOPS = ("fixed", "eos")
 MAX_THREADS = 1024
@@ -81,6 +83,7 @@ class RunConfig:
     threads: int | None = key(
         "CPU threads within an operator; null: every core that this process may use", None, "threads"
     )
+    linear: str = key("kernel of the products with weights, for all strategies alike", "torch", "|".join(LINEARS))
     seed: int = key("seeds sources, random weights and the order of rounds", 0, "int")
     report: bool = key("write report.html at the end", True, "bool")
     measure: MeasureConfig = field(
@@ -99,7 +102,7 @@ def check(config: RunConfig) -> None:
         raise ConfigError(f"threads={config.threads} is not allowed; give at most {MAX_THREADS}")
     if config.seed < 0:
         raise ConfigError(f"seed={config.seed} is not allowed; give 0 or more")
-    for name, allowed in (("device", DEVICES), ("dtype", DTYPES)):
+    for name, allowed in (("device", DEVICES), ("dtype", DTYPES), ("linear", LINEARS)):
         if getattr(config, name) not in allowed:
             raise ConfigError(f"{name}={getattr(config, name)} is not allowed; give one of {', '.join(allowed)}")
     if config.measure.stop not in STOPS:

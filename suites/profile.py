@@ -160,6 +160,7 @@ def prepare(cell: Cell, strategies: Sequence[Strategy]) -> list[tuple[StrategyAr
     import torch
 
     from strategies import DTYPES, load_model
+    from strategies.models.linears import use_linear
 
     from .arms import StrategyArm
     from .inputs import make_inputs
@@ -168,6 +169,7 @@ def prepare(cell: Cell, strategies: Sequence[Strategy]) -> list[tuple[StrategyAr
         raise ConfigError("device=cuda: no CUDA device here; give device=cpu")
     torch.set_num_threads(cell.threads)
     model = load_model(cell.model, DTYPES[cell.dtype], cell.device, cell.seed)
+    use_linear(model, cell.linear, cell.batch_size)
     inputs = make_inputs(cell, model.config)
     return [
         (StrategyArm(strategy, model, inputs, cell), StrategyArm(strategy, model, inputs, cell))

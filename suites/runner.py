@@ -13,6 +13,7 @@ from torch import Tensor
 
 from strategies import DTYPES, ModelConfig, ModelSpec, Strategy, load_model
 from strategies.models.encoder_decoder import EncoderDecoder
+from strategies.models.linears import use_linear
 
 from .admission import ORACLE, Admission
 from .arms import Arm
@@ -32,9 +33,15 @@ from .rounds import Rounds
 
 
 @lru_cache(maxsize=1)
-def _model(spec: ModelSpec, dtype: str, device: str, seed: int) -> EncoderDecoder:
-    """The model, kept from one cell to the next."""
-    return load_model(spec, DTYPES[dtype], device, seed)
+def _model(
+    spec: ModelSpec, dtype: str, device: str, seed: int, linear: str, rows: int | None
+) -> tuple[EncoderDecoder, int]:
+    """The model and the bytes of its weights, copies for the kernel included; kept from one cell to the next.
+
+    ``rows``: those that a cached step feeds, where a kernel is chosen.
+    """
+    model = load_model(spec, DTYPES[dtype], device, seed)
+    return model, sum(p.nbytes for p in model.parameters()) + use_linear(model, linear, rows or 1)
 
 
 def run_cell(
@@ -82,10 +89,11 @@ def _measure(
 ) -> None:
     torch.set_num_threads(cell.threads)
     torch.manual_seed(cell.seed)
-    model = _model(cell.model, cell.dtype, cell.device, cell.seed)
+    rows = None if cell.linear == "torch" else cell.batch_size
+    model, weight_bytes = _model(cell.model, cell.dtype, cell.device, cell.seed, cell.linear, rows)
     inputs = make_inputs(cell, model.config)
     predicted = predict(cell, model.config, strategies)
-    weight_bytes, available = sum(p.nbytes for p in model.parameters()), memory_bytes(measure.memory_gib, cell.device)
+    available = memory_bytes(measure.memory_gib, cell.device)
     padded = inputs.src_mask_BS is not None
     fits = {
         strategy.label: capacity(model.config, cell, strategy, padded, weight_bytes, available)

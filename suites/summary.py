@@ -90,7 +90,8 @@ def title_of(rows: pd.DataFrame, table: pd.DataFrame) -> str:
     stop = f", until {case['stop']}" if table["stop"].nunique() > 1 else ""
     seed = f", seed {case['seed']}" if table["seed"].nunique() > 1 else ""
     where = f"{case['device']}{threads if case['device'] == 'cpu' else ''}"
-    return f"{case['model']} on {where}, {case['dtype']}{stop}{seed}"
+    linear = "" if case["linear"] == "torch" else f", linear={case['linear']}"
+    return f"{case['model']} on {where}, {case['dtype']}{linear}{stop}{seed}"
 
 
 def failures(table: pd.DataFrame) -> Iterator[str]:

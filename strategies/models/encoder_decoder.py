@@ -178,6 +178,10 @@ class Head(nn.Module):
         """[..., D] -> [..., V]."""
         if self.scale is not None:
             x_XD = x_XD * self.scale
+        return self.project(x_XD)
+
+    def project(self, x_XD: Tensor) -> Tensor:
+        """The product alone; ``linears`` puts another kernel in its place."""
         return nn.functional.linear(x_XD, self.weight)
 
 

@@ -115,7 +115,8 @@ def views(
     for key, rows in good.groupby(GROUP, sort=False):
         case = dict(zip(GROUP, key, strict=True))
         threads = f", {case['threads']} {'thread' if case['threads'] == 1 else 'threads'}"
-        foot = f"{case['model']}, {case['dtype']}, on {machine.get(str(case['device']), case['device'])}"
+        linear = "" if case["linear"] == "torch" else f"linear={case['linear']}, "
+        foot = f"{case['model']}, {case['dtype']}, {linear}on {machine.get(str(case['device']), case['device'])}"
         bad = table[(table[GROUP] == pd.Series(case)).all(axis=1) & (table["status"] != "ok")]
         yield View(
             rows,
