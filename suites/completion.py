@@ -87,7 +87,7 @@ def words_of(verb: str) -> list[str]:
         }
         for key in known_keys():
             found += [f"{key}={value}" for value in values.get(key, [""])]
-        found += [f"+sweep={name}" for name in group("sweep")]
+        found += [f"+sweep={name}" for name in group("sweep")] if verb == "run" else []
         found += ["k="] if verb == "shapes" else []
     return found
 

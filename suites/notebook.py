@@ -97,8 +97,8 @@ def measure(
     ``run_dir``: a new folder (results/<date>_<sweep>). ``quiet``: no progress. ``keys``: any other key of
     ``python -m suites run --help``, those with a dot by ``**{"measure.rounds": 12}``.
 
-    Raises ConfigError (a ValueError) for what is not allowed, before anything runs. A case that fails is a row of the
-    table with its reason, and ``complete`` is False.
+    Raises ConfigError, StrategyError or ModelError, all ValueErrors, for what is not allowed, before anything runs. A
+    case that fails is a row of the table with its reason, and ``complete`` is False.
 
         measure(["contiguous_kv", "static_kv"], model="small", seq_len=[64, 128], batch_size=8, measure="quick")
     """

@@ -58,7 +58,7 @@ def print_summary(
         console.print(Text(f"missing: {missing} planned cells wrote no result", style="yellow"))
     for line in noises:
         console.print(Text(f"warning: {line}", style="yellow"), soft_wrap=True)
-    for line in filter(None, (endings(table), noise_floor(table))):
+    for line in filter(None, (equality_told(table), endings(table), noise_floor(table))):
         console.print(line, highlight=False, soft_wrap=True, markup=False)
     if base := next(filter(None, table["baseline"]), ""):
         console.print(Text(LEGEND.format(base=base, margin=100 * margin), style="dim"))
@@ -109,6 +109,15 @@ def remarks(table: pd.DataFrame) -> Iterator[str]:
     for (label, reason), cases in told.groupby(["strategy", "reason"], sort=False):
         count = cases["cell"].nunique()
         yield f"{label} in {count} {'cell' if count == 1 else 'cells'}: {reason}"
+
+
+def equality_told(table: pd.DataFrame) -> str:
+    """A sentence: how far the logits of what was timed lie from full recompute's; "" where none was compared."""
+    errors = table.loc[(table["status"] == "ok") & table["max_logit_error"].notna(), "max_logit_error"]
+    if errors.empty:
+        return ""
+    within = f"{errors.max():.1e}"
+    return f"equal: before it was timed, every strategy gave full recompute's logits within {within} at each step"
 
 
 def noise_floor(table: pd.DataFrame) -> str:

@@ -19,7 +19,7 @@ def told(cell: list[Row]) -> str:
     """The quickest of a case's rows, what may be as quick, and contenders."""
     best = next(row for row in cell if row["strategy"] == row["best_strategy"])
     rivals = [row for row in cell if row is not best]
-    parts = [best["strategy"], *_ties([row for row in rivals if is_strategy(row)])]
+    parts = [best["strategy"], *_ties([row for row in rivals if is_strategy(row)], best)]
     contenders = sorted((row for row in rivals if not is_strategy(row)), key=lambda row: row["best_ratio"])
     if contenders and is_strategy(best):
         parts.append(f"the quickest contender, {_contender(contenders[0])}")
@@ -30,11 +30,15 @@ def told(cell: list[Row]) -> str:
     return "; ".join(parts)
 
 
-def _ties(rivals: list[Row]) -> list[str]:
-    """The strategies that may be as quick, or the next where the quickest stands alone."""
+def _ties(rivals: list[Row], best: Row) -> list[str]:
+    """The strategies that may be as quick, or the next where the quickest stands alone.
+
+    The baseline is no tie where the table tells the quickest from it: p is adjusted over other pairs there.
+    """
     parts = []
+    decided = best["baseline"] if best["e2e_verdict"] == "faster" else ""
     for verdict, meaning in TIES.items():
-        if tied := [row for row in rivals if row["best_verdict"] == verdict]:
+        if tied := [row for row in rivals if row["best_verdict"] == verdict and row["strategy"] != decided]:
             named = listed([f"{row['strategy']} ({interval(row, 'best_ratio')})" for row in tied])
             parts.append(f"{named} {'is' if len(tied) == 1 else 'are'} {meaning}")
     if rivals and not parts:

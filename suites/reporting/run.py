@@ -13,12 +13,12 @@ import pandas as pd
 from ..advice import Section, advise, answer
 from ..advice import memory as advice_memory
 from ..advice.rows import longest, timed
-from ..files import read_json, read_object, write_text
+from ..files import ResultsError, read_json, read_object, write_text
 from ..metrics import metrics
 from ..plots import machine_of
 from ..plots.view import View, views
 from ..role_table import read_roles
-from ..summary import LEGEND, remarks, title_of
+from ..summary import LEGEND, equality_told, remarks, title_of
 from ..table import GROUP, completed, read_tables
 from ..verdict import MARGIN
 from .charts import Chart, charts_of
@@ -49,7 +49,9 @@ class Part:
 
 
 def write_report(run_dir: Path) -> Path:
-    """Write report.html into a run folder. Raises ResultsError for a folder that is no run."""
+    """Write report.html into a run folder. Raises ResultsError for a folder that is no run, or has no tables yet."""
+    if (run_dir / "cells").is_dir() and not (run_dir / "table.csv").exists():
+        raise ResultsError(f"{run_dir} was not finished; `plot {run_dir} --retable` makes its tables")
     table, steps = read_tables(run_dir)
     table = completed(table)
     kept, run = (
@@ -66,7 +68,9 @@ def write_report(run_dir: Path) -> Path:
         failed=_failed(table),
         header=HEADER,
         most=SENTENCES_MAX,
+        beside="table.csv",
         environment=environment_lines(kept),
+        equal=equality_told(table),
         warnings=[*_noises(run_dir), *remarks(table)],
         formulas=[(m.name, m.unit, m.better, m.formula) for m in metrics().values() if m.name in table],
     )

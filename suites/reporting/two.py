@@ -60,6 +60,7 @@ def write_comparison(first: Path, second: Path, asked: Path | None, across_machi
         header=HEADER,
         lines=lines_of(found),
         unpaired=UNPAIRED,
+        beside="compare.csv",
         environment=_environments(a, b),
     )
     write_text(folder / "report.html", text)

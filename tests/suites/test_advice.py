@@ -71,6 +71,14 @@ def test_a_quickest_contender_with_other_tokens_is_told_beside_the_quickest_with
     )
 
 
+def test_the_baseline_is_no_tie_where_the_table_tells_it_from_the_quickest():
+    base = BASE | {"best_verdict": "undecided"}
+    (sentence,) = told(base, STATIC)["which to use"]
+    assert "the next, full_recompute, takes 4.000" in sentence
+    (sentence,) = told(base, STATIC | {"e2e_verdict": "undecided"})["which to use"]
+    assert "full_recompute (4.000 [3.600, 4.400]) is not told apart from it" in sentence
+
+
 def test_each_batch_and_length_has_its_own_choice():
     longer = [row | {"src_len": 32, "tgt_len": 32, "best_strategy": "contiguous_kv"} for row in (BASE, STATIC, GROWING)]
     sentences = told(BASE, STATIC, GROWING, *longer)["which to use"]

@@ -168,6 +168,19 @@ def test_what_failed_is_told_on_top_with_its_reason(tmp_path):
     assert "In no plot: contiguous_kv (invalid)." in text
 
 
+def test_a_run_that_was_not_finished_is_said_with_the_remedy(tmp_path, capsys):
+    (tmp_path / "cells").mkdir()
+    assert main(["report", str(tmp_path)]) == 1
+    told = capsys.readouterr().err
+    assert f"was not finished; `plot {tmp_path} --retable` makes its tables" in told
+
+
+def test_equality_is_told(page):
+    name, _, read = page
+    told = "every strategy gave full recompute's logits within 1.0e+00 at each step"
+    assert (told in read.text) == (name != "nothing measured")
+
+
 def test_a_label_cannot_break_out_of_its_place(tmp_path):
     raw = write_report(run_folder(tmp_path, "odd labels")).read_text("utf-8")
     assert "<script>alert" not in raw
