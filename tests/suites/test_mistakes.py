@@ -45,7 +45,7 @@ MISTAKES = [
     (["run", "src_len=1"], "src_len=1 holds no word"),
     (["list", "strategy"], "unknown kind 'strategy'; did you mean 'strategies'?"),
     (["plot", "/nowhere"], "/nowhere/table.csv does not exist"),
-    (["plot", "--fast"], "unknown argument '--fast'"),
+    (["plot", "--fast"], "unrecognized arguments: --fast; see plot --help"),
 ]
 
 

@@ -1,5 +1,7 @@
 """Training at a tiny budget, on the held-out words, so that no dictionary is needed."""
 
+import re
+
 import pytest
 import torch
 
@@ -127,7 +129,7 @@ def test_export_writes_the_weights_and_a_card_of_what_it_measured(trained, tmp_p
     assert table.strip() in text
     assert [line.split("|")[1].strip() for line in table.splitlines()[2:]] == ["1", "4", "16", "30"]
     assert "6 steps, the rate cooled down over the last 2" in text
-    assert "0 h 00 min" in text
+    assert re.search(r"\d h \d\d min", text)
     assert "$" not in text
     assert f"{weights_file.stat().st_size:,} bytes" in text
     assert sorted(path.name for path in tmp_path.iterdir()) == ["CARD.md", "w.safetensors"]
