@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 from collections.abc import Callable
@@ -64,6 +65,19 @@ def read_text(path: Path) -> str:
         raise ResultsError(f"{path} cannot be read ({error.strerror}); give a folder that `run` wrote") from None
     except UnicodeDecodeError as error:
         raise ResultsError(f"{path} is not text ({error}); the file is damaged or foreign") from None
+
+
+def finite(content: Any) -> Any:
+    """The same with None for what is no finite number, as JSON has neither NaN nor infinity.
+
+    >>> finite({"a": [1.5, float("nan")]})
+    {'a': [1.5, None]}
+    """
+    if isinstance(content, dict):
+        return {key: finite(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [finite(value) for value in content]
+    return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
 def read_object(path: Path) -> dict[str, Any]:

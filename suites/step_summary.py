@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from .advice.rows import place_of
 from .markdown import pipe_table
 from .summary import COLUMNS, LEGEND, failures, ranked, title_of
 from .table import GROUP
@@ -23,7 +24,7 @@ def markdown_summary(table: pd.DataFrame, advice: Sequence[str], margin: float) 
     parts = []
     for _, rows in table.groupby(GROUP, sort=False):
         ordered = rows.sort_values(["batch_size", "src_len", "tgt_len", "e2e_s"]).to_dict("records")
-        lines = [[f"batch {r['batch_size']}, {r['src_len']} -> {r['tgt_len']}", *ranked(r)] for r in ordered]
+        lines = [[place_of(r), *ranked(r)] for r in ordered]
         parts += [f"### {title_of(rows, table)}", pipe_table(["case", "strategy", *COLUMNS], lines)]
     parts.append("\n".join(f"- {line}" for line in failures(table)))
     if base := next(filter(None, table["baseline"]), ""):

@@ -22,7 +22,16 @@ def cases(rows: pd.DataFrame) -> Iterator[tuple[str, list[Row]]]:
     """Each cell's batch and lengths in words, with its rows, the quickest first."""
     ordered = rows.sort_values([*ORDER, "e2e_s"]).to_dict("records")
     for (batch, source, target, _), cell in groupby(ordered, key=lambda row: tuple(row[name] for name in ORDER)):
-        yield f"batch {batch}, {source} -> {target}", [*cell]
+        yield place_of({"batch_size": batch, "src_len": source, "tgt_len": target}), [*cell]
+
+
+def place_of(row: Row) -> str:
+    """A case in words.
+
+    >>> place_of({"batch_size": 8, "src_len": 128, "tgt_len": 64})
+    'batch 8, 128 -> 64'
+    """
+    return f"batch {row['batch_size']}, {row['src_len']} -> {row['tgt_len']}"
 
 
 def longest(rows: pd.DataFrame) -> pd.DataFrame:

@@ -32,17 +32,11 @@ def figure(view: View) -> Figure | None:
     """
     if (rows := case_of(view)) is None:
         return None
-    view, case = view.having("floor_fraction"), rows.iloc[0]
+    view = view.having("floor_fraction")
     read, gemm = roof_of(rows)
     points = [(view.looks[p.strategy], p.phase, p.intensity, p.flops_per_s) for p in points_of(rows)]
     kinds = [(phase, Look("#444444", "o", "none").line() | _face(phase, "#444444")) for phase in PHASES]
-    foot = (
-        f"{view.foot} {view.rounds} Source {case['src_len']}, target {case['tgt_len']} tokens, batch "
-        f"{case['batch_size']}. Bytes of weights and K/V. Roof: the fastest of several kernels among the same rounds; "
-        "band: its least and most. "
-        f"{_contenders(rows)}{_cached(rows)}"
-    )
-    drawn, [[axes]] = new_figure(message(view), foot, Legend([*view.legend().entries, *kinds]), height=4.1)
+    drawn, [[axes]] = new_figure(message(view), foot(view, rows), Legend([*view.legend().entries, *kinds]), height=4.1)
     with mpl.rc_context(RC):
         for look, phase, x, y in points:
             axes.plot([x], [y], marker=look.marker, color=look.color, linestyle="none", markersize=7, zorder=3,
@@ -118,6 +112,17 @@ def message(view: View) -> str:
     where = view.at(best[view.axis[0]], title)
     told = f"At {where}, {best['strategy']} decodes at {share(best, ' of its limit')}"
     return told if len(rows) == 1 else f"{told}, {worst['strategy']} at {share(worst)}"
+
+
+def foot(view: View, rows: pd.DataFrame) -> str:
+    """What is drawn: the case, the roof, how contenders are placed, and whose reads a cache serves."""
+    case = rows.iloc[0]
+    return (
+        f"{view.foot} {view.rounds} Source {case['src_len']}, target {case['tgt_len']} tokens, batch "
+        f"{case['batch_size']}. Bytes of weights and K/V. Roof: the fastest of several kernels among the same rounds; "
+        "band: its least and most. "
+        f"{_contenders(rows)}{_cached(rows)}"
+    )
 
 
 def _contenders(rows: pd.DataFrame) -> str:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import base64
-from importlib.resources import files
 from pathlib import Path
 
 import pandas as pd
-from jinja2 import Environment, StrictUndefined
 
 from ..plots.totals import message
 from ..plots.view import views
 from ..summary import title_of
 from ..table import GROUP, STEP_COLUMNS
+from .html import fragment
 from .verdicts import HEADER, verdicts
 
 
@@ -24,6 +23,4 @@ def cell_html(run_dir: Path, table: pd.DataFrame) -> str:
         for view in views(table, pd.DataFrame(columns=STEP_COLUMNS), {})
     ]
     plots = [(told, base64.b64encode(path.read_bytes()).decode()) for told, path in drawn if path.exists()]
-    environment = Environment(undefined=StrictUndefined, autoescape=True)
-    template = environment.from_string(files("suites.reporting").joinpath("cell.html.jinja").read_text("utf-8"))
-    return template.render(parts=parts, plots=plots, header=HEADER, folder=str(run_dir))
+    return fragment("cell.html.jinja", parts=parts, plots=plots, header=HEADER, folder=str(run_dir))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import math
 import re
 from functools import cache
 from importlib.resources import files
@@ -14,9 +13,10 @@ from typing import Any
 from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup, escape
 
+from ..files import finite
 from .bundles import LICENSES, datatables, vega
 
-TEMPLATES = ("page.html.jinja", "parts.html.jinja", "run.html.jinja", "two.html.jinja")
+TEMPLATES = ("cell.html.jinja", "page.html.jinja", "parts.html.jinja", "run.html.jinja", "two.html.jinja")
 POLICY = "style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 """Besides that only the page's own scripts run, by their hashes, and nothing is loaded from outside."""
 
@@ -28,9 +28,13 @@ def render(template: str, rows: dict[str, Any], **content: Any) -> str:
     scripts = {name: _inside(text) for name, text in given.items()}
     hashes = " ".join(f"'sha256-{_sha256(text)}'" for text in scripts.values())
     policy = f"default-src 'none'; script-src {hashes}; {POLICY}"
-    return _templates().get_template(template).render(
-        policy=policy, styles=f"{style}\n{_file('page.css')}", scripts=scripts, licenses=LICENSES, rows=rows, **content
-    )  # fmt: skip
+    styles = f"{style}\n{_file('page.css')}"
+    return fragment(template, policy=policy, styles=styles, scripts=scripts, licenses=LICENSES, rows=rows, **content)
+
+
+def fragment(template: str, **content: Any) -> str:
+    """A piece of HTML, without a page around it."""
+    return _templates().get_template(template).render(**content)
 
 
 @cache
@@ -65,13 +69,5 @@ def _prose(text: str) -> Markup:
 
 def _json(content: Any) -> Markup:
     """Data inside a script element, in which no label can end it; NaN is null."""
-    text = json.dumps(_finite(content), allow_nan=False, separators=(",", ":"))
+    text = json.dumps(finite(content), allow_nan=False, separators=(",", ":"))
     return Markup(text.replace("<", "\\u003c"))
-
-
-def _finite(content: Any) -> Any:
-    if isinstance(content, dict):
-        return {key: _finite(value) for key, value in content.items()}
-    if isinstance(content, list | tuple):
-        return [_finite(value) for value in content]
-    return None if isinstance(content, float) and not math.isfinite(content) else content

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
-from typing import Any
-
 import altair as alt
 import pandas as pd
 
+from ...advice.rows import place_of
 from ...plots.comparison import message
 from ...plots.style import looks as looks_of
 from ..numbers import varying
 from .chart import Chart, base_of, encodings, finished
-
-
-def _place(row: Mapping[Hashable, Any]) -> str:
-    return f"batch {row['batch_size']}, {row['src_len']} -> {row['tgt_len']}"
 
 
 def charts(found: pd.DataFrame, margin: float) -> list[Chart]:
@@ -27,7 +21,7 @@ def charts(found: pd.DataFrame, margin: float) -> list[Chart]:
     settings = [column.source for column in varying(ratios)]
     cases = [
         ", ".join([*(f"{row[name]} {name}" if name in ("threads", "seed") else str(row[name]) for name in settings),
-                   _place(row)])
+                   place_of(row)])
         for row in ratios.to_dict("records")
     ]  # fmt: skip
     data = pd.DataFrame(

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 
 from ...plots.placed import case_of, points_of, roof_of
-from ...plots.roofline import DECADE, message
+from ...plots.roofline import DECADE, foot, message
 from ...plots.view import View
-from .chart import Chart, base_of, encodings, finished
+from .chart import PADDING_PX, Chart, base_of, encodings, finished
 
 
 def charts(view: View) -> list[Chart]:
@@ -17,7 +17,7 @@ def charts(view: View) -> list[Chart]:
     rows = case_of(view)
     if rows is None:
         return []
-    case, (read, gemm), points = rows.iloc[0], roof_of(rows), points_of(rows)
+    (read, gemm), points = roof_of(rows), points_of(rows)
     if not points:
         return []
     looks = {view.name(p.strategy): view.looks[p.strategy] for p in points}
@@ -36,7 +36,7 @@ def charts(view: View) -> list[Chart]:
                    axis=alt.Axis(title="arithmetic intensity (FLOPs / byte)", tickCount=6, format="~g")),
     }  # fmt: skip
     scale, ticks = (
-        alt.Scale(type="log", nice=False, padding=10),
+        alt.Scale(type="log", nice=False, padding=PADDING_PX),
         alt.Axis(title="achieved (GFLOP/s)", tickCount=6, format="~g"),
     )
     line = alt.Chart(alt.InlineData(values=roof))
@@ -70,9 +70,5 @@ def charts(view: View) -> list[Chart]:
         + "."
     )
     spec = finished(alt.layer(band, edge, dots), name, data, looks, alt_text)
-    foot = (
-        f"{view.foot} {view.rounds} Source {case['src_len']}, target {case['tgt_len']} tokens, batch "
-        f"{case['batch_size']}. Full: decode; hollow: prefill. Roof: the fastest of several kernels among the same "
-        "rounds; band: its least and most."
-    )
-    return [Chart(name, message(view), alt_text, foot, "table.csv", looks, spec)]
+    told = f"{foot(view, rows)} Full: decode; hollow: prefill."
+    return [Chart(name, message(view), alt_text, told, "table.csv", looks, spec)]

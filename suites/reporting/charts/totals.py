@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from ...advice.rows import place_of
 from ...plots.totals import message
 from ...plots.view import View
 from ...quantity import quantity
@@ -25,7 +26,7 @@ def charts(view: View) -> list[Chart]:
 
 def _throughput(view: View) -> str:
     best = view.table.sort_values("throughput_tokens_per_s").iloc[-1]
-    place = f"batch {best['batch_size']}, {best['src_len']} -> {best['tgt_len']}"
+    place = place_of(best.to_dict())
     rate = best["throughput_tokens_per_s"]
     return f"The most tokens a second: {best['strategy']} with {rate:,.{0 if rate >= 100 else 1}f} at {place}"
 
