@@ -64,6 +64,10 @@ def main(argv: list[str] | None = None) -> int:
     try:
         code: int = import_module(f"suites.{verb}").main(arguments)
         return code
+    except SystemExit as done:
+        if done.code not in (0, None):
+            raise
+        return 0  # a parser has printed the help of its verb
     except KeyboardInterrupt:
         print("decodebench: interrupted; what was finished is kept", file=sys.stderr)
         return 130

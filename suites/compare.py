@@ -39,10 +39,7 @@ def _parser() -> Parser:
 
 def main(argv: list[str]) -> int:
     """Compare and print; 0 if nothing is worse, 1 otherwise. Raises ConfigError or ResultsError."""
-    try:
-        args = _parser().parse_intermixed_args(argv)
-    except SystemExit:  # --help has been printed
-        return 0
+    args = _parser().parse_intermixed_args(argv)
     if args.time_margin is not None and not args.gate_times:
         raise ConfigError("compare: --time-margin judges nothing without --gate-times; give both, or neither")
     time_margin = (args.time_margin or LEAST_TIME_MARGIN) if args.gate_times else None

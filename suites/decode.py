@@ -84,10 +84,7 @@ def read_phrases(phrases: Sequence[str], file: str | None) -> list[str]:
 
 def main(argv: list[str]) -> int:
     """Decode and print; 0 if every strategy agrees, 1 otherwise. Raises ConfigError, StrategyError or TextError."""
-    try:
-        args = _parser().parse_args(argv)
-    except SystemExit:  # --help has been printed
-        return 0
+    args = _parser().parse_args(argv)
     phrases = read_phrases(args.phrases, args.file)
 
     from strategies import load_vocabulary, parse, select

@@ -26,10 +26,7 @@ def _parser() -> Parser:
 
 def main(arguments: list[str]) -> int:
     """Draw; prints the paths of what was written. Raises ResultsError for a folder that is no run."""
-    try:
-        options = _parser().parse_args(arguments)
-    except SystemExit:  # --help has been printed
-        return 0
+    options = _parser().parse_args(arguments)
     if (options.dir / "ledger.csv").exists() and not (options.dir / "table.csv").exists():
         return _draw_ledger(options.dir)
     if options.retable:

@@ -78,10 +78,7 @@ def _pair(names: Sequence[str], chosen: Sequence[Strategy]) -> tuple[str, str]:
 
 def main(argv: list[str]) -> int:
     """Profile, write and print; 0. Raises ConfigError, StrategyError or ModelError for what cannot be profiled."""
-    try:
-        args = _parser().parse_intermixed_args(argv)
-    except SystemExit:  # --help has been printed
-        return 0
+    args = _parser().parse_intermixed_args(argv)
     # The tracer tells on standard error that it starts and stops, and of memory that is older than the profile, unless
     # these are set when torch is first imported.
     os.environ.setdefault("KINETO_LOG_LEVEL", "6")

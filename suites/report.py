@@ -26,10 +26,7 @@ def _parser() -> Parser:
 
 def main(argv: list[str]) -> int:
     """Write and print the path; of two, 1 if the second is worse. Raises ConfigError or ResultsError."""
-    try:
-        args = _parser().parse_intermixed_args(argv)
-    except SystemExit:  # --help has been printed
-        return 0
+    args = _parser().parse_intermixed_args(argv)
     folders = args.dirs or [Path("results/latest")]
     if len(folders) > 2:
         raise ConfigError(f"report: {len(folders)} folders are not allowed; give one, or two to compare")

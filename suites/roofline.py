@@ -36,10 +36,7 @@ def _parser() -> Parser:
 
 def main(argv: list[str]) -> int:
     """Measure, write and print; 0. Raises ConfigError for keys that have no part in it, or without the device."""
-    try:
-        args = _parser().parse_intermixed_args(argv)
-    except SystemExit:  # --help has been printed
-        return 0
+    args = _parser().parse_intermixed_args(argv)
     from .overrides import compose_jobs, read_overrides
 
     overrides = read_overrides(args.keys)

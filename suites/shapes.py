@@ -93,10 +93,7 @@ def split_k(keys: Sequence[str]) -> tuple[list[str], int | None]:
 
 def main(argv: list[str]) -> int:
     """Record, check, write and print. Raises ConfigError, ModelError, StrategyError or LedgerError."""
-    try:
-        args = _parser().parse_intermixed_args(argv)
-    except SystemExit:  # --help has been printed
-        return 0
+    args = _parser().parse_intermixed_args(argv)
     from .overrides import compose_jobs, read_overrides
 
     keys, k = split_k(args.keys)
