@@ -47,6 +47,11 @@ class Cell:
         return f"{model}_b{self.batch_size}_s{self.src_len}_t{self.tgt_len}_{self.device}_{self.dtype}_{digest}"
 
     @property
+    def rows_max(self) -> int:
+        """The most rows that a product with weights is fed: by prefill, or by the last step of full recompute."""
+        return self.batch_size * max(self.src_len, self.tgt_len)
+
+    @property
     def title(self) -> str:
         """For a line of progress."""
         linear = "" if self.linear == "torch" else f" linear={self.linear}"

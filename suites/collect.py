@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .files import read_json, write_json, write_text
+from .kernels import kernels_told
 from .noise import told
 from .results import read_cells
 from .role_table import write_roles
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def collect(run_dir: Path, report: bool = True) -> int:
+def collect(run_dir: Path, *, plots: bool = True, report: bool = True) -> int:
     """Turn a run's cells into tables, plots and a page, and say what came out; 1 if a case failed or is missing."""
-    found = tabulate(run_dir)
+    found = tabulate(run_dir, plots)
     _link_latest(run_dir)
     post(markdown_summary(found.table, found.advice, found.margin))
     if report:
@@ -43,13 +44,13 @@ class Collected:
     whole: bool
 
 
-def tabulate(run_dir: Path) -> Collected:
-    """Write tables, plots and advice, and print the summary."""
+def tabulate(run_dir: Path, plots: bool = True) -> Collected:
+    """Write tables, plots where they are asked for, and advice; print the summary."""
     cells = read_cells(run_dir)
     table, steps = write_tables(run_dir, cells)
     roles = write_roles(run_dir, cells)
     written = []
-    if (table["status"] == "ok").any():
+    if plots and (table["status"] == "ok").any():
         from .plots import draw
 
         written = draw(run_dir, table, steps, roles)
@@ -59,7 +60,7 @@ def tabulate(run_dir: Path) -> Collected:
     advice = list(advice_lines(table))
     write_text(run_dir / "advice.txt", "".join(f"{line}\n" for line in advice))
     margin = next(iter(margins), MARGIN)
-    print_summary(run_dir, table, written, missing, noises, advice, margin)
+    print_summary(run_dir, table, written, missing, noises, kernels_told(cells), advice, margin)
     whole = missing == 0 and not table["status"].isin(["failed", "invalid"]).any()
     return Collected(written, table, advice, margin, whole)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 DEVICES = ("auto", "cpu", "cuda")
-LINEARS = ("torch", "transposed", "onednn", "mkl")
+LINEARS = ("torch", "transposed", "onednn", "mkl", "auto")
 """As in ``strategies.models.linears``, which is not imported here, as it needs torch."""
 DTYPES = ("fp32", "bf16", "fp16")
 STOPS = ("fixed", "eos")
@@ -83,8 +83,13 @@ class RunConfig:
     threads: int | None = key(
         "CPU threads within an operator; null: every core that this process may use", None, "threads"
     )
-    linear: str = key("kernel of the products with weights, for all strategies alike", "torch", "|".join(LINEARS))
+    linear: str = key(
+        "kernel of the products with weights, for all strategies alike; auto: what a probe finds fastest",
+        "torch",
+        "|".join(LINEARS),
+    )
     seed: int = key("seeds sources, random weights and the order of rounds", 0, "int")
+    plots: bool = key("draw the plots at the end", True, "bool")
     report: bool = key("write report.html at the end", True, "bool")
     measure: MeasureConfig = field(
         default_factory=MeasureConfig,

@@ -166,7 +166,7 @@ def prepare(cell: Cell, strategies: Sequence[Strategy]) -> list[tuple[StrategyAr
         raise ConfigError("device=cuda: no CUDA device here; give device=cpu")
     torch.set_num_threads(cell.threads)
     model = load_model(cell.model, DTYPES[cell.dtype], cell.device, cell.seed)
-    use_linear(model, cell.linear, cell.batch_size)
+    use_linear(model, cell.linear, cell.batch_size, cell.rows_max)
     inputs = make_inputs(cell, model.config)
     return [
         (StrategyArm(strategy, model, inputs, cell), StrategyArm(strategy, model, inputs, cell))

@@ -97,9 +97,9 @@ def measure_jobs(overrides: Overrides, jobs: list[Job]) -> tuple[Path, int]:
         with Progress(sum(e.work for e in efforts), len(cells)) as _progress:
             _hydra([*overrides.arguments, f"hydra.sweep.dir={folder}", f"hydra.run.dir={folder}"])
     except KeyboardInterrupt:
-        collect(run_dir, jobs[0].config.report)
+        collect(run_dir, plots=jobs[0].config.plots, report=jobs[0].config.report)
         raise
-    return run_dir, collect(run_dir, jobs[0].config.report)
+    return run_dir, collect(run_dir, plots=jobs[0].config.plots, report=jobs[0].config.report)
 
 
 def _hydra(arguments: list[str]) -> int:

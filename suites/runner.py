@@ -13,7 +13,7 @@ from torch import Tensor
 
 from strategies import DTYPES, ModelConfig, ModelSpec, Strategy, load_model
 from strategies.models.encoder_decoder import EncoderDecoder
-from strategies.models.linears import use_linear
+from strategies.models.linears import Linears, use_linear
 
 from .admission import ORACLE, Admission
 from .arms import Arm
@@ -34,14 +34,14 @@ from .rounds import Rounds
 
 @lru_cache(maxsize=1)
 def _model(
-    spec: ModelSpec, dtype: str, device: str, seed: int, linear: str, rows: int | None
-) -> tuple[EncoderDecoder, int]:
-    """The model and the bytes of its weights, copies for the kernel included; kept from one cell to the next.
+    spec: ModelSpec, dtype: str, device: str, seed: int, linear: str, rows: tuple[int, int] | None
+) -> tuple[EncoderDecoder, Linears]:
+    """The model and what its kernel holds and chose; kept from one cell to the next.
 
-    ``rows``: those that a cached step feeds, where a kernel is chosen.
+    ``rows``: those that a cached step feeds, and the most of any product; None with torch's kernel, which serves all.
     """
     model = load_model(spec, DTYPES[dtype], device, seed)
-    return model, sum(p.nbytes for p in model.parameters()) + use_linear(model, linear, rows or 1)
+    return model, use_linear(model, linear, *(rows or (1, 1)))
 
 
 def run_cell(
@@ -89,8 +89,10 @@ def _measure(
 ) -> None:
     torch.set_num_threads(cell.threads)
     torch.manual_seed(cell.seed)
-    rows = None if cell.linear == "torch" else cell.batch_size
-    model, weight_bytes = _model(cell.model, cell.dtype, cell.device, cell.seed, cell.linear, rows)
+    if cell.linear == "auto":
+        progress.say("kernels")
+    model, linears = _model(cell.model, cell.dtype, cell.device, cell.seed, cell.linear, _rows(cell))
+    weight_bytes = sum(p.nbytes for p in model.parameters()) + linears.copy_bytes
     inputs = make_inputs(cell, model.config)
     predicted = predict(cell, model.config, strategies)
     available = memory_bytes(measure.memory_gib, cell.device)
@@ -108,6 +110,7 @@ def _measure(
             "model_config": dataclasses.asdict(model.config),
             "measure": dataclasses.asdict(measure),
             "weight_bytes": weight_bytes,
+            "linear_choices": [dataclasses.asdict(choice) for choice in linears.choices],
             "memory_bytes": available,
             "formulas": {label: dataclasses.asdict(f) for label, f in predicted.items()},
             "capacity": {label: dataclasses.asdict(found) for label, found in fits.items()},
@@ -145,6 +148,13 @@ def _measure(
     oracle_BN = next((arm.token_BN for arm in timed if arm.label == ORACLE), None)
     for arm in timed:
         facts.note(arm.label, **_finished(arm, oracle_BN))
+
+
+def _rows(cell: Cell) -> tuple[int, int] | None:
+    """What the choice of a kernel depends on, so that cells of equal rows share a model."""
+    if cell.linear == "torch":
+        return None
+    return cell.batch_size, cell.rows_max if cell.linear == "auto" else cell.batch_size
 
 
 def _necessary(cell: Cell, config: ModelConfig, contenders: Sequence[str]) -> dict[str, Any]:

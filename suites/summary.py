@@ -40,12 +40,14 @@ def print_summary(
     written: list[Path],
     missing: int = 0,
     noises: Sequence[str] = (),
+    kernels: Sequence[str] = (),
     advice: Sequence[str] = (),
     margin: float = MARGIN,
 ) -> None:
     """Print to standard output: a table a device, what failed and why, what may have spoiled times, and where all is.
 
-    ``noises`` are ``noise.told``, ``advice`` is ``advice_lines``; ``margin`` is that of the verdicts.
+    ``noises`` are ``noise.told``, ``kernels`` ``kernels_told``, ``advice`` is ``advice_lines``; ``margin`` is that of
+    the verdicts.
     """
     console = standard_output()
     for ranking in rankings(table, wide=console.width >= WIDE):
@@ -58,11 +60,12 @@ def print_summary(
         console.print(Text(f"missing: {missing} planned cells wrote no result", style="yellow"))
     for line in noises:
         console.print(Text(f"warning: {line}", style="yellow"), soft_wrap=True)
-    for line in filter(None, (equality_told(table), endings(table), noise_floor(table))):
+    for line in filter(None, (equality_told(table), endings(table), noise_floor(table), *kernels)):
         console.print(line, highlight=False, soft_wrap=True, markup=False)
     if base := next(filter(None, table["baseline"]), ""):
         console.print(Text(LEGEND.format(base=base, margin=100 * margin), style="dim"))
-    console.print(f"{len(written)} plots, table.csv, steps.csv and roles.csv in {run_dir}", soft_wrap=True)
+    plots = f"{len(written)} plots, " if written else ""
+    console.print(f"{plots}table.csv, steps.csv and roles.csv in {run_dir}", soft_wrap=True)
     for line in advice:
         console.print(Text(line, style="" if line.startswith(" ") else "bold"), soft_wrap=True)
 

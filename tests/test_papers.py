@@ -45,13 +45,15 @@ def test_every_command_in_the_readme_runs(command, tmp_path, monkeypatch):
         arguments = [*kept, *quick, "measure=quick"]
     if arguments[0] == "shapes":
         arguments += ["model=tiny", "seq_len=4"] if "--module" in arguments else ["strategies=[static_kv]"]
+    if arguments[0] == "profile":
+        arguments += ["seq_len=8", "--steps", "2"]
     if arguments[0] in ("run", "profile", "roofline"):
         arguments += ["threads=1"]  # beside other tests, two threads wait for one another
     if arguments[0] == "run" and "--help" not in arguments:
-        arguments += ["report=false"]
+        arguments += ["report=false"] if swept == "seq_len" else ["report=false", "plots=false"]
     monkeypatch.chdir(tmp_path)
     if arguments[0] in ("plot", "report"):
-        assert main(["run", "seq_len=4", "measure=quick", "threads=1", "report=false"]) == 0
+        assert main(["run", "seq_len=4", "measure=quick", "threads=1", "report=false", "plots=false"]) == 0
     assert main(arguments) == 0  # in this process, as starting another twenty times is most of the time
 
 

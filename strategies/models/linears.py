@@ -10,11 +10,14 @@ the embedding and other row counts go on using.
 | transposed | [in, out], rows of outputs side by side | ``torch.addmm`` or ``@`` |
 | onednn | blocks chosen by oneDNN | ``torch.ops.mkldnn._linear_pointwise``, as torch's compiler calls it |
 | mkl | panels chosen by MKL for one number of rows; others take torch's | ``torch.ops.mkl._mkl_linear``, likewise |
+| auto | what is fastest for each shape of weight and number of rows, by ``linear_probe`` | |
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -24,50 +27,112 @@ from .config import ModelError
 from .encoder_decoder import EncoderDecoder, Head
 
 Apply = Callable[[Tensor], Tensor]
-LINEARS = ("torch", "transposed", "onednn", "mkl")
+KERNELS = ("torch", "transposed", "onednn", "mkl")
+LINEARS = (*KERNELS, "auto")
 
 
-def use_linear(model: EncoderDecoder, kind: str, rows: int) -> int:
-    """Compute the model's linear products by ``kind``; returns the bytes of its copies of weights.
+@dataclass(frozen=True)
+class Choice:
+    """The kernel for weights of one shape, [out, in], up to ``rows_max`` rows (None: any), by ``linear=auto``.
 
-    ``rows`` are those that a cached step feeds: the batch. Call once, on a model in inference mode. Raises ModelError
-    for a kernel that is not known, that this build of torch does not have, or that cannot take the model's type or
-    device.
+    ``ratio``: its time over that of torch's kernel in the probe.
+    """
+
+    weight: tuple[int, ...]
+    rows_max: int | None
+    kernel: str
+    ratio: float
+
+
+@dataclass(frozen=True)
+class Linears:
+    """What ``use_linear`` did: the bytes of the copies of weights that it holds, and what ``auto`` chose."""
+
+    copy_bytes: int
+    choices: tuple[Choice, ...] = ()
+
+
+def use_linear(model: EncoderDecoder, kind: str, rows: int, rows_max: int | None = None) -> Linears:
+    """Compute the model's linear products by ``kind``.
+
+    ``rows`` are those that a cached step feeds: the batch. ``rows_max``: the most that any product is fed, by prefill
+    or full recompute; only ``auto`` asks. Call once, on a model in inference mode. Raises ModelError for a kernel that
+    is not known, that this build of torch does not have, or that cannot take the model's type or device.
     """
     if kind not in LINEARS:
         raise ModelError(f"linear={kind} is not known; known: {', '.join(LINEARS)}")
     if kind == "torch":
-        return 0
-    _require(model, kind)
+        return Linears(0)
+    choices: Sequence[Choice] = ()
+    if kind == "auto":
+        from .linear_probe import choose
+
+        choices = choose(model, rows, rows_max or rows)
+    elif why := unavailable(model, kind):
+        raise ModelError(why)
     held = 0
-    for module in _products(model):
-        weight, bias = module.weight, getattr(module, "bias", None)
-        try:
-            apply, copy_bytes = _KERNELS[kind](weight, bias, rows)
-        except (RuntimeError, AttributeError) as error:
-            raise ModelError(
-                f"linear={kind} cannot take a weight of {list(weight.shape)} here: {_first(error)}"
-            ) from None
+    for module in products(model):
+        shape = tuple(module.weight.shape)
+        mine = [c for c in choices if c.weight == shape] or [Choice(shape, None, kind, math.nan)]
+        packed = {name: pack(module, name, rows) for name in dict.fromkeys(c.kernel for c in mine)}
+        apply = by_rows([(c.rows_max, packed[c.kernel][0]) for c in mine])
         vars(module)["project" if isinstance(module, Head) else "forward"] = apply
-        held += copy_bytes
-    return held
+        held += sum(copy_bytes for _, copy_bytes in packed.values())
+    return Linears(held, tuple(choices))
 
 
-def _products(model: EncoderDecoder) -> Iterator[nn.Linear | Head]:
+def products(model: nn.Module) -> Iterator[nn.Linear | Head]:
+    """The modules that multiply by a weight, in the order of the model's parts."""
     return (module for module in model.modules() if isinstance(module, nn.Linear | Head))
 
 
-def _require(model: EncoderDecoder, kind: str) -> None:
+def pack(module: nn.Linear | Head, kind: str, rows: int) -> tuple[Apply, int]:
+    """(the module's product by this kernel, the bytes of the copy that it holds). Raises ModelError."""
+    weight, bias = module.weight, getattr(module, "bias", None)
+    try:
+        return _PACK[kind](weight.detach(), bias, rows)
+    except (RuntimeError, AttributeError) as error:
+        first = str(error).splitlines()[0]
+        raise ModelError(f"linear={kind} cannot take a weight of {list(weight.shape)} here: {first}") from None
+
+
+def by_rows(table: Iterable[tuple[int | None, Apply]]) -> Apply:
+    """One of several, by the number of rows: the first whose limit (None: no limit) is not passed."""
+    kept: list[tuple[float, Apply]] = []
+    for limit, apply in table:
+        if kept and kept[-1][1] is apply:
+            kept.pop()
+        kept.append((math.inf if limit is None else limit, apply))
+    if len(kept) == 1:
+        return kept[0][1]
+
+    def choose(x: Tensor) -> Tensor:
+        rows = x.numel() // x.shape[-1]
+        return next(apply for limit, apply in kept if rows <= limit)(x)
+
+    return choose
+
+
+def unavailable(model: EncoderDecoder, kind: str) -> str:
+    """Why this kernel cannot serve the model here, in one line with a remedy; "" if it can."""
     weight = model.embedding.weight
-    if kind == "transposed":
-        return
+    if kind in ("torch", "transposed"):
+        return ""
     if weight.device.type != "cpu":
-        raise ModelError(f"linear={kind} runs on the CPU alone, not on {weight.device.type}; give linear=torch")
+        return f"linear={kind} runs on the CPU alone, not on {weight.device.type}; give linear=torch"
     if weight.dtype != torch.float32:
-        raise ModelError(f"linear={kind} takes float32 weights, not {weight.dtype}; give linear=torch, or dtype=fp32")
+        return f"linear={kind} takes float32 weights, not {weight.dtype}; give linear=torch, or dtype=fp32"
     backend = torch.backends.mkldnn if kind == "onednn" else torch.backends.mkl
     if not backend.is_available():
-        raise ModelError(f"linear={kind}: this build of torch has none; give linear=torch or linear=transposed")
+        return f"linear={kind}: this build of torch has none; give linear=torch or linear=transposed"
+    return ""
+
+
+def _torch(weight: Tensor, bias: Tensor | None, rows: int) -> tuple[Apply, int]:
+    def apply(x: Tensor) -> Tensor:
+        return F.linear(x, weight, bias)
+
+    return apply, 0
 
 
 def _transposed(weight: Tensor, bias: Tensor | None, rows: int) -> tuple[Apply, int]:
@@ -80,7 +145,7 @@ def _transposed(weight: Tensor, bias: Tensor | None, rows: int) -> tuple[Apply, 
 
 
 def _onednn(weight: Tensor, bias: Tensor | None, rows: int) -> tuple[Apply, int]:
-    packed = torch.ops.mkldnn._reorder_linear_weight(weight.detach(), rows)
+    packed = torch.ops.mkldnn._reorder_linear_weight(weight, rows)
     call = torch.ops.mkldnn._linear_pointwise.default
 
     def apply(x: Tensor) -> Tensor:
@@ -90,24 +155,20 @@ def _onednn(weight: Tensor, bias: Tensor | None, rows: int) -> tuple[Apply, int]
 
 
 def _mkl(weight: Tensor, bias: Tensor | None, rows: int) -> tuple[Apply, int]:
-    plain = weight.detach()
-    packed = torch.ops.mkl._mkl_reorder_linear_weight(plain, rows)
+    packed = torch.ops.mkl._mkl_reorder_linear_weight(weight, rows)
     call = torch.ops.mkl._mkl_linear.default
 
     def apply(x: Tensor) -> Tensor:
         if x.numel() != rows * x.shape[-1]:
-            return F.linear(x, plain, bias)
-        return call(x, packed, plain, bias, rows)
+            return F.linear(x, weight, bias)
+        return call(x, packed, weight, bias, rows)
 
     return apply, weight.nbytes
 
 
-_KERNELS: dict[str, Callable[[Tensor, Tensor | None, int], tuple[Apply, int]]] = {
+_PACK: dict[str, Callable[[Tensor, Tensor | None, int], tuple[Apply, int]]] = {
+    "torch": _torch,
     "transposed": _transposed,
     "onednn": _onednn,
     "mkl": _mkl,
 }
-
-
-def _first(error: Exception) -> str:
-    return str(error).splitlines()[0]

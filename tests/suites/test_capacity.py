@@ -80,7 +80,7 @@ except (RuntimeError, MemoryError) as error:
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs Linux's limit of a process's data")
 @pytest.mark.parametrize("name", ["full_recompute", "contiguous_kv", "static_kv"])
 def test_a_process_that_is_held_to_the_limit_decodes_what_fits_and_fails_at_what_does_not(name):
-    limit = 48 * MIB
+    limit = 24 * MIB
     largest = most(lambda n: needed(name, batch_size=n), limit)
     # Small blocks are given back at once, so that what is free is free.
     environment = os.environ | {"MALLOC_MMAP_THRESHOLD_": "16384", "MALLOC_ARENA_MAX": "1"}

@@ -16,7 +16,7 @@ from ..command import SMALL_MODEL, suites
 def ran(tmp_path_factory):
     """(folder, what it printed, the summary of the job) of a run with --json in a CI."""
     folder = tmp_path_factory.mktemp("ran")
-    arguments = [*SMALL_MODEL, "seq_len=3", "measure=quick", "threads=1", "--json", "hydra.run.dir=run"]
+    arguments = [*SMALL_MODEL, "seq_len=3", "measure=quick", "threads=1", "--json", "hydra.run.dir=run", "report=true"]
     done = suites("run", *arguments, folder=folder, check=True, GITHUB_STEP_SUMMARY=str(folder / "summary.md"))
     return folder / "run", done, (folder / "summary.md").read_text()
 

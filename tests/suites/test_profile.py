@@ -432,7 +432,10 @@ def test_a_user_sees_the_shares_first_the_tables_and_where_the_traces_are(comman
         )
         assert sum(map(int, shares.groups())) == 100
     assert f"{LABELS[0]}, prefill and 2 steps, k = 7 to 8, on cpu" in lines
-    assert [line for line in done.stderr.splitlines() if not line.endswith("s left")] == []
+    # Torch warns of memory that the process had from the one that it was forked from.
+    assert [
+        line for line in done.stderr.splitlines() if not line.endswith("s left") and "CPUAllocator" not in line
+    ] == []
     assert "\x1b" not in done.stdout
     traces = sorted(run_dir.glob("profile/*/decodebench.*.pt.trace.json"))
     assert [path.parent.name for path in traces] == ["static_kv", "static_kv-capacity-16-read-buffer"]

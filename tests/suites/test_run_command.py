@@ -21,7 +21,9 @@ def sweep(tmp_path_factory):
     """(the finished command, its folder): two lengths, four strategies, three rounds."""
     folder = tmp_path_factory.mktemp("sweep")
     lengths = ",".join(map(str, LENGTHS))
-    return suites("run", "+sweep=seq_len", f"seq_len={lengths}", *SMALL_MODEL, "measure=quick", folder=folder), folder
+    return suites(
+        "run", "+sweep=seq_len", f"seq_len={lengths}", *SMALL_MODEL, "measure=quick", "plots=true", folder=folder
+    ), folder
 
 
 @pytest.fixture

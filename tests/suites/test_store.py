@@ -104,7 +104,7 @@ def run(tmp_path_factory):
 
 def read_all(folder: Path) -> None:
     """Everything that is made of a run folder or read from it, but the pictures."""
-    collect(folder, report=False)
+    collect(folder, plots=False, report=False)
     if (environment := read_json(folder / "environment.json")) and isinstance(environment, dict):
         environment_lines(environment)
     read_tables(folder)

@@ -1,0 +1,117 @@
+"""Which kernel is the fastest for each shape of weight and number of rows: a probe of a second or two.
+
+A decode step reads every weight of the decoder once, so a weight comes from memory rather than from a cache. The probe
+keeps to that: it goes through all products of the decoder and the head in their order, by a kernel and by torch's in
+turn, and adds up what each shape took. For more rows than a cached step feeds, arithmetic decides and one layer is
+enough. A kernel is taken only where it beat torch's by more than ``MARGIN`` in the median of the paired passes.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from .encoder_decoder import EncoderDecoder, Head
+from .linears import KERNELS, Choice, pack, products, unavailable
+
+MARGIN = 0.03
+GROWTH = 8
+"""A bucket of rows goes up to so many times the one before: kernels change places slowly."""
+PASSES, SECONDS = 9, 0.3
+"""Of paired passes for a kernel and bucket: at most so many, and none is begun after so long, three apart."""
+
+Shape = tuple[int, ...]
+Clock = Callable[[], float]
+
+
+@torch.inference_mode()
+def choose(model: EncoderDecoder, rows: int, rows_max: int, clock: Clock = time.perf_counter) -> list[Choice]:
+    """For each shape of weight the kernels by rows: up to ``rows``, the cached step's, and in buckets to ``rows_max``.
+
+    The last bucket has no limit. ``clock`` gives seconds.
+    """
+    weight = model.embedding.weight
+    if weight.device.type == "cuda":
+        clock = _synchronised(clock)
+    step = [*products(model.decoder), model.lm_head]
+    layer = [*products(model.decoder.layers[0]), *products(model.encoder.layers[0])]
+    limits = buckets(rows, rows_max)
+    found: dict[tuple[Shape, int], tuple[float, str]] = {}
+    for bucket, limit in enumerate(limits):
+        fed = rows if bucket == 0 else math.isqrt(limits[bucket - 1] * limit)
+        modules = step if bucket == 0 else layer
+        for kernel in KERNELS[1:]:
+            # MKL packs for one number of rows, that of a step.
+            if unavailable(model, kernel) or (kernel == "mkl" and bucket > 0):
+                continue
+            for shape, ratio in _ratios(modules, kernel, fed, clock).items():
+                found[shape, bucket] = min(found.get((shape, bucket), (1.0, "torch")), (ratio, kernel))
+    choices = []
+    for shape in dict.fromkeys(tuple(module.weight.shape) for module in [*step, *layer]):
+        for bucket, limit in enumerate(limits):
+            ratio, kernel = found.get((shape, bucket), (1.0, "torch"))
+            if ratio > 1 - MARGIN:
+                ratio, kernel = 1.0, "torch"
+            choices.append(Choice(shape, None if limit == limits[-1] else limit, kernel, ratio))
+    return choices
+
+
+def buckets(rows: int, rows_max: int) -> list[int]:
+    """Limits of rows, ascending: the step's own, then ``GROWTH`` times as many until ``rows_max`` is covered.
+
+    >>> buckets(1, 100)
+    [1, 8, 64, 512]
+    """
+    limits = [rows]
+    while limits[-1] < rows_max:
+        limits.append(limits[-1] * GROWTH)
+    return limits
+
+
+def _ratios(modules: Sequence[nn.Linear | Head], kernel: str, rows: int, clock: Clock) -> dict[Shape, float]:
+    """The kernel's time over torch's by shape of weight; the median over passes through ``modules``."""
+    arms = [[pack(module, name, rows)[0] for module in modules] for name in ("torch", kernel)]
+    shapes = [tuple(module.weight.shape) for module in modules]
+    weight = modules[0].weight
+    inputs = {
+        shape: torch.rand(rows, 1, shape[1], dtype=weight.dtype, device=weight.device) - 0.5 for shape in set(shapes)
+    }
+    for arm in arms:
+        _pass(arm, shapes, inputs, clock)  # not counted
+    passes: dict[Shape, list[float]] = defaultdict(list)
+    end = clock() + SECONDS
+    for number in range(PASSES):
+        if number >= 3 and clock() > end:
+            break
+        first = number % 2
+        times = {which: _pass(arms[which], shapes, inputs, clock) for which in (first, 1 - first)}
+        for shape in inputs:
+            passes[shape].append(times[1][shape] / times[0][shape])
+    return {shape: statistics.median(ratios) for shape, ratios in passes.items()}
+
+
+def _pass(
+    arm: Sequence[Callable[[Tensor], Tensor]], shapes: Sequence[Shape], inputs: dict[Shape, Tensor], clock: Clock
+) -> dict[Shape, float]:
+    """Seconds that products of each shape took, once through the modules."""
+    took = dict.fromkeys(inputs, 0.0)
+    for apply, shape in zip(arm, shapes, strict=True):
+        x = inputs[shape]
+        start = clock()
+        apply(x)
+        took[shape] += clock() - start
+    return took
+
+
+def _synchronised(clock: Clock) -> Clock:
+    def now() -> float:
+        torch.cuda.synchronize()
+        return clock()
+
+    return now
