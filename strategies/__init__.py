@@ -13,7 +13,7 @@ from .greedy import greedy, lengths
 from .models.config import ModelConfig, ModelError
 from .models.load import DTYPES, ModelSpec, config_of, load_model
 from .models.pronounce.text import TextError, Vocabulary, load_vocabulary
-from .parsing import parse, select
+from .parsing import parse, select, with_execution
 from .session import KVBytes, Session
 from .strategy import Strategy, StrategyError, register, registry
 
@@ -37,4 +37,5 @@ __all__ = [
     "register",
     "registry",
     "select",
+    "with_execution",
 ]

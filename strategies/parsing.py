@@ -10,7 +10,7 @@ import typing
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from .strategy import CORE, Strategy, StrategyError, registry
+from .strategy import CORE, Execution, Strategy, StrategyError, registry
 
 
 def options_of(strategy: type[Strategy]) -> dict[str, str]:
@@ -122,3 +122,13 @@ def select(chosen: Any) -> list[Strategy]:
     if not texts:
         raise StrategyError("strategies=[] names none; give core, grid, all or a list of names")
     return list(dict.fromkeys(map(parse, texts)))
+
+
+def with_execution(strategies: Sequence[Strategy], execution: Execution) -> list[Strategy]:
+    """The strategies, and behind them those that ``execution`` is to be tried of besides, each once.
+
+    >>> [strategy.label for strategy in with_execution(select("core"), "compiled")][3:]
+    ['static_kv', 'static_kv(execution=compiled,read=bucket)']
+    """
+    tried = filter(None, (strategy.executed(execution) for strategy in strategies))
+    return list(dict.fromkeys([*strategies, *tried]))

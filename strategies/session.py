@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from .models.encoder_decoder import DecoderTables, EncoderDecoder
+from .models.execution import Captured, Forward, compiled, next_logits
 from .models.stores import CachedCross, CrossKV, KVShape, RecomputedCross, Step
 from .strategy import Strategy, StrategyError
 
@@ -53,10 +54,41 @@ class Session:
         self._sources: list[CrossKV] = []
         with torch.no_grad():
             self._tables = DecoderTables(model.decoder, max_new, max(max_new, self.strategy.keys_read(max_new)))
+        steps = range(1, max_new + 1)
+        self._feeds_prefix = any(self.strategy.rows_fed(k) > 1 for k in steps)
         self._token_BN = torch.full((batch, max_new), config.pad_id, device=weight.device)
         self._position_1 = torch.zeros(1, dtype=torch.int64, device=weight.device)
-        self._step = Step(1, self.strategy.rows_fed(1), self._position_1)
+        self._step = Step(1, self.strategy.rows_fed(1), self.strategy.keys_read(1), self._position_1)
         self._source_bias: Tensor | None = None
+        self._held: tuple[list[CrossKV], Tensor | None] | None = None
+        self._fed_B1: Tensor | None = None
+        self._forward: Forward = next_logits
+        if self.strategy.execution != "eager":
+            self._fed_B1 = torch.zeros(batch, 1, dtype=torch.int64, device=weight.device)  # one place, one layout
+            self._forward = self._executor()
+            self._prepare(steps)
+
+    def _executor(self) -> Forward:
+        if self.strategy.execution == "compiled":
+            return compiled(self.model, (self.strategy, self.batch, self.src_len, self.max_new))
+        if self.model.embedding.weight.device.type != "cuda":
+            raise StrategyError(f"{self.strategy.label}: execution=graph needs a CUDA device; give eager or compiled")
+        return Captured()
+
+    @torch.no_grad()
+    def _prepare(self, steps: range) -> None:
+        """Compile or capture the step of every number of keys that is read, on sources of no meaning."""
+        self.prefill(torch.full((self.batch, self.src_len), self.model.config.start_id, device=self._token_BN.device))
+        seen = set()
+        for k in steps:
+            if (keys := self.strategy.keys_read(k)) not in seen:
+                seen.add(keys)
+                self._stand_at(k)
+                self._position_1.fill_(k - 1)
+                self._run(self._token_BN[:, 0])
+        if isinstance(self._forward, Captured):
+            self._held = self._sources, self._source_bias
+        self._sources = []
 
     @torch.no_grad()
     def prefill(self, src_BS: Tensor, src_mask_BS: Tensor | None = None) -> None:
@@ -66,14 +98,28 @@ class Session:
         """
         if src_BS.shape != (self.batch, self.src_len):
             raise StrategyError(f"sources of shape {list(src_BS.shape)} in a session for {[self.batch, self.src_len]}")
-        self._step.length, self._step.rows = 1, self.strategy.rows_fed(1)
+        self._stand_at(1)
         self._position_1.zero_()
         for store in self._stores:
             store.reset()
         self._sources = []
+        if src_mask_BS is None and self.strategy.execution != "eager":
+            src_mask_BS = torch.ones_like(src_BS, dtype=torch.bool)  # one step for sources with padding and without
         self._source_bias = self.model.source_bias(src_mask_BS)
         memory_BSD = self.model.encoder(src_BS, self._source_bias)
         self._sources = self.model.decoder.attend_to(memory_BSD, self._make_source)
+        if self._held is not None:
+            self._write_to(*self._held)
+
+    def _write_to(self, held: list[CrossKV], held_bias: Tensor | None) -> None:
+        """Put the sources just read where a captured step reads them."""
+        assert held_bias is not None
+        assert self._source_bias is not None
+        held_bias.copy_(self._source_bias)
+        for old, new in zip(held, self._sources, strict=True):
+            for old_BGSK, new_BGSK in zip(old.get(), new.get(), strict=True):
+                old_BGSK.copy_(new_BGSK)
+        self._sources, self._source_bias = held, held_bias
 
     @torch.no_grad()
     def step(self, token_B: Tensor) -> Tensor:
@@ -82,22 +128,35 @@ class Session:
         The result may be overwritten by the next call: clone what you keep. Raises StrategyError past ``max_new``
         steps or before ``prefill``.
         """
-        step, k = self._step, self._step.length
+        k = self._step.length
         if k > self.max_new or not self._sources:
             raise StrategyError(
                 f"step {k} of a session for {self.max_new} tokens; allocate a longer one"
                 if self._sources
                 else "step before prefill; call prefill(src_BS) first"
             )
-        self._token_BN[:, k - 1] = token_B
-        x_BTD = self.model.decoder(
-            self._token_BN[:, step.query_offset : k], step, self._stores, self._sources, self._tables, self._source_bias
-        )
-        logits_BV: Tensor = self.model.lm_head(x_BTD[:, -1])
-        step.length = k + 1
-        step.rows = self.strategy.rows_fed(k + 1)
+        logits_BV = self._run(token_B)
+        if k < self.max_new:
+            self._stand_at(k + 1)
+        else:
+            self._step.length = k + 1
         self._position_1 += 1
         return logits_BV
+
+    def _run(self, token_B: Tensor) -> Tensor:
+        """The step that the session stands at."""
+        step, token_BT = self._step, token_B[:, None]
+        if self._fed_B1 is not None:
+            token_BT = self._fed_B1.copy_(token_BT)
+        elif self._feeds_prefix:
+            self._token_BN[:, step.length - 1] = token_B
+            token_BT = self._token_BN[:, step.query_offset : step.length]
+        return self._forward(self.model, token_BT, step, self._stores, self._sources, self._tables, self._source_bias)
+
+    def _stand_at(self, k: int) -> None:
+        """At the step that attends k keys; the position on the device is advanced apart."""
+        self._step.length, self._step.rows = k, self.strategy.rows_fed(k)
+        self._step.keys = self.strategy.keys_read(k)
 
     @property
     def nbytes(self) -> KVBytes:

@@ -12,14 +12,17 @@ from torch import Tensor
 from .models.stores import KVShape, SelfKV, Step
 from .strategy import Execution, Strategy, StrategyError, register
 
-Read = Literal["filled", "buffer"]
+Read = Literal["filled", "buffer", "bucket"]
+FIRST_BUCKET = 64
+"""Rows of the smallest length bucket; each further one is twice as long."""
 
 
 class StaticStore:
     """K and V of one layer in [B, G, C, K] buffers.
 
-    Reading the filled part needs the host's length; reading the whole buffer under a mask needs only tensors on the
-    device, so that step can be compiled or captured.
+    Reading the filled part depends on the host's length at each step. Reading the whole buffer, or the part of it that
+    holds the length's bucket, under a mask depends on tensors of the device within a bucket, so that step can be
+    compiled or captured.
     """
 
     def __init__(self, shape: KVShape, capacity: int, read: Read) -> None:
@@ -28,21 +31,18 @@ class StaticStore:
         self._k_BGCK = torch.zeros(size, dtype=shape.dtype, device=shape.device)
         self._v_BGCK = torch.zeros(size, dtype=shape.dtype, device=shape.device)
         self._position_C = torch.arange(capacity, device=shape.device)
-        self._filled = read == "filled"
-        self.past_only = self._filled
+        self.past_only = read == "filled"
 
     def append(self, k_BGTK: Tensor, v_BGTK: Tensor, step: Step) -> tuple[Tensor, Tensor]:
         """Write the new rows in place at the device's own position."""
         position_T = step.query_position_T()
         self._k_BGCK.index_copy_(2, position_T, k_BGTK)
         self._v_BGCK.index_copy_(2, position_T, v_BGTK)
-        if not self._filled:
-            return self._k_BGCK, self._v_BGCK
-        return self._k_BGCK[:, :, : step.length], self._v_BGCK[:, :, : step.length]
+        return self._k_BGCK[:, :, : step.keys], self._v_BGCK[:, :, : step.keys]
 
     def key_position_M(self, step: Step) -> Tensor:
-        """0 .. k - 1, or 0 .. C - 1 where the whole buffer is read."""
-        return self._position_C[: step.length] if self._filled else self._position_C
+        """0 .. M - 1."""
+        return self._position_C[: step.keys]
 
     def reset(self) -> None:
         """Nothing to clear: what lies beyond the length is never attended."""
@@ -83,8 +83,10 @@ class StaticKV(Strategy):
         return StaticStore(shape, self._rows, self.read)
 
     def keys_read(self, k: int) -> int:
-        """k, or the capacity where the whole buffer is read."""
-        return k if self.read == "filled" else self._rows
+        """k, the capacity where the whole buffer is read, or k's bucket: 64, 128, 256 rows and so on within it."""
+        if self.read == "filled":
+            return k
+        return self._rows if self.read == "buffer" else min(max(FIRST_BUCKET, 1 << (k - 1).bit_length()), self._rows)
 
     def rows_reserved(self, k: int) -> int:
         """The capacity."""
@@ -92,8 +94,14 @@ class StaticKV(Strategy):
 
     @property
     def supports(self) -> frozenset[Execution]:
-        """Slicing by a host integer is eager; the whole-buffer step reads tensors only."""
+        """Slicing by the host's length is eager; within a buffer or bucket a step reads tensors only."""
         return frozenset({"eager"} if self.read == "filled" else {"eager", "compiled", "graph"})
+
+    def executed(self, execution: Execution) -> Self | None:
+        """What is compiled or captured reads buckets, where nothing else was asked for."""
+        if execution != "eager" and self.read == "filled":
+            return dataclasses.replace(self, read="bucket").executed(execution)
+        return super().executed(execution)
 
     @property
     def _rows(self) -> int:

@@ -35,6 +35,7 @@ class Strategy:
     """
 
     cross: CrossMode = "cached"
+    execution: Execution = "eager"
 
     def bind(self, max_new: int) -> Self:
         """This strategy for targets of at most ``max_new`` tokens: defaults filled in; StrategyError if too long."""
@@ -69,6 +70,11 @@ class Strategy:
         """Ways to execute a step that give the same answer."""
         return frozenset({"eager"})
 
+    def executed(self, execution: Execution) -> Self | None:
+        """This strategy executed in that way, with other options where it must be; None where it cannot be."""
+        found = dataclasses.replace(self, execution=execution)
+        return found if execution in found.supports else None
+
     @property
     def label(self) -> str:
         """The shortest text that ``parse`` turns into an equal strategy: options at their default are left out."""
@@ -98,7 +104,13 @@ class Entry:
 
     def make(self, **options: Any) -> Strategy:
         """The strategy with these options over the preset."""
-        return self.strategy(**{**dict(self.preset), **options})
+        found = self.strategy(**{**dict(self.preset), **options})
+        if found.execution not in found.supports:
+            raise StrategyError(
+                f"{found.label}: execution={found.execution} is not supported with these options; "
+                f"give {' or '.join(sorted(found.supports))}"
+            )
+        return found
 
 
 _ENTRIES: dict[str, Entry] = {}

@@ -87,17 +87,21 @@ class Admission:
                 self._arms.append(arm)
 
     def _weigh(self) -> None:
-        """Peak memory, and what dispatch alone takes: passes of their own, outside the rounds."""
+        """Peak memory, and what dispatch alone takes: passes of their own, outside the rounds.
+
+        Of eager steps alone: in compiled or captured ones the operators that are weighed do not exist.
+        """
         cell, config = self._cell, self._model.config
         good, clock = [], clocks(cell.device)[0]
         for arm in self._arms:
             self._progress.say("memory")
             try:
-                self._facts.note(
-                    arm.label,
-                    peak_memory_bytes=arm.peak_memory_bytes(clock),
-                    dispatch_s=dispatch_s(config, arm.strategy, cell.dtype, cell.device, clock, cell.tgt_len),
-                )
+                if arm.strategy.execution == "eager":
+                    self._facts.note(
+                        arm.label,
+                        peak_memory_bytes=arm.peak_memory_bytes(clock),
+                        dispatch_s=dispatch_s(config, arm.strategy, cell.dtype, cell.device, clock, cell.tgt_len),
+                    )
             except Exception as error:
                 self._facts.settle(arm.label, "failed", reason_of(error))
                 continue

@@ -11,6 +11,7 @@ from typing import Any
 DEVICES = ("auto", "cpu", "cuda")
 LINEARS = ("torch", "transposed", "onednn", "mkl", "auto")
 """As in ``strategies.models.linears``, which is not imported here, as it needs torch."""
+EXECUTIONS = ("eager", "compiled", "graph")
 DTYPES = ("fp32", "bf16", "fp16")
 STOPS = ("fixed", "eos")
 MAX_THREADS = 1024
@@ -83,6 +84,11 @@ class RunConfig:
     threads: int | None = key(
         "CPU threads within an operator; null: every core that this process may use", None, "threads"
     )
+    execution: str = key(
+        "how steps are executed; compiled and graph are tried besides, of each strategy that supports them",
+        "eager",
+        "|".join(EXECUTIONS),
+    )
     linear: str = key(
         "kernel of the products with weights, for all strategies alike; auto: what a probe finds fastest",
         "torch",
@@ -107,7 +113,12 @@ def check(config: RunConfig) -> None:
         raise ConfigError(f"threads={config.threads} is not allowed; give at most {MAX_THREADS}")
     if config.seed < 0:
         raise ConfigError(f"seed={config.seed} is not allowed; give 0 or more")
-    for name, allowed in (("device", DEVICES), ("dtype", DTYPES), ("linear", LINEARS)):
+    for name, allowed in (
+        ("device", DEVICES),
+        ("dtype", DTYPES),
+        ("linear", LINEARS),
+        ("execution", EXECUTIONS),
+    ):
         if getattr(config, name) not in allowed:
             raise ConfigError(f"{name}={getattr(config, name)} is not allowed; give one of {', '.join(allowed)}")
     if config.measure.stop not in STOPS:

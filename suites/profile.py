@@ -98,10 +98,12 @@ def main(argv: list[str]) -> int:
     from strategies import parse, select
 
     from .cells import make_cell
+    from .executions import require_eager
     from .folders import make_run_dir
 
     given = any(key.split("=")[0] == "strategies" for key in overrides.keys)
     strategies = [parse(name) for name in args.diff] if args.diff and not given else select(config.strategies)
+    require_eager("profile", strategies, config.execution)
     pair = _pair(args.diff, strategies) if args.diff else None
     cell = make_cell(config)
     if cell.stop != "fixed":

@@ -11,13 +11,17 @@ import datetime
 import shlex
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
-from .config import ConfigError
+from .config import ConfigError, RunConfig
 from .files import write_json, write_text
 from .folders import make_run_dir
 from .overrides import Job, Overrides, compose_jobs, read_overrides
 from .results import SCHEMA
+
+if TYPE_CHECKING:
+    from strategies import Strategy
+    from strategies.strategy import Execution
 
 JSON = "--json"
 _progress: Any = None
@@ -47,8 +51,6 @@ def main(arguments: list[str]) -> int:
 
 def measure_jobs(overrides: Overrides, jobs: list[Job]) -> tuple[Path, int]:
     """Measure; (the run folder, 0 if every case was measured or skipped, else 1)."""
-    from strategies import select
-
     from .cells import make_cell
     from .collect import collect
     from .contenders import select_contenders
@@ -66,7 +68,7 @@ def measure_jobs(overrides: Overrides, jobs: list[Job]) -> tuple[Path, int]:
     efforts = [
         effort(
             cell,
-            select(job.config.strategies),
+            arms_of(job.config),
             job.config.measure,
             len(select_contenders(job.config.contenders)),
         )
@@ -102,6 +104,13 @@ def measure_jobs(overrides: Overrides, jobs: list[Job]) -> tuple[Path, int]:
     return run_dir, collect(run_dir, plots=jobs[0].config.plots, report=jobs[0].config.report)
 
 
+def arms_of(config: RunConfig) -> list[Strategy]:
+    """The strategies of a job, with those that are tried in another execution besides. Raises StrategyError."""
+    from strategies import select, with_execution
+
+    return with_execution(select(config.strategies), cast("Execution", config.execution))
+
+
 def _hydra(arguments: list[str]) -> int:
     """Hand over to Hydra, which calls ``_job`` once for each job."""
     import hydra
@@ -120,8 +129,6 @@ def _job(config: Any) -> None:
     from hydra.types import RunMode
     from omegaconf import OmegaConf
 
-    from strategies import select
-
     from .cells import make_cell
     from .contenders import select_contenders
     from .overrides import name_model, typed
@@ -132,7 +139,7 @@ def _job(config: Any) -> None:
     hydra = HydraConfig.get()
     run_dir = Path(hydra.sweep.dir if hydra.mode == RunMode.MULTIRUN else hydra.run.dir)
     settings = name_model(typed(config), hydra.overrides.task)
-    cell, strategies = make_cell(settings), select(settings.strategies)
+    cell, strategies = make_cell(settings), arms_of(settings)
     contenders = select_contenders(settings.contenders)
     if _progress is not None:
         run_cell(cell, strategies, settings.measure, run_dir, _progress, contenders)

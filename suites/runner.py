@@ -125,6 +125,10 @@ def _measure(
         facts.settle(label, status, why)
         progress.expect(-timed_passes(measure, cell.device) * work[label])
 
+    for strategy in strategies:
+        if strategy.execution == "graph" and cell.device == "cpu" and strategy.label in fits:
+            drop(strategy.label, "skipped", "execution=graph needs a CUDA device")
+            del fits[strategy.label]
     for label, found in fits.items():
         if reason := why_too_large(found, weight_bytes, available):
             drop(label, "failed", reason)

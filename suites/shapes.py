@@ -140,9 +140,12 @@ def _explain(job: Job, k: int | None, asked: Path | None, phrase: str) -> int:
     from strategies import select
 
     from .cells import make_cell
+    from .executions import require_eager
     from .explain.write import explain
 
-    written = explain(make_cell(job.config), select(job.config.strategies), phrase, k, asked)
+    strategies = select(job.config.strategies)
+    require_eager("shapes", strategies, job.config.execution)
+    written = explain(make_cell(job.config), strategies, phrase, k, asked)
     (written[0].parent / "config.yaml").write_text(job.yaml)
     for path in written:
         print(path)
@@ -154,6 +157,7 @@ def _show(job: Job, k: int | None, asked: Path | None, form: str, foreign: bool)
 
     from .cells import make_cell
     from .environment import environment
+    from .executions import require_eager
     from .files import write_json
     from .folders import make_run_dir
     from .ledger.case import record_case, record_transformers
@@ -169,7 +173,9 @@ def _show(job: Job, k: int | None, asked: Path | None, form: str, foreign: bool)
             f"k={k} lies beyond the target length {cell.tgt_len}; give k=1 to k={cell.tgt_len}, or a larger tgt_len"
         )
     theirs = record_transformers(cell, k) if foreign else None
-    ledger = record_case(cell, select(list(OURS) if foreign else job.config.strategies), k)
+    strategies = select(list(OURS) if foreign else job.config.strategies)
+    require_eager("shapes", strategies, job.config.execution)
+    ledger = record_case(cell, strategies, k)
     run_dir = make_run_dir(asked, "shapes")
     path = write_ledger(ledger, run_dir)
     (run_dir / "config.yaml").write_text(job.yaml)

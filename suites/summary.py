@@ -15,6 +15,7 @@ from rich.text import Text
 from .advice import advise
 from .advice.rows import interval
 from .console import standard_output
+from .executions import by_execution
 from .quantity import quantity
 from .table import GROUP
 from .verdict import MARGIN
@@ -56,6 +57,8 @@ def print_summary(
         console.print(Text(line, style="yellow"), soft_wrap=True)
     for line in remarks(table):
         console.print(Text(line), soft_wrap=True)
+    for line in slower_executions(table):
+        console.print(Text(line), soft_wrap=True)
     if missing:
         console.print(Text(f"missing: {missing} planned cells wrote no result", style="yellow"))
     for line in noises:
@@ -71,9 +74,13 @@ def print_summary(
 
 
 def rankings(table: pd.DataFrame, wide: bool = True) -> Iterator[Table]:
-    """The ranked table of each model and device; ``wide``: with K/V, which a narrow terminal has no room for."""
+    """The ranked table of each model and device; two where strategies were executed in several ways.
+
+    ``wide``: with K/V, which a narrow terminal has no room for.
+    """
     for _, rows in table.groupby(GROUP, sort=False):
-        yield _ranking(rows, title_of(rows, table), wide)
+        for compared, part in by_execution(rows):
+            yield _ranking(part, " · ".join(filter(None, (title_of(rows, table), compared))), wide)
 
 
 def advice_lines(table: pd.DataFrame) -> Iterator[str]:
@@ -112,6 +119,15 @@ def remarks(table: pd.DataFrame) -> Iterator[str]:
     for (label, reason), cases in told.groupby(["strategy", "reason"], sort=False):
         count = cases["cell"].nunique()
         yield f"{label} in {count} {'cell' if count == 1 else 'cells'}: {reason}"
+
+
+def slower_executions(table: pd.DataFrame) -> Iterator[str]:
+    """A sentence for each that stands in neither ranked table: tried besides, and not its strategy's fastest."""
+    for _, rows in table[table["status"] == "ok"].groupby(GROUP, sort=False):
+        shown = set().union(*(part.index for _, part in by_execution(rows)))
+        for row in rows.loc[[index for index in rows.index if index not in shown]].to_dict("records"):
+            case = f"batch {row['batch_size']}, {row['src_len']} -> {row['tgt_len']}"
+            yield f"{row['strategy']}, {case}: {quantity(row['e2e_s'], 's')}, which is not its strategy's best"
 
 
 def equality_told(table: pd.DataFrame) -> str:

@@ -71,12 +71,14 @@ def _values(hint: object, default: object) -> tuple:
 def every_strategy() -> list[Strategy]:
     """Every registered strategy with every combination of its options; combinations that it refuses are left out.
 
+    All execute eagerly: test_execution.py is for the others.
+
     Options are its fields: each value of a ``Literal`` or ``bool``, none and a large size for ``int | None``.
     """
     found = []
     for entry in registry().values():
         hints = typing.get_type_hints(entry.strategy)
-        fields = dataclasses.fields(entry.strategy)
+        fields = [f for f in dataclasses.fields(entry.strategy) if f.name != "execution"]
         for values in itertools.product(*(_values(hints[f.name], f.default) for f in fields)):
             try:
                 found.append(entry.make(**{f.name: value for f, value in zip(fields, values, strict=True)}))

@@ -212,7 +212,7 @@ class EncoderDecoder(nn.Module):
         bias = self.source_bias(src_mask_BS)
         memory_BSD = self.encoder(src_BS, bias)
         rows = token_BN.shape[1]
-        step = Step(rows, rows, torch.tensor([rows - 1], device=token_BN.device))
+        step = Step(rows, rows, rows, torch.tensor([rows - 1], device=token_BN.device))
         sources = self.decoder.attend_to(memory_BSD, CachedCross)
         tables = DecoderTables(self.decoder, rows, rows)
         x_BND = self.decoder(token_BN, step, [PassThrough()] * len(sources), sources, tables, bias)

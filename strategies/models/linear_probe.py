@@ -3,7 +3,7 @@
 A decode step reads every weight of the decoder once, so a weight comes from memory rather than from a cache. The probe
 keeps to that: it goes through all products of the decoder and the head in their order, by a kernel and by torch's in
 turn, and adds up what each shape took. For more rows than a cached step feeds, arithmetic decides and one layer is
-enough. A kernel is taken only where it beat torch's by more than ``MARGIN`` in the median of the paired passes.
+enough. Figures are medians of the paired passes.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import statistics
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 
 import torch
@@ -20,7 +20,9 @@ from torch import Tensor, nn
 from .encoder_decoder import EncoderDecoder, Head
 from .linears import KERNELS, Choice, pack, products, unavailable
 
-MARGIN = 0.03
+MARGIN, APART = 0.03, 0.1
+"""A kernel must beat torch's by the first, and the one that is best over the whole pass by the second: kernels of
+several libraries in one step disturb each other, and the fastest of four noisy figures is too fast."""
 GROWTH = 8
 """A bucket of rows goes up to so many times the one before: kernels change places slowly."""
 PASSES, SECONDS = 9, 0.3
@@ -42,24 +44,37 @@ def choose(model: EncoderDecoder, rows: int, rows_max: int, clock: Clock = time.
     step = [*products(model.decoder), model.lm_head]
     layer = [*products(model.decoder.layers[0]), *products(model.encoder.layers[0])]
     limits = buckets(rows, rows_max)
-    found: dict[tuple[Shape, int], tuple[float, str]] = {}
+    found: dict[tuple[Shape, int], tuple[str, float]] = {}
     for bucket, limit in enumerate(limits):
         fed = rows if bucket == 0 else math.isqrt(limits[bucket - 1] * limit)
         modules = step if bucket == 0 else layer
+        sizes = Counter[Shape]()
+        for module in modules:
+            sizes[tuple(module.weight.shape)] += module.weight.numel()
+        ratios = {"torch": dict.fromkeys(sizes, 1.0)}
         for kernel in KERNELS[1:]:
             # MKL packs for one number of rows, that of a step.
-            if unavailable(model, kernel) or (kernel == "mkl" and bucket > 0):
-                continue
-            for shape, ratio in _ratios(modules, kernel, fed, clock).items():
-                found[shape, bucket] = min(found.get((shape, bucket), (1.0, "torch")), (ratio, kernel))
+            if not unavailable(model, kernel) and (kernel != "mkl" or bucket == 0):
+                ratios[kernel] = _ratios(modules, kernel, fed, clock)
+        leader = min(ratios, key=lambda kernel: sum(sizes[shape] * ratios[kernel][shape] for shape in sizes))
+        for shape in sizes:
+            found[shape, bucket] = _pick({kernel: each[shape] for kernel, each in ratios.items()}, leader)
     choices = []
     for shape in dict.fromkeys(tuple(module.weight.shape) for module in [*step, *layer]):
         for bucket, limit in enumerate(limits):
-            ratio, kernel = found.get((shape, bucket), (1.0, "torch"))
-            if ratio > 1 - MARGIN:
-                ratio, kernel = 1.0, "torch"
+            kernel, ratio = found.get((shape, bucket), ("torch", 1.0))
             choices.append(Choice(shape, None if limit == limits[-1] else limit, kernel, ratio))
     return choices
+
+
+def _pick(ratios: dict[str, float], leader: str) -> tuple[str, float]:
+    """(the kernel for a shape, its ratio): the leader over all shapes, or one that beats it by more than ``APART``."""
+    kernel = min(ratios, key=lambda name: ratios[name])
+    if ratios[kernel] > (1 - APART) * ratios[leader]:
+        kernel = leader
+    if ratios[kernel] > 1 - MARGIN:
+        kernel = "torch"
+    return kernel, ratios[kernel]
 
 
 def buckets(rows: int, rows_max: int) -> list[int]:

@@ -25,8 +25,8 @@ from torch import Tensor, nn
 
 from .config import ModelError
 from .encoder_decoder import EncoderDecoder, Head
+from .opaque import Apply, opaque
 
-Apply = Callable[[Tensor], Tensor]
 KERNELS = ("torch", "transposed", "onednn", "mkl")
 LINEARS = (*KERNELS, "auto")
 
@@ -106,9 +106,14 @@ def by_rows(table: Iterable[tuple[int | None, Apply]]) -> Apply:
     if len(kept) == 1:
         return kept[0][1]
 
+    last = kept[-1][1]
+
     def choose(x: Tensor) -> Tensor:
         rows = x.numel() // x.shape[-1]
-        return next(apply for limit, apply in kept if rows <= limit)(x)
+        for limit, apply in kept[:-1]:
+            if rows <= limit:
+                return apply(x)
+        return last(x)
 
     return choose
 
@@ -151,7 +156,7 @@ def _onednn(weight: Tensor, bias: Tensor | None, rows: int) -> tuple[Apply, int]
     def apply(x: Tensor) -> Tensor:
         return call(x, packed, bias, "none", [], "")
 
-    return apply, weight.nbytes
+    return opaque(apply, len(weight)), weight.nbytes
 
 
 def _mkl(weight: Tensor, bias: Tensor | None, rows: int) -> tuple[Apply, int]:
@@ -163,7 +168,7 @@ def _mkl(weight: Tensor, bias: Tensor | None, rows: int) -> tuple[Apply, int]:
             return F.linear(x, weight, bias)
         return call(x, packed, weight, bias, rows)
 
-    return apply, weight.nbytes
+    return opaque(apply, len(weight)), weight.nbytes
 
 
 _PACK: dict[str, Callable[[Tensor, Tensor | None, int], tuple[Apply, int]]] = {

@@ -27,12 +27,14 @@ class Step:
 
     ``length``: k, the number of keys that exist once this step has appended its own (host integer, for eager slicing).
     ``rows``: T, decoder rows computed in this call; the last of them is position k - 1.
-    ``position_1``: position of the last row, k - 1, as an int64 tensor on the device; advanced in place, and the
-    only thing that a compiled or captured step reads.
+    ``keys``: M, keys that the strategy reads at this step; k, or more where a buffer is read beyond what is filled.
+    ``position_1``: position of the last row, k - 1, as an int64 tensor on the device; advanced in place. A compiled or
+    captured step reads it and, as a constant, ``keys``; ``length`` it must not read.
     """
 
     length: int
     rows: int
+    keys: int
     position_1: Tensor
 
     @property

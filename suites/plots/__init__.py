@@ -24,10 +24,11 @@ def draw(run_dir: Path, table: pd.DataFrame, steps: pd.DataFrame, role_sums: pd.
     written = []
     for view in views(table, steps, machine_of(run_dir), role_sums):
         for module in FIGURES:
-            figure = module.figure(view)
-            if figure is not None:
-                name = module.__name__.rpartition(".")[2] + view.suffix
-                written += save(figure, run_dir / "plots", name)
+            name = module.__name__.rpartition(".")[2]
+            for kind, part in view.by_execution() if module is totals else [("", view)]:
+                figure = module.figure(part)
+                if figure is not None:
+                    written += save(figure, run_dir / "plots", name + kind + view.suffix)
     return [path for path in written if path.suffix == ".png"]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..executions import by_execution
 from ..role_table import ROLE_COLUMNS
 from ..table import GROUP
 from .style import NOT_DRAWN, Legend, Look, looks
@@ -45,6 +46,15 @@ class View:
         rows = self.table[self.table[column].notna()]
         steps = self.steps[self.steps["strategy"].isin(rows["strategy"])]
         return replace(self, table=rows, steps=steps)
+
+    def by_execution(self) -> list[tuple[str, View]]:
+        """(suffix of a file's name, view): at equal execution and each at its best, if any was not executed eagerly."""
+        found = []
+        for (title, rows), suffix in zip(by_execution(self.table), ("", "_best"), strict=False):
+            steps = self.steps.merge(rows[["cell", "strategy"]])
+            foot = f"{self.foot} {title.capitalize()}." if title else self.foot
+            found.append((suffix, replace(self, table=rows, steps=steps, foot=foot)))
+        return found
 
     def name(self, strategy: Any) -> str:
         """For a legend; says if some cases of it were not measured."""

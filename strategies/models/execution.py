@@ -1,0 +1,103 @@
+"""How a decode step is executed: operator by operator, as one compiled function, or as a captured CUDA graph.
+
+All three run ``next_logits``. A compiled or captured step reads nothing that changes from one position to the next but
+tensors on the device and ``Step.keys``, of which there are a few (length buckets), each with a variant of its own.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Hashable, Sequence
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor
+
+from .encoder_decoder import DecoderTables, EncoderDecoder
+from .stores import CrossKV, SelfKV, Step
+
+Forward = Callable[
+    [EncoderDecoder, Tensor, Step, Sequence[SelfKV], Sequence[CrossKV], DecoderTables, Tensor | None], Tensor
+]
+
+
+def next_logits(
+    model: EncoderDecoder,
+    token_BT: Tensor,
+    step: Step,
+    stores: Sequence[SelfKV],
+    sources: Sequence[CrossKV],
+    tables: DecoderTables,
+    source_bias: Tensor | None,
+) -> Tensor:
+    """Feed T rows -> logits [B, V] of the token after the last of them."""
+    x_BTD = model.decoder(token_BT, step, stores, sources, tables, source_bias)
+    logits_BV: Tensor = model.lm_head(x_BTD[:, -1])
+    return logits_BV
+
+
+_COMPILED: WeakKeyDictionary[EncoderDecoder, dict[Hashable, Forward]] = WeakKeyDictionary()
+
+
+def compiled(model: EncoderDecoder, case: Hashable) -> Forward:
+    """``next_logits`` as one graph of ``torch.compile``, shared by sessions of a model that are alike in ``case``.
+
+    Compiled at the first call with each ``Step.keys``; a break in the graph is an error. The compiler counts variants
+    by code object, so each case has a copy of its own.
+    """
+    made = _COMPILED.setdefault(model, {})
+    if case not in made:
+        function = types.FunctionType(next_logits.__code__.replace(), next_logits.__globals__, "next_logits")
+        made[case] = torch.compile(function, fullgraph=True, dynamic=False)
+    return made[case]
+
+
+class Captured:
+    """``next_logits`` as CUDA graphs, one for each ``Step.keys``, captured at the first call with it.
+
+    What it is given must lie where it lay at the capture: the session copies tokens and, at prefill, sources there. The
+    result is overwritten by the next call.
+    """
+
+    def __init__(self) -> None:
+        self._graphs: dict[int, tuple[torch.cuda.CUDAGraph, Tensor]] = {}
+
+    def __call__(
+        self,
+        model: EncoderDecoder,
+        token_BT: Tensor,
+        step: Step,
+        stores: Sequence[SelfKV],
+        sources: Sequence[CrossKV],
+        tables: DecoderTables,
+        source_bias: Tensor | None,
+    ) -> Tensor:
+        """Replay the graph of this step's keys."""
+        if step.keys not in self._graphs:
+            self._graphs[step.keys] = self._capture(model, token_BT, step, stores, sources, tables, source_bias)
+        graph, logits_BV = self._graphs[step.keys]
+        graph.replay()
+        return logits_BV
+
+    def _capture(
+        self,
+        model: EncoderDecoder,
+        token_BT: Tensor,
+        step: Step,
+        stores: Sequence[SelfKV],
+        sources: Sequence[CrossKV],
+        tables: DecoderTables,
+        source_bias: Tensor | None,
+    ) -> tuple[torch.cuda.CUDAGraph, Tensor]:
+        """Warm up on a stream of its own, as libraries allocate on first use, then capture."""
+        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(3):
+                next_logits(model, token_BT, step, stores, sources, tables, source_bias)
+        torch.cuda.current_stream().wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        pool = next(iter(self._graphs.values()))[0].pool() if self._graphs else None
+        with torch.cuda.graph(graph, pool=pool):
+            logits_BV = next_logits(model, token_BT, step, stores, sources, tables, source_bias)
+        return graph, logits_BV

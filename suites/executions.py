@@ -1,0 +1,50 @@
+"""Strategies that were executed in several ways: at equal execution, and each at its best.
+
+The first comparison shows what remembering gives; the second, what to deploy. Contenders stand in both.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from .config import ConfigError
+
+if TYPE_CHECKING:
+    from strategies import Strategy
+
+EQUAL, BEST = "equal execution: eager", "each strategy at its best"
+
+
+def execution_of(label: str) -> str:
+    """Of a strategy's label.
+
+    >>> execution_of("static_kv(execution=compiled,read=bucket)"), execution_of("static_kv")
+    ('compiled', 'eager')
+    """
+    found = re.search(r"\bexecution=(\w+)", label)
+    return found[1] if found else "eager"
+
+
+def by_execution(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """(title, rows of a case table) at equal execution and at its best; only ("", all) where all are eager.
+
+    At its best a strategy, whatever its options, has one row a cell: that with the least time end to end.
+    """
+    eager = rows["strategy"].map(execution_of) == "eager"
+    if eager.all():
+        return [("", rows)]
+    name = rows["strategy"].str.partition("(")[0]
+    measured = rows[rows["e2e_s"].notna()]
+    best = measured.loc[measured.groupby(["cell", name], sort=False)["e2e_s"].idxmin()]
+    return [(EQUAL, rows[eager]), (BEST, best)]
+
+
+def require_eager(verb: str, strategies: Sequence[Strategy], execution: str = "eager") -> None:
+    """Raise ConfigError unless all are executed operator by operator, which ``verb`` looks at."""
+    asked = [execution, *(strategy.execution for strategy in strategies)]
+    if other := next((found for found in asked if found != "eager"), None):
+        raise ConfigError(f"{verb}: execution={other} is not allowed; it looks at single operators: leave it out")
