@@ -145,12 +145,14 @@ class Session:
 
     def _run(self, token_B: Tensor) -> Tensor:
         """The step that the session stands at."""
-        step, token_BT = self._step, token_B[:, None]
-        if self._fed_B1 is not None:
-            token_BT = self._fed_B1.copy_(token_BT)
-        elif self._feeds_prefix:
+        step = self._step
+        if self._feeds_prefix:
             self._token_BN[:, step.length - 1] = token_B
             token_BT = self._token_BN[:, step.query_offset : step.length]
+        else:
+            token_BT = token_B[:, None]
+        if self._fed_B1 is not None:
+            token_BT = self._fed_B1.copy_(token_BT)
         return self._forward(self.model, token_BT, step, self._stores, self._sources, self._tables, self._source_bias)
 
     def _stand_at(self, k: int) -> None:

@@ -31,6 +31,7 @@ class StaticStore:
         self._k_BGCK = torch.zeros(size, dtype=shape.dtype, device=shape.device)
         self._v_BGCK = torch.zeros(size, dtype=shape.dtype, device=shape.device)
         self._position_C = torch.arange(capacity, device=shape.device)
+        self._capacity = capacity
         self.past_only = read == "filled"
 
     def append(self, k_BGTK: Tensor, v_BGTK: Tensor, step: Step) -> tuple[Tensor, Tensor]:
@@ -38,11 +39,13 @@ class StaticStore:
         position_T = step.query_position_T()
         self._k_BGCK.index_copy_(2, position_T, k_BGTK)
         self._v_BGCK.index_copy_(2, position_T, v_BGTK)
+        if step.keys == self._capacity:  # a slice of all would be an operator more
+            return self._k_BGCK, self._v_BGCK
         return self._k_BGCK[:, :, : step.keys], self._v_BGCK[:, :, : step.keys]
 
     def key_position_M(self, step: Step) -> Tensor:
         """0 .. M - 1."""
-        return self._position_C[: step.keys]
+        return self._position_C if step.keys == self._capacity else self._position_C[: step.keys]
 
     def reset(self) -> None:
         """Nothing to clear: what lies beyond the length is never attended."""
@@ -50,7 +53,7 @@ class StaticStore:
     def nbytes(self, length: int) -> tuple[int, int]:
         """(reserved, used): the capacity, and the filled part of it."""
         reserved = self._k_BGCK.nbytes + self._v_BGCK.nbytes
-        return reserved, reserved // len(self._position_C) * length
+        return reserved, reserved // self._capacity * length
 
 
 @register("static_kv")

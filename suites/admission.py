@@ -66,7 +66,7 @@ class Admission:
                 found = check(
                     oracle,
                     rivals,
-                    self._cell.dtype,
+                    self._cell.rounding,
                     self._model.config.eos_id,
                     fixed=self._cell.stop == "fixed",
                     advance=lambda arm: self._progress.advance(self._work.get(arm.label, 0) / self._cell.tgt_len),

@@ -20,7 +20,8 @@ from .config import ConfigError, RunConfig, check
 class Cell:
     """One case of a sweep. Lengths in tokens, ``threads`` within an operator.
 
-    ``linear``: the kernel of products with weights (``strategies.models.linears``).
+    ``linear``: the kernel of products with weights (``strategies.models.linears``); ``weights``: their type there, ""
+    where it is ``dtype`` (``strategies.models.narrow``).
     """
 
     model: ModelSpec
@@ -34,6 +35,7 @@ class Cell:
     stop: Stop
     src_ids: tuple[tuple[int, ...], ...] | None = None
     linear: str = "torch"
+    weights: str = ""
 
     @property
     def id(self) -> str:
@@ -41,10 +43,22 @@ class Cell:
         fields = dataclasses.asdict(self)
         if self.linear == "torch":  # ids are those of before there was a choice
             del fields["linear"]
+        if not self.weights:
+            del fields["weights"]
         text = json.dumps(fields, sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:8]
         model = re.sub(r"[^\w.-]+", "-", self.model.name).strip("-")
         return f"{model}_b{self.batch_size}_s{self.src_len}_t{self.tgt_len}_{self.device}_{self.dtype}_{digest}"
+
+    @property
+    def rounding(self) -> str:
+        """The type to whose precision strategies may differ: products of narrower weights are rounded to bf16."""
+        return "bf16" if self.weights else self.dtype
+
+    @property
+    def weight_width(self) -> int:
+        """Bytes of an element of the weights that a product reads."""
+        return {"bf16": 2, "int8": 1}.get(self.weights, {"fp32": 4}.get(self.dtype, 2))
 
     @property
     def rows_max(self) -> int:
@@ -55,6 +69,7 @@ class Cell:
     def title(self) -> str:
         """For a line of progress."""
         linear = "" if self.linear == "torch" else f" linear={self.linear}"
+        linear += f" weights={self.weights}" if self.weights else ""
         return (
             f"{self.model.name} {self.device}{linear} batch {self.batch_size}, {self.src_len} -> {self.tgt_len} tokens"
         )
@@ -112,4 +127,5 @@ def make_cell(config: RunConfig) -> Cell:
         stop="eos" if config.measure.stop == "eos" else "fixed",
         src_ids=src_ids,
         linear=config.linear,
+        weights="" if config.weights in (None, config.dtype) else config.weights,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 
 from .catalog import did_you_mean, group
-from .config import DEVICES, DTYPES, EXECUTIONS, LINEARS, ConfigError, known_keys
+from .config import DEVICES, DTYPES, EXECUTIONS, LINEARS, WEIGHTS, ConfigError, known_keys
 
 KEYED = ("run", "shapes", "profile")
 """Verbs that take the keys of a run."""
@@ -81,6 +81,7 @@ def words_of(verb: str) -> list[str]:
             "device": list(DEVICES),
             "dtype": list(DTYPES),
             "linear": list(LINEARS),
+            "weights": list(WEIGHTS),
             "execution": list(EXECUTIONS),
             "model": list(group("model")),
             "measure": list(group("measure")),

@@ -12,6 +12,8 @@ DEVICES = ("auto", "cpu", "cuda")
 LINEARS = ("torch", "transposed", "onednn", "mkl", "auto")
 """As in ``strategies.models.linears``, which is not imported here, as it needs torch."""
 EXECUTIONS = ("eager", "compiled", "graph")
+WEIGHTS = ("fp32", "bf16", "int8")
+"""As in ``strategies.models.narrow``."""
 DTYPES = ("fp32", "bf16", "fp16")
 STOPS = ("fixed", "eos")
 MAX_THREADS = 1024
@@ -81,6 +83,9 @@ class RunConfig:
     )
     device: str = key("where to run; auto takes CUDA where it is", "auto", "auto|cpu|cuda")
     dtype: str = key("type of weights and K/V", "fp32", "fp32|bf16|fp16")
+    weights: str | None = key(
+        "type of the weights in products, where it is narrower than dtype=fp32; null: dtype's", None, "|".join(WEIGHTS)
+    )
     threads: int | None = key(
         "CPU threads within an operator; null: every core that this process may use", None, "threads"
     )
@@ -121,6 +126,19 @@ def check(config: RunConfig) -> None:
     ):
         if getattr(config, name) not in allowed:
             raise ConfigError(f"{name}={getattr(config, name)} is not allowed; give one of {', '.join(allowed)}")
+    if config.weights not in (None, config.dtype):
+        if config.weights not in WEIGHTS:
+            raise ConfigError(f"weights={config.weights} is not allowed; give one of {', '.join(WEIGHTS)}, or null")
+        if config.dtype != "fp32":
+            raise ConfigError(
+                f"weights={config.weights} is not allowed with dtype={config.dtype}; give dtype=fp32, the type of "
+                "activations and K/V, or leave weights out"
+            )
+        if config.linear != "torch":
+            raise ConfigError(
+                f"linear={config.linear} is not allowed with weights={config.weights}, which has a kernel of its own; "
+                "leave linear out"
+            )
     if config.measure.stop not in STOPS:
         raise ConfigError(f"measure.stop={config.measure.stop} is not allowed; give one of {', '.join(STOPS)}")
     if config.measure.rounds < 2:

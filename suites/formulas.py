@@ -109,7 +109,7 @@ def _prefill_bytes(config: ModelConfig, cell: Cell, bound: Strategy) -> int:
     """Weights of the prefill's products, read once, and the cross K/V that it writes if they are cached."""
     width = DTYPES[cell.dtype].itemsize
     weights = sum(
-        p.inner * p.cols * p.count * ((p.role.endswith("ffn.wo") and _ffn_out_width(config, cell)) or width)
+        p.inner * p.cols * p.count * ((p.role.endswith("ffn.wo") and _ffn_out_width(config, cell)) or cell.weight_width)
         for p in _prefill(config, cell, bound)
         if not p.is_attention
     )
@@ -130,7 +130,8 @@ def _step(config: ModelConfig, cell: Cell, bound: Strategy, k: int) -> list[cost
 
 def _bytes(config: ModelConfig, cell: Cell, bound: Strategy, k: int) -> dict[str, costs.StepBytes]:
     """Bytes by role of the step that attends k keys."""
-    return costs.role_bytes(
+    width = DTYPES[cell.dtype].itemsize
+    found = costs.role_bytes(
         config,
         cell.batch_size,
         cell.src_len,
@@ -141,3 +142,6 @@ def _bytes(config: ModelConfig, cell: Cell, bound: Strategy, k: int) -> dict[str
         width=DTYPES[cell.dtype].itemsize,
         ffn_out_width=_ffn_out_width(config, cell),
     )
+    if not cell.weights:
+        return found
+    return {role: replace(part, weights=part.weights * cell.weight_width // width) for role, part in found.items()}

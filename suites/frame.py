@@ -12,8 +12,9 @@ import pandas as pd
 from .files import ResultsError, read_text, write_bytes, write_text
 
 TEXT = {
-    "cell", "model", "device", "dtype", "linear", "stop", "strategy", "status", "reason", "tokens_equal", "baseline",
-    "phase", "role", "figure", "kind", "verdict", "gate", "e2e_verdict", "stopped_by", "best_strategy", "best_verdict",
+    "cell", "model", "device", "dtype", "weights", "linear", "stop", "strategy", "status", "reason", "tokens_equal",
+    "baseline", "phase", "role", "figure", "kind", "verdict", "gate", "e2e_verdict", "stopped_by", "best_strategy",
+    "best_verdict",
 }  # fmt: skip
 """Columns of words; all others hold numbers."""
 

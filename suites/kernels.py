@@ -1,4 +1,4 @@
-"""What ``linear=auto`` chose, for the closing summary; in full it stands in each cell.json."""
+"""What ``linear=auto`` chose and what narrower weights cost, for the closing summary; all of it stands in cell.json."""
 
 from __future__ import annotations
 
@@ -22,7 +22,27 @@ def kernels_told(cells: Sequence[CellResult]) -> list[str]:
             + ", ".join(f"{kernel} ({count})" for kernel, count in kernels.most_common())
             for limit, kernels in counts.items()
         ]
-        lengths = f"{done.cell['src_len']} -> {done.cell['tgt_len']}"
-        case = f"batch {done.cell['batch_size']}, {lengths} tokens"
-        lines.append(f"linear=auto, {case}, kernel (shapes of weights): {'; '.join(parts)}")
+        lines.append(f"linear=auto, {_case(done)}, kernel (shapes of weights): {'; '.join(parts)}")
     return lines
+
+
+def narrowing_told(cells: Sequence[CellResult]) -> list[str]:
+    """A line for each case whose products read narrower weights: what that changed beside float32."""
+    lines = []
+    for done in cells:
+        if not (found := done.cell.get("narrowing")):
+            continue
+        case = f"weights={done.cell['weights']}, {_case(done)}"
+        line = (
+            f"{case}, beside fp32: logits within {found['logit_error']:.2g} (the largest is {found['logit_max']:.2g}), "
+            f"{100 * found['choices_equal']:.3g} % of the choices equal"
+        )
+        if found["per"] is not None:
+            rates = " and ".join(f"{100 * found[name]:.2f} %" for name in ("per", "per_fp32"))
+            line += f"; phoneme errors {rates} (fp32) on {found['words']} held-out words"
+        lines.append(line)
+    return lines
+
+
+def _case(done: CellResult) -> str:
+    return f"batch {done.cell['batch_size']}, {done.cell['src_len']} -> {done.cell['tgt_len']} tokens"

@@ -160,6 +160,7 @@ def prepare(cell: Cell, strategies: Sequence[Strategy]) -> list[tuple[StrategyAr
 
     from strategies import DTYPES, load_model
     from strategies.models.linears import use_linear
+    from strategies.models.narrow import use_weights
 
     from .arms import StrategyArm
     from .inputs import make_inputs
@@ -169,6 +170,7 @@ def prepare(cell: Cell, strategies: Sequence[Strategy]) -> list[tuple[StrategyAr
     torch.set_num_threads(cell.threads)
     model = load_model(cell.model, DTYPES[cell.dtype], cell.device, cell.seed)
     use_linear(model, cell.linear, cell.batch_size, cell.rows_max)
+    use_weights(model, cell.weights or "fp32")
     inputs = make_inputs(cell, model.config)
     return [
         (StrategyArm(strategy, model, inputs, cell), StrategyArm(strategy, model, inputs, cell))

@@ -162,6 +162,26 @@ class MeasureEntry(TypedDict):
     margin: float
 
 
+class ChoiceEntry(TypedDict):
+    """A kernel that ``linear=auto`` chose, for weights of one shape up to so many rows."""
+
+    weight: list[int]
+    rows_max: int | None
+    kernel: str
+    ratio: float
+
+
+class NarrowingEntry(TypedDict):
+    """What narrower weights changed (``narrowing.Narrowing``)."""
+
+    logit_error: float
+    logit_max: float
+    choices_equal: float
+    per: float | None
+    per_fp32: float | None
+    words: int
+
+
 class CellEntry(TypedDict):
     """What of cell.json is read again, in every case."""
 
@@ -179,5 +199,9 @@ class CellEntry(TypedDict):
     capacity: NotRequired[dict[str, CapacityEntry]]
     memory_bytes: NotRequired[int]
     weight_bytes: NotRequired[int]
+    weights: NotRequired[str]
+    linear: NotRequired[str]
+    linear_choices: NotRequired[list[ChoiceEntry]]
+    narrowing: NotRequired[NarrowingEntry | None]
     necessary: NotRequired[dict[str, Formula]]
     measure: NotRequired[MeasureEntry]

@@ -14,6 +14,7 @@ from torch import Tensor
 from strategies import DTYPES, ModelConfig, ModelSpec, Strategy, load_model
 from strategies.models.encoder_decoder import EncoderDecoder
 from strategies.models.linears import Linears, use_linear
+from strategies.models.narrow import use_weights
 
 from .admission import ORACLE, Admission
 from .arms import Arm
@@ -25,7 +26,7 @@ from .contenders.running.lineup import line_up
 from .equality import reason_of
 from .facts import Facts
 from .formulas import necessary
-from .inputs import make_inputs
+from .inputs import Inputs, make_inputs
 from .planning import contender_work, effort, predict, timed_passes
 from .progress import Progress
 from .results import ArmFacts, CellWriter, Status
@@ -34,13 +35,15 @@ from .rounds import Rounds
 
 @lru_cache(maxsize=1)
 def _model(
-    spec: ModelSpec, dtype: str, device: str, seed: int, linear: str, rows: tuple[int, int] | None
+    spec: ModelSpec, dtype: str, device: str, seed: int, linear: str, weights: str, rows: tuple[int, int] | None
 ) -> tuple[EncoderDecoder, Linears]:
     """The model and what its kernel holds and chose; kept from one cell to the next.
 
     ``rows``: those that a cached step feeds, and the most of any product; None with torch's kernel, which serves all.
     """
     model = load_model(spec, DTYPES[dtype], device, seed)
+    if weights:
+        return model, Linears(use_weights(model, weights))
     return model, use_linear(model, linear, *(rows or (1, 1)))
 
 
@@ -91,7 +94,7 @@ def _measure(
     torch.manual_seed(cell.seed)
     if cell.linear == "auto":
         progress.say("kernels")
-    model, linears = _model(cell.model, cell.dtype, cell.device, cell.seed, cell.linear, _rows(cell))
+    model, linears = _model(cell.model, cell.dtype, cell.device, cell.seed, cell.linear, cell.weights, _rows(cell))
     weight_bytes = sum(p.nbytes for p in model.parameters()) + linears.copy_bytes
     inputs = make_inputs(cell, model.config)
     predicted = predict(cell, model.config, strategies)
@@ -110,6 +113,7 @@ def _measure(
             "model_config": dataclasses.asdict(model.config),
             "measure": dataclasses.asdict(measure),
             "weight_bytes": weight_bytes,
+            "narrowing": _narrowing(cell, model, inputs) if cell.weights else None,
             "linear_choices": [dataclasses.asdict(choice) for choice in linears.choices],
             "memory_bytes": available,
             "formulas": {label: dataclasses.asdict(f) for label, f in predicted.items()},
@@ -152,6 +156,13 @@ def _measure(
     oracle_BN = next((arm.token_BN for arm in timed if arm.label == ORACLE), None)
     for arm in timed:
         facts.note(arm.label, **_finished(arm, oracle_BN))
+
+
+def _narrowing(cell: Cell, model: EncoderDecoder, inputs: Inputs) -> dict[str, Any]:
+    from .narrowing import narrowing
+
+    whole = load_model(cell.model, DTYPES[cell.dtype], cell.device, cell.seed)
+    return dataclasses.asdict(narrowing(model, whole, inputs, cell.tgt_len, cell.model.source == "pronounce"))
 
 
 def _rows(cell: Cell) -> tuple[int, int] | None:

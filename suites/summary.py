@@ -47,7 +47,7 @@ def print_summary(
 ) -> None:
     """Print to standard output: a table a device, what failed and why, what may have spoiled times, and where all is.
 
-    ``noises`` are ``noise.told``, ``kernels`` ``kernels_told``, ``advice`` is ``advice_lines``; ``margin`` is that of
+    ``noises`` are ``noise.told``, ``kernels`` is of ``kernels.py``, ``advice`` ``advice_lines``; ``margin`` is that of
     the verdicts.
     """
     console = standard_output()
@@ -101,6 +101,7 @@ def title_of(rows: pd.DataFrame, table: pd.DataFrame) -> str:
     seed = f", seed {case['seed']}" if table["seed"].nunique() > 1 else ""
     where = f"{case['device']}{threads if case['device'] == 'cpu' else ''}"
     linear = "" if case["linear"] == "torch" else f", linear={case['linear']}"
+    linear += "" if case["weights"] == case["dtype"] else f", weights={case['weights']}"
     return f"{case['model']} on {where}, {case['dtype']}{linear}{stop}{seed}"
 
 

@@ -21,10 +21,10 @@ from .results import CellResult, Round
 from .statistics import Ratio
 
 IDENTITY = [
-    "cell", "model", "device", "dtype", "linear", "threads", "batch_size", "src_len", "tgt_len", "stop", "seed",
-    "real_fraction", "strategy", "status", "reason", "rounds", "max_logit_error", "tokens_equal",
+    "cell", "model", "device", "dtype", "weights", "linear", "threads", "batch_size", "src_len", "tgt_len", "stop",
+    "seed", "real_fraction", "strategy", "status", "reason", "rounds", "max_logit_error", "tokens_equal",
 ]  # fmt: skip
-GROUP = ["model", "device", "dtype", "linear", "threads", "stop", "seed"]
+GROUP = ["model", "device", "dtype", "weights", "linear", "threads", "stop", "seed"]
 """What cases have in common that belong on one plot and in one ranking."""
 RATIOS = ["baseline", "e2e_ratio", "e2e_ratio_low", "e2e_ratio_high", "e2e_vs_best"]
 CROSSOVER = ["crossover_k", "crossover_low_k", "crossover_high_k"]
@@ -114,6 +114,7 @@ def case_table(cells: Sequence[CellResult]) -> pd.DataFrame:
                 **{name: cell[name] for name in IDENTITY if name in cell},
                 "cell": result.id,
                 "model": cell["model"]["name"],
+                "weights": cell.get("weights") or cell["dtype"],
                 "linear": cell.get("linear", "torch"),
                 "strategy": label,
                 "status": arm.status,
@@ -199,8 +200,9 @@ def write_tables(run_dir: Path, cells: Sequence[CellResult]) -> tuple[pd.DataFra
 
 def read_tables(run_dir: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The two tables that ``write_tables`` wrote, equal to them. Raises ResultsError."""
-    required = [*(name for name in IDENTITY if name != "linear"), *PLOTTED, *RATIOS]
+    required = [*(name for name in IDENTITY if name not in ("linear", "weights")), *PLOTTED, *RATIOS]
     table = read_frame(run_dir / "table.csv", required)
-    if "linear" not in table:  # of before there was a choice
-        table.insert(IDENTITY.index("linear"), "linear", "torch")
+    for name, value in (("weights", table["dtype"]), ("linear", "torch")):
+        if name not in table:  # of before there was a choice
+            table.insert(IDENTITY.index(name), name, value)
     return table, read_frame(run_dir / "steps.csv", STEP_COLUMNS)

@@ -54,7 +54,7 @@ def test_an_unknown_name_is_answered_with_the_near_and_the_known_ones():
 
 
 def test_an_unknown_option_is_answered_with_the_near_and_the_known_ones():
-    known = "known: cross, capacity, read"
+    known = "known: cross, execution, capacity, read"
     assert (
         refusal(parse, "static_kv(capasity=3)")
         == f"unknown option 'capasity' of static_kv; did you mean 'capacity'? {known}"
@@ -67,8 +67,8 @@ def test_an_unknown_option_is_answered_with_the_near_and_the_known_ones():
     [
         ("static_kv(capacity=many)", "capacity takes a whole number, default None"),
         ("static_kv(capacity=1.5)", "capacity takes a whole number, default None"),
-        ("static_kv(read=all)", "read takes filled|buffer, default filled"),
-        ("static_kv(read=)", "read takes filled|buffer, default filled"),
+        ("static_kv(read=all)", "read takes filled|buffer|bucket, default filled"),
+        ("static_kv(read=)", "read takes filled|buffer|bucket, default filled"),
         ("full_recompute(cross=maybe)", "cross takes cached|recompute, default recompute"),
     ],
 )
@@ -98,8 +98,9 @@ def test_a_capacity_below_one_or_below_the_target_is_refused():
 def test_options_are_told_with_what_they_take_and_their_default():
     assert options_of(StaticKV) == {
         "cross": "cached|recompute, default cached",
+        "execution": "eager|compiled|graph, default eager",
         "capacity": "a whole number, default None",
-        "read": "filled|buffer, default filled",
+        "read": "filled|buffer|bucket, default filled",
     }
 
 

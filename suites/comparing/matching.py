@@ -10,7 +10,19 @@ from typing import Any
 from ..config import ConfigError
 from .runs import CASE, Key, RunRead
 
-SETTINGS = ("src_len", "tgt_len", "batch_size", "device", "dtype", "linear", "threads", "seed", "stop", "src_ids")
+SETTINGS = (
+    "src_len",
+    "tgt_len",
+    "batch_size",
+    "device",
+    "dtype",
+    "weights",
+    "linear",
+    "threads",
+    "seed",
+    "stop",
+    "src_ids",
+)
 """What, with the model, a cell's id is a hash of."""
 UNTOLD = "something that cell.json would tell, which is not kept"
 """In which setting two cells differ whose ids say that they do."""
@@ -100,7 +112,7 @@ def _difference(a: RunRead, b: RunRead, mine: Key, theirs: Key) -> str:
 
 def _settings(cell: dict[str, Any]) -> dict[str, Any]:
     """Those of a cell.json, the model's as model.*."""
-    cell = {"linear": "torch", **cell}
+    cell = {"linear": "torch", **cell, "weights": cell.get("weights") or cell["dtype"]}
     return {name: cell.get(name) for name in SETTINGS} | {f"model.{n}": value for n, value in cell["model"].items()}
 
 

@@ -11,9 +11,9 @@ from typing import Any
 from ..config import ConfigError
 from ..files import ResultsError, read_json
 from ..results import CellResult, read_cells
-from ..table import case_table, read_tables
+from ..table import GROUP, case_table, read_tables
 
-CASE = ["model", "device", "dtype", "linear", "threads", "batch_size", "src_len", "tgt_len", "stop", "seed", "strategy"]
+CASE = [*GROUP, "batch_size", "src_len", "tgt_len", "strategy"]
 """What people tell a case by; two cases that agree in it may still differ, in their sources for one."""
 KEY = ["cell", "strategy"]
 """What tells a case apart from every other: the cell's id holds a hash of all that it depends on."""

@@ -37,7 +37,7 @@ def e2e_s(case: Case, timed: TimedRound) -> float:
     return timed.e2e_s
 
 
-@metric("s", "lower", "allocation of the session's buffers, once; not part of any other time")
+@metric("s", "lower", "allocation of the session's buffers, compilation and capture, once; not part of any other time")
 def setup_s(case: Case) -> float:
     """Set-up."""
     return case.setup_s

@@ -126,6 +126,7 @@ def views(
         case = dict(zip(GROUP, key, strict=True))
         threads = f", {case['threads']} {'thread' if case['threads'] == 1 else 'threads'}"
         linear = "" if case["linear"] == "torch" else f"linear={case['linear']}, "
+        linear += "" if case["weights"] == case["dtype"] else f"weights={case['weights']}, "
         foot = f"{case['model']}, {case['dtype']}, {linear}on {machine.get(str(case['device']), case['device'])}"
         bad = table[(table[GROUP] == pd.Series(case)).all(axis=1) & (table["status"] != "ok")]
         yield View(

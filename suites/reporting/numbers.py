@@ -27,6 +27,7 @@ SETTINGS = (
     Column("model", "model", text=True),
     Column("device", "device", text=True),
     Column("dtype", "type", text=True),
+    Column("weights", "weights", text=True),
     Column("linear", "linear", text=True),
     Column("threads", "threads"),
     Column("stop", "until", text=True),

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="git is not 
 IDENTITY = {"GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@a", "GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@a"}
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith("GIT")}
 TINY = [*SMALL_MODEL, "seq_len=8", "strategies=[static_kv]"]
-SLOW = "        step, k = self._step, self._step.length\n"
+SLOW = "        k = self._step.length\n"
 
 
 def git(folder, *arguments):

@@ -140,7 +140,7 @@ class Absent(Parrot):
 '''
 NAMES = ["own", "crashes", "raises", "hangs", "killed", "wrong", "coarse", "short", "absent"]
 ARGUMENTS = ["run", "seq_len=5", "batch_size=2", *SMALL_MODEL, "measure=quick", "threads=1", "measure.aa=true"]
-ARGUMENTS += ["plots=false", "report=false"]
+ARGUMENTS += ["report=false"]
 
 
 @pytest.fixture(scope="module")

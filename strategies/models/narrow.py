@@ -1,0 +1,82 @@
+"""Weights narrower than activations and K/V, in every product of the model: bfloat16, or int8 with a scale a row.
+
+Weight-only: activations, attention and K/V keep the model's float32, and products are rounded to bfloat16 on their way,
+as torch's operators take activations of that type. The embedding's look-up and the norms stay as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .config import ModelError
+from .encoder_decoder import EncoderDecoder, Head
+from .linears import products
+from .opaque import Apply, opaque
+
+WEIGHTS = ("fp32", "bf16", "int8")
+INT8_INNER = 16
+"""Torch's int8 product reads so many inputs at a time, and beyond the end of a row that is no multiple of it."""
+
+
+def use_weights(model: EncoderDecoder, kind: str) -> int:
+    """Multiply by copies of the weights as ``kind``; returns the bytes of the copies.
+
+    Call once, on a float32 model in inference mode. Raises ModelError for an unknown kind, another type of model, and a
+    width that the kernel cannot take.
+    """
+    if kind not in WEIGHTS:
+        raise ModelError(f"weights={kind} is not known; known: {', '.join(WEIGHTS)}")
+    if kind == "fp32":
+        return 0
+    if (dtype := model.embedding.weight.dtype) != torch.float32:
+        raise ModelError(f"weights={kind} takes a float32 model, not {dtype}; give dtype=fp32")
+    held = 0
+    for module in products(model):
+        weight, bias = module.weight.detach(), getattr(module, "bias", None)
+        if kind == "int8" and weight.shape[1] % INT8_INNER:
+            raise ModelError(
+                f"weights=int8 takes weights whose inputs are a multiple of {INT8_INNER}, not {list(weight.shape)}; "
+                "give weights=bf16 or weights=fp32"
+            )
+        apply, copy_bytes = _PACK[kind](weight, bias)
+        vars(module)["project" if isinstance(module, Head) else "forward"] = opaque(apply, len(weight))
+        held += copy_bytes
+    return held
+
+
+def quantise(weight_XD: Tensor) -> tuple[Tensor, Tensor]:
+    """Symmetric int8 by row of outputs: (int8 [out, in], float32 scales [out]) with weight = int8 * scale.
+
+    The largest absolute value of a row becomes 127, so no element is off by more than half a scale.
+    """
+    scale_X = weight_XD.abs().amax(1).clamp(min=torch.finfo(torch.float32).tiny) / 127
+    return (weight_XD / scale_X[:, None]).round().to(torch.int8), scale_X
+
+
+def _bf16(weight: Tensor, bias: Tensor | None) -> tuple[Apply, int]:
+    narrow = weight.bfloat16()
+
+    def apply(x: Tensor) -> Tensor:
+        y = F.linear(x.bfloat16(), narrow).float()
+        return y if bias is None else y.add_(bias)
+
+    return apply, narrow.nbytes
+
+
+def _int8(weight: Tensor, bias: Tensor | None) -> tuple[Apply, int]:
+    int8_XD, scale_X = quantise(weight)
+    scales = scale_X.bfloat16()
+
+    def apply(x: Tensor) -> Tensor:
+        rows = x.reshape(-1, x.shape[-1]).bfloat16()
+        y = torch._weight_int8pack_mm(rows, int8_XD, scales).float().view(*x.shape[:-1], -1)
+        return y if bias is None else y.add_(bias)
+
+    return apply, int8_XD.nbytes + scales.nbytes
+
+
+_PACK: dict[str, Callable[[Tensor, Tensor | None], tuple[Apply, int]]] = {"bf16": _bf16, "int8": _int8}
