@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
@@ -18,6 +19,9 @@ VERBS = {
     "roofline": "what this machine can do at most: bytes and FLOPs a second, measured",
     "completion": "a script that completes verbs, keys and names in bash, zsh or fish",
 }
+HUGE_PAGES = "THP_MEM_ALLOC_ENABLE"
+"""Has torch ask Linux for pages of 2 MiB for large tensors, in contenders' processes too. A step streams through all
+weights, and pages of 4 KiB cost it a tenth of its time (docs/performance.md). Torch reads it at its first allocation."""
 USAGE = """\
 decodebench compares decoding strategies of an encoder-decoder Transformer: one model, one set of weights.
 
@@ -47,6 +51,7 @@ def fail(message: str) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Run a verb; 0 is good, 1 otherwise, 130 on an interrupt."""
+    os.environ.setdefault(HUGE_PAGES, "1")
     verb, *arguments = (sys.argv[1:] if argv is None else argv) or ["--help"]
     if verb in ("-h", "--help", "help"):
         print(usage(), end="")

@@ -1,12 +1,13 @@
 """Compiled and captured steps: the answers of the oracle at each step, in one graph that serves every position."""
 
+import copy
 import dataclasses
 
 import pytest
 import torch
 
 from strategies import Session, StrategyError, parse, select, static_kv, with_execution
-from strategies.models.execution import compiled
+from strategies.models.execution import Captured, compiled, next_logits
 from strategies.static_kv import StaticKV
 
 BATCH, SRC_LEN, TARGET = 2, 5, 11
@@ -30,7 +31,7 @@ def _forget_compiled():
 
 
 def model_of(tiny_model, architecture):
-    return tiny_model(architecture).to(DEVICE)
+    return copy.deepcopy(tiny_model(architecture)).to(DEVICE)
 
 
 def sources(padded):
@@ -40,9 +41,9 @@ def sources(padded):
     return (src_BS, mask_BS.to(DEVICE)) if padded else (src_BS, None)
 
 
-def logits(session, given):
+def logits(session, given, device=DEVICE):
     session.prefill(*given)
-    tokens = [torch.full((BATCH,), 3 + k, device=DEVICE) for k in range(TARGET)]
+    tokens = [torch.full((BATCH,), 3 + k, device=device) for k in range(TARGET)]
     return [session.step(token_B).clone() for token_B in tokens]
 
 
@@ -67,11 +68,45 @@ def test_every_step_by_the_whole_buffer_has_the_oracles_logits(tiny_model, execu
 
 
 def test_a_second_session_of_the_same_shape_compiles_nothing(tiny_model):
-    model = tiny_model("t5")
+    model = model_of(tiny_model, "t5")
     strategy = parse("static_kv(execution=compiled,read=bucket)")
     Session(model, strategy, BATCH, SRC_LEN, TARGET)
     with torch.compiler.set_stance("fail_on_recompile"):
         logits(Session(model, strategy, BATCH, SRC_LEN, TARGET), sources(False))
+
+
+class Replayed:
+    """Stands for a CUDA graph: reads the objects that it was captured with, and writes where it wrote."""
+
+    def __init__(self, given):
+        self.given, self.logits_BV = given, next_logits(*given)
+
+    def replay(self):
+        self.logits_BV.copy_(next_logits(*self.given))
+
+
+@pytest.mark.parametrize("read", ["buffer", "bucket"])
+def test_a_captured_step_reads_what_each_prefill_and_step_put_in_place(tiny_model, monkeypatch, read):
+    """The session's side of capture, without a device: batches with padding and without, one after the other."""
+
+    def capture(self, *given):
+        graph = Replayed(given)
+        captures.append(graph)
+        return graph, graph.logits_BV
+
+    captures = []
+    monkeypatch.setattr(Captured, "_capture", capture)
+    monkeypatch.setattr(Session, "_executor", lambda self: Captured())
+    model = tiny_model("t5")
+    oracle = Session(model, parse("full_recompute"), BATCH, SRC_LEN, TARGET)
+    session = Session(model, StaticKV(read=read, execution="graph"), BATCH, SRC_LEN, TARGET)
+    known = len(captures)
+    assert known == {"buffer": 1, "bucket": 3}[read]
+    for padded in (True, False, True):
+        given = [tensor if tensor is None else tensor.cpu() for tensor in sources(padded)]
+        for expected, found in zip(*(logits(s, given, "cpu") for s in (oracle, session)), strict=True):
+            torch.testing.assert_close(found, expected, **NEAR)
+    assert len(captures) == known, "capturing belongs to set-up"
 
 
 def test_cases_have_functions_of_their_own(tiny_model):
