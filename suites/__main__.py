@@ -21,7 +21,7 @@ VERBS = {
 }
 HUGE_PAGES = "THP_MEM_ALLOC_ENABLE"
 """Has torch ask Linux for pages of 2 MiB for large tensors, in contenders' processes too. A step streams through all
-weights, and pages of 4 KiB cost it a tenth of its time (docs/performance.md). Torch reads it at its first allocation."""
+weights, and with pages of 4 KiB that takes a tenth longer (docs/performance.md). Torch reads it once."""
 USAGE = """\
 decodebench compares decoding strategies of an encoder-decoder Transformer: one model, one set of weights.
 

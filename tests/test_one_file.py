@@ -21,7 +21,7 @@ def copy(tmp_path_factory):
     for path, text in FILES.items():
         (root / path).write_text(text)
     arguments = ["model=sliver", "seq_len=5", "measure=quick", "strategies=[static_kv,chunked_kv]", "threads=1"]
-    run(root, "run", "+sweep=heads", *arguments, "report=false")
+    run(root, "run", "+sweep=heads", *arguments, "report=false", "plots=false")
     return root
 
 
@@ -62,7 +62,15 @@ def test_a_strategy_is_measured_beside_the_others(copy):
 
 
 def test_a_contender_is_measured_in_the_same_rounds(copy):
-    named = ["model=tiny", "seq_len=4", "measure=quick", "threads=1", "report=false", "hydra.run.dir=beside"]
+    named = [
+        "model=tiny",
+        "seq_len=4",
+        "measure=quick",
+        "threads=1",
+        "report=false",
+        "plots=false",
+        "hydra.run.dir=beside",
+    ]
     run(copy, "run", *named, "strategies=[full_recompute]", "contenders=[mirror]")
     table = pd.read_csv(copy / "beside" / "table.csv").set_index("strategy")
     assert table["status"].to_dict() == {"full_recompute": "ok", "mirror": "ok"}
