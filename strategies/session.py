@@ -103,10 +103,10 @@ class Session:
         for store in self._stores:
             store.reset()
         self._sources = []
-        if src_mask_BS is None and self.strategy.execution != "eager":
-            src_mask_BS = torch.ones_like(src_BS, dtype=torch.bool)  # one step for sources with padding and without
         self._source_bias = self.model.source_bias(src_mask_BS)
         memory_BSD = self.model.encoder(src_BS, self._source_bias)
+        if src_mask_BS is None and self.strategy.execution != "eager":  # one step for sources with padding and without
+            self._source_bias = self.model.source_bias(torch.ones_like(src_BS, dtype=torch.bool))
         self._sources = self.model.decoder.attend_to(memory_BSD, self._make_source)
         if self._held is not None:
             self._write_to(*self._held)
@@ -117,8 +117,7 @@ class Session:
         assert self._source_bias is not None
         held_bias.copy_(self._source_bias)
         for old, new in zip(held, self._sources, strict=True):
-            for old_BGSK, new_BGSK in zip(old.get(), new.get(), strict=True):
-                old_BGSK.copy_(new_BGSK)
+            old.copy_(new)
         self._sources, self._source_bias = held, held_bias
 
     @torch.no_grad()

@@ -85,8 +85,9 @@ class Replayed:
         self.logits_BV.copy_(next_logits(*self.given))
 
 
+@pytest.mark.parametrize("cross", ["cached", "recompute"])
 @pytest.mark.parametrize("read", ["buffer", "bucket"])
-def test_a_captured_step_reads_what_each_prefill_and_step_put_in_place(tiny_model, monkeypatch, read):
+def test_a_captured_step_reads_what_each_prefill_and_step_put_in_place(tiny_model, monkeypatch, read, cross):
     """The session's side of capture, without a device: batches with padding and without, one after the other."""
 
     def capture(self, *given):
@@ -99,7 +100,7 @@ def test_a_captured_step_reads_what_each_prefill_and_step_put_in_place(tiny_mode
     monkeypatch.setattr(Session, "_executor", lambda self: Captured())
     model = tiny_model("t5")
     oracle = Session(model, parse("full_recompute"), BATCH, SRC_LEN, TARGET)
-    session = Session(model, StaticKV(read=read, execution="graph"), BATCH, SRC_LEN, TARGET)
+    session = Session(model, StaticKV(read=read, cross=cross, execution="graph"), BATCH, SRC_LEN, TARGET)
     known = len(captures)
     assert known == {"buffer": 1, "bucket": 3}[read]
     for padded in (True, False, True):

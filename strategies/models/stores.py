@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 import torch
 from torch import Tensor
@@ -83,6 +83,9 @@ class CrossKV(Protocol):
     def get(self) -> tuple[Tensor, Tensor]:
         """K and V of the source: [B, G, S, K] each."""
 
+    def copy_(self, other: Self) -> None:
+        """Take over another source's tensors in place, where a captured step reads them."""
+
     def nbytes(self) -> int:
         """Bytes of K/V that persist between steps."""
 
@@ -96,6 +99,11 @@ class CachedCross:
     def get(self) -> tuple[Tensor, Tensor]:
         """The K/V projected at prefill, [B, G, S, K] each."""
         return self._kv
+
+    def copy_(self, other: Self) -> None:
+        """Both K and V."""
+        for mine, new in zip(self._kv, other._kv, strict=True):
+            mine.copy_(new)
 
     def nbytes(self) -> int:
         """Bytes of both."""
@@ -112,6 +120,10 @@ class RecomputedCross:
     def get(self) -> tuple[Tensor, Tensor]:
         """Fresh K/V, [B, G, S, K] each."""
         return self._project(self._memory_BSD)
+
+    def copy_(self, other: Self) -> None:
+        """The encoder's output."""
+        self._memory_BSD.copy_(other._memory_BSD)
 
     def nbytes(self) -> int:
         """No K/V persist."""
