@@ -114,7 +114,7 @@ def case_table(cells: Sequence[CellResult]) -> pd.DataFrame:
                 **{name: cell[name] for name in IDENTITY if name in cell},
                 "cell": result.id,
                 "model": cell["model"]["name"],
-                "weights": cell.get("weights") or cell["dtype"],
+                "weights": cell.get("weights") or cell.get("dtype"),
                 "linear": cell.get("linear", "torch"),
                 "strategy": label,
                 "status": arm.status,

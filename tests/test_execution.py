@@ -14,7 +14,6 @@ BATCH, SRC_LEN, TARGET = 2, 5, 11
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 CUDA = [pytest.mark.cuda, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
 EXECUTIONS = ["compiled", pytest.param("graph", marks=CUDA)]
-pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")  # torch's own, in its compiler
 NEAR = {"rtol": 1e-4, "atol": 1e-5}
 
 

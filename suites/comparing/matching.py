@@ -112,7 +112,7 @@ def _difference(a: RunRead, b: RunRead, mine: Key, theirs: Key) -> str:
 
 def _settings(cell: dict[str, Any]) -> dict[str, Any]:
     """Those of a cell.json, the model's as model.*."""
-    cell = {"linear": "torch", **cell, "weights": cell.get("weights") or cell["dtype"]}
+    cell = {"linear": "torch", **cell, "weights": cell.get("weights") or cell.get("dtype")}
     return {name: cell.get(name) for name in SETTINGS} | {f"model.{n}": value for n, value in cell["model"].items()}
 
 

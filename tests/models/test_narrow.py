@@ -74,7 +74,6 @@ def test_copies_are_as_narrow_as_they_say():
     assert [narrowed(kind)[1] for kind in ("fp32", *NARROW)] == [0, 2 * elements, elements + 2 * outputs]
 
 
-@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")  # torch's own, in its compiler
 @pytest.mark.parametrize("kind", NARROW)
 def test_a_compiled_step_takes_them(kind):
     model, _ = narrowed(kind)

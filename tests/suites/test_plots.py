@@ -31,8 +31,8 @@ def row(strategy, src_len, tgt_len, batch, device):
     kv_bytes = 1000 * batch * (src_len + tgt_len * cached) * keeps
     case = dict.fromkeys([*IDENTITY, *metrics(), *RATIOS], 1.0) | {
         "cell": f"m_{device}_{src_len}_{tgt_len}_{batch}", "model": "m", "device": device, "dtype": "fp32",
-        "linear": "torch", "threads": 1, "batch_size": batch, "src_len": src_len, "tgt_len": tgt_len, "stop": "fixed",
-        "seed": 0,
+        "weights": "fp32", "linear": "torch", "threads": 1, "batch_size": batch, "src_len": src_len, "tgt_len": tgt_len,
+        "stop": "fixed", "seed": 0,
         "strategy": strategy, "status": "ok", "reason": "", "rounds": 8, "tokens_equal": "yes", "baseline": CORE[0],
         "prefill_s": prefill_s, "e2e_s": e2e_s, "throughput_tokens_per_s": batch * tgt_len / e2e_s,
         "necessary_flops": necessary, "flops_waste": 1.0 if cached else tgt_len / 3,
