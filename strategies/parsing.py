@@ -130,5 +130,7 @@ def with_execution(strategies: Sequence[Strategy], execution: Execution) -> list
     >>> [strategy.label for strategy in with_execution(select("core"), "compiled")][3:]
     ['static_kv', 'static_kv(execution=compiled,read=bucket)']
     """
+    if execution == "eager":
+        return list(strategies)
     tried = filter(None, (strategy.executed(execution) for strategy in strategies))
     return list(dict.fromkeys([*strategies, *tried]))

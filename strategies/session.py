@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .models.encoder_decoder import DecoderTables, EncoderDecoder
-from .models.execution import Captured, Forward, compiled, next_logits
+from .models.execution import Captured, Compiled, Forward, next_logits
 from .models.stores import CachedCross, CrossKV, KVShape, RecomputedCross, Step
 from .strategy import Strategy, StrategyError
 
@@ -70,7 +70,7 @@ class Session:
 
     def _executor(self) -> Forward:
         if self.strategy.execution == "compiled":
-            return compiled(self.model, (self.strategy, self.batch, self.src_len, self.max_new))
+            return Compiled((self.strategy, self.batch, self.src_len, self.max_new))
         if self.model.embedding.weight.device.type != "cuda":
             raise StrategyError(f"{self.strategy.label}: execution=graph needs a CUDA device; give eager or compiled")
         return Captured()

@@ -20,8 +20,8 @@ VERBS = {
     "completion": "a script that completes verbs, keys and names in bash, zsh or fish",
 }
 HUGE_PAGES = "THP_MEM_ALLOC_ENABLE"
-"""Has torch ask Linux for pages of 2 MiB for large tensors, in contenders' processes too. A step streams through all
-weights, and with pages of 4 KiB that takes a tenth longer (docs/performance.md). Torch reads it once."""
+"""Has torch ask Linux for pages of 2 MiB for large tensors, in contenders' processes too, as a step streams through all
+weights (docs/performance.md). Torch reads it once, at its first allocation."""
 USAGE = """\
 decodebench compares decoding strategies of an encoder-decoder Transformer: one model, one set of weights.
 

@@ -85,6 +85,7 @@ def words_of(verb: str) -> list[str]:
             "execution": list(EXECUTIONS),
             "model": list(group("model")),
             "measure": list(group("measure")),
+            "plots": ["true", "false"],
             "report": ["true", "false"],
         }
         for key in known_keys():

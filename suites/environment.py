@@ -58,7 +58,7 @@ def environment() -> dict[str, Any]:
     ours = _git("ls-files", "--error-unmatch", Path(__file__).name) is not None
     commit = _git("rev-parse", "HEAD") if ours else None
     return {
-        "huge_pages": os.environ.get("THP_MEM_ALLOC_ENABLE") == "1",
+        "huge_pages_asked": os.environ.get("THP_MEM_ALLOC_ENABLE") == "1",
         "cpu": cpu_name(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "cores": os.cpu_count(),

@@ -32,6 +32,8 @@ def execution_of(label: str) -> str:
 def by_execution(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     """(title, rows of a case table) at equal execution and at its best; only ("", all) where all are eager.
 
+    A comparison of which nothing was timed is left out.
+
     At its best a strategy, whatever its options, has one row a cell: that with the least time end to end.
     """
     eager = rows["strategy"].map(execution_of) == "eager"
@@ -40,7 +42,7 @@ def by_execution(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     name = rows["strategy"].str.partition("(")[0]
     measured = rows[rows["e2e_s"].notna()]
     best = measured.loc[measured.groupby(["cell", name], sort=False)["e2e_s"].idxmin()]
-    return [(EQUAL, rows[eager]), (BEST, best)]
+    return [(title, part) for title, part in ((EQUAL, rows[eager]), (BEST, best)) if part["e2e_s"].notna().any()]
 
 
 def require_eager(verb: str, strategies: Sequence[Strategy], execution: str = "eager") -> None:

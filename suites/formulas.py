@@ -70,17 +70,19 @@ def formulas(config: ModelConfig, cell: Cell, strategy: Strategy) -> Formulas:
 def necessary(config: ModelConfig, cell: Cell, weight_bytes: int | None = None) -> Formulas:
     """Of any exact incremental decoder in this cell: one row a step, k keys, cross K/V once, nothing copied.
 
-    ``weight_bytes``: of an element of its weights, where they differ from the cell's type.
+    ``weight_bytes``: of an element of its weights, where they differ from the cell's type. A cell's narrower weights
+    are this project's alone.
     """
     found = formulas(config, cell, Strategy())
-    if weight_bytes is None:
+    if weight_bytes is None and not cell.weights:
         return found
-    width = DTYPES[cell.dtype].itemsize
-    cross = costs.kv_bytes(config, cell.batch_size, cell.src_len, width)
+    weight_bytes = weight_bytes or DTYPES[cell.dtype].itemsize
+    ours = cell.weight_width
+    cross = costs.kv_bytes(config, cell.batch_size, cell.src_len, DTYPES[cell.dtype].itemsize)
     return replace(
         found,
-        prefill_bytes=(found.prefill_bytes - cross) * weight_bytes // width + cross,
-        weight_bytes=[step * weight_bytes // width for step in found.weight_bytes],
+        prefill_bytes=(found.prefill_bytes - cross) * weight_bytes // ours + cross,
+        weight_bytes=[step * weight_bytes // ours for step in found.weight_bytes],
     )
 
 

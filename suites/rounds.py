@@ -64,7 +64,7 @@ class Rounds:
             return None
         try:
             weights = next((arm.weights for arm in self.arms if arm.weights), ())
-            return Calibrator(self._cell.device, weights, self._cell.dtype)
+            return Calibrator(self._cell.device, weights, self._cell.rounding)
         except (MemoryError, RuntimeError):
             return None
 

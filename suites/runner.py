@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from strategies import DTYPES, ModelConfig, ModelSpec, Strategy, load_model
+from strategies import DTYPES, ModelConfig, ModelSpec, Strategy, load_model, parse
 from strategies.models.encoder_decoder import EncoderDecoder
 from strategies.models.linears import Linears, use_linear
 from strategies.models.narrow import use_weights
 
 from .admission import ORACLE, Admission
-from .arms import Arm
+from .arms import Arm, StrategyArm
 from .capacity import capacity, memory_bytes, why_too_large
 from .cells import Cell
 from .config import MeasureConfig
@@ -26,7 +26,8 @@ from .contenders.running.lineup import line_up
 from .equality import reason_of
 from .facts import Facts
 from .formulas import necessary
-from .inputs import Inputs, make_inputs
+from .inputs import make_inputs
+from .narrowing import narrowing
 from .planning import contender_work, effort, predict, timed_passes
 from .progress import Progress
 from .results import ArmFacts, CellWriter, Status
@@ -105,6 +106,13 @@ def _measure(
         for strategy in strategies
         if strategy.label in predicted
     }
+    whole = model
+    narrowed = None
+    if cell.weights and not all(why_too_large(found, weight_bytes, available) for found in fits.values()):
+        progress.say("narrower weights")
+        whole = load_model(cell.model, DTYPES[cell.dtype], cell.device, cell.seed)
+        spoken = cell.model.source == "pronounce"
+        narrowed = dataclasses.asdict(narrowing(model, whole, inputs, cell.tgt_len, spoken))
     writer.cell(
         {
             **_plain(cell),
@@ -113,7 +121,7 @@ def _measure(
             "model_config": dataclasses.asdict(model.config),
             "measure": dataclasses.asdict(measure),
             "weight_bytes": weight_bytes,
-            "narrowing": _narrowing(cell, model, inputs) if cell.weights else None,
+            "narrowing": narrowed,
             "linear_choices": [dataclasses.asdict(choice) for choice in linears.choices],
             "memory_bytes": available,
             "formulas": {label: dataclasses.asdict(f) for label, f in predicted.items()},
@@ -141,7 +149,9 @@ def _measure(
 
     progress.say("contenders")
     seconds_max = measure.contender_seconds_max
-    with line_up(contenders, cell, model, inputs, seconds_max, admission.oracle, drop) as others:
+    # Contenders are given the whole weights, and are judged by them.
+    oracle = admission.oracle if whole is model else partial(StrategyArm, parse(ORACLE), whole, inputs, cell)
+    with line_up(contenders, cell, model, inputs, seconds_max, oracle, drop) as others:
         progress.advance(sum(work[name] for name in contenders))
         timed, conditions = Rounds(
             cell,
@@ -156,13 +166,6 @@ def _measure(
     oracle_BN = next((arm.token_BN for arm in timed if arm.label == ORACLE), None)
     for arm in timed:
         facts.note(arm.label, **_finished(arm, oracle_BN))
-
-
-def _narrowing(cell: Cell, model: EncoderDecoder, inputs: Inputs) -> dict[str, Any]:
-    from .narrowing import narrowing
-
-    whole = load_model(cell.model, DTYPES[cell.dtype], cell.device, cell.seed)
-    return dataclasses.asdict(narrowing(model, whole, inputs, cell.tgt_len, cell.model.source == "pronounce"))
 
 
 def _rows(cell: Cell) -> tuple[int, int] | None:

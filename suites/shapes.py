@@ -116,9 +116,9 @@ def main(argv: list[str]) -> int:
 
 def _refuse_idle(args: argparse.Namespace, names: set[str]) -> None:
     """Raise ConfigError for what would have no effect."""
-    if "linear" in names:
+    if name := next(iter(sorted({"linear", "weights"} & names)), None):
         raise ConfigError(
-            "shapes: linear has no effect, as products have the same shapes under every kernel; leave it out"
+            f"shapes: {name} has no effect, as products have the same shapes under every kernel; leave it out"
         )
     lengths = {"seq_len", "src_len", "tgt_len", "src_ids", "batch_size"}
     idle = {

@@ -104,7 +104,7 @@ def case_table(cells: Sequence[CellResult]) -> pd.DataFrame:
     rows = []
     for result, compared, beside_best in zip(cells, *compare(cells), strict=True):
         cell, trust = result.cell, _trust(result)
-        ceilings = Ceilings.of(result.calibrations, str(cell.get("dtype")))
+        ceilings = Ceilings.of(result.calibrations, "bf16" if cell.get("weights") else str(cell.get("dtype")))
         e2e = timed_s(result)
         median = {label: float(np.median(list(times.values()))) for label, times in e2e.items()}
         for arm in result.arms:

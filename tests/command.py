@@ -44,7 +44,10 @@ def suites(*arguments: str, folder: Path, check: bool = False, **environment: st
         process = forked.Process(target=_main, args=(arguments, folder, environment, *texts))
         process.start()
         process.join(300)
-        assert not process.is_alive(), f"no end of {arguments}"
+        if process.is_alive():
+            process.kill()
+            process.join()
+            raise AssertionError(f"no end of {arguments}")
         done = CompletedProcess(arguments, process.exitcode, *(path.read_text() for path in texts))
     if check:
         assert done.returncode == 0, done.stdout + done.stderr

@@ -42,14 +42,37 @@ _COMPILED: WeakKeyDictionary[EncoderDecoder, dict[Hashable, Forward]] = WeakKeyD
 def compiled(model: EncoderDecoder, case: Hashable) -> Forward:
     """``next_logits`` as one graph of ``torch.compile``, shared by sessions of a model that are alike in ``case``.
 
-    Compiled at the first call with each ``Step.keys``; a break in the graph is an error. The compiler counts variants
-    by code object, so each case has a copy of its own.
+    Compiled at the first call; a break in the graph is an error. The compiler allows a few variants a code object, so
+    each case has a copy of its own.
     """
     made = _COMPILED.setdefault(model, {})
     if case not in made:
         function = types.FunctionType(next_logits.__code__.replace(), next_logits.__globals__, "next_logits")
         made[case] = torch.compile(function, fullgraph=True, dynamic=False)
     return made[case]
+
+
+class Compiled:
+    """``next_logits`` compiled, once for each ``Step.keys`` of sessions that are alike in ``case``."""
+
+    def __init__(self, case: Hashable) -> None:
+        self._case = case, torch.get_num_threads()
+        self._by_keys: dict[int, Forward] = {}
+
+    def __call__(
+        self,
+        model: EncoderDecoder,
+        token_BT: Tensor,
+        step: Step,
+        stores: Sequence[SelfKV],
+        sources: Sequence[CrossKV],
+        tables: DecoderTables,
+        source_bias: Tensor | None,
+    ) -> Tensor:
+        """Run the variant of this step's keys."""
+        if step.keys not in self._by_keys:
+            self._by_keys[step.keys] = compiled(model, (self._case, step.keys))
+        return self._by_keys[step.keys](model, token_BT, step, stores, sources, tables, source_bias)
 
 
 class Captured:

@@ -10,7 +10,7 @@ the embedding and other row counts go on using.
 | transposed | [in, out], rows of outputs side by side | ``torch.addmm`` or ``@`` |
 | onednn | blocks chosen by oneDNN | ``torch.ops.mkldnn._linear_pointwise``, as torch's compiler calls it |
 | mkl | panels chosen by MKL for one number of rows; others take torch's | ``torch.ops.mkl._mkl_linear``, likewise |
-| auto | what is fastest for each shape of weight and number of rows, by ``linear_probe`` | |
+| auto | the fastest for the whole step, or much faster for a shape of weight, by rows | ``linear_probe`` |
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..executions import by_execution
+from ..executions import BEST, by_execution
 from ..role_table import ROLE_COLUMNS
 from ..table import GROUP
 from .style import NOT_DRAWN, Legend, Look, looks
@@ -50,7 +50,8 @@ class View:
     def by_execution(self) -> list[tuple[str, View]]:
         """(suffix of a file's name, view): at equal execution and each at its best, if any was not executed eagerly."""
         found = []
-        for (title, rows), suffix in zip(by_execution(self.table), ("", "_best"), strict=False):
+        for title, rows in by_execution(self.table):
+            suffix = "_best" if title == BEST else ""
             steps = self.steps.merge(rows[["cell", "strategy"]])
             foot = f"{self.foot} {title.capitalize()}." if title else self.foot
             found.append((suffix, replace(self, table=rows, steps=steps, foot=foot)))

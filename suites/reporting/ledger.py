@@ -36,7 +36,8 @@ class Ledger:
 def ledger_of(cell: Mapping[str, Any], labels: Sequence[str], drawn: Sequence[str]) -> Ledger | None:
     """By formula, of a cell.json; of the strategies ``labels`` those that are ``drawn`` have their layer drawn.
 
-    None where a label is no strategy that is known here, or the folder is of a version that kept no sizes.
+    None where a label is no strategy that is known here, the folder is of a version that kept no sizes, or
+    weights are narrower than K/V.
     """
     from strategies import DTYPES, ModelConfig, StrategyError, parse
 
@@ -45,6 +46,8 @@ def ledger_of(cell: Mapping[str, Any], labels: Sequence[str], drawn: Sequence[st
     from ..ledger.text import sheets
     from ..ledger.view import answer, at_step, columns, legend
 
+    if cell.get("weights"):  # its bytes are of one width for weights and K/V
+        return None
     k, src_len = default_step(int(cell["tgt_len"])), int(cell["src_len"])
     try:
         config, width = ModelConfig(**cell["model_config"]), DTYPES[cell["dtype"]].itemsize

@@ -90,7 +90,8 @@ def test_a_compiled_step_takes_them(kind):
     ],
 )
 def test_what_cannot_be_is_said(kind, changes, message):
-    dtype = changes.pop("dtype", torch.float32)
-    model = load_model(ModelSpec("sliver", "random", shape=tuple(sorted({**SHAPE, **changes}.items()))), dtype)
+    shape = {**SHAPE, **changes}
+    dtype = shape.pop("dtype", torch.float32)
+    model = load_model(ModelSpec("sliver", "random", shape=tuple(sorted(shape.items()))), dtype)
     with pytest.raises(ModelError, match=message):
         use_weights(model, kind)

@@ -53,6 +53,11 @@ def test_what_was_not_measured_is_no_best():
     assert shown(table)[BEST] == [("a", "static_kv")]
 
 
+def test_a_comparison_of_which_nothing_was_timed_is_left_out():
+    assert list(shown(rows([("a", COMPILED, 1.0)]))) == [BEST]
+    assert shown(rows([("a", COMPILED, float("nan"))])) == {}
+
+
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory):
     folder = tmp_path_factory.mktemp("compiled")
@@ -80,6 +85,14 @@ def test_there_is_a_plot_of_each_comparison(ran):
 
 def test_the_kernels_that_were_chosen_are_told(ran):
     assert "linear=auto, batch 1, 5 -> 5 tokens, kernel (shapes of weights): up to 1 row " in ran[0].stdout
+
+
+def test_a_compiled_step_alone_is_a_run(tmp_path):
+    asked = [*SMALL_MODEL, f"strategies=['{COMPILED}']", "seq_len=5", "measure=quick", "plots=true", "report=true"]
+    suites("run", *asked, "hydra.run.dir=run", folder=tmp_path, check=True)
+    names = {path.stem for path in (tmp_path / "run" / "plots").glob("*.png")}
+    assert "totals_best" in names
+    assert "totals" not in names
 
 
 def test_a_captured_step_is_skipped_without_cuda(tmp_path):

@@ -10,7 +10,7 @@ from strategies.models.narrow import use_weights
 from suites import narrowing as module
 from suites.__main__ import main
 from suites.cells import Cell
-from suites.formulas import formulas
+from suites.formulas import formulas, necessary
 from suites.inputs import make_inputs
 from suites.narrowing import narrowing
 from suites.table import read_tables
@@ -53,6 +53,13 @@ def test_a_step_reads_narrower_weights_and_the_same_kv(models, weights, share):
     assert (narrow.self_kv_bytes, narrow.cross_kv_bytes) == (whole.self_kv_bytes, whole.cross_kv_bytes)
     assert narrow.prefill_bytes < whole.prefill_bytes
     assert narrow.step_flops == whole.step_flops
+
+
+@pytest.mark.parametrize("width", [None, 1, 4])
+def test_what_bounds_contenders_knows_nothing_of_narrower_weights(models, width):
+    config = models[1].config
+    whole, narrow = (necessary(config, dataclasses.replace(CELL, weights=kind), width) for kind in ("", "int8"))
+    assert (narrow.weight_bytes, narrow.prefill_bytes) == (whole.weight_bytes, whole.prefill_bytes)
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def line_up(
                 arm.round(-1, True, CpuClock())
                 key = str(arm.token_ids)
                 if key not in known:
-                    known[key] = check_tokens(oracle(), arm.token_ids, cell.rounding, cell.stop == "fixed")
+                    known[key] = check_tokens(oracle(), arm.token_ids, cell.dtype, cell.stop == "fixed")
                 passed, arm.remark = known[key].reason(contender.exact)
                 if passed:
                     arms.append(arm)
