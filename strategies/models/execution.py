@@ -16,9 +16,9 @@ from torch import Tensor
 from .encoder_decoder import DecoderTables, EncoderDecoder
 from .stores import CrossKV, SelfKV, Step
 
-Forward = Callable[
-    [EncoderDecoder, Tensor, Step, Sequence[SelfKV], Sequence[CrossKV], DecoderTables, Tensor | None], Tensor
-]
+Given = tuple[EncoderDecoder, Tensor, Step, Sequence[SelfKV], Sequence[CrossKV], DecoderTables, Tensor | None]
+"""The arguments of ``next_logits``, in its order."""
+Forward = Callable[[*Given], Tensor]
 
 
 def next_logits(
@@ -59,20 +59,12 @@ class Compiled:
         self._case = case, torch.get_num_threads()
         self._by_keys: dict[int, Forward] = {}
 
-    def __call__(
-        self,
-        model: EncoderDecoder,
-        token_BT: Tensor,
-        step: Step,
-        stores: Sequence[SelfKV],
-        sources: Sequence[CrossKV],
-        tables: DecoderTables,
-        source_bias: Tensor | None,
-    ) -> Tensor:
+    def __call__(self, *given: *Given) -> Tensor:
         """Run the variant of this step's keys."""
+        model, _, step, *_ = given
         if step.keys not in self._by_keys:
             self._by_keys[step.keys] = compiled(model, (self._case, step.keys))
-        return self._by_keys[step.keys](model, token_BT, step, stores, sources, tables, source_bias)
+        return self._by_keys[step.keys](*given)
 
 
 class Captured:
@@ -85,42 +77,25 @@ class Captured:
     def __init__(self) -> None:
         self._graphs: dict[int, tuple[torch.cuda.CUDAGraph, Tensor]] = {}
 
-    def __call__(
-        self,
-        model: EncoderDecoder,
-        token_BT: Tensor,
-        step: Step,
-        stores: Sequence[SelfKV],
-        sources: Sequence[CrossKV],
-        tables: DecoderTables,
-        source_bias: Tensor | None,
-    ) -> Tensor:
+    def __call__(self, *given: *Given) -> Tensor:
         """Replay the graph of this step's keys."""
+        _, _, step, *_ = given
         if step.keys not in self._graphs:
-            self._graphs[step.keys] = self._capture(model, token_BT, step, stores, sources, tables, source_bias)
+            self._graphs[step.keys] = self._capture(*given)
         graph, logits_BV = self._graphs[step.keys]
         graph.replay()
         return logits_BV
 
-    def _capture(
-        self,
-        model: EncoderDecoder,
-        token_BT: Tensor,
-        step: Step,
-        stores: Sequence[SelfKV],
-        sources: Sequence[CrossKV],
-        tables: DecoderTables,
-        source_bias: Tensor | None,
-    ) -> tuple[torch.cuda.CUDAGraph, Tensor]:
+    def _capture(self, *given: *Given) -> tuple[torch.cuda.CUDAGraph, Tensor]:
         """Warm up on a stream of its own, as libraries allocate on first use, then capture."""
         side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
             for _ in range(3):
-                next_logits(model, token_BT, step, stores, sources, tables, source_bias)
+                next_logits(*given)
         torch.cuda.current_stream().wait_stream(side)
         graph = torch.cuda.CUDAGraph()
         pool = next(iter(self._graphs.values()))[0].pool() if self._graphs else None
         with torch.cuda.graph(graph, pool=pool):
-            logits_BV = next_logits(model, token_BT, step, stores, sources, tables, source_bias)
+            logits_BV = next_logits(*given)
         return graph, logits_BV

@@ -76,7 +76,7 @@ def use_linear(model: EncoderDecoder, kind: str, rows: int, rows_max: int | None
         mine = [c for c in choices if c.weight == shape] or [Choice(shape, None, kind, math.nan)]
         packed = {name: pack(module, name, rows) for name in dict.fromkeys(c.kernel for c in mine)}
         apply = by_rows([(c.rows_max, packed[c.kernel][0]) for c in mine])
-        vars(module)["project" if isinstance(module, Head) else "forward"] = apply
+        multiply_by(module, apply)
         held += sum(copy_bytes for _, copy_bytes in packed.values())
     return Linears(held, tuple(choices))
 
@@ -84,6 +84,11 @@ def use_linear(model: EncoderDecoder, kind: str, rows: int, rows_max: int | None
 def products(model: nn.Module) -> Iterator[nn.Linear | Head]:
     """The modules that multiply by a weight, in the order of the model's parts."""
     return (module for module in model.modules() if isinstance(module, nn.Linear | Head))
+
+
+def multiply_by(module: nn.Linear | Head, apply: Apply) -> None:
+    """Have the module's product computed by ``apply``, [..., in] -> [..., out]."""
+    vars(module)["project" if isinstance(module, Head) else "forward"] = apply
 
 
 def pack(module: nn.Linear | Head, kind: str, rows: int) -> tuple[Apply, int]:

@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .config import ModelError
-from .encoder_decoder import EncoderDecoder, Head
-from .linears import products
+from .encoder_decoder import EncoderDecoder
+from .linears import multiply_by, products
 from .opaque import Apply, opaque
 
 WEIGHTS = ("fp32", "bf16", "int8")
@@ -43,7 +43,7 @@ def use_weights(model: EncoderDecoder, kind: str) -> int:
                 "give weights=bf16 or weights=fp32"
             )
         apply, copy_bytes = _PACK[kind](weight, bias)
-        vars(module)["project" if isinstance(module, Head) else "forward"] = opaque(apply, len(weight))
+        multiply_by(module, opaque(apply, len(weight)))
         held += copy_bytes
     return held
 
