@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 DEVICES = ("auto", "cpu", "cuda")
-LINEARS = ("torch", "transposed", "onednn", "mkl", "auto")
+LINEARS = ("torch", "transposed", "onednn", "mkl", "fused", "auto")
 """As in ``strategies.models.linears``, which is not imported here, as it needs torch."""
 EXECUTIONS = ("eager", "compiled", "graph")
 WEIGHTS = ("fp32", "bf16", "int8")
@@ -95,7 +95,8 @@ class RunConfig:
         "|".join(EXECUTIONS),
     )
     linear: str = key(
-        "kernel of the products with weights, for all strategies alike; auto: what a probe finds fastest",
+        "kernel of the products with weights, for all strategies alike; fused: loops, where one row is compiled; "
+        "auto: what a probe finds fastest",
         "torch",
         "|".join(LINEARS),
     )

@@ -16,6 +16,8 @@ from .config import ConfigError
 if TYPE_CHECKING:
     from strategies import Strategy
 
+    from .config import RunConfig
+
 EQUAL, BEST = "equal execution: eager", "each strategy at its best"
 
 
@@ -45,8 +47,18 @@ def by_execution(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     return [(title, part) for title, part in ((EQUAL, rows[eager]), (BEST, best)) if part["e2e_s"].notna().any()]
 
 
-def require_eager(verb: str, strategies: Sequence[Strategy], execution: str = "eager") -> None:
+def require_eager(verb: str, strategies: Sequence[Strategy], config: RunConfig) -> None:
     """Raise ConfigError unless all are executed operator by operator, which ``verb`` looks at."""
-    asked = [execution, *(strategy.execution for strategy in strategies)]
+    asked = [config.execution, *(strategy.execution for strategy in strategies)]
     if other := next((found for found in asked if found != "eager"), None):
         raise ConfigError(f"{verb}: execution={other} is not allowed; it looks at single operators: leave it out")
+    require_effect(strategies, config)
+
+
+def require_effect(strategies: Sequence[Strategy], config: RunConfig) -> None:
+    """Raise ConfigError for a kernel of compiled steps where none is compiled."""
+    if config.linear == "fused" and all(strategy.execution != "compiled" for strategy in strategies):
+        raise ConfigError(
+            "linear=fused is not allowed where no step is compiled, as it has no effect; leave it out, or run with "
+            "execution=compiled"
+        )

@@ -13,14 +13,21 @@ def kernels_told(cells: Sequence[CellResult]) -> list[str]:
     lines = []
     for done in cells:
         counts: dict[int | None, Counter[str]] = {}
+        compiled = Counter[str]()
         for choice in done.cell.get("linear_choices", []):
-            counts.setdefault(choice["rows_max"], Counter())[choice["kernel"]] += 1
+            if choice.get("compiled"):
+                compiled[choice["kernel"]] += 1
+            else:
+                counts.setdefault(choice["rows_max"], Counter())[choice["kernel"]] += 1
         if not counts:
             continue
+        where = {limit: "for more" if limit is None else f"up to {limit} row{'s' * (limit > 1)}" for limit in counts}
+        named = [(where[limit], kernels) for limit, kernels in counts.items()]
+        if compiled:
+            named.append(("in compiled steps", compiled))
         parts = [
-            f"{'for more' if limit is None else f'up to {limit} row' + 's' * (limit > 1)} "
-            + ", ".join(f"{kernel} ({count})" for kernel, count in kernels.most_common())
-            for limit, kernels in counts.items()
+            f"{rows} " + ", ".join(f"{kernel} ({count})" for kernel, count in kernels.most_common())
+            for rows, kernels in named
         ]
         lines.append(f"linear=auto, {_case(done)}, kernel (shapes of weights): {'; '.join(parts)}")
     return lines

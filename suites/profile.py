@@ -103,7 +103,7 @@ def main(argv: list[str]) -> int:
 
     given = any(key.split("=")[0] == "strategies" for key in overrides.keys)
     strategies = [parse(name) for name in args.diff] if args.diff and not given else select(config.strategies)
-    require_eager("profile", strategies, config.execution)
+    require_eager("profile", strategies, config)
     pair = _pair(args.diff, strategies) if args.diff else None
     cell = make_cell(config)
     if cell.stop != "fixed":

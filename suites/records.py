@@ -163,12 +163,13 @@ class MeasureEntry(TypedDict):
 
 
 class ChoiceEntry(TypedDict):
-    """A kernel that ``linear=auto`` chose, for weights of one shape up to so many rows."""
+    """A kernel that ``linear=auto`` chose, for weights of one shape up to so many rows; ``compiled``: in such steps."""
 
     weight: list[int]
     rows_max: int | None
     kernel: str
     ratio: float
+    compiled: NotRequired[bool]
 
 
 class NarrowingEntry(TypedDict):

@@ -105,10 +105,17 @@ def measure_jobs(overrides: Overrides, jobs: list[Job]) -> tuple[Path, int]:
 
 
 def arms_of(config: RunConfig) -> list[Strategy]:
-    """The strategies of a job, with those that are tried in another execution besides. Raises StrategyError."""
+    """The strategies of a job, with those that are tried in another execution besides.
+
+    Raises StrategyError or ConfigError.
+    """
     from strategies import select, with_execution
 
-    return with_execution(select(config.strategies), cast("Execution", config.execution))
+    from .executions import require_effect
+
+    strategies = with_execution(select(config.strategies), cast("Execution", config.execution))
+    require_effect(strategies, config)
+    return strategies
 
 
 def _hydra(arguments: list[str]) -> int:

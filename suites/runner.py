@@ -36,16 +36,24 @@ from .rounds import Rounds
 
 @lru_cache(maxsize=1)
 def _model(
-    spec: ModelSpec, dtype: str, device: str, seed: int, linear: str, weights: str, rows: tuple[int, int] | None
+    spec: ModelSpec,
+    dtype: str,
+    device: str,
+    seed: int,
+    linear: str,
+    weights: str,
+    rows: tuple[int, int] | None,
+    compiled: bool,
 ) -> tuple[EncoderDecoder, Linears]:
     """The model and what its kernel holds and chose; kept from one cell to the next.
 
     ``rows``: those that a cached step feeds, and the most of any product; None with torch's kernel, which serves all.
+    ``compiled``: whether some steps will be.
     """
     model = load_model(spec, DTYPES[dtype], device, seed)
     if weights:
         return model, Linears(use_weights(model, weights))
-    return model, use_linear(model, linear, *(rows or (1, 1)))
+    return model, use_linear(model, linear, *(rows or (1, 1)), compiled=compiled)
 
 
 def run_cell(
@@ -95,7 +103,10 @@ def _measure(
     torch.manual_seed(cell.seed)
     if cell.linear == "auto":
         progress.say("kernels")
-    model, linears = _model(cell.model, cell.dtype, cell.device, cell.seed, cell.linear, cell.weights, _rows(cell))
+    compiled = any(strategy.execution == "compiled" for strategy in strategies)
+    model, linears = _model(
+        cell.model, cell.dtype, cell.device, cell.seed, cell.linear, cell.weights, _rows(cell), compiled
+    )
     weight_bytes = sum(p.nbytes for p in model.parameters()) + linears.copy_bytes
     inputs = make_inputs(cell, model.config)
     predicted = predict(cell, model.config, strategies)

@@ -144,7 +144,7 @@ def _explain(job: Job, k: int | None, asked: Path | None, phrase: str) -> int:
     from .explain.write import explain
 
     strategies = select(job.config.strategies)
-    require_eager("shapes", strategies, job.config.execution)
+    require_eager("shapes", strategies, job.config)
     written = explain(make_cell(job.config), strategies, phrase, k, asked)
     (written[0].parent / "config.yaml").write_text(job.yaml)
     for path in written:
@@ -174,7 +174,7 @@ def _show(job: Job, k: int | None, asked: Path | None, form: str, foreign: bool)
         )
     theirs = record_transformers(cell, k) if foreign else None
     strategies = select(list(OURS) if foreign else job.config.strategies)
-    require_eager("shapes", strategies, job.config.execution)
+    require_eager("shapes", strategies, job.config)
     ledger = record_case(cell, strategies, k)
     run_dir = make_run_dir(asked, "shapes")
     path = write_ledger(ledger, run_dir)

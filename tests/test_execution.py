@@ -7,13 +7,16 @@ import pytest
 import torch
 
 from strategies import Session, StrategyError, parse, select, static_kv, with_execution
+from strategies.models import compiling
 from strategies.models.execution import Captured, compiled, next_logits
+from strategies.models.linears import use_linear
 from strategies.static_kv import StaticKV
 
 BATCH, SRC_LEN, TARGET = 2, 5, 11
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 CUDA = [pytest.mark.cuda, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
 EXECUTIONS = ["compiled", pytest.param("graph", marks=CUDA)]
+COMPILED = "static_kv(execution=compiled,read=bucket)"
 NEAR = {"rtol": 1e-4, "atol": 1e-5}
 
 
@@ -57,7 +60,9 @@ def agrees_with_the_oracle(model, strategy):
 
 
 @pytest.mark.parametrize("execution", EXECUTIONS)
-def test_every_step_by_buckets_has_the_oracles_logits(tiny_model, architecture, execution):
+def test_every_step_by_buckets_has_the_oracles_logits(tiny_model, architecture, execution, monkeypatch):
+    """With the compiler's guards, which would notice what a graph took for a constant and a position changes."""
+    monkeypatch.setattr(compiling, "no_guards", lambda guards: [True] * len(guards))
     agrees_with_the_oracle(model_of(tiny_model, architecture), StaticKV(read="bucket", execution=execution))
 
 
@@ -66,9 +71,24 @@ def test_every_step_by_the_whole_buffer_has_the_oracles_logits(tiny_model, execu
     agrees_with_the_oracle(model_of(tiny_model, "t5"), StaticKV(read="buffer", execution=execution))
 
 
+@pytest.mark.parametrize("kind", ["fused", "onednn"])
+def test_a_single_row_by_another_kernel_has_the_oracles_logits(tiny_model, architecture, kind, monkeypatch):
+    """Without guards, as users run it, and under a caller's inference mode too."""
+    model = model_of(tiny_model, architecture)
+    use_linear(model, kind, 1)
+    oracle, session = (Session(model, parse(label), 1, SRC_LEN, TARGET) for label in ("full_recompute", COMPILED))
+    for mode in (torch.no_grad, torch.inference_mode):
+        with mode(), torch.compiler.set_stance("fail_on_recompile"):
+            for each in (oracle, session):
+                each.prefill(sources(False)[0][:1])
+            for k in range(TARGET):
+                expected, found = (each.step(torch.full((1,), 3 + k, device=DEVICE)) for each in (oracle, session))
+                torch.testing.assert_close(found, expected, **NEAR)
+
+
 def test_a_second_session_of_the_same_shape_compiles_nothing(tiny_model):
     model = model_of(tiny_model, "t5")
-    strategy = parse("static_kv(execution=compiled,read=bucket)")
+    strategy = parse(COMPILED)
     Session(model, strategy, BATCH, SRC_LEN, TARGET)
     with torch.compiler.set_stance("fail_on_recompile"):
         logits(Session(model, strategy, BATCH, SRC_LEN, TARGET), sources(False))
@@ -117,7 +137,7 @@ def test_cases_have_functions_of_their_own(tiny_model):
 
 
 def test_a_step_before_prefill_is_refused(tiny_model):
-    session = Session(tiny_model("t5"), parse("static_kv(execution=compiled,read=bucket)"), BATCH, SRC_LEN, TARGET)
+    session = Session(tiny_model("t5"), parse(COMPILED), BATCH, SRC_LEN, TARGET)
     with pytest.raises(StrategyError, match="step before prefill"):
         session.step(torch.zeros(BATCH, dtype=torch.int64))
 
@@ -137,7 +157,7 @@ def test_those_that_support_it_are_tried_behind_the_others():
     labels = [strategy.label for strategy in with_execution(select("core"), "graph")]
     assert labels == [*(s.label for s in select("core")), "static_kv(execution=graph,read=bucket)"]
     assert with_execution(select("core"), "eager") == select("core")
-    alone = [parse("static_kv(execution=compiled,read=bucket)")]
+    alone = [parse(COMPILED)]
     assert with_execution(alone, "eager") == with_execution(alone, "compiled") == alone
     buffer = parse("static_kv(capacity=90,read=buffer)")
     assert buffer.executed("compiled") == dataclasses.replace(buffer, execution="compiled")

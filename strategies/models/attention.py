@@ -12,6 +12,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from . import one_row
 from .config import ModelConfig
 from .stores import CrossKV, SelfKV, Step
 
@@ -62,12 +63,14 @@ class _Attention(nn.Module):
 
     def _attend(self, q_BHTK: Tensor, k_BGMK: Tensor, v_BGMK: Tensor, bias: Tensor | None) -> Tensor:
         """softmax(scale * q k^T + bias) v, heads merged and projected: -> [B, T, D] (2017 paper, eq. 1)."""
+        written_out = q_BHTK.shape[2] == 1 and one_row.is_written_out(q_BHTK)
+        attention = one_row.attention if written_out else F.scaled_dot_product_attention
         if self.grouped is None:
-            context_BHTK = F.scaled_dot_product_attention(q_BHTK, k_BGMK, v_BGMK, attn_mask=bias, scale=self.scale)
+            context_BHTK = attention(q_BHTK, k_BGMK, v_BGMK, attn_mask=bias, scale=self.scale)
             return self.out(context_BHTK.transpose(1, 2).flatten(2))
         # X: H/G * T, the rows of all query heads of a group.
         q_BGXK = self.grouped(q_BHTK)
-        context_BGXK = F.scaled_dot_product_attention(q_BGXK, k_BGMK, v_BGMK, attn_mask=bias, scale=self.scale)
+        context_BGXK = attention(q_BGXK, k_BGMK, v_BGMK, attn_mask=bias, scale=self.scale)
         # The rows of the last query head of a group stay T apart from those of the first: [B, G, H/G, T, K].
         batch, groups, _, size = context_BGXK.shape
         by_head = context_BGXK.view(batch, groups, -1, q_BHTK.shape[2], size)

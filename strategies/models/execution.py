@@ -6,13 +6,13 @@ tensors on the device and ``Step.keys``, of which there are a few (length bucket
 
 from __future__ import annotations
 
-import types
 from collections.abc import Callable, Hashable, Sequence
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
 
+from .compiling import one_graph
 from .encoder_decoder import DecoderTables, EncoderDecoder
 from .stores import CrossKV, SelfKV, Step
 
@@ -42,13 +42,11 @@ _COMPILED: WeakKeyDictionary[EncoderDecoder, dict[Hashable, Forward]] = WeakKeyD
 def compiled(model: EncoderDecoder, case: Hashable) -> Forward:
     """``next_logits`` as one graph of ``torch.compile``, shared by sessions of a model that are alike in ``case``.
 
-    Compiled at the first call; a break in the graph is an error. The compiler allows a few variants a code object, so
-    each case has a copy of its own.
+    Compiled at the first call.
     """
     made = _COMPILED.setdefault(model, {})
     if case not in made:
-        function = types.FunctionType(next_logits.__code__.replace(), next_logits.__globals__, "next_logits")
-        made[case] = torch.compile(function, fullgraph=True, dynamic=False)
+        made[case] = one_graph(next_logits, model.embedding.weight.device.type)
     return made[case]
 
 

@@ -18,8 +18,11 @@ import torch
 from torch import Tensor, nn
 
 from .encoder_decoder import EncoderDecoder, Head
-from .linears import KERNELS, Choice, pack, products, unavailable
+from .fused_probe import loops_over_calls
+from .linears import Choice, pack, products, unavailable
 
+CALLED = ("transposed", "onednn", "mkl")
+"""Kernels beside torch's that are called; ``fused`` is part of the code around it."""
 MARGIN, APART = 0.03, 0.1
 """A kernel must beat torch's by the first, and the one that is best over the whole pass by the second: kernels of
 several libraries in one step disturb each other, and the fastest of four noisy figures is too fast."""
@@ -33,10 +36,13 @@ Clock = Callable[[], float]
 
 
 @torch.inference_mode()
-def choose(model: EncoderDecoder, rows: int, rows_max: int, clock: Clock = time.perf_counter) -> list[Choice]:
+def choose(
+    model: EncoderDecoder, rows: int, rows_max: int, compiled: bool = False, clock: Clock = time.perf_counter
+) -> list[Choice]:
     """For each shape of weight the kernels by rows: up to ``rows``, the cached step's, and in buckets to ``rows_max``.
 
-    The last bucket has no limit. ``clock`` gives seconds.
+    The last bucket has no limit. ``compiled``: whether steps will be, which for a single row adds the choice between
+    the kernel found and a loop that is part of the compiled step. ``clock`` gives seconds.
     """
     weight = model.embedding.weight
     if weight.device.type == "cuda":
@@ -52,7 +58,7 @@ def choose(model: EncoderDecoder, rows: int, rows_max: int, clock: Clock = time.
         for module in modules:
             sizes[tuple(module.weight.shape)] += module.weight.numel()
         ratios = {"torch": dict.fromkeys(sizes, 1.0)}
-        for kernel in KERNELS[1:]:
+        for kernel in CALLED:
             # MKL packs for one number of rows, that of a step.
             if not unavailable(model, kernel) and (kernel != "mkl" or bucket == 0):
                 ratios[kernel] = _ratios(modules, kernel, fed, clock)
@@ -64,6 +70,11 @@ def choose(model: EncoderDecoder, rows: int, rows_max: int, clock: Clock = time.
         for bucket, limit in enumerate(limits):
             kernel, ratio = found.get((shape, bucket), ("torch", 1.0))
             choices.append(Choice(shape, None if limit == limits[-1] else limit, kernel, ratio))
+    if compiled and rows == 1 and not unavailable(model, "fused"):
+        kernels = {shape: kernel for (shape, bucket), (kernel, _) in found.items() if bucket == 0}
+        ratio = loops_over_calls(model, kernels, clock)
+        if ratio < 1 + MARGIN:  # as fast alone, loops also save what lies between products
+            choices += [Choice(shape, rows, "fused", ratio, compiled=True) for shape in kernels]
     return choices
 
 

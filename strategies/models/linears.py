@@ -10,7 +10,10 @@ the embedding and other row counts go on using.
 | transposed | [in, out], rows of outputs side by side | ``torch.addmm`` or ``@`` |
 | onednn | blocks chosen by oneDNN | ``torch.ops.mkldnn._linear_pointwise``, as torch's compiler calls it |
 | mkl | panels chosen by MKL for one number of rows; others take torch's | ``torch.ops.mkl._mkl_linear``, likewise |
+| fused | none: a loop over the weight, part of the whole step's one function | torch's compiler (``one_row``) |
 | auto | the fastest for the whole step, or much faster for a shape of weight, by rows | ``linear_probe`` |
+
+``fused`` is for the steps of a single row that are compiled; all else is torch's kernel then.
 """
 
 from __future__ import annotations
@@ -23,11 +26,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from . import one_row
 from .config import ModelError
 from .encoder_decoder import EncoderDecoder, Head
 from .opaque import Apply, opaque
 
-KERNELS = ("torch", "transposed", "onednn", "mkl")
+KERNELS = ("torch", "transposed", "onednn", "mkl", "fused")
 LINEARS = (*KERNELS, "auto")
 
 
@@ -35,13 +39,15 @@ LINEARS = (*KERNELS, "auto")
 class Choice:
     """The kernel for weights of one shape, [out, in], up to ``rows_max`` rows (None: any), by ``linear=auto``.
 
-    ``ratio``: its time over that of torch's kernel in the probe.
+    ``ratio``: its time over that of torch's kernel in the probe. ``compiled``: in compiled steps alone, where it goes
+    before the others, and ``ratio`` is over them.
     """
 
     weight: tuple[int, ...]
     rows_max: int | None
     kernel: str
     ratio: float
+    compiled: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,12 +58,15 @@ class Linears:
     choices: tuple[Choice, ...] = ()
 
 
-def use_linear(model: EncoderDecoder, kind: str, rows: int, rows_max: int | None = None) -> Linears:
+def use_linear(
+    model: EncoderDecoder, kind: str, rows: int, rows_max: int | None = None, compiled: bool = False
+) -> Linears:
     """Compute the model's linear products by ``kind``.
 
     ``rows`` are those that a cached step feeds: the batch. ``rows_max``: the most that any product is fed, by prefill
-    or full recompute; only ``auto`` asks. Call once, on a model in inference mode. Raises ModelError for a kernel that
-    is not known, that this build of torch does not have, or that cannot take the model's type or device.
+    or full recompute, and ``compiled``: whether any step will be; only ``auto`` asks. Call once, on a model in
+    inference mode. Raises ModelError for a kernel that is not known, that this build of torch does not have, or that
+    cannot take the model's type or device.
     """
     if kind not in LINEARS:
         raise ModelError(f"linear={kind} is not known; known: {', '.join(LINEARS)}")
@@ -67,7 +76,7 @@ def use_linear(model: EncoderDecoder, kind: str, rows: int, rows_max: int | None
     if kind == "auto":
         from .linear_probe import choose
 
-        choices = choose(model, rows, rows_max or rows)
+        choices = choose(model, rows, rows_max or rows, compiled)
     elif why := unavailable(model, kind):
         raise ModelError(why)
     held = 0
@@ -75,7 +84,10 @@ def use_linear(model: EncoderDecoder, kind: str, rows: int, rows_max: int | None
         shape = tuple(module.weight.shape)
         mine = [c for c in choices if c.weight == shape] or [Choice(shape, None, kind, math.nan)]
         packed = {name: pack(module, name, rows) for name in dict.fromkeys(c.kernel for c in mine)}
-        apply = by_rows([(c.rows_max, packed[c.kernel][0]) for c in mine])
+        apply = by_rows([(c.rows_max, packed[c.kernel][0]) for c in mine if not c.compiled])
+        for choice in mine:
+            if choice.compiled:
+                apply = one_row.at_one_row(packed[choice.kernel][0], apply)
         multiply_by(module, apply)
         held += sum(copy_bytes for _, copy_bytes in packed.values())
     return Linears(held, tuple(choices))
@@ -132,6 +144,8 @@ def unavailable(model: EncoderDecoder, kind: str) -> str:
         return f"linear={kind} runs on the CPU alone, not on {weight.device.type}; give linear=torch"
     if weight.dtype != torch.float32:
         return f"linear={kind} takes float32 weights, not {weight.dtype}; give linear=torch, or dtype=fp32"
+    if kind == "fused":
+        return ""
     backend = torch.backends.mkldnn if kind == "onednn" else torch.backends.mkl
     if not backend.is_available():
         return f"linear={kind}: this build of torch has none; give linear=torch or linear=transposed"
@@ -176,9 +190,14 @@ def _mkl(weight: Tensor, bias: Tensor | None, rows: int) -> tuple[Apply, int]:
     return opaque(apply, len(weight)), weight.nbytes
 
 
+def _fused(weight: Tensor, bias: Tensor | None, rows: int) -> tuple[Apply, int]:
+    return one_row.at_one_row(one_row.product(weight, bias), _torch(weight, bias, rows)[0]), 0
+
+
 _PACK: dict[str, Callable[[Tensor, Tensor | None, int], tuple[Apply, int]]] = {
     "torch": _torch,
     "transposed": _transposed,
     "onednn": _onednn,
     "mkl": _mkl,
+    "fused": _fused,
 }

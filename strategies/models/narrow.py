@@ -12,14 +12,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from . import one_row
 from .config import ModelError
 from .encoder_decoder import EncoderDecoder
 from .linears import multiply_by, products
 from .opaque import Apply, opaque
 
 WEIGHTS = ("fp32", "bf16", "int8")
-INT8_INNER = 16
-"""Torch's int8 product reads so many inputs at a time, and beyond the end of a row that is no multiple of it."""
+INNER = {"bf16": 2, "int8": 16}
+"""Inputs must be a multiple: bf16 is kept in pairs; torch's int8 product reads 16 at a time, beyond a row's end."""
 
 
 def use_weights(model: EncoderDecoder, kind: str) -> int:
@@ -37,13 +38,13 @@ def use_weights(model: EncoderDecoder, kind: str) -> int:
     held = 0
     for module in products(model):
         weight, bias = module.weight.detach(), getattr(module, "bias", None)
-        if kind == "int8" and weight.shape[1] % INT8_INNER:
+        if weight.shape[1] % INNER[kind]:
             raise ModelError(
-                f"weights=int8 takes weights whose inputs are a multiple of {INT8_INNER}, not {list(weight.shape)}; "
-                "give weights=bf16 or weights=fp32"
+                f"weights={kind} takes weights whose inputs are a multiple of {INNER[kind]}, not {list(weight.shape)}; "
+                "give weights=fp32"
             )
         apply, copy_bytes = _PACK[kind](weight, bias)
-        multiply_by(module, opaque(apply, len(weight)))
+        multiply_by(module, apply)
         held += copy_bytes
     return held
 
@@ -58,13 +59,13 @@ def quantise(weight_XD: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _bf16(weight: Tensor, bias: Tensor | None) -> tuple[Apply, int]:
-    narrow = weight.bfloat16()
+    pairs = one_row.pair(weight.bfloat16())
 
     def apply(x: Tensor) -> Tensor:
-        y = F.linear(x.bfloat16(), narrow).float()
+        y = F.linear(one_row.pair(x.bfloat16()), pairs).float()
         return y if bias is None else y.add_(bias)
 
-    return apply, narrow.nbytes
+    return one_row.at_one_row(one_row.paired_product(pairs, bias), opaque(apply, len(weight))), pairs.nbytes
 
 
 def _int8(weight: Tensor, bias: Tensor | None) -> tuple[Apply, int]:
@@ -76,7 +77,8 @@ def _int8(weight: Tensor, bias: Tensor | None) -> tuple[Apply, int]:
         y = torch._weight_int8pack_mm(rows, int8_XD, scales).float().view(*x.shape[:-1], -1)
         return y if bias is None else y.add_(bias)
 
-    return apply, int8_XD.nbytes + scales.nbytes
+    written = one_row.product(int8_XD, bias, scales)
+    return one_row.at_one_row(written, opaque(apply, len(weight))), int8_XD.nbytes + scales.nbytes
 
 
 _PACK: dict[str, Callable[[Tensor, Tensor | None], tuple[Apply, int]]] = {"bf16": _bf16, "int8": _int8}

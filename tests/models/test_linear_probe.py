@@ -9,6 +9,7 @@ import torch
 
 from strategies import Session, parse
 from strategies.models import linear_probe, linears
+from strategies.models.fused_probe import loops_over_calls
 from strategies.models.linear_probe import buckets, choose
 from strategies.models.linears import Choice, by_rows, use_linear
 
@@ -40,8 +41,8 @@ def costs(monkeypatch):
     return found
 
 
-def chosen(model, rows, rows_max):
-    return choose(model, rows, rows_max, clock=lambda: NOW)
+def chosen(model, rows, rows_max, compiled=False):
+    return choose(model, rows, rows_max, compiled, clock=lambda: NOW)
 
 
 def test_each_shape_and_bucket_gets_what_is_fastest_there(model, costs):
@@ -67,6 +68,32 @@ def test_a_kernel_that_packs_for_one_number_of_rows_is_tried_at_that_alone(model
     assert kernels == {2: "mkl", 16: "torch", None: "torch"}
 
 
+@pytest.mark.parametrize(("loops", "taken"), [(0.7, True), (1.02, True), (1.1, False)])
+def test_compiled_steps_of_one_row_get_loops_unless_those_are_slower(model, costs, monkeypatch, loops, taken):
+    """Beside what was found for eager steps, which stays."""
+    asked = []
+    monkeypatch.setattr(linear_probe, "loops_over_calls", lambda model, kernels, clock: asked.append(kernels) or loops)
+    costs["onednn"] = lambda rows, shape: 0.5
+    found = chosen(model, 1, 30, compiled=True)
+    of_a_step = {tuple(m.weight.shape) for m in [*linears.products(model.decoder), model.lm_head]}
+    assert asked == [dict.fromkeys(of_a_step, "onednn")]
+    assert [c for c in found if not c.compiled] == chosen(model, 1, 30)
+    loop = {(c.weight, c.rows_max, c.kernel, c.ratio) for c in found if c.compiled}
+    assert loop == ({(shape, 1, "fused", loops) for shape in of_a_step} if taken else set())
+
+
+def test_loops_are_not_asked_of_for_several_rows_or_eager_steps(model, costs, monkeypatch):
+    monkeypatch.setattr(linear_probe, "loops_over_calls", None)
+    assert not any(c.compiled for c in [*chosen(model, 2, 30, compiled=True), *chosen(model, 1, 30)])
+
+
+def test_loops_and_calls_are_timed_in_pairs(model):
+    """By a clock that counts how often it is looked at: both arms take as long, and the compiled ones do compile."""
+    looks = itertools.count()
+    kernels = {tuple(m.weight.shape): "transposed" for m in linears.products(model)}
+    assert loops_over_calls(model, kernels, lambda: float(next(looks))) == 1
+
+
 def test_every_product_of_the_model_is_chosen_for(model):
     shapes = {tuple(module.weight.shape) for module in linears.products(model)}
     limits = buckets(1, 30)
@@ -88,7 +115,7 @@ def test_a_model_whose_kernels_were_chosen_gives_torchs_logits(architecture, tin
     plain, model = tiny_model(architecture), copy.deepcopy(tiny_model(architecture))
     kernels = {2: "mkl", 16: "onednn", None: "transposed"}
 
-    def each(model, rows, rows_max):
+    def each(model, rows, rows_max, compiled):
         shapes = dict.fromkeys(tuple(module.weight.shape) for module in linears.products(model))
         return [Choice(shape, limit, kernel, 0.5) for shape in shapes for limit, kernel in kernels.items()]
 
@@ -105,7 +132,7 @@ def test_a_model_whose_kernels_were_chosen_gives_torchs_logits(architecture, tin
 
 
 def test_torch_alone_holds_no_copies(model, monkeypatch):
-    monkeypatch.setattr(linear_probe, "KERNELS", ("torch",))
+    monkeypatch.setattr(linear_probe, "CALLED", ())
     done = use_linear(model, "auto", 1, 4)
     assert (done.copy_bytes, {choice.kernel for choice in done.choices}) == (0, {"torch"})
 

@@ -1,0 +1,39 @@
+"""Functions that torch's compiler turns into one graph, called without asking whether it still fits."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Sequence
+from typing import Any, ParamSpec, TypeVar
+
+import torch
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+CPU_OPTIONS: dict[str, Any] = {
+    # What several loops read is computed once, not again in each iteration of each of them.
+    "realize_reads_threshold": 2,
+    "realize_opcount_threshold": 2,
+    "cpp.enable_floating_point_contract_flag": "fast",  # multiply-add as one instruction
+}
+
+
+def no_guards(guards: Sequence[Any]) -> list[bool]:
+    """None is kept: to check that a hundred tensors are what they were takes 0.3 ms, a tenth of a step."""
+    return [False] * len(guards)
+
+
+def one_graph(function: Callable[P, R], device: str) -> Callable[P, R]:
+    """``function`` compiled at its first call; a break in the graph is an error.
+
+    Every call must be like the first in all but the values of tensors: nothing checks it. A copy of the code, as the
+    compiler remembers by code object what it has compiled.
+    """
+    assert isinstance(function, types.FunctionType)
+    code, names, defaults, closure = (
+        function.__code__, function.__globals__, function.__defaults__, function.__closure__,
+    )  # fmt: skip
+    own = types.FunctionType(code.replace(), names, function.__name__, defaults, closure)
+    options = {"guard_filter_fn": no_guards, "size_asserts": False, **(CPU_OPTIONS if device == "cpu" else {})}
+    return torch.compile(own, fullgraph=True, dynamic=False, options=options)

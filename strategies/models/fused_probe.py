@@ -1,0 +1,57 @@
+"""Whether the products of a compiled step of one row are faster as loops of the compiler than by kernels it calls."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from .compiling import one_graph
+from .encoder_decoder import EncoderDecoder
+from .linears import pack, products
+from .one_row import product
+
+PASSES = 15
+Loops = Callable[[Sequence[Tensor], dict[int, Tensor]], list[Tensor]]
+
+
+def _loops(weights: Sequence[Tensor], inputs: dict[int, Tensor]) -> list[Tensor]:
+    return [product(weight_XD, None)(inputs[weight_XD.shape[1]]) for weight_XD in weights]
+
+
+def loops_over_calls(model: EncoderDecoder, kernels: dict[tuple[int, ...], str], clock: Callable[[], float]) -> float:
+    """Time of all products of a step as loops over that by ``kernels``, by shape; the median of paired passes.
+
+    The products of a layer are one compiled function, called with the weights of each layer in turn, and that of the
+    head is another. ``clock`` gives seconds.
+    """
+    parts = [list(products(layer)) for layer in model.decoder.layers] + [[model.lm_head]]
+    weights = [[module.weight.detach() for module in part] for part in parts]
+    calls = [[pack(module, kernels[tuple(module.weight.shape)], 1)[0] for module in part] for part in parts]
+    inputs = {size: torch.rand(size) - 0.5 for size in {weight.shape[1] for part in weights for weight in part}}
+    layer, head = one_graph(_loops, "cpu"), one_graph(_loops, "cpu")
+    functions = [layer] * len(model.decoder.layers) + [head]
+
+    def by_loops() -> None:
+        for function, part in zip(functions, weights, strict=True):
+            function(part, inputs)
+
+    def by_calls() -> None:
+        for applies, part in zip(calls, weights, strict=True):
+            for apply, weight in zip(applies, part, strict=True):
+                apply(inputs[weight.shape[1]])
+
+    ratios = []
+    for number in range(-1, PASSES):
+        times = [_seconds(run, clock) for run in (by_loops, by_calls)]
+        if number >= 0:  # the first compiles
+            ratios.append(times[0] / times[1])
+    return statistics.median(ratios)
+
+
+def _seconds(run: Callable[[], None], clock: Callable[[], float]) -> float:
+    start = clock()
+    run()
+    return clock() - start

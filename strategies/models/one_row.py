@@ -1,0 +1,75 @@
+"""One row at a time, written out for torch's compiler: products with weights and attention as multiply and sum.
+
+For one row a product needs no blocks and no packed copy, only a weight that is read once, front to back. A library's
+product would stay a call in compiled code, with threads that start and stop around it; of a product that is written out
+the compiler makes a loop, and of a whole step one function in which the threads go from loop to loop. Float32 rows on
+the CPU alone: elsewhere, and in eager steps, libraries serve better.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from .opaque import Apply
+
+
+def is_written_out(x: Tensor) -> bool:
+    """Whether this is being compiled, for a CPU and in float32."""
+    return torch.compiler.is_compiling() and x.device.type == "cpu" and x.dtype == torch.float32
+
+
+def at_one_row(written: Apply, otherwise: Apply) -> Apply:
+    """``written`` for a single row [..., in] of a compiled step, ``otherwise`` for all else."""
+
+    def apply(x: Tensor) -> Tensor:
+        if is_written_out(x) and x.numel() == x.shape[-1]:
+            return written(x)
+        return otherwise(x)
+
+    return apply
+
+
+def product(weight_XD: Tensor, bias: Tensor | None, scale_X: Tensor | None = None) -> Apply:
+    """A row times a weight, [..., D] -> [..., X]; of int8 elements with their ``scale_X``."""
+
+    def apply(x: Tensor) -> Tensor:
+        y_X = (x.reshape(-1) * weight_XD).sum(-1)
+        return _finished(y_X if scale_X is None else y_X * scale_X, bias, x)
+
+    return apply
+
+
+def pair(x: Tensor) -> Tensor:
+    """bfloat16 [..., D], D even, with its columns in the order 0, D/2, 1, D/2 + 1 and so on, each two in one int32.
+
+    The compiler reads 32 bits at a time faster than 16, and so both halves of a row are read side by side.
+    """
+    return x.view(*x.shape[:-1], 2, -1).transpose(-1, -2).flatten(-2)
+
+
+def paired_product(paired_XD: Tensor, bias: Tensor | None) -> Apply:
+    """The same as ``product`` by a weight that was put in pairs."""
+    pairs_XD = paired_XD.view(torch.int32)
+
+    def apply(x: Tensor) -> Tensor:
+        low_D, high_D = x.reshape(2, -1).unbind()
+        low_XD, high_XD = (pairs_XD << 16).view(torch.float32), (pairs_XD & -(1 << 16)).view(torch.float32)
+        return _finished((low_D * low_XD + high_D * high_XD).sum(-1), bias, x)
+
+    return apply
+
+
+def _finished(y_X: Tensor, bias: Tensor | None, x: Tensor) -> Tensor:
+    return (y_X if bias is None else y_X + bias).view(*x.shape[:-1], -1)
+
+
+def attention(q_BGXK: Tensor, k_BGMK: Tensor, v_BGMK: Tensor, attn_mask: Tensor | None, scale: float) -> Tensor:
+    """As ``scaled_dot_product_attention`` for one position a sequence, of X query heads to one of K and V.
+
+    softmax(scale * q k^T + mask) v: -> [B, G, X, K]. The mask broadcasts to [B, G, X, M].
+    """
+    score_BGXM = (q_BGXK[..., None, :] * k_BGMK[:, :, None]).sum(-1) * scale
+    if attn_mask is not None:
+        score_BGXM = score_BGXM + attn_mask
+    return (score_BGXM.softmax(-1)[..., None] * v_BGMK[:, :, None]).sum(-2)
