@@ -20,8 +20,11 @@ WINDOW_BYTES = {"cpu": 64 << 20, "cuda": 256 << 20}
 """What one run reads at least: some milliseconds of one core."""
 WINDOW_A_THREAD_BYTES, LARGEST_WINDOW_BYTES = 32 << 20, 512 << 20
 LARGEST_BYTES = 1 << 30
-CACHES = 2
-"""So many last caches large is the buffer, where that is possible: what is read was pushed out since it last was."""
+CACHES = 8
+"""So many last caches large is the buffer, where that is possible: what is read was pushed out since it last was.
+
+Twice the cache would do if that forgot the oldest first. An AMD EPYC keeps some: it read 2 caches 10 to 20 % faster
+than 16, and 8 of them up to 4 % faster."""
 SHARE_OF_MEMORY = 8
 ROW = 4096
 """Elements of a row of the row-major matrix."""
@@ -72,7 +75,7 @@ def plan(device: str, cache_bytes: int, threads: int, room_bytes: int) -> tuple[
     """(bytes of a window, a power of two; how many). Raises MemoryError where not even a small one fits the room.
 
     >>> [size >> 20 for size in plan("cpu", 33554432, 1, 1 << 32)], plan("cpu", 1 << 28, 1, 1 << 32)[1]
-    ([64, 0], 8)
+    ([64, 0], 16)
     """
     wanted = max(WINDOW_BYTES[device], min(WINDOW_A_THREAD_BYTES * threads, LARGEST_WINDOW_BYTES))
     window = 1 << (min(wanted, room_bytes).bit_length() - 1) if room_bytes > 0 else 0
