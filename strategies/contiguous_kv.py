@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from .models.stores import KVShape, SelfKV, Step
-from .strategy import Strategy, register
+from .strategy import Execution, Strategy, register
 
 
 class ContiguousStore:
@@ -28,12 +29,20 @@ class ContiguousStore:
         return self._k_BGMK, self._v_BGMK
 
     def key_position_M(self, step: Step) -> Tensor:
-        """0 .. k - 1."""
-        return torch.arange(step.length, device=self._empty_BG0K.device)
+        """0 .. k - 1, by what is held and the rows to come, as a compiled step must not read the host's length."""
+        return torch.arange(self._k_BGMK.shape[2] + step.rows, device=self._empty_BG0K.device)
 
     def reset(self) -> None:
         """Start again from no rows."""
         self._k_BGMK = self._v_BGMK = self._empty_BG0K
+
+    def grow_to(self, length: int) -> Sequence[Tensor]:
+        """Zeros, unless as many rows are held: those have the layout that the step before left."""
+        batch, heads, held, size = self._k_BGMK.shape
+        if held != length:
+            self._k_BGMK = self._empty_BG0K.new_zeros(batch, heads, length, size)
+            self._v_BGMK = self._k_BGMK.clone()
+        return self._k_BGMK, self._v_BGMK
 
     def nbytes(self, length: int) -> tuple[int, int]:
         """(reserved, used): equal."""
@@ -49,6 +58,15 @@ class ContiguousKV(Strategy):
     def self_kv(self, shape: KVShape) -> SelfKV:
         """A growing store."""
         return ContiguousStore(shape)
+
+    @property
+    def supports(self) -> frozenset[Execution]:
+        """A compiled step takes any length; a captured one reads where it read, and these tensors move."""
+        return frozenset({"eager", "compiled"})
+
+    def variant(self, k: int) -> int:
+        """1 and 2: with no key before, and with one, sizes that the compiler takes for constants; then one for all."""
+        return min(k, 3)
 
     def rows_copied(self, k: int) -> int:
         """All earlier rows."""

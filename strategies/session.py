@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .models.compiling import lengthen
 from .models.encoder_decoder import DecoderTables, EncoderDecoder
 from .models.execution import Captured, Compiled, Forward, next_logits
-from .models.stores import CachedCross, CrossKV, KVShape, RecomputedCross, Step
+from .models.stores import CachedCross, CrossKV, Growing, KVShape, RecomputedCross, Step
 from .strategy import Strategy, StrategyError
 
 
@@ -77,15 +78,16 @@ class Session:
 
     @torch.no_grad()
     def _prepare(self, steps: range) -> None:
-        """Compile or capture the step of every number of keys that is read, on sources of no meaning."""
+        """Compile or capture each variant of the step, at the last position it serves, on sources of no meaning."""
         self.prefill(torch.full((self.batch, self.src_len), self.model.config.start_id, device=self._token_BN.device))
-        seen = set()
-        for k in steps:
-            if (keys := self.strategy.keys_read(k)) not in seen:
-                seen.add(keys)
-                self._stand_at(k)
-                self._position_1.fill_(k - 1)
-                self._run(self._token_BN[:, 0])
+        last = {self.strategy.variant(k): k for k in steps}
+        for k in last.values():
+            self._stand_at(k)
+            self._position_1.fill_(k - 1)
+            for store in self._stores:
+                if isinstance(store, Growing):
+                    lengthen(store.grow_to(k - 1))
+            self._run(self._token_BN[:, 0])
         if isinstance(self._forward, Captured):
             self._held = self._sources, self._source_bias
         self._sources = []
@@ -157,7 +159,7 @@ class Session:
     def _stand_at(self, k: int) -> None:
         """At the step that attends k keys; the position on the device is advanced apart."""
         self._step.length, self._step.rows = k, self.strategy.rows_fed(k)
-        self._step.keys = self.strategy.keys_read(k)
+        self._step.keys, self._step.variant = self.strategy.keys_read(k), self.strategy.variant(k)
 
     @property
     def nbytes(self) -> KVBytes:

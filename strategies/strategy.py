@@ -53,6 +53,13 @@ class Strategy:
         """Keys that a query row's product with K spans."""
         return k
 
+    def variant(self, k: int) -> int:
+        """Which compiled or captured step serves k keys: those of one number differ in the values of tensors alone.
+
+        Or in the length of what ``Growing`` stores hold. By default there is one for each number of keys read.
+        """
+        return self.keys_read(k)
+
     def rows_copied(self, k: int) -> int:
         """Cache rows that are moved to make room for the new one."""
         return 0

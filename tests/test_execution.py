@@ -15,7 +15,8 @@ from strategies.static_kv import StaticKV
 BATCH, SRC_LEN, TARGET = 2, 5, 11
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 CUDA = [pytest.mark.cuda, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
-EXECUTIONS = ["compiled", pytest.param("graph", marks=CUDA)]
+CUDA_EXECUTIONS = [pytest.param("graph", marks=CUDA)]
+EXECUTIONS = ["compiled", *CUDA_EXECUTIONS]
 COMPILED = "static_kv(execution=compiled,read=bucket)"
 NEAR = {"rtol": 1e-4, "atol": 1e-5}
 
@@ -59,10 +60,15 @@ def agrees_with_the_oracle(model, strategy):
                 torch.testing.assert_close(found, expected, **NEAR)
 
 
-@pytest.mark.parametrize("execution", EXECUTIONS)
-def test_every_step_by_buckets_has_the_oracles_logits(tiny_model, architecture, execution, monkeypatch):
+@pytest.mark.parametrize("label", [COMPILED, "contiguous_kv(execution=compiled)"])
+def test_every_step_has_the_oracles_logits_and_compiles_nothing(tiny_model, architecture, label, monkeypatch):
     """With the compiler's guards, which would notice what a graph took for a constant and a position changes."""
     monkeypatch.setattr(compiling, "no_guards", lambda guards: [True] * len(guards))
+    agrees_with_the_oracle(model_of(tiny_model, architecture), parse(label))
+
+
+@pytest.mark.parametrize("execution", CUDA_EXECUTIONS)
+def test_every_captured_step_by_buckets_has_the_oracles_logits(tiny_model, architecture, execution):
     agrees_with_the_oracle(model_of(tiny_model, architecture), StaticKV(read="bucket", execution=execution))
 
 
@@ -71,12 +77,14 @@ def test_every_step_by_the_whole_buffer_has_the_oracles_logits(tiny_model, execu
     agrees_with_the_oracle(model_of(tiny_model, "t5"), StaticKV(read="buffer", execution=execution))
 
 
+@pytest.mark.parametrize("label", [COMPILED, "contiguous_kv(execution=compiled)"])
 @pytest.mark.parametrize("kind", ["fused", "onednn"])
-def test_a_single_row_by_another_kernel_has_the_oracles_logits(tiny_model, architecture, kind, monkeypatch):
+@pytest.mark.skipif(DEVICE == "cuda", reason="kernels of the CPU")
+def test_a_single_row_by_another_kernel_has_the_oracles_logits(tiny_model, kind, label):
     """Without guards, as users run it, and under a caller's inference mode too."""
-    model = model_of(tiny_model, architecture)
+    model = model_of(tiny_model, "t5")
     use_linear(model, kind, 1)
-    oracle, session = (Session(model, parse(label), 1, SRC_LEN, TARGET) for label in ("full_recompute", COMPILED))
+    oracle, session = (Session(model, parse(each), 1, SRC_LEN, TARGET) for each in ("full_recompute", label))
     for mode in (torch.no_grad, torch.inference_mode):
         with mode(), torch.compiler.set_stance("fail_on_recompile"):
             for each in (oracle, session):
@@ -149,13 +157,15 @@ def test_a_captured_step_needs_cuda(tiny_model):
 
 @pytest.mark.parametrize("text", ["static_kv(execution=compiled)", "contiguous_kv(execution=graph)"])
 def test_what_does_not_support_it_is_refused_by_name(text):
-    with pytest.raises(StrategyError, match="is not supported with these options; give eager"):
+    with pytest.raises(StrategyError, match=r"is not supported with these options; give (compiled or )?eager"):
         parse(text)
 
 
 def test_those_that_support_it_are_tried_behind_the_others():
     labels = [strategy.label for strategy in with_execution(select("core"), "graph")]
     assert labels == [*(s.label for s in select("core")), "static_kv(execution=graph,read=bucket)"]
+    added = {s.label for s in with_execution(select("core"), "compiled")} - {s.label for s in select("core")}
+    assert added == {COMPILED, "contiguous_kv(execution=compiled)"}
     assert with_execution(select("core"), "eager") == select("core")
     alone = [parse(COMPILED)]
     assert with_execution(alone, "eager") == with_execution(alone, "compiled") == alone

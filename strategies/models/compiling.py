@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, ParamSpec, TypeVar
 
 import torch
+from torch import Tensor
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -22,6 +23,13 @@ CPU_OPTIONS: dict[str, Any] = {
 def no_guards(guards: Sequence[Any]) -> list[bool]:
     """None is kept: to check that a hundred tensors are what they were takes 0.3 ms, a tenth of a step."""
     return [False] * len(guards)
+
+
+def lengthen(tensors: Sequence[Tensor]) -> None:
+    """Have what is compiled with these take any length of their dimension 2, where it has one of at least 2."""
+    for tensor in tensors:
+        if tensor.shape[2] > 1:
+            torch._dynamo.mark_dynamic(tensor, 2)
 
 
 def one_graph(function: Callable[P, R], device: str) -> Callable[P, R]:

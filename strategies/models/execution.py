@@ -1,7 +1,8 @@
 """How a decode step is executed: operator by operator, as one compiled function, or as a captured CUDA graph.
 
 All three run ``next_logits``. A compiled or captured step reads nothing that changes from one position to the next but
-tensors on the device and ``Step.keys``, of which there are a few (length buckets), each with a variant of its own.
+tensors on the device; what else it reads is the same for all positions of a variant (``Strategy.variant``), as a
+length bucket is. There are a few, each compiled or captured once.
 """
 
 from __future__ import annotations
@@ -51,22 +52,22 @@ def compiled(model: EncoderDecoder, case: Hashable) -> Forward:
 
 
 class Compiled:
-    """``next_logits`` compiled, once for each ``Step.keys`` of sessions that are alike in ``case``."""
+    """``next_logits`` compiled, once for each variant of sessions that are alike in ``case``."""
 
     def __init__(self, case: Hashable) -> None:
         self._case = case, torch.get_num_threads()
-        self._by_keys: dict[int, Forward] = {}
+        self._variants: dict[int, Forward] = {}
 
     def __call__(self, *given: *Given) -> Tensor:
-        """Run the variant of this step's keys."""
+        """Run this step's variant."""
         model, _, step, *_ = given
-        if step.keys not in self._by_keys:
-            self._by_keys[step.keys] = compiled(model, (self._case, step.keys))
-        return self._by_keys[step.keys](*given)
+        if step.variant not in self._variants:
+            self._variants[step.variant] = compiled(model, (self._case, step.variant))
+        return self._variants[step.variant](*given)
 
 
 class Captured:
-    """``next_logits`` as CUDA graphs, one for each ``Step.keys``, captured at the first call with it.
+    """``next_logits`` as CUDA graphs, one for each variant, captured at the first call with it.
 
     What it is given must lie where it lay at the capture: the session copies tokens and, at prefill, sources there. The
     result is overwritten by the next call.
@@ -76,11 +77,11 @@ class Captured:
         self._graphs: dict[int, tuple[torch.cuda.CUDAGraph, Tensor]] = {}
 
     def __call__(self, *given: *Given) -> Tensor:
-        """Replay the graph of this step's keys."""
+        """Replay the graph of this step's variant."""
         _, _, step, *_ = given
-        if step.keys not in self._graphs:
-            self._graphs[step.keys] = self._capture(*given)
-        graph, logits_BV = self._graphs[step.keys]
+        if step.variant not in self._graphs:
+            self._graphs[step.variant] = self._capture(*given)
+        graph, logits_BV = self._graphs[step.variant]
         graph.replay()
         return logits_BV
 

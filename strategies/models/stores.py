@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -29,13 +30,14 @@ class Step:
     ``rows``: T, decoder rows computed in this call; the last of them is position k - 1.
     ``keys``: M, keys that the strategy reads at this step; k, or more where a buffer is read beyond what is filled.
     ``position_1``: position of the last row, k - 1, as an int64 tensor on the device; advanced in place. A compiled or
-    captured step reads it and, as a constant, ``keys``; ``length`` it must not read.
+    captured step reads it and, as constants, ``rows`` and what is the same for all k of its ``variant``.
     """
 
     length: int
     rows: int
     keys: int
     position_1: Tensor
+    variant: int = 0
 
     @property
     def query_offset(self) -> int:
@@ -66,6 +68,14 @@ class SelfKV(Protocol):
 
     def nbytes(self, length: int) -> tuple[int, int]:
         """Bytes (reserved, used) that persist between steps once ``length`` keys have been appended."""
+
+
+@runtime_checkable
+class Growing(Protocol):
+    """A ``SelfKV`` whose tensors are longer at each step, which a compiled step must not take for constant."""
+
+    def grow_to(self, length: int) -> Sequence[Tensor]:
+        """Hold ``length`` rows of no meaning, to be compiled with; the tensors that grow, along dimension 2."""
 
 
 class CrossProject(Protocol):
