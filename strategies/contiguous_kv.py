@@ -29,8 +29,9 @@ class ContiguousStore:
         return self._k_BGMK, self._v_BGMK
 
     def key_position_M(self, step: Step) -> Tensor:
-        """0 .. k - 1, by what is held and the rows to come, as a compiled step must not read the host's length."""
-        return torch.arange(self._k_BGMK.shape[2] + step.rows, device=self._empty_BG0K.device)
+        """0 .. k - 1. A compiled step must not read the host's length, but knows what is held and the rows to come."""
+        length = self._k_BGMK.shape[2] + step.rows if torch.compiler.is_compiling() else step.length
+        return torch.arange(length, device=self._empty_BG0K.device)
 
     def reset(self) -> None:
         """Start again from no rows."""

@@ -127,8 +127,8 @@ def select(chosen: Any) -> list[Strategy]:
 def with_execution(strategies: Sequence[Strategy], execution: Execution) -> list[Strategy]:
     """The strategies, and behind them those that ``execution`` is to be tried of besides, each once.
 
-    >>> [strategy.label for strategy in with_execution(select("core"), "compiled")][3:]
-    ['static_kv', 'static_kv(execution=compiled,read=bucket)']
+    >>> [strategy.label for strategy in with_execution(select("core"), "compiled")][4:]
+    ['contiguous_kv(execution=compiled)', 'static_kv(execution=compiled,read=bucket)']
     """
     if execution == "eager":
         return list(strategies)

@@ -71,7 +71,9 @@ class Session:
 
     def _executor(self) -> Forward:
         if self.strategy.execution == "compiled":
-            return Compiled((self.strategy, self.batch, self.src_len, self.max_new))
+            weight, trains = self.model.embedding.weight, self.model.training
+            case = self.strategy, self.batch, self.src_len, self.max_new, weight.dtype, weight.device, trains
+            return Compiled(case)
         if self.model.embedding.weight.device.type != "cuda":
             raise StrategyError(f"{self.strategy.label}: execution=graph needs a CUDA device; give eager or compiled")
         return Captured()

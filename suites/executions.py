@@ -52,13 +52,18 @@ def require_eager(verb: str, strategies: Sequence[Strategy], config: RunConfig) 
     asked = [config.execution, *(strategy.execution for strategy in strategies)]
     if other := next((found for found in asked if found != "eager"), None):
         raise ConfigError(f"{verb}: execution={other} is not allowed; it looks at single operators: leave it out")
-    require_effect(strategies, config)
+    if config.linear == "fused":
+        raise ConfigError(f"{verb}: linear=fused is not allowed; it is for compiled steps: leave it out")
 
 
 def require_effect(strategies: Sequence[Strategy], config: RunConfig) -> None:
-    """Raise ConfigError for a kernel of compiled steps where none is compiled."""
-    if config.linear == "fused" and all(strategy.execution != "compiled" for strategy in strategies):
-        raise ConfigError(
-            "linear=fused is not allowed where no step is compiled, as it has no effect; leave it out, or run with "
-            "execution=compiled"
-        )
+    """Raise ConfigError where ``linear=fused``, for compiled steps of one float32 row, would change nothing."""
+    if config.linear != "fused":
+        return
+    for value, remedy in (
+        ("execution=eager", all(strategy.execution != "compiled" for strategy in strategies) and "execution=compiled"),
+        (f"batch_size={config.batch_size}", config.batch_size != 1 and "batch_size=1"),
+        (f"dtype={config.dtype}", config.dtype != "fp32" and "dtype=fp32"),
+    ):
+        if remedy:
+            raise ConfigError(f"linear=fused has no effect with {value}; give {remedy}, or leave linear out")

@@ -90,7 +90,7 @@ def every_strategy() -> list[Strategy]:
 def is_static(strategy: Strategy) -> bool:
     """Whether its self-attention K/V take one size for all steps."""
     bound = strategy.bind(LARGE)
-    return "compiled" in bound.supports or bound.rows_reserved(1) == bound.rows_reserved(LARGE) > 0
+    return "graph" in bound.supports or bound.rows_reserved(1) == bound.rows_reserved(LARGE) > 0
 
 
 @pytest.fixture(params=every_strategy(), ids=lambda strategy: strategy.label)

@@ -6,7 +6,7 @@ import dataclasses
 import pytest
 import torch
 
-from strategies import Session, StrategyError, parse, select, static_kv, with_execution
+from strategies import Session, StrategyError, parse, registry, select, static_kv, with_execution
 from strategies.models import compiling
 from strategies.models.execution import Captured, compiled, next_logits
 from strategies.models.linears import use_linear
@@ -18,6 +18,7 @@ CUDA = [pytest.mark.cuda, pytest.mark.skipif(not torch.cuda.is_available(), reas
 CUDA_EXECUTIONS = [pytest.param("graph", marks=CUDA)]
 EXECUTIONS = ["compiled", *CUDA_EXECUTIONS]
 COMPILED = "static_kv(execution=compiled,read=bucket)"
+COMPILABLE = [s.label for entry in registry().values() if (s := entry.make().executed("compiled"))]
 NEAR = {"rtol": 1e-4, "atol": 1e-5}
 
 
@@ -60,10 +61,10 @@ def agrees_with_the_oracle(model, strategy):
                 torch.testing.assert_close(found, expected, **NEAR)
 
 
-@pytest.mark.parametrize("label", [COMPILED, "contiguous_kv(execution=compiled)"])
+@pytest.mark.parametrize("label", COMPILABLE)
 def test_every_step_has_the_oracles_logits_and_compiles_nothing(tiny_model, architecture, label, monkeypatch):
     """With the compiler's guards, which would notice what a graph took for a constant and a position changes."""
-    monkeypatch.setattr(compiling, "no_guards", lambda guards: [True] * len(guards))
+    monkeypatch.setattr(compiling, "few_guards", lambda guards: [True] * len(guards))
     agrees_with_the_oracle(model_of(tiny_model, architecture), parse(label))
 
 
@@ -77,7 +78,7 @@ def test_every_step_by_the_whole_buffer_has_the_oracles_logits(tiny_model, execu
     agrees_with_the_oracle(model_of(tiny_model, "t5"), StaticKV(read="buffer", execution=execution))
 
 
-@pytest.mark.parametrize("label", [COMPILED, "contiguous_kv(execution=compiled)"])
+@pytest.mark.parametrize("label", COMPILABLE)
 @pytest.mark.parametrize("kind", ["fused", "onednn"])
 @pytest.mark.skipif(DEVICE == "cuda", reason="kernels of the CPU")
 def test_a_single_row_by_another_kernel_has_the_oracles_logits(tiny_model, kind, label):
@@ -94,12 +95,33 @@ def test_a_single_row_by_another_kernel_has_the_oracles_logits(tiny_model, kind,
                 torch.testing.assert_close(found, expected, **NEAR)
 
 
-def test_a_second_session_of_the_same_shape_compiles_nothing(tiny_model):
+@pytest.mark.parametrize("label", COMPILABLE)
+def test_a_second_session_of_the_same_shape_compiles_nothing_and_reads_its_own(tiny_model, label):
+    """Steps of both in turn, on sources that differ."""
     model = model_of(tiny_model, "t5")
-    strategy = parse(COMPILED)
-    Session(model, strategy, BATCH, SRC_LEN, TARGET)
+    given = sources(False), (sources(False)[0].flip(0), None)
+    labels = label, label, "full_recompute", "full_recompute"
+    sessions = [Session(model, parse(labels[0]), BATCH, SRC_LEN, TARGET)]
     with torch.compiler.set_stance("fail_on_recompile"):
-        logits(Session(model, strategy, BATCH, SRC_LEN, TARGET), sources(False))
+        sessions += [Session(model, parse(each), BATCH, SRC_LEN, TARGET) for each in labels[1:]]
+        for session, each in zip(sessions, given * 2, strict=True):
+            session.prefill(*each)
+        for k in range(TARGET):
+            one, other, *oracles = (s.step(torch.full((BATCH,), 3 + k, device=DEVICE)).clone() for s in sessions)
+            for found, expected in zip((one, other), oracles, strict=True):
+                torch.testing.assert_close(found, expected, **NEAR)
+            assert not torch.allclose(one, other)
+
+
+def test_a_session_after_another_kernel_was_chosen_runs_that_one(tiny_model):
+    model = model_of(tiny_model, "t5")
+    before = Session(model, parse(COMPILED), BATCH, SRC_LEN, TARGET)
+    kept = compiled(model, "case")
+    use_linear(model, "transposed", BATCH)
+    assert compiled(model, "case") is not kept
+    after = Session(model, parse(COMPILED), BATCH, SRC_LEN, TARGET)
+    for expected, found in zip(*(logits(s, sources(False)) for s in (before, after)), strict=True):
+        torch.testing.assert_close(found, expected, **NEAR)
 
 
 class Replayed:

@@ -100,7 +100,7 @@ FAULTS = {
     ),
     "claims_to_be_static": (
         "    def rows_copied",
-        "    supports = frozenset({'eager', 'compiled'})\n\n    def rows_copied",
+        "    supports = frozenset({'eager', 'graph'})\n\n    def rows_copied",
         "test_a_static_step_keeps_its_addresses_and_allocates_nothing_as_large_as_k_or_v",
     ),
 }

@@ -63,7 +63,7 @@ class _Attention(nn.Module):
 
     def _attend(self, q_BHTK: Tensor, k_BGMK: Tensor, v_BGMK: Tensor, bias: Tensor | None) -> Tensor:
         """softmax(scale * q k^T + bias) v, heads merged and projected: -> [B, T, D] (2017 paper, eq. 1)."""
-        written_out = q_BHTK.shape[2] == 1 and one_row.is_written_out(q_BHTK)
+        written_out = one_row.is_attention_written_out(q_BHTK, k_BGMK)
         attention = one_row.attention if written_out else F.scaled_dot_product_attention
         if self.grouped is None:
             context_BHTK = attention(q_BHTK, k_BGMK, v_BGMK, attn_mask=bias, scale=self.scale)

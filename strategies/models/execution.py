@@ -51,6 +51,11 @@ def compiled(model: EncoderDecoder, case: Hashable) -> Forward:
     return made[case]
 
 
+def forget(model: EncoderDecoder) -> None:
+    """Compile anew what sessions to come run, since the model's products have changed."""
+    _COMPILED.pop(model, None)
+
+
 class Compiled:
     """``next_logits`` compiled, once for each variant of sessions that are alike in ``case``."""
 

@@ -1,8 +1,9 @@
 """How products with weights are computed: by torch's own kernel, or one that reads a copy of the weight in its layout.
 
 All strategies of a cell share the kernel, which decides how fast weights are read and changes results by rounding
-alone. Products of activations (attention) are none of its business. A packed copy comes beside the plain weight, which
-the embedding and other row counts go on using.
+alone; only ``fused``, and with it ``auto``, has another for compiled steps than for eager ones. Products of activations
+(attention) are none of its business. A packed copy comes beside the plain weight, which the embedding and other row
+counts go on using.
 
 | kernel | layout of its copy | from |
 |---|---|---|
@@ -29,6 +30,7 @@ from torch import Tensor, nn
 from . import one_row
 from .config import ModelError
 from .encoder_decoder import EncoderDecoder, Head
+from .execution import forget
 from .opaque import Apply, opaque
 
 KERNELS = ("torch", "transposed", "onednn", "mkl", "fused")
@@ -72,6 +74,7 @@ def use_linear(
         raise ModelError(f"linear={kind} is not known; known: {', '.join(LINEARS)}")
     if kind == "torch":
         return Linears(0)
+    forget(model)
     choices: Sequence[Choice] = ()
     if kind == "auto":
         from .linear_probe import choose
@@ -83,11 +86,10 @@ def use_linear(
     for module in products(model):
         shape = tuple(module.weight.shape)
         mine = [c for c in choices if c.weight == shape] or [Choice(shape, None, kind, math.nan)]
-        packed = {name: pack(module, name, rows) for name in dict.fromkeys(c.kernel for c in mine)}
+        packed = {name: pack(module, name, rows) for name in dict.fromkeys(c.kernel for c in mine if not c.compiled)}
         apply = by_rows([(c.rows_max, packed[c.kernel][0]) for c in mine if not c.compiled])
-        for choice in mine:
-            if choice.compiled:
-                apply = one_row.at_one_row(packed[choice.kernel][0], apply)
+        if any(c.compiled for c in mine):
+            apply = one_row.at_one_row(one_row.product(module.weight.detach(), getattr(module, "bias", None)), apply)
         multiply_by(module, apply)
         held += sum(copy_bytes for _, copy_bytes in packed.values())
     return Linears(held, tuple(choices))

@@ -1,7 +1,8 @@
 """Weights narrower than activations and K/V, in every product of the model: bfloat16, or int8 with a scale a row.
 
-Weight-only: activations, attention and K/V keep the model's float32, and products are rounded to bfloat16 on their way,
-as torch's operators take activations of that type. The embedding's look-up and the norms stay as they are.
+Weight-only: activations, attention and K/V keep the model's float32. In products they are rounded to bfloat16, as
+torch's operators take activations of that type, but for compiled steps of one row, which need no such operator
+(``one_row``). The embedding's look-up and the norms stay as they are.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from torch import Tensor
 from . import one_row
 from .config import ModelError
 from .encoder_decoder import EncoderDecoder
+from .execution import forget
 from .linears import multiply_by, products
 from .opaque import Apply, opaque
 
@@ -35,13 +37,14 @@ def use_weights(model: EncoderDecoder, kind: str) -> int:
         return 0
     if (dtype := model.embedding.weight.dtype) != torch.float32:
         raise ModelError(f"weights={kind} takes a float32 model, not {dtype}; give dtype=fp32")
+    forget(model)
     held = 0
     for module in products(model):
         weight, bias = module.weight.detach(), getattr(module, "bias", None)
         if weight.shape[1] % INNER[kind]:
             raise ModelError(
                 f"weights={kind} takes weights whose inputs are a multiple of {INNER[kind]}, not {list(weight.shape)}; "
-                "give weights=fp32"
+                f"give {'weights=bf16 or ' if weight.shape[1] % 2 == 0 else ''}weights=fp32"
             )
         apply, copy_bytes = _PACK[kind](weight, bias)
         multiply_by(module, apply)
@@ -59,13 +62,16 @@ def quantise(weight_XD: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _bf16(weight: Tensor, bias: Tensor | None) -> tuple[Apply, int]:
-    pairs = one_row.pair(weight.bfloat16())
+    on_cpu = weight.device.type == "cpu"
+    narrow = one_row.pair(weight.bfloat16()) if on_cpu else weight.bfloat16()
 
     def apply(x: Tensor) -> Tensor:
-        y = F.linear(one_row.pair(x.bfloat16()), pairs).float()
+        rows = x.bfloat16()
+        y = F.linear(one_row.pair(rows) if on_cpu else rows, narrow).float()
         return y if bias is None else y.add_(bias)
 
-    return one_row.at_one_row(one_row.paired_product(pairs, bias), opaque(apply, len(weight))), pairs.nbytes
+    called = opaque(apply, len(weight))
+    return one_row.at_one_row(one_row.paired_product(narrow, bias), called) if on_cpu else called, narrow.nbytes
 
 
 def _int8(weight: Tensor, bias: Tensor | None) -> tuple[Apply, int]:

@@ -10,8 +10,12 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.fx.experimental.symbolic_shapes import statically_known_true
 
 from .opaque import Apply
+
+KEYS = 1024
+"""Of all sequences together, up to which loops read K and V as fast as ``scaled_dot_product_attention``."""
 
 
 def is_written_out(x: Tensor) -> bool:
@@ -62,6 +66,16 @@ def paired_product(paired_XD: Tensor, bias: Tensor | None) -> Apply:
 
 def _finished(y_X: Tensor, bias: Tensor | None, x: Tensor) -> Tensor:
     return (y_X if bias is None else y_X + bias).view(*x.shape[:-1], -1)
+
+
+def is_attention_written_out(q_BHTK: Tensor, k_BGMK: Tensor) -> bool:
+    """Whether ``attention`` serves: for one position, where one sequence or few keys in all are read.
+
+    A length that the compiler was told to take for any counts as many.
+    """
+    keys = k_BGMK.shape[0] * k_BGMK.shape[2]
+    few = k_BGMK.shape[0] == 1 or statically_known_true(keys <= KEYS)
+    return is_written_out(q_BHTK) and q_BHTK.shape[2] == 1 and few
 
 
 def attention(q_BGXK: Tensor, k_BGMK: Tensor, v_BGMK: Tensor, attn_mask: Tensor | None, scale: float) -> Tensor:

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from strategies import Session, parse
-from strategies.models import linear_probe, linears
-from strategies.models.fused_probe import loops_over_calls
+from strategies.models import compiling, linear_probe, linears
+from strategies.models.fused_probe import loops, loops_over_calls
 from strategies.models.linear_probe import buckets, choose
 from strategies.models.linears import Choice, by_rows, use_linear
 
@@ -68,18 +68,18 @@ def test_a_kernel_that_packs_for_one_number_of_rows_is_tried_at_that_alone(model
     assert kernels == {2: "mkl", 16: "torch", None: "torch"}
 
 
-@pytest.mark.parametrize(("loops", "taken"), [(0.7, True), (1.02, True), (1.1, False)])
-def test_compiled_steps_of_one_row_get_loops_unless_those_are_slower(model, costs, monkeypatch, loops, taken):
+@pytest.mark.parametrize(("ratio", "taken"), [(0.7, True), (1.02, True), (1.1, False)])
+def test_compiled_steps_of_one_row_get_loops_unless_those_are_slower(model, costs, monkeypatch, ratio, taken):
     """Beside what was found for eager steps, which stays."""
     asked = []
-    monkeypatch.setattr(linear_probe, "loops_over_calls", lambda model, kernels, clock: asked.append(kernels) or loops)
+    monkeypatch.setattr(linear_probe, "loops_over_calls", lambda model, kernels, clock: asked.append(kernels) or ratio)
     costs["onednn"] = lambda rows, shape: 0.5
     found = chosen(model, 1, 30, compiled=True)
     of_a_step = {tuple(m.weight.shape) for m in [*linears.products(model.decoder), model.lm_head]}
     assert asked == [dict.fromkeys(of_a_step, "onednn")]
     assert [c for c in found if not c.compiled] == chosen(model, 1, 30)
     loop = {(c.weight, c.rows_max, c.kernel, c.ratio) for c in found if c.compiled}
-    assert loop == ({(shape, 1, "fused", loops) for shape in of_a_step} if taken else set())
+    assert loop == ({(shape, 1, "fused", ratio) for shape in of_a_step} if taken else set())
 
 
 def test_loops_are_not_asked_of_for_several_rows_or_eager_steps(model, costs, monkeypatch):
@@ -88,10 +88,19 @@ def test_loops_are_not_asked_of_for_several_rows_or_eager_steps(model, costs, mo
 
 
 def test_loops_and_calls_are_timed_in_pairs(model):
-    """By a clock that counts how often it is looked at: both arms take as long, and the compiled ones do compile."""
+    """By a clock that counts how often it is looked at, both arms take as long."""
     looks = itertools.count()
     kernels = {tuple(m.weight.shape): "transposed" for m in linears.products(model)}
     assert loops_over_calls(model, kernels, lambda: float(next(looks))) == 1
+
+
+def test_loops_that_were_compiled_with_one_layer_multiply_by_the_next(model):
+    compiled = compiling.one_graph(loops, "cpu")
+    inputs = {size: torch.rand(size) for size in {m.weight.shape[1] for m in linears.products(model)}}
+    for layer in model.decoder.layers:
+        weights = [m.weight.detach() for m in linears.products(layer)]
+        for weight_XD, found_X in zip(weights, compiled(weights, inputs), strict=True):
+            torch.testing.assert_close(found_X, weight_XD @ inputs[weight_XD.shape[1]])
 
 
 def test_every_product_of_the_model_is_chosen_for(model):

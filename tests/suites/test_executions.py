@@ -1,10 +1,13 @@
 """A strategy executed in several ways: two tables and two plots, and what is slower is said."""
 
+import types
+
 import pandas as pd
 import pytest
 
 from suites.__main__ import main
 from suites.executions import BEST, EQUAL, by_execution
+from suites.kernels import kernels_told
 from suites.summary import slower_executions
 from suites.table import read_tables
 
@@ -100,6 +103,34 @@ def test_a_captured_step_is_skipped_without_cuda(tmp_path):
     done = suites("run", *asked, folder=tmp_path, check=True)
     line = "skipped: static_kv(execution=graph,read=bucket) in 1 cell: execution=graph needs a CUDA device"
     assert line in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("asked", "line"),
+    [
+        ([], "has no effect with execution=eager; give execution=compiled, or leave linear out"),
+        (["execution=compiled", "batch_size=2"], "has no effect with batch_size=2; give batch_size=1, or leave linear"),
+        (["execution=compiled", "dtype=bf16"], "has no effect with dtype=bf16; give dtype=fp32, or leave linear out"),
+    ],
+)
+def test_loops_of_one_row_are_refused_where_they_would_change_nothing(asked, line, capsys):
+    assert main(["run", "linear=fused", *asked]) == 1
+    assert f"linear=fused {line}" in capsys.readouterr().err
+
+
+def test_a_profile_of_loops_of_one_row_is_refused(capsys):
+    assert main(["profile", "linear=fused"]) == 1
+    assert "profile: linear=fused is not allowed; it is for compiled steps: leave it out" in capsys.readouterr().err
+
+
+def test_kernels_of_compiled_steps_are_told_apart():
+    choices = [
+        {"weight": [8, 8], "rows_max": limit, "kernel": kernel, "ratio": 0.5, "compiled": kernel == "fused"}
+        for limit, kernel in ((1, "onednn"), (None, "torch"), (1, "fused"))
+    ]
+    cell = {"batch_size": 1, "src_len": 5, "tgt_len": 6, "linear_choices": choices}
+    (line,) = kernels_told([types.SimpleNamespace(cell=cell)])
+    assert line.endswith("up to 1 row onednn (1); for more torch (1); in compiled steps fused (1)")
 
 
 @pytest.mark.parametrize("verb", ["shapes", "profile"])
