@@ -22,7 +22,7 @@ from .opaque import Apply, opaque
 
 WEIGHTS = ("fp32", "bf16", "int8")
 INNER = {"bf16": 2, "int8": 16}
-"""Inputs must be a multiple: bf16 is kept in pairs; torch's int8 product reads 16 at a time, beyond a row's end."""
+"""Inputs must be a multiple: bf16 lies in pairs; torch's int8 product reads 16 at a time, beyond a row's end."""
 
 
 def use_weights(model: EncoderDecoder, kind: str) -> int:
@@ -62,29 +62,33 @@ def quantise(weight_XD: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _bf16(weight: Tensor, bias: Tensor | None) -> tuple[Apply, int]:
-    on_cpu = weight.device.type == "cpu"
-    narrow = one_row.pair(weight.bfloat16()) if on_cpu else weight.bfloat16()
+    narrow_XD = _laid_out(weight.bfloat16())
 
     def apply(x: Tensor) -> Tensor:
-        rows = x.bfloat16()
-        y = F.linear(one_row.pair(rows) if on_cpu else rows, narrow).float()
+        y = F.linear(_laid_out(x.bfloat16(), narrow_XD), narrow_XD).float()
         return y if bias is None else y.add_(bias)
 
-    called = opaque(apply, len(weight))
-    return one_row.at_one_row(one_row.paired_product(narrow, bias), called) if on_cpu else called, narrow.nbytes
+    return one_row.at_one_row(one_row.word_product(narrow_XD, bias), opaque(apply, len(weight))), narrow_XD.nbytes
 
 
 def _int8(weight: Tensor, bias: Tensor | None) -> tuple[Apply, int]:
     int8_XD, scale_X = quantise(weight)
-    scales = scale_X.bfloat16()
+    narrow_XD, scales = _laid_out(int8_XD), scale_X.bfloat16()
 
     def apply(x: Tensor) -> Tensor:
-        rows = x.reshape(-1, x.shape[-1]).bfloat16()
-        y = torch._weight_int8pack_mm(rows, int8_XD, scales).float().view(*x.shape[:-1], -1)
+        rows = _laid_out(x.reshape(-1, x.shape[-1]).bfloat16(), narrow_XD)
+        y = torch._weight_int8pack_mm(rows, narrow_XD, scales).float().view(*x.shape[:-1], -1)
         return y if bias is None else y.add_(bias)
 
-    written = one_row.product(int8_XD, bias, scales)
-    return one_row.at_one_row(written, opaque(apply, len(weight))), int8_XD.nbytes + scales.nbytes
+    written = one_row.word_product(narrow_XD, bias, scales)
+    return one_row.at_one_row(written, opaque(apply, len(weight))), narrow_XD.nbytes + scales.nbytes
+
+
+def _laid_out(x: Tensor, weight: Tensor | None = None) -> Tensor:
+    """A narrow weight, or rows that go with it, in the order of columns that loops want; only the CPU has those."""
+    if x.device.type != "cpu":
+        return x
+    return one_row.interleave(x, 4 // (x if weight is None else weight).itemsize)
 
 
 _PACK: dict[str, Callable[[Tensor, Tensor | None], tuple[Apply, int]]] = {"bf16": _bf16, "int8": _int8}

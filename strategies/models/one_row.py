@@ -8,6 +8,8 @@ the CPU alone: elsewhere, and in eager steps, libraries serve better.
 
 from __future__ import annotations
 
+from functools import reduce
+
 import torch
 from torch import Tensor
 from torch.fx.experimental.symbolic_shapes import statically_known_true
@@ -34,32 +36,38 @@ def at_one_row(written: Apply, otherwise: Apply) -> Apply:
     return apply
 
 
-def product(weight_XD: Tensor, bias: Tensor | None, scale_X: Tensor | None = None) -> Apply:
-    """A row times a weight, [..., D] -> [..., X]; of int8 elements with their ``scale_X``."""
+def product(weight_XD: Tensor, bias: Tensor | None) -> Apply:
+    """A row times a weight, [..., D] -> [..., X]."""
 
     def apply(x: Tensor) -> Tensor:
-        y_X = (x.reshape(-1) * weight_XD).sum(-1)
-        return _finished(y_X if scale_X is None else y_X * scale_X, bias, x)
+        return _finished((x.reshape(-1) * weight_XD).sum(-1), bias, x)
 
     return apply
 
 
-def pair(x: Tensor) -> Tensor:
-    """bfloat16 [..., D], D even, with its columns in the order 0, D/2, 1, D/2 + 1 and so on, each two in one int32.
+def interleave(x: Tensor, parts: int) -> Tensor:
+    """[..., D] with its columns in the order 0, D / parts, 2 D / parts, ..., 1, D / parts + 1 and so on.
 
-    The compiler reads 32 bits at a time faster than 16, and so both halves of a row are read side by side.
+    So a 32-bit word of 2 bfloat16 or 4 int8 elements holds one of each part of a row. The compiler has fast code for
+    words on every processor, for narrower elements on some.
     """
-    return x.view(*x.shape[:-1], 2, -1).transpose(-1, -2).flatten(-2)
+    return x.view(*x.shape[:-1], parts, -1).transpose(-1, -2).flatten(-2)
 
 
-def paired_product(paired_XD: Tensor, bias: Tensor | None) -> Apply:
-    """The same as ``product`` by a weight that was put in pairs."""
-    pairs_XD = paired_XD.view(torch.int32)
+def word_product(narrow_XD: Tensor, bias: Tensor | None, scale_X: Tensor | None = None) -> Apply:
+    """As ``product``, by an interleaved weight of bfloat16, or of int8 with its scales."""
+    parts = 4 // narrow_XD.itemsize
+    word_XD = narrow_XD.view(torch.int32)
+
+    def element(part: int) -> Tensor:
+        if parts == 2:
+            return (word_XD << 16 if part == 0 else word_XD & -(1 << 16)).view(torch.float32)
+        return (word_XD << (24 - 8 * part) >> 24).float()
 
     def apply(x: Tensor) -> Tensor:
-        low_D, high_D = x.reshape(2, -1).unbind()
-        low_XD, high_XD = (pairs_XD << 16).view(torch.float32), (pairs_XD & -(1 << 16)).view(torch.float32)
-        return _finished((low_D * low_XD + high_D * high_XD).sum(-1), bias, x)
+        rows = x.reshape(parts, -1).unbind()
+        y_X = reduce(torch.add, (row * element(part) for part, row in enumerate(rows))).sum(-1)
+        return _finished(y_X if scale_X is None else y_X * scale_X, bias, x)
 
     return apply
 
