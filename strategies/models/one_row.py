@@ -12,7 +12,6 @@ from functools import reduce
 
 import torch
 from torch import Tensor
-from torch.fx.experimental.symbolic_shapes import statically_known_true
 
 from .opaque import Apply
 
@@ -81,9 +80,12 @@ def is_attention_written_out(q_BHTK: Tensor, k_BGMK: Tensor) -> bool:
 
     A length that the compiler was told to take for any counts as many.
     """
-    keys = k_BGMK.shape[0] * k_BGMK.shape[2]
-    few = k_BGMK.shape[0] == 1 or statically_known_true(keys <= KEYS)
-    return is_written_out(q_BHTK) and q_BHTK.shape[2] == 1 and few
+    if not is_written_out(q_BHTK) or q_BHTK.shape[2] != 1:
+        return False
+    from torch.fx.experimental.symbolic_shapes import statically_known_true  # slow to import, and there by now
+
+    batch, keys = k_BGMK.shape[0], k_BGMK.shape[2]
+    return batch == 1 or statically_known_true(batch * keys <= KEYS)
 
 
 def attention(q_BGXK: Tensor, k_BGMK: Tensor, v_BGMK: Tensor, attn_mask: Tensor | None, scale: float) -> Tensor:
