@@ -199,3 +199,14 @@ def test_buckets_double_up_to_the_capacity(monkeypatch):
     monkeypatch.setattr(static_kv, "FIRST_BUCKET", 64)
     bound = StaticKV(read="bucket").bind(300)
     assert [bound.keys_read(k) for k in (1, 64, 65, 128, 129, 256, 257, 300)] == [64, 64, 128, 128, 256, 256, 300, 300]
+
+
+@pytest.mark.parametrize("read", ["buffer", "bucket"])
+def test_a_static_step_on_a_device_without_values_has_the_shapes_of_any(tiny_model, architecture, read):
+    """What can be captured asks for no value: on ``meta`` there is none."""
+    model = copy.deepcopy(tiny_model(architecture)).to("meta")
+    session = Session(model, StaticKV(read=read), BATCH, SRC_LEN, TARGET)
+    session.prefill(torch.zeros(BATCH, SRC_LEN, dtype=torch.int64, device="meta"))
+    for _ in range(TARGET):
+        found_BV = session.step(torch.zeros(BATCH, dtype=torch.int64, device="meta"))
+        assert (found_BV.device.type, *found_BV.shape) == ("meta", BATCH, model.config.vocab_size)
