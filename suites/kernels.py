@@ -12,22 +12,17 @@ def kernels_told(cells: Sequence[CellResult]) -> list[str]:
     """A line for each case in which kernels were chosen: how many shapes of weights each serves, by rows."""
     lines = []
     for done in cells:
-        counts: dict[int | None, Counter[str]] = {}
-        compiled = Counter[str]()
+        counts: dict[str, Counter[str]] = {}
         for choice in done.cell.get("linear_choices", []):
-            if choice.get("compiled"):
-                compiled[choice["kernel"]] += 1
-            else:
-                counts.setdefault(choice["rows_max"], Counter())[choice["kernel"]] += 1
+            limit = choice["rows_max"]
+            rows = "for more" if limit is None else f"up to {limit} row{'s' * (limit > 1)}"
+            where = "in compiled steps" if choice.get("compiled") else rows
+            counts.setdefault(where, Counter())[choice["kernel"]] += 1
         if not counts:
             continue
-        where = {limit: "for more" if limit is None else f"up to {limit} row{'s' * (limit > 1)}" for limit in counts}
-        named = [(where[limit], kernels) for limit, kernels in counts.items()]
-        if compiled:
-            named.append(("in compiled steps", compiled))
         parts = [
-            f"{rows} " + ", ".join(f"{kernel} ({count})" for kernel, count in kernels.most_common())
-            for rows, kernels in named
+            f"{where} " + ", ".join(f"{kernel} ({count})" for kernel, count in kernels.most_common())
+            for where, kernels in counts.items()
         ]
         lines.append(f"linear=auto, {_case(done)}, kernel (shapes of weights): {'; '.join(parts)}")
     return lines
