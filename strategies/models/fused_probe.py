@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -12,8 +13,7 @@ from .compiling import one_graph
 from .encoder_decoder import EncoderDecoder
 from .linears import pack, products
 from .one_row import product
-
-PASSES = 15
+from .paired import Clock, in_pairs
 
 
 def loops(weights: Sequence[Tensor], inputs: dict[int, Tensor]) -> list[Tensor]:
@@ -21,7 +21,7 @@ def loops(weights: Sequence[Tensor], inputs: dict[int, Tensor]) -> list[Tensor]:
     return [product(weight_XD, None)(inputs[weight_XD.shape[1]]) for weight_XD in weights]
 
 
-def loops_over_calls(model: EncoderDecoder, kernels: dict[tuple[int, ...], str], clock: Callable[[], float]) -> float:
+def loops_over_calls(model: EncoderDecoder, kernels: dict[tuple[int, ...], str], clock: Clock) -> float:
     """Time of all products of a step as loops over that by ``kernels``, by shape; the median of paired passes.
 
     The products of a layer are one compiled function, called with the weights of each layer in turn, and that of the
@@ -43,18 +43,13 @@ def loops_over_calls(model: EncoderDecoder, kernels: dict[tuple[int, ...], str],
             for apply, weight in zip(applies, part, strict=True):
                 apply(inputs[weight.shape[1]])
 
-    arms = by_loops, by_calls
-    for run in arms:  # the first compiles
+    for run in (by_loops, by_calls):  # the first compiles
         run()
-    ratios = []
-    for number in range(PASSES):
-        first = number % 2
-        times = {which: _seconds(arms[which], clock) for which in (first, 1 - first)}
-        ratios.append(times[0] / times[1])
-    return statistics.median(ratios)
+    timed = in_pairs(partial(_seconds, by_loops, clock), partial(_seconds, by_calls, clock), clock)
+    return statistics.median(loops_s / calls_s for loops_s, calls_s in timed)
 
 
-def _seconds(run: Callable[[], None], clock: Callable[[], float]) -> float:
+def _seconds(run: Callable[[], None], clock: Clock) -> float:
     start = clock()
     run()
     return clock() - start

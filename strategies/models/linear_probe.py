@@ -13,6 +13,7 @@ import statistics
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 from .encoder_decoder import EncoderDecoder, Head
 from .fused_probe import loops_over_calls
 from .linears import Choice, pack, products, unavailable
+from .paired import Clock, in_pairs
 
 CALLED = ("transposed", "onednn", "mkl")
 """Kernels beside torch's that are called; ``fused`` is part of the code around it."""
@@ -28,11 +30,8 @@ MARGIN, APART = 0.03, 0.1
 several libraries in one step disturb each other, and the fastest of four noisy figures is too fast."""
 GROWTH = 8
 """A bucket of rows goes up to so many times the one before: kernels change places slowly."""
-PASSES, SECONDS = 9, 0.3
-"""Of paired passes for a kernel and bucket: at most so many, and none is begun after so long, three apart."""
 
 Shape = tuple[int, ...]
-Clock = Callable[[], float]
 
 
 @torch.inference_mode()
@@ -111,14 +110,10 @@ def _ratios(modules: Sequence[nn.Linear | Head], kernel: str, rows: int, clock: 
     for arm in arms:
         _pass(arm, shapes, inputs, clock)  # not counted
     passes: dict[Shape, list[float]] = defaultdict(list)
-    end = clock() + SECONDS
-    for number in range(PASSES):
-        if number >= 3 and clock() > end:
-            break
-        first = number % 2
-        times = {which: _pass(arms[which], shapes, inputs, clock) for which in (first, 1 - first)}
+    torchs, kernels = (partial(_pass, arm, shapes, inputs, clock) for arm in arms)
+    for torch_s, kernel_s in in_pairs(torchs, kernels, clock):
         for shape in inputs:
-            passes[shape].append(times[1][shape] / times[0][shape])
+            passes[shape].append(kernel_s[shape] / torch_s[shape])
     return {shape: statistics.median(ratios) for shape, ratios in passes.items()}
 
 
