@@ -48,7 +48,7 @@ def predicted_peak_bytes(config: ModelConfig, cell: Cell, strategy: Strategy, pa
         keys=bound.keys_read(last),
         cross=bound.cross == "cached",
     )
-    return peak_bytes(config, cell.batch_size, cell.src_len, last, kept, DTYPES[cell.dtype].itemsize, padded)
+    return peak_bytes(config, cell.batch_size, cell.src_len, last, kept, DTYPES[cell.dtype], padded)
 
 
 def most(need: Callable[[int], int], memory_bytes: int) -> int:

@@ -102,18 +102,21 @@ class Encoder(_Stack):
 
     def forward(self, src_BS: Tensor, source_bias: Tensor | None) -> Tensor:
         """Token ids [B, S] -> memory [B, S, D]; ``source_bias`` masks padding, [B, 1, 1, S] or None."""
-        bias = source_bias
-        if self.relative_bias is not None:
-            position_S = torch.arange(src_BS.shape[1], device=src_BS.device)
-            bias_1HSS = self.relative_bias(position_S[None, :] - position_S[:, None])[None]
-            # Clamped, since float16's minimum plus a negative bias would be -inf.
-            bias = bias_1HSS if bias is None else (bias_1HSS + bias).clamp(min=torch.finfo(bias.dtype).min)
-        if bias is not None and self.group > 1:
-            bias = group_bias(bias, self.group)
+        bias = self._score_bias(src_BS.shape[1], source_bias)
         x_BSD = self.embed(src_BS, self.sinusoids(src_BS.shape[1]))
         for layer in self.layers:
             x_BSD = layer(x_BSD, bias)
         return self.dropout(self.final_norm(x_BSD))
+
+    def _score_bias(self, length: int, source_bias: Tensor | None) -> Tensor | None:
+        """Relative positions and padding as one additive bias for all layers, contiguous: kernels copy any other."""
+        bias = source_bias
+        if self.relative_bias is not None:
+            bias = self.relative_bias.square_HSS(length)[None]
+            if source_bias is not None:
+                # Clamped, since float16's minimum plus a negative bias would be -inf.
+                bias = (bias + source_bias).clamp_(min=torch.finfo(bias.dtype).min)
+        return bias if bias is None or self.group == 1 else group_bias(bias, self.group)
 
 
 class DecoderTables:

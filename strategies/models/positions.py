@@ -61,7 +61,15 @@ class RelativeBias(nn.Module):
     def forward(self, distance: Tensor) -> Tensor:
         """Bias of each distance (key - query): [...] -> [H, ...]."""
         bucket = bucket_of_distance(distance, self.buckets, self.max_distance, self.bidirectional)
-        return self.weight[bucket].movedim(-1, 0)
+        return self.weight.t()[:, bucket].contiguous()
+
+    def square_HSS(self, length: int) -> Tensor:
+        """Bias of every pair of S positions, [H, S (query), S (key)], contiguous.
+
+        Looked up once for each of the 2 S - 1 distances, of which each query's row is a window.
+        """
+        by_distance_HX = self(torch.arange(1 - length, length, device=self.weight.device))
+        return by_distance_HX.unfold(1, length, 1).flip(1).contiguous()
 
 
 class DistanceTable:

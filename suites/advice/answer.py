@@ -26,6 +26,6 @@ def answer(rows: pd.DataFrame) -> list[str]:
     if any(pd.isna(best.get(name)) for name in ("floor_fraction", "mbu", "mfu")):
         return [f"{first}."]
     second = f"Of its step, {step.shares(best)}"
-    if "dispatch" not in step.parts(best):  # without it nothing says what the rest is, nor what would help
+    if not step.is_decided(best):
         return [f"{first}.", f"{second}."]
     return [f"{first}.", f"{second}: it would gain from {step.remedy(best)}."]

@@ -139,9 +139,9 @@ class LiveTensors:
 class CudaAllocator:
     """What torch's CUDA caching allocator handed out on one device, above what it had handed out before.
 
-    Blocks are rounded up to 512 bytes, and workspaces that libraries ask the allocator for are included. Not seen:
-    the CUDA context, the allocator's unused cache, memory that libraries take from the driver. Resets the device's
-    peak statistics.
+    As many bytes as were asked for, not those of the blocks that were handed out, and workspaces that libraries ask the
+    allocator for. Not seen: the CUDA context, the allocator's unused cache, memory that libraries take from the
+    driver. Resets the device's peak statistics.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -153,14 +153,15 @@ class CudaAllocator:
         if self._figures is not None:
             return self._figures
         bytes_before, count_before = self._before
-        return (
-            torch.cuda.max_memory_allocated(self._device) - bytes_before,
-            torch.cuda.memory_allocated(self._device) - bytes_before,
-            self._count() - count_before,
-        )
+        peak, live, count = self._count()
+        return peak - bytes_before, live - bytes_before, count - count_before
 
-    def _count(self) -> int:
-        return int(torch.cuda.memory_stats(self._device).get("allocation.all.allocated", 0))
+    def _count(self) -> tuple[int, int, int]:
+        """Bytes asked for at most and now, and allocations so far."""
+        found = torch.cuda.memory_stats(self._device)
+        names = "requested_bytes.all.peak", "requested_bytes.all.current", "allocation.all.allocated"
+        peak, live, count = (int(found.get(name, 0)) for name in names)
+        return peak, live, count
 
     @property
     def peak_bytes(self) -> int:
@@ -180,7 +181,8 @@ class CudaAllocator:
     def __enter__(self) -> Self:
         """Start from what is allocated now."""
         torch.cuda.reset_peak_memory_stats(self._device)
-        self._before = torch.cuda.memory_allocated(self._device), self._count()
+        _, live, count = self._count()
+        self._before = live, count
         return self
 
     def __exit__(
