@@ -144,7 +144,7 @@ CONFIG_ERRORS: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
         lambda folder: configure(folder, num_layers=10**9),
         ("num_layers=1000000000", f"hold {len(tensor_shapes())} tensors"),
     ),
-    "too_wide": (lambda folder: configure(folder, d_model=10**9), (f"[{D}]", f"[{10**9}]")),
+    "too_wide": (lambda folder: configure(folder, d_model=10**9), (f"[{V}, {D}]", f"[{V}, {10**9}]")),
     "wider_than_any_integer": (lambda folder: configure(folder, d_ff=10**30), (str(10**30),)),
     "farther_than_any_float": (
         lambda folder: configure(folder, relative_attention_max_distance=10**400),
