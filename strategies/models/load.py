@@ -31,7 +31,8 @@ class ModelSpec:
     @classmethod
     def of(cls, entries: Mapping[str, Any]) -> ModelSpec:
         """From the keys of a ``conf/model/*.yaml``. Raises ModelError."""
-        shape = {k: v for k, v in entries.items() if k not in ("name", "source", "checkpoint")}
+        shape = {k: tuple(v) if isinstance(v, list) else v for k, v in entries.items()}
+        shape = {k: v for k, v in shape.items() if k not in ("name", "source", "checkpoint")}
         source = entries.get("source", "random")
         if source not in ("pronounce", "checkpoint", "random"):
             raise ModelError(f"model.source={source!r} is not known; known: pronounce, checkpoint, random")

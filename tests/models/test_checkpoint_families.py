@@ -3,6 +3,7 @@
 transformers reads the very folder that we read, so its own handling of keys and names is what we are held to.
 """
 
+import dataclasses
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from strategies import Session, greedy, lengths, load_model, parse
+from strategies import ModelConfig, ModelError, ModelSpec, Session, config_of, greedy, lengths, load_model, parse
 
 SIZES = {"vocab_size": 40, "d_model": 32, "num_heads": 4, "d_kv": 8, "d_ff": 64, "num_layers": 2}
 GATED = {"feed_forward_proj": "gated-gelu"}
@@ -222,3 +223,13 @@ def test_every_end_is_left_out_where_the_length_is_fixed(
         now = {int(n) for token_B in greedy(session, "fixed") for n in token_B}
         assert not now & chosen
         chosen |= now
+
+
+def test_a_random_model_may_have_several_ends_too() -> None:
+    shape = {"d_model": 4, "num_heads": 2, "d_kv": 2, "d_ff": 3, "encoder_layers": 1, "decoder_layers": 1}
+    spec = ModelSpec.of({"source": "random", "vocab_size": 9, "other_eos_ids": [2, 3], **shape})
+    assert config_of(spec).eos_ids == (1, 2, 3)
+    assert config_of(spec) == ModelConfig(**json.loads(json.dumps(dataclasses.asdict(config_of(spec)))))
+    assert hash(spec)
+    with pytest.raises(ModelError, match=r"other_eos_ids=9 lies outside the vocabulary of 9"):
+        config_of(ModelSpec.of({"source": "random", "vocab_size": 9, "other_eos_ids": [2, 9], **shape}))
