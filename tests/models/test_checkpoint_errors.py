@@ -121,6 +121,7 @@ CONFIG_ERRORS: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
     "size_is_text": (lambda folder: configure(folder, d_model="6"), ("d_model", "'6'")),
     "size_is_null": (lambda folder: configure(folder, num_heads=None), ("num_heads", "None")),
     "size_is_a_fraction": (lambda folder: configure(folder, d_ff=7.5), ("d_ff", "7.5")),
+    "size_is_nan": (lambda folder: configure(folder, d_model=float("nan")), ("d_model=nan",)),
     "size_is_zero": (lambda folder: configure(folder, num_layers=0), ("layers=0",)),
     "no_decoder_layers": (lambda folder: configure(folder, num_decoder_layers=0), ("num_decoder_layers=0",)),
     "flag_is_text": (lambda folder: configure(folder, tie_word_embeddings="no"), ("tie_word_embeddings='no'", "true")),
@@ -145,7 +146,11 @@ CONFIG_ERRORS: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
         ("num_layers=1000000000", f"hold {len(tensor_shapes())} tensors"),
     ),
     "too_wide": (lambda folder: configure(folder, d_model=10**9), (f"[{V}, {D}]", f"[{V}, {10**9}]")),
-    "wider_than_any_integer": (lambda folder: configure(folder, d_ff=10**30), (str(10**30),)),
+    "wider_than_any_integer": (lambda folder: configure(folder, d_ff=10**30), (f"d_ff={10**30}",)),
+    "as_many_digits_as_python_reads": (
+        lambda folder: configure(folder, num_heads=10**4000, d_kv=10**4000),
+        ("num_heads=1000", "...", "from 1 to"),
+    ),
     "farther_than_any_float": (
         lambda folder: configure(folder, relative_attention_max_distance=10**400),
         ("relative_attention_max_distance=1000", "from 1 to"),

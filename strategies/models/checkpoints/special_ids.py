@@ -15,6 +15,7 @@ from typing import Any
 from ..config import ModelError
 from .regular_file import exists, read_object, shown
 
+LARGEST = 2**31 - 1
 FORCED = ("forced_bos_token_id", "forced_eos_token_id")
 
 
@@ -62,13 +63,13 @@ def special_ids(folder: Path, config: Mapping[str, Any], default_start: int | No
 
 
 def _id(what: str, value: object) -> int | None:
-    if value is None or (type(value) is int and value >= 0):
+    if value is None or (type(value) is int and 0 <= value <= LARGEST):
         return value
-    raise ModelError(f"{what}={shown(value)} is not allowed; give one id, a whole number of at least 0")
+    raise ModelError(f"{what}={shown(value)} is not allowed; give one id of the vocabulary, a whole number")
 
 
 def _ids(what: str, value: object) -> tuple[int, ...]:
     ids = value if isinstance(value, list) else [value]
-    if not ids or not all(type(number) is int and number >= 0 for number in ids):
+    if not ids or not all(type(number) is int and 0 <= number <= LARGEST for number in ids):
         raise ModelError(f"{what}={shown(value)} is not allowed; give an id, or a list of them, that ends a sentence")
     return tuple(dict.fromkeys(ids))

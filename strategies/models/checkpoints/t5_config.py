@@ -32,7 +32,8 @@ ALIASES = {
 """Names that transformers takes for a size as well; save_pretrained writes none of them."""
 ACTIVATIONS = {(False, "relu"): "relu", (True, "gelu_new"): "gated-gelu"}
 """(is_gated_act, dense_act_fn) of each feed-forward network that the model computes."""
-FARTHEST = 2**31 - 1
+LARGEST = 2**31 - 1
+"""Of any size; the files' headers bound those that memory depends on."""
 WITH_HEAD = re.compile(r"\w*(ForConditionalGeneration|T5WithLMHeadModel)")
 
 
@@ -89,10 +90,10 @@ def t5_facts(raw: Mapping[str, Any]) -> T5Facts:
     missing = [key for key in SIZES if key not in raw]
     if missing:
         raise ModelError(f"config.json lacks {', '.join(missing)}; a T5 configuration has them")
-    for alias, key in ALIASES.items():
-        if raw.get(alias, raw[key]) != raw[key]:
-            raise ModelError(f"{alias}={shown(raw[alias])} contradicts {key}={shown(raw[key])}; keep {key} alone")
     sizes = {key: _size(raw, key) for key in SIZES}
+    for alias, key in ALIASES.items():
+        if alias in raw and raw[alias] != sizes[key]:
+            raise ModelError(f"{alias}={shown(raw[alias])} contradicts {key}={sizes[key]}; keep {key} alone")
     layers = sizes["num_layers"] if raw.get("num_decoder_layers") is None else _size(raw, "num_decoder_layers")
     newest = _version(raw) >= 5
     tied = _flag(raw, "tie_word_embeddings", kind == "t5" or newest)
@@ -110,7 +111,7 @@ def t5_facts(raw: Mapping[str, Any]) -> T5Facts:
         scaled=scaled,
         newest=newest,
         buckets=_size(raw, "relative_attention_num_buckets", 32),
-        farthest=_size(raw, "relative_attention_max_distance", 128, FARTHEST),
+        farthest=_size(raw, "relative_attention_max_distance", 128),
         norm_eps=float(epsilon),
     )
 
@@ -139,11 +140,10 @@ def _require_plain_weights(raw: Mapping[str, Any]) -> None:
     )
 
 
-def _size(raw: Mapping[str, Any], key: str, default: int | None = None, most: int | None = None) -> int:
+def _size(raw: Mapping[str, Any], key: str, default: int | None = None) -> int:
     value = raw.get(key, default)
-    if type(value) is not int or value < 1 or (most is not None and value > most):
-        range_ = "of at least 1" if most is None else f"from 1 to {most}"
-        raise ModelError(f"{key}={shown(value)} must be a whole number {range_}")
+    if type(value) is not int or not 1 <= value <= LARGEST:
+        raise ModelError(f"{key}={shown(value)} must be a whole number from 1 to {LARGEST}")
     return value
 
 
