@@ -292,7 +292,7 @@ WEIGHT_ERRORS: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
     ),
     "scales_of_8_bits": (
         lambda folder: retensor(folder, **{QUERY.replace("weight", "SCB"): torch.ones(H * K)}),
-        ("SCB is stored", "quantized"),
+        ("SCB is stored", "quantized: give the model as it was before"),
     ),
     "another_layer": (
         lambda folder: retensor(folder, **{QUERY.replace("block.0", "block.1"): torch.ones(H * K, D)}),
@@ -300,7 +300,7 @@ WEIGHT_ERRORS: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
     ),
     "other_tensors": (
         lambda folder: retensor(folder, bias=torch.ones(1), scale=torch.ones(1)),
-        ("tensor bias is stored and 1 more",),
+        ("tensor bias is stored and nothing reads it (and 1 more)",),
     ),
     "other_encoder_embedding": (
         lambda folder: retensor(folder, **{EMBEDDINGS[0]: torch.zeros(V, D)}),
@@ -311,6 +311,13 @@ WEIGHT_ERRORS: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
             folder, **{"shared.weight": None, EMBEDDINGS[0]: torch.zeros(V, D), EMBEDDINGS[1]: torch.ones(V, D)}
         ),
         ("encoder.embed_tokens.weight and decoder.embed_tokens.weight differ",),
+    ),
+    "untied_head_alone": (
+        lambda folder: (
+            configure(folder, tie_word_embeddings=False),
+            retensor(folder, **{"shared.weight": None, "lm_head.weight": torch.ones(V, D)}),
+        ),
+        ("shared.weight is missing",),
     ),
     "head_that_transformers_4_ignores": (
         lambda folder: retensor(folder, **{"lm_head.weight": torch.zeros(V, D)}),

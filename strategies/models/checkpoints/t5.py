@@ -100,7 +100,7 @@ def open_t5(folder: str | Path) -> T5Folder:
             if layers > len(stored.names):
                 raise ModelError(f"config.json says {key}={layers}, and the files hold {len(stored.names)} tensors")
         config = facts.model_config(ids, tie_head=HEAD not in stored.names)
-        embedding = _embedding_name(stored)
+        embedding = _embedding_name(stored, facts)
         table = t5_names(config, embedding)
         _require_match(stored, config, table)
         if HEAD in stored.names and _is_tied(stored, facts, embedding):
@@ -112,9 +112,10 @@ def open_t5(folder: str | Path) -> T5Folder:
     return T5Folder(path, config, stored, table)
 
 
-def _embedding_name(stored: StoredTensors) -> str:
+def _embedding_name(stored: StoredTensors, facts: T5Facts) -> str:
     """The name under which the embedding lies: of tied tensors safetensors keeps one name, whichever it is."""
-    return next((name for name in (*EMBEDDING_NAMES, HEAD) if name in stored.names), EMBEDDING_NAMES[0])
+    names = (*EMBEDDING_NAMES, HEAD) if facts.tied else EMBEDDING_NAMES
+    return next((name for name in names if name in stored.names), EMBEDDING_NAMES[0])
 
 
 def _require_match(stored: StoredTensors, config: ModelConfig, table: Mapping[str, list[str]]) -> None:
@@ -127,10 +128,14 @@ def _require_match(stored: StoredTensors, config: ModelConfig, table: Mapping[st
     aliases = [name for name in EMBEDDING_NAMES if name in stored.names]
     unread = sorted(stored.names - {*needed, *aliases, *STRAYS})
     if unread:
-        more = f" and {len(unread) - 1} more" if len(unread) > 1 else ""
+        more = f" (and {len(unread) - 1} more)" if len(unread) > 1 else ""
         quantized = any(name.endswith((".SCB", ".weight_format", ".absmax")) for name in unread)
-        reason = "the weights are quantized, and are read as they were before" if quantized else "config.json has none"
-        raise ModelError(f"tensor {unread[0]} is stored{more}, and nothing reads it: {reason}; save the model again")
+        remedy = (
+            "the weights are quantized: give the model as it was before"
+            if quantized
+            else "config.json describes no such tensor: give a config.json and weights that were saved together"
+        )
+        raise ModelError(f"tensor {unread[0]} is stored and nothing reads it{more}; {remedy}")
     for name in (*needed, *aliases):
         stored.require_float(name)
         stored.require_shape(name, t5_shape(config, name), "config.json")
