@@ -1,6 +1,7 @@
 # make run    set up .venv and run the main job with the embedded model
 # make test   set up .venv with the test extra and pass the tests
 # make test-browser              the report in a headless Chromium (of the PATH, or CHROMIUM=/path)
+# make fuzz                      mutated files of every kind, 5,000 a test; FUZZ=100000 for more
 # make docs                      build the documentation, docs/_build/html, warnings as errors
 # make budgets                   measure the deterministic budgets anew and say what changed
 # make bench                     time every strategy beside the baseline; OPTIONS="..." for pytest-benchmark
@@ -12,10 +13,11 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 BASE    ?= HEAD
 OPTIONS ?=
+FUZZ    ?= 5000
 # What is timed runs alone: the configuration of pytest spreads tests over processes and turns benchmarks off.
 TIMED  := -n 0 --dist no --benchmark-enable --benchmark-only
 
-.PHONY: venv run test test-browser docs lint budgets bench bench-compare bench-harness study page clean
+.PHONY: venv run test test-browser fuzz docs lint budgets bench bench-compare bench-harness study page clean
 
 venv: $(VENV)/.base
 
@@ -46,6 +48,9 @@ test: $(VENV)/.test lint
 
 test-browser: $(VENV)/.browser
 	$(BIN)/python -m pytest -o addopts="-q --strict-markers --strict-config -n 2" tests/browser
+
+fuzz: $(VENV)/.test
+	DECODEBENCH_FUZZ=$(FUZZ) $(BIN)/python -m pytest tests/fuzz
 
 docs: $(VENV)/.docs
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html

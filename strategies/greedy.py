@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import torch
@@ -27,19 +27,33 @@ def greedy(session: Session, stop: Stop = "eos") -> Iterator[Tensor]:
     for _ in range(session.max_new):
         logits_BV = session.step(token_B)
         if stop == "fixed":
-            logits_BV[:, config.eos_id] = torch.finfo(logits_BV.dtype).min
+            forbid(logits_BV, config.eos_ids, torch.finfo(logits_BV.dtype).min)
             token_B = logits_BV.argmax(-1)
             yield token_B
             continue
         token_B = logits_BV.argmax(-1).masked_fill_(ended_B, config.pad_id)
-        ended_B |= token_B == config.eos_id
+        ended_B |= is_end(token_B, config.eos_ids)
         yield token_B
         if ended_B.all():
             return
 
 
-def lengths(token_BN: Tensor, eos_id: int) -> Tensor:
-    """Tokens of each row up to and with its first EOS, or all N if there is none: int64 [B]."""
-    ended_BN = token_BN == eos_id
+def is_end(token_X: Tensor, eos_ids: Sequence[int]) -> Tensor:
+    """Which tokens end a sentence: bool, of the same shape."""
+    ended_X = token_X == eos_ids[0]
+    for other in eos_ids[1:]:
+        ended_X |= token_X == other
+    return ended_X
+
+
+def forbid(logits_BV: Tensor, eos_ids: Sequence[int], lowest: float) -> None:
+    """Give every end of a sentence the logit ``lowest``, in place, so that none is chosen."""
+    for number in eos_ids:  # slices: a list of ids would be copied to the device at each step
+        logits_BV[:, number] = lowest
+
+
+def lengths(token_BN: Tensor, eos_id: int | Sequence[int]) -> Tensor:
+    """Tokens of each row up to and with its first EOS, or all N if there is none: int64 [B]. EOS may be several ids."""
+    ended_BN = is_end(token_BN, [eos_id] if isinstance(eos_id, int) else eos_id)
     first_B = ended_BN.int().argmax(1) + 1
     return torch.where(ended_BN.any(1), first_B, token_BN.shape[1])

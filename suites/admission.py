@@ -67,7 +67,7 @@ class Admission:
                     oracle,
                     rivals,
                     self._cell.rounding,
-                    self._model.config.eos_id,
+                    self._model.config.eos_ids,
                     fixed=self._cell.stop == "fixed",
                     advance=lambda arm: self._progress.advance(self._work.get(arm.label, 0) / self._cell.tgt_len),
                 )

@@ -125,7 +125,7 @@ class StrategyArm:
             return []
         if self._cell.stop == "fixed":
             return [self.token_BN.shape[1]] * self.token_BN.shape[0]
-        return [int(length) for length in lengths(self.token_BN, self._model.config.eos_id)]
+        return [int(length) for length in lengths(self.token_BN, self._model.config.eos_ids)]
 
     def figures(self) -> dict[str, Any]:
         """FLOPs, bytes and roles of the last round."""

@@ -146,7 +146,7 @@ def measure(cell: Cell, rows: list[list[int]], strategies: Sequence[Strategy]) -
     with Progress(len(arms) * (ROUNDS + 2), 1) as progress:
         progress.cell(cell.title)
         found = check(
-            arms[0], arms, cell.dtype, model.config.eos_id, False, lambda arm: progress.advance(1 / cell.tgt_len)
+            arms[0], arms, cell.dtype, model.config.eos_ids, False, lambda arm: progress.advance(1 / cell.tgt_len)
         )
         good = [arm for arm, agreement in zip(arms, found, strict=True) if not agreement.reason]
         with collector_set_aside():

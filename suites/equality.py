@@ -10,6 +10,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from strategies.greedy import forbid, is_end
+
 from .arms import StrategyArm
 
 Result = TypeVar("Result")
@@ -45,7 +47,7 @@ def check(
     oracle: StrategyArm,
     arms: Sequence[StrategyArm],
     dtype: str,
-    eos_id: int,
+    eos_ids: Sequence[int],
     fixed: bool,
     advance: Callable[[StrategyArm], None] = lambda arm: None,
 ) -> list[Agreement]:
@@ -76,9 +78,9 @@ def check(
             if wrong:
                 agreement.reason = f"step {k}: {wrong}"
         if fixed:
-            oracle_BV[:, eos_id] = -torch.inf
+            forbid(oracle_BV, eos_ids, -torch.inf)
         token_B = oracle_BV.argmax(-1)
-        ended_B |= token_B == eos_id
+        ended_B |= is_end(token_B, eos_ids)
         if not fixed and bool(ended_B.all()):
             break
     return found

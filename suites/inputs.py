@@ -53,7 +53,7 @@ def _rows(cell: Cell, config: ModelConfig) -> Sequence[Sequence[int]]:
     if cell.model.source == "pronounce":
         words, vocabulary = list(held_out()), load_vocabulary()
         return [vocabulary.spell(phrase(cell.src_len - 1, words, rng)) for _ in range(cell.batch_size)]
-    reserved = max(config.pad_id, config.eos_id, config.start_id) + 1
+    reserved = max(config.pad_id, config.start_id, *config.eos_ids) + 1
     lowest = reserved if reserved < config.vocab_size else 0
     ids: list[list[int]] = rng.integers(lowest, config.vocab_size, (cell.batch_size, cell.src_len)).tolist()
     return ids

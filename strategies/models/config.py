@@ -37,6 +37,8 @@ class ModelConfig:
     ``num_kv_heads`` sets how many heads K and V have, in every attention of the model: as many as there are query heads
     (None, multi-head), one (multi-query; Shazeer 2019, arXiv 1911.02150, section 3), or a divisor in between
     (grouped-query; Ainslie et al. 2023, arXiv 2305.13245). It changes the model's output.
+
+    ``other_eos_ids`` end a sentence as ``eos_id`` does, where a checkpoint has several.
     """
 
     vocab_size: int
@@ -58,6 +60,7 @@ class ModelConfig:
     start_id: int = 0
     dropout: float = 0.0
     num_kv_heads: int | None = None
+    other_eos_ids: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.architecture not in ("t5", "transformer2017"):
@@ -94,9 +97,18 @@ class ModelConfig:
                 f"relative_max_distance={self.relative_max_distance} must exceed {self.relative_buckets // 2}, "
                 f"the distances that relative_buckets={self.relative_buckets} tell apart exactly"
             )
-        for name in ("pad_id", "eos_id", "start_id"):
-            if type(value := getattr(self, name)) is not int or not 0 <= value < self.vocab_size:
+        if not isinstance(self.other_eos_ids, list | tuple):
+            raise ModelError(f"other_eos_ids={self.other_eos_ids!r} is not allowed; give a list of token ids")
+        object.__setattr__(self, "other_eos_ids", tuple(self.other_eos_ids))  # a list, where it was read from JSON
+        ids = [(name, getattr(self, name)) for name in ("pad_id", "eos_id", "start_id")]
+        for name, value in (*ids, *(("other_eos_ids", number) for number in self.other_eos_ids)):
+            if type(value) is not int or not 0 <= value < self.vocab_size:
                 raise ModelError(f"{name}={value!r} lies outside the vocabulary of {self.vocab_size}")
+
+    @property
+    def eos_ids(self) -> tuple[int, ...]:
+        """Every id that ends a sentence, ``eos_id`` first."""
+        return self.eos_id, *self.other_eos_ids
 
     @property
     def is_t5(self) -> bool:

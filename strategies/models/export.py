@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from .checkpoint import t5_names
+from .checkpoints.t5 import t5_names
 from .config import ModelConfig, ModelError
 from .encoder_decoder import EncoderDecoder
 
@@ -65,7 +65,7 @@ def _config(config: ModelConfig) -> dict[str, Any]:
         "layer_norm_epsilon": config.norm_eps,
         "dropout_rate": config.dropout,
         "pad_token_id": config.pad_id,
-        "eos_token_id": config.eos_id,
+        "eos_token_id": config.eos_id if len(config.eos_ids) == 1 else list(config.eos_ids),
         "decoder_start_token_id": config.start_id,
         "is_encoder_decoder": True,
         "dtype": "float32",

@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 import torch
 
-from .checkpoint import load_t5
+from .checkpoints.folder import existing_folder
+from .checkpoints.t5 import config_of_t5, load_t5
 from .config import ModelConfig, ModelError
 from .encoder_decoder import EncoderDecoder
 from .init import randomize
@@ -30,7 +31,8 @@ class ModelSpec:
     @classmethod
     def of(cls, entries: Mapping[str, Any]) -> ModelSpec:
         """From the keys of a ``conf/model/*.yaml``. Raises ModelError."""
-        shape = {k: v for k, v in entries.items() if k not in ("name", "source", "checkpoint")}
+        shape = {k: tuple(v) if isinstance(v, list) else v for k, v in entries.items()}
+        shape = {k: v for k, v in shape.items() if k not in ("name", "source", "checkpoint")}
         source = entries.get("source", "random")
         if source not in ("pronounce", "checkpoint", "random"):
             raise ModelError(f"model.source={source!r} is not known; known: pronounce, checkpoint, random")
@@ -49,17 +51,14 @@ class ModelSpec:
             raise ModelError("model=t5 needs model.checkpoint=DIR, a folder with config.json and model.safetensors")
         name = str(entries.get("name", source))
         if checkpoint and name == "t5":
-            name = Path(str(checkpoint)).expanduser().resolve().name
+            name = existing_folder(str(checkpoint)).resolve().name
         return cls(name, source, checkpoint, tuple(sorted(shape.items())))
 
 
 def config_of(spec: ModelSpec) -> ModelConfig:
     """The sizes of the model, without loading its weights. Raises ModelError."""
     if spec.source == "checkpoint":
-        from .checkpoint import _tensor_files, t5_config
-
-        folder = Path(str(spec.checkpoint)).expanduser()
-        return t5_config(folder, _tensor_files(folder))
+        return config_of_t5(str(spec.checkpoint))
     if spec.source == "pronounce":
         from .pronounce import model_config
 
@@ -85,7 +84,9 @@ def load_model(
         model = load_pronounce()
     else:
         model = randomize(EncoderDecoder(config_of(spec)), seed)
-    model = model.eval().requires_grad_(False).to(dtype)
+    model = model.eval().requires_grad_(False)
+    _require_in_range(model, dtype)
+    model = model.to(dtype)
     if dtype == torch.float16 and model.config.is_t5:
         for layer in (*model.encoder.layers, *model.decoder.layers):
             layer.ffn.wo.float()
@@ -93,3 +94,16 @@ def load_model(
         # cuDNN's attention, torch's first choice for bf16 on an H100, takes 0.06 to 0.9 s to plan for each new length.
         torch.backends.cuda.enable_cudnn_sdp(False)
     return model.to(device)
+
+
+def _require_in_range(model: EncoderDecoder, dtype: torch.dtype) -> None:
+    """Raise ModelError where a finite weight is beyond ``dtype``, which would make it infinite."""
+    most = torch.finfo(dtype).max
+    if most >= torch.finfo(torch.bfloat16).max:
+        return
+    for name, weight in model.named_parameters():
+        if bool((weight.isfinite() & (weight.abs() > most)).any()):
+            raise ModelError(
+                f"weight {name} holds {weight[weight.isfinite()].abs().max():.3g}, beyond the {most:.3g} of fp16; give "
+                "dtype=bf16 or dtype=fp32"
+            )

@@ -41,7 +41,10 @@ class CTranslate2(Contender):
         """Load, with the threads of the cell. Raises RuntimeError where this CPU computes in another type."""
         import ctranslate2
 
+        from strategies import config_of
+
         self._cell = cell
+        self._ends = [str(number) for number in config_of(cell.model).eos_ids]
         self._translator: Any = ctranslate2.Translator(
             str(converted(checkpoint)),
             device="cpu",
@@ -70,6 +73,7 @@ class CTranslate2(Contender):
             max_decoding_length=self._cell.tgt_len,
             min_decoding_length=self._cell.tgt_len if stop == "fixed" else 0,
             return_end_token=True,
+            end_token=self._ends,
             callback=told,
         )
         steps_s[-1] = time.perf_counter()

@@ -72,6 +72,8 @@ class HuggingFace(Contender):
         self.model: Any = AutoModelForSeq2SeqLM.from_pretrained(checkpoint, local_files_only=True).eval()
         own = self.model.config
         self._ids = {name: getattr(own, name) for name in ("pad_token_id", "eos_token_id", "decoder_start_token_id")}
+        ends = self._ids["eos_token_id"]
+        self._ends: list[int] = ends if isinstance(ends, list) else [ends]
         self._marks, self._cell = Marks(), cell
         self.model.get_encoder().register_forward_hook(self._marks.encoded)
         self._config: Any = GenerationConfig(  # type: ignore[no-untyped-call]
@@ -80,7 +82,7 @@ class HuggingFace(Contender):
         self._fixed = LogitsProcessorList([self._mask_end])
 
     def _mask_end(self, _: Any, scores_BV: Any) -> Any:
-        scores_BV[:, self._ids["eos_token_id"]] = -float("inf")
+        scores_BV[:, self._ends] = -float("inf")
         return scores_BV
 
     def round(self, src_ids: Sequence[Sequence[int]], stop: Literal["fixed", "eos"]) -> Decoded:
@@ -104,8 +106,8 @@ class HuggingFace(Contender):
         return Decoded(rows, [mark - first for mark in self._marks.marks_s])
 
     def _to_end(self, row: list[int]) -> list[int]:
-        end = self._ids["eos_token_id"]
-        return row[: row.index(end) + 1] if end in row else row
+        end = next((place for place, number in enumerate(row) if number in self._ends), len(row))
+        return row[: end + 1]
 
 
 @register("transformers_dynamic")

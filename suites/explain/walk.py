@@ -115,7 +115,7 @@ def walk(model: EncoderDecoder, strategy: Strategy, ids: Sequence[int], limit: i
         source=[names[i] for i in ids],
         output=[names[i] for i in chosen_N],
         fed_N=fed_N,
-        ended=chosen_N[-1] == model.config.eos_id,
+        ended=chosen_N[-1] in model.config.eos_ids,
         steps=steps,
         difference=float((logits_NV - teacher_NV).abs().max()),
         cross_kept=all(places == addresses[0] for places in addresses),

@@ -22,7 +22,7 @@ WIDTH = 8
 
 def shrunk(config: ModelConfig) -> ModelConfig:
     """As many layers and heads, so the same operators in the same order, with the least width and vocabulary."""
-    vocabulary = max(config.pad_id, config.eos_id, config.start_id) + 2
+    vocabulary = max(config.pad_id, config.start_id, *config.eos_ids) + 2
     return replace(config, d_model=WIDTH, d_kv=WIDTH, d_ff=WIDTH, vocab_size=vocabulary)
 
 

@@ -91,5 +91,5 @@ def test_any_text_survives_hydra(text):
 def test_a_checkpoint_is_given_as_a_path(tmp_path):
     from pathlib import Path
 
-    with pytest.raises((ConfigError, ValueError), match=r"holds no model\.safetensors"):
+    with pytest.raises((ConfigError, ValueError), match=r"config\.json does not exist"):
         suites.measure("static_kv", Path(tmp_path), run_dir=tmp_path / "run", seq_len=3, **SHORT)

@@ -60,18 +60,25 @@ def test_given_token_ids_set_the_batch_and_the_source_length(folder, tmp_path):
         (lambda d: _change(d, lambda t: t.pop("shared.weight")), "tensor shared.weight is missing"),
         (lambda d: _reconfigure(d, model_type="bart"), "model_type 'bart' is not known; known: t5, mt5"),
         (lambda d: _reconfigure(d, d_ff=41), "has shape"),
+        (lambda d: _reconfigure(d, num_layers=10**9), "config.json says num_layers=1000000000"),
+        (lambda d: _reconfigure(d, architectures=["T5EncoderModel"]), "names 'T5EncoderModel'"),
+        (lambda d: (d / "adapter_config.json").write_text("{}"), "holds a LoRA adapter"),
+        (lambda d: (d / "model.safetensors").write_text("version https://git-lfs.github"), "is a Git LFS pointer"),
     ],
 )
 def test_a_broken_checkpoint_is_one_line(folder, tmp_path, monkeypatch, capsys, break_it, said):
     for file in folder.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     break_it(tmp_path)
-    monkeypatch.chdir(tmp_path.parent)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
     assert main(["run", "model=t5", f"model.checkpoint={tmp_path}", "seq_len=4", "measure=quick"]) == 1
     captured = capsys.readouterr()
     told = [line for line in (captured.out + captured.err).splitlines() if said in line]
     assert told, captured.out + captured.err
     assert "Traceback" not in captured.err
+    assert not list(elsewhere.iterdir()), "a run folder was made"
 
 
 def _change(folder, change):

@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
-from ..checkpoint import load_own
+from ..checkpoints.own import load_own
 from ..encoder_decoder import DecoderLayer, EncoderDecoder
 from ..init import randomize
 from ..stores import CrossKV

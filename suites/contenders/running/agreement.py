@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from strategies.greedy import forbid
+
 from ...arms import StrategyArm
 from ...equality import TOLERANCE
 
@@ -55,7 +57,7 @@ def check_tokens(oracle: StrategyArm, token_ids: Sequence[Sequence[int]], dtype:
         logits_BV = session.step(token_B).float().clone()
         allowed = 2 * TOLERANCE[dtype] * max(1.0, float(logits_BV.abs().max()))
         if fixed:
-            logits_BV[:, config.eos_id] = -torch.inf
+            forbid(logits_BV, config.eos_ids, -torch.inf)
         token_B = token_BN[:, n]
         best_B, best_id_B = logits_BV.max(-1)
         gap_B = best_B - logits_BV.gather(1, token_B[:, None])[:, 0]

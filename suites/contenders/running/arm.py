@@ -92,7 +92,7 @@ class ContenderArm:
         if len(lengths) != cell.batch_size or not all(0 < length <= cell.tgt_len for length in lengths):
             raise ContenderError(f"gave rows of {lengths} tokens for {cell.batch_size} of at most {cell.tgt_len}")
         for row, length in zip(self.token_ids, lengths, strict=True):
-            if length < cell.tgt_len and (cell.stop == "fixed" or row[-1] != self._config.eos_id):
+            if length < cell.tgt_len and (cell.stop == "fixed" or row[-1] not in self._config.eos_ids):
                 raise ContenderError(f"ended a row after {length} of {cell.tgt_len} tokens without an end token")
             if not all(0 <= number < self._config.vocab_size for number in row):
                 raise ContenderError(f"gave a token outside the vocabulary of {self._config.vocab_size}")

@@ -1,0 +1,71 @@
+"""Files that somebody else wrote, opened only once it is known that they can be read to their end."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+from typing import Any
+
+from ..config import ModelError
+
+JSON_LIMIT_BYTES = 64 * 2**20
+"""Far above any configuration or index of tensors."""
+
+
+def exists(path: Path) -> bool:
+    """Whether there is anything at ``path``. Raises ModelError where that cannot be found out."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise ModelError(f"cannot look at {path}: {error.strerror}; give a folder that can be read") from None
+    return True
+
+
+def size_of(path: Path, remedy: str) -> int:
+    """Bytes of a regular file: no folder, and no pipe or device, which may never end. Raises ModelError."""
+    try:
+        status = path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise ModelError(f"{path} does not exist; {remedy}") from None
+    except OSError as error:
+        raise ModelError(f"cannot read {path}: {error.strerror}; {remedy}") from None
+    if not stat.S_ISREG(status.st_mode):
+        kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe or a device"
+        raise ModelError(f"{path} is {kind}, and no file; {remedy}")
+    return status.st_size
+
+
+def read_object(path: Path, remedy: str) -> dict[str, Any]:
+    """The JSON object that a file holds. Raises ModelError, whose message ends with ``remedy``."""
+    size = size_of(path, remedy)
+    if size > JSON_LIMIT_BYTES:
+        raise ModelError(f"{path} has {size:,} bytes, above the {JSON_LIMIT_BYTES:,} allowed; {remedy}")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ModelError(f"cannot read {path}: {error.strerror}; {remedy}") from None
+    except RecursionError:
+        raise ModelError(f"{path} is nested too deeply; {remedy}") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ModelError(f"{path} is not JSON ({error}); {remedy}") from None
+    except ValueError:  # Python's own limit on the digits of a whole number
+        raise ModelError(f"{path} holds a number of too many digits; {remedy}") from None
+    if not isinstance(content, dict):
+        raise ModelError(f"{path} holds no JSON object; {remedy}")
+    return content
+
+
+def shown(value: object) -> str:
+    """A value for a message of one line, cut where it is long.
+
+    >>> shown(10**30), shown("a" * 100)[-8:]
+    ('1000000000000000000000000000000', 'aaaaa...')
+    """
+    try:
+        text = repr(value)
+    except ValueError:  # more digits than Python shows
+        text = "a number of too many digits"
+    return text if len(text) <= 60 else text[:57] + "..."

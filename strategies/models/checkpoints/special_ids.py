@@ -1,0 +1,75 @@
+"""The ids that decoding starts with, ends at and pads with, read from where transformers reads them.
+
+``generation_config.json`` settles them where it is there, and ``config.json`` only where it is not: transformers does
+not look a missing id up in the other file. Where transformers would refuse to generate for want of a start id, it is
+``config.json``'s, else padding, which T5 starts from (Raffel et al. 2020, in the released code).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..config import ModelError
+from .regular_file import exists, read_object, shown
+
+LARGEST = 2**31 - 1
+FORCED = ("forced_bos_token_id", "forced_eos_token_id")
+
+
+@dataclass(frozen=True)
+class SpecialIds:
+    """``eos`` are the ids that end a sentence, at least one."""
+
+    start: int
+    eos: tuple[int, ...]
+    pad: int
+
+
+def special_ids(folder: Path, config: Mapping[str, Any], default_start: int | None) -> SpecialIds:
+    """Of a checkpoint folder whose ``config.json`` is ``config``. Raises ModelError.
+
+    ``default_start`` is the family's own start id, where it has one.
+    """
+    path = folder / "generation_config.json"
+    if exists(path):
+        given: Mapping[str, Any] = read_object(path, "save the checkpoint again, or remove this file")
+        where = path.name
+    else:
+        given, where = {"eos_token_id": 1, "pad_token_id": 0, **config}, "config.json"  # the two are a T5Config's own
+
+    def read(key: str, given: Mapping[str, Any] = given, where: str = where) -> int | None:
+        return _id(f"{folder / where}: {key}", given.get(key))
+
+    for key in FORCED:
+        if read(key) is not None:
+            raise ModelError(
+                f"{folder / where}: {key}={shown(given[key])} is not supported, as no token is forced here; remove the "
+                "key to measure the model without"
+            )
+    eos = _ids(f"{folder / where}: eos_token_id", given.get("eos_token_id"))
+    pad = read("pad_token_id")
+    pad = eos[0] if pad is None else pad
+    starts = (
+        read("decoder_start_token_id"),
+        read("bos_token_id"),
+        read("decoder_start_token_id", config, "config.json"),
+        default_start,
+        pad,
+    )
+    return SpecialIds(next(start for start in starts if start is not None), eos, pad)
+
+
+def _id(what: str, value: object) -> int | None:
+    if value is None or (type(value) is int and 0 <= value <= LARGEST):
+        return value
+    raise ModelError(f"{what}={shown(value)} is not allowed; give one id of the vocabulary, a whole number")
+
+
+def _ids(what: str, value: object) -> tuple[int, ...]:
+    ids = value if isinstance(value, list) else [value]
+    if not ids or not all(type(number) is int and 0 <= number <= LARGEST for number in ids):
+        raise ModelError(f"{what}={shown(value)} is not allowed; give an id, or a list of them, that ends a sentence")
+    return tuple(dict.fromkeys(ids))

@@ -1,0 +1,178 @@
+"""A Hugging Face folder of the T5 family (T5, T5 v1.1, Flan-T5, ByT5, mT5): its names and shapes, and its weights.
+
+Everything is settled from ``config.json`` and the files' headers before anything of the model's size is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from ..config import ModelConfig, ModelError
+from ..encoder_decoder import EncoderDecoder
+from .folder import GIVE, existing_folder, require_a_model, weight_files
+from .regular_file import read_object
+from .special_ids import special_ids
+from .t5_config import T5Facts, t5_facts
+from .tensors import StoredTensors
+
+HEAD = "lm_head.weight"
+EMBEDDING_NAMES = ("shared.weight", "encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
+STRAYS = ("decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight",)
+"""Tensors that the first releases store and no version of transformers reads."""
+
+
+@dataclass(frozen=True)
+class T5Folder:
+    """A folder whose configuration, names, shapes and types are sound; ``table`` is that of ``t5_names``."""
+
+    path: Path
+    config: ModelConfig
+    stored: StoredTensors
+    table: Mapping[str, list[str]]
+
+
+def t5_names(config: ModelConfig, embedding: str = EMBEDDING_NAMES[0]) -> dict[str, list[str]]:
+    """Our parameter name -> the T5 tensors that are stacked to make it; ``embedding`` is the name of that one."""
+    ffn = ["wi_0", "wi_1"] if config.gated else ["wi"]
+    table = {
+        "embedding.weight": [embedding],
+        "encoder.final_norm.weight": ["encoder.final_layer_norm.weight"],
+        "decoder.final_norm.weight": ["decoder.final_layer_norm.weight"],
+    }
+    if not config.tie_head:
+        table["lm_head.weight"] = [HEAD]
+    for side, layers in (("encoder", config.encoder_layers), ("decoder", config.decoder_layers)):
+        relative = f"{side}.block.0.layer.0.SelfAttention.relative_attention_bias.weight"
+        table[f"{side}.relative_bias.weight"] = [relative]
+        for i in range(layers):
+            ours, theirs = f"{side}.layers.{i}", f"{side}.block.{i}.layer"
+            table[f"{ours}.self_attn.qkv.weight"] = [f"{theirs}.0.SelfAttention.{x}.weight" for x in "qkv"]
+            table[f"{ours}.self_attn.out.weight"] = [f"{theirs}.0.SelfAttention.o.weight"]
+            table[f"{ours}.self_residual.norm.weight"] = [f"{theirs}.0.layer_norm.weight"]
+            last = 1
+            if side == "decoder":
+                last = 2
+                table[f"{ours}.cross_attn.q.weight"] = [f"{theirs}.1.EncDecAttention.q.weight"]
+                table[f"{ours}.cross_attn.kv.weight"] = [f"{theirs}.1.EncDecAttention.{x}.weight" for x in "kv"]
+                table[f"{ours}.cross_attn.out.weight"] = [f"{theirs}.1.EncDecAttention.o.weight"]
+                table[f"{ours}.cross_residual.norm.weight"] = [f"{theirs}.1.layer_norm.weight"]
+            table[f"{ours}.ffn.wi.weight"] = [f"{theirs}.{last}.DenseReluDense.{x}.weight" for x in ffn]
+            table[f"{ours}.ffn.wo.weight"] = [f"{theirs}.{last}.DenseReluDense.wo.weight"]
+            table[f"{ours}.ffn_residual.norm.weight"] = [f"{theirs}.{last}.layer_norm.weight"]
+    return table
+
+
+def t5_shape(config: ModelConfig, name: str) -> tuple[int, ...]:
+    """The shape of a T5 tensor, by the module that its name ends with.
+
+    >>> t5_shape(ModelConfig(40, 16, 2, 4, 32, 1, 1), "encoder.block.0.layer.0.SelfAttention.q.weight")
+    (8, 16)
+    """
+    vocabulary, width, inner, feed_forward = config.vocab_size, config.d_model, config.inner, config.d_ff
+    module = name.split(".")[-2]
+    if module.endswith("layer_norm"):
+        return (width,)
+    if module == "relative_attention_bias":
+        return (config.relative_buckets, config.num_heads)
+    if module in ("q", "k", "v"):
+        return (inner, width)
+    if module == "o":
+        return (width, inner)
+    if module == "wo":
+        return (width, feed_forward)
+    return (feed_forward, width) if module.startswith("wi") else (vocabulary, width)
+
+
+def open_t5(folder: str | Path) -> T5Folder:
+    """Everything about a folder but the values of its weights. Raises ModelError."""
+    path = existing_folder(folder)
+    require_a_model(path)
+    raw = read_object(path / "config.json", GIVE)
+    try:
+        facts = t5_facts(raw)
+        ids = special_ids(path, raw, facts.default_start)
+        stored = StoredTensors(weight_files(path))
+        for key, layers in (("num_layers", facts.sizes["num_layers"]), ("num_decoder_layers", facts.decoder_layers)):
+            if layers > len(stored.names):
+                raise ModelError(f"config.json says {key}={layers}, and the files hold {len(stored.names)} tensors")
+        config = facts.model_config(ids, tie_head=HEAD not in stored.names)
+        embedding = _embedding_name(stored, facts)
+        table = t5_names(config, embedding)
+        _require_match(stored, config, table)
+        if HEAD in stored.names and _is_tied(stored, facts, embedding):
+            config = facts.model_config(ids, tie_head=True)
+            table = t5_names(config, embedding)
+    except ModelError as error:
+        told = str(error)
+        raise ModelError(told if str(path) in told else f"{path}: {told}") from None
+    return T5Folder(path, config, stored, table)
+
+
+def _embedding_name(stored: StoredTensors, facts: T5Facts) -> str:
+    """The name under which the embedding lies: of tied tensors safetensors keeps one name, whichever it is."""
+    names = (*EMBEDDING_NAMES, HEAD) if facts.tied else EMBEDDING_NAMES
+    return next((name for name in names if name in stored.names), EMBEDDING_NAMES[0])
+
+
+def _require_match(stored: StoredTensors, config: ModelConfig, table: Mapping[str, list[str]]) -> None:
+    """Every tensor that the model reads is stored as it must be, and every stored one is read or known. ModelError."""
+    needed = [name for names in table.values() for name in names]
+    missing = [name for name in needed if name not in stored.names]
+    if missing:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise ModelError(f"tensor {missing[0]} is missing{more}; the checkpoint does not match its config.json")
+    aliases = [name for name in EMBEDDING_NAMES if name in stored.names]
+    unread = sorted(stored.names - {*needed, *aliases, *STRAYS})
+    if unread:
+        more = f" (and {len(unread) - 1} more)" if len(unread) > 1 else ""
+        quantized = any(name.endswith((".SCB", ".weight_format", ".absmax")) for name in unread)
+        remedy = (
+            "the weights are quantized: give the model as it was before"
+            if quantized
+            else "config.json describes no such tensor: give a config.json and weights that were saved together"
+        )
+        raise ModelError(f"tensor {unread[0]} is stored and nothing reads it{more}; {remedy}")
+    for name in (*needed, *aliases):
+        stored.require_float(name)
+        stored.require_shape(name, t5_shape(config, name), "config.json")
+    for name in aliases[1:]:
+        if not stored.equal(aliases[0], name):
+            raise ModelError(
+                f"tensors {aliases[0]} and {name} differ; encoder and decoder share one embedding here: give a model "
+                "that does"
+            )
+
+
+def _is_tied(stored: StoredTensors, facts: T5Facts, embedding: str) -> bool:
+    """Whether a stored head is the embedding."""
+    if embedding == HEAD:
+        return True
+    if not facts.tied:
+        return False
+    if stored.equal(HEAD, embedding):
+        return True
+    if facts.newest:
+        return False
+    raise ModelError(
+        f"tensor {HEAD} differs from {embedding}, and tie_word_embeddings says that they are one; transformers 4 "
+        f"ignores it, 5 uses it: remove {HEAD} from the file, or write tie_word_embeddings=false into config.json"
+    )
+
+
+def load_t5(folder: str | Path) -> EncoderDecoder:
+    """A Hugging Face T5 folder (one file or shards, any float dtype) as a float32 model. Raises ModelError."""
+    opened = open_t5(folder)
+    model = EncoderDecoder(opened.config)
+    with torch.no_grad():
+        for ours, parameter in model.named_parameters():
+            parameter.copy_(torch.cat([opened.stored.read(name) for name in opened.table[ours]]))
+    return model
+
+
+def config_of_t5(folder: str | Path) -> ModelConfig:
+    """The sizes that a folder's model has, once all that is known without its weights is sound. Raises ModelError."""
+    return open_t5(folder).config

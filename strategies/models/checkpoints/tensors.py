@@ -1,0 +1,113 @@
+"""The tensors of safetensors files: names, shapes and types from the headers, values only once they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from ..config import ModelError
+from .regular_file import size_of
+
+FLOATS = ("F32", "F64", "BF16", "F16")
+"""The types of weights, as safetensors names them. Others are codes whose meaning lies in scales elsewhere."""
+LFS_POINTER = b"version https://git-lfs"
+AGAIN = "save the checkpoint again"
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Where a tensor lies, its shape and its type in safetensors' letters."""
+
+    file: Path
+    shape: tuple[int, ...]
+    dtype: str
+
+
+class StoredTensors:
+    """All tensors of some files, by name. Raises ModelError for a file that is no safetensors."""
+
+    def __init__(self, files: Iterable[Path]) -> None:
+        self._stored: dict[str, Stored] = {}
+        self._opened: dict[Path, Any] = {}
+        for file in files:
+            for name, stored in self._headers(file):
+                if name in self._stored:
+                    raise ModelError(f"tensor {name} is both in {self._stored[name].file} and in {file}; {AGAIN}")
+                self._stored[name] = stored
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Of all tensors."""
+        return frozenset(self._stored)
+
+    def __getitem__(self, name: str) -> Stored:
+        return self._stored[name]
+
+    def _headers(self, file: Path) -> list[tuple[str, Stored]]:
+        size = size_of(file, AGAIN)
+        try:
+            with file.open("rb") as opened:
+                if opened.read(len(LFS_POINTER)) == LFS_POINTER:
+                    raise ModelError(
+                        f"{file} is a Git LFS pointer of {size} bytes, and not the weights; run `git lfs pull` in its "
+                        "folder"
+                    )
+            handle = self._open(file)
+            slices = {name: handle.get_slice(name) for name in handle.keys()}
+            return [(n, Stored(file, tuple(s.get_shape()), str(s.get_dtype()))) for n, s in slices.items()]
+        except (SafetensorError, OSError) as error:
+            raise ModelError(f"cannot read {file}: {_one_line(error)}; {AGAIN}") from None
+
+    def _open(self, file: Path) -> Any:
+        if file not in self._opened:
+            self._opened[file] = safe_open(file, framework="pt")
+        return self._opened[file]
+
+    def require_float(self, name: str) -> None:
+        """Raise ModelError where a tensor is of a type that is none of weights."""
+        dtype = self._stored[name].dtype
+        if dtype not in FLOATS:
+            raise ModelError(
+                f"tensor {name} is stored as {dtype}; weights are {', '.join(FLOATS)}: give the model before it was "
+                "quantized or converted"
+            )
+
+    def require_shape(self, name: str, shape: tuple[int, ...], asks: str) -> None:
+        """Raise ModelError where a tensor has another shape than ``asks``, such as config.json, asks for."""
+        stored = self._stored[name].shape
+        if stored != shape:
+            raise ModelError(f"tensor {name} has shape {list(stored)}, {asks} asks for {list(shape)}")
+
+    def read(self, name: str) -> Tensor:
+        """The values as stored; a float64 that float32 cannot hold is a ModelError, as models are float32."""
+        self.require_float(name)
+        file = self._stored[name].file
+        try:
+            values: Tensor = self._open(file).get_tensor(name)
+        except (SafetensorError, OSError, RuntimeError) as error:
+            raise ModelError(f"cannot read {name} of {file}: {_one_line(error)}; {AGAIN}") from None
+        if values.dtype == torch.float64:
+            narrowed = values.float()
+            if bool((narrowed.isinf() & values.isfinite()).any()):
+                raise ModelError(
+                    f"tensor {name} holds {values[values.isfinite()].abs().max():.3g}, beyond float32's "
+                    f"{torch.finfo(torch.float32).max:.3g}; the model is computed in float32: scale the weights"
+                )
+            return narrowed
+        return values
+
+    def equal(self, one: str, other: str) -> bool:
+        """Whether two tensors hold the same values."""
+        if self._stored[one].shape != self._stored[other].shape:
+            return False
+        return torch.equal(self.read(one).float(), self.read(other).float())
+
+
+def _one_line(error: Exception) -> str:
+    return str(error).strip().split("\n")[0]
