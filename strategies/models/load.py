@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from torch import Tensor, nn
 
 from .checkpoints.folder import existing_folder
 from .checkpoints.t5 import config_of_t5, load_t5
@@ -85,24 +86,32 @@ def load_model(
     else:
         model = randomize(EncoderDecoder(config_of(spec)), seed)
     model = model.eval().requires_grad_(False)
-    _require_in_range(model, dtype)
+    wide = _kept_in_float32(model, dtype)
+    _require_in_range(model, dtype, set(wide))
     model = model.to(dtype)
-    if dtype == torch.float16 and model.config.is_t5:
-        for layer in (*model.encoder.layers, *model.decoder.layers):
-            layer.ffn.wo.float()
+    for weight, whole in wide.items():
+        weight.data = whole
     if torch.device(device).type == "cuda":
         # cuDNN's attention, torch's first choice for bf16 on an H100, takes 0.06 to 0.9 s to plan for each new length.
         torch.backends.cuda.enable_cudnn_sdp(False)
     return model.to(device)
 
 
-def _require_in_range(model: EncoderDecoder, dtype: torch.dtype) -> None:
-    """Raise ModelError where a finite weight is beyond ``dtype``, which would make it infinite."""
+def _kept_in_float32(model: EncoderDecoder, dtype: torch.dtype) -> dict[nn.Parameter, Tensor]:
+    """Weights of a float32 model that stay what they are, each with its values."""
+    if dtype != torch.float16 or not model.config.is_t5:
+        return {}
+    layers = (*model.encoder.layers, *model.decoder.layers)
+    return {layer.ffn.wo.weight: layer.ffn.wo.weight.data for layer in layers}
+
+
+def _require_in_range(model: EncoderDecoder, dtype: torch.dtype, kept: Container[nn.Parameter]) -> None:
+    """Raise ModelError where a finite weight, but for those ``kept``, is beyond ``dtype`` and would be infinite."""
     most = torch.finfo(dtype).max
     if most >= torch.finfo(torch.bfloat16).max:
         return
     for name, weight in model.named_parameters():
-        if bool((weight.isfinite() & (weight.abs() > most)).any()):
+        if weight not in kept and bool((weight.isfinite() & (weight.abs() > most)).any()):
             raise ModelError(
                 f"weight {name} holds {weight[weight.isfinite()].abs().max():.3g}, beyond the {most:.3g} of fp16; give "
                 "dtype=bf16 or dtype=fp32"
