@@ -204,5 +204,6 @@ class CellEntry(TypedDict):
     linear: NotRequired[str]
     linear_choices: NotRequired[list[ChoiceEntry]]
     narrowing: NotRequired[NarrowingEntry | None]
+    narrowing_compiled: NotRequired[NarrowingEntry]
     necessary: NotRequired[dict[str, Formula]]
     measure: NotRequired[MeasureEntry]

@@ -5,7 +5,7 @@ import dataclasses
 
 import pytest
 
-from strategies import ModelSpec, load_model, parse
+from strategies import ModelSpec, Session, load_model, parse
 from strategies.models.narrow import use_weights
 from suites import narrowing as module
 from suites.__main__ import main
@@ -27,16 +27,20 @@ def models():
     return narrow, whole
 
 
+def session_of(model):
+    return Session(model, parse("static_kv"), CELL.batch_size, CELL.src_len, CELL.tgt_len)
+
+
 def test_the_same_model_is_not_off_at_all(models, monkeypatch):
     monkeypatch.setattr(module, "WORDS", 4)
     whole = models[1]
-    found = narrowing(whole, whole, make_inputs(CELL, whole.config), 8, spoken=True)
+    found = narrowing(session_of(whole), whole, make_inputs(CELL, whole.config), spoken=True)
     assert (found.logit_error, found.choices_equal, found.per) == (0.0, 1.0, found.per_fp32)
 
 
 def test_int8_is_off_by_a_few_hundredths_of_the_largest_logit(models, monkeypatch):
     monkeypatch.setattr(module, "WORDS", 40)
-    found = narrowing(*models, make_inputs(CELL, models[1].config), 8, spoken=True)
+    found = narrowing(session_of(models[0]), models[1], make_inputs(CELL, models[1].config), spoken=True)
     assert 0 < found.logit_error < 0.05 * found.logit_max
     assert found.choices_equal > 0.9
     assert abs(found.per - found.per_fp32) < 0.05
@@ -87,7 +91,7 @@ def test_a_run_records_and_tells_what_int8_changed(tmp_path, monkeypatch, capsys
     assert main(["run", *asked, "weights=int8", "report=false", "plots=false"]) == 0
     said = " ".join(capsys.readouterr().out.split())
     assert "weights=int8, batch 1, 4 -> 4 tokens, beside fp32: logits within 0." in said
-    assert "(fp32) on 4 held-out words" in said
+    assert "(fp32) on 4 held-out words, by eager steps" in said
     table = read_tables(tmp_path / "run")[0]
     assert set(table["weights"]) == {"int8"}
     assert set(table["status"]) == {"ok"}
