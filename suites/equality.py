@@ -25,8 +25,7 @@ Logits within it choose the same token wherever the oracle's two best are furthe
 
 @dataclass
 class Agreement:
-    """Of one arm: its largest logit error so far (NaN where a logit is none), and the reason if it disagreed or failed.
-    """
+    """Of one arm: its largest logit error so far (NaN after a logit that is), and why, if it disagreed or failed."""
 
     max_error: float = 0.0
     reason: str = ""

@@ -131,9 +131,13 @@ class Plan(TypedDict):
 
 
 class ModelEntry(TypedDict):
-    """What of a cell's model is read again."""
+    """What of a cell's model is read again. ``content``: of a checkpoint (``strategies.models.digest``)."""
 
     name: str
+    source: NotRequired[str]
+    checkpoint: NotRequired[str | None]
+    shape: NotRequired[list[tuple[str, Any]]]
+    content: NotRequired[str | None]
 
 
 class Formula(TypedDict):

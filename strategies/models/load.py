@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
-from .checkpoint import load_t5
+from .checkpoint import _tensor_files, load_t5, t5_config
 from .config import ModelConfig, ModelError
+from .digest import checkpoint_digest
 from .encoder_decoder import EncoderDecoder
 from .init import randomize
 
@@ -20,12 +21,16 @@ Source = Literal["pronounce", "checkpoint", "random"]
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """Where a model comes from. ``shape`` holds ModelConfig fields and is read where ``source`` is ``random``."""
+    """Where a model comes from. ``shape`` holds ModelConfig fields and is read where ``source`` is ``random``.
+
+    ``checkpoint``: the folder, an absolute path where ``of`` made it; ``content``: what it holds (``identified``).
+    """
 
     name: str
     source: Source
     checkpoint: str | None = None
     shape: tuple[tuple[str, Any], ...] = ()
+    content: str | None = None
 
     @classmethod
     def of(cls, entries: Mapping[str, Any]) -> ModelSpec:
@@ -48,16 +53,25 @@ class ModelSpec:
         if source == "checkpoint" and not checkpoint:
             raise ModelError("model=t5 needs model.checkpoint=DIR, a folder with config.json and model.safetensors")
         name = str(entries.get("name", source))
-        if checkpoint and name == "t5":
-            name = Path(str(checkpoint)).expanduser().resolve().name
+        if checkpoint:
+            folder = Path(str(checkpoint)).expanduser().resolve()
+            name, checkpoint = folder.name if name == "t5" else name, str(folder)
         return cls(name, source, checkpoint, tuple(sorted(shape.items())))
+
+    def identified(self) -> ModelSpec:
+        """The same with ``content``: it tells a model from another that lay in the same folder before, and is the same
+        in another folder. Unchanged where there is no folder. Raises ModelError.
+        """
+        if self.source != "checkpoint":
+            return self
+        config_of(self)  # what is wrong with the folder is told before all of it is read
+        folder = Path(str(self.checkpoint)).expanduser()
+        return replace(self, content=checkpoint_digest(folder, _tensor_files(folder)))
 
 
 def config_of(spec: ModelSpec) -> ModelConfig:
     """The sizes of the model, without loading its weights. Raises ModelError."""
     if spec.source == "checkpoint":
-        from .checkpoint import _tensor_files, t5_config
-
         folder = Path(str(spec.checkpoint)).expanduser()
         return t5_config(folder, _tensor_files(folder))
     if spec.source == "pronounce":
