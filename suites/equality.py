@@ -21,6 +21,8 @@ TOLERANCE = {"fp32": 1e-4, "bf16": 6e-2, "fp16": 1e-2}
 The formats round at 2**-24, 2**-9 and 2**-12; sums over D terms in another order, layer upon layer, multiply that.
 Logits within it choose the same token wherever the oracle's two best are further apart than twice the tolerance.
 """
+ONE_LINE = {"StrategyError", "ModelError", "ConfigError", "ContenderError", "NotFiniteError", "CompileError"}
+"""Errors of ours, whose message says all."""
 
 
 @dataclass
@@ -101,5 +103,4 @@ def reason_of(error: BaseException) -> str:
     text = str(error).strip().split("\n")[0]
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in text:
         return f"out of memory: {text}" if text else "out of memory"
-    known = type(error).__name__ in ("StrategyError", "ModelError", "ConfigError", "ContenderError", "NotFiniteError")
-    return text if known else f"{type(error).__name__}: {text}"
+    return text if type(error).__name__ in ONE_LINE else f"{type(error).__name__}: {text}"
