@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,7 +13,8 @@ from suites.__main__ import main
 from suites.cells import Cell
 from suites.formulas import formulas, necessary
 from suites.inputs import make_inputs
-from suites.narrowing import narrowing
+from suites.kernels import narrowing_told
+from suites.narrowing import narrowing, narrowings
 from suites.table import read_tables
 
 SPEC = ModelSpec("pronounce", "pronounce")
@@ -45,6 +47,24 @@ def test_int8_is_off_by_a_few_hundredths_of_the_largest_logit(models, monkeypatc
     assert found.choices_equal > 0.9
     assert abs(found.per - found.per_fp32) < 0.05
     assert found.words == 40
+
+
+def test_each_execution_that_is_timed_is_measured_by_its_own_session(models):
+    """The session that stands for the compiled one here is of the whole weights, so it is off by nothing."""
+    narrow, whole = models
+    inputs = make_inputs(CELL, whole.config)
+
+    def arm(model, label):
+        return SimpleNamespace(strategy=parse(label), session=session_of(model))
+
+    eager, compiled = arm(narrow, "static_kv"), arm(whole, "static_kv(execution=compiled,read=bucket)")
+    both = narrowings([eager, compiled], whole, inputs, spoken=False)
+    assert both["narrowing"].logit_error > 0
+    assert both["narrowing_compiled"].logit_error == 0
+    assert set(narrowings([compiled], whole, inputs, spoken=False)) == {"narrowing_compiled"}
+    cell = {"weights": "int8", "batch_size": 2, "src_len": 12, "tgt_len": 8}
+    told = narrowing_told([SimpleNamespace(cell=cell | {name: dataclasses.asdict(one) for name, one in both.items()})])
+    assert [", compiled steps, beside fp32: logits within 0 " in line for line in told] == [False, True]
 
 
 @pytest.mark.parametrize(("weights", "share"), [("int8", 4), ("bf16", 2)])
