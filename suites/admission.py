@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from strategies import Strategy, parse
@@ -12,6 +13,7 @@ from .cells import Cell
 from .clock import clocks
 from .equality import check, reason_of
 from .facts import Facts
+from .finite import NotFiniteError
 from .inputs import Inputs
 from .probes.overhead import dispatch_s
 from .progress import Progress
@@ -36,7 +38,7 @@ class Admission:
         self._arms: list[StrategyArm] = []
 
     def arms(self, strategies: Sequence[Strategy]) -> list[StrategyArm]:
-        """Those that may be timed."""
+        """Those that may be timed. Raises NotFiniteError where the oracle's logits are not finite: then none may."""
         self._allocate(strategies)
         self._compare()
         self._weigh()
@@ -72,6 +74,8 @@ class Admission:
                     advance=lambda arm: self._progress.advance(self._work.get(arm.label, 0) / self._cell.tgt_len),
                 )
                 break
+            except NotFiniteError:
+                raise
             except Exception as error:
                 if oracle.label in self._facts:
                     self._facts.settle(oracle.label, "failed", reason_of(error))
@@ -80,7 +84,8 @@ class Admission:
             return
         self._arms = []
         for arm, agreement in zip(rivals, found, strict=True):
-            self._facts.note(arm.label, max_logit_error=agreement.max_error)
+            if math.isfinite(agreement.max_error):
+                self._facts.note(arm.label, max_logit_error=agreement.max_error)
             if agreement.reason:
                 self._facts.settle(arm.label, "failed" if agreement.failed else "invalid", agreement.reason)
             else:

@@ -39,12 +39,16 @@ class Cell:
 
     @property
     def id(self) -> str:
-        """Readable, and unique through a hash of every field."""
+        """Readable, and unique through a hash of every field; of a checkpoint its content counts, not its path."""
         fields = dataclasses.asdict(self)
         if self.linear == "torch":  # ids are those of before there was a choice
             del fields["linear"]
         if not self.weights:
             del fields["weights"]
+        if self.model.content is None:
+            del fields["model"]["content"]
+        else:  # what a folder holds, wherever it lies
+            del fields["model"]["name"], fields["model"]["checkpoint"]
         text = json.dumps(fields, sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:8]
         model = re.sub(r"[^\w.-]+", "-", self.model.name).strip("-")
@@ -103,7 +107,7 @@ def make_cell(config: RunConfig) -> Cell:
     ``skipped``.
     """
     check(config)
-    spec = ModelSpec.of(config.model)
+    spec = ModelSpec.of(config.model).identified()
     src_len, batch_size = config.src_len or config.seq_len, config.batch_size
     src_ids = None if config.src_ids is None else read_ids(config.src_ids)
     if src_ids is not None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from .files import read_json, write_json, write_text
 from .kernels import kernels_told, narrowing_told
+from .model_names import checkpoints_told
 from .noise import told
 from .results import read_cells
 from .role_table import write_roles
@@ -60,9 +61,8 @@ def tabulate(run_dir: Path, plots: bool = True) -> Collected:
     advice = list(advice_lines(table))
     write_text(run_dir / "advice.txt", "".join(f"{line}\n" for line in advice))
     margin = next(iter(margins), MARGIN)
-    print_summary(
-        run_dir, table, written, missing, noises, [*kernels_told(cells), *narrowing_told(cells)], advice, margin
-    )
+    kernels = [*checkpoints_told(cells), *kernels_told(cells), *narrowing_told(cells)]
+    print_summary(run_dir, table, written, missing, noises, kernels, advice, margin)
     whole = missing == 0 and not table["status"].isin(["failed", "invalid"]).any()
     return Collected(written, table, advice, margin, whole)
 

@@ -119,7 +119,7 @@ def measure(cell: Cell, rows: list[list[int]], strategies: Sequence[Strategy]) -
     """Decode sources of token ids: equality, a warm-up, then interleaved rounds. The first strategy is the oracle.
 
     One that disagrees is not timed. Raises ConfigError for a device that is not there, StrategyError for a strategy
-    that cannot serve the cell.
+    that cannot serve the cell, NotFiniteError where the oracle's logits are not finite.
     """
     import torch
 

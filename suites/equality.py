@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +14,7 @@ from torch import Tensor
 from strategies.greedy import forbid, is_end
 
 from .arms import StrategyArm
+from .finite import require_finite
 
 Result = TypeVar("Result")
 TOLERANCE = {"fp32": 1e-4, "bf16": 6e-2, "fp16": 1e-2}
@@ -21,11 +23,13 @@ TOLERANCE = {"fp32": 1e-4, "bf16": 6e-2, "fp16": 1e-2}
 The formats round at 2**-24, 2**-9 and 2**-12; sums over D terms in another order, layer upon layer, multiply that.
 Logits within it choose the same token wherever the oracle's two best are further apart than twice the tolerance.
 """
+ONE_LINE = {"StrategyError", "ModelError", "ConfigError", "ContenderError", "NotFiniteError", "CompileError"}
+"""Errors of ours, whose message says all."""
 
 
 @dataclass
 class Agreement:
-    """Of one arm: its largest logit error so far, and the reason if it disagreed or failed."""
+    """Of one arm: its largest logit error so far (NaN after a logit that is), and why, if it disagreed or failed."""
 
     max_error: float = 0.0
     reason: str = ""
@@ -33,7 +37,7 @@ class Agreement:
 
 
 def _difference(logits_BV: Tensor, oracle_BV: Tensor, tolerance: float) -> tuple[float, str]:
-    """(largest error, what is wrong or ""). NaN is wrong."""
+    """(largest error, what is wrong or ""). NaN is wrong. The oracle's logits are finite."""
     error_BV = (logits_BV - oracle_BV).abs()
     error = float(error_BV.max())
     allowed = tolerance * max(1.0, float(oracle_BV.abs().max()))
@@ -54,7 +58,8 @@ def check(
     """Decode once, all arms in step with the oracle; one ``Agreement`` an arm. ``advance`` is told of each arm's step.
 
     An arm that raises or disagrees takes no further step. With ``fixed``, EOS is never chosen, as in timed rounds;
-    without, decoding stops once every row of the oracle has ended.
+    without, decoding stops once every row of the oracle has ended. Raises NotFiniteError where the oracle's logits are
+    not finite, and what the oracle itself raises.
     """
     found = [Agreement() for _ in arms]
     oracle.prefill()
@@ -65,6 +70,7 @@ def check(
     ended_B = torch.zeros_like(token_B, dtype=torch.bool)
     for k in range(1, oracle.session.max_new + 1):
         oracle_BV = oracle.session.step(token_B).float().clone()
+        require_finite(oracle_BV, oracle.session.model, oracle.label, k)
         advance(oracle)
         for arm, agreement in zip(arms, found, strict=True):
             if agreement.reason or arm is oracle:
@@ -74,7 +80,7 @@ def check(
             if logits_BV is None:
                 continue
             error, wrong = _difference(logits_BV.float(), oracle_BV, TOLERANCE[dtype])
-            agreement.max_error = max(agreement.max_error, error)
+            agreement.max_error = error if math.isnan(error) else max(agreement.max_error, error)
             if wrong:
                 agreement.reason = f"step {k}: {wrong}"
         if fixed:
@@ -99,5 +105,4 @@ def reason_of(error: BaseException) -> str:
     text = str(error).strip().split("\n")[0]
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in text:
         return f"out of memory: {text}" if text else "out of memory"
-    known = type(error).__name__ in ("StrategyError", "ModelError", "ConfigError", "ContenderError")
-    return text if known else f"{type(error).__name__}: {text}"
+    return text if type(error).__name__ in ONE_LINE else f"{type(error).__name__}: {text}"

@@ -57,7 +57,14 @@ def require_eager(verb: str, strategies: Sequence[Strategy], config: RunConfig) 
 
 
 def require_effect(strategies: Sequence[Strategy], config: RunConfig) -> None:
-    """Raise ConfigError where ``linear=fused``, for compiled steps of one float32 row, would change nothing."""
+    """Raise ConfigError where ``execution=compiled`` would compile nothing, or ``linear=fused``, for compiled steps of
+    one float32 row, would change nothing.
+    """
+    if any(strategy.execution == "compiled" for strategy in strategies):
+        from strategies.models.compiling import why_not_compiled
+
+        if reason := why_not_compiled():
+            raise ConfigError(f"execution=compiled is not allowed here: {reason}")
     if config.linear != "fused":
         return
     for value, remedy in (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from .records import NarrowingEntry
 from .results import CellResult
 
 
@@ -29,21 +30,26 @@ def kernels_told(cells: Sequence[CellResult]) -> list[str]:
 
 
 def narrowing_told(cells: Sequence[CellResult]) -> list[str]:
-    """A line for each case whose products read narrower weights: what that changed beside float32."""
+    """A line for each case and execution whose products read narrower weights: what that changed beside float32."""
     lines = []
     for done in cells:
-        if not (found := done.cell.get("narrowing")):
-            continue
-        case = f"weights={done.cell['weights']}, {_case(done)}"
-        line = (
-            f"{case}, beside fp32: logits within {found['logit_error']:.2g} (the largest is {found['logit_max']:.2g}), "
-            f"{100 * found['choices_equal']:.3g} % of the choices equal"
-        )
-        if found["per"] is not None:
-            rates = " and ".join(f"{100 * found[name]:.2f} %" for name in ("per", "per_fp32"))
-            line += f"; phoneme errors {rates} (fp32) on {found['words']} held-out words"
-        lines.append(line)
+        for name, execution in (("narrowing", ""), ("narrowing_compiled", ", compiled steps")):
+            if found := done.cell.get(name):
+                lines.append(
+                    f"weights={done.cell['weights']}, {_case(done)}{execution}, beside fp32: {_changed(found)}"
+                )
     return lines
+
+
+def _changed(found: NarrowingEntry) -> str:
+    line = (
+        f"logits within {found['logit_error']:.2g} (the largest is {found['logit_max']:.2g}), "
+        f"{100 * found['choices_equal']:.3g} % of the choices equal"
+    )
+    if found["per"] is None or found["per_fp32"] is None:
+        return line
+    rates = " and ".join(f"{100 * rate:.2f} %" for rate in (found["per"], found["per_fp32"]))
+    return f"{line}; phoneme errors {rates} (fp32) on {found['words']} held-out words, by eager steps"
 
 
 def _case(done: CellResult) -> str:

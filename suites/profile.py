@@ -154,7 +154,8 @@ def _as_run(yaml: str, cell: Cell, strategies: Sequence[Strategy]) -> str:
 def prepare(cell: Cell, strategies: Sequence[Strategy]) -> list[tuple[StrategyArm, StrategyArm]]:
     """Two arms of each strategy, one for its steps and one for its prefill.
 
-    Raises ConfigError for a device that is not there, ModelError or StrategyError for what cannot be built.
+    Raises ConfigError for a device that is not there, ModelError or StrategyError for what cannot be built,
+    NotFiniteError for a strategy whose logits are not finite.
     """
     import torch
 
@@ -163,6 +164,7 @@ def prepare(cell: Cell, strategies: Sequence[Strategy]) -> list[tuple[StrategyAr
     from strategies.models.narrow import use_weights
 
     from .arms import StrategyArm
+    from .equality import check
     from .inputs import make_inputs
 
     if cell.device == "cuda" and not torch.cuda.is_available():
@@ -172,10 +174,13 @@ def prepare(cell: Cell, strategies: Sequence[Strategy]) -> list[tuple[StrategyAr
     use_linear(model, cell.linear, cell.batch_size, cell.rows_max)
     use_weights(model, cell.weights or "fp32")
     inputs = make_inputs(cell, model.config)
-    return [
+    arms = [
         (StrategyArm(strategy, model, inputs, cell), StrategyArm(strategy, model, inputs, cell))
         for strategy in strategies
     ]
+    for arm, _ in arms:
+        check(arm, [], cell.rounding, model.config.eos_id, fixed=True)
+    return arms
 
 
 def profile(cell: Cell, arms: Sequence[tuple[StrategyArm, StrategyArm]], steps: range, run_dir: Path) -> list[Trace]:

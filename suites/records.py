@@ -131,9 +131,13 @@ class Plan(TypedDict):
 
 
 class ModelEntry(TypedDict):
-    """What of a cell's model is read again."""
+    """What of a cell's model is read again. ``content``: of a checkpoint (``strategies.models.checkpoints.digest``)."""
 
     name: str
+    source: NotRequired[str]
+    checkpoint: NotRequired[str | None]
+    shape: NotRequired[list[tuple[str, Any]]]
+    content: NotRequired[str | None]
 
 
 class Formula(TypedDict):
@@ -204,5 +208,6 @@ class CellEntry(TypedDict):
     linear: NotRequired[str]
     linear_choices: NotRequired[list[ChoiceEntry]]
     narrowing: NotRequired[NarrowingEntry | None]
+    narrowing_compiled: NotRequired[NarrowingEntry]
     necessary: NotRequired[dict[str, Formula]]
     measure: NotRequired[MeasureEntry]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from .frame import read_frame, write_frame
+from .model_names import model_names
 from .results import CellResult
 from .roles import in_model_order, role_name
 
@@ -25,11 +26,11 @@ def role_table(cells: Sequence[CellResult]) -> pd.DataFrame:
     the steps taken; the bytes of prefill are not counted (NaN). A folder of an earlier version has no rows.
     """
     rows = []
-    for result in cells:
+    for result, model in zip(cells, model_names(cells), strict=True):
         cell = result.cell
         identity = {
             "cell": result.id,
-            "model": cell["model"]["name"],
+            "model": model,
             **{name: cell[name] for name in ("device", "dtype", "batch_size", "src_len", "tgt_len")},
         }
         for arm in result.arms:

@@ -60,11 +60,18 @@ def measure_jobs(overrides: Overrides, jobs: list[Job]) -> tuple[Path, int]:
     from .quantity import quantity
 
     cells = [make_cell(job.config) for job in jobs]
-    for twin in (cell for i, cell in enumerate(cells) if cell in cells[:i]):
-        raise ConfigError(
-            f"two jobs of this sweep would measure the same case ({twin.title}); sweep what a case consists of, "
-            "and write several strategies, or contenders, as a list: strategies=[static_kv,contiguous_kv]"
-        )
+    for i, twin in enumerate(cells):
+        first = next((cell for cell in cells[:i] if cell.id == twin.id), None)
+        if first and first.model != twin.model:
+            raise ConfigError(
+                f"model.checkpoint={first.model.checkpoint} and {twin.model.checkpoint} hold the same model, of which "
+                f"two jobs would measure the same case ({twin.title}); leave one out"
+            )
+        if first:
+            raise ConfigError(
+                f"two jobs of this sweep would measure the same case ({twin.title}); sweep what a case consists of, "
+                "and write several strategies, or contenders, as a list: strategies=[static_kv,contiguous_kv]"
+            )
     efforts = [
         effort(
             cell,

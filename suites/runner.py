@@ -25,9 +25,10 @@ from .contenders import registry
 from .contenders.running.lineup import line_up
 from .equality import reason_of
 from .facts import Facts
+from .finite import NotFiniteError
 from .formulas import necessary
 from .inputs import make_inputs
-from .narrowing import narrowing
+from .narrowing import narrowings
 from .planning import contender_work, effort, predict, timed_passes
 from .progress import Progress
 from .results import ArmFacts, CellWriter, Status
@@ -78,7 +79,7 @@ def run_cell(
         facts.settle_open("failed", "interrupted")
         raise
     except Exception as error:  # the cell is a row with a reason; the sweep goes on
-        facts.settle_open("failed", reason_of(error))
+        facts.settle_open("invalid" if isinstance(error, NotFiniteError) else "failed", reason_of(error))
         if not (writer.dir / "cell.json").exists():
             writer.cell({**_plain(cell), "src_lens": [], "formulas": {}})
     finally:
@@ -117,30 +118,21 @@ def _measure(
         for strategy in strategies
         if strategy.label in predicted
     }
-    whole = model
-    narrowed = None
-    if cell.weights and not all(why_too_large(found, weight_bytes, available) for found in fits.values()):
-        progress.say("narrower weights")
-        whole = load_model(cell.model, DTYPES[cell.dtype], cell.device, cell.seed)
-        spoken = cell.model.source == "pronounce"
-        narrowed = dataclasses.asdict(narrowing(model, whole, inputs, cell.tgt_len, spoken))
-    writer.cell(
-        {
-            **_plain(cell),
-            "src_lens": inputs.src_lens,
-            "real_fraction": inputs.real_fraction,
-            "model_config": dataclasses.asdict(model.config),
-            "measure": dataclasses.asdict(measure),
-            "weight_bytes": weight_bytes,
-            "narrowing": narrowed,
-            "linear_choices": [dataclasses.asdict(choice) for choice in linears.choices],
-            "memory_bytes": available,
-            "formulas": {label: dataclasses.asdict(f) for label, f in predicted.items()},
-            "capacity": {label: dataclasses.asdict(found) for label, found in fits.items()},
-            "contenders": list(contenders),
-            "necessary": _necessary(cell, model.config, contenders),
-        }
-    )
+    content = {
+        **_plain(cell),
+        "src_lens": inputs.src_lens,
+        "real_fraction": inputs.real_fraction,
+        "model_config": dataclasses.asdict(model.config),
+        "measure": dataclasses.asdict(measure),
+        "weight_bytes": weight_bytes,
+        "linear_choices": [dataclasses.asdict(choice) for choice in linears.choices],
+        "memory_bytes": available,
+        "formulas": {label: dataclasses.asdict(f) for label, f in predicted.items()},
+        "capacity": {label: dataclasses.asdict(found) for label, found in fits.items()},
+        "contenders": list(contenders),
+        "necessary": _necessary(cell, model.config, contenders),
+    }
+    writer.cell(content)
     work = dict.fromkeys(contenders, contender_work(predicted)) | {label: f.work for label, f in predicted.items()}
     progress.cell(cell.title)
 
@@ -157,6 +149,13 @@ def _measure(
             drop(label, "failed", reason)
     admission = Admission(cell, model, inputs, facts, work, progress)
     arms = admission.arms([strategy for strategy in strategies if strategy.label in facts.open()])
+
+    whole = model
+    if cell.weights and (arms or contenders):
+        progress.say("narrower weights")
+        whole = load_model(cell.model, DTYPES[cell.dtype], cell.device, cell.seed)
+        narrowed = narrowings(arms, whole, inputs, cell.model.source == "pronounce")
+        writer.cell(content | {name: dataclasses.asdict(found) for name, found in narrowed.items()})
 
     progress.say("contenders")
     seconds_max = measure.contender_seconds_max

@@ -17,6 +17,7 @@ from .comparisons import compare, noise_floor, timed_s
 from .crossover import crossover
 from .frame import read_frame, write_frame
 from .metrics import Case, TimedRound, metrics
+from .model_names import model_names
 from .results import CellResult, Round
 from .statistics import Ratio
 
@@ -102,7 +103,7 @@ def case_table(cells: Sequence[CellResult]) -> pd.DataFrame:
     The baseline is full recompute, or the first strategy that was measured. Without a common round a ratio is NaN.
     """
     rows = []
-    for result, compared, beside_best in zip(cells, *compare(cells), strict=True):
+    for result, name, compared, beside_best in zip(cells, model_names(cells), *compare(cells), strict=True):
         cell, trust = result.cell, _trust(result)
         ceilings = Ceilings.of(result.calibrations, "bf16" if cell.get("weights") else str(cell.get("dtype")))
         e2e = timed_s(result)
@@ -111,9 +112,9 @@ def case_table(cells: Sequence[CellResult]) -> pd.DataFrame:
             found, label = compared[arm.strategy], arm.strategy
             best = beside_best[label]
             row: dict[str, Any] = {
-                **{name: cell[name] for name in IDENTITY if name in cell},
+                **{column: cell[column] for column in IDENTITY if column in cell},
                 "cell": result.id,
-                "model": cell["model"]["name"],
+                "model": name,
                 "weights": cell.get("weights") or cell.get("dtype"),
                 "linear": cell.get("linear", "torch"),
                 "strategy": label,
@@ -165,7 +166,7 @@ def step_table(cells: Sequence[CellResult]) -> pd.DataFrame:
     The first step's latency is TTFT - prefill; the others are the gaps between tokens.
     """
     frames = []
-    for result in cells:
+    for result, model in zip(cells, model_names(cells), strict=True):
         cell = result.cell
         for arm in result.arms:
             marks = list(_marks(result.rounds, arm.strategy).values())
@@ -185,7 +186,7 @@ def step_table(cells: Sequence[CellResult]) -> pd.DataFrame:
                 frame[f"{part}_bytes"] = formula[f"{part}_bytes"][:steps] if formula else math.nan
             for name in ("device", "dtype", "batch_size", "src_len", "tgt_len"):
                 frame[name] = cell[name]
-            frame["cell"], frame["model"], frame["strategy"] = result.id, cell["model"]["name"], arm.strategy
+            frame["cell"], frame["model"], frame["strategy"] = result.id, model, arm.strategy
             frames.append(frame[STEP_COLUMNS])
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=STEP_COLUMNS)
 

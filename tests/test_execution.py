@@ -2,13 +2,15 @@
 
 import copy
 import dataclasses
+import functools
 
 import pytest
 import torch
 
 from strategies import Session, StrategyError, parse, registry, select, static_kv, with_execution
-from strategies.models import compiling
-from strategies.models.execution import Captured, compiled, next_logits
+from strategies.models import compiling, execution
+from strategies.models.compiling import CompileError
+from strategies.models.execution import _COMPILED, Captured, compiled, next_logits
 from strategies.models.linears import use_linear
 from strategies.static_kv import StaticKV
 
@@ -116,9 +118,8 @@ def test_a_second_session_of_the_same_shape_compiles_nothing_and_reads_its_own(t
 def test_a_session_after_another_kernel_was_chosen_runs_that_one(tiny_model):
     model = model_of(tiny_model, "t5")
     before = Session(model, parse(COMPILED), BATCH, SRC_LEN, TARGET)
-    kept = compiled(model, "case")
     use_linear(model, "transposed", BATCH)
-    assert compiled(model, "case") is not kept
+    assert model not in _COMPILED
     after = Session(model, parse(COMPILED), BATCH, SRC_LEN, TARGET)
     for expected, found in zip(*(logits(s, sources(False)) for s in (before, after)), strict=True):
         torch.testing.assert_close(found, expected, **NEAR)
@@ -160,10 +161,32 @@ def test_a_captured_step_reads_what_each_prefill_and_step_put_in_place(tiny_mode
     assert len(captures) == known, "capturing belongs to set-up"
 
 
-def test_cases_have_functions_of_their_own(tiny_model):
-    model = tiny_model("t5")
-    assert compiled(model, "a") is compiled(model, "a")
-    assert compiled(model, "a") is not compiled(model, "b")
+def test_cases_have_functions_of_their_own(tiny_model, monkeypatch):
+    """Each is made by a first call, and then kept."""
+    monkeypatch.setattr(execution, "one_graph", lambda function, device: functools.partial(function))
+    monkeypatch.setattr(execution, "next_logits", lambda model, *rest: rest)
+    monkeypatch.setattr(execution, "proven", lambda forward, *given: forward(*given))
+    model = copy.deepcopy(tiny_model("t5"))
+    (a, first), (again, second), (b, _) = (compiled(case, model, 1, 2) for case in "aab")
+    assert (a is again, a is b, first, second) == (True, False, (1, 2), (1, 2))
+
+
+SWITCHED_OFF = {
+    "TORCHDYNAMO_DISABLE": lambda patch: patch.setenv("TORCHDYNAMO_DISABLE", "1"),
+    "torch._dynamo.config.disable": lambda patch: patch.setattr("torch._dynamo.config.disable", True),
+}
+
+
+@pytest.mark.parametrize("name", SWITCHED_OFF)
+def test_a_session_whose_step_is_not_compiled_is_an_error_that_names_the_cause(tiny_model, monkeypatch, name):
+    SWITCHED_OFF[name](monkeypatch)
+    with pytest.raises(CompileError, match=rf"a step that was to be compiled was not: .*{name}.*leave execution=comp"):
+        Session(copy.deepcopy(tiny_model("t5")), parse(COMPILED), BATCH, SRC_LEN, TARGET)
+
+
+def test_a_stance_that_forbids_compiling_is_found(tiny_model):
+    with torch.compiler.set_stance("force_eager"), pytest.raises(CompileError, match=r"torch\.compiler\.set_stance"):
+        Session(copy.deepcopy(tiny_model("t5")), parse(COMPILED), BATCH, SRC_LEN, TARGET)
 
 
 def test_a_step_before_prefill_is_refused(tiny_model):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import types
 from collections.abc import Callable, Sequence
 from typing import Any, ParamSpec, TypeVar
@@ -20,6 +21,41 @@ CPU_OPTIONS: dict[str, Any] = {
 }
 
 
+SWITCHES = ("TORCHDYNAMO_DISABLE", "TORCH_COMPILE_DISABLE", "TORCH_COMPILE_OVERRIDE_BACKENDS")
+"""Environment variables with which torch runs eagerly, or by another backend, what it was asked to compile."""
+
+
+class CompileError(RuntimeError):
+    """A function that was to be compiled and was not; the message is one line."""
+
+
+def why_not_compiled() -> str:
+    """The environment variable that keeps torch from compiling, with its value and what to do; "" for none."""
+    for name in SWITCHES:
+        value = os.environ.get(name, "")
+        if value not in ("", "0"):
+            return f"{name}={value} keeps torch from compiling; unset it, or leave execution=compiled out"
+    return ""
+
+
+def graphs_so_far() -> int:
+    """Graphs that torch has compiled in this process."""
+    return int(torch._dynamo.utils.counters["stats"]["unique_graphs"])
+
+
+def proven(function: Callable[P, R], *given: P.args, **named: P.kwargs) -> R:
+    """Call what ``one_graph`` made for the first time. Raises CompileError if nothing was compiled by that."""
+    before = graphs_so_far()
+    result = function(*given, **named)
+    if graphs_so_far() == before:
+        reason = why_not_compiled() or (
+            "torch ran it without compiling: torch._dynamo.config.disable or torch.compiler.set_stance says so; "
+            "undo that, or leave execution=compiled out"
+        )
+        raise CompileError(f"a step that was to be compiled was not: {reason}")
+    return result
+
+
 def few_guards(guards: Sequence[Any]) -> list[bool]:
     """Of lengths alone: to check that a hundred tensors are what they were takes 0.3 ms, a tenth of a step."""
     return [guard.guard_type == "SHAPE_ENV" for guard in guards]
@@ -33,7 +69,7 @@ def lengthen(tensors: Sequence[Tensor]) -> None:
 
 
 def one_graph(function: Callable[P, R], device: str) -> Callable[P, R]:
-    """``function`` compiled at its first call; a break in the graph is an error.
+    """``function`` compiled at its first call, which is by ``proven``; a break in the graph is an error.
 
     Every call must be like the first in all but the values of tensors, and lengths that ``lengthen`` freed: nothing
     else is checked. A copy of the code, as the compiler remembers by code object what it has compiled.

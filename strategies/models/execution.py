@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
-from .compiling import one_graph
+from .compiling import one_graph, proven
 from .encoder_decoder import DecoderTables, EncoderDecoder
 from .stores import CrossKV, SelfKV, Step
 
@@ -40,15 +40,19 @@ def next_logits(
 _COMPILED: WeakKeyDictionary[EncoderDecoder, dict[Hashable, Forward]] = WeakKeyDictionary()
 
 
-def compiled(model: EncoderDecoder, case: Hashable) -> Forward:
+def compiled(case: Hashable, *given: *Given) -> tuple[Forward, Tensor]:
     """``next_logits`` as one graph of ``torch.compile``, shared by sessions of a model that are alike in ``case``.
 
-    Compiled at the first call.
+    Compiled by a first call; with what it gives for ``given``. Raises CompileError where torch compiled nothing.
     """
+    model = given[0]
     made = _COMPILED.setdefault(model, {})
-    if case not in made:
-        made[case] = one_graph(next_logits, model.embedding.weight.device.type)
-    return made[case]
+    if case in made:
+        return made[case], made[case](*given)
+    forward = one_graph(next_logits, model.embedding.weight.device.type)
+    logits_BV = proven(forward, *given)
+    made[case] = forward
+    return forward, logits_BV
 
 
 def forget(model: EncoderDecoder) -> None:
@@ -64,11 +68,12 @@ class Compiled:
         self._variants: dict[int, Forward] = {}
 
     def __call__(self, *given: *Given) -> Tensor:
-        """Run this step's variant."""
-        model, _, step, *_ = given
-        if step.variant not in self._variants:
-            self._variants[step.variant] = compiled(model, (self._case, step.variant))
-        return self._variants[step.variant](*given)
+        """Run this step's variant. Raises CompileError where it is the first and torch compiled nothing."""
+        variant = given[2].variant
+        if variant in self._variants:
+            return self._variants[variant](*given)
+        self._variants[variant], logits_BV = compiled((self._case, variant), *given)
+        return logits_BV
 
 
 class Captured:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
+from .checkpoints.digest import checkpoint_digest
 from .checkpoints.folder import existing_folder
-from .checkpoints.t5 import config_of_t5, load_t5
+from .checkpoints.t5 import config_of_t5, load_t5, open_t5
 from .config import ModelConfig, ModelError
 from .encoder_decoder import EncoderDecoder
 from .init import randomize
@@ -22,12 +23,16 @@ Source = Literal["pronounce", "checkpoint", "random"]
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """Where a model comes from. ``shape`` holds ModelConfig fields and is read where ``source`` is ``random``."""
+    """Where a model comes from. ``shape`` holds ModelConfig fields and is read where ``source`` is ``random``.
+
+    ``checkpoint``: the folder, an absolute path where ``of`` made it; ``content``: what it holds (``identified``).
+    """
 
     name: str
     source: Source
     checkpoint: str | None = None
     shape: tuple[tuple[str, Any], ...] = ()
+    content: str | None = None
 
     @classmethod
     def of(cls, entries: Mapping[str, Any]) -> ModelSpec:
@@ -51,9 +56,20 @@ class ModelSpec:
         if source == "checkpoint" and not checkpoint:
             raise ModelError("model=t5 needs model.checkpoint=DIR, a folder with config.json and model.safetensors")
         name = str(entries.get("name", source))
-        if checkpoint and name == "t5":
-            name = existing_folder(str(checkpoint)).resolve().name
+        if checkpoint:
+            folder = existing_folder(str(checkpoint)).resolve()
+            name, checkpoint = folder.name if name == "t5" else name, str(folder)
         return cls(name, source, checkpoint, tuple(sorted(shape.items())))
+
+    def identified(self) -> ModelSpec:
+        """The same with ``content``: it tells a model from another that lay in the same folder before, and is the same
+        in another folder. Unchanged where there is no folder. Raises ModelError.
+        """
+        if self.source != "checkpoint":
+            return self
+        folder = open_t5(str(self.checkpoint))  # what is wrong with it is told before all of it is read
+        files = {name: folder.stored[name].file for name in folder.stored.names}
+        return replace(self, content=checkpoint_digest(folder.path, files))
 
 
 def config_of(spec: ModelSpec) -> ModelConfig:

@@ -53,12 +53,15 @@ def use_weights(model: EncoderDecoder, kind: str) -> int:
 
 
 def quantise(weight_XD: Tensor) -> tuple[Tensor, Tensor]:
-    """Symmetric int8 by row of outputs: (int8 [out, in], float32 scales [out]) with weight = int8 * scale.
+    """Symmetric int8 by row of outputs: (int8 [out, in], bfloat16 scales [out]) with weight = int8 * scale.
 
-    The largest absolute value of a row becomes 127, so no element is off by more than half a scale.
+    The largest absolute value of a row becomes 127, so no element is off by more than half a scale. Scales are rounded
+    to the type in which products multiply by them before the weights are divided: after it, 127 times the rounding of
+    the scale would add to that.
     """
-    scale_X = weight_XD.abs().amax(1).clamp(min=torch.finfo(torch.float32).tiny) / 127
-    return (weight_XD / scale_X[:, None]).round().to(torch.int8), scale_X
+    smallest = torch.finfo(torch.bfloat16).tiny  # below it bfloat16 has fewer digits
+    scale_X = (weight_XD.abs().amax(1) / 127).clamp(min=smallest).bfloat16()
+    return (weight_XD / scale_X.float()[:, None]).round().to(torch.int8), scale_X
 
 
 def _bf16(weight: Tensor, bias: Tensor | None) -> tuple[Apply, int]:
@@ -72,8 +75,8 @@ def _bf16(weight: Tensor, bias: Tensor | None) -> tuple[Apply, int]:
 
 
 def _int8(weight: Tensor, bias: Tensor | None) -> tuple[Apply, int]:
-    int8_XD, scale_X = quantise(weight)
-    narrow_XD, scales = _laid_out(int8_XD), scale_X.bfloat16()
+    int8_XD, scales = quantise(weight)
+    narrow_XD = _laid_out(int8_XD)
 
     def apply(x: Tensor) -> Tensor:
         rows = _laid_out(x.reshape(-1, x.shape[-1]).bfloat16(), narrow_XD)

@@ -98,7 +98,9 @@ def _counterparts(a: RunRead, b: RunRead, alone: list[Key], extra: list[Key]) ->
 
 
 def _case(run: RunRead, key: Key) -> tuple[Any, ...]:
-    return tuple(run.rows[key][name] for name in CASE)
+    """With the model's own name, which a table lengthens where another of its run has the same."""
+    model = run.cells[key[0]].cell["model"]["name"] if key[0] in run.cells else run.rows[key]["model"]
+    return (model, *(run.rows[key][name] for name in CASE if name != "model"))
 
 
 def _difference(a: RunRead, b: RunRead, mine: Key, theirs: Key) -> str:
@@ -111,9 +113,12 @@ def _difference(a: RunRead, b: RunRead, mine: Key, theirs: Key) -> str:
 
 
 def _settings(cell: dict[str, Any]) -> dict[str, Any]:
-    """Those of a cell.json, the model's as model.*."""
+    """Those of a cell.json, the model's as model.*; of a checkpoint its path only where its content is not known."""
     cell = {"linear": "torch", **cell, "weights": cell.get("weights") or cell.get("dtype")}
-    return {name: cell.get(name) for name in SETTINGS} | {f"model.{n}": value for n, value in cell["model"].items()}
+    model = {"content": None, **cell["model"]}
+    if model["content"]:
+        del model["checkpoint"]
+    return {name: cell.get(name) for name in SETTINGS} | {f"model.{n}": value for n, value in model.items()}
 
 
 def _shown(first: Any, second: Any) -> str:

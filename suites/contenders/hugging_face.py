@@ -145,6 +145,9 @@ class StaticCompiled(HuggingFace):
         super().prepare(checkpoint, cell)
         from transformers import CompileConfig
 
+        from strategies.models.compiling import CompileError, graphs_so_far, why_not_compiled
+
+        before = graphs_so_far()
         compiled: Any = CompileConfig()
         compiled._compile_all_devices = True
         self._config.compile_config = compiled
@@ -152,3 +155,5 @@ class StaticCompiled(HuggingFace):
         self.round([row] * cell.batch_size, "fixed")
         if getattr(self.model, "_compiled_call", None) is None:
             raise RuntimeError("this version of transformers did not compile on the CPU")
+        if graphs_so_far() == before:
+            raise CompileError(f"nothing was compiled: {why_not_compiled() or 'torch was told not to'}")

@@ -14,6 +14,7 @@ from strategies import Session, Strategy, greedy, load_vocabulary
 from strategies.models.encoder_decoder import EncoderDecoder
 
 from ..files import read_json, write_json
+from ..finite import require_finite
 from ..probes.products import record
 
 SHOWN = 3
@@ -82,7 +83,7 @@ def show(token: str) -> str:
 
 
 def walk(model: EncoderDecoder, strategy: Strategy, ids: Sequence[int], limit: int) -> Walk:
-    """Decode token ids (EOS last) greedily with ``strategy``, at most ``limit`` tokens."""
+    """Decode token ids (EOS last) greedily with ``strategy``, at most ``limit`` tokens. Raises NotFiniteError."""
     src_BS = torch.tensor([ids])
     names = [show(token) for token in load_vocabulary().tokens]
     session = Session(model, strategy, 1, len(ids), limit)
@@ -98,6 +99,8 @@ def walk(model: EncoderDecoder, strategy: Strategy, ids: Sequence[int], limit: i
         before = session.nbytes.self_used // row_bytes
         with record(model) as recording:
             logits_V = session.step(torch.tensor([fed]))[0].clone()
+        for found_V, label in ((teacher_NV[k - 1], "the teacher-forced pass"), (logits_V, strategy.label)):
+            require_finite(found_V[None], model, label, k)
         logits.append(logits_V)
         addresses.append(
             [

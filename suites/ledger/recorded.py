@@ -12,6 +12,7 @@ from strategies import Session, Strategy
 from strategies.models.costs import Product
 from strategies.models.encoder_decoder import EncoderDecoder
 
+from ..finite import require_finite
 from ..inputs import Inputs
 from ..probes.products import ProductRecord, Recording, record, tally
 from ..probes.traffic import copied_bytes, new_bytes
@@ -80,7 +81,7 @@ def record_decoding(
     steps: Collection[int],
     advance: Callable[[], None] = lambda: None,
 ) -> Iterator[Recorded]:
-    """Prefill, then each of ``steps`` as it is reached, fed int64 [B, N] tokens. Raises StrategyError.
+    """Prefill, then each of ``steps`` as it is reached, fed int64 [B, N] tokens. Raises StrategyError, NotFiniteError.
 
     ``advance`` is called after each step, recorded or not.
     """
@@ -93,7 +94,8 @@ def record_decoding(
         token_B = token_BN[:, k - 1]
         if k in steps:
             with record(model) as recording:
-                session.step(token_B)
+                logits_BV = session.step(token_B)
+            require_finite(logits_BV, model, strategy.label, k)
             yield replace(merged(strategy.label, "step", k, recording), stored=_stored(recording))
         else:
             session.step(token_B)

@@ -18,7 +18,11 @@ def figure(found: pd.DataFrame, margin: float) -> Figure | None:
     look = looks(ratios["strategy"])
     legend = Legend([(name, one.line() | {"linestyle": "none"}) for name, one in look.items()])
     foot = "Change: ratio in the second run over that in the first; bars: 95 % interval each, unpaired; grey: margin."
-    labels = {r.cell: f"batch {r.batch_size}, {r.src_len} -> {r.tgt_len}" for r in ratios.itertuples()}
+    several = ratios["model"].nunique() > 1
+    labels = {
+        r.cell: f"{r.model}, " * several + f"batch {r.batch_size}, {r.src_len} -> {r.tgt_len}"
+        for r in ratios.itertuples()
+    }
     places = {cell: place for place, cell in enumerate(labels)}
     drawn, [[axes]] = new_figure(message(found, margin), foot, legend, height=1.4 + 0.42 * len(places))
     names = list(look)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -123,18 +124,22 @@ def views(
     look = looks(table["strategy"])
     good = table[table["status"] == "ok"]
     varying = [c for c in GROUP if good[c].nunique() > 1]
+    used = Counter[str]()
     for key, rows in good.groupby(GROUP, sort=False):
         case = dict(zip(GROUP, key, strict=True))
         threads = f", {case['threads']} {'thread' if case['threads'] == 1 else 'threads'}"
         linear = "" if case["linear"] == "torch" else f"linear={case['linear']}, "
         linear += "" if case["weights"] == case["dtype"] else f"weights={case['weights']}, "
         foot = f"{case['model']}, {case['dtype']}, {linear}on {machine.get(str(case['device']), case['device'])}"
+        suffix = PLAIN.sub("-", "".join(f"_{case[c]}{c if c in ('threads', 'seed') else ''}" for c in varying))
+        used[suffix.lower()] += 1
+        again = used[suffix.lower()]  # names may differ in nothing that a file's name keeps
         bad = table[(table[GROUP] == pd.Series(case)).all(axis=1) & (table["status"] != "ok")]
         yield View(
             rows,
             steps[steps["cell"].isin(rows["cell"])],
             foot + (threads if case["device"] == "cpu" else "") + ".",
-            PLAIN.sub("-", "".join(f"_{case[c]}{c if c in ('threads', 'seed') else ''}" for c in varying)),
+            suffix if again == 1 else f"{suffix}_{again}",
             look,
             {str(s): "/".join(dict.fromkeys(b["status"])) for s, b in bad.groupby("strategy", sort=False)},
             sums[sums["cell"].isin(rows["cell"])],

@@ -61,11 +61,26 @@ def test_a_product_is_off_by_no_more_than_its_weights_and_its_roundings(kind):
 
 
 def test_int8_is_off_by_half_a_scale_at_most():
-    weight_XD = torch.randn(5, 32, generator=torch.Generator().manual_seed(2))
+    """Of the scales that products multiply by; 500 rows have one whose rounding to bfloat16 is almost the largest."""
+    weight_XD = torch.randn(500, 32, generator=torch.Generator().manual_seed(2))
     weight_XD[3] = 0
+    weight_XD[4] *= 1e-38
     int8_XD, scale_X = quantise(weight_XD)
-    assert int8_XD.abs().amax(1).tolist() == [127, 127, 127, 0, 127]
-    assert ((int8_XD * scale_X[:, None] - weight_XD).abs() <= 0.5001 * scale_X[:, None]).all()
+    assert scale_X.dtype == torch.bfloat16
+    assert int8_XD.abs().amax(1)[[0, 1, 3, *range(5, 500)]].unique().tolist() == [0, 127]
+    scale_X1 = scale_X.double()[:, None]
+    assert ((int8_XD * scale_X1 - weight_XD).abs() <= 0.5001 * scale_X1).all()
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_products_multiply_by_the_scales_that_weights_were_divided_by(rows):
+    """Of a row of a unit matrix the eager product is int8 * scale to the bit, which half a scale bounds."""
+    model, _ = narrowed("int8")
+    for whole, narrow in zip(products(WHOLE), products(model), strict=True):
+        int8_XD, scale_X = quantise(whole.weight)
+        x = torch.eye(whole.weight.shape[1])[:rows]
+        call = getattr(narrow, "project" if isinstance(narrow, Head) else "forward")
+        assert torch.equal(call(x), (int8_XD * scale_X[:, None]).bfloat16().float().T[:rows])
 
 
 def test_copies_are_as_narrow_as_they_say():

@@ -140,6 +140,19 @@ def test_what_looks_at_single_operators_refuses(verb, asked, capsys):
     assert f"{verb}: execution=compiled is not allowed; it looks at single operators" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("TORCHDYNAMO_DISABLE", "1"), ("TORCH_COMPILE_DISABLE", "1"), ("TORCH_COMPILE_OVERRIDE_BACKENDS", ">=0:eager")],
+)
+@pytest.mark.parametrize("asked", ["execution=compiled", f"strategies=['{COMPILED}']"])
+def test_a_variable_that_keeps_torch_from_compiling_is_named(name, value, asked, capsys, monkeypatch):
+    monkeypatch.setenv(name, value)
+    assert main(["run", asked]) == 1
+    said = capsys.readouterr().err
+    assert f"execution=compiled is not allowed here: {name}={value} keeps torch from compiling; unset it" in said
+    assert said.count("\n") == 1
+
+
 def test_an_unknown_execution_is_refused(capsys):
     assert main(["run", "execution=fast"]) == 1
     assert "execution=fast is not allowed; give one of eager, compiled, graph" in capsys.readouterr().err

@@ -2,17 +2,19 @@
 
 import copy
 import dataclasses
+from types import SimpleNamespace
 
 import pytest
 
-from strategies import ModelSpec, load_model, parse
+from strategies import ModelSpec, Session, load_model, parse
 from strategies.models.narrow import use_weights
 from suites import narrowing as module
 from suites.__main__ import main
 from suites.cells import Cell
 from suites.formulas import formulas, necessary
 from suites.inputs import make_inputs
-from suites.narrowing import narrowing
+from suites.kernels import narrowing_told
+from suites.narrowing import narrowing, narrowings
 from suites.table import read_tables
 
 SPEC = ModelSpec("pronounce", "pronounce")
@@ -27,20 +29,42 @@ def models():
     return narrow, whole
 
 
+def session_of(model):
+    return Session(model, parse("static_kv"), CELL.batch_size, CELL.src_len, CELL.tgt_len)
+
+
 def test_the_same_model_is_not_off_at_all(models, monkeypatch):
     monkeypatch.setattr(module, "WORDS", 4)
     whole = models[1]
-    found = narrowing(whole, whole, make_inputs(CELL, whole.config), 8, spoken=True)
+    found = narrowing(session_of(whole), whole, make_inputs(CELL, whole.config), spoken=True)
     assert (found.logit_error, found.choices_equal, found.per) == (0.0, 1.0, found.per_fp32)
 
 
 def test_int8_is_off_by_a_few_hundredths_of_the_largest_logit(models, monkeypatch):
     monkeypatch.setattr(module, "WORDS", 40)
-    found = narrowing(*models, make_inputs(CELL, models[1].config), 8, spoken=True)
+    found = narrowing(session_of(models[0]), models[1], make_inputs(CELL, models[1].config), spoken=True)
     assert 0 < found.logit_error < 0.05 * found.logit_max
     assert found.choices_equal > 0.9
     assert abs(found.per - found.per_fp32) < 0.05
     assert found.words == 40
+
+
+def test_each_execution_that_is_timed_is_measured_by_its_own_session(models):
+    """The session that stands for the compiled one here is of the whole weights, so it is off by nothing."""
+    narrow, whole = models
+    inputs = make_inputs(CELL, whole.config)
+
+    def arm(model, label):
+        return SimpleNamespace(strategy=parse(label), session=session_of(model))
+
+    eager, compiled = arm(narrow, "static_kv"), arm(whole, "static_kv(execution=compiled,read=bucket)")
+    both = narrowings([eager, compiled], whole, inputs, spoken=False)
+    assert both["narrowing"].logit_error > 0
+    assert both["narrowing_compiled"].logit_error == 0
+    assert set(narrowings([compiled], whole, inputs, spoken=False)) == {"narrowing_compiled"}
+    cell = {"weights": "int8", "batch_size": 2, "src_len": 12, "tgt_len": 8}
+    told = narrowing_told([SimpleNamespace(cell=cell | {name: dataclasses.asdict(one) for name, one in both.items()})])
+    assert [", compiled steps, beside fp32: logits within 0 " in line for line in told] == [False, True]
 
 
 @pytest.mark.parametrize(("weights", "share"), [("int8", 4), ("bf16", 2)])
@@ -87,7 +111,7 @@ def test_a_run_records_and_tells_what_int8_changed(tmp_path, monkeypatch, capsys
     assert main(["run", *asked, "weights=int8", "report=false", "plots=false"]) == 0
     said = " ".join(capsys.readouterr().out.split())
     assert "weights=int8, batch 1, 4 -> 4 tokens, beside fp32: logits within 0." in said
-    assert "(fp32) on 4 held-out words" in said
+    assert "(fp32) on 4 held-out words, by eager steps" in said
     table = read_tables(tmp_path / "run")[0]
     assert set(table["weights"]) == {"int8"}
     assert set(table["status"]) == {"ok"}

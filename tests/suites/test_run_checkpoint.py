@@ -1,6 +1,7 @@
 """``run model=t5 model.checkpoint=DIR``: a reader's own T5 folder, and what is said of a broken one."""
 
 import json
+import shutil
 
 import pandas as pd
 import pytest
@@ -9,6 +10,8 @@ from safetensors.torch import load_file, save_file
 
 from suites.__main__ import main
 from tests.command import suites
+
+QUIET = ["measure.warmup=0", "plots=false", "report=false"]
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +52,48 @@ def test_given_token_ids_set_the_batch_and_the_source_length(folder, tmp_path):
     suites("run", *chosen, "measure=quick", folder=tmp_path, check=True)
     table = pd.read_csv(tmp_path / "results" / "latest" / "table.csv")
     assert table[["model", "batch_size", "src_len", "real_fraction"]].values.tolist() == [[folder.name, 2, 4, 7 / 8]]
+
+
+def test_a_checkpoint_is_known_by_its_content(folder, tmp_path, monkeypatch, capsys):
+    """Two folders of one name, one of them by another path, and one whose model was trained on."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for parent in ("a", "b", "c"):
+        shutil.copytree(folder, tmp_path / parent / "final")
+    _change(tmp_path / "b" / "final", lambda tensors: tensors["shared.weight"].mul_(2))
+
+    def run(paths, out):
+        asked = [f"model.checkpoint={paths}", "strategies=[static_kv]", "seq_len=2", "threads=1", "measure.rounds=2"]
+        code = main(["run", "model=t5", *asked, f"hydra.sweep.dir={out}", f"hydra.run.dir={out}", *QUIET])
+        return code, capsys.readouterr()
+
+    code, said = run("a/final,b/final", "both")
+    assert code == 0
+    assert set(pd.read_csv("both/table.csv")["model"]) == {"a/final", "b/final"}
+    assert set(pd.read_csv("both/steps.csv")["model"]) == {"a/final", "b/final"}
+    assert set(pd.read_csv("both/roles.csv")["model"]) == {"a/final", "b/final"}
+    titles = [line for line in said.out.splitlines() if line.startswith(("a/final on", "b/final on"))]
+    assert len(titles) == 2
+    assert f"model a/final: {tmp_path}/a/final, content " in said.out
+
+    assert run(tmp_path / "a" / "final", "one")[0] == 0
+    assert main(["compare", "both", "one", "--dir", "out"]) in (0, 1)
+    assert set(pd.read_csv("out/compare.csv")["figure"]) >= {"executed_flops", "step_bytes"}
+
+    _change(tmp_path / "a" / "final", lambda tensors: tensors["shared.weight"].mul_(3))
+    assert run("a/final", "again")[0] == 0
+    capsys.readouterr()
+    assert main(["compare", "one", "again", "--dir", "out2"]) == 1
+    assert "the runs share no case (differing in model.content (" in capsys.readouterr().err
+
+    code, said = run("c/final,./c/final", "twice")
+    assert code == 1
+    assert "two jobs of this sweep would measure the same case" in said.err
+    shutil.copytree(tmp_path / "c" / "final", tmp_path / "d" / "final")
+    code, said = run("c/final,d/final", "twice")
+    assert code == 1
+    assert "c/final and " in said.err
+    assert "d/final hold the same model" in said.err
 
 
 @pytest.mark.parametrize(

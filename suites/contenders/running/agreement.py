@@ -12,6 +12,7 @@ from strategies.greedy import forbid
 
 from ...arms import StrategyArm
 from ...equality import TOLERANCE
+from ...finite import require_finite
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,8 @@ class TokenCheck:
 def check_tokens(oracle: StrategyArm, token_ids: Sequence[Sequence[int]], dtype: str, fixed: bool) -> TokenCheck:
     """Feed the oracle a contender's tokens: each must be its best, or as near to it as twice the tolerance of logits.
 
-    So what follows a tie is judged, too. ``token_ids``: of each row, up to and with its end.
+    So what follows a tie is judged, too. ``token_ids``: of each row, up to and with its end. Raises NotFiniteError
+    where the oracle's logits are not finite.
     """
     session, config = oracle.session, oracle.session.model.config
     lengths_B = torch.tensor([len(row) for row in token_ids])
@@ -55,6 +57,7 @@ def check_tokens(oracle: StrategyArm, token_ids: Sequence[Sequence[int]], dtype:
     token_B = torch.full((session.batch,), config.start_id, device=token_BN.device)
     for n in range(steps):
         logits_BV = session.step(token_B).float().clone()
+        require_finite(logits_BV, session.model, oracle.label, n + 1)
         allowed = 2 * TOLERANCE[dtype] * max(1.0, float(logits_BV.abs().max()))
         if fixed:
             forbid(logits_BV, config.eos_ids, -torch.inf)

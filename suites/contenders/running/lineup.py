@@ -13,6 +13,7 @@ from ...arms import StrategyArm
 from ...cells import Cell
 from ...clock import CpuClock
 from ...equality import reason_of
+from ...finite import NotFiniteError
 from ...inputs import Inputs
 from ...records import Status
 from ..contender import Contender, registry
@@ -69,7 +70,7 @@ def line_up(
                 else:
                     tell(name, "invalid", arm.remark)
             except Exception as error:
-                tell(name, "failed", reason_of(error))
+                tell(name, "invalid" if isinstance(error, NotFiniteError) else "failed", reason_of(error))
             if started and started[-1] not in arms:
                 started.pop().close()
         yield arms

@@ -1,0 +1,33 @@
+"""Logits that are no numbers: with them nothing can be proven equal, and no token chosen."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from strategies.models.encoder_decoder import EncoderDecoder
+
+
+class NotFiniteError(ValueError):
+    """The logits that all others are judged by hold NaN or infinity; the message is one line, with a remedy."""
+
+
+def require_finite(logits_BV: Tensor, model: EncoderDecoder, label: str, k: int) -> None:
+    """Raise NotFiniteError, with what to do, where the logits [B, V] of ``label`` at step ``k`` are not all finite."""
+    finite_BV = logits_BV.isfinite()
+    if bool(finite_BV.all()):
+        return
+    row = int((~finite_BV).any(-1).nonzero()[0])
+    value = float(logits_BV[row][~finite_BV[row]][0])
+    raise NotFiniteError(f"step {k}: logits of {label} are not finite (row {row} has {value}); {_remedy(model)}")
+
+
+def _remedy(model: EncoderDecoder) -> str:
+    """By where the first value that is not finite may come from: a weight of the model, or a sum."""
+    dtype = model.embedding.weight.dtype
+    broken = next((name for name, weight in model.named_parameters() if not bool(weight.isfinite().all())), "")
+    if dtype == torch.float16:
+        found = f"the weight {broken} is not finite in float16" if broken else "float16 ends at 65504"
+        return f"{found}: give dtype=bf16 or dtype=fp32; if these fail too, the weights are damaged: save them again"
+    found = f"the weight {broken} is not finite" if broken else f"values overflow {str(dtype).removeprefix('torch.')}"
+    return f"{found}: the weights are damaged; save the checkpoint again, or give another"
