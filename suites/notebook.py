@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .quoting import PLAIN, quoted
+from .quoting import quoted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -151,4 +152,4 @@ def _value(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     text = str(value)
-    return text if isinstance(value, int | float) or PLAIN.fullmatch(text) else quoted(text)
+    return text if isinstance(value, int | float) or re.fullmatch(r"[\w.-]+", text, re.ASCII) else quoted(text)

@@ -156,7 +156,10 @@ IMPOSSIBLE = [
     (["run", "linear=fused", "batch_size=2,3", "execution=compiled"], "(and none of the other 1 cases can run)"),
     (["run", "model=tiny", "model.num_kv_heads=3"], "num_kv_heads=3 does not divide num_heads=4; give one of 1, 2, 4"),
     (["run", "strategies=['static_kv(capacity=4)']"], "capacity=4 cannot hold a target of 64 tokens"),
-    (["run", "strategies=['static_kv(execution=graph)']", "device=cpu"], "execution=graph needs a CUDA device"),
+    (
+        ["run", "strategies=['static_kv(execution=graph,read=bucket)']", "device=cpu"],
+        "execution=graph needs a CUDA device",
+    ),
 ]
 SOURCES = [
     (["run", "src_ids=/nowhere"], "src_ids=/nowhere cannot be read (No such file or directory)"),
@@ -172,7 +175,6 @@ SOURCES = [
     ),
     (["run", "src_ids=minus", "model=tiny"], "src_ids: line 1 holds -1, outside the model's vocabulary"),
     (["profile", "src_ids=far", "model=tiny"], "src_ids: line 2 holds 99999, outside the model's vocabulary"),
-    (["shapes", "src_ids=far", "model=tiny"], "src_ids: line 2 holds 99999, outside the model's vocabulary"),
 ]
 OTHERS = [
     (["rum"], "unknown verb 'rum'; did you mean 'run'?"),
