@@ -11,7 +11,6 @@ from suites.arguments import Parser, margin, positive
 from suites.cells import Cell, make_cell
 from suites.config import ConfigError
 from suites.effect import PROFILED, refuse_keys
-from suites.obstacles import require_possible
 from suites.overrides import compose_jobs, read_overrides
 from suites.step_summary import post
 
@@ -40,7 +39,6 @@ def _case(given: list[str]) -> tuple[Cell, list[str]]:
     if len(jobs) != 1:
         raise ConfigError(f"{' '.join(given)} makes {len(jobs)} cases; give one")
     cell = make_cell(jobs[0].config)
-    require_possible(cell)
     return cell, [strategy.label for strategy in select(jobs[0].config.strategies)]
 
 
