@@ -6,6 +6,7 @@ import argparse
 from typing import NoReturn
 
 from .config import ConfigError
+from .rules import shown, whole
 
 
 class Parser(argparse.ArgumentParser):
@@ -28,8 +29,8 @@ class Parser(argparse.ArgumentParser):
 
 def positive(text: str) -> int:
     """A whole number of at least 1, for ``type=``."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not allowed; give a whole number of at least 1")
+    if not (rule := whole(1)).admits(text):
+        raise argparse.ArgumentTypeError(rule.refusal("", text).removeprefix("="))
     return int(text)
 
 
@@ -45,6 +46,6 @@ def margin(text: str) -> float:
         value = -1.0
     if not 0 < value < 1:
         raise argparse.ArgumentTypeError(
-            f"{text} is not allowed; give a share between 0 and 1 such as 0.05, or a percentage such as 5%"
+            f"{shown(text)} is not allowed; give a share between 0 and 1 such as 0.05, or a percentage such as 5%"
         )
     return value

@@ -8,12 +8,12 @@ import json
 import os
 import re
 from dataclasses import dataclass
-from pathlib import Path
 
 from strategies import ModelSpec
 from strategies.greedy import Stop
 
-from .config import ConfigError, RunConfig, check
+from .config import RunConfig, check
+from .sources import pad_id, read_sources
 
 
 @dataclass(frozen=True)
@@ -84,36 +84,18 @@ def available_threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def read_ids(path: str) -> tuple[tuple[int, ...], ...]:
-    """Source token ids of a file: one sentence a line, ids apart by spaces or commas. Raises ConfigError."""
-    try:
-        lines = Path(path).expanduser().read_text().splitlines()
-        rows = tuple(tuple(int(x) for x in line.replace(",", " ").split()) for line in lines if line.strip())
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"src_ids={path} cannot be read: {error}") from None
-    except ValueError as error:
-        raise ConfigError(
-            f"src_ids={path} holds no token ids ({error}); write whole numbers, a sentence a line"
-        ) from None
-    if not rows:
-        raise ConfigError(f"src_ids={path} is empty; write whole numbers, a sentence a line")
-    return rows
-
-
 def make_cell(config: RunConfig) -> Cell:
-    """The cell of a configuration. Raises ConfigError or ModelError.
+    """The cell of a configuration. Raises ConfigError or ModelError for a value that no cell could have.
 
-    ``device=auto`` becomes cuda where there is one. A device that is named and not there stays: its case is
-    ``skipped``.
+    ``device=auto`` becomes cuda where there is one. Values that do not go together stay, as a device that is not there
+    does: ``obstacles`` says why such a case is ``skipped``.
     """
     check(config)
     spec = ModelSpec.of(config.model).identified()
     src_len, batch_size = config.src_len or config.seq_len, config.batch_size
-    src_ids = None if config.src_ids is None else read_ids(config.src_ids)
+    src_ids = None if config.src_ids is None else read_sources(config.src_ids, pad_id(spec)).rows
     if src_ids is not None:
         src_len, batch_size = max(map(len, src_ids)), len(src_ids)
-    if spec.source == "pronounce" and src_len < 2:
-        raise ConfigError(f"src_len={src_len} holds no word; give at least 2: a letter and the end token")
     device = config.device
     if device == "auto":
         import torch

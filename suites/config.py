@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from .rules import Rule, flag, names, number, one_of, share, shown, text, whole
+
 DEVICES = ("auto", "cpu", "cuda")
 LINEARS = ("torch", "transposed", "onednn", "mkl", "fused", "auto")
 """As in ``strategies.models.linears``, which is not imported here, as it needs torch."""
@@ -17,15 +19,21 @@ WEIGHTS = ("fp32", "bf16", "int8")
 DTYPES = ("fp32", "bf16", "fp16")
 STOPS = ("fixed", "eos")
 MAX_THREADS = 1024
+MAX_SECONDS = 1e8
+"""Three years; the operating system refuses to wait for much longer."""
+MAX_SEED = 2**63 - 1
+"""The largest that a table's column of 64-bit whole numbers holds."""
+MAX_GIB = 2.0**20
+SECONDS = number(f"seconds above 0 and at most {MAX_SECONDS:.0f}", 0, MAX_SECONDS)
 
 
 class ConfigError(ValueError):
     """A configuration that cannot be run; the message is one line: what, value, allowed, remedy."""
 
 
-def key(help: str, default: Any, kind: str) -> Any:
-    """A field with its help text and the type and unit that people are shown."""
-    metadata = {"help": help, "kind": kind}
+def key(help: str, default: Any, kind: str, rule: Rule | None = None) -> Any:
+    """A field with its help text, the type and unit that people are shown, and what its value may be."""
+    metadata = {"help": help, "kind": kind, "rule": rule}
     if isinstance(default, (dict, list)):
         return field(default_factory=lambda: default, metadata=metadata)
     return field(default=default, metadata=metadata)
@@ -36,27 +44,37 @@ class MeasureConfig:
     """How often each case is measured; presets are the files of conf/measure/."""
 
     rounds: int = key(
-        "timed rounds of every strategy, interleaved in shuffled order; the fewest, with a precision", 6, "int"
+        "timed rounds of every strategy, interleaved in shuffled order; the fewest, with a precision",
+        6,
+        "int",
+        whole(2, why=": an interval needs at least 2 rounds"),
     )
-    warmup: int = key("rounds before them that are kept, marked and not counted", 1, "int")
+    warmup: int = key("rounds before them that are kept, marked and not counted", 1, "int", whole(0))
     stop: str = key(
-        "fixed: exactly tgt_len tokens; eos: each row until its end-of-sequence token", "fixed", "fixed|eos"
+        "fixed: exactly tgt_len tokens; eos: each row until its end-of-sequence token",
+        "fixed",
+        "fixed|eos",
+        one_of(STOPS),
     )
     precision: float | None = key(
         "more rounds until the 95 % interval of every ratio is within this share, as 0.02; null: rounds, no more",
         None,
         "share",
+        share(optional=True),
     )
-    rounds_max: int = key("with a precision: no more rounds than this", 100, "int")
-    seconds_max: float = key("with a precision: no further round of a cell after this time", 300.0, "s")
-    margin: float = key("times that differ by less are the same to you: see the verdicts", 0.02, "share")
-    contender_seconds_max: float = key("a contender that is silent for longer is ended, and a failed row", 600.0, "s")
+    rounds_max: int = key("with a precision: no more rounds than this", 100, "int", whole(2))
+    seconds_max: float = key("with a precision: no further round of a cell after this time", 300.0, "s", SECONDS)
+    margin: float = key("times that differ by less are the same to you: see the verdicts", 0.02, "share", share())
+    contender_seconds_max: float = key(
+        "a contender that is silent for longer is ended, and a failed row", 600.0, "s", SECONDS
+    )
     memory_gib: float | None = key(
         "memory for weights and decoding: what fits is told, a case that does not fails at once; null: the device's",
         None,
         "GiB",
+        number(f"GiB above 0 and at most {MAX_GIB:.0f}", 0, MAX_GIB, optional=True),
     )
-    aa: bool = key("time the baseline twice (A/A): how far equal things come out apart", False, "true|false")
+    aa: bool = key("time the baseline twice (A/A): how far equal things come out apart", False, "true|false", flag())
 
 
 @dataclass
@@ -67,98 +85,78 @@ class RunConfig:
         "model to decode with: a file of conf/model/; model=t5 model.checkpoint=DIR for yours", {}, "name"
     )
     strategies: Any = key(
-        "core, grid, all, or a list such as \"[full_recompute,'static_kv(read=buffer)']\"", "core", "names"
+        "core, grid, all, or a list such as \"[full_recompute,'static_kv(read=buffer)']\"",
+        "core",
+        "names",
+        names("core, grid, all or a list of names", dict),
     )
     contenders: Any = key(
         "systems of others in the same rounds: all, or a list such as [transformers_dynamic,ctranslate2_int8]",
         [],
         "names",
+        names("all, or a list such as [transformers_dynamic]"),
     )
-    seq_len: int = key("source and target length at once", 64, "tokens")
-    src_len: int | None = key("source length, where it differs from seq_len", None, "tokens")
-    tgt_len: int | None = key("target length, where it differs from seq_len", None, "tokens")
-    batch_size: int = key("sentences decoded together", 1, "sentences")
+    seq_len: int = key("source and target length at once", 64, "tokens", whole(1))
+    src_len: int | None = key("source length, where it differs from seq_len", None, "tokens", whole(1, optional=True))
+    tgt_len: int | None = key("target length, where it differs from seq_len", None, "tokens", whole(1, optional=True))
+    batch_size: int = key("sentences decoded together", 1, "sentences", whole(1))
     src_ids: str | None = key(
-        "file of source token ids, a sentence a line; they set the source length and the batch", None, "file"
+        "file of source token ids, a sentence a line; they set the source length and the batch",
+        None,
+        "file",
+        text("the path of a file", optional=True),
     )
-    device: str = key("where to run; auto takes CUDA where it is", "auto", "auto|cpu|cuda")
-    dtype: str = key("type of weights and K/V", "fp32", "fp32|bf16|fp16")
+    device: str = key("where to run; auto takes CUDA where it is", "auto", "auto|cpu|cuda", one_of(DEVICES))
+    dtype: str = key("type of weights and K/V", "fp32", "fp32|bf16|fp16", one_of(DTYPES))
     weights: str | None = key(
-        "type of the weights in products, where it is narrower than dtype=fp32; null: dtype's", None, "|".join(WEIGHTS)
+        "type of the weights in products, where it is narrower than dtype=fp32; null: dtype's",
+        None,
+        "|".join(WEIGHTS),
+        one_of(WEIGHTS, optional=True, also=DTYPES),
     )
     threads: int | None = key(
-        "CPU threads within an operator; null: every core that this process may use", None, "threads"
+        "CPU threads within an operator; null: every core that this process may use",
+        None,
+        "threads",
+        whole(1, MAX_THREADS, optional=True),
     )
     execution: str = key(
         "how steps are executed; compiled and graph are tried besides, of each strategy that supports them",
         "eager",
         "|".join(EXECUTIONS),
+        one_of(EXECUTIONS),
     )
     linear: str = key(
         "kernel of the products with weights, for all strategies alike; fused: loops, where one row is compiled; "
         "auto: what a probe finds fastest",
         "torch",
         "|".join(LINEARS),
+        one_of(LINEARS),
     )
-    seed: int = key("seeds sources, random weights and the order of rounds", 0, "int")
-    plots: bool = key("draw the plots at the end", True, "bool")
-    report: bool = key("write report.html at the end", True, "bool")
+    seed: int = key("seeds sources, random weights and the order of rounds", 0, "int", whole(0, MAX_SEED))
+    plots: bool = key("draw the plots at the end", True, "bool", flag())
+    report: bool = key("write report.html at the end", True, "bool", flag())
     measure: MeasureConfig = field(
         default_factory=MeasureConfig,
         metadata={"help": "how often to measure: quick, default or careful (conf/measure/)", "kind": "name"},
     )
 
 
+def rules() -> dict[str, Rule]:
+    """What the value of each key may be; groups are left out, as their files are listed."""
+    found = {f.name: f.metadata.get("rule") for f in fields(RunConfig)}
+    found |= {f"measure.{f.name}": f.metadata.get("rule") for f in fields(MeasureConfig)}
+    return {name: rule for name, rule in found.items() if rule is not None}
+
+
 def check(config: RunConfig) -> None:
-    """Raise ConfigError for a value outside what is allowed."""
-    for name in ("seq_len", "src_len", "tgt_len", "batch_size", "threads"):
-        value = getattr(config, name)
-        if value is not None and value < 1:
-            raise ConfigError(f"{name}={value} is not allowed; give a whole number of at least 1")
-    if config.threads is not None and config.threads > MAX_THREADS:
-        raise ConfigError(f"threads={config.threads} is not allowed; give at most {MAX_THREADS}")
-    if config.seed < 0:
-        raise ConfigError(f"seed={config.seed} is not allowed; give 0 or more")
-    for name, allowed in (
-        ("device", DEVICES),
-        ("dtype", DTYPES),
-        ("linear", LINEARS),
-        ("execution", EXECUTIONS),
-    ):
-        if getattr(config, name) not in allowed:
-            raise ConfigError(f"{name}={getattr(config, name)} is not allowed; give one of {', '.join(allowed)}")
-    if config.weights not in (None, config.dtype):
-        if config.weights not in WEIGHTS:
-            raise ConfigError(f"weights={config.weights} is not allowed; give one of {', '.join(WEIGHTS)}, or null")
-        if config.dtype != "fp32":
-            raise ConfigError(
-                f"weights={config.weights} is not allowed with dtype={config.dtype}; give dtype=fp32, the type of "
-                "activations and K/V, or leave weights out"
-            )
-        if config.linear != "torch":
-            raise ConfigError(
-                f"linear={config.linear} is not allowed with weights={config.weights}, which has a kernel of its own; "
-                "leave linear out"
-            )
-    if config.measure.stop not in STOPS:
-        raise ConfigError(f"measure.stop={config.measure.stop} is not allowed; give one of {', '.join(STOPS)}")
-    if config.measure.rounds < 2:
-        raise ConfigError(f"measure.rounds={config.measure.rounds} is not allowed; an interval needs at least 2 rounds")
-    if config.measure.warmup < 0:
-        raise ConfigError(f"measure.warmup={config.measure.warmup} is not allowed; give 0 or more")
-    _check_stopping(config.measure)
-
-
-def _check_stopping(measure: MeasureConfig) -> None:
-    for name in ("precision", "margin"):
-        value = getattr(measure, name)
-        if value is not None and not 0 < value < 1:
-            raise ConfigError(f"measure.{name}={value} is not allowed; give a share between 0 and 1, such as 0.02")
-    for name in ("seconds_max", "contender_seconds_max"):
-        if not getattr(measure, name) > 0:
-            raise ConfigError(f"measure.{name}={getattr(measure, name)} is not allowed; give seconds above 0")
-    if measure.memory_gib is not None and not measure.memory_gib > 0:
-        raise ConfigError(f"measure.memory_gib={measure.memory_gib} is not allowed; give GiB above 0, or null")
+    """Raise ConfigError for a value that no case could have."""
+    for name, rule in rules().items():
+        holder: Any = config.measure if name.startswith("measure.") else config
+        value = getattr(holder, name.removeprefix("measure."))
+        if not rule.admits(value):
+            raise ConfigError(rule.refusal(name, shown(value)))
+    measure = config.measure
     if measure.precision is not None and measure.rounds_max < measure.rounds:
         raise ConfigError(
             f"measure.rounds_max={measure.rounds_max} is below measure.rounds={measure.rounds}; give at least as many"

@@ -16,6 +16,7 @@ from .config import ConfigError
 if TYPE_CHECKING:
     from strategies import Strategy
 
+    from .cells import Cell
     from .config import RunConfig
 
 EQUAL, BEST = "equal execution: eager", "each strategy at its best"
@@ -56,21 +57,22 @@ def require_eager(verb: str, strategies: Sequence[Strategy], config: RunConfig) 
         raise ConfigError(f"{verb}: linear=fused is not allowed; it is for compiled steps: leave it out")
 
 
-def require_effect(strategies: Sequence[Strategy], config: RunConfig) -> None:
-    """Raise ConfigError where ``execution=compiled`` would compile nothing, or ``linear=fused``, for compiled steps of
-    one float32 row, would change nothing.
+def without_effect(strategies: Sequence[Strategy], cell: Cell) -> str:
+    """Why ``execution=compiled`` would compile nothing, or ``linear=fused``, for compiled steps of one float32 row,
+    would change nothing; "" where neither is so.
     """
     if any(strategy.execution == "compiled" for strategy in strategies):
         from strategies.models.compiling import why_not_compiled
 
         if reason := why_not_compiled():
-            raise ConfigError(f"execution=compiled is not allowed here: {reason}")
-    if config.linear != "fused":
-        return
+            return f"execution=compiled is not allowed here: {reason}"
+    if cell.linear != "fused":
+        return ""
     for value, remedy in (
         ("execution=eager", all(strategy.execution != "compiled" for strategy in strategies) and "execution=compiled"),
-        (f"batch_size={config.batch_size}", config.batch_size != 1 and "batch_size=1"),
-        (f"dtype={config.dtype}", config.dtype != "fp32" and "dtype=fp32"),
+        (f"batch_size={cell.batch_size}", cell.batch_size != 1 and "batch_size=1"),
+        (f"dtype={cell.dtype}", cell.dtype != "fp32" and "dtype=fp32"),
     ):
         if remedy:
-            raise ConfigError(f"linear=fused has no effect with {value}; give {remedy}, or leave linear out")
+            return f"linear=fused has no effect with {value}; give {remedy}, or leave linear out"
+    return ""

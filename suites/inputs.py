@@ -14,6 +14,7 @@ from strategies.models.pronounce.data import held_out
 
 from .cells import Cell
 from .config import ConfigError
+from .sources import outside
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,8 @@ def _rows(cell: Cell, config: ModelConfig) -> Sequence[Sequence[int]]:
     """Token ids of each sentence, padding left out."""
     rng = np.random.default_rng([cell.seed, cell.src_len, cell.batch_size])
     if cell.src_ids is not None:
-        for number in (n for row in cell.src_ids for n in row if not 0 <= n < config.vocab_size):
-            raise ConfigError(f"src_ids holds {number}, outside the model's vocabulary of {config.vocab_size}")
+        if line := outside(cell.src_ids, config.vocab_size):
+            raise ConfigError(line)
         return cell.src_ids
     if cell.model.source == "pronounce":
         words, vocabulary = list(held_out()), load_vocabulary()

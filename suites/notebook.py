@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from .quoting import quoted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -143,15 +146,10 @@ def _value(value: Any) -> str:
     ("['static_kv(read=buffer)','cross_kv']", 'null', '8')
     """
     if isinstance(value, list | tuple):
-        return f"[{','.join(map(_quoted, value))}]"
+        return f"[{','.join(quoted(str(part)) for part in value)}]"
     if value is None:
         return "null"
     if isinstance(value, bool):
         return str(value).lower()
     text = str(value)
-    return text if text.replace("_", "").replace(".", "").replace("-", "").isalnum() else _quoted(text)
-
-
-def _quoted(value: Any) -> str:
-    text = str(value).replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{text}'"
+    return text if isinstance(value, int | float) or re.fullmatch(r"[\w.-]+", text, re.ASCII) else quoted(text)

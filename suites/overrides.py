@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .catalog import did_you_mean, group
-from .config import ConfigError, RunConfig, known_keys, register
+from .catalog import group
+from .config import ConfigError, RunConfig, check, register
+from .effect import refuse_idle, refuse_idle_sweeps, why_idle
+from .rules import shown
+from .values import FOLDERS, MAX_CASES, Typed, check_group, read_argument
 
 FLAGS = re.compile(r"-m|--multirun|-c|--cfg|-i|--info|--hydra-help|-p|--package|--resolve|-sc|--shell-completion")
 
 
 @dataclass(frozen=True)
 class Overrides:
-    """``given`` as typed; ``arguments`` for Hydra, with ``--multirun`` where there is something to sweep."""
+    """``given``: the words; ``arguments`` for Hydra, with ``--multirun`` where there is something to sweep; ``typed``:
+    what they say, by key.
+    """
 
     given: list[str]
     arguments: list[str]
+    typed: dict[str, Typed]
     sweep: str | None
     run_dir: Path | None
     show_only: bool
@@ -40,62 +48,64 @@ class Job:
 
 
 def read_overrides(given: list[str]) -> Overrides:
-    """Split flags from overrides and check the keys. Raises ConfigError."""
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import HydraException
-
+    """Split flags from overrides and check keys and values. Raises ConfigError or ModelError."""
     for flag in (a for a in given if a.startswith("-") and not FLAGS.fullmatch(a)):
-        raise ConfigError(f"unknown flag {flag!r}; run takes KEY=VALUE, +sweep=NAME, --multirun, --cfg job and --info")
+        raise ConfigError(
+            f"unknown flag {shown(flag)!r}; run takes KEY=VALUE, +sweep=NAME, --multirun, --cfg job and --info"
+        )
     show_only = any(re.match(r"(--cfg|-c|--info|-i|--hydra-help|-sc|--shell-completion)", a) for a in given)
-    parser, sweep, run_dir, multirun = OverridesParser.create(), None, None, False
+    typed: dict[str, Typed] = {}
+    arguments = []
     for argument in given:
-        if argument.startswith("-"):
-            multirun |= argument in ("-m", "--multirun")
+        if argument.startswith("-") or (show_only and "=" not in argument):
+            arguments.append(argument)
             continue
-        try:
-            parsed = parser.parse_override(argument)
-        except HydraException as error:
-            reason = str(error).splitlines()[0]
+        found = read_argument(argument)
+        before = typed.setdefault(found.key, found)
+        if before.values != found.values:
             raise ConfigError(
-                f"cannot read {argument!r} ({reason}); write key=value, and quote options: "
-                "\"strategies=[full_recompute,'static_kv(capacity=512)']\""
-            ) from None
-        _check_key(parsed.key_or_group, argument)
-        multirun |= parsed.is_sweep_override()
-        if parsed.key_or_group == "sweep":
-            value = parsed.value()
-            names = [str(name) for name in (value if isinstance(value, list) else [value])]
-            _check_group("sweep", names)
-            sweep, multirun = "-".join(names), True
-        elif parsed.key_or_group in ("model", "measure") and not parsed.is_sweep_override():
-            _check_group(parsed.key_or_group, [str(parsed.value())])
-        elif parsed.key_or_group in ("hydra.run.dir", "hydra.sweep.dir"):
-            run_dir = Path(str(parsed.value()))
-            if "${" in str(run_dir):
-                raise ConfigError(f"{parsed.key_or_group}={run_dir} is not allowed; give a plain path")
-    # Package _global_ is said here, not in each file, so that a sweep file's first line can be the command that runs
-    # it. A model's yaml need not list every size, so model.x=1 may add a key; a wrong one is refused with the known
-    # ones later.
-    arguments = [re.sub(r"^\+?sweep=", "+sweep@_global_=", re.sub(r"^\+*model\.", "++model.", a)) for a in given]
+                f"{found.key} is given twice, as {shown(before.text)} and {shown(found.text)}; give it once"
+            )
+        arguments.append(found.argument)
+    sweep = _sweep(typed)
+    multirun = {"-m", "--multirun"} & set(given) or sweep or any(one.swept for one in typed.values())
+    if math.prod(len(one.values) for one in typed.values()) > MAX_CASES:
+        raise ConfigError(f"this sweep has more than {MAX_CASES} cases; give fewer values")
     if multirun and not show_only and not {"-m", "--multirun"} & set(given):
         arguments = ["--multirun", *arguments]
-    return Overrides(given, arguments, sweep, run_dir, show_only)
+    return Overrides(given, arguments, typed, sweep, _run_dir(typed), show_only)
 
 
-def _check_key(key: str, argument: str) -> None:
-    known = known_keys()
-    if key in known or key == "sweep" or re.split(r"[./@]", key)[0] in ("hydra", "model"):
-        return
-    raise ConfigError(
-        f"unknown key {key!r} in {argument!r}; {did_you_mean(key, known)}known: {', '.join(known)}, sweep"
-    )
+def _sweep(typed: Mapping[str, Typed]) -> str | None:
+    """Names of the sweep files, joined. Raises ConfigError for none, or one that the command line leaves nothing of."""
+    if "sweep" not in typed:
+        return None
+    one = typed["sweep"]
+    if one.swept:
+        product = ",".join(map(str, one.values))
+        raise ConfigError(f"+sweep={shown(one.text)} is not allowed; for their product, write +sweep=[{product}]")
+    value = one.values[0]
+    names = value if isinstance(value, list) else [value]
+    if not names:
+        raise ConfigError(f"+sweep=[] names none; give one of {', '.join(group('sweep'))}, or leave it out")
+    check_group("sweep", names, one.text)
+    if len(set(names)) < len(names):
+        raise ConfigError(f"+sweep={shown(one.text)} names a sweep twice; give each once")
+    refuse_idle_sweeps(names, typed)
+    return "-".join(names)
 
 
-def _check_group(name: str, values: list[str]) -> None:
-    known = group(name)
-    for value in values:
-        if value not in known:
-            raise ConfigError(f"unknown {name} {value!r}; {did_you_mean(value, known)}known: {', '.join(known)}")
+def _run_dir(typed: Mapping[str, Typed]) -> Path | None:
+    """Of hydra.run.dir or hydra.sweep.dir, which mean the same here. Raises ConfigError."""
+    asked = {typed[key].values[0]: key for key in FOLDERS if key in typed}
+    if len(asked) > 1:
+        (first, one), (second, other) = asked.items()
+        raise ConfigError(f"{one}={shown(first)} and {other}={shown(second)} name two folders; give one of them")
+    for folder, key in asked.items():
+        if "${" in folder:
+            raise ConfigError(f"{key}={shown(folder)} is not allowed; give a plain path")
+        return Path(folder).expanduser()
+    return None
 
 
 def typed(config: Any) -> RunConfig:
@@ -110,18 +120,28 @@ def typed(config: Any) -> RunConfig:
 def name_model(config: RunConfig, overrides: Iterable[str]) -> RunConfig:
     """Put sizes that were overridden into the model's name, so that models that differ are told apart: in place.
 
-    >>> name_model(RunConfig(model={"name": "tiny"}), ["seq_len=8", "++model.d_ff=64"]).model["name"]
+    Sizes that another model of the same sweep is given, and that this one has no use for, are taken out.
+
+    >>> name_model(RunConfig(model={"name": "tiny", "d_ff": 64}), ["seq_len=8", "++model.d_ff=64"]).model["name"]
     'tiny(d_ff=64)'
     """
     changes = [re.sub(r"^\+*model\.", "", o) for o in overrides if re.match(r"\+*model\.", o)]
+    for name in [change.partition("=")[0] for change in changes]:
+        if why_idle(f"model.{name}", config):
+            config.model.pop(name, None)
     if not any(change.startswith("name=") for change in changes):
-        sizes = ",".join(sorted(c for c in changes if not c.startswith(("checkpoint=", "source="))))
+        kept = [change for change in changes if change.partition("=")[0] in config.model]
+        sizes = ",".join(sorted(c for c in kept if not c.startswith(("checkpoint=", "source="))))
         config.model["name"] = config.model.get("name", "model") + (f"({sizes})" if sizes else "")
     return config
 
 
 def compose_jobs(overrides: Overrides) -> list[Job]:
-    """Every job's configuration, in Hydra's order. Raises ConfigError with Hydra's first line for what it refuses."""
+    """Every job's configuration, in Hydra's order.
+
+    Raises ConfigError for a value that no case could have, for a key that affects none, and with Hydra's first line for
+    what Hydra refuses.
+    """
     from hydra import compose, initialize_config_module
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
     from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -139,11 +159,15 @@ def compose_jobs(overrides: Overrides) -> list[Job]:
             swept = {str(k): str(v) for k, v in (full.hydra.sweeper.params or {}).items()}
             lines = [*(f"{k}={v}" for k, v in swept.items()), *overrides.keys]
             batches = BasicSweeper.split_arguments(parser.parse_overrides(lines), max_batch_size=None)
-            jobs = []
-            for arguments in batches[0]:
-                config = compose("config", list(arguments))
-                jobs.append(Job(list(arguments), name_model(typed(config), arguments), OmegaConf.to_yaml(config)))
-            return jobs
+            composed = [(list(arguments), compose("config", list(arguments))) for arguments in batches[0]]
+            settings = [typed(config) for _, config in composed]
+            for one in settings:
+                check(one)
+            refuse_idle(overrides.typed, settings)
+            return [
+                Job(arguments, name_model(one, arguments), OmegaConf.to_yaml(config))
+                for (arguments, config), one in zip(composed, settings, strict=True)
+            ]
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(_one_line(error)) from None
 
@@ -152,4 +176,8 @@ def _one_line(error: Exception) -> str:
     """Hydra's message without its decoration: the cause, if it has one, says which value was refused."""
     lines = [line.strip() for line in str(error.__cause__ or error).splitlines() if line.strip()]
     key = next((line.removeprefix("full_key: ") for line in lines if line.startswith("full_key: ")), "")
+    if any(line.startswith("Available options") for line in lines):
+        start = next(i for i, line in enumerate(lines) if line.startswith("Available options"))
+        known = itertools.takewhile(lambda line: not line.endswith(":"), lines[start + 1 :])
+        return f"{lines[0]}; known: {', '.join(known)}"
     return f"{key}: {lines[0]}" if key else lines[0]

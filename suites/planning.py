@@ -11,6 +11,7 @@ from .cells import Cell
 from .comparisons import baseline_of
 from .config import MeasureConfig
 from .formulas import Formulas, formulas
+from .obstacles import obstacle
 
 
 def predict(cell: Cell, config: ModelConfig, strategies: Sequence[Strategy]) -> dict[str, Formulas]:
@@ -43,7 +44,12 @@ def contender_work(predicted: Mapping[str, Formulas]) -> int:
 
 
 def effort(cell: Cell, strategies: Sequence[Strategy], measure: MeasureConfig, contenders: int = 0) -> Effort:
-    """What a cell will take, before any of it runs; FLOPs of ``contenders``, so many, are not known and not counted."""
+    """What a cell will take, before any of it runs; FLOPs of ``contenders``, so many, are not known and not counted.
+
+    A cell that cannot run takes nothing.
+    """
+    if obstacle(cell):
+        return Effort(0, 0)
     predicted = predict(cell, config_of(cell.model), strategies)
     timed = timed_passes(measure, cell.device)
     runs = [(formula, 2 + timed) for formula in predicted.values()]  # equality and memory, then the rounds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -84,9 +85,11 @@ def main(argv: list[str]) -> int:
     os.environ.setdefault("KINETO_LOG_LEVEL", "6")
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
+    from .effect import PROFILED, refuse_keys
     from .overrides import compose_jobs, read_overrides
 
     overrides = read_overrides(args.overrides)
+    refuse_keys("profile", overrides.typed, PROFILED, "it looks at the steps of one decoding")
     jobs = compose_jobs(overrides)
     if len(jobs) != 1 or overrides.sweep:
         raise ConfigError(
@@ -100,18 +103,21 @@ def main(argv: list[str]) -> int:
     from .cells import make_cell
     from .executions import require_eager
     from .folders import make_run_dir
+    from .obstacles import require_possible
+    from .sources import padding_told
 
-    given = any(key.split("=")[0] == "strategies" for key in overrides.keys)
+    given = "strategies" in overrides.typed
     strategies = [parse(name) for name in args.diff] if args.diff and not given else select(config.strategies)
     require_eager("profile", strategies, config)
     pair = _pair(args.diff, strategies) if args.diff else None
     cell = make_cell(config)
-    if cell.stop != "fixed":
-        raise ConfigError(f"measure.stop={cell.stop} is not allowed; profile takes steps of decoding to tgt_len: fixed")
+    require_possible(cell)
     steps = step_range(args.at, args.steps, cell.tgt_len)
     _check_run_dir(overrides.run_dir)
     arms = prepare(cell, strategies)
     run_dir = make_run_dir(overrides.run_dir, "profile")
+    for line in padding_told([config]):
+        print(line, file=sys.stderr)
     (run_dir / "config.yaml").write_text(_as_run(jobs[0].yaml, cell, strategies))
     traces = profile(cell, arms, steps, run_dir)
 
@@ -179,7 +185,7 @@ def prepare(cell: Cell, strategies: Sequence[Strategy]) -> list[tuple[StrategyAr
         for strategy in strategies
     ]
     for arm, _ in arms:
-        check(arm, [], cell.rounding, model.config.eos_id, fixed=True)
+        check(arm, [], cell.rounding, model.config.eos_ids, fixed=True)
     return arms
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from .arguments import Parser, positive
 from .config import ConfigError
+from .rules import shown
 
 if TYPE_CHECKING:
     from .config import RunConfig
@@ -40,9 +41,9 @@ def main(argv: list[str]) -> int:
     from .overrides import compose_jobs, read_overrides
 
     overrides = read_overrides(args.keys)
-    for key in overrides.keys:
-        if key.lstrip("+").partition("=")[0] not in KEYS:
-            raise ConfigError(f"roofline: {key} has no part in it; give {', '.join(KEYS)}")
+    for key, one in overrides.typed.items():
+        if key not in KEYS:
+            raise ConfigError(f"roofline: {key}={shown(one.text)} has no part in it; give {', '.join(KEYS)}")
     jobs = compose_jobs(overrides)
     if len(jobs) != 1 or overrides.show_only:
         raise ConfigError(f"roofline measures one case, not {len(jobs)}; give each key one value")

@@ -17,11 +17,14 @@ from .config import ConfigError, RunConfig
 from .files import write_json, write_text
 from .folders import make_run_dir
 from .overrides import Job, Overrides, compose_jobs, read_overrides
+from .quoting import quoted
 from .results import SCHEMA
 
 if TYPE_CHECKING:
     from strategies import Strategy
     from strategies.strategy import Execution
+
+    from .cells import Cell
 
 JSON = "--json"
 _progress: Any = None
@@ -55,35 +58,41 @@ def measure_jobs(overrides: Overrides, jobs: list[Job]) -> tuple[Path, int]:
     from .collect import collect
     from .contenders import select_contenders
     from .environment import environment
+    from .obstacles import obstacle
     from .planning import effort
     from .progress import Progress
     from .quantity import quantity
+    from .sources import padding_told
 
     cells = [make_cell(job.config) for job in jobs]
-    for i, twin in enumerate(cells):
-        first = next((cell for cell in cells[:i] if cell.id == twin.id), None)
-        if first and first.model != twin.model:
+    seen: dict[str, Cell] = {}
+    for twin in cells:
+        first = seen.setdefault(twin.id, twin)
+        if first is twin:
+            continue
+        if first.model != twin.model:
             raise ConfigError(
                 f"model.checkpoint={first.model.checkpoint} and {twin.model.checkpoint} hold the same model, of which "
                 f"two jobs would measure the same case ({twin.title}); leave one out"
             )
-        if first:
-            raise ConfigError(
-                f"two jobs of this sweep would measure the same case ({twin.title}); sweep what a case consists of, "
-                "and write several strategies, or contenders, as a list: strategies=[static_kv,contiguous_kv]"
-            )
-    efforts = [
-        effort(
-            cell,
-            arms_of(job.config),
-            job.config.measure,
-            len(select_contenders(job.config.contenders)),
+        raise ConfigError(
+            f"two jobs of this sweep would measure the same case ({twin.title}); sweep what a case consists of, "
+            "and write several strategies, or contenders, as a list: strategies=[static_kv,contiguous_kv]"
         )
-        for cell, job in zip(cells, jobs, strict=True)
+    arms = [(arms_of(job.config), select_contenders(job.config.contenders)) for job in jobs]
+    obstacles = [obstacle(cell, *chosen) for cell, chosen in zip(cells, arms, strict=True)]
+    if all(obstacles):
+        more = f" (and none of the other {len(jobs) - 1} cases can run)" if len(jobs) > 1 else ""
+        raise ConfigError(obstacles[0] + more)
+    efforts = [
+        effort(cell, strategies, job.config.measure, len(contenders))
+        for cell, job, (strategies, contenders) in zip(cells, jobs, arms, strict=True)
     ]
     run_dir = make_run_dir(overrides.run_dir, overrides.sweep or ("single" if len(jobs) == 1 else "sweep"))
     count = f"{len(cells)} {'case' if len(cells) == 1 else 'cases'}"
     print(f"{count}, {quantity(sum(e.flops for e in efforts), 'FLOPs')} predicted", file=sys.stderr)
+    for line in padding_told(job.config for job in jobs):
+        print(line, file=sys.stderr)
     plan = [
         {"id": cell.id, "overrides": job.overrides, "predicted_work": e.work}
         for cell, job, e in zip(cells, jobs, efforts, strict=True)
@@ -101,7 +110,7 @@ def measure_jobs(overrides: Overrides, jobs: list[Job]) -> tuple[Path, int]:
     write_text(run_dir / "config.yaml", jobs[0].yaml)
     write_json(run_dir / "environment.json", environment())
     global _progress
-    folder = "'" + str(run_dir).replace("\\", "\\\\").replace("'", "\\'") + "'"
+    folder = quoted(str(run_dir))
     try:
         with Progress(sum(e.work for e in efforts), len(cells)) as _progress:
             _hydra([*overrides.arguments, f"hydra.sweep.dir={folder}", f"hydra.run.dir={folder}"])
@@ -114,15 +123,11 @@ def measure_jobs(overrides: Overrides, jobs: list[Job]) -> tuple[Path, int]:
 def arms_of(config: RunConfig) -> list[Strategy]:
     """The strategies of a job, with those that are tried in another execution besides.
 
-    Raises StrategyError or ConfigError.
+    Raises StrategyError.
     """
     from strategies import select, with_execution
 
-    from .executions import require_effect
-
-    strategies = with_execution(select(config.strategies), cast("Execution", config.execution))
-    require_effect(strategies, config)
-    return strategies
+    return with_execution(select(config.strategies), cast("Execution", config.execution))
 
 
 def _hydra(arguments: list[str]) -> int:

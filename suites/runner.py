@@ -29,7 +29,8 @@ from .finite import NotFiniteError
 from .formulas import necessary
 from .inputs import make_inputs
 from .narrowing import narrowings
-from .planning import contender_work, effort, predict, timed_passes
+from .obstacles import obstacle
+from .planning import contender_work, predict, timed_passes
 from .progress import Progress
 from .results import ArmFacts, CellWriter, Status
 from .rounds import Rounds
@@ -69,10 +70,10 @@ def run_cell(
     writer = CellWriter(run_dir, cell.id)
     facts = Facts([*(strategy.label for strategy in strategies), *contenders])
     try:
-        if cell.device == "cuda" and not torch.cuda.is_available():
+        if reason := obstacle(cell, strategies, contenders):
             writer.cell({**_plain(cell), "src_lens": [], "formulas": {}})
-            facts.settle_open("skipped", "no CUDA device here")
-            progress.skip(cell.title, effort(cell, strategies, measure, len(contenders)).work)
+            facts.settle_open("skipped", reason)
+            progress.skip(cell.title, 0)
         else:
             _measure(cell, strategies, measure, writer, progress, facts, contenders)
     except KeyboardInterrupt:

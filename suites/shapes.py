@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from .arguments import Parser
 from .config import ConfigError
+from .rules import shown, whole
 
 if TYPE_CHECKING:
     import argparse
@@ -83,10 +84,10 @@ def split_k(keys: Sequence[str]) -> tuple[list[str], int | None]:
             others.append(key)
             continue
         if chosen is not None:
-            raise ConfigError(f"{key} and k={chosen}: one step is shown; give k once")
+            raise ConfigError(f"{shown(key)} and k={chosen}: one step is shown; give k once")
         text = key.removeprefix("k=")
-        if not text.isdecimal() or int(text) < 1:
-            raise ConfigError(f"{key} is not allowed; give a whole number of at least 1")
+        if not (rule := whole(1)).admits(text):
+            raise ConfigError(rule.refusal("k", text))
         chosen = int(text)
     return others, chosen
 
@@ -94,6 +95,7 @@ def split_k(keys: Sequence[str]) -> tuple[list[str], int | None]:
 def main(argv: list[str]) -> int:
     """Record, check, write and print. Raises ConfigError, ModelError, StrategyError or LedgerError."""
     args = _parser().parse_intermixed_args(argv)
+    from .effect import PROFILED, refuse_keys
     from .overrides import compose_jobs, read_overrides
 
     keys, k = split_k(args.keys)
@@ -106,11 +108,12 @@ def main(argv: list[str]) -> int:
     if "strategies" not in names:
         keys = [*keys, "strategies=[" + ",".join(f"'{label}'" for label in DEFAULT) + "]"]
     overrides = read_overrides(keys)
+    refuse_keys("shapes", overrides.typed, (*PROFILED, "seed"), "products have the same shapes whatever it is")
     jobs = compose_jobs(overrides)
     if len(jobs) != 1 or overrides.show_only:
         raise ConfigError(f"shapes shows one case, not {len(jobs)}; give each key one value")
     if args.explain:
-        return _explain(jobs[0], k, overrides.run_dir, args.phrase or PHRASE)
+        return _explain(jobs[0], k, overrides.run_dir, PHRASE if args.phrase is None else args.phrase)
     return _show(jobs[0], k, overrides.run_dir, args.format or "table", args.module is not None)
 
 
@@ -132,8 +135,10 @@ def _refuse_idle(args: argparse.Namespace, names: set[str]) -> None:
     for flag, others in idle.items():
         if others and (args.explain if flag == "--explain" else args.module):
             raise ConfigError(f"shapes: {others[0]} has no effect with {flag}; leave it out")
-    if args.phrase and not args.explain:
+    if args.phrase is not None and not args.explain:
         raise ConfigError("shapes: --phrase has no effect without --explain; add it")
+    if args.phrase is not None and not args.phrase.strip():
+        raise ConfigError(f"shapes: --phrase '{args.phrase}' holds no word; give a phrase, or leave it out")
 
 
 def _explain(job: Job, k: int | None, asked: Path | None, phrase: str) -> int:
@@ -164,9 +169,14 @@ def _show(job: Job, k: int | None, asked: Path | None, form: str, foreign: bool)
     from .ledger.comparison import OURS
     from .ledger.table import default_step, read_ledger, write_ledger
     from .ledger.text import print_comparison, print_ledger
+    from .obstacles import require_possible
     from .plots.ledger import draw
+    from .sources import padding_told
 
     cell = make_cell(job.config)
+    require_possible(cell)
+    for line in padding_told([job.config]):
+        print(line, file=sys.stderr)
     k = k or default_step(cell.tgt_len)
     if k > cell.tgt_len:
         raise ConfigError(

@@ -12,10 +12,13 @@ G is H unless the model has fewer (``num_kv_heads``); query head h then reads ke
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+import reprlib
+from dataclasses import dataclass, fields
+from typing import Any, Literal
 
 Architecture = Literal["t5", "transformer2017"]
+MAX_SIZE = 2**31 - 1
+"""Of any size or id: beyond it, 32-bit indices overflow."""
 
 
 class ModelError(ValueError):
@@ -63,47 +66,30 @@ class ModelConfig:
     other_eos_ids: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.architecture not in ("t5", "transformer2017"):
-            raise ModelError(f"unknown architecture {self.architecture!r}; known: t5, transformer2017")
-        for name in ("vocab_size", "d_model", "num_heads", "d_kv", "d_ff", "encoder_layers", "decoder_layers"):
-            if type(value := getattr(self, name)) is not int or value < 1:
-                raise ModelError(f"model size {name}={value!r} must be a whole number of at least 1")
+        for entry in fields(self):
+            if entry.name != "num_kv_heads":
+                check_field(entry.name, getattr(self, entry.name))
         if self.num_kv_heads is not None and (
             type(self.num_kv_heads) is not int or self.num_kv_heads < 1 or self.num_heads % self.num_kv_heads
         ):
-            divisors = ", ".join(str(n) for n in range(1, self.num_heads + 1) if self.num_heads % n == 0)
+            divisors = ", ".join(str(n) for n in range(1, min(self.num_heads, 1024) + 1) if self.num_heads % n == 0)
             raise ModelError(
                 f"num_kv_heads={self.num_kv_heads!r} does not divide num_heads={self.num_heads}; give one of {divisors}"
             )
-        for name in ("gated", "tie_head", "scale_head"):
-            if not isinstance(value := getattr(self, name), bool):
-                raise ModelError(f"{name}={value!r} is not allowed; give true or false")
-        for name in ("norm_eps", "dropout"):
-            if not isinstance(value := getattr(self, name), int | float) or not 0 <= value < 1:
-                raise ModelError(f"{name}={value!r} is not allowed; give a number of at least 0 and below 1")
         if self.gated and self.architecture != "t5":
             raise ModelError("gated=true needs architecture=t5; the 2017 architecture has a plain ReLU feed-forward")
         if self.architecture == "transformer2017" and self.d_model % 2:
             raise ModelError(f"d_model={self.d_model} must be even: sinusoidal positions come in sine and cosine pairs")
-        for name in ("relative_buckets", "relative_max_distance"):
-            if type(value := getattr(self, name)) is not int:
-                raise ModelError(f"{name}={value!r} must be a whole number")
-        if self.is_t5 and self.relative_buckets < 4:
-            raise ModelError(
-                f"relative_buckets={self.relative_buckets} must be at least 4: two directions, near and far"
-            )
         if self.is_t5 and self.relative_max_distance <= self.relative_buckets // 2:
             raise ModelError(
                 f"relative_max_distance={self.relative_max_distance} must exceed {self.relative_buckets // 2}, "
                 f"the distances that relative_buckets={self.relative_buckets} tell apart exactly"
             )
-        if not isinstance(self.other_eos_ids, list | tuple):
-            raise ModelError(f"other_eos_ids={self.other_eos_ids!r} is not allowed; give a list of token ids")
         object.__setattr__(self, "other_eos_ids", tuple(self.other_eos_ids))  # a list, where it was read from JSON
         ids = [(name, getattr(self, name)) for name in ("pad_id", "eos_id", "start_id")]
         for name, value in (*ids, *(("other_eos_ids", number) for number in self.other_eos_ids)):
-            if type(value) is not int or not 0 <= value < self.vocab_size:
-                raise ModelError(f"{name}={value!r} lies outside the vocabulary of {self.vocab_size}")
+            if not value < self.vocab_size:
+                raise ModelError(f"{name}={value} lies outside the vocabulary of {self.vocab_size}")
 
     @property
     def eos_ids(self) -> tuple[int, ...]:
@@ -139,3 +125,32 @@ class ModelConfig:
     def score_scale(self) -> float:
         """The factor on q . k: K**-0.5 in 2017 (eq. 1), none in T5 (folded into its initialisation)."""
         return 1.0 if self.is_t5 else float(self.d_kv) ** -0.5
+
+
+def check_field(name: str, value: Any) -> None:
+    """Raise ModelError for a value that no model could have in this field, whatever its other fields are."""
+    known = [entry.name for entry in fields(ModelConfig)]
+    told = "null" if value is None else reprlib.repr(value)
+    if name not in known:
+        raise ModelError(f"model.{name} is not a model size; known: {', '.join(known)}")
+    if name == "architecture":
+        if value not in ("t5", "transformer2017"):
+            raise ModelError(f"unknown architecture {told}; known: t5, transformer2017")
+    elif name in ("gated", "tie_head", "scale_head"):
+        if not isinstance(value, bool):
+            raise ModelError(f"{name}={told} is not allowed; give true or false")
+    elif name in ("norm_eps", "dropout"):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
+            raise ModelError(f"{name}={told} is not allowed; give a number of at least 0 and below 1")
+    elif name == "other_eos_ids":
+        if not isinstance(value, list | tuple) or not all(type(x) is int and 0 <= x <= MAX_SIZE for x in value):
+            raise ModelError(f"other_eos_ids={told} is not allowed; give a list of token ids")
+    elif name == "num_kv_heads" and value is None:
+        return
+    else:
+        least = {"pad_id": 0, "eos_id": 0, "start_id": 0, "relative_buckets": 4}.get(name, 1)
+        if type(value) is not int or not least <= value <= MAX_SIZE:
+            why = ": two directions, near and far" if name == "relative_buckets" else ""
+            raise ModelError(
+                f"model size {name}={told} must be a whole number of at least {least} and at most {MAX_SIZE}{why}"
+            )

@@ -1,6 +1,8 @@
 """Ratios that benchmarks found, judged together and shown as one table when the tests are done."""
 
 import pytest
+from pytest_benchmark.storage.file import FileStorage
+from pytest_benchmark.utils import get_machine_id
 
 from suites.arms import collector_set_aside
 from suites.statistics import Ratio
@@ -11,6 +13,19 @@ from .report import markdown
 
 PACES = pytest.StashKey[list[Pace]]()
 HEADER = ("strategy", "time, full_recompute = 1", "95 % interval", "ceiling", "verdict")
+
+
+def pytest_configure(config):
+    """Comparing with saved times needs some: without, pytest-benchmark warns, and warnings are errors here."""
+    asked = config.getoption("benchmark_compare", None)
+    storage = str(config.getoption("benchmark_storage", "")).removeprefix("file://")
+    if not asked or "://" in storage:
+        return
+    names = ("[0-9][0-9][0-9][0-9]_",) if asked is True else (asked,)
+    if not list(FileStorage(storage, None, get_machine_id()).query(*names)):
+        raise pytest.UsageError(
+            f"--benchmark-compare: no saved times in {storage}; save some by make bench OPTIONS=--benchmark-autosave"
+        )
 
 
 @pytest.fixture(scope="module")

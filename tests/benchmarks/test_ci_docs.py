@@ -10,10 +10,12 @@ import types
 import pytest
 import torch
 import yaml
+from pytest_benchmark.utils import get_machine_id
 
 from strategies import ModelSpec, Session, greedy, load_model, parse
 from suites import step_summary
 from suites.budgets import BudgetError
+from tests.benchmarks import conftest
 from tests.command import ROOT
 
 DOCS = (ROOT / "docs" / "ci.md").read_text()
@@ -101,6 +103,19 @@ def test_a_slow_step_fails_make_bench_by_name(tmp_path):
     assert done.returncode == 1, done.stdout + done.stderr
     assert re.search(r"^contiguous_kv: .* is slower than full_recompute by more than 5% and above", done.stdout, re.M)
     assert "| slower, above its ceiling |" in summary.read_text()
+
+
+@pytest.mark.parametrize("asked", ["--benchmark-compare", "--benchmark-compare=0007"])
+def test_comparing_without_saved_times_is_told_in_one_line(tmp_path, asked):
+    config = types.SimpleNamespace(
+        getoption={"benchmark_compare": asked.partition("=")[2] or True, "benchmark_storage": f"file://{tmp_path}"}.get
+    )
+    with pytest.raises(pytest.UsageError, match=r"no saved times in .*; save some by make bench OPTIONS=--bench"):
+        conftest.pytest_configure(config)
+    saved = tmp_path / get_machine_id() / "0007_times.json"
+    saved.parent.mkdir()
+    saved.write_text("{}")
+    conftest.pytest_configure(config)
 
 
 def test_the_summary_is_added_to_the_jobs_file_and_cut_below_a_megabyte(tmp_path, monkeypatch):

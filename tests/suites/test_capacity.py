@@ -121,4 +121,4 @@ def test_a_run_that_is_given_a_limit_fails_what_is_above_it_at_once_and_measures
 def test_a_limit_of_nothing_is_refused(tmp_path):
     done = suites("run", "measure.memory_gib=0", folder=tmp_path)
     assert (done.returncode != 0, done.stderr.count("\n")) == (True, 1)
-    assert "measure.memory_gib=0.0 is not allowed; give GiB above 0, or null" in done.stderr
+    assert "measure.memory_gib=0 is not allowed; give GiB above 0 and at most 1048576, or null" in done.stderr

@@ -669,8 +669,8 @@ MISTAKES = [
     (["--fast"], "unrecognized arguments: --fast"),
     (["seqlen=3"], "unknown key 'seqlen' in 'seqlen=3'; did you mean 'seq_len'?"),
     (["batch_size=1,2"], "profile takes one case, not a sweep of 2"),
-    (["+sweep=seq_len"], "profile takes one case, not a sweep of"),
-    (["measure.stop=eos"], "measure.stop=eos is not allowed"),
+    (["+sweep=src_len"], "profile takes one case, not a sweep of"),
+    (["measure.stop=eos"], "profile: measure.stop=eos has no effect"),
     (["model=t5", "model.checkpoint=/nowhere"], "/nowhere is not a folder"),
     (["hydra.run.dir=/dev/null"], "cannot make the run folder"),
 ]

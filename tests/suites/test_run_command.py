@@ -142,9 +142,7 @@ def test_a_case_that_fails_is_a_row_with_its_reason_and_exit_1_and_the_rest_goes
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
 def test_a_device_that_is_not_there_is_skipped_beside_one_that_is(tmp_path):
-    done = suites(
-        "run", "+sweep=seq_len", "seq_len=4", "device=cpu,cuda", *SMALL_MODEL, "measure=quick", folder=tmp_path
-    )
+    done = suites("run", "seq_len=4", "device=cpu,cuda", *SMALL_MODEL, "measure=quick", folder=tmp_path)
     assert done.returncode == 0, done.stderr
     table = pd.read_csv(tmp_path / "results" / "latest" / "table.csv")
     status = table.groupby("device")["status"].agg(set).to_dict()

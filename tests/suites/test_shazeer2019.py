@@ -32,9 +32,9 @@ def test_its_models_differ_in_kv_heads_alone_and_say_so():
 
 
 def test_the_model_lengths_batch_and_heads_can_be_given():
-    given = configs("model=shazeer2019", "batch_size=2", "seq_len=16", "model.num_kv_heads=4", "strategies=core")
+    given = configs("model=shazeer2019", "batch_size=2", "seq_len=16", "model.num_kv_heads=4")
     assert [c.model["name"] for c in given] == ["shazeer2019(num_kv_heads=4)"]
-    assert [(c.seq_len, c.batch_size, c.strategies) for c in given] == [(16, 2, "core")]
+    assert [(c.seq_len, c.batch_size, tuple(c.strategies)) for c in given] == [(16, 2, tuple(STRATEGIES))]
 
 
 def paper_config(heads: int, size: int, feed_forward: int, kv_heads: int) -> ModelConfig:

@@ -10,6 +10,7 @@ from strategies import select
 from suites.arguments import Parser, margin, positive
 from suites.cells import Cell, make_cell
 from suites.config import ConfigError
+from suites.effect import PROFILED, refuse_keys
 from suites.overrides import compose_jobs, read_overrides
 from suites.step_summary import post
 
@@ -32,10 +33,13 @@ def _case(given: list[str]) -> tuple[Cell, list[str]]:
     """The cell and the labels of its strategies. Raises ConfigError."""
     if not any(key.startswith("threads=") for key in given):
         given = [*given, "threads=1"]
-    jobs = compose_jobs(read_overrides(given))
+    overrides = read_overrides(given)
+    refuse_keys("bench-compare", overrides.typed, {*PROFILED} - {"measure.stop"}, "flags say how often to measure")
+    jobs = compose_jobs(overrides)
     if len(jobs) != 1:
         raise ConfigError(f"{' '.join(given)} makes {len(jobs)} cases; give one")
-    return make_cell(jobs[0].config), [strategy.label for strategy in select(jobs[0].config.strategies)]
+    cell = make_cell(jobs[0].config)
+    return cell, [strategy.label for strategy in select(jobs[0].config.strategies)]
 
 
 def _text(rows: list[Row], margin: float) -> str:

@@ -1,0 +1,103 @@
+"""Keys that were typed and that no case of the run is affected by: refused, as who typed one expects another run."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import fields
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from .config import ConfigError, MeasureConfig
+from .rules import shown
+
+if TYPE_CHECKING:
+    from .config import RunConfig
+    from .values import Typed
+
+PROFILED = ("contenders", "plots", "report", "measure", *(f"measure.{f.name}" for f in fields(MeasureConfig)))
+"""Keys that have no part where nothing is timed against anything."""
+
+
+def refuse_idle(typed: Mapping[str, Typed], jobs: Sequence[RunConfig]) -> None:
+    """Raise ConfigError for a key that affects none of ``jobs``; of lengths, the more specific one wins silently."""
+    for key, one in typed.items():
+        reasons = [why_idle(key, job) for job in jobs]
+        if reasons and all(reasons):
+            raise ConfigError(f"{key}={shown(one.text)} has no effect {reasons[0]}")
+
+
+def refuse_keys(verb: str, typed: Mapping[str, Typed], idle: Collection[str], why: str) -> None:
+    """Raise ConfigError for the first key that has no part in ``verb``; of Hydra's, the folder alone has."""
+    for key, one in typed.items():
+        if key in idle or (key.startswith("hydra") and key != "hydra.run.dir"):
+            raise ConfigError(f"{verb}: {key}={shown(one.text)} has no effect, as {why}; leave it out")
+
+
+def why_idle(key: str, config: RunConfig) -> str:
+    """Why a key does nothing in one case and what to do, to be read after "has no effect"; "" where it does."""
+    if key.startswith("model."):
+        return _why_idle_model(key.removeprefix("model."), config.model)
+    measure = config.measure
+    if key in ("src_len", "batch_size") and config.src_ids is not None and getattr(config, key) is not None:
+        return "beside src_ids, whose sentences settle it; leave one of them out"
+    if key in ("measure.rounds_max", "measure.seconds_max") and measure.precision is None:
+        return "without a precision; add measure.precision=0.02, or leave it out"
+    if key == "measure.contender_seconds_max" and not config.contenders:
+        return "without contenders; add contenders=all, or leave it out"
+    if key == "execution" and config.execution != "eager":
+        from strategies import select
+
+        chosen = select(config.strategies)
+        if not any(strategy.executed(config.execution) for strategy in chosen):  # type: ignore[arg-type]
+            return f"with strategies={','.join(s.label for s in chosen)}; add one that supports it, or leave it out"
+    return ""
+
+
+def _why_idle_model(name: str, model: Mapping[str, Any]) -> str:
+    source = model.get("source", "random")
+    if name in ("name", "source"):
+        return ""
+    if name == "checkpoint":
+        if source == "checkpoint" or model.get("checkpoint") is None:
+            return ""
+        return f"with model.source={source}, whose weights are not read from a folder; add model=t5"
+    if source != "random":
+        return (
+            f"with model.source={source}, whose weights settle every size; leave it out, or give a model of random "
+            "weights, such as model=small"
+        )
+    if name == "dropout":
+        return "on decoding, as dropout is for training; leave it out"
+    if name in ("relative_buckets", "relative_max_distance", "scale_head") and model.get("architecture") not in (
+        None,
+        "t5",
+    ):
+        return f"with model.architecture={model['architecture']}; it is of t5: leave it out"
+    return ""
+
+
+def refuse_idle_sweeps(names: Sequence[str], typed: Mapping[str, Typed]) -> None:
+    """Raise ConfigError for a sweep file of which other keys, or later files, replace everything by single values."""
+    replaced = {key: f"{key}={shown(one.text)}" for key, one in typed.items() if not one.swept and key != "sweep"}
+    for name in reversed(names):
+        keys = sweep_keys(name)
+        if keys and all(key in replaced for key in keys):
+            others = ", ".join(dict.fromkeys(replaced[key] for key in keys))
+            raise ConfigError(f"+sweep={name} has no effect beside {others}; leave one of them out")
+        replaced = dict.fromkeys(keys, f"+sweep={name}") | replaced
+
+
+def sweep_keys(name: str) -> list[str]:
+    """The keys that a file of conf/sweep/ sets.
+
+    >>> sweep_keys("grid"), sweep_keys("shazeer2019")
+    (['seq_len', 'batch_size'], ['model', 'seq_len', 'batch_size', 'strategies', 'model.num_kv_heads'])
+    """
+    from omegaconf import OmegaConf
+
+    written = OmegaConf.create(files("conf").joinpath("sweep", f"{name}.yaml").read_text(encoding="utf-8"))
+    found: Any = OmegaConf.to_container(written)
+    keys = [key.rpartition("/")[2] for entry in found.get("defaults", []) if isinstance(entry, dict) for key in entry]
+    keys += [str(key) for key in found if key not in ("defaults", "hydra")]
+    swept = ((found.get("hydra") or {}).get("sweeper") or {}).get("params") or {}
+    return [*keys, *(str(key).lstrip("+") for key in swept)]

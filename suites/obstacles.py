@@ -1,0 +1,63 @@
+"""Why a case cannot run, known before anything of it is made: what its settings together rule out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from strategies import ModelError, Strategy, StrategyError, config_of
+
+from .cells import Cell
+from .config import WEIGHTS, ConfigError
+from .executions import without_effect
+from .sources import outside
+
+
+def obstacle(cell: Cell, strategies: Sequence[Strategy] = (), contenders: Sequence[str] = ()) -> str:
+    """One line, "" where there is none. Without ``strategies``, that of the cell alone.
+
+    Raises ModelError for a checkpoint that cannot be read, as it is no matter of settings.
+    """
+    if cell.device == "cuda" and not torch.cuda.is_available():
+        return "device=cuda: no CUDA device here; give device=cpu"
+    if cell.weights and (cell.dtype != "fp32" or cell.weights not in WEIGHTS):
+        return (
+            f"weights={cell.weights} is not allowed with dtype={cell.dtype}; give dtype=fp32, the type of "
+            "activations and K/V, or leave weights out"
+        )
+    if cell.weights and cell.linear != "torch":
+        return (
+            f"linear={cell.linear} is not allowed with weights={cell.weights}, which has a kernel of its own; "
+            "leave linear out"
+        )
+    if cell.model.source == "pronounce" and cell.src_len < 2:
+        return f"src_len={cell.src_len} holds no word; give at least 2: a letter and the end token"
+    try:
+        config = config_of(cell.model)
+    except ModelError as error:
+        if cell.model.source == "checkpoint":
+            raise
+        return str(error)
+    if cell.src_ids is not None and (line := outside(cell.src_ids, config.vocab_size)):
+        return line
+    if strategies and (line := without_effect(strategies, cell)):
+        return line
+    reasons = [_of_strategy(cell, strategy) for strategy in strategies]
+    return reasons[0] if reasons and all(reasons) and not contenders else ""
+
+
+def require_possible(cell: Cell) -> None:
+    """Raise ConfigError with the obstacle of the cell."""
+    if line := obstacle(cell):
+        raise ConfigError(line)
+
+
+def _of_strategy(cell: Cell, strategy: Strategy) -> str:
+    if strategy.execution == "graph" and cell.device == "cpu":
+        return f"{strategy.label}: execution=graph needs a CUDA device; leave it out"
+    try:
+        strategy.bind(cell.tgt_len)
+    except StrategyError as error:
+        return str(error)
+    return ""

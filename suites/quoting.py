@@ -1,0 +1,55 @@
+"""How a value is written so that the shell and Hydra read it as it is meant."""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+from .rules import shown
+
+PLAIN = re.compile(r"[A-Za-z_][\w.-]*", re.ASCII)
+NAMES = ("strategies", "contenders")
+
+
+def quoted(text: str) -> str:
+    r"""As Hydra reads it back: within quotes, only a backslash before a quote or at the end needs another.
+
+    >>> print(quoted("it's"), quoted("a\\b"), quoted("a\\"))
+    'it\'s' 'a\b' 'a\\'
+    """
+    return "'" + re.sub(r"(\\*)('|\Z)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), text) + "'"
+
+
+def typed(key: str, value: str) -> str:
+    """A whole argument for a shell, in which ``value`` is one text; options of strategies are quoted one by one.
+
+    >>> print(typed("model.checkpoint", "~/t5"))
+    "model.checkpoint='~/t5'"
+    >>> print(typed("strategies", "[full_recompute,static_kv(capacity=512)]"))
+    "strategies=[full_recompute,'static_kv(capacity=512)']"
+    """
+    if key in NAMES and (value.startswith("[") or len(outer_commas(value)) > 1):
+        parts = outer_commas(value.removeprefix("[").removesuffix("]"))
+        return for_shell(f"{key}=[{','.join(part if PLAIN.fullmatch(part) else quoted(part) for part in parts)}]")
+    return for_shell(f"{key}={quoted(value)}")
+
+
+def outer_commas(value: str) -> list[str]:
+    """The parts between commas that stand in no parentheses, without their quotes."""
+    return [part.strip().strip("'\"") for part in re.split(r",(?![^()]*\))", value) if part.strip()]
+
+
+def for_shell(argument: str) -> str:
+    """Within double quotes where that is enough, as it is easier to read."""
+    return shlex.quote(argument) if re.search(r'[$`"\\!]', argument) else f'"{argument}"'
+
+
+def unreadable(argument: str, key: str, value: str) -> str:
+    """What to do about an argument that Hydra cannot read.
+
+    >>> unreadable("model.checkpoint=a(1)", "model.checkpoint", "a(1)")
+    'cannot read model.checkpoint=a(1); quote the value: "model.checkpoint=\\'a(1)\\'"'
+    """
+    if len(value) > 200:
+        return f"cannot read {shown(argument)}; put the value within quotes: \"{key}='...'\""
+    return f"cannot read {shown(argument)}; quote the value: {typed(key, value)}"

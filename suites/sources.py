@@ -1,0 +1,108 @@
+"""Source token ids that a user wrote: one sentence a line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .config import ConfigError
+from .rules import shown
+
+if TYPE_CHECKING:
+    from strategies import ModelSpec
+
+    from .config import RunConfig
+
+Ids = tuple[tuple[int, ...], ...]
+REMEDY = "write whole numbers, a sentence a line"
+
+
+@dataclass(frozen=True)
+class Sources:
+    """``rows``: the ids of each sentence, without the pads at its end; ``padded``: how many sentences had some."""
+
+    rows: Ids
+    padded: int
+
+
+def read_ids(path: str) -> Ids:
+    """Token ids of a file: one sentence a line, ids apart by spaces or commas. Raises ConfigError."""
+    told = f"src_ids={shown(path)}"
+    try:
+        file = Path(path).expanduser()
+        if file.exists() and not file.is_file():
+            raise ConfigError(f"{told} is no file; give a file of token ids: {REMEDY}")
+        lines = file.read_text(encoding="utf-8-sig").split("\n")
+    except OSError as error:
+        raise ConfigError(f"{told} cannot be read ({error.strerror}); give a file of token ids") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{told} cannot be read, as it is not UTF-8 text; {REMEDY}") from None
+    if not lines[-1]:
+        lines.pop()
+    if not lines:
+        raise ConfigError(f"{told} is empty; {REMEDY}")
+    rows = []
+    for number, line in enumerate(lines, 1):
+        words = re.split(r"[\s,]+", line.strip(" \t\r,"))
+        if words == [""]:
+            raise ConfigError(f"{told}: line {number} is blank; remove it, as each line is a sentence")
+        if wrong := next((word for word in words if not re.fullmatch(r"-?[0-9]{1,18}", word)), None):
+            raise ConfigError(f"{told}: line {number} holds {shown(wrong)!r}, which is no token id; {REMEDY}")
+        rows.append(tuple(map(int, words)))
+    return tuple(rows)
+
+
+def read_sources(path: str, pad_id: int) -> Sources:
+    """Sentences of a file, pads at their ends left out. Raises ConfigError, also for a sentence of pads alone."""
+    rows, padded = [], 0
+    for number, row in enumerate(read_ids(path), 1):
+        length = max((place for place, found in enumerate(row, 1) if found != pad_id), default=0)
+        if not length:
+            raise ConfigError(
+                f"src_ids={shown(path)}: line {number} holds the pad id {pad_id} alone; remove it, or write a sentence"
+            )
+        rows.append(row[:length])
+        padded += length < len(row)
+    return Sources(tuple(rows), padded)
+
+
+def pad_id(spec: ModelSpec) -> int:
+    """Of a model, whose other sizes need not fit together. Raises ModelError for a folder that cannot be read."""
+    from strategies import ModelConfig, config_of
+
+    if spec.source == "random":
+        return int(dict(spec.shape).get("pad_id", ModelConfig.pad_id))
+    return config_of(spec).pad_id
+
+
+def outside(rows: Ids, vocab_size: int) -> str:
+    """The first id that a model does not have, in a line; "" where it has all."""
+    for number, row in enumerate(rows, 1):
+        for found in row:
+            if not 0 <= found < vocab_size:
+                return (
+                    f"src_ids: line {number} holds {found}, outside the model's vocabulary of {vocab_size}; "
+                    f"give ids from 0 to {vocab_size - 1}"
+                )
+    return ""
+
+
+def padding_told(configs: Iterable[RunConfig]) -> list[str]:
+    """A line for each file of which sentences end in pads."""
+    from strategies import ModelSpec
+
+    lines = []
+    for config in configs:
+        if config.src_ids is None:
+            continue
+        pad = pad_id(ModelSpec.of(config.model))
+        found = read_sources(config.src_ids, pad)
+        if found.padded:
+            lines.append(
+                f"src_ids={shown(config.src_ids)}: {found.padded} of {len(found.rows)} lines end in the pad id {pad}, "
+                "which is masked and not decoded as a token"
+            )
+    return list(dict.fromkeys(lines))
