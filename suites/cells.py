@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from strategies import ModelSpec
 from strategies.greedy import Stop
 
 from .config import ConfigError, RunConfig, check
+from .limits import threads_limit
 
 
 @dataclass(frozen=True)
@@ -75,11 +75,6 @@ class Cell:
         )
 
 
-def available_threads() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def read_ids(path: str) -> tuple[tuple[int, ...], ...]:
     """Source token ids of a file: one sentence a line, ids apart by spaces or commas. Raises ConfigError."""
     try:
@@ -122,7 +117,7 @@ def make_cell(config: RunConfig) -> Cell:
         batch_size=batch_size,
         device=device,
         dtype=config.dtype,
-        threads=config.threads or available_threads(),
+        threads=config.threads or threads_limit().amount,
         seed=config.seed,
         stop="eos" if config.measure.stop == "eos" else "fixed",
         src_ids=src_ids,
