@@ -17,6 +17,8 @@ WEIGHTS = ("fp32", "bf16", "int8")
 DTYPES = ("fp32", "bf16", "fp16")
 STOPS = ("fixed", "eos")
 MAX_THREADS = 1024
+MOST = 1 << 30
+"""Sentences or tokens beyond which nobody asks."""
 
 
 class ConfigError(ValueError):
@@ -87,7 +89,9 @@ class RunConfig:
         "type of the weights in products, where it is narrower than dtype=fp32; null: dtype's", None, "|".join(WEIGHTS)
     )
     threads: int | None = key(
-        "CPU threads within an operator; null: every core that this process may use", None, "threads"
+        "CPU threads within an operator; null: every core that this process may use, or fewer by OMP_NUM_THREADS",
+        None,
+        "threads",
     )
     execution: str = key(
         "how steps are executed; compiled and graph are tried besides, of each strategy that supports them",
@@ -115,6 +119,8 @@ def check(config: RunConfig) -> None:
         value = getattr(config, name)
         if value is not None and value < 1:
             raise ConfigError(f"{name}={value} is not allowed; give a whole number of at least 1")
+        if value is not None and value > MOST:
+            raise ConfigError(f"{name}={value} is not allowed; give at most {MOST}")
     if config.threads is not None and config.threads > MAX_THREADS:
         raise ConfigError(f"threads={config.threads} is not allowed; give at most {MAX_THREADS}")
     if config.seed < 0:

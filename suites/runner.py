@@ -3,38 +3,43 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from functools import lru_cache, partial
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from strategies import DTYPES, ModelConfig, ModelSpec, Strategy, load_model, parse
+from strategies import DTYPES, ModelConfig, ModelSpec, Strategy, config_of, load_model, parse
 from strategies.models.encoder_decoder import EncoderDecoder
 from strategies.models.linears import Linears, use_linear
 from strategies.models.narrow import use_weights
 
 from .admission import ORACLE, Admission
 from .arms import Arm, StrategyArm
-from .capacity import capacity, memory_bytes, why_too_large
+from .capacity import capacity, device_memory, memory_given, why_too_large
 from .cells import Cell
 from .config import MeasureConfig
 from .contenders import registry
 from .contenders.running.lineup import line_up
 from .equality import reason_of
 from .facts import Facts
-from .formulas import necessary
+from .formulas import formulas, necessary
 from .inputs import make_inputs
+from .limits import Limit
 from .narrowing import narrowing
 from .planning import contender_work, effort, predict, timed_passes
 from .progress import Progress
 from .results import ArmFacts, CellWriter, Status
+from .room import weight_bytes as weight_bytes_of
+from .room import why_no_room
 from .rounds import Rounds
 
+_kept: dict[tuple[object, ...], tuple[EncoderDecoder, Linears]] = {}
+"""The last model by what it was made of: the next cell's may be the same, and another is made when it is gone."""
 
-@lru_cache(maxsize=1)
+
 def _model(
     spec: ModelSpec,
     dtype: str,
@@ -50,10 +55,15 @@ def _model(
     ``rows``: those that a cached step feeds, and the most of any product; None with torch's kernel, which serves all.
     ``compiled``: whether some steps will be.
     """
-    model = load_model(spec, DTYPES[dtype], device, seed)
-    if weights:
-        return model, Linears(use_weights(model, weights))
-    return model, use_linear(model, linear, *(rows or (1, 1)), compiled=compiled)
+    made_of = spec, dtype, device, seed, linear, weights, rows, compiled
+    if made_of not in _kept:
+        _kept.clear()
+        model = load_model(spec, DTYPES[dtype], device, seed)
+        if weights:
+            _kept[made_of] = model, Linears(use_weights(model, weights))
+        else:
+            _kept[made_of] = model, use_linear(model, linear, *(rows or (1, 1)), compiled=compiled)
+    return _kept[made_of]
 
 
 def run_cell(
@@ -101,6 +111,10 @@ def _measure(
 ) -> None:
     torch.set_num_threads(cell.threads)
     torch.manual_seed(cell.seed)
+    config, available = config_of(cell.model), memory_given(measure.memory_gib, cell.device)
+    if all((reasons := why_no_room(config, cell, strategies, available, padded=False)).values()):
+        _refuse(cell, config, strategies, measure, writer, progress, facts, contenders, reasons, available)
+        return
     if cell.linear == "auto":
         progress.say("kernels")
     compiled = any(strategy.execution == "compiled" for strategy in strategies)
@@ -109,17 +123,18 @@ def _measure(
     )
     weight_bytes = sum(p.nbytes for p in model.parameters()) + linears.copy_bytes
     inputs = make_inputs(cell, model.config)
-    predicted = predict(cell, model.config, strategies)
-    available = memory_bytes(measure.memory_gib, cell.device)
+    predicted = predict(cell, config, strategies)
     padded = inputs.src_mask_BS is not None
     fits = {
-        strategy.label: capacity(model.config, cell, strategy, padded, weight_bytes, available)
+        strategy.label: capacity(config, cell, strategy, padded, weight_bytes, available.amount)
         for strategy in strategies
         if strategy.label in predicted
     }
+    fitting = [strategy for strategy in strategies if strategy.label in fits]
+    too_large = {s.label: why_too_large(config, cell, s, padded, weight_bytes, available) for s in fitting}
     whole = model
     narrowed = None
-    if cell.weights and not all(why_too_large(found, weight_bytes, available) for found in fits.values()):
+    if cell.weights and not all(too_large.values()):
         progress.say("narrower weights")
         whole = load_model(cell.model, DTYPES[cell.dtype], cell.device, cell.seed)
         spoken = cell.model.source == "pronounce"
@@ -129,16 +144,19 @@ def _measure(
             **_plain(cell),
             "src_lens": inputs.src_lens,
             "real_fraction": inputs.real_fraction,
-            "model_config": dataclasses.asdict(model.config),
+            "model_config": dataclasses.asdict(config),
             "measure": dataclasses.asdict(measure),
             "weight_bytes": weight_bytes,
             "narrowing": narrowed,
             "linear_choices": [dataclasses.asdict(choice) for choice in linears.choices],
-            "memory_bytes": available,
-            "formulas": {label: dataclasses.asdict(f) for label, f in predicted.items()},
+            "memory_bytes": available.amount,
+            "memory_bound_by": available.bound_by,
+            "formulas": {
+                s.label: dataclasses.asdict(formulas(config, cell, s)) for s in fitting if not too_large[s.label]
+            },
             "capacity": {label: dataclasses.asdict(found) for label, found in fits.items()},
             "contenders": list(contenders),
-            "necessary": _necessary(cell, model.config, contenders),
+            "necessary": _necessary(cell, config, contenders),
         }
     )
     work = dict.fromkeys(contenders, contender_work(predicted)) | {label: f.work for label, f in predicted.items()}
@@ -152,10 +170,11 @@ def _measure(
         if strategy.execution == "graph" and cell.device == "cpu" and strategy.label in fits:
             drop(strategy.label, "skipped", "execution=graph needs a CUDA device")
             del fits[strategy.label]
-    for label, found in fits.items():
-        if reason := why_too_large(found, weight_bytes, available):
+    for label in fits:
+        if reason := too_large[label]:
             drop(label, "failed", reason)
-    admission = Admission(cell, model, inputs, facts, work, progress)
+    no_oracle = why_too_large(config, cell, parse(ORACLE), padded, weight_bytes, device_memory(cell.device))
+    admission = Admission(cell, model, inputs, facts, work, progress, no_oracle)
     arms = admission.arms([strategy for strategy in strategies if strategy.label in facts.open()])
 
     progress.say("contenders")
@@ -177,6 +196,39 @@ def _measure(
     oracle_BN = next((arm.token_BN for arm in timed if arm.label == ORACLE), None)
     for arm in timed:
         facts.note(arm.label, **_finished(arm, oracle_BN))
+
+
+def _refuse(
+    cell: Cell,
+    config: ModelConfig,
+    strategies: Sequence[Strategy],
+    measure: MeasureConfig,
+    writer: CellWriter,
+    progress: Progress,
+    facts: Facts,
+    contenders: Sequence[str],
+    reasons: Mapping[str, str],
+    memory: Limit,
+) -> None:
+    """A cell in which no strategy has room: rows with the reasons, and nothing of it is made."""
+    writer.cell(
+        {
+            **_plain(cell),
+            "src_lens": [],
+            "model_config": dataclasses.asdict(config),
+            "measure": dataclasses.asdict(measure),
+            "weight_bytes": weight_bytes_of(config, cell),
+            "memory_bytes": memory.amount,
+            "memory_bound_by": memory.bound_by,
+            "formulas": {},
+            "contenders": list(contenders),
+        }
+    )
+    progress.cell(cell.title)
+    progress.expect(-effort(cell, strategies, measure, len(contenders)).work)
+    for label, reason in reasons.items():
+        facts.settle(label, "failed", reason)
+    facts.settle_open("failed", f"no strategy has room to be compared with: {next(iter(reasons.values()))}")
 
 
 def _rows(cell: Cell) -> tuple[int, int] | None:

@@ -16,6 +16,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 Architecture = Literal["t5", "transformer2017"]
+MOST = 2**31 - 1
+"""A larger dimension is a mistake: a single row of it would take gigabytes."""
+MOST_LAYERS = 10_000
+"""No stack is deeper: layers are Python objects, which take memory and time that no formula of weights counts."""
+SHOWN = 256
+"""Divisors up to this are named in a message."""
 
 
 class ModelError(ValueError):
@@ -65,10 +71,13 @@ class ModelConfig:
         for name in ("vocab_size", "d_model", "num_heads", "d_kv", "d_ff", "encoder_layers", "decoder_layers"):
             if type(value := getattr(self, name)) is not int or value < 1:
                 raise ModelError(f"model size {name}={value!r} must be a whole number of at least 1")
+            if value > (most := MOST_LAYERS if name.endswith("_layers") else MOST):
+                raise ModelError(f"model size {name}={value} must be at most {most}")
         if self.num_kv_heads is not None and (
             type(self.num_kv_heads) is not int or self.num_kv_heads < 1 or self.num_heads % self.num_kv_heads
         ):
-            divisors = ", ".join(str(n) for n in range(1, self.num_heads + 1) if self.num_heads % n == 0)
+            known = [n for n in range(1, min(self.num_heads, SHOWN) + 1) if self.num_heads % n == 0]
+            divisors = ", ".join(map(str, dict.fromkeys([*known, self.num_heads])))
             raise ModelError(
                 f"num_kv_heads={self.num_kv_heads!r} does not divide num_heads={self.num_heads}; give one of {divisors}"
             )
