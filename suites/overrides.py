@@ -10,6 +10,7 @@ from typing import Any
 
 from .catalog import did_you_mean, group
 from .config import ConfigError, RunConfig, known_keys, register
+from .sweep_size import require_few
 
 FLAGS = re.compile(r"-m|--multirun|-c|--cfg|-i|--info|--hydra-help|-p|--package|--resolve|-sc|--shell-completion")
 
@@ -138,7 +139,9 @@ def compose_jobs(overrides: Overrides) -> list[Job]:
             full = compose("config", plain, return_hydra_config=True)
             swept = {str(k): str(v) for k, v in (full.hydra.sweeper.params or {}).items()}
             lines = [*(f"{k}={v}" for k, v in swept.items()), *overrides.keys]
-            batches = BasicSweeper.split_arguments(parser.parse_overrides(lines), max_batch_size=None)
+            swept_overrides = parser.parse_overrides(lines)
+            require_few(swept_overrides)
+            batches = BasicSweeper.split_arguments(swept_overrides, max_batch_size=None)
             jobs = []
             for arguments in batches[0]:
                 config = compose("config", list(arguments))

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from strategies import DTYPES, ModelConfig, Strategy, StrategyError
+from strategies import DTYPES, ModelConfig, Strategy
 from strategies.models.footprint import Remembered, peak_bytes
 from strategies.models.parameters import FP32, copy_bytes, parameter_bytes, parameters
 
 from .capacity import device_memory, why_too_large
 from .cells import Cell
 from .config import ConfigError
+from .equality import reason_of
 from .limits import Limit, memory_limit
 from .quantity import quantity
 
@@ -29,8 +30,8 @@ def why_no_room(
     for strategy in strategies:
         try:
             found[strategy.label] = unbuilt or why_too_large(config, cell, strategy, padded, weights, memory)
-        except StrategyError as error:
-            found[strategy.label] = str(error)
+        except Exception as error:  # of one strategy's own facts: the others are none the worse
+            found[strategy.label] = reason_of(error)
     return found
 
 

@@ -11,10 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from strategies import DTYPES, ModelConfig, ModelSpec, Strategy, config_of, load_model, parse
-from strategies.models.encoder_decoder import EncoderDecoder
-from strategies.models.linears import Linears, use_linear
-from strategies.models.narrow import use_weights
+from strategies import DTYPES, ModelConfig, Strategy, config_of, load_model, parse
 
 from .admission import ORACLE, Admission
 from .arms import Arm, StrategyArm
@@ -28,6 +25,8 @@ from .facts import Facts
 from .formulas import formulas, necessary
 from .inputs import make_inputs
 from .limits import Limit
+from .loaded import loaded
+from .narrowing import STRATEGY as NARROWED_BY
 from .narrowing import narrowing
 from .planning import contender_work, effort, predict, timed_passes
 from .progress import Progress
@@ -35,35 +34,6 @@ from .results import ArmFacts, CellWriter, Status
 from .room import weight_bytes as weight_bytes_of
 from .room import why_no_room
 from .rounds import Rounds
-
-_kept: dict[tuple[object, ...], tuple[EncoderDecoder, Linears]] = {}
-"""The last model by what it was made of: the next cell's may be the same, and another is made when it is gone."""
-
-
-def _model(
-    spec: ModelSpec,
-    dtype: str,
-    device: str,
-    seed: int,
-    linear: str,
-    weights: str,
-    rows: tuple[int, int] | None,
-    compiled: bool,
-) -> tuple[EncoderDecoder, Linears]:
-    """The model and what its kernel holds and chose; kept from one cell to the next.
-
-    ``rows``: those that a cached step feeds, and the most of any product; None with torch's kernel, which serves all.
-    ``compiled``: whether some steps will be.
-    """
-    made_of = spec, dtype, device, seed, linear, weights, rows, compiled
-    if made_of not in _kept:
-        _kept.clear()
-        model = load_model(spec, DTYPES[dtype], device, seed)
-        if weights:
-            _kept[made_of] = model, Linears(use_weights(model, weights))
-        else:
-            _kept[made_of] = model, use_linear(model, linear, *(rows or (1, 1)), compiled=compiled)
-    return _kept[made_of]
 
 
 def run_cell(
@@ -118,9 +88,7 @@ def _measure(
     if cell.linear == "auto":
         progress.say("kernels")
     compiled = any(strategy.execution == "compiled" for strategy in strategies)
-    model, linears = _model(
-        cell.model, cell.dtype, cell.device, cell.seed, cell.linear, cell.weights, _rows(cell), compiled
-    )
+    model, linears = loaded(cell, compiled)
     weight_bytes = sum(p.nbytes for p in model.parameters()) + linears.copy_bytes
     inputs = make_inputs(cell, model.config)
     predicted = predict(cell, config, strategies)
@@ -134,7 +102,8 @@ def _measure(
     too_large = {s.label: why_too_large(config, cell, s, padded, weight_bytes, available) for s in fitting}
     whole = model
     narrowed = None
-    if cell.weights and not all(too_large.values()):
+    judged = why_no_room(config, cell, [parse(NARROWED_BY)], device_memory(cell.device), padded)
+    if cell.weights and not all(too_large.values()) and not any(judged.values()):
         progress.say("narrower weights")
         whole = load_model(cell.model, DTYPES[cell.dtype], cell.device, cell.seed)
         spoken = cell.model.source == "pronounce"
@@ -229,13 +198,6 @@ def _refuse(
     for label, reason in reasons.items():
         facts.settle(label, "failed", reason)
     facts.settle_open("failed", f"no strategy has room to be compared with: {next(iter(reasons.values()))}")
-
-
-def _rows(cell: Cell) -> tuple[int, int] | None:
-    """What the choice of a kernel depends on, so that cells of equal rows share a model."""
-    if cell.linear == "torch":
-        return None
-    return cell.batch_size, cell.rows_max if cell.linear == "auto" else cell.batch_size
 
 
 def _necessary(cell: Cell, config: ModelConfig, contenders: Sequence[str]) -> dict[str, Any]:
