@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from strategies import Strategy, parse
+from strategies import Strategy, StrategyError, parse
 from strategies.models.encoder_decoder import EncoderDecoder
 
 from .arms import StrategyArm
@@ -32,9 +32,12 @@ class Admission:
         facts: Facts,
         work: Mapping[str, int],
         progress: Progress,
+        no_oracle: str = "",
     ) -> None:
+        """``no_oracle``: why full recompute has no room to judge the others, "" where it has."""
         self._cell, self._model, self._inputs = cell, model, inputs
         self._facts, self._work, self._progress = facts, work, progress
+        self._no_oracle = no_oracle
         self._arms: list[StrategyArm] = []
 
     def arms(self, strategies: Sequence[Strategy]) -> list[StrategyArm]:
@@ -45,8 +48,10 @@ class Admission:
         return self._arms
 
     def oracle(self) -> StrategyArm:
-        """Full recompute: the arm that may be timed, or another."""
+        """Full recompute: the arm that may be timed, or another. Raises StrategyError where it has no room."""
         mine = next((arm for arm in self._arms if arm.label == ORACLE), None)
+        if mine is None and self._no_oracle:
+            raise StrategyError(f"{ORACLE}, which judges the others, {self._no_oracle}")
         return mine or StrategyArm(parse(ORACLE), self._model, self._inputs, self._cell)
 
     def _allocate(self, strategies: Sequence[Strategy]) -> None:
@@ -59,7 +64,8 @@ class Admission:
     def _compare(self) -> None:
         """Keep the arms that agree with the oracle."""
         self._progress.say("equality")
-        spare = [] if any(arm.label == ORACLE for arm in self._arms) or not self._arms else [self.oracle()]
+        needless = self._no_oracle or not self._arms or any(arm.label == ORACLE for arm in self._arms)
+        spare = [] if needless else [self.oracle()]
         rivals: list[StrategyArm] = []
         # Full recompute judges the others; should it fail (it needs the most memory), the next that works does.
         for oracle in sorted([*spare, *self._arms], key=lambda arm: arm.label != ORACLE):

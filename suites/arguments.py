@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import NoReturn
 
-from .config import ConfigError
+from .config import MAX_LENGTH, ConfigError
 from .rules import shown, whole
 
 
@@ -29,7 +29,7 @@ class Parser(argparse.ArgumentParser):
 
 def positive(text: str) -> int:
     """A whole number of at least 1, for ``type=``."""
-    if not (rule := whole(1)).admits(text):
+    if not (rule := whole(1, MAX_LENGTH)).admits(text):
         raise argparse.ArgumentTypeError(rule.refusal("", text).removeprefix("="))
     return int(text)
 

@@ -4,37 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
-import psutil
 import torch
 
 from strategies import DTYPES, ModelConfig, Strategy, StrategyError
 from strategies.models.footprint import Remembered, peak_bytes
 
 from .cells import Cell
+from .config import MAX_LENGTH
+from .limits import Limit, memory_limit
 from .quantity import quantity
 
 GIB = 1 << 30
-CONTROL_GROUP = Path("/sys/fs/cgroup/memory.max")
-MOST = 1 << 30
-"""Sentences or tokens beyond which nobody asks."""
 
 
-def device_memory_bytes(device: str, limit: Path = CONTROL_GROUP) -> int:
-    """All of the GPU's memory; the machine's, or less where a control group (a container's) allows less."""
+def device_memory(device: str) -> Limit:
+    """Bytes that weights and decoding may use: the GPU's memory, or what this process may use of the machine's."""
     if device == "cuda":
-        return int(torch.cuda.get_device_properties(0).total_memory)
-    total = int(psutil.virtual_memory().total)
-    try:
-        return min(total, int(limit.read_text()))
-    except (OSError, ValueError):  # there is none, or it says "max"
-        return total
+        return Limit(int(torch.cuda.get_device_properties(0).total_memory), "the GPU's memory")
+    return memory_limit()
 
 
-def memory_bytes(given_gib: float | None, device: str) -> int:
-    """What weights and decoding may use: what is given, or all that the device has."""
-    return device_memory_bytes(device) if given_gib is None else int(given_gib * GIB)
+def memory_given(given_gib: float | None, device: str) -> Limit:
+    """What forecasts are for: the memory that is given, or the device's."""
+    if given_gib is None:
+        return device_memory(device)
+    return Limit(int(given_gib * GIB), f"measure.memory_gib={given_gib:g}")
 
 
 def predicted_peak_bytes(config: ModelConfig, cell: Cell, strategy: Strategy, padded: bool) -> int:
@@ -52,15 +47,15 @@ def predicted_peak_bytes(config: ModelConfig, cell: Cell, strategy: Strategy, pa
 
 
 def most(need: Callable[[int], int], memory_bytes: int) -> int:
-    """The largest n for which ``need(n)``, which grows with n, fits; 0 if not even 1 does. No more than MOST.
+    """The largest n for which ``need(n)``, which grows with n, fits; 0 if not even 1 does. No more than MAX_LENGTH.
 
     >>> most(lambda n: 3 * n + 1, 100)
     33
     """
     high = 1
-    while high < MOST and need(high) <= memory_bytes:
+    while high < MAX_LENGTH and need(high) <= memory_bytes:
         high *= 2
-    low, high = high // 2, min(high, MOST)
+    low, high = high // 2, min(high, MAX_LENGTH)
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if need(middle) <= memory_bytes else (low, middle)
@@ -95,13 +90,20 @@ def capacity(
     )
 
 
-def why_too_large(found: Capacity, weight_bytes: int, memory_bytes: int) -> str:
-    """Why a case is not started, or ""."""
-    needed = weight_bytes + found.peak_bytes
-    if needed <= memory_bytes:
+def why_too_large(
+    config: ModelConfig, cell: Cell, strategy: Strategy, padded: bool, weight_bytes: int, memory: Limit
+) -> str:
+    """Why a case is not started, or "": it needs more than ``memory``, or than its device has.
+
+    Raises StrategyError as ``predicted_peak_bytes``.
+    """
+    memory = min(memory, device_memory(cell.device), key=lambda limit: limit.amount)
+    needed = weight_bytes + predicted_peak_bytes(config, cell, strategy, padded)
+    if needed <= memory.amount:
         return ""
-    fits = f"batch_size={found.batch_max} fits" if found.batch_max else "no batch fits"
+    largest = capacity(config, cell, strategy, padded, weight_bytes, memory.amount).batch_max
+    fits = f"batch_size={largest} fits" if largest else "no batch fits"
     return (
-        f"needs {quantity(needed, 'B')} by the formula, weights included, and there are {quantity(memory_bytes, 'B')}; "
-        f"at these lengths {fits}"
+        f"needs {quantity(needed, 'B')} by the formula, weights included, and there are "
+        f"{quantity(memory.amount, 'B')} ({memory.bound_by}); at these lengths {fits}"
     )

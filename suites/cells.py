@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
 import re
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ from strategies import ModelSpec
 from strategies.greedy import Stop
 
 from .config import RunConfig, check
+from .limits import threads_limit
 from .sources import pad_id, read_sources
 
 
@@ -79,11 +79,6 @@ class Cell:
         )
 
 
-def available_threads() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def make_cell(config: RunConfig) -> Cell:
     """The cell of a configuration. Raises ConfigError or ModelError for a value that no cell could have.
 
@@ -108,7 +103,7 @@ def make_cell(config: RunConfig) -> Cell:
         batch_size=batch_size,
         device=device,
         dtype=config.dtype,
-        threads=config.threads or available_threads(),
+        threads=config.threads or threads_limit().amount,
         seed=config.seed,
         stop="eos" if config.measure.stop == "eos" else "fixed",
         src_ids=src_ids,

@@ -9,7 +9,7 @@ import time
 import psutil
 import torch
 
-from .cells import available_threads
+from .limits import cores_limit
 from .results import Conditions
 from .throttling import GpuWatch
 
@@ -76,7 +76,7 @@ class Watch:
             wall_s=wall_s,
             own_cpu_s=self._cpu_s() - self._own_s,
             busy_cpu_s=None if busy_s is None or self._busy_s is None else busy_s - self._busy_s,
-            cores=available_threads(),
+            cores=cores_limit().amount,
             machine_cores=os.cpu_count() or 1,
             cpu_mhz=self._mhz,
             throttled=self._gpu.ended() if self._gpu else [],

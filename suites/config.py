@@ -19,11 +19,14 @@ WEIGHTS = ("fp32", "bf16", "int8")
 DTYPES = ("fp32", "bf16", "fp16")
 STOPS = ("fixed", "eos")
 MAX_THREADS = 1024
+MAX_LENGTH = 1 << 30
+"""Sentences or tokens beyond which nobody asks."""
 MAX_SECONDS = 1e8
 """Three years; the operating system refuses to wait for much longer."""
 MAX_SEED = 2**63 - 1
 """The largest that a table's column of 64-bit whole numbers holds."""
 MAX_GIB = 2.0**20
+LENGTH = whole(1, MAX_LENGTH, optional=True)
 SECONDS = number(f"seconds above 0 and at most {MAX_SECONDS:.0f}", 0, MAX_SECONDS)
 
 
@@ -96,10 +99,10 @@ class RunConfig:
         "names",
         names("all, or a list such as [transformers_dynamic]"),
     )
-    seq_len: int = key("source and target length at once", 64, "tokens", whole(1))
-    src_len: int | None = key("source length, where it differs from seq_len", None, "tokens", whole(1, optional=True))
-    tgt_len: int | None = key("target length, where it differs from seq_len", None, "tokens", whole(1, optional=True))
-    batch_size: int = key("sentences decoded together", 1, "sentences", whole(1))
+    seq_len: int = key("source and target length at once", 64, "tokens", whole(1, MAX_LENGTH))
+    src_len: int | None = key("source length, where it differs from seq_len", None, "tokens", LENGTH)
+    tgt_len: int | None = key("target length, where it differs from seq_len", None, "tokens", LENGTH)
+    batch_size: int = key("sentences decoded together", 1, "sentences", whole(1, MAX_LENGTH))
     src_ids: str | None = key(
         "file of source token ids, a sentence a line; they set the source length and the batch",
         None,
@@ -115,7 +118,7 @@ class RunConfig:
         one_of(WEIGHTS, optional=True, also=DTYPES),
     )
     threads: int | None = key(
-        "CPU threads within an operator; null: every core that this process may use",
+        "CPU threads within an operator; null: every core that this process may use, or fewer by OMP_NUM_THREADS",
         None,
         "threads",
         whole(1, MAX_THREADS, optional=True),

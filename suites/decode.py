@@ -39,7 +39,7 @@ def _parser() -> Parser:
     add("--file", metavar="FILE", help="phrases, one a line; - for standard input")
     add("--strategies", default="core", help="core, grid, all, or names with options, split by commas (core)")
     add("--max-new", type=positive, metavar="N", help="tokens at most (2 * source tokens + 8)")
-    add("--threads", type=positive, metavar="N", help="CPU threads within an operator (every core)")
+    add("--threads", type=positive, metavar="N", help="CPU threads within an operator (every core that it may use)")
     add("--device", choices=DEVICES, default="auto", help="auto takes CUDA where it is (auto)")
     add("--dtype", choices=DTYPES, default="fp32", help="type of weights and K/V (fp32)")
     add("--json", action="store_true", help="standard output gets data instead of the table")
@@ -124,7 +124,7 @@ def measure(cell: Cell, rows: list[list[int]], strategies: Sequence[Strategy]) -
     import torch
 
     from strategies import DTYPES as TORCH_DTYPES
-    from strategies import load_model
+    from strategies import config_of, load_model
     from strategies.models.pronounce.data import pad
 
     from .arms import StrategyArm, collector_set_aside
@@ -133,9 +133,14 @@ def measure(cell: Cell, rows: list[list[int]], strategies: Sequence[Strategy]) -
     from .equality import check
     from .inputs import Inputs
     from .progress import Progress
+    from .room import require_room
 
     if cell.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("decode: --device cuda: no CUDA device here; give --device cpu")
+    padded = len(set(map(len, rows))) > 1
+    require_room(
+        "decode", config_of(cell.model), cell, strategies, padded, "give a smaller --max-new, or fewer phrases"
+    )
     torch.set_num_threads(cell.threads)
     model = load_model(cell.model, TORCH_DTYPES[cell.dtype], cell.device)
     src_BS = pad(rows, model.config.pad_id).to(cell.device)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import psutil
 import torch
+
+from .limits import cores_limit, memory_limit, threads_limit
 
 PEERS = ("transformers", "ctranslate2")
 PACKAGES = ("decodebench", "torch", "numpy", "pandas", "scipy", "matplotlib", "hydra-core", "safetensors", *PEERS)
@@ -49,7 +52,7 @@ def _versions() -> dict[str, str]:
 
 
 def environment() -> dict[str, Any]:
-    """CPU, GPU, cores, memory in bytes, versions, commit and load, as plain data."""
+    """CPU, GPU, cores, memory in bytes, what this process may use of them, versions, commit and load, as plain data."""
     gpu = None
     if torch.cuda.is_available():
         properties = torch.cuda.get_device_properties(0)
@@ -62,7 +65,10 @@ def environment() -> dict[str, Any]:
         "cpu": cpu_name(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "cores": os.cpu_count(),
+        "cores_limit": asdict(cores_limit()),
+        "threads_limit": asdict(threads_limit()),
         "memory_bytes": psutil.virtual_memory().total,
+        "memory_limit": asdict(memory_limit()),
         "gpu": gpu,
         "os": platform.platform(),
         "versions": _versions(),

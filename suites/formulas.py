@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 from strategies import DTYPES, ModelConfig, Strategy
 from strategies.models import costs
 
 from .cells import Cell
 from .records import RoleSums
+from .steps import Linear, Sums, facts_at, linear, sum_over_steps
 
 BYTE_IN_FLOPS = 10
 """FLOPs that take as long as moving a byte, roughly, on the machines at hand: only used to predict time left."""
@@ -29,16 +29,13 @@ class Formulas:
     kv_reserved_bytes: int
     kv_used_bytes: int
 
-    @property
-    def executed_flops(self) -> int:
-        """Prefill and every step."""
-        return self.prefill_flops + sum(self.step_flops)
 
-    @property
-    def moved_bytes(self) -> int:
-        """Over all steps, prefill apart."""
-        parts = self.weight_bytes, self.self_kv_bytes, self.cross_kv_bytes, self.copy_bytes
-        return sum(map(sum, parts))
+@dataclass(frozen=True)
+class Totals:
+    """Of one round of a strategy in one cell: FLOPs of prefill and every step, and bytes moved over all steps."""
+
+    executed_flops: int
+    moved_bytes: int
 
     @property
     def work(self) -> int:
@@ -46,22 +43,32 @@ class Formulas:
         return self.executed_flops + BYTE_IN_FLOPS * self.moved_bytes
 
 
+def totals(config: ModelConfig, cell: Cell, strategy: Strategy) -> Totals:
+    """What ``formulas`` add up to, as quickly for a long target as for a short one. Raises StrategyError as it does."""
+    bound = strategy.bind(cell.tgt_len)
+    sums = sum_over_steps(bound, cell.tgt_len)
+    step = sum(cost(sums) for cost in _step_flops(config, cell, bound).values())
+    moved = sum(cost(sums) for cost in _step_bytes(config, cell, bound).values())
+    return Totals(costs.flops(_prefill(config, cell, bound)) + step, moved)
+
+
 def formulas(config: ModelConfig, cell: Cell, strategy: Strategy) -> Formulas:
     """Evaluate for ``tgt_len`` steps. Raises StrategyError if the strategy cannot be bound to that length."""
     bound = strategy.bind(cell.tgt_len)
     batch, width = cell.batch_size, DTYPES[cell.dtype].itemsize
-    steps = range(1, cell.tgt_len + 1)
-    moved = [sum(_bytes(config, cell, bound, k).values(), costs.StepBytes()) for k in steps]
+    steps = [Sums.of(facts_at(bound, k)) for k in range(1, cell.tgt_len + 1)]
+    flops = list(_step_flops(config, cell, bound).values())
+    moved = linear(lambda *facts: asdict(sum(_bytes(config, cell, bound, *facts).values(), costs.StepBytes())))
     cross = costs.kv_bytes(config, batch, cell.src_len, width) if bound.cross == "cached" else 0
     last = cell.tgt_len
     return Formulas(
         prefill_flops=costs.flops(_prefill(config, cell, bound)),
         prefill_bytes=_prefill_bytes(config, cell, bound),
-        step_flops=[costs.flops(_step(config, cell, bound, k)) for k in steps],
-        weight_bytes=[step.weights for step in moved],
-        self_kv_bytes=[step.self_kv for step in moved],
-        cross_kv_bytes=[step.cross_kv for step in moved],
-        copy_bytes=[step.copies for step in moved],
+        step_flops=[sum(cost(step) for cost in flops) for step in steps],
+        weight_bytes=[moved["weights"](step) for step in steps],
+        self_kv_bytes=[moved["self_kv"](step) for step in steps],
+        cross_kv_bytes=[moved["cross_kv"](step) for step in steps],
+        copy_bytes=[moved["copies"](step) for step in steps],
         kv_reserved_bytes=costs.kv_bytes(config, batch, bound.rows_reserved(last), width) + cross,
         kv_used_bytes=costs.kv_bytes(config, batch, bound.rows_used(last), width) + cross,
     )
@@ -92,13 +99,22 @@ def role_sums(config: ModelConfig, cell: Cell, strategy: Strategy, steps: int) -
     Over all roles they are what ``formulas`` gives for as many steps. Raises StrategyError as that does.
     """
     bound = strategy.bind(cell.tgt_len)
-    flops: Counter[str] = Counter()
-    moved: Counter[str] = Counter()
-    for k in range(1, steps + 1):
-        flops.update(costs.role_flops(_step(config, cell, bound, k)))
-        moved.update({role: part.total for role, part in _bytes(config, cell, bound, k).items()})
-    prefill = costs.role_flops(_prefill(config, cell, bound))
-    return {"prefill_flops": dict(prefill), "decode_flops": dict(flops), "decode_bytes": dict(moved)}
+    sums = sum_over_steps(bound, steps)
+    return {
+        "prefill_flops": costs.role_flops(_prefill(config, cell, bound)),
+        "decode_flops": {role: cost(sums) for role, cost in _step_flops(config, cell, bound).items()},
+        "decode_bytes": {role: cost(sums) for role, cost in _step_bytes(config, cell, bound).items()},
+    }
+
+
+def _step_flops(config: ModelConfig, cell: Cell, bound: Strategy) -> dict[str, Linear]:
+    """FLOPs by role of a step."""
+    return linear(lambda rows, keys, _: costs.role_flops(_step(config, cell, bound, rows, keys)))
+
+
+def _step_bytes(config: ModelConfig, cell: Cell, bound: Strategy) -> dict[str, Linear]:
+    """Bytes by role of a step."""
+    return linear(lambda *facts: {role: part.total for role, part in _bytes(config, cell, bound, *facts).items()})
 
 
 def _prefill(config: ModelConfig, cell: Cell, bound: Strategy) -> list[costs.Product]:
@@ -123,23 +139,25 @@ def _ffn_out_width(config: ModelConfig, cell: Cell) -> int | None:
     return 4 if cell.dtype == "fp16" and config.is_t5 else None
 
 
-def _step(config: ModelConfig, cell: Cell, bound: Strategy, k: int) -> list[costs.Product]:
-    """Products of the step that attends k keys."""
+def _step(config: ModelConfig, cell: Cell, bound: Strategy, rows: int, keys: int) -> list[costs.Product]:
+    """Products of the step that feeds so many rows and reads so many keys."""
     batch, src_len = cell.batch_size, cell.src_len
     each = costs.cross_projection(config, batch, src_len) if bound.cross == "recompute" else []
-    return costs.decoder(config, batch, src_len, bound.rows_fed(k), bound.keys_read(k)) + each
+    return costs.decoder(config, batch, src_len, rows, keys) + each
 
 
-def _bytes(config: ModelConfig, cell: Cell, bound: Strategy, k: int) -> dict[str, costs.StepBytes]:
-    """Bytes by role of the step that attends k keys."""
+def _bytes(
+    config: ModelConfig, cell: Cell, bound: Strategy, rows: int, keys: int, copied: int
+) -> dict[str, costs.StepBytes]:
+    """Bytes by role of the step that feeds and reads so many, and copies so many rows of its cache."""
     width = DTYPES[cell.dtype].itemsize
     found = costs.role_bytes(
         config,
         cell.batch_size,
         cell.src_len,
-        rows=bound.rows_fed(k),
-        keys=bound.keys_read(k),
-        copied=bound.rows_copied(k),
+        rows=rows,
+        keys=keys,
+        copied=copied,
         cross_recomputed=bound.cross == "recompute",
         width=DTYPES[cell.dtype].itemsize,
         ffn_out_width=_ffn_out_width(config, cell),

@@ -14,7 +14,7 @@ from .files import ResultsError, read_text, write_bytes, write_text
 TEXT = {
     "cell", "model", "device", "dtype", "weights", "linear", "stop", "strategy", "status", "reason", "tokens_equal",
     "baseline", "phase", "role", "figure", "kind", "verdict", "gate", "e2e_verdict", "stopped_by", "best_strategy",
-    "best_verdict",
+    "best_verdict", "memory_bound_by",
 }  # fmt: skip
 """Columns of words; all others hold numbers."""
 

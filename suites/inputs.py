@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from strategies import ModelConfig, load_vocabulary
@@ -44,7 +45,7 @@ def phrase(length: int, words: list[str], rng: np.random.Generator) -> str:
     return " ".join(chosen)
 
 
-def _rows(cell: Cell, config: ModelConfig) -> Sequence[Sequence[int]]:
+def _rows(cell: Cell, config: ModelConfig) -> Sequence[Sequence[int] | NDArray[np.int64]]:
     """Token ids of each sentence, padding left out."""
     rng = np.random.default_rng([cell.seed, cell.src_len, cell.batch_size])
     if cell.src_ids is not None:
@@ -56,8 +57,7 @@ def _rows(cell: Cell, config: ModelConfig) -> Sequence[Sequence[int]]:
         return [vocabulary.spell(phrase(cell.src_len - 1, words, rng)) for _ in range(cell.batch_size)]
     reserved = max(config.pad_id, config.start_id, *config.eos_ids) + 1
     lowest = reserved if reserved < config.vocab_size else 0
-    ids: list[list[int]] = rng.integers(lowest, config.vocab_size, (cell.batch_size, cell.src_len)).tolist()
-    return ids
+    return list(rng.integers(lowest, config.vocab_size, (cell.batch_size, cell.src_len)))
 
 
 def make_inputs(cell: Cell, config: ModelConfig) -> Inputs:
@@ -66,7 +66,7 @@ def make_inputs(cell: Cell, config: ModelConfig) -> Inputs:
     lengths = tuple(map(len, rows))
     src_BS = torch.full((cell.batch_size, cell.src_len), config.pad_id)
     for row, ids in zip(src_BS, rows, strict=True):
-        row[: len(ids)] = torch.tensor(ids)
+        row[: len(ids)] = torch.as_tensor(ids)
     mask_BS = torch.arange(cell.src_len) < torch.tensor(lengths)[:, None]
     full = min(lengths) == cell.src_len
     return Inputs(src_BS.to(cell.device), None if full else mask_BS.to(cell.device), lengths)

@@ -10,16 +10,16 @@ from strategies import ModelConfig, Strategy, StrategyError, config_of
 from .cells import Cell
 from .comparisons import baseline_of
 from .config import MeasureConfig
-from .formulas import Formulas, formulas
+from .formulas import Totals, totals
 from .obstacles import obstacle
 
 
-def predict(cell: Cell, config: ModelConfig, strategies: Sequence[Strategy]) -> dict[str, Formulas]:
-    """Formulas of every strategy that can be bound to the cell's target length."""
+def predict(cell: Cell, config: ModelConfig, strategies: Sequence[Strategy]) -> dict[str, Totals]:
+    """What a round takes of every strategy that can be bound to the cell's target length."""
     found = {}
     for strategy in strategies:
         try:
-            found[strategy.label] = formulas(config, cell, strategy)
+            found[strategy.label] = totals(config, cell, strategy)
         except StrategyError:
             continue
     return found
@@ -38,9 +38,9 @@ class Effort:
     work: int
 
 
-def contender_work(predicted: Mapping[str, Formulas]) -> int:
+def contender_work(predicted: Mapping[str, Totals]) -> int:
     """A contender's round, of which no formula is known: about that of the quickest strategy."""
-    return min((formula.work for formula in predicted.values()), default=0)
+    return min((total.work for total in predicted.values()), default=0)
 
 
 def effort(cell: Cell, strategies: Sequence[Strategy], measure: MeasureConfig, contenders: int = 0) -> Effort:
@@ -52,7 +52,7 @@ def effort(cell: Cell, strategies: Sequence[Strategy], measure: MeasureConfig, c
         return Effort(0, 0)
     predicted = predict(cell, config_of(cell.model), strategies)
     timed = timed_passes(measure, cell.device)
-    runs = [(formula, 2 + timed) for formula in predicted.values()]  # equality and memory, then the rounds
+    runs = [(total, 2 + timed) for total in predicted.values()]  # equality and memory, then the rounds
     if measure.aa and predicted:
         runs.append((predicted[baseline_of(predicted)], timed))
     others = contenders * (1 + timed) * contender_work(predicted)  # the first round, whose tokens are checked

@@ -165,16 +165,18 @@ def prepare(cell: Cell, strategies: Sequence[Strategy]) -> list[tuple[StrategyAr
     """
     import torch
 
-    from strategies import DTYPES, load_model
+    from strategies import DTYPES, config_of, load_model
     from strategies.models.linears import use_linear
     from strategies.models.narrow import use_weights
 
     from .arms import StrategyArm
     from .equality import check
     from .inputs import make_inputs
+    from .room import require_room
 
     if cell.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device=cuda: no CUDA device here; give device=cpu")
+    require_room("profile", config_of(cell.model), cell, strategies, False, "give a smaller case")
     torch.set_num_threads(cell.threads)
     model = load_model(cell.model, DTYPES[cell.dtype], cell.device, cell.seed)
     use_linear(model, cell.linear, cell.batch_size, cell.rows_max)

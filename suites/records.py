@@ -203,6 +203,7 @@ class CellEntry(TypedDict):
     contenders: NotRequired[list[str]]
     capacity: NotRequired[dict[str, CapacityEntry]]
     memory_bytes: NotRequired[int]
+    memory_bound_by: NotRequired[str]
     weight_bytes: NotRequired[int]
     weights: NotRequired[str]
     linear: NotRequired[str]

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from functools import lru_cache, partial
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from strategies import DTYPES, ModelConfig, ModelSpec, Strategy, load_model, parse
-from strategies.models.encoder_decoder import EncoderDecoder
-from strategies.models.linears import Linears, use_linear
-from strategies.models.narrow import use_weights
+from strategies import DTYPES, ModelConfig, Strategy, config_of, load_model, parse
 
 from .admission import ORACLE, Admission
 from .arms import Arm, StrategyArm
-from .capacity import capacity, memory_bytes, why_too_large
+from .capacity import capacity, device_memory, memory_given, why_too_large
 from .cells import Cell
 from .config import MeasureConfig
 from .contenders import registry
@@ -26,36 +23,19 @@ from .contenders.running.lineup import line_up
 from .equality import reason_of
 from .facts import Facts
 from .finite import NotFiniteError
-from .formulas import necessary
+from .formulas import formulas, necessary
 from .inputs import make_inputs
+from .limits import Limit
+from .loaded import loaded
+from .narrowing import STRATEGY as NARROWED_BY
 from .narrowing import narrowings
 from .obstacles import obstacle
-from .planning import contender_work, predict, timed_passes
+from .planning import contender_work, effort, predict, timed_passes
 from .progress import Progress
 from .results import ArmFacts, CellWriter, Status
+from .room import weight_bytes as weight_bytes_of
+from .room import why_no_room
 from .rounds import Rounds
-
-
-@lru_cache(maxsize=1)
-def _model(
-    spec: ModelSpec,
-    dtype: str,
-    device: str,
-    seed: int,
-    linear: str,
-    weights: str,
-    rows: tuple[int, int] | None,
-    compiled: bool,
-) -> tuple[EncoderDecoder, Linears]:
-    """The model and what its kernel holds and chose; kept from one cell to the next.
-
-    ``rows``: those that a cached step feeds, and the most of any product; None with torch's kernel, which serves all.
-    ``compiled``: whether some steps will be.
-    """
-    model = load_model(spec, DTYPES[dtype], device, seed)
-    if weights:
-        return model, Linears(use_weights(model, weights))
-    return model, use_linear(model, linear, *(rows or (1, 1)), compiled=compiled)
 
 
 def run_cell(
@@ -103,35 +83,39 @@ def _measure(
 ) -> None:
     torch.set_num_threads(cell.threads)
     torch.manual_seed(cell.seed)
+    config, available = config_of(cell.model), memory_given(measure.memory_gib, cell.device)
+    if all((reasons := why_no_room(config, cell, strategies, available, padded=False)).values()):
+        _refuse(cell, config, strategies, measure, writer, progress, facts, contenders, reasons, available)
+        return
     if cell.linear == "auto":
         progress.say("kernels")
     compiled = any(strategy.execution == "compiled" for strategy in strategies)
-    model, linears = _model(
-        cell.model, cell.dtype, cell.device, cell.seed, cell.linear, cell.weights, _rows(cell), compiled
-    )
+    model, linears = loaded(cell, compiled)
     weight_bytes = sum(p.nbytes for p in model.parameters()) + linears.copy_bytes
     inputs = make_inputs(cell, model.config)
-    predicted = predict(cell, model.config, strategies)
-    available = memory_bytes(measure.memory_gib, cell.device)
+    predicted = predict(cell, config, strategies)
     padded = inputs.src_mask_BS is not None
     fits = {
-        strategy.label: capacity(model.config, cell, strategy, padded, weight_bytes, available)
+        strategy.label: capacity(config, cell, strategy, padded, weight_bytes, available.amount)
         for strategy in strategies
         if strategy.label in predicted
     }
+    fitting = [strategy for strategy in strategies if strategy.label in fits]
+    too_large = {s.label: why_too_large(config, cell, s, padded, weight_bytes, available) for s in fitting}
     content = {
         **_plain(cell),
         "src_lens": inputs.src_lens,
         "real_fraction": inputs.real_fraction,
-        "model_config": dataclasses.asdict(model.config),
+        "model_config": dataclasses.asdict(config),
         "measure": dataclasses.asdict(measure),
         "weight_bytes": weight_bytes,
         "linear_choices": [dataclasses.asdict(choice) for choice in linears.choices],
-        "memory_bytes": available,
-        "formulas": {label: dataclasses.asdict(f) for label, f in predicted.items()},
+        "memory_bytes": available.amount,
+        "memory_bound_by": available.bound_by,
+        "formulas": {s.label: dataclasses.asdict(formulas(config, cell, s)) for s in fitting if not too_large[s.label]},
         "capacity": {label: dataclasses.asdict(found) for label, found in fits.items()},
         "contenders": list(contenders),
-        "necessary": _necessary(cell, model.config, contenders),
+        "necessary": _necessary(cell, config, contenders),
     }
     writer.cell(content)
     work = dict.fromkeys(contenders, contender_work(predicted)) | {label: f.work for label, f in predicted.items()}
@@ -145,18 +129,21 @@ def _measure(
         if strategy.execution == "graph" and cell.device == "cpu" and strategy.label in fits:
             drop(strategy.label, "skipped", "execution=graph needs a CUDA device")
             del fits[strategy.label]
-    for label, found in fits.items():
-        if reason := why_too_large(found, weight_bytes, available):
+    for label in fits:
+        if reason := too_large[label]:
             drop(label, "failed", reason)
-    admission = Admission(cell, model, inputs, facts, work, progress)
+    no_oracle = why_too_large(config, cell, parse(ORACLE), padded, weight_bytes, device_memory(cell.device))
+    admission = Admission(cell, model, inputs, facts, work, progress, no_oracle)
     arms = admission.arms([strategy for strategy in strategies if strategy.label in facts.open()])
 
     whole = model
     if cell.weights and (arms or contenders):
         progress.say("narrower weights")
         whole = load_model(cell.model, DTYPES[cell.dtype], cell.device, cell.seed)
-        narrowed = narrowings(arms, whole, inputs, cell.model.source == "pronounce")
-        writer.cell(content | {name: dataclasses.asdict(found) for name, found in narrowed.items()})
+        judge = why_no_room(config, cell, [parse(NARROWED_BY)], device_memory(cell.device), padded)
+        if not any(judge.values()):
+            narrowed = narrowings(arms, whole, inputs, cell.model.source == "pronounce")
+            writer.cell(content | {name: dataclasses.asdict(found) for name, found in narrowed.items()})
 
     progress.say("contenders")
     seconds_max = measure.contender_seconds_max
@@ -179,11 +166,37 @@ def _measure(
         facts.note(arm.label, **_finished(arm, oracle_BN))
 
 
-def _rows(cell: Cell) -> tuple[int, int] | None:
-    """What the choice of a kernel depends on, so that cells of equal rows share a model."""
-    if cell.linear == "torch":
-        return None
-    return cell.batch_size, cell.rows_max if cell.linear == "auto" else cell.batch_size
+def _refuse(
+    cell: Cell,
+    config: ModelConfig,
+    strategies: Sequence[Strategy],
+    measure: MeasureConfig,
+    writer: CellWriter,
+    progress: Progress,
+    facts: Facts,
+    contenders: Sequence[str],
+    reasons: Mapping[str, str],
+    memory: Limit,
+) -> None:
+    """A cell in which no strategy has room: rows with the reasons, and nothing of it is made."""
+    writer.cell(
+        {
+            **_plain(cell),
+            "src_lens": [],
+            "model_config": dataclasses.asdict(config),
+            "measure": dataclasses.asdict(measure),
+            "weight_bytes": weight_bytes_of(config, cell),
+            "memory_bytes": memory.amount,
+            "memory_bound_by": memory.bound_by,
+            "formulas": {},
+            "contenders": list(contenders),
+        }
+    )
+    progress.cell(cell.title)
+    progress.expect(-effort(cell, strategies, measure, len(contenders)).work)
+    for label, reason in reasons.items():
+        facts.settle(label, "failed", reason)
+    facts.settle_open("failed", f"no strategy has room to be compared with: {next(iter(reasons.values()))}")
 
 
 def _necessary(cell: Cell, config: ModelConfig, contenders: Sequence[str]) -> dict[str, Any]:

@@ -158,7 +158,7 @@ def _explain(job: Job, k: int | None, asked: Path | None, phrase: str) -> int:
 
 
 def _show(job: Job, k: int | None, asked: Path | None, form: str, foreign: bool) -> int:
-    from strategies import select
+    from strategies import config_of, select
 
     from .cells import make_cell
     from .environment import environment
@@ -171,6 +171,7 @@ def _show(job: Job, k: int | None, asked: Path | None, form: str, foreign: bool)
     from .ledger.text import print_comparison, print_ledger
     from .obstacles import require_possible
     from .plots.ledger import draw
+    from .room import require_room, require_room_to_train
     from .sources import padding_told
 
     cell = make_cell(job.config)
@@ -182,9 +183,12 @@ def _show(job: Job, k: int | None, asked: Path | None, form: str, foreign: bool)
         raise ConfigError(
             f"k={k} lies beyond the target length {cell.tgt_len}; give k=1 to k={cell.tgt_len}, or a larger tgt_len"
         )
-    theirs = record_transformers(cell, k) if foreign else None
     strategies = select(list(OURS) if foreign else job.config.strategies)
     require_eager("shapes", strategies, job.config)
+    config, remedy = config_of(cell.model), "give a smaller case; the letters of its ledger are the same"
+    require_room("shapes", config, cell, strategies, False, remedy)
+    require_room_to_train("shapes", config, cell, remedy)
+    theirs = record_transformers(cell, k) if foreign else None
     ledger = record_case(cell, strategies, k)
     run_dir = make_run_dir(asked, "shapes")
     path = write_ledger(ledger, run_dir)

@@ -34,13 +34,15 @@ BEST = ["best_strategy", "best_ratio", "best_ratio_low", "best_ratio_high", "bes
 """Time over that of the cell's quickest strategy, paired, and what it amounts to (``comparisons.compare``)."""
 VERDICTS = ["e2e_p_holm", "e2e_verdict"]
 """The p-value adjusted over the table, and what the ratio amounts to (``verdict.py``); "" where it was not timed."""
+MEMORY = ["memory_bound_by"]
+"""In words, what sets the memory that forecasts are for (``limits.py``): this machine's, a control group, a key."""
 TRUST = [
     "stopped_by", "noise_floor", "noise_floor_low", "noise_floor_high",
     "calibration_read_gb_per_s", "calibration_gemm_gflops_per_s",
 ]  # fmt: skip
 """What ended the rounds of the cell; on the baseline's row the ratio of its A/A arm to it, with its 95 % interval; the
 machine's own speed, medians of the counted calibrations, in 1e9 bytes and FLOPs a second."""
-TEXT_COLUMNS = {*IDENTITY, "baseline", "e2e_verdict", "best_strategy", "best_verdict", "stopped_by"}
+TEXT_COLUMNS = {*IDENTITY, "baseline", "e2e_verdict", "best_strategy", "best_verdict", "stopped_by", *MEMORY}
 PLOTTED = [
     "prefill_s", "e2e_s", "throughput_tokens_per_s", "executed_flops", "necessary_flops", "flops_waste", "step_bytes",
     "kv_used_bytes", "kv_reserved_bytes", "peak_memory_bytes",
@@ -124,6 +126,7 @@ def case_table(cells: Sequence[CellResult]) -> pd.DataFrame:
                 "max_logit_error": number(arm.max_logit_error),
                 "tokens_equal": {True: "yes", False: "no", None: ""}[arm.tokens_equal],
                 **trust,
+                "memory_bound_by": cell.get("memory_bound_by", ""),
                 **roof(ceilings),
                 "baseline": found.baseline,
                 "e2e_verdict": found.verdict,
@@ -147,7 +150,7 @@ def case_table(cells: Sequence[CellResult]) -> pd.DataFrame:
 
 
 def _columns() -> list[str]:
-    return [*IDENTITY, *metrics(), *RATIOS, *BEST, *VERDICTS, *CROSSOVER, *TRUST, *CEILINGS]
+    return [*IDENTITY, *metrics(), *RATIOS, *BEST, *VERDICTS, *CROSSOVER, *MEMORY, *TRUST, *CEILINGS]
 
 
 def completed(table: pd.DataFrame) -> pd.DataFrame:

@@ -19,6 +19,10 @@ from typing import Any, Literal
 Architecture = Literal["t5", "transformer2017"]
 MAX_SIZE = 2**31 - 1
 """Of any size or id: beyond it, 32-bit indices overflow."""
+MAX_LAYERS = 10_000
+"""No stack is deeper: layers are Python objects, which take memory and time that no formula of weights counts."""
+SHOWN = 256
+"""Divisors up to this are named in a message."""
 
 
 class ModelError(ValueError):
@@ -72,7 +76,8 @@ class ModelConfig:
         if self.num_kv_heads is not None and (
             type(self.num_kv_heads) is not int or self.num_kv_heads < 1 or self.num_heads % self.num_kv_heads
         ):
-            divisors = ", ".join(str(n) for n in range(1, min(self.num_heads, 1024) + 1) if self.num_heads % n == 0)
+            known = [n for n in range(1, min(self.num_heads, SHOWN) + 1) if self.num_heads % n == 0]
+            divisors = ", ".join(map(str, dict.fromkeys([*known, self.num_heads])))
             raise ModelError(
                 f"num_kv_heads={self.num_kv_heads!r} does not divide num_heads={self.num_heads}; give one of {divisors}"
             )
@@ -149,8 +154,9 @@ def check_field(name: str, value: Any) -> None:
         return
     else:
         least = {"pad_id": 0, "eos_id": 0, "start_id": 0, "relative_buckets": 4}.get(name, 1)
-        if type(value) is not int or not least <= value <= MAX_SIZE:
+        most = MAX_LAYERS if name.endswith("_layers") else MAX_SIZE
+        if type(value) is not int or not least <= value <= most:
             why = ": two directions, near and far" if name == "relative_buckets" else ""
             raise ModelError(
-                f"model size {name}={told} must be a whole number of at least {least} and at most {MAX_SIZE}{why}"
+                f"model size {name}={told} must be a whole number of at least {least} and at most {most}{why}"
             )

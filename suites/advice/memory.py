@@ -16,6 +16,8 @@ def sections(rows: pd.DataFrame) -> list[Section]:
         return []
     case = longest(known)
     memory, weights = (quantity(known[name].iloc[0], "B") for name in ("memory_bytes", "weight_bytes"))
+    bound_by = str(known["memory_bound_by"].iloc[0]) if "memory_bound_by" in known else ""
+    where = f" ({bound_by})" if bound_by else ""
     told = []
     for strategy, mine in case.groupby("strategy", sort=False):
         mine = mine.sort_values("batch_size")
@@ -31,4 +33,4 @@ def sections(rows: pd.DataFrame) -> list[Section]:
     ratio = " to ".join(dict.fromkeys(f"{end:.2f}" for end in (found.min(), found.max())))
     measured = f"the peaks measured are {ratio} of it; " if len(found) else ""
     told.append(f"by a formula; {measured}what kernels and allocators take besides is not counted")
-    return [Section(f"what fits in {memory}, weights of {weights} included", told)]
+    return [Section(f"what fits in {memory}{where}, weights of {weights} included", told)]

@@ -15,6 +15,7 @@ from torch import Tensor
 from strategies import DTYPES
 
 from ..clock import Clock, clocks
+from ..limits import memory_limit
 
 WINDOW_BYTES = {"cpu": 64 << 20, "cuda": 256 << 20}
 """What one run reads at least: some milliseconds of one core."""
@@ -54,7 +55,10 @@ class Buffer:
 
     def __init__(self, device: str, cache_bytes: int | None, threads: int) -> None:
         """Allocates. Raises MemoryError or torch's error where there is no room."""
-        available = torch.cuda.mem_get_info()[0] if device == "cuda" else psutil.virtual_memory().available
+        if device == "cuda":
+            available = torch.cuda.mem_get_info()[0]
+        else:
+            available = min(psutil.virtual_memory().available, memory_limit().amount)
         self.window_bytes, count = plan(device, cache_bytes or 0, threads, available // SHARE_OF_MEMORY)
         # ones, not empty: pages that were never written are all one page, which stays in the caches
         self._windows = torch.ones(count, self.window_bytes // 4, device=device)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..quantity import quantity
@@ -17,7 +17,10 @@ def environment_lines(kept: Mapping[str, Any]) -> list[tuple[str, str]]:
         "CPU": kept.get("cpu"),
         "instruction set": kept.get("cpu_capability"),
         "cores": kept.get("cores"),
+        "cores that the run could use": _limit(kept.get("cores_limit"), str),
+        "threads by default": _limit(kept.get("threads_limit"), str),
         "memory": _size(memory),
+        "memory that the run could use": _limit(kept.get("memory_limit"), _size),
         "GPU": gpu.get("name"),
         "GPU memory": _size(gpu.get("memory_bytes")),
         "CUDA": gpu.get("cuda"),
@@ -32,6 +35,11 @@ def environment_lines(kept: Mapping[str, Any]) -> list[tuple[str, str]]:
 def _size(amount: Any) -> str | None:
     """Bytes for people; what is no number as it stands."""
     return quantity(amount, "B") if isinstance(amount, int | float) and amount > 0 else amount
+
+
+def _limit(kept: Any, told: Callable[[Any], str | None]) -> str | None:
+    """An amount and what bounds it, by ``limits.Limit`` as plain data."""
+    return f"{told(kept.get('amount'))}, by {kept.get('bound_by')}" if isinstance(kept, dict) else None
 
 
 def _short(value: Any) -> str:

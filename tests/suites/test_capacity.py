@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from strategies import ModelSpec, config_of, parse
-from suites.capacity import capacity, device_memory_bytes, most, predicted_peak_bytes
+from suites.capacity import capacity, most, predicted_peak_bytes
 from suites.cells import Cell
 
 from ..command import SMALL_MODEL, suites
@@ -44,13 +44,6 @@ def test_the_largest_batch_and_length_fit_and_the_next_do_not(name):
 def test_nothing_fits_where_one_does_not():
     assert most(lambda n: n + 10, 10) == 0
     assert most(lambda n: n + 9, 10) == 1
-
-
-def test_a_container_may_use_what_it_is_allowed(tmp_path):
-    (tmp_path / "memory.max").write_text("1048576\n")
-    assert device_memory_bytes("cpu", tmp_path / "memory.max") == 1048576
-    (tmp_path / "memory.max").write_text("max\n")
-    assert device_memory_bytes("cpu", tmp_path / "memory.max") == device_memory_bytes("cpu", tmp_path / "absent")
 
 
 DECODE = """

@@ -10,6 +10,7 @@ import torch
 import strategies
 import suites.arms
 import suites.ledger.case
+import suites.loaded
 import suites.runner
 from strategies import ModelSpec, Session, load_model, parse
 from suites.__main__ import main
@@ -41,12 +42,12 @@ def overflowing(*given, **named):
 
 @pytest.fixture(params=[damaged])
 def _loads(request, monkeypatch, tmp_path):
-    for module in (strategies, suites.runner, suites.ledger.case):
+    for module in (strategies, suites.loaded, suites.runner, suites.ledger.case):
         monkeypatch.setattr(module, "load_model", request.param)
-    suites.runner._model.cache_clear()
+    suites.loaded._kept.clear()
     monkeypatch.chdir(tmp_path)
     yield
-    suites.runner._model.cache_clear()
+    suites.loaded._kept.clear()
 
 
 @pytest.mark.usefixtures("_loads")

@@ -45,8 +45,8 @@ VALUES = [
     (["run", "seq_len=range(1,9,0)"], "give a range(START,STOP,STEP) of 1 to 10000 values"),
     (["run", "seq_len=range(1,4),8"], "write its values one by one, apart by commas"),
     (["run", "seq_len=range(1,999)", "batch_size=range(1,99)"], "this sweep has more than 10000 cases"),
-    (["run", f"seq_len={10**26}"], "is not allowed; give at most 2147483647"),
-    (["run", f"seq_len={'9' * 5000}"], "99999... is not allowed; give at most 2147483647"),
+    (["run", f"seq_len={10**26}"], "is not allowed; give at most 1073741824"),
+    (["run", f"seq_len={'9' * 5000}"], "99999... is not allowed; give at most 1073741824"),
     (["run", f"seq_len={LONG}"], "xxx... is not allowed"),
     (["run", "tgt_len=0.5"], f"tgt_len=0.5 is not allowed; {COUNT}, or null"),
     (["run", "threads=100000"], "threads=100000 is not allowed; give at most 1024, or null"),
@@ -178,6 +178,22 @@ SOURCES = [
 ]
 OTHERS = [
     (["rum"], "unknown verb 'rum'; did you mean 'run'?"),
+    (["run", "seq_len=10000000000"], "seq_len=10000000000 is not allowed; give at most 1073741824"),
+    (["run", "batch_size=1,10000000000"], "batch_size=10000000000 is not allowed; give at most 1073741824"),
+    (
+        ["run", "model=tiny", "model.decoder_layers=1000000"],
+        "decoder_layers=1000000 must be a whole number of at least 1 and at most 10000",
+    ),
+    (["profile", "model=tiny", "batch_size=100000000"], "profile: full_recompute: needs "),
+    (["profile", "model=tiny", "model.d_ff=2000000000"], "profile: t5-tiny(d_ff=2000000000): its weights need "),
+    (["decode", "tea", "--max-new", "1000000000"], "decode: full_recompute: needs "),
+    (
+        ["decode", "tea", "--max-new", "10000000000"],
+        "argument --max-new: 10000000000 is not allowed; give at most 1073741824",
+    ),
+    (["shapes", "model=tiny", "batch_size=100000000"], "shapes: full_recompute: needs "),
+    (["shapes", "tgt_len=100000000", "strategies=[contiguous_kv]", "k=1"], "shapes: contiguous_kv: needs "),
+    (["shapes", "--module", "transformers", "model.d_ff=2000000000"], "(d_ff=2000000000): its weights need "),
     (["list", "strategy"], "unknown kind 'strategy'; did you mean 'strategies'?"),
     (["plot", "/nowhere"], "/nowhere/table.csv does not exist"),
     (["plot", "--fast"], "unrecognized arguments: --fast; see plot --help"),

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -188,7 +187,7 @@ def main() -> None:
     parser.add_argument("--max-words", type=int, default=34, help="words in a phrase, at most (default 34)")
     parser.add_argument("--dropout", type=float, default=0.1, help="dropout (default 0.1)")
     parser.add_argument("--peak-rate", type=float, default=PEAK_RATE, help=f"learning rate, at most ({PEAK_RATE:g})")
-    parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="threads (default: all cores)")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="threads (default: torch's own)")
     parser.add_argument("--seed", type=int, default=0, help="seed of weights, batches and dropout (default 0)")
     args = vars(parser.parse_args())
     folder, threads, weights = args.pop("dir"), args.pop("threads"), args.pop("weights")

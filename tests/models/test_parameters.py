@@ -1,0 +1,67 @@
+"""The bytes of weights by formula, against those of built models; what no memory holds is refused before it is made."""
+
+import pytest
+import torch
+
+from strategies import DTYPES, ModelConfig, ModelError
+from strategies.models.linears import use_linear
+from strategies.models.narrow import use_weights
+from strategies.models.parameters import copy_bytes, parameter_bytes, parameters
+
+from ..conftest import SHAPE
+
+EVEN = {"d_model": 16, "d_ff": 32, "num_heads": 2, "d_kv": 16}
+"""Inputs that the int8 product takes."""
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("tie_head", [False, True])
+def test_parameters_by_formula_are_those_of_the_built_model(tiny_model, architecture, dtype, tie_head):
+    model = tiny_model(architecture, DTYPES[dtype], tie_head=tie_head)
+    assert parameters(model.config) == sum(p.numel() for p in model.parameters())
+    assert parameter_bytes(model.config, dtype) == sum(p.nbytes for p in model.parameters())
+
+
+@pytest.mark.parametrize("architecture", ["t5", "transformer2017"])
+@pytest.mark.parametrize(
+    ("dtype", "linear", "weights"),
+    [
+        ("fp32", "transposed", ""),
+        ("fp16", "transposed", ""),
+        ("fp32", "fused", ""),
+        ("fp32", "torch", "bf16"),
+        ("fp32", "torch", "int8"),
+    ],
+)
+def test_copies_by_formula_are_those_that_are_held(tiny_model, architecture, dtype, linear, weights):
+    model = tiny_model(architecture, DTYPES[dtype], seed=7, num_kv_heads=1, **EVEN)
+    held = use_weights(model, weights) if weights else use_linear(model, linear, 1).copy_bytes
+    assert copy_bytes(model.config, dtype, linear, weights) == held
+    for module in model.modules():  # the model is shared by equal calls
+        vars(module).pop("forward", None)
+        vars(module).pop("project", None)
+
+
+@pytest.mark.parametrize("name", ["encoder_layers", "decoder_layers"])
+def test_layers_beyond_any_model_are_refused_before_one_is_made(name):
+    with pytest.raises(
+        ModelError, match=rf"^model size {name}=1000000 must be a whole number of at least 1 and at most 10000$"
+    ):
+        ModelConfig(**{**SHAPE, name: 1_000_000})
+    with pytest.raises(ModelError, match=r"^model size d_ff=100000000000000000000 must be at most 2147483647$"):
+        ModelConfig(**{**SHAPE, "d_ff": 10**20})
+
+
+def test_a_wrong_number_of_kv_heads_is_refused_without_trying_every_divisor():
+    with pytest.raises(
+        ModelError, match=r"^num_kv_heads=3 does not divide num_heads=2000000000; give one of 1, 2, 4, "
+    ):
+        ModelConfig(**{**SHAPE, "num_heads": 2_000_000_000, "num_kv_heads": 3})
+
+
+def test_a_model_of_thousands_of_layers_takes_what_the_formula_says():
+    config = ModelConfig(**{**SHAPE, "d_model": 2, "d_ff": 1, "d_kv": 1, "num_heads": 1, "decoder_layers": 300})
+    from strategies.models.encoder_decoder import EncoderDecoder
+
+    with torch.device("meta"):
+        assert sum(p.nbytes for p in EncoderDecoder(config).parameters()) == parameter_bytes(config, "fp32")
