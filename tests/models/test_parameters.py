@@ -44,11 +44,11 @@ def test_copies_by_formula_are_those_that_are_held(tiny_model, architecture, dty
 
 @pytest.mark.parametrize("name", ["encoder_layers", "decoder_layers"])
 def test_layers_beyond_any_model_are_refused_before_one_is_made(name):
-    with pytest.raises(
-        ModelError, match=rf"^model size {name}=1000000 must be a whole number of at least 1 and at most 10000$"
-    ):
+    with pytest.raises(ModelError, match=f"{name}=1000000 must be a whole number of at least 1 and at most 10000"):
         ModelConfig(**{**SHAPE, name: 1_000_000})
-    with pytest.raises(ModelError, match=r"^model size d_ff=100000000000000000000 must be at most 2147483647$"):
+    with pytest.raises(
+        ModelError, match="d_ff=100000000000000000000 must be a whole number of at least 1 and at most 2147483647"
+    ):
         ModelConfig(**{**SHAPE, "d_ff": 10**20})
 
 
