@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
-from strategies import ModelConfig, Strategy, StrategyError, config_of
+from strategies import ModelConfig, Strategy, config_of
 
 from .cells import Cell
 from .comparisons import baseline_of
 from .config import MeasureConfig
+from .faults import Fault, contained
 from .formulas import Formulas, formulas
 
 
-def predict(cell: Cell, config: ModelConfig, strategies: Sequence[Strategy]) -> dict[str, Formulas]:
-    """Formulas of every strategy that can be bound to the cell's target length."""
+def predict(
+    cell: Cell,
+    config: ModelConfig,
+    strategies: Sequence[Strategy],
+    fail: Callable[[str, Fault], None] = lambda label, fault: None,
+) -> dict[str, Formulas]:
+    """Formulas of every strategy that can be bound to the cell's target length; ``fail`` is told of the others."""
     found = {}
     for strategy in strategies:
-        try:
+        with contained(partial(fail, strategy.label)):
             found[strategy.label] = formulas(config, cell, strategy)
-        except StrategyError:
-            continue
     return found
 
 

@@ -18,13 +18,13 @@ from strategies.models.narrow import use_weights
 
 from .admission import ORACLE, Admission
 from .arms import Arm, StrategyArm
-from .capacity import capacity, memory_bytes, why_too_large
+from .capacity import Capacity, capacity, memory_bytes, why_too_large
 from .cells import Cell
 from .config import MeasureConfig
 from .contenders import registry
 from .contenders.running.lineup import line_up
-from .equality import reason_of
 from .facts import Facts
+from .faults import contained
 from .formulas import necessary
 from .inputs import make_inputs
 from .narrowing import narrowing
@@ -66,21 +66,20 @@ def run_cell(
 ) -> list[ArmFacts]:
     """Measure strategies and contenders in one cell and write it to ``run_dir``; what fails is a row with a reason."""
     writer = CellWriter(run_dir, cell.id)
-    facts = Facts([*(strategy.label for strategy in strategies), *contenders])
+    facts = Facts([*(strategy.label for strategy in strategies), *contenders], writer.traceback)
     try:
-        if cell.device == "cuda" and not torch.cuda.is_available():
+        with contained(facts.fail_open):  # the cell is a row with a reason; the sweep goes on
+            if cell.device == "cuda" and not torch.cuda.is_available():
+                writer.cell({**_plain(cell), "src_lens": [], "formulas": {}})
+                facts.settle_open("skipped", "no CUDA device here")
+                progress.skip(cell.title, effort(cell, strategies, measure, len(contenders)).work)
+            else:
+                _measure(cell, strategies, measure, writer, progress, facts, contenders)
+        if not (writer.dir / "cell.json").exists():
             writer.cell({**_plain(cell), "src_lens": [], "formulas": {}})
-            facts.settle_open("skipped", "no CUDA device here")
-            progress.skip(cell.title, effort(cell, strategies, measure, len(contenders)).work)
-        else:
-            _measure(cell, strategies, measure, writer, progress, facts, contenders)
     except KeyboardInterrupt:
         facts.settle_open("failed", "interrupted")
         raise
-    except Exception as error:  # the cell is a row with a reason; the sweep goes on
-        facts.settle_open("failed", reason_of(error))
-        if not (writer.dir / "cell.json").exists():
-            writer.cell({**_plain(cell), "src_lens": [], "formulas": {}})
     finally:
         writer.arms(facts.all())
     return facts.all()
@@ -109,14 +108,14 @@ def _measure(
     )
     weight_bytes = sum(p.nbytes for p in model.parameters()) + linears.copy_bytes
     inputs = make_inputs(cell, model.config)
-    predicted = predict(cell, model.config, strategies)
+    predicted = predict(cell, model.config, strategies, facts.fail)
     available = memory_bytes(measure.memory_gib, cell.device)
     padded = inputs.src_mask_BS is not None
-    fits = {
-        strategy.label: capacity(model.config, cell, strategy, padded, weight_bytes, available)
-        for strategy in strategies
-        if strategy.label in predicted
-    }
+    fits: dict[str, Capacity] = {}
+    for strategy in strategies:
+        if strategy.label in predicted:
+            with contained(partial(facts.fail, strategy.label)):
+                fits[strategy.label] = capacity(model.config, cell, strategy, padded, weight_bytes, available)
     whole = model
     narrowed = None
     if cell.weights and not all(why_too_large(found, weight_bytes, available) for found in fits.values()):
@@ -162,7 +161,7 @@ def _measure(
     seconds_max = measure.contender_seconds_max
     # Contenders are given the whole weights, and are judged by them.
     oracle = admission.oracle if whole is model else partial(StrategyArm, parse(ORACLE), whole, inputs, cell)
-    with line_up(contenders, cell, model, inputs, seconds_max, oracle, drop) as others:
+    with line_up(contenders, cell, model, inputs, seconds_max, oracle, drop, facts.kept) as others:
         progress.advance(sum(work[name] for name in contenders))
         timed, conditions = Rounds(
             cell,
@@ -171,12 +170,13 @@ def _measure(
             writer,
             progress,
             work,
-            lambda label, why: facts.settle(label, "failed", why),
+            facts.fail,
         ).run()
     writer.conditions(conditions)
     oracle_BN = next((arm.token_BN for arm in timed if arm.label == ORACLE), None)
     for arm in timed:
-        facts.note(arm.label, **_finished(arm, oracle_BN))
+        with contained(partial(facts.fail, arm.label)):
+            facts.note(arm.label, **_finished(arm, oracle_BN))
 
 
 def _rows(cell: Cell) -> tuple[int, int] | None:

@@ -34,7 +34,11 @@ if TYPE_CHECKING:
 
 
 class ContenderError(RuntimeError):
-    """A contender that cannot go on; the message is one line."""
+    """A contender that cannot go on; the message is one line. ``traceback``: all that its process said of it, or ""."""
+
+    def __init__(self, message: str, traceback: str = "") -> None:
+        super().__init__(message)
+        self.traceback = traceback
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import random
-import re
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -18,6 +17,7 @@ from strategies import greedy
 
 from ..arms import StrategyArm, collector_set_aside
 from ..clock import clocks
+from ..slug import slug
 from .calls import Call, read_calls
 from .ranges import named_ranges
 
@@ -54,15 +54,6 @@ class Trace:
     def step_s(self) -> float:
         """Median over the decodes without the profiler."""
         return statistics.median(self.unprofiled_s)
-
-
-def slug(label: str) -> str:
-    """A label as the name of a folder.
-
-    >>> slug("static_kv(capacity=64,read=buffer)")
-    'static_kv-capacity-64-read-buffer'
-    """
-    return re.sub(r"[^\w.-]+", "-", label).strip("-")
 
 
 def unprofiled_steps_s(
