@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
@@ -28,7 +28,7 @@ class StrategyError(ValueError):
 
 @dataclass(frozen=True)
 class Strategy:
-    """Base of every strategy. Override ``self_kv`` and whichever facts differ from a growing cache's.
+    """Base of every strategy. Override ``self_kv``, or ``open``, and whichever facts differ from a growing cache's.
 
     k counts the keys that the decoder's self-attention attends at a step, the new one included: 1, 2, ... N. Facts are
     asked of a strategy bound to a target length (``bind``). Rows are rows of one layer's K or V.
@@ -43,7 +43,15 @@ class Strategy:
 
     def self_kv(self, shape: KVShape) -> SelfKV:
         """A new self-attention store for one layer."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} defines neither self_kv(shape) nor open(shape, layers)")
+
+    def open(self, shape: KVShape, layers: int) -> Sequence[SelfKV]:
+        """New self-attention stores of one session, one for each decoder layer, in their order.
+
+        By default ``self_kv`` makes each. Override it where layers share something: a pool of blocks and its table.
+        ``models/stores.py`` says in which order the session and the decoder call them.
+        """
+        return [self.self_kv(shape) for _ in range(layers)]
 
     def rows_fed(self, k: int) -> int:
         """Decoder rows computed at the step that attends k keys."""
@@ -76,6 +84,14 @@ class Strategy:
     def supports(self) -> frozenset[Execution]:
         """Ways to execute a step that give the same answer."""
         return frozenset({"eager"})
+
+    @property
+    def static(self) -> bool:
+        """Whether K and V that are attended lie at one address in every step, and no step allocates anything as large.
+
+        So they do where a step can be captured; others may declare it, and the conformance kit holds them to it.
+        """
+        return "graph" in self.supports
 
     def executed(self, execution: Execution) -> Self | None:
         """This strategy executed in that way, with other options where it must be; None where it cannot be."""
