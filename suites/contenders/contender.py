@@ -125,7 +125,7 @@ def register(name: str) -> Callable[[AnyContender], AnyContender]:
 
 @cache
 def _discover() -> None:
-    import_modules(__package__, "decodebench.contenders")
+    import_modules(__package__, ("ct2", "hugging_face"), "decodebench.contenders")
 
 
 def registry() -> dict[str, type[Contender]]:
