@@ -49,6 +49,25 @@ def contained(told: Callable[[Fault], None]) -> Iterator[None]:
         told(Fault.of(error))
 
 
+@contextmanager
+def blamed(label: str) -> Iterator[None]:
+    """Inside runs the code of one strategy: what it raises, but for refusals, is a StrategyError of one line.
+
+    For verbs that can show nothing without it. Other ValueErrors of this project's own classes go on as they are.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        if type(error).__module__.startswith(("suites.", "strategies.")) or _is_memory(error):
+            raise
+        from strategies import StrategyError
+
+        told = f"{label}: {Fault.of(error).located}; mend it, or leave it out of strategies="
+        raise StrategyError(told) from error
+
+
 def reason_of(error: BaseException) -> str:
     """One line for a table: out of memory by that name, else the exception's type and first line."""
     text = _first_line(error)

@@ -163,6 +163,7 @@ def prepare(cell: Cell, strategies: Sequence[Strategy]) -> list[tuple[StrategyAr
     from strategies.models.narrow import use_weights
 
     from .arms import StrategyArm
+    from .faults import blamed
     from .inputs import make_inputs
 
     if cell.device == "cuda" and not torch.cuda.is_available():
@@ -172,10 +173,11 @@ def prepare(cell: Cell, strategies: Sequence[Strategy]) -> list[tuple[StrategyAr
     use_linear(model, cell.linear, cell.batch_size, cell.rows_max)
     use_weights(model, cell.weights or "fp32")
     inputs = make_inputs(cell, model.config)
-    return [
-        (StrategyArm(strategy, model, inputs, cell), StrategyArm(strategy, model, inputs, cell))
-        for strategy in strategies
-    ]
+    pairs = []
+    for strategy in strategies:
+        with blamed(strategy.label):
+            pairs.append((StrategyArm(strategy, model, inputs, cell), StrategyArm(strategy, model, inputs, cell)))
+    return pairs
 
 
 def profile(cell: Cell, arms: Sequence[tuple[StrategyArm, StrategyArm]], steps: range, run_dir: Path) -> list[Trace]:

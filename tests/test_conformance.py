@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from strategies import Session, Strategy, greedy, lengths, parse, registry, select
+from strategies.discovery import LEFT_OUT
 from strategies.models import costs
 from strategies.models.encoder_decoder import EncoderDecoder
 from suites.cells import make_cell
@@ -267,6 +268,11 @@ def test_the_only_head_of_a_lone_sentence_is_no_weight(name, tiny_model):
         model.config, 1, SRC_LEN, rows=1, keys=1, copied=0, cross_recomputed=name == "full_recompute", width=4
     )
     assert step_bytes(recording) == expected
+
+
+def test_every_file_of_the_package_is_there_to_be_tried():
+    registry()
+    assert LEFT_OUT == {}
 
 
 def test_every_registered_name_is_among_what_this_kit_tries():
