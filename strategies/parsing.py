@@ -132,5 +132,16 @@ def with_execution(strategies: Sequence[Strategy], execution: Execution) -> list
     """
     if execution == "eager":
         return list(strategies)
-    tried = filter(None, (strategy.executed(execution) for strategy in strategies))
+    tried = filter(None, (_executed(strategy, execution) for strategy in strategies))
     return list(dict.fromkeys([*strategies, *tried]))
+
+
+def _executed(strategy: Strategy, execution: Execution) -> Strategy | None:
+    """Raises StrategyError, whatever the strategy's own code raises."""
+    try:
+        return strategy.executed(execution)
+    except (StrategyError, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        told = f"{type(error).__name__}: {error}".split("\n")[0]
+        raise StrategyError(f"{strategy.label}: executed({execution!r}): {told}") from error

@@ -50,7 +50,13 @@ class Session:
         self.batch, self.src_len, self.max_new = batch, src_len, max_new
         weight, config = model.embedding.weight, model.config
         shape = KVShape(batch, config.kv_heads, config.d_kv, max_new, weight.dtype, weight.device)
-        self._stores = [self.strategy.self_kv(shape) for _ in model.decoder.layers]
+        layers = len(model.decoder.layers)
+        self._stores = self.strategy.open(shape, layers)
+        if len(self._stores) != layers:
+            raise StrategyError(
+                f"{self.strategy.label}: open gave {len(self._stores)} stores for {layers} decoder layers; "
+                "give one for each"
+            )
         self._make_source = CachedCross if self.strategy.cross == "cached" else RecomputedCross
         self._sources: list[CrossKV] = []
         with torch.no_grad():

@@ -96,6 +96,11 @@ class StaticKV(Strategy):
         return self._rows
 
     @property
+    def static(self) -> bool:
+        """Reading the filled part too takes views of one buffer."""
+        return True
+
+    @property
     def supports(self) -> frozenset[Execution]:
         """Slicing by the host's length is eager; within a buffer or bucket a step reads tensors only."""
         return frozenset({"eager"} if self.read == "filled" else {"eager", "compiled", "graph"})

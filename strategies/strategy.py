@@ -7,14 +7,14 @@ K/V are cached, and states closed facts about each step; the model turns those i
 from __future__ import annotations
 
 import dataclasses
-import importlib
-import pkgutil
-from collections.abc import Callable
+import re
+import typing
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import entry_points
 from typing import Any, Literal, Self, TypeVar
 
+from .discovery import LEFT_OUT, import_all, leave_out
 from .models.stores import KVShape, SelfKV
 
 Execution = Literal["eager", "compiled", "graph"]
@@ -28,7 +28,7 @@ class StrategyError(ValueError):
 
 @dataclass(frozen=True)
 class Strategy:
-    """Base of every strategy. Override ``self_kv`` and whichever facts differ from a growing cache's.
+    """Base of every strategy. Override ``self_kv``, or ``open``, and whichever facts differ from a growing cache's.
 
     k counts the keys that the decoder's self-attention attends at a step, the new one included: 1, 2, ... N. Facts are
     asked of a strategy bound to a target length (``bind``). Rows are rows of one layer's K or V.
@@ -43,7 +43,15 @@ class Strategy:
 
     def self_kv(self, shape: KVShape) -> SelfKV:
         """A new self-attention store for one layer."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} defines neither self_kv(shape) nor open(shape, layers)")
+
+    def open(self, shape: KVShape, layers: int) -> Sequence[SelfKV]:
+        """New self-attention stores of one session, one for each decoder layer, in their order.
+
+        By default ``self_kv`` makes each. Override it where layers share something: a pool of blocks and its table.
+        ``models/stores.py`` says in which order the session and the decoder call them.
+        """
+        return [self.self_kv(shape) for _ in range(layers)]
 
     def rows_fed(self, k: int) -> int:
         """Decoder rows computed at the step that attends k keys."""
@@ -77,6 +85,14 @@ class Strategy:
         """Ways to execute a step that give the same answer."""
         return frozenset({"eager"})
 
+    @property
+    def static(self) -> bool:
+        """Whether K and V that are attended lie at one address in every step, and no step allocates anything as large.
+
+        So they do where a step can be captured; others may declare it, and the conformance kit holds them to it.
+        """
+        return "graph" in self.supports
+
     def executed(self, execution: Execution) -> Self | None:
         """This strategy executed in that way, with other options where it must be; None where it cannot be."""
         found = dataclasses.replace(self, execution=execution)
@@ -88,7 +104,7 @@ class Strategy:
         candidates = []
         for name, entry in registry().items():
             if entry.strategy is type(self):
-                default = entry.make()
+                default = entry.strategy(**dict(entry.preset))
                 given = [
                     f"{f.name}={getattr(self, f.name)}"
                     for f in dataclasses.fields(self)
@@ -109,10 +125,26 @@ class Entry:
     preset: tuple[tuple[str, Any], ...]
     summary: str
 
+    def check(self) -> None:
+        """Raise whatever hinders that it is made without options, or that its options are told."""
+        typing.get_type_hints(self.strategy)
+        hash(self.strategy(**dict(self.preset)))
+
     def make(self, **options: Any) -> Strategy:
-        """The strategy with these options over the preset."""
-        found = self.strategy(**{**dict(self.preset), **options})
-        if found.execution not in found.supports:
+        """The strategy with these options over the preset. Raises StrategyError, whatever its own code raises."""
+        try:
+            found = self.strategy(**{**dict(self.preset), **options})
+            sound = found.execution in found.supports and bool(found.label)
+            hash(found)
+        except StrategyError:
+            raise
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            given = ",".join(f"{key}={value}" for key, value in options.items())
+            told = f"{type(error).__name__}: {error}".split("\n")[0]
+            raise StrategyError(f"{self.strategy.__name__}({given}) of {self.strategy.__module__}: {told}") from error
+        if not sound and found.execution not in found.supports:
             raise StrategyError(
                 f"{found.label}: execution={found.execution} is not supported with these options; "
                 f"give {' or '.join(sorted(found.supports))}"
@@ -131,6 +163,10 @@ def register(name: str, summary: str | None = None, **preset: Any) -> Callable[[
     """
 
     def add(strategy: AnyStrategy) -> AnyStrategy:
+        if not (isinstance(strategy, type) and issubclass(strategy, Strategy)):
+            raise StrategyError(f"{name!r} is registered for {strategy!r}; register a subclass of Strategy")
+        if not re.fullmatch(r"\w+", name):
+            raise StrategyError(f"the name {name!r} is not allowed; give letters, digits and underscores")
         taken = _ENTRIES.get(name)
         if taken is not None and taken.strategy.__qualname__ != strategy.__qualname__:
             raise StrategyError(f"the name {name!r} is taken by {taken.strategy.__module__}; register another")
@@ -143,17 +179,23 @@ def register(name: str, summary: str | None = None, **preset: Any) -> Callable[[
 
 @cache
 def _discover() -> None:
-    """Import every module of this package and every entry point, so that each registers itself."""
-    package = importlib.import_module(__package__)
-    for module in pkgutil.iter_modules(package.__path__):
-        if not module.ispkg:
-            importlib.import_module(f"{__package__}.{module.name}")
-    for point in entry_points(group="decodebench.strategies"):
-        point.load()
+    """Import every module of this package and every entry point, so that each registers itself; keep what is sound."""
+    import_all(__package__, CORE, "decodebench.strategies")
+    for name, entry in list(_ENTRIES.items()):
+        module = entry.strategy.__module__
+        if module not in LEFT_OUT:
+            try:
+                entry.check()
+                continue
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:
+                leave_out(module, f"the strategy {name} of {module.replace('.', '/')}.py", error)
+        del _ENTRIES[name]
 
 
 def registry() -> dict[str, Entry]:
     """Every known name, in order: the core four as the field introduces them, then the rest by name."""
     _discover()
     rest = sorted(set(_ENTRIES) - set(CORE))
-    return {name: _ENTRIES[name] for name in (*CORE, *rest)}
+    return {name: _ENTRIES[name] for name in (*CORE, *rest) if name in _ENTRIES}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from strategies import Strategy, StrategyError, parse
 from strategies.models.encoder_decoder import EncoderDecoder
@@ -11,8 +12,9 @@ from strategies.models.encoder_decoder import EncoderDecoder
 from .arms import StrategyArm
 from .cells import Cell
 from .clock import clocks
-from .equality import check, reason_of
+from .equality import Agreement, check
 from .facts import Facts
+from .faults import Fault, contained
 from .finite import NotFiniteError
 from .inputs import Inputs
 from .probes.overhead import dispatch_s
@@ -56,10 +58,8 @@ class Admission:
 
     def _allocate(self, strategies: Sequence[Strategy]) -> None:
         for strategy in strategies:
-            try:
+            with contained(partial(self._facts.fail, strategy.label)):
                 self._arms.append(StrategyArm(strategy, self._model, self._inputs, self._cell))
-            except Exception as error:
-                self._facts.settle(strategy.label, "failed", reason_of(error))
 
     def _compare(self) -> None:
         """Keep the arms that agree with the oracle."""
@@ -70,7 +70,8 @@ class Admission:
         # Full recompute judges the others; should it fail (it needs the most memory), the next that works does.
         for oracle in sorted([*spare, *self._arms], key=lambda arm: arm.label != ORACLE):
             rivals = [arm for arm in self._arms if arm.label in self._facts.open()]
-            try:
+            found: list[Agreement] = []
+            with contained(partial(self._fail_oracle, oracle.label), NotFiniteError):
                 found = check(
                     oracle,
                     rivals,
@@ -80,11 +81,6 @@ class Admission:
                     advance=lambda arm: self._progress.advance(self._work.get(arm.label, 0) / self._cell.tgt_len),
                 )
                 break
-            except NotFiniteError:
-                raise
-            except Exception as error:
-                if oracle.label in self._facts:
-                    self._facts.settle(oracle.label, "failed", reason_of(error))
         else:
             self._arms = []
             return
@@ -92,10 +88,16 @@ class Admission:
         for arm, agreement in zip(rivals, found, strict=True):
             if math.isfinite(agreement.max_error):
                 self._facts.note(arm.label, max_logit_error=agreement.max_error)
-            if agreement.reason:
-                self._facts.settle(arm.label, "failed" if agreement.failed else "invalid", agreement.reason)
+            if agreement.fault:
+                self._facts.fail(arm.label, agreement.fault)
+            elif agreement.reason:
+                self._facts.settle(arm.label, "invalid", agreement.reason)
             else:
                 self._arms.append(arm)
+
+    def _fail_oracle(self, label: str, fault: Fault) -> None:
+        if label in self._facts:
+            self._facts.fail(label, fault)
 
     def _weigh(self) -> None:
         """Peak memory, and what dispatch alone takes: passes of their own, outside the rounds.
@@ -106,15 +108,12 @@ class Admission:
         good, clock = [], clocks(cell.device)[0]
         for arm in self._arms:
             self._progress.say("memory")
-            try:
+            with contained(partial(self._facts.fail, arm.label)):
                 if arm.strategy.execution == "eager":
                     self._facts.note(arm.label, peak_memory_bytes=arm.peak_memory_bytes(clock))
                     if not cell.weights:  # the model that dispatch is measured on has whole weights
                         found_s = dispatch_s(config, arm.strategy, cell.dtype, cell.device, clock, cell.tgt_len)
                         self._facts.note(arm.label, dispatch_s=found_s)
-            except Exception as error:
-                self._facts.settle(arm.label, "failed", reason_of(error))
-                continue
-            self._progress.advance(self._work[arm.label])
-            good.append(arm)
+                self._progress.advance(self._work[arm.label])
+                good.append(arm)
         self._arms = good

@@ -36,7 +36,8 @@ def predicted_peak_bytes(config: ModelConfig, cell: Cell, strategy: Strategy, pa
     """Peak of live tensor bytes above the weights. Raises StrategyError where the strategy cannot hold the target."""
     bound, last = strategy.bind(cell.tgt_len), cell.tgt_len
     kept = Remembered(
-        reserved_first=bound.rows_reserved(0),
+        # Before the first step, of which facts do not speak: what is there for good, or what its key does not fill.
+        reserved_first=bound.rows_reserved(1) - (0 if bound.static else bound.rows_used(1)),
         reserved_last=bound.rows_reserved(last),
         copied=bound.rows_copied(last),
         rows=bound.rows_fed(last),

@@ -6,6 +6,7 @@ import random
 import re
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -118,19 +119,20 @@ def main(argv: list[str]) -> int:
 def measure(cell: Cell, rows: list[list[int]], strategies: Sequence[Strategy]) -> list[Decoded]:
     """Decode sources of token ids: equality, a warm-up, then interleaved rounds. The first strategy is the oracle.
 
-    One that disagrees is not timed. Raises ConfigError for a device that is not there, StrategyError for a strategy
-    that cannot serve the cell, NotFiniteError where the oracle's logits are not finite.
+    One that disagrees or fails is not timed. Raises ConfigError for a device that is not there, StrategyError for a
+    strategy that cannot serve the cell, NotFiniteError where the oracle's logits are not finite.
     """
     import torch
 
     from strategies import DTYPES as TORCH_DTYPES
-    from strategies import config_of, load_model
+    from strategies import StrategyError, config_of, load_model
     from strategies.models.pronounce.data import pad
 
     from .arms import StrategyArm, collector_set_aside
     from .clock import clocks
     from .decode_report import Decoded
-    from .equality import check
+    from .equality import Agreement, check
+    from .faults import Fault, contained
     from .inputs import Inputs
     from .progress import Progress
     from .room import require_room
@@ -145,20 +147,34 @@ def measure(cell: Cell, rows: list[list[int]], strategies: Sequence[Strategy]) -
     model = load_model(cell.model, TORCH_DTYPES[cell.dtype], cell.device)
     src_BS = pad(rows, model.config.pad_id).to(cell.device)
     inputs = Inputs(src_BS, src_BS != model.config.pad_id, tuple(map(len, rows)))
-    arms = [StrategyArm(strategy, model, inputs, cell) for strategy in strategies]
+    arms: list[StrategyArm] = []
+    told: dict[str, Agreement] = {}
+
+    def lose(label: str, fault: Fault) -> None:
+        if not fault.traceback:  # a refusal, which says what to give instead
+            raise StrategyError(fault.reason)
+        told.setdefault(label, Agreement()).fail(fault)
+        marks_s[label] = []
+
+    marks_s: dict[str, list[list[float]]] = {strategy.label: [] for strategy in strategies}
+    for strategy in strategies:
+        with contained(partial(lose, strategy.label)):
+            arms.append(StrategyArm(strategy, model, inputs, cell))
     order, clock = random.Random(cell.seed), clocks(cell.device)[0]
-    marks_s: dict[str, list[list[float]]] = {arm.label: [] for arm in arms}
     with Progress(len(arms) * (ROUNDS + 2), 1) as progress:
         progress.cell(cell.title)
         found = check(
             arms[0], arms, cell.dtype, model.config.eos_ids, False, lambda arm: progress.advance(1 / cell.tgt_len)
         )
-        good = [arm for arm, agreement in zip(arms, found, strict=True) if not agreement.reason]
+        told |= {arm.label: agreement for arm, agreement in zip(arms, found, strict=True)}
         with collector_set_aside():
             for index in range(-1, ROUNDS):
+                good = [arm for arm in arms if not told[arm.label].reason]
                 for arm in order.sample(good, len(good)):
-                    done = arm.round(index, index < 0, clock)
-                    progress.advance(1)
-                    if not done.warmup:
-                        marks_s[arm.label].append(done.marks_s)
-    return [Decoded(arm.label, a, arm.token_BN, marks_s[arm.label]) for arm, a in zip(arms, found, strict=True)]
+                    with contained(partial(lose, arm.label)):
+                        done = arm.round(index, index < 0, clock)
+                        progress.advance(1)
+                        if not done.warmup:
+                            marks_s[arm.label].append(done.marks_s)
+    tokens = {arm.label: arm.token_BN for arm in arms}
+    return [Decoded(label, told[label], tokens.get(label), marks) for label, marks in marks_s.items()]

@@ -104,7 +104,8 @@ def closing_lines(decoded: Sequence[Decoded]) -> list[str]:
     lines = []
     for arm in decoded:
         if arm.agreement.reason:
-            lines.append(f"{arm.label} disagrees with {oracle.label}: {arm.agreement.reason}")
+            what = "failed" if arm.agreement.fault else f"disagrees with {oracle.label}"
+            lines.append(f"{arm.label} {what}: {arm.agreement.reason}")
         elif place := first_difference(arm.token_BN, oracle.token_BN):
             row, step = place
             where = f"in phrase {row + 1} at step {step}"

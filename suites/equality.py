@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -14,9 +12,9 @@ from torch import Tensor
 from strategies.greedy import forbid, is_end
 
 from .arms import StrategyArm
+from .faults import Fault, contained
 from .finite import require_finite
 
-Result = TypeVar("Result")
 TOLERANCE = {"fp32": 1e-4, "bf16": 6e-2, "fp16": 1e-2}
 """Largest difference of a logit, as a share of the oracle's largest logit at that step, or of 1 if that is smaller.
 
@@ -29,11 +27,17 @@ ONE_LINE = {"StrategyError", "ModelError", "ConfigError", "ContenderError", "Not
 
 @dataclass
 class Agreement:
-    """Of one arm: its largest logit error so far (NaN after a logit that is), and why, if it disagreed or failed."""
+    """Of one arm: its largest logit error so far (NaN after a logit that is), and the reason if it disagreed or failed;
+    then ``fault`` has more.
+    """
 
     max_error: float = 0.0
     reason: str = ""
-    failed: bool = False
+    fault: Fault | None = None
+
+    def fail(self, fault: Fault) -> None:
+        """It goes no further."""
+        self.reason, self.fault = fault.located, fault
 
 
 def _difference(logits_BV: Tensor, oracle_BV: Tensor, tolerance: float) -> tuple[float, str]:
@@ -64,7 +68,8 @@ def check(
     found = [Agreement() for _ in arms]
     oracle.prefill()
     for arm, agreement in zip(arms, found, strict=True):
-        _attempt(agreement, arm.prefill)
+        with contained(agreement.fail):
+            arm.prefill()
     config = oracle.session.model.config
     token_B = torch.full((oracle.session.batch,), config.start_id, device=oracle.session.model.embedding.weight.device)
     ended_B = torch.zeros_like(token_B, dtype=torch.bool)
@@ -75,14 +80,12 @@ def check(
         for arm, agreement in zip(arms, found, strict=True):
             if agreement.reason or arm is oracle:
                 continue
-            logits_BV = _attempt(agreement, partial(arm.session.step, token_B))
+            with contained(agreement.fail):  # a strategy of a user may fail in any way: the others go on
+                error, wrong = _difference(arm.session.step(token_B).float(), oracle_BV, TOLERANCE[dtype])
+                agreement.max_error = error if math.isnan(error) else max(agreement.max_error, error)
+                if wrong:
+                    agreement.reason = f"step {k}: {wrong}"
             advance(arm)
-            if logits_BV is None:
-                continue
-            error, wrong = _difference(logits_BV.float(), oracle_BV, TOLERANCE[dtype])
-            agreement.max_error = error if math.isnan(error) else max(agreement.max_error, error)
-            if wrong:
-                agreement.reason = f"step {k}: {wrong}"
         if fixed:
             forbid(oracle_BV, eos_ids, -torch.inf)
         token_B = oracle_BV.argmax(-1)
@@ -90,19 +93,3 @@ def check(
         if not fixed and bool(ended_B.all()):
             break
     return found
-
-
-def _attempt(agreement: Agreement, call: Callable[[], Result]) -> Result | None:
-    try:
-        return call()
-    except Exception as error:  # a strategy of a user may fail in any way: the others go on
-        agreement.reason, agreement.failed = reason_of(error), True
-        return None
-
-
-def reason_of(error: BaseException) -> str:
-    """One line for a table: out of memory by that name, else the exception's type and first line."""
-    text = str(error).strip().split("\n")[0]
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in text:
-        return f"out of memory: {text}" if text else "out of memory"
-    return text if type(error).__name__ in ONE_LINE else f"{type(error).__name__}: {text}"

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import torch
 
-from strategies import ModelError, Strategy, StrategyError, config_of
+from strategies import ModelError, Strategy, config_of
 
 from .cells import Cell
 from .config import WEIGHTS, ConfigError
 from .executions import without_effect
+from .faults import contained
 from .sources import outside
 
 
@@ -56,8 +57,7 @@ def require_possible(cell: Cell) -> None:
 def _of_strategy(cell: Cell, strategy: Strategy) -> str:
     if strategy.execution == "graph" and cell.device == "cpu":
         return f"{strategy.label}: execution=graph needs a CUDA device; leave it out"
-    try:
+    refusals: list[str] = []
+    with contained(lambda fault: refusals.append("" if fault.traceback else fault.reason)):  # others are their row's
         strategy.bind(cell.tgt_len)
-    except StrategyError as error:
-        return str(error)
-    return ""
+    return "".join(refusals)

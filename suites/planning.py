@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
-from strategies import ModelConfig, Strategy, StrategyError, config_of
+from strategies import ModelConfig, Strategy, config_of
 
 from .cells import Cell
 from .comparisons import baseline_of
 from .config import MeasureConfig
+from .faults import Fault, contained
 from .formulas import Totals, totals
 from .obstacles import obstacle
 
 
-def predict(cell: Cell, config: ModelConfig, strategies: Sequence[Strategy]) -> dict[str, Totals]:
-    """What a round takes of every strategy that can be bound to the cell's target length."""
+def predict(
+    cell: Cell,
+    config: ModelConfig,
+    strategies: Sequence[Strategy],
+    fail: Callable[[str, Fault], None] = lambda label, fault: None,
+) -> dict[str, Totals]:
+    """What a round takes of each strategy that can be bound to the cell's target length; ``fail`` is told of others."""
     found = {}
     for strategy in strategies:
-        try:
+        with contained(partial(fail, strategy.label)):
             found[strategy.label] = totals(config, cell, strategy)
-        except StrategyError:
-            continue
     return found
 
 

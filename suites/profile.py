@@ -171,6 +171,7 @@ def prepare(cell: Cell, strategies: Sequence[Strategy]) -> list[tuple[StrategyAr
 
     from .arms import StrategyArm
     from .equality import check
+    from .faults import blamed
     from .inputs import make_inputs
     from .room import require_room
 
@@ -182,13 +183,13 @@ def prepare(cell: Cell, strategies: Sequence[Strategy]) -> list[tuple[StrategyAr
     use_linear(model, cell.linear, cell.batch_size, cell.rows_max)
     use_weights(model, cell.weights or "fp32")
     inputs = make_inputs(cell, model.config)
-    arms = [
-        (StrategyArm(strategy, model, inputs, cell), StrategyArm(strategy, model, inputs, cell))
-        for strategy in strategies
-    ]
-    for arm, _ in arms:
-        check(arm, [], cell.rounding, model.config.eos_ids, fixed=True)
-    return arms
+    pairs = []
+    for strategy in strategies:
+        with blamed(strategy.label):
+            pair = StrategyArm(strategy, model, inputs, cell), StrategyArm(strategy, model, inputs, cell)
+            check(pair[0], [], cell.rounding, model.config.eos_ids, fixed=True)
+            pairs.append(pair)
+    return pairs
 
 
 def profile(cell: Cell, arms: Sequence[tuple[StrategyArm, StrategyArm]], steps: range, run_dir: Path) -> list[Trace]:

@@ -8,6 +8,7 @@ cells/<id>/cell.json      the cell, its inputs' real lengths, its model's sizes
 cells/<id>/arms.json      one entry a strategy: status, reason, facts that are not timings
 cells/<id>/rounds.jsonl   one line a round of an arm: strategy, index, warm-up or not, marks in seconds; among them
                           lines of kind "calibration", the machine's own speed, in the order of measuring
+cells/<id>/traceback-<label>.txt   of an arm whose code raised something
 cells/<id>/conditions.json what ended the rounds, and what else the machine did meanwhile
 """
 
@@ -21,8 +22,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .files import ResultsError, read_json, read_text, write_json
+from .files import ResultsError, read_json, read_text, write_json, write_text
 from .records import ArmFacts, Calibration, CellEntry, Conditions, Plan, Round, Status, twin_label
+from .slug import slug
 
 __all__ = [
     "ArmFacts", "Calibration", "CellResult", "CellWriter", "Conditions", "READABLE", "Round", "SCHEMA", "Status",
@@ -45,6 +47,8 @@ class CellWriter:
         self.dir.mkdir(parents=True, exist_ok=True)
         for stale in ("cell.json", "arms.json", "conditions.json"):  # of an earlier run into the same folder
             (self.dir / stale).unlink(missing_ok=True)
+        for stale_traceback in self.dir.glob("traceback-*.txt"):
+            stale_traceback.unlink()
         (self.dir / "rounds.jsonl").write_text("")
 
     def cell(self, content: dict[str, Any]) -> None:
@@ -60,6 +64,12 @@ class CellWriter:
         kind = {"kind": "calibration"} if isinstance(done, Calibration) else {}
         with (self.dir / "rounds.jsonl").open("a") as file:
             file.write(json.dumps(kind | _plain(asdict(done)), allow_nan=False) + "\n")
+
+    def traceback(self, label: str, text: str) -> str:
+        """Where an arm failed; the name of the file."""
+        name = f"traceback-{slug(label)}.txt"
+        write_text(self.dir / name, text.encode(errors="backslashreplace").decode())
+        return name
 
     def conditions(self, conditions: Conditions) -> None:
         """What the rounds were measured under."""

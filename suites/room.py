@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from strategies import DTYPES, ModelConfig, Strategy
 from strategies.models.footprint import Remembered, peak_bytes
@@ -11,7 +12,7 @@ from strategies.models.parameters import FP32, copy_bytes, parameter_bytes, para
 from .capacity import device_memory, why_too_large
 from .cells import Cell
 from .config import ConfigError
-from .equality import reason_of
+from .faults import Fault, contained
 from .limits import Limit, memory_limit
 from .quantity import quantity
 
@@ -24,14 +25,18 @@ def weight_bytes(config: ModelConfig, cell: Cell) -> int:
 def why_no_room(
     config: ModelConfig, cell: Cell, strategies: Sequence[Strategy], memory: Limit, padded: bool
 ) -> dict[str, str]:
-    """Label -> why that strategy cannot be started in the cell, "" where it can: too long, or too large."""
+    """Label -> why that strategy cannot be started in the cell: too long, or too large. "" where it can, or where its
+    own facts raise something, which is another matter.
+    """
     unbuilt, weights = why_not_built(config, cell), weight_bytes(config, cell)
     found = {}
+
+    def refused(label: str, fault: Fault) -> None:
+        found[label] = "" if fault.traceback else fault.reason
+
     for strategy in strategies:
-        try:
+        with contained(partial(refused, strategy.label)):
             found[strategy.label] = unbuilt or why_too_large(config, cell, strategy, padded, weights, memory)
-        except Exception as error:  # of one strategy's own facts: the others are none the worse
-            found[strategy.label] = reason_of(error)
     return found
 
 

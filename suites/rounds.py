@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from .arms import Arm, collector_set_aside
 from .calibration import Calibrator
@@ -13,16 +14,16 @@ from .clock import clocks
 from .comparisons import baseline_of
 from .conditions import Watch
 from .config import MeasureConfig
-from .equality import reason_of
+from .faults import Fault, contained
 from .progress import Progress
 from .results import CellWriter, Conditions
 from .stopping import forecast, half_width, stopped_by
 
-Fail = Callable[[str, str], None]
+Fail = Callable[[str, Fault], None]
 
 
 class Rounds:
-    """Runs them. ``work`` predicts an arm's round; ``fail`` is told label and reason of an arm that drops out."""
+    """Runs them. ``work`` predicts an arm's round; ``fail`` is told label and fault of an arm that drops out."""
 
     def __init__(
         self,
@@ -47,16 +48,17 @@ class Rounds:
         self._rounds_s, self._planned = 0.0, measure.rounds
 
     def _add_twin(self) -> None:
-        try:
-            twin = next(arm for arm in self.arms if arm.label == self._baseline).twin()
-        except StopIteration:
+        repeated = next((arm for arm in self.arms if arm.label == self._baseline), None)
+        if repeated is None:
             self._aa_reason = "no strategy is left to be timed"
-        except Exception as error:
-            self._aa_reason = reason_of(error)
-        else:
-            self._twin = twin
+            return
+        with contained(self._lose_twin):
+            self._twin = twin = repeated.twin()
             self.arms.append(twin)
             self._work = {**self._work, twin.label: self._work[self._baseline]}
+
+    def _lose_twin(self, fault: Fault) -> None:
+        self._aa_reason = fault.located
 
     def _make_calibrator(self) -> Calibrator | None:
         """None where there is no room for its buffer, or nothing to time."""
@@ -102,7 +104,7 @@ class Rounds:
             self._calibrator = None
 
     def _arm(self, arm: Arm, index: int) -> None:
-        try:
+        with contained(partial(self._lose, arm)):
             for clock in self._clocks:
                 done = arm.round(index, index < 0, clock)
                 self._writer.round(done)
@@ -110,12 +112,13 @@ class Rounds:
                 if index >= 0 and clock is self._clocks[0]:  # on CUDA the one without step marks, as in the table
                     self._times[arm.label][index] = done.marks_s[-1]
                 self._progress.advance(self._work[arm.label])
-        except Exception as error:
-            self.arms = [other for other in self.arms if other is not arm]
-            if arm is self._twin:
-                self._aa_reason = reason_of(error)
-            else:
-                self._fail(arm.label, reason_of(error))
+
+    def _lose(self, arm: Arm, fault: Fault) -> None:
+        self.arms = [other for other in self.arms if other is not arm]
+        if arm is self._twin:
+            self._lose_twin(fault)
+        else:
+            self._fail(arm.label, fault)
 
     def _enough(self, rounds: int, elapsed_s: float) -> str | None:
         if not self.arms:

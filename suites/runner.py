@@ -15,14 +15,13 @@ from strategies import DTYPES, ModelConfig, Strategy, config_of, load_model, par
 
 from .admission import ORACLE, Admission
 from .arms import Arm, StrategyArm
-from .capacity import capacity, device_memory, memory_given, why_too_large
+from .capacity import Capacity, capacity, device_memory, memory_given, why_too_large
 from .cells import Cell
 from .config import MeasureConfig
 from .contenders import registry
 from .contenders.running.lineup import line_up
-from .equality import reason_of
 from .facts import Facts
-from .finite import NotFiniteError
+from .faults import contained
 from .formulas import formulas, necessary
 from .inputs import make_inputs
 from .limits import Limit
@@ -48,21 +47,20 @@ def run_cell(
 ) -> list[ArmFacts]:
     """Measure strategies and contenders in one cell and write it to ``run_dir``; what fails is a row with a reason."""
     writer = CellWriter(run_dir, cell.id)
-    facts = Facts([*(strategy.label for strategy in strategies), *contenders])
+    facts = Facts([*(strategy.label for strategy in strategies), *contenders], writer.traceback)
     try:
-        if reason := obstacle(cell, strategies, contenders):
+        with contained(facts.fail_open):  # the cell is a row with a reason; the sweep goes on
+            if reason := obstacle(cell, strategies, contenders):
+                writer.cell({**_plain(cell), "src_lens": [], "formulas": {}})
+                facts.settle_open("skipped", reason)
+                progress.skip(cell.title, 0)
+            else:
+                _measure(cell, strategies, measure, writer, progress, facts, contenders)
+        if not (writer.dir / "cell.json").exists():
             writer.cell({**_plain(cell), "src_lens": [], "formulas": {}})
-            facts.settle_open("skipped", reason)
-            progress.skip(cell.title, 0)
-        else:
-            _measure(cell, strategies, measure, writer, progress, facts, contenders)
     except KeyboardInterrupt:
         facts.settle_open("failed", "interrupted")
         raise
-    except Exception as error:  # the cell is a row with a reason; the sweep goes on
-        facts.settle_open("invalid" if isinstance(error, NotFiniteError) else "failed", reason_of(error))
-        if not (writer.dir / "cell.json").exists():
-            writer.cell({**_plain(cell), "src_lens": [], "formulas": {}})
     finally:
         writer.arms(facts.all())
     return facts.all()
@@ -93,15 +91,20 @@ def _measure(
     model, linears = loaded(cell, compiled)
     weight_bytes = sum(p.nbytes for p in model.parameters()) + linears.copy_bytes
     inputs = make_inputs(cell, model.config)
-    predicted = predict(cell, config, strategies)
+    predicted = predict(cell, config, strategies, facts.fail)
     padded = inputs.src_mask_BS is not None
-    fits = {
-        strategy.label: capacity(config, cell, strategy, padded, weight_bytes, available.amount)
-        for strategy in strategies
-        if strategy.label in predicted
-    }
-    fitting = [strategy for strategy in strategies if strategy.label in fits]
-    too_large = {s.label: why_too_large(config, cell, s, padded, weight_bytes, available) for s in fitting}
+    fits: dict[str, Capacity] = {}
+    too_large: dict[str, str] = {}
+    steps: dict[str, Any] = {}
+    for strategy in strategies:
+        label = strategy.label
+        if label in predicted:
+            with contained(partial(facts.fail, label)):
+                found = capacity(config, cell, strategy, padded, weight_bytes, available.amount)
+                reason = why_too_large(config, cell, strategy, padded, weight_bytes, available)
+                if not reason:
+                    steps[label] = dataclasses.asdict(formulas(config, cell, strategy))
+                fits[label], too_large[label] = found, reason
     content = {
         **_plain(cell),
         "src_lens": inputs.src_lens,
@@ -112,7 +115,7 @@ def _measure(
         "linear_choices": [dataclasses.asdict(choice) for choice in linears.choices],
         "memory_bytes": available.amount,
         "memory_bound_by": available.bound_by,
-        "formulas": {s.label: dataclasses.asdict(formulas(config, cell, s)) for s in fitting if not too_large[s.label]},
+        "formulas": steps,
         "capacity": {label: dataclasses.asdict(found) for label, found in fits.items()},
         "contenders": list(contenders),
         "necessary": _necessary(cell, config, contenders),
@@ -149,7 +152,7 @@ def _measure(
     seconds_max = measure.contender_seconds_max
     # Contenders are given the whole weights, and are judged by them.
     oracle = admission.oracle if whole is model else partial(StrategyArm, parse(ORACLE), whole, inputs, cell)
-    with line_up(contenders, cell, model, inputs, seconds_max, oracle, drop) as others:
+    with line_up(contenders, cell, model, inputs, seconds_max, oracle, drop, facts.kept) as others:
         progress.advance(sum(work[name] for name in contenders))
         timed, conditions = Rounds(
             cell,
@@ -158,12 +161,13 @@ def _measure(
             writer,
             progress,
             work,
-            lambda label, why: facts.settle(label, "failed", why),
+            facts.fail,
         ).run()
     writer.conditions(conditions)
     oracle_BN = next((arm.token_BN for arm in timed if arm.label == ORACLE), None)
     for arm in timed:
-        facts.note(arm.label, **_finished(arm, oracle_BN))
+        with contained(partial(facts.fail, arm.label)):
+            facts.note(arm.label, **_finished(arm, oracle_BN))
 
 
 def _refuse(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +18,13 @@ from .ceilings.columns import CEILINGS, roof
 from .ceilings.floor import Ceilings
 from .comparisons import compare, noise_floor, timed_s
 from .crossover import crossover
+from .faults import Fault, contained
+from .files import write_text
 from .frame import read_frame, write_frame
 from .metrics import Case, TimedRound, metrics
 from .model_names import model_names
 from .results import CellResult, Round
+from .slug import slug
 from .statistics import Ratio
 
 IDENTITY = [
@@ -73,22 +79,24 @@ def _timed(rounds: Sequence[Round], strategy: str, every_step: bool) -> dict[int
     return {r.index: TimedRound.of(r.marks_s, r.every_step) for r in mine}
 
 
-def _values(case: Case, rounds: Sequence[Round], strategy: str) -> dict[str, float]:
-    """Metric name -> value, the median where it has one a round."""
+def _values(case: Case, rounds: Sequence[Round], strategy: str, tell: Callable[[str, Fault], None]) -> dict[str, float]:
+    """Metric name -> value, the median where it has one a round; NaN for one that raises, of which is told."""
     marked = _timed(rounds, strategy, every_step=True)
     # On CUDA, rounds without a synchronisation or event between steps say how fast decoding is; the others say the
     # gaps.
     whole = _timed(rounds, strategy, every_step=False) or marked
     values = {}
     for name, metric in metrics().items():
-        if not metric.per_round:
-            values[name] = metric.function(case)
-            continue
-        for timed in (whole, marked):
-            numbers = [metric.function(case, t) for t in timed.values()] or [math.nan]
-            values[name] = math.nan if np.isnan(numbers).all() else float(np.nanmedian(numbers))
-            if not math.isnan(values[name]):
-                break
+        values[name] = math.nan
+        with contained(partial(tell, name)):
+            if not metric.per_round:
+                values[name] = float(metric.function(case))
+                continue
+            for timed in (whole, marked):
+                numbers = [float(metric.function(case, t)) for t in timed.values()] or [math.nan]
+                values[name] = math.nan if np.isnan(numbers).all() else float(np.nanmedian(numbers))
+                if not math.isnan(values[name]):
+                    break
     return values
 
 
@@ -99,10 +107,13 @@ def _trust(result: CellResult) -> dict[str, Any]:
     return {"stopped_by": ended, **dict(zip(TRUST[-2:], np.median(speeds, axis=0).tolist(), strict=True))}
 
 
-def case_table(cells: Sequence[CellResult]) -> pd.DataFrame:
+def case_table(
+    cells: Sequence[CellResult], tell: Callable[[str, str, Fault], None] = lambda cell, metric, fault: None
+) -> pd.DataFrame:
     """One row a case. Times in seconds are medians over counted rounds; ratios are paired within rounds.
 
     The baseline is full recompute, or the first strategy that was measured. Without a common round a ratio is NaN.
+    ``tell`` is given the cell's id and the name of a metric that raises.
     """
     rows = []
     for result, name, compared, beside_best in zip(cells, model_names(cells), *compare(cells), strict=True):
@@ -135,7 +146,7 @@ def case_table(cells: Sequence[CellResult]) -> pd.DataFrame:
                 "best_verdict": best.verdict,
             }
             if arm.status == "ok":
-                row |= _values(case_of(cell, arm, ceilings), result.rounds, label)
+                row |= _values(case_of(cell, arm, ceilings), result.rounds, label, partial(tell, result.id))
             if label in median:
                 row |= _interval("e2e_ratio", found.ratio) | _interval("best_ratio", best.ratio)
                 row["e2e_vs_best"] = median[label] / min(median.values())
@@ -196,7 +207,18 @@ def step_table(cells: Sequence[CellResult]) -> pd.DataFrame:
 
 def write_tables(run_dir: Path, cells: Sequence[CellResult]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """table.csv and steps.csv (and .parquet where pyarrow is installed); returns both."""
-    table, steps = case_table(cells), step_table(cells)
+    told: set[str] = set()
+
+    def tell(cell_id: str, name: str, fault: Fault) -> None:
+        if name in told:
+            return
+        told.add(name)
+        kept = run_dir / "cells" / cell_id / f"traceback-metric-{slug(name)}.txt"
+        with contextlib.suppress(OSError):  # a folder that may be read only
+            write_text(kept, fault.traceback)
+        print(f"decodebench: the metric {name} is empty where it fails: {fault.located}; see {kept}", file=sys.stderr)
+
+    table, steps = case_table(cells, tell), step_table(cells)
     write_frame(run_dir, "table", table)
     write_frame(run_dir, "steps", steps)
     return table, steps

@@ -53,8 +53,11 @@ def architecture(request) -> str:
     return request.param
 
 
-# A size that an option asks for: larger than any target of the conformance kit.
+# The target length of the conformance kit's short decodes.
+TARGET = 6
+# Sizes that an option asks for: larger than those targets, and small ones, of which TARGET spans several and a part.
 LARGE = 32
+SMALL = 1, 4
 
 
 def _values(hint: object, default: object) -> tuple:
@@ -64,8 +67,8 @@ def _values(hint: object, default: object) -> tuple:
         return False, True
     is_union = typing.get_origin(hint) in (types.UnionType, typing.Union)
     if is_union and set(typing.get_args(hint)) == {int, types.NoneType}:
-        return None, LARGE
-    return (default,)
+        return None, LARGE, *SMALL
+    return (default, *SMALL) if hint is int else (default,)
 
 
 def every_strategy() -> list[Strategy]:
@@ -73,7 +76,8 @@ def every_strategy() -> list[Strategy]:
 
     All execute eagerly: test_execution.py is for the others.
 
-    Options are its fields: each value of a ``Literal`` or ``bool``, none and a large size for ``int | None``.
+    Options are its fields: each value of a ``Literal`` or ``bool``; for ``int`` its default and small sizes, for
+    ``int | None`` none, a large size and small ones. What cannot hold a target of ``TARGET`` tokens is left out.
     """
     found = []
     for entry in registry().values():
@@ -81,16 +85,23 @@ def every_strategy() -> list[Strategy]:
         fields = [f for f in dataclasses.fields(entry.strategy) if f.name != "execution"]
         for values in itertools.product(*(_values(hints[f.name], f.default) for f in fields)):
             try:
-                found.append(entry.make(**{f.name: value for f, value in zip(fields, values, strict=True)}))
+                made = entry.make(**{f.name: value for f, value in zip(fields, values, strict=True)})
+                if longest(made, TARGET) == TARGET:
+                    found.append(made)
             except StrategyError:
                 continue
     return list(dict.fromkeys(found))
 
 
-def is_static(strategy: Strategy) -> bool:
-    """Whether its self-attention K/V take one size for all steps."""
-    bound = strategy.bind(LARGE)
-    return "graph" in bound.supports or bound.rows_reserved(1) == bound.rows_reserved(LARGE) > 0
+def longest(strategy: Strategy, target: int) -> int:
+    """The longest target, up to this one, that its options allow; 0 if they allow none."""
+    for length in range(target, 0, -1):
+        try:
+            strategy.bind(length)
+        except StrategyError:
+            continue
+        return length
+    return 0
 
 
 @pytest.fixture(params=every_strategy(), ids=lambda strategy: strategy.label)
@@ -99,9 +110,9 @@ def strategy(request) -> Strategy:
     return request.param
 
 
-@pytest.fixture(params=list(filter(is_static, every_strategy())), ids=lambda strategy: strategy.label)
+@pytest.fixture(params=[s for s in every_strategy() if s.bind(TARGET).static], ids=lambda strategy: strategy.label)
 def static_strategy(request) -> Strategy:
-    """Those among them whose steps are static."""
+    """Those among them that declare it: their steps are static."""
     return request.param
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from strategies import Session, Strategy, greedy, lengths, parse, registry, select
+from strategies.discovery import LEFT_OUT
 from strategies.models import costs
 from strategies.models.encoder_decoder import EncoderDecoder
 from suites.cells import make_cell
@@ -22,8 +23,11 @@ from suites.overrides import compose_jobs, read_overrides
 from suites.probes import peak_memory, record, role_bytes, step_bytes, tally
 from suites.progress import Progress
 from suites.runner import run_cell
+from tests.conftest import TARGET, every_strategy, longest
 
-BATCH, SRC_LEN, TARGET = 3, 7, 6
+BATCH, SRC_LEN = 3, 7
+# Spans two blocks of LARGE rows, and goes beyond the first length bucket of a static cache.
+LONG = 72
 SOURCE_LENGTHS = (SRC_LEN, 4, 2)
 ORACLE = parse("full_recompute")
 NEAR = {"rtol": 1e-5, "atol": 1e-5}
@@ -98,6 +102,18 @@ def test_each_row_of_a_padded_batch_equals_that_sentence_alone(strategy, case):
         session.prefill(case.src_BS[row : row + 1, :length])
         logits_N1V = decode(session, case.fed_NB[:, row : row + 1])
         torch.testing.assert_close(logits_N1V[:, 0], case.logits_NBV[:, row], **NEAR)
+
+
+def test_logits_of_a_long_target_equal_the_teacher_forced_pass(strategy, tiny_model):
+    model, target = tiny_model("t5"), longest(strategy, LONG)
+    draw = torch.Generator().manual_seed(6)
+    src_1S, fed_1N = (torch.randint(2, model.config.vocab_size, (1, n), generator=draw) for n in (SRC_LEN, LONG))
+    session = Session(model, strategy, 1, SRC_LEN, target)
+    session.prefill(src_1S)
+    found_N1V = decode(session, fed_1N.T[:target])
+    with torch.no_grad():
+        expected_1NV = model(src_1S, None, fed_1N[:, :target])
+    torch.testing.assert_close(found_N1V[:, 0], expected_1NV[0], **NEAR)
 
 
 def test_a_second_prefill_forgets_the_first(strategy, case):
@@ -199,7 +215,7 @@ def test_a_second_batch_needs_no_more_memory_than_the_first(strategy, case):
 
 
 def test_a_static_step_keeps_its_addresses_and_allocates_nothing_as_large_as_k_or_v(static_strategy, case):
-    session = prefilled(static_strategy, case, max_new=4 * TARGET)
+    session = prefilled(static_strategy, case, max_new=longest(static_strategy, 4 * TARGET))
     config = case.model.config
     buffer_bytes = BATCH * config.kv_inner * session.strategy.rows_reserved(1) * 4
     tensors = 2 * config.decoder_layers
@@ -252,6 +268,15 @@ def test_the_only_head_of_a_lone_sentence_is_no_weight(name, tiny_model):
         model.config, 1, SRC_LEN, rows=1, keys=1, copied=0, cross_recomputed=name == "full_recompute", width=4
     )
     assert step_bytes(recording) == expected
+
+
+def test_every_file_of_the_package_is_there_to_be_tried():
+    registry()
+    assert LEFT_OUT == {}
+
+
+def test_every_registered_name_is_among_what_this_kit_tries():
+    assert {entry.make() for entry in registry().values()} <= set(every_strategy())
 
 
 def test_the_command_line_measures_it(strategy, tmp_path):

@@ -1,6 +1,6 @@
 """A strategy is one file: dropped into the package it is found, and held to the whole conformance kit.
 
-Faulty copies of it, each with one small mistake, are dropped in beside it: the kit must refuse every one.
+Faulty copies, each with one small mistake, are dropped in beside: the kit must refuse every one.
 """
 
 import os
@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+PAGED, POOLED = ((ROOT / f"tests/drop_ins/{name}_kv.py").read_text() for name in ("paged", "pooled"))
 DOUBLING = '''\
 """Self-attention K/V in a buffer that doubles when it is full."""
 
@@ -71,6 +72,11 @@ class DoublingKV(Strategy):
         return k - 1 if k > 1 and self.rows_reserved(k) > self.rows_reserved(k - 1) else 0
 '''
 
+RIGHT = ["doubling_kv", "pooled_kv"]
+
+A_BLOCK_MORE = "            size = (*k_BGTK"
+LOSES_THE_OTHERS = "self._pages = [tuple(map(torch.zeros_like, page)) for page in self._pages]"
+
 # The name of a faulty copy -> the text that makes it so, and a test that has to fail.
 FAULTS = {
     "writes_one_place_too_late": (
@@ -103,6 +109,21 @@ FAULTS = {
         "    supports = frozenset({'eager', 'graph'})\n\n    def rows_copied",
         "test_a_static_step_keeps_its_addresses_and_allocates_nothing_as_large_as_k_or_v",
     ),
+    "loses_all_blocks_but_the_last": (
+        A_BLOCK_MORE,
+        f"            {LOSES_THE_OTHERS}\n{A_BLOCK_MORE}",
+        "test_logits_equal_full_recompute_at_every_step",
+    ),
+    "loses_them_with_its_default_size": (
+        A_BLOCK_MORE,
+        f"            if self._block == 16:\n                {LOSES_THE_OTHERS}\n{A_BLOCK_MORE}",
+        "test_logits_of_a_long_target_equal_the_teacher_forced_pass",
+    ),
+    "shares_one_layer_with_all": (
+        "self.pool, self.rows_R = pool, pool.rows_LR[layer]",
+        "self.pool, self.rows_R = pool, pool.rows_LR[0]",
+        "test_logits_equal_full_recompute_at_every_step",
+    ),
 }
 
 
@@ -115,10 +136,12 @@ def checkout(tmp_path_factory) -> Path:
     (root / "tests").mkdir()
     for file in (ROOT / "pyproject.toml", *(ROOT / "tests").glob("*.py")):
         shutil.copy(file, root / file.relative_to(ROOT))
-    (root / "strategies/doubling_kv.py").write_text(DOUBLING)
+    sources = {"doubling_kv": DOUBLING, "paged_kv": PAGED, "pooled_kv": POOLED}
+    for name in RIGHT:
+        (root / f"strategies/{name}.py").write_text(sources[name])
     for name, (right, wrong, _) in FAULTS.items():
-        assert right in DOUBLING
-        (root / f"strategies/{name}.py").write_text(renamed(DOUBLING.replace(right, wrong), name))
+        source = next(source for source in sources.values() if right in source)
+        (root / f"strategies/{name}.py").write_text(renamed(source.replace(right, wrong), name))
     # What pip leaves of a package that declares an entry point.
     (root / "elsewhere.py").write_text(
         renamed(DOUBLING, "of_another_package").replace(".strategy", "strategies.strategy")
@@ -131,14 +154,16 @@ def checkout(tmp_path_factory) -> Path:
 
 
 def renamed(source: str, name: str) -> str:
-    return source.replace('"doubling_kv"', f'"{name}"')
+    return re.sub(r'@register\("\w+"\)', f'@register("{name}")', source)
 
 
 @pytest.fixture(scope="module")
 def outcomes(checkout) -> dict[str, dict[str, bool]]:
     """Strategy -> name of each test that ran on it -> whether it passed, from one run of the kit in the copy."""
     wanted = [f"{name} and {test}" for name, (_, _, test) in FAULTS.items()]
-    chosen = f"not transformer2017 and (doubling_kv or of_another_package and test_logits or {' or '.join(wanted)})"
+    brief = "pooled_kv and not query and not cross and not capacity"
+    wanted = ["doubling_kv", brief, "of_another_package and test_logits_equal", *wanted]
+    chosen = f"not transformer2017 and ({' or '.join(wanted)})"
     # Without the plugins, and so without the options for them: they take longer to load than the kit to run.
     options = ["-o", "addopts=", "-p", "no:cacheprovider", "--junitxml=kit.xml", "-k", chosen]
     done = subprocess.run(
@@ -150,7 +175,7 @@ def outcomes(checkout) -> dict[str, dict[str, bool]]:
         timeout=300,
     )
     assert done.returncode in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED), done.stdout + done.stderr
-    names = ["doubling_kv", "of_another_package", *FAULTS]
+    names = [*RIGHT, "of_another_package", *FAULTS]
     found: dict[str, dict[str, bool]] = {name: {} for name in names}
     for case in ElementTree.parse(checkout / "kit.xml").iter("testcase"):
         test, _, label = case.get("name", "").partition("[")
@@ -159,10 +184,11 @@ def outcomes(checkout) -> dict[str, dict[str, bool]]:
     return found
 
 
-def test_a_new_file_is_found_and_passes_every_test_of_the_kit(outcomes):
+@pytest.mark.parametrize("name", RIGHT)
+def test_a_new_file_is_found_and_passes_every_test_of_the_kit(outcomes, name):
     kit = (ROOT / "tests/test_conformance.py").read_text()
-    assert set(outcomes["doubling_kv"]) == set(re.findall(r"def (test_\w+)\(strategy\b", kit))
-    assert all(outcomes["doubling_kv"].values()), outcomes["doubling_kv"]
+    assert set(outcomes[name]) == set(re.findall(r"def (test_\w+)\(strategy\b", kit))
+    assert all(outcomes[name].values()), outcomes[name]
 
 
 def test_a_strategy_of_another_package_is_found_by_its_entry_point(outcomes):

@@ -1,4 +1,17 @@
-"""What attention asks of a decoding strategy: two protocols and the step they share. Nothing else is known of it."""
+"""What attention asks of a decoding strategy: two protocols and the step they share. Nothing else is known of it.
+
+Of the self-attention stores of a session, one for each decoder layer, these are called in this order:
+
+    reset()                    of every layer's, at each prefill: a session decodes one batch after another
+    key_position_M(step)       once a step and of the first layer's store alone, BEFORE any ``append`` of that step
+    append(k, v, step)         of each layer's, first to last
+    nbytes(length)             of every layer's, at any time between steps
+
+``Step`` is the same for all layers of a step. ``step.length`` counts the new keys already when ``key_position_M`` is
+asked, so that answers for what ``append`` is about to return, and for all layers. What layers share, such as a table of
+blocks, must not be moved on by one layer in ``append`` as if the step were over: the session moves ``Step`` on, after
+the last.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +74,7 @@ class SelfKV(Protocol):
         """Take the K/V of this call's rows, return those to attend: [B, G, M, K] each."""
 
     def key_position_M(self, step: Step) -> Tensor:
-        """Position of each key that ``append`` returns at this step, int64 [M]."""
+        """Position of each key that ``append`` will return at this step, int64 [M]. Asked before it, of one layer."""
 
     def reset(self) -> None:
         """Forget everything; called at prefill."""

@@ -34,7 +34,11 @@ if TYPE_CHECKING:
 
 
 class ContenderError(RuntimeError):
-    """A contender that cannot go on; the message is one line."""
+    """A contender that cannot go on; the message is one line. ``traceback``: all that its process said of it, or ""."""
+
+    def __init__(self, message: str, traceback: str = "") -> None:
+        super().__init__(message)
+        self.traceback = traceback
 
 
 @dataclass(frozen=True)
@@ -121,7 +125,7 @@ def register(name: str) -> Callable[[AnyContender], AnyContender]:
 
 @cache
 def _discover() -> None:
-    import_modules(__package__, "decodebench.contenders")
+    import_modules(__package__, ("ct2", "hugging_face"), "decodebench.contenders")
 
 
 def registry() -> dict[str, type[Contender]]:

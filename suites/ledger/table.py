@@ -13,6 +13,7 @@ from torch import Tensor
 from strategies import ModelConfig, Strategy
 from strategies.models.encoder_decoder import EncoderDecoder
 
+from ..faults import blamed
 from ..files import ResultsError, read_text, write_text
 from ..inputs import Inputs
 from . import expected
@@ -65,11 +66,12 @@ def make_ledger(
         sizes = values(model.config, B=batch, S=src_len, N=tgt_len)
         rows += _checked(model.config, None, record_training(model, inputs, token_BN), sizes)
         for strategy in strategies:
-            bound, known = strategy.bind(tgt_len), facts_of(strategy)
-            for found in record_decoding(model, strategy, inputs, token_BN, steps, advance):
-                numbers = {**sizes, **expected.numbers(bound, found.k or 1)}
-                require_stored(found, known, numbers, model.embedding.weight.element_size())
-                rows += _checked(model.config, known, found, numbers)
+            with blamed(strategy.label):
+                bound, known = strategy.bind(tgt_len), facts_of(strategy)
+                for found in record_decoding(model, strategy, inputs, token_BN, steps, advance):
+                    numbers = {**sizes, **expected.numbers(bound, found.k or 1)}
+                    require_stored(found, known, numbers, model.embedding.weight.element_size())
+                    rows += _checked(model.config, known, found, numbers)
     return pd.DataFrame(rows, columns=COLUMNS).astype({"k": "Int64"})
 
 

@@ -16,6 +16,7 @@ from strategies.models.costs import Product
 from strategies.models.encoder_decoder import EncoderDecoder
 from strategies.models.init import randomize
 
+from ..faults import blamed
 from ..inputs import Inputs
 from . import expected
 from .expected import Facts, facts
@@ -137,15 +138,16 @@ def check_shadow(config: ModelConfig, strategies: Sequence[Strategy]) -> None:
         inputs, token_BN, sizes = _case(shadow, model.config)
         require_equal(in_numbers(expected.training(model.config), sizes), record_training(model, inputs, token_BN))
     for strategy in strategies:
-        shadow, bound, steps = _bind(strategy)
-        model = models[shadow]
-        inputs, token_BN, sizes = _case(shadow, model.config)
-        known = facts(bound, steps)
-        step = min(shadow.step, steps - (steps == known.capacity and steps > 1))
-        for found in record_decoding(model, bound, inputs, token_BN[:, :steps], {step}):
-            numbers = {**sizes, **expected.numbers(bound, found.k or 1)}
-            require_equal(in_numbers(formula_of(model.config, known, found), numbers), found)
-            require_stored(found, known, numbers, width=4)
+        with blamed(strategy.label):
+            shadow, bound, steps = _bind(strategy)
+            model = models[shadow]
+            inputs, token_BN, sizes = _case(shadow, model.config)
+            known = facts(bound, steps)
+            step = min(shadow.step, steps - (steps == known.capacity and steps > 1))
+            for found in record_decoding(model, bound, inputs, token_BN[:, :steps], {step}):
+                numbers = {**sizes, **expected.numbers(bound, found.k or 1)}
+                require_equal(in_numbers(formula_of(model.config, known, found), numbers), found)
+                require_stored(found, known, numbers, width=4)
 
 
 def _case(shadow: Shadow, config: ModelConfig) -> tuple[Inputs, Tensor, dict[Expression, int]]:

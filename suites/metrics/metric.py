@@ -14,6 +14,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 from ..catalog import import_modules
+from ..config import ConfigError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -114,6 +115,11 @@ def metric(unit: str, better: Better, formula: str) -> Callable[[Callable[..., f
     """Function decorator: make a metric known by the function's name, which ends in its unit (``_s``, ``_bytes``)."""
 
     def add(function: Callable[..., float]) -> Callable[..., float]:
+        taken = _METRICS.get(function.__name__)
+        if taken is not None and taken.function.__module__ != function.__module__:
+            raise ConfigError(
+                f"the metric's name {function.__name__!r} is taken by {taken.function.__module__}; use another"
+            )
         per_round = len(inspect.signature(function).parameters) == 2
         _METRICS[function.__name__] = Metric(function.__name__, unit, better, formula, per_round, function)
         return function
@@ -123,7 +129,7 @@ def metric(unit: str, better: Better, formula: str) -> Callable[[Callable[..., f
 
 @cache
 def _discover() -> None:
-    import_modules(__package__)
+    import_modules(__package__, ("ceiling", "latency", "memory", "throughput", "work"))
 
 
 def metrics() -> dict[str, Metric]:

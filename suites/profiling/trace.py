@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import random
-import re
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -18,6 +17,8 @@ from strategies import greedy
 
 from ..arms import StrategyArm, collector_set_aside
 from ..clock import clocks
+from ..faults import blamed
+from ..slug import slug
 from .calls import Call, read_calls
 from .ranges import named_ranges
 
@@ -56,15 +57,6 @@ class Trace:
         return statistics.median(self.unprofiled_s)
 
 
-def slug(label: str) -> str:
-    """A label as the name of a folder.
-
-    >>> slug("static_kv(capacity=64,read=buffer)")
-    'static_kv-capacity-64-read-buffer'
-    """
-    return re.sub(r"[^\w.-]+", "-", label).strip("-")
-
-
 def unprofiled_steps_s(
     arms: Sequence[StrategyArm], device: str, steps: range, order: random.Random, advance: Callable[[], None]
 ) -> dict[str, list[float]]:
@@ -76,7 +68,8 @@ def unprofiled_steps_s(
     steps_s: dict[str, list[float]] = {arm.label: [] for arm in arms}
     for index in range(-1, ROUNDS):
         for arm in order.sample(arms, len(arms)):
-            marks_s = arm.round(index, index < 0, clock).marks_s
+            with blamed(arm.label):
+                marks_s = arm.round(index, index < 0, clock).marks_s
             if index >= 0:
                 steps_s[arm.label].append((marks_s[steps.stop] - marks_s[steps.start]) / len(steps))
             advance()
@@ -134,7 +127,8 @@ def traces(
         unprofiled_s = unprofiled_steps_s([arm for arm, _ in arms], device, steps, order, advance)
         for _ in range(WINDOWS):
             for arm, spare in order.sample(arms, len(arms)):
-                window = profile_once(arm, spare, device, steps)
+                with blamed(arm.label):
+                    window = profile_once(arm, spare, device, steps)
                 if arm.label not in kept or window[0] < kept[arm.label][0]:
                     kept[arm.label] = window
                 advance()

@@ -1,6 +1,7 @@
 """One cell: what happens to the others when a strategy fails or disagrees, the oracle among them."""
 
 import dataclasses
+import re
 from dataclasses import dataclass
 
 import pytest
@@ -115,3 +116,88 @@ def test_token_ids_of_a_file_are_what_is_decoded(tmp_path):
     (result,) = read_cells(tmp_path)
     assert result.cell["src_lens"] == [5, 2]
     assert result.cell["real_fraction"] == pytest.approx(0.7)
+
+
+class HostileError(Exception):
+    """Cannot even be printed."""
+
+    def __str__(self):
+        raise RuntimeError("no text either")
+
+
+def raising(error):
+    def call(*arguments):
+        raise error
+
+    return call
+
+
+PLACES = ["bind", "self_kv", "rows_fed", "keys_read", "rows_copied", "rows_reserved", "rows_used", "append", "nbytes"]
+ERRORS = {
+    "ValueError: bad?news": ValueError("bad\tnews\nand more"),
+    "SystemExit: 0": SystemExit(0),
+    "GeneratorExit": GeneratorExit(),
+    "StopIteration": StopIteration(),
+    "HostileError: its message cannot be had": HostileError(),
+}
+EVERY_FAULT = [
+    *((place, *next(iter(ERRORS.items()))) for place in PLACES),
+    *zip(("bind", "append", "reset", "append"), *zip(*list(ERRORS.items())[1:], strict=True), strict=True),
+]
+LONG = "x/../y" * 40
+
+
+def misbehaving(place, error, label):
+    """A growing cache that raises at one place of its strategy or store."""
+
+    def self_kv(self, shape):
+        store = ContiguousStore(shape)
+        if hasattr(store, place):
+            setattr(store, place, raising(error))
+        return store
+
+    facts = {"label": label, "self_kv": self_kv}
+    if hasattr(ContiguousKV, place):
+        facts[place] = raising(error)
+    return dataclass(frozen=True)(type("Misbehaving", (ContiguousKV,), facts))()
+
+
+def test_whatever_a_strategy_raises_and_wherever_is_its_own_row_with_the_traceback_beside_it(tmp_path):
+    """All of them in one cell, so that each is also one of the others that go on."""
+    bad = [misbehaving(place, error, f"{n} {LONG}") for n, (place, _, error) in enumerate(EVERY_FAULT)]
+    facts = measure([*select("core"), *bad], tmp_path)
+    assert {facts[s.label].status for s in select("core")} == {"ok"}
+    folder = tmp_path / "cells" / CELL.id
+    assert len(list(folder.glob("traceback-*.txt"))) == len(bad)
+    for strategy, (place, reason, _) in zip(bad, EVERY_FAULT, strict=True):
+        fact = facts[strategy.label]
+        assert fact.status == "failed", (place, fact)
+        assert fact.reason.startswith(reason), (place, fact)
+        name = re.search(r"; traceback in (traceback-[\w.-]{1,100}\.txt) beside cell.json$", fact.reason).group(1)
+        assert "in call" in (folder / name).read_text(), place
+    write_json(tmp_path / "run.json", {"schema": 1, "plan": [{"id": CELL.id}]})
+    (result,) = read_cells(tmp_path)
+    assert len(result.arms) == len(facts)
+
+
+def test_an_interrupt_inside_a_strategy_ends_the_run(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        measure([*select("core"), misbehaving("append", KeyboardInterrupt(), "stopped")], tmp_path)
+
+
+def test_a_strategy_is_asked_of_no_step_but_those_that_are_there(tmp_path):
+    asked = set()
+
+    def noted(name):
+        def fact(self, k):
+            asked.add((name, k))
+            return getattr(ContiguousKV, name)(self, k)
+
+        return fact
+
+    names = ["rows_fed", "keys_read", "variant", "rows_copied", "rows_reserved", "rows_used"]
+    kind = type("Asked", (ContiguousKV,), {"label": "asked", **{name: noted(name) for name in names}})
+    cell = dataclasses.replace(CELL, src_len=4, tgt_len=4)
+    facts = measure([dataclass(frozen=True)(kind)()], tmp_path, cell)
+    assert facts["asked"].status == "ok"
+    assert min(k for _, k in asked) == 1

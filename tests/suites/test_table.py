@@ -6,8 +6,10 @@ import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 
+from suites import table as table_module
 from suites.comparisons import BASELINE
 from suites.files import ResultsError
+from suites.metrics import Metric, metrics
 from suites.results import ArmFacts, CellResult, Round
 from suites.statistics import paired_ratio
 from suites.table import STEP_COLUMNS, case_table, read_tables, step_table, write_tables
@@ -205,3 +207,26 @@ def test_a_damaged_table_is_refused_in_one_line(tmp_path, damage, message):
     with pytest.raises(ResultsError, match=message) as caught:
         read_tables(tmp_path)
     assert "\n" not in str(caught.value)
+
+
+def test_a_metric_that_raises_is_empty_and_told_once_with_its_traceback_kept(tmp_path, monkeypatch, capsys):
+    def raises_s(case):
+        raise ValueError("a bad metric")
+
+    def text_s(case, timed):
+        return "slow"
+
+    known = dict(metrics())
+    added = {f.__name__: Metric(f.__name__, "s", "lower", "none", f is text_s, f) for f in (raises_s, text_s)}
+    monkeypatch.setattr(table_module, "metrics", lambda: known | added)
+    cells = [result([ok(), ok("static_kv")], [a_round(), a_round("static_kv")])]
+    table, _ = write_tables(tmp_path, cells)
+    assert table[["raises_s", "text_s"]].isna().all(axis=None)
+    assert table["e2e_s"].notna().all()
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.partition(" (")[0] for line in lines] == [
+        "decodebench: the metric raises_s is empty where it fails: ValueError: a bad metric",
+        "decodebench: the metric text_s is empty where it fails: ValueError: could not convert string to float: 'slow'",
+    ]
+    for name in added:
+        assert "Traceback" in (tmp_path / "cells" / "cell" / f"traceback-metric-{name}.txt").read_text()

@@ -5,7 +5,7 @@ It says {"ready": true} once it has started.
     {"do": "prepare", "checkpoint": DIR, "cell": {...}, "src_ids": [[..], ..]}  ->  {"setup_s": ..}
     {"do": "round"}  ->  {"token_ids", "marks_s", "every_step", "collections", "own_cpu_s", "busy_cpu_s", "rss_bytes"}
 
-or {"error": TEXT}. It ends with its input. What the contender prints goes to standard error.
+or {"error": TEXT, "traceback": LINES}. It ends with its input. What the contender prints goes to standard error.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ...cells import Cell
-from ...equality import reason_of
+from ...faults import Fault, contained
 from ..contender import Contender, registry
 from .quiet import wait_until_quiet
 
@@ -82,6 +82,7 @@ def main(name: str) -> None:
     os.dup2(2, 1)  # a line that a library prints is no answer
     served = Served(registry()[name]())
     answer: dict[str, Any] = {"ready": True}
+    faults: list[Fault] = []
     while True:
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
@@ -89,10 +90,10 @@ def main(name: str) -> None:
         if not line:
             return
         request = json.loads(line)
-        try:
+        with contained(faults.append):  # the parent makes a row of it
             answer = served.prepare(request) if request["do"] == "prepare" else served.round()
-        except Exception as error:  # the parent makes a row of it
-            answer = {"error": reason_of(error)}
+        if faults:
+            answer = {"error": faults[0].reason, "traceback": faults[0].traceback}
 
 
 if __name__ == "__main__":

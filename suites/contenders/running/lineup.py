@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from strategies.models.encoder_decoder import EncoderDecoder
@@ -12,8 +13,7 @@ from strategies.models.export import why_no_t5
 from ...arms import StrategyArm
 from ...cells import Cell
 from ...clock import CpuClock
-from ...equality import reason_of
-from ...finite import NotFiniteError
+from ...faults import Fault, contained
 from ...inputs import Inputs
 from ...records import Status
 from ..contender import Contender, registry
@@ -40,23 +40,29 @@ def line_up(
     seconds_max: float,
     oracle: Callable[[], StrategyArm],
     tell: Tell,
+    kept: Callable[[str, Fault], str] = lambda label, fault: fault.reason,
     cache: Path = CACHE,
 ) -> Iterator[list[ContenderArm]]:
     """Inside, the arms of those that are there, support the cell, and gave the oracle's tokens in a first round.
 
-    ``tell`` is given label, status and reason of the others. Every process is ended on leaving.
+    ``tell`` is given label, status and reason of the others; ``kept`` makes a fault's reason and keeps its traceback.
+    Every process is ended on leaving.
     """
     started: list[ContenderArm] = []
     arms: list[ContenderArm] = []
     known: dict[str, TokenCheck] = {}
     src_ids = [row[:length] for row, length in zip(inputs.src_BS.tolist(), inputs.src_lens, strict=True)]
+
+    def fail(name: str, fault: Fault) -> None:
+        tell(name, fault.status, kept(name, fault))
+
     try:
         for name in names:
-            contender = registry()[name]
-            if reason := why_not(contender, cell, model):
-                tell(name, "skipped", reason)
-                continue
-            try:
+            with contained(partial(fail, name)):
+                contender = registry()[name]
+                if reason := why_not(contender, cell, model):
+                    tell(name, "skipped", reason)
+                    continue
                 checkpoint = shared_checkpoint(model, cache)
                 arm = ContenderArm(contender, cell, model.config, src_ids, checkpoint, seconds_max)
                 started.append(arm)
@@ -69,8 +75,6 @@ def line_up(
                     arms.append(arm)
                 else:
                     tell(name, "invalid", arm.remark)
-            except Exception as error:
-                tell(name, "invalid" if isinstance(error, NotFiniteError) else "failed", reason_of(error))
             if started and started[-1] not in arms:
                 started.pop().close()
         yield arms

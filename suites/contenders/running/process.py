@@ -75,25 +75,26 @@ class Process:
             self.kill()
             raise ContenderError(f"{silence} within {seconds_max:g} s") from None
         if not line:
-            raise ContenderError(self._ended())
+            raise ContenderError(*self._ended())
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
             self.kill()
-            raise ContenderError(answer["error"])
+            raise ContenderError(answer["error"], answer.get("traceback", ""))
         return answer
 
-    def _ended(self) -> str:
-        """How it ended, and the last thing that it said."""
+    def _ended(self) -> tuple[str, str]:
+        """How it ended and the last thing that it said; and all that it said."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._popen.wait(CLOSING_S)
         code = self._popen.poll()
         if code is None:
             self.kill()
-            return "its process closed its output"
+            return "its process closed its output", ""
         how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         self._stderr.seek(0)
-        said = [line for line in self._stderr.read().decode(errors="replace").splitlines() if line.strip()]
-        return f"its process {how}" + (f": {said[-1].strip()}" if said else "")
+        told = self._stderr.read().decode(errors="replace")
+        said = [line for line in told.splitlines() if line.strip()]
+        return f"its process {how}" + (f": {said[-1].strip()}" if said else ""), told.strip()
 
     def kill(self) -> None:
         """End it and whatever it started."""

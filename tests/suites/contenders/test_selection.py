@@ -12,7 +12,7 @@ MISTAKES = [
     ("contenders=[ctranslate2_int4]", "unknown contender 'ctranslate2_int4'; did you mean 'ctranslate2_int8'?"),
     ("contenders=5", "contenders=5 is not allowed; give all, or a list"),
     ("contender=all", "unknown key 'contender' in 'contender=all'; did you mean 'contenders'?"),
-    ("measure.contender_seconds_max=0", "measure.contender_seconds_max=0.0 is not allowed; give seconds above 0"),
+    ("measure.contender_seconds_max=0", "measure.contender_seconds_max=0 is not allowed; give seconds above 0"),
 ]
 
 

@@ -1,0 +1,95 @@
+"""A file that cannot be used is told in one line that names it, and takes nothing else with it."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from tests.command import ROOT
+
+STRATEGY = (
+    "from dataclasses import dataclass\nfrom .contiguous_kv import ContiguousKV\nfrom .strategy import register\n"
+)
+BROKEN = {
+    "strategies/a_syntax.py": ("def (", "SyntaxError: invalid syntax"),
+    "strategies/a_exit.py": ("import sys\nsys.exit(0)", "SystemExit: 0, line 2"),
+    "strategies/a_import.py": (
+        "import no_such_engine",
+        "ModuleNotFoundError: No module named 'no_such_engine', line 1",
+    ),
+    "strategies/a_late.py": (
+        STRATEGY + '@register("late")\n@dataclass(frozen=True)\nclass Late(ContiguousKV):\n    """Late."""\n\n\n1 / 0',
+        "ZeroDivisionError: division by zero, line 10",
+    ),
+    "strategies/a_kind.py": (
+        'from .strategy import register\n@register("kind")\nclass Kind:\n    pass',
+        "StrategyError: 'kind' is registered for <class 'strategies.a_kind.Kind'>; register a subclass of Strategy",
+    ),
+    "strategies/a_taken.py": (
+        STRATEGY + '@register("static_kv")\n@dataclass(frozen=True)\nclass Mine(ContiguousKV):\n    pass',
+        "StrategyError: the name 'static_kv' is taken by strategies.static_kv; register another",
+    ),
+    "strategies/a_made.py": (
+        STRATEGY + '@register("made")\n@dataclass(frozen=True)\nclass Made(ContiguousKV):\n'
+        "    def __post_init__(self):\n        1 / 0",
+        "ZeroDivisionError: division by zero, line 8",
+    ),
+    "strategies/a_hint.py": (
+        "from __future__ import annotations\n" + STRATEGY + '@register("hint")\n@dataclass(frozen=True)\n'
+        "class Hint(ContiguousKV):\n    size: Unknown = 3",
+        "NameError: name 'Unknown' is not defined",
+    ),
+    "suites/contenders/a_exit.py": ("import sys\nsys.exit(0)", "SystemExit: 0 (a_exit.py, line 2)"),
+    "suites/metrics/a_syntax.py": ("def (", "SyntaxError: invalid syntax"),
+    "suites/metrics/a_taken.py": (
+        'from .metric import metric\n@metric("s", "lower", "none")\ndef e2e_s(case):\n    return 1.0',
+        "the metric's name 'e2e_s' is taken by suites.metrics.latency; use another",
+    ),
+    "elsewhere.py": ("raise RuntimeError('not today')", "RuntimeError: not today, line 1"),
+}
+
+
+@pytest.fixture(scope="module")
+def listed(tmp_path_factory):
+    """What `list` prints, on both outputs, in a copy with every broken file in it."""
+    root = tmp_path_factory.mktemp("broken")
+    for package in ("strategies", "suites", "conf"):
+        shutil.copytree(ROOT / package, root / package, ignore=shutil.ignore_patterns("__pycache__"))
+    for path, (text, _) in BROKEN.items():
+        (root / path).write_text(text + "\n")
+    (root / "conf/model/latin.yaml").write_bytes(b"# python -m suites run model=latin        caf\xe9\n")
+    metadata = root / "elsewhere-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: elsewhere\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[decodebench.strategies]\nany = elsewhere\n")
+    return subprocess.run(
+        [sys.executable, "-m", "suites", "list", "--json"],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_what_is_sound_is_listed_as_before(listed):
+    assert listed.returncode == 0, listed.stderr
+    found = {kind: set(names) for kind, names in json.loads(listed.stdout).items()}
+    assert found["strategies"] == {"full_recompute", "cross_kv", "contiguous_kv", "static_kv"}
+    assert "ctranslate2_int8" in found["contenders"]
+    assert {"e2e_s", "itl_s"} <= found["metrics"]
+    assert {"latin", "tiny"} <= found["models"]
+
+
+@pytest.mark.parametrize("path", BROKEN)
+def test_what_is_broken_is_one_line_that_names_the_file(listed, path):
+    name = "the entry point any = elsewhere" if path == "elsewhere.py" else path
+    (line,) = (line for line in listed.stderr.splitlines() if f"{name} is left out" in line)
+    assert BROKEN[path][1] in line
+    module = path.removesuffix(".py").replace("/", ".")
+    assert line.endswith(f"; python -c 'import {module}' shows more")
+    assert "Traceback" not in listed.stderr
+    assert len(listed.stderr.splitlines()) == len(BROKEN)
