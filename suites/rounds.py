@@ -15,6 +15,7 @@ from .conditions import Watch
 from .config import MeasureConfig
 from .equality import reason_of
 from .progress import Progress
+from .repeats import Repeats
 from .results import CellWriter, Conditions
 from .stopping import forecast, half_width, stopped_by
 
@@ -33,30 +34,17 @@ class Rounds:
         progress: Progress,
         work: dict[str, int],
         fail: Fail,
+        repeats: Repeats,
     ) -> None:
-        self.arms = list(arms)
-        self._measure, self._writer, self._progress, self._work, self._fail = measure, writer, progress, work, fail
+        self.arms = [*arms, *repeats.arms]
+        self._measure, self._writer, self._progress, self._fail = measure, writer, progress, fail
         self._cell, self._order, self._clocks = cell, random.Random(cell.seed), clocks(cell.device)
         self._baseline = baseline_of([arm.label for arm in arms])
-        self._twin: Arm | None = None
-        self._aa_reason = ""
-        if measure.aa:
-            self._add_twin()
+        self._repeats, self._repeated = repeats, list(repeats.arms)
+        self._work = {**work, **{arm.label: work[repeats.baseline] for arm in repeats.arms}}
         self._calibrator = self._make_calibrator()
         self._times: dict[str, dict[int, float]] = {arm.label: {} for arm in self.arms}
         self._rounds_s, self._planned = 0.0, measure.rounds
-
-    def _add_twin(self) -> None:
-        try:
-            twin = next(arm for arm in self.arms if arm.label == self._baseline).twin()
-        except StopIteration:
-            self._aa_reason = "no strategy is left to be timed"
-        except Exception as error:
-            self._aa_reason = reason_of(error)
-        else:
-            self._twin = twin
-            self.arms.append(twin)
-            self._work = {**self._work, twin.label: self._work[self._baseline]}
 
     def _make_calibrator(self) -> Calibrator | None:
         """None where there is no room for its buffer, or nothing to time."""
@@ -69,7 +57,7 @@ class Rounds:
             return None
 
     def run(self) -> tuple[list[Arm], Conditions]:
-        """(the arms that came to the end, the A/A arm left out, what their rounds were measured under)."""
+        """(the arms that came to the end, the A/A arms left out, what their rounds were measured under)."""
         watch = Watch(self._cell.device)
         with collector_set_aside():
             for index in range(-self._measure.warmup, 0):
@@ -83,14 +71,15 @@ class Rounds:
                 watch.after_round()
                 index += 1
                 ended = self._enough(index, time.monotonic() - start)
-        return [arm for arm in self.arms if arm is not self._twin], watch.conditions(ended, self._aa_reason)
+        seen = watch.conditions(ended, self._repeats.twin_reason, self._repeats.crossed_reason)
+        return [arm for arm in self.arms if arm not in self._repeated], seen
 
     def _round(self, index: int) -> None:
         place = self._order.randrange(len(self.arms) + 1)
         for position, arm in enumerate([*self._order.sample(self.arms, len(self.arms)), None]):
             if position == place:
                 self._calibrate(index)
-            if arm is not None:
+            if arm is not None and arm in self.arms:
                 self._arm(arm, index)
 
     def _calibrate(self, index: int) -> None:
@@ -112,10 +101,18 @@ class Rounds:
                 self._progress.advance(self._work[arm.label])
         except Exception as error:
             self.arms = [other for other in self.arms if other is not arm]
-            if arm is self._twin:
-                self._aa_reason = reason_of(error)
+            if arm in self._repeats.arms:
+                self._repeats.drop(arm, reason_of(error))
             else:
+                if arm.label == self._repeats.baseline:
+                    self._drop_repeats()
                 self._fail(arm.label, reason_of(error))
+
+    def _drop_repeats(self) -> None:
+        """They compare with nothing without their baseline."""
+        for arm in list(self._repeats.arms):
+            self._repeats.drop(arm, f"{self._repeats.baseline}, which it repeats, failed")
+            self.arms.remove(arm)
 
     def _enough(self, rounds: int, elapsed_s: float) -> str | None:
         if not self.arms:

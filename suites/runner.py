@@ -30,6 +30,7 @@ from .inputs import make_inputs
 from .narrowing import narrowing
 from .planning import contender_work, effort, predict, timed_passes
 from .progress import Progress
+from .repeats import repeats
 from .results import ArmFacts, CellWriter, Status
 from .rounds import Rounds
 
@@ -54,6 +55,11 @@ def _model(
     if weights:
         return model, Linears(use_weights(model, weights))
     return model, use_linear(model, linear, *(rows or (1, 1)), compiled=compiled)
+
+
+def loaded(cell: Cell, compiled: bool) -> tuple[EncoderDecoder, Linears]:
+    """The model of a cell, and what its kernel holds and chose. ``compiled``: whether some steps will be."""
+    return _model(cell.model, cell.dtype, cell.device, cell.seed, cell.linear, cell.weights, _rows(cell), compiled)
 
 
 def run_cell(
@@ -104,9 +110,7 @@ def _measure(
     if cell.linear == "auto":
         progress.say("kernels")
     compiled = any(strategy.execution == "compiled" for strategy in strategies)
-    model, linears = _model(
-        cell.model, cell.dtype, cell.device, cell.seed, cell.linear, cell.weights, _rows(cell), compiled
-    )
+    model, linears = loaded(cell, compiled)
     weight_bytes = sum(p.nbytes for p in model.parameters()) + linears.copy_bytes
     inputs = make_inputs(cell, model.config)
     predicted = predict(cell, model.config, strategies)
@@ -164,15 +168,18 @@ def _measure(
     oracle = admission.oracle if whole is model else partial(StrategyArm, parse(ORACLE), whole, inputs, cell)
     with line_up(contenders, cell, model, inputs, seconds_max, oracle, drop) as others:
         progress.advance(sum(work[name] for name in contenders))
-        timed, conditions = Rounds(
-            cell,
-            [*arms, *others],
-            measure,
-            writer,
-            progress,
-            work,
-            lambda label, why: facts.settle(label, "failed", why),
-        ).run()
+        with repeats(measure, [*arms, *others], cell, model.config, inputs.rows()) as again:
+            progress.expect(-again.missing * timed_passes(measure, cell.device) * work.get(again.baseline, 0))
+            timed, conditions = Rounds(
+                cell,
+                [*arms, *others],
+                measure,
+                writer,
+                progress,
+                work,
+                lambda label, why: facts.settle(label, "failed", why),
+                again,
+            ).run()
     writer.conditions(conditions)
     oracle_BN = next((arm.token_BN for arm in timed if arm.label == ORACLE), None)
     for arm in timed:

@@ -3,7 +3,8 @@
 It says {"ready": true} once it has started.
 
     {"do": "prepare", "checkpoint": DIR, "cell": {...}, "src_ids": [[..], ..]}  ->  {"setup_s": ..}
-    {"do": "round"}  ->  {"token_ids", "marks_s", "every_step", "collections", "own_cpu_s", "busy_cpu_s", "rss_bytes"}
+    {"do": "round"}  ->  {"token_ids", "marks_s", "every_step", "collections", "wall_s", "own_cpu_s", "busy_cpu_s",
+                           "rss_bytes"}
 
 or {"error": TEXT}. It ends with its input. What the contender prints goes to standard error.
 """
@@ -22,6 +23,7 @@ from typing import Any
 from ...cells import Cell
 from ...equality import reason_of
 from ..contender import Contender, registry
+from .own import PREFIX, Own
 from .quiet import wait_until_quiet
 
 
@@ -34,6 +36,13 @@ def cell_of(entries: dict[str, Any]) -> Cell:
     return Cell(
         **{**entries, "model": ModelSpec(**model), "src_ids": None if rows is None else tuple(map(tuple, rows))}
     )
+
+
+def contender_of(name: str) -> Contender:
+    """The contender of a name, or the strategy of "strategy:LABEL"."""
+    if name.startswith(PREFIX):
+        return Own(name.removeprefix(PREFIX))
+    return registry()[name]()
 
 
 class Served:
@@ -60,16 +69,17 @@ class Served:
 
         gc.collect()
         gc.disable()
-        before, own_s, busy_s = collections_so_far(), time.process_time(), busy_cpu_s()
+        before, own_s, busy_s, start = collections_so_far(), time.process_time(), busy_cpu_s(), time.perf_counter()
         try:
             decoded = self._contender.round(self._src_ids, self._cell.stop)
-            own_s, now_s = time.process_time() - own_s, busy_cpu_s()
+            wall_s, own_s, now_s = time.perf_counter() - start, time.process_time() - own_s, busy_cpu_s()
             counted = collections_so_far() - before
         finally:
             gc.enable()
         wait_until_quiet()
         return asdict(decoded) | {
             "collections": counted,
+            "wall_s": wall_s,
             "own_cpu_s": own_s,
             "busy_cpu_s": None if busy_s is None or now_s is None else now_s - busy_s,
             "rss_bytes": rss_bytes(),
@@ -80,7 +90,7 @@ def main(name: str) -> None:
     """Answer until the input ends."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # a line that a library prints is no answer
-    served = Served(registry()[name]())
+    served = Served(contender_of(name))
     answer: dict[str, Any] = {"ready": True}
     while True:
         answers.write(json.dumps(answer) + "\n")
