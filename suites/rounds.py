@@ -15,6 +15,7 @@ from .conditions import Watch
 from .config import MeasureConfig
 from .equality import reason_of
 from .progress import Progress
+from .quiet import wait_until_quiet
 from .repeats import Repeats
 from .results import CellWriter, Conditions
 from .stopping import forecast, half_width, stopped_by
@@ -93,6 +94,8 @@ class Rounds:
     def _arm(self, arm: Arm, index: int) -> None:
         try:
             for clock in self._clocks:
+                if self._cell.device == "cpu":
+                    wait_until_quiet()  # before all alike, whichever process an arm runs in
                 done = arm.round(index, index < 0, clock)
                 self._writer.round(done)
                 self._rounds_s += done.marks_s[-1]

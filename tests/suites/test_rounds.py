@@ -2,6 +2,8 @@
 
 import dataclasses
 import gc
+import itertools
+import time
 
 import pytest
 import torch
@@ -17,6 +19,7 @@ from suites.files import write_json
 from suites.noise import noises
 from suites.planning import effort
 from suites.progress import Progress
+from suites.quiet import WATCHED_S
 from suites.results import SCHEMA, Round, crossed_label, read_cells, twin_label
 from suites.runner import run_cell
 from suites.table import case_table
@@ -122,6 +125,22 @@ def test_an_a_a_arm_that_fails_costs_no_strategy_and_is_told(tmp_path, monkeypat
     assert {arm.status for arm in result.arms} == {"ok"}
     assert result.conditions.aa_reason == "out of memory: no room"
     assert result.conditions.crossed_reason == "its process did not start within 0 s"
+
+
+def test_every_arm_begins_its_rounds_rested_as_a_contender_s_process_does(tmp_path, monkeypatch):
+    real, seen = arms_module.StrategyArm.round, []
+
+    def round_of(arm, index, warmup, clock):
+        began = time.perf_counter()
+        done = real(arm, index, warmup, clock)
+        seen.append((began, time.perf_counter()))
+        return done
+
+    monkeypatch.setattr(arms_module.StrategyArm, "round", round_of)
+    measured(tmp_path)
+    rests_s = [began - ended for (_, ended), (began, _) in itertools.pairwise(seen)]
+    assert len(rests_s) == 11
+    assert min(rests_s) >= WATCHED_S
 
 
 def test_calibrations_are_among_the_rounds_and_in_the_table(tmp_path):

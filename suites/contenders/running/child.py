@@ -22,9 +22,9 @@ from typing import Any
 
 from ...cells import Cell
 from ...equality import reason_of
+from ...quiet import wait_until_quiet
 from ..contender import Contender, registry
 from .own import PREFIX, Own
-from .quiet import wait_until_quiet
 
 
 def cell_of(entries: dict[str, Any]) -> Cell:
