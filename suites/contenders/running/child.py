@@ -63,13 +63,18 @@ class Served:
         return {"setup_s": setup_s}
 
     def round(self) -> dict[str, Any]:
-        """One round, without garbage collection as our own; what else the CPU did meanwhile is noted around it."""
+        """One round, between the same as our own: a rest, a garbage collection, and none inside.
+
+        What else the CPU did meanwhile is noted before the rest, since reading that takes as long as some rounds do.
+        """
         from ...arms import collections_so_far, rss_bytes
         from ...conditions import busy_cpu_s
 
+        own_s, busy_s, start = time.process_time(), busy_cpu_s(), time.perf_counter()
+        wait_until_quiet()
         gc.collect()
         gc.disable()
-        before, own_s, busy_s, start = collections_so_far(), time.process_time(), busy_cpu_s(), time.perf_counter()
+        before = collections_so_far()
         try:
             decoded = self._contender.round(self._src_ids, self._cell.stop)
             wall_s, own_s, now_s = time.perf_counter() - start, time.process_time() - own_s, busy_cpu_s()
