@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from .results import CellResult, Round, twin_label
+from .results import CellResult, Round, crossed_label, twin_label
 from .statistics import Ratio, paired_ratio
 from .verdict import MARGIN, holm, verdict
 
@@ -45,6 +45,11 @@ class Comparison:
 def noise_floor(result: CellResult, baseline: str) -> Ratio:
     """The ratio of the A/A arm to the baseline, which it repeats; NaN where none was measured."""
     return ratio_of(end_to_end_s(result.rounds, twin_label(baseline)), end_to_end_s(result.rounds, baseline))
+
+
+def crossed_floor(result: CellResult, baseline: str) -> Ratio:
+    """The ratio of the A/A arm in a child process to the baseline, which it repeats; NaN where none was measured."""
+    return ratio_of(end_to_end_s(result.rounds, crossed_label(baseline)), end_to_end_s(result.rounds, baseline))
 
 
 Comparisons = list[dict[str, Comparison]]

@@ -68,7 +68,7 @@ class Watch:
         if mhz is not None:
             self._mhz.append(mhz)
 
-    def conditions(self, stopped_by: str, aa_reason: str) -> Conditions:
+    def conditions(self, stopped_by: str, aa_reason: str = "", crossed_reason: str = "") -> Conditions:
         """What was seen."""
         wall_s, busy_s = time.monotonic() - self._start, busy_cpu_s()
         return Conditions(
@@ -81,4 +81,5 @@ class Watch:
             cpu_mhz=self._mhz,
             throttled=self._gpu.ended() if self._gpu else [],
             aa_reason=aa_reason,
+            crossed_reason=crossed_reason,
         )

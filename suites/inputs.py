@@ -26,6 +26,10 @@ class Inputs:
     src_mask_BS: Tensor | None
     src_lens: tuple[int, ...]
 
+    def rows(self) -> list[list[int]]:
+        """Token ids of each sentence, padding left out."""
+        return [row[:length] for row, length in zip(self.src_BS.tolist(), self.src_lens, strict=True)]
+
     @property
     def real_fraction(self) -> float:
         """Share of source positions that hold a token."""

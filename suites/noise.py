@@ -15,8 +15,11 @@ from .verdict import MARGIN
 
 LOAD_CORES, LOAD_SHARE = 0.25, 0.05
 """Other processes may use so many cores, or this share of all, whichever is more, before they are called a load."""
-LOAD_FROM_S = 0.5
-"""Shorter rounds are not judged: the kernel counts CPU time in hundredths of a second."""
+COARSE_S = 0.03
+"""Of CPU time that others seem to have used, what may be an error: three standard deviations of one pair of readings.
+
+The kernel counts in hundredths of a second, each kind of use by itself; errors of several pairs add up by their root.
+"""
 CLOCK_SHARE = 0.1
 DRIFT_SHARE = 0.1
 TREND_P = 0.01
@@ -50,16 +53,21 @@ def trend_p(values: Sequence[float]) -> float:
     return float(min(1.0, 2 * tail))
 
 
-def others_load(wall_s: float, own_cpu_s: float, busy_cpu_s: float | None, machine_cores: int) -> float:
-    """Cores that other processes used, 0 where they are too few or the time too short to call it a load.
+def others_load(
+    wall_s: float, own_cpu_s: float, busy_cpu_s: float | None, machine_cores: int, readings: int = 1
+) -> float:
+    """Cores that other processes used; 0 where they are too few, or it may be the error of so many pairs of readings.
 
     >>> others_load(1.0, 1.0, 1.1, 2), others_load(1.0, 1.0, 3.0, 2), others_load(1.0, 1.0, None, 2)
     (0.0, 2.0, 0.0)
+    >>> others_load(0.05, 0.05, 0.09, 2), others_load(0.4, 0.4, 0.72, 2, readings=8)
+    (0.0, 0.8)
     """
-    if busy_cpu_s is None or wall_s < LOAD_FROM_S:
+    if busy_cpu_s is None or wall_s <= 0:
         return 0.0
-    others = (busy_cpu_s - own_cpu_s) / wall_s
-    return others if others > max(LOAD_CORES, LOAD_SHARE * machine_cores) else 0.0
+    others_s = busy_cpu_s - own_cpu_s
+    limit = max(LOAD_CORES, LOAD_SHARE * machine_cores)
+    return others_s / wall_s if others_s - COARSE_S * math.sqrt(readings) > limit * wall_s else 0.0
 
 
 def _load(seen: Conditions) -> Iterator[Noise]:
@@ -131,14 +139,22 @@ def _collections(result: CellResult) -> Iterator[Noise]:
 
 
 def _disturbed(result: CellResult) -> Iterator[Noise]:
-    spoiled = Counter(r.strategy for r in result.rounds if r.disturbed and not r.warmup)
-    for contender, count in spoiled.items():
-        yield Noise(
-            "contender disturbed",
-            count,
-            f"other processes used the CPU during {count} rounds of {contender}",
-            "stop them and measure again; its ratios have those rounds in them",
-        )
+    """Rounds in a child process: those that tell by themselves, and short ones that tell only all together."""
+    cores = result.conditions.machine_cores if result.conditions else 1
+    for label in dict.fromkeys(r.strategy for r in result.rounds):
+        counted = [r for r in result.rounds if r.strategy == label and not r.warmup]
+        read = [(r.marks_s[-1], r.others_cores) for r in counted if r.others_cores is not None]
+        busy_s = sum(wall_s * others for wall_s, others in read)
+        others = others_load(sum(wall_s for wall_s, _ in read), 0.0, busy_s, cores, len(read))
+        count = sum(r.disturbed for r in counted)
+        if count or others:
+            used = f"{others:.1f} of {cores} cores during the" if others else f"the CPU during {count}"
+            yield Noise(
+                "contender disturbed",
+                max(count, len(read) if others else 0),
+                f"other processes used {used} rounds of {label}",
+                "stop them and measure again; its ratios have those rounds in them",
+            )
 
 
 def noises(result: CellResult) -> list[Noise]:
@@ -149,6 +165,9 @@ def noises(result: CellResult) -> list[Noise]:
         found += _gpu(seen)
         if seen.aa_reason:
             found.append(Noise("A/A", 1, f"the A/A arm was not measured: {seen.aa_reason}", "see the reason"))
+        if seen.crossed_reason:
+            cause = f"the A/A arm in a child process was not measured: {seen.crossed_reason}"
+            found.append(Noise("A/A in a child process", 1, cause, "ratios to contenders are without it"))
     return found
 
 

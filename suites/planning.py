@@ -59,6 +59,7 @@ def effort(cell: Cell, strategies: Sequence[Strategy], measure: MeasureConfig, c
     timed = timed_passes(measure, cell.device)
     runs = [(total, 2 + timed) for total in predicted.values()]  # equality and memory, then the rounds
     if measure.aa and predicted:
-        runs.append((predicted[baseline_of(predicted)], timed))
+        # Twice as contenders run on the CPU alone: in this process, and in a child as they do.
+        runs += [(predicted[baseline_of(predicted)], timed)] * (2 if cell.device == "cpu" else 1)
     others = contenders * (1 + timed) * contender_work(predicted)  # the first round, whose tokens are checked
     return Effort(sum(n * f.executed_flops for f, n in runs), sum(n * f.work for f, n in runs) + others)

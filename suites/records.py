@@ -22,8 +22,10 @@ class Round:
     """One timed pass of one arm. ``marks_s``: start (0), prefill, first token, then each token, or the end alone.
 
     NaN is a mark that a contender's library does not let one take; it is written as null. ``strategy``: the arm's
-    label; an A/A arm's is ``twin_label`` of the strategy that it repeats. ``collections``: garbage collections inside.
-    ``disturbed``: other processes used the CPU meanwhile; noted of contenders' rounds alone.
+    label; an A/A arm's is ``twin_label`` or ``crossed_label`` of the strategy that it repeats. ``collections``: garbage
+    collections inside. Noted of rounds in a child process alone: ``others_cores``, the cores that other processes used
+    meanwhile, as coarse as the kernel counts (below 0 by that, too; None: not readable), and ``disturbed``, whether it
+    is a load for certain in this round by itself.
     """
 
     __pydantic_config__: ClassVar = EXACT
@@ -34,6 +36,7 @@ class Round:
     marks_s: Annotated[list[Mark], MinLen(3)]
     collections: int = 0
     disturbed: bool = False
+    others_cores: float | None = None
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ class Conditions:
 
     Seconds of CPU time are summed over cores, ``busy_cpu_s`` over the whole machine's. ``cpu_mhz``: after rounds,
     the fastest core that this process may use. ``throttled``: what NVIDIA's driver names. ``aa_reason``: why there is
-    no A/A arm though one was asked for.
+    no A/A arm though one was asked for; ``crossed_reason``: why there is none in a child process.
     """
 
     __pydantic_config__: ClassVar = EXACT
@@ -74,11 +77,17 @@ class Conditions:
     cpu_mhz: list[float]
     throttled: list[str]
     aa_reason: str = ""
+    crossed_reason: str = ""
 
 
 def twin_label(strategy: str) -> str:
     """The label of the A/A arm of a strategy."""
     return f"{strategy} (A/A)"
+
+
+def crossed_label(strategy: str) -> str:
+    """The label of the A/A arm of a strategy that runs in a child process, as contenders do."""
+    return f"{strategy} (A/A in a child process)"
 
 
 class RoleSums(TypedDict):

@@ -23,12 +23,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .files import ResultsError, read_json, read_text, write_json, write_text
-from .records import ArmFacts, Calibration, CellEntry, Conditions, Plan, Round, Status, twin_label
+from .records import ArmFacts, Calibration, CellEntry, Conditions, Plan, Round, Status, crossed_label, twin_label
 from .slug import slug
 
 __all__ = [
     "ArmFacts", "Calibration", "CellResult", "CellWriter", "Conditions", "READABLE", "Round", "SCHEMA", "Status",
-    "read_cells", "twin_label",
+    "crossed_label", "read_cells", "twin_label",
 ]  # fmt: skip
 
 if TYPE_CHECKING:

@@ -16,6 +16,8 @@ from .conditions import Watch
 from .config import MeasureConfig
 from .faults import Fault, contained
 from .progress import Progress
+from .quiet import wait_until_quiet
+from .repeats import Repeats
 from .results import CellWriter, Conditions
 from .stopping import forecast, half_width, stopped_by
 
@@ -34,31 +36,17 @@ class Rounds:
         progress: Progress,
         work: dict[str, int],
         fail: Fail,
+        repeats: Repeats,
     ) -> None:
-        self.arms = list(arms)
-        self._measure, self._writer, self._progress, self._work, self._fail = measure, writer, progress, work, fail
+        self.arms = [*arms, *repeats.arms]
+        self._measure, self._writer, self._progress, self._fail = measure, writer, progress, fail
         self._cell, self._order, self._clocks = cell, random.Random(cell.seed), clocks(cell.device)
         self._baseline = baseline_of([arm.label for arm in arms])
-        self._twin: Arm | None = None
-        self._aa_reason = ""
-        if measure.aa:
-            self._add_twin()
+        self._repeats, self._repeated = repeats, list(repeats.arms)
+        self._work = {**work, **{arm.label: work[repeats.baseline] for arm in repeats.arms}}
         self._calibrator = self._make_calibrator()
         self._times: dict[str, dict[int, float]] = {arm.label: {} for arm in self.arms}
         self._rounds_s, self._planned = 0.0, measure.rounds
-
-    def _add_twin(self) -> None:
-        repeated = next((arm for arm in self.arms if arm.label == self._baseline), None)
-        if repeated is None:
-            self._aa_reason = "no strategy is left to be timed"
-            return
-        with contained(self._lose_twin):
-            self._twin = twin = repeated.twin()
-            self.arms.append(twin)
-            self._work = {**self._work, twin.label: self._work[self._baseline]}
-
-    def _lose_twin(self, fault: Fault) -> None:
-        self._aa_reason = fault.located
 
     def _make_calibrator(self) -> Calibrator | None:
         """None where there is no room for its buffer, or nothing to time."""
@@ -71,7 +59,7 @@ class Rounds:
             return None
 
     def run(self) -> tuple[list[Arm], Conditions]:
-        """(the arms that came to the end, the A/A arm left out, what their rounds were measured under)."""
+        """(the arms that came to the end, the A/A arms left out, what their rounds were measured under)."""
         watch = Watch(self._cell.device)
         with collector_set_aside():
             for index in range(-self._measure.warmup, 0):
@@ -85,14 +73,15 @@ class Rounds:
                 watch.after_round()
                 index += 1
                 ended = self._enough(index, time.monotonic() - start)
-        return [arm for arm in self.arms if arm is not self._twin], watch.conditions(ended, self._aa_reason)
+        seen = watch.conditions(ended, self._repeats.twin_reason, self._repeats.crossed_reason)
+        return [arm for arm in self.arms if arm not in self._repeated], seen
 
     def _round(self, index: int) -> None:
         place = self._order.randrange(len(self.arms) + 1)
         for position, arm in enumerate([*self._order.sample(self.arms, len(self.arms)), None]):
             if position == place:
                 self._calibrate(index)
-            if arm is not None:
+            if arm is not None and arm in self.arms:
                 self._arm(arm, index)
 
     def _calibrate(self, index: int) -> None:
@@ -106,6 +95,8 @@ class Rounds:
     def _arm(self, arm: Arm, index: int) -> None:
         with contained(partial(self._lose, arm)):
             for clock in self._clocks:
+                if self._cell.device == "cpu":
+                    wait_until_quiet()  # before all alike, whichever process an arm runs in
                 done = arm.round(index, index < 0, clock)
                 self._writer.round(done)
                 self._rounds_s += done.marks_s[-1]
@@ -115,10 +106,18 @@ class Rounds:
 
     def _lose(self, arm: Arm, fault: Fault) -> None:
         self.arms = [other for other in self.arms if other is not arm]
-        if arm is self._twin:
-            self._lose_twin(fault)
-        else:
-            self._fail(arm.label, fault)
+        if arm in self._repeats.arms:
+            self._repeats.drop(arm, fault.located)
+            return
+        if arm.label == self._repeats.baseline:
+            self._drop_repeats()
+        self._fail(arm.label, fault)
+
+    def _drop_repeats(self) -> None:
+        """They compare with nothing without their baseline."""
+        for arm in list(self._repeats.arms):
+            self._repeats.drop(arm, f"{self._repeats.baseline}, which it repeats, failed")
+            self.arms.remove(arm)
 
     def _enough(self, rounds: int, elapsed_s: float) -> str | None:
         if not self.arms:

@@ -31,6 +31,7 @@ from .narrowing import narrowings
 from .obstacles import obstacle
 from .planning import contender_work, effort, predict, timed_passes
 from .progress import Progress
+from .repeats import repeats
 from .results import ArmFacts, CellWriter, Status
 from .room import weight_bytes as weight_bytes_of
 from .room import why_no_room
@@ -154,15 +155,18 @@ def _measure(
     oracle = admission.oracle if whole is model else partial(StrategyArm, parse(ORACLE), whole, inputs, cell)
     with line_up(contenders, cell, model, inputs, seconds_max, oracle, drop, facts.kept) as others:
         progress.advance(sum(work[name] for name in contenders))
-        timed, conditions = Rounds(
-            cell,
-            [*arms, *others],
-            measure,
-            writer,
-            progress,
-            work,
-            facts.fail,
-        ).run()
+        with repeats(measure, [*arms, *others], cell, model.config, inputs.rows()) as again:
+            progress.expect(-again.missing * timed_passes(measure, cell.device) * work.get(again.baseline, 0))
+            timed, conditions = Rounds(
+                cell,
+                [*arms, *others],
+                measure,
+                writer,
+                progress,
+                work,
+                facts.fail,
+                again,
+            ).run()
     writer.conditions(conditions)
     oracle_BN = next((arm.token_BN for arm in timed if arm.label == ORACLE), None)
     for arm in timed:

@@ -63,7 +63,9 @@ def print_summary(
         console.print(Text(f"missing: {missing} planned cells wrote no result", style="yellow"))
     for line in noises:
         console.print(Text(f"warning: {line}", style="yellow"), soft_wrap=True)
-    for line in filter(None, (equality_told(table), endings(table), noise_floor(table), *kernels)):
+    for line in filter(
+        None, (equality_told(table), endings(table), noise_floor(table), crossed_floor(table), *kernels)
+    ):
         console.print(line, highlight=False, soft_wrap=True, markup=False)
     if base := next(filter(None, table["baseline"]), ""):
         console.print(Text(LEGEND.format(base=base, margin=100 * margin), style="dim"))
@@ -142,14 +144,25 @@ def equality_told(table: pd.DataFrame) -> str:
 
 def noise_floor(table: pd.DataFrame) -> str:
     """A sentence: the A/A ratio with its interval, that which reaches furthest from 1 of all cells; "" without any."""
-    measured = table[table["noise_floor"].notna()]
+    found = _furthest(table, "noise_floor")
+    return f"noise floor: A/A ratio {found}" if found else ""
+
+
+def crossed_floor(table: pd.DataFrame) -> str:
+    """The same of the A/A arm in a child process, which holds for ratios to contenders."""
+    found = _furthest(table, "crossed_floor")
+    return f"noise floor of contenders: A/A ratio, the second in a child process as they run, {found}" if found else ""
+
+
+def _furthest(table: pd.DataFrame, name: str) -> str:
+    """The ratio of these columns that reaches furthest from 1, with its interval; "" without any."""
+    measured = table[table[name].notna()]
     if measured.empty:
         return ""
-    columns = ["noise_floor", "noise_floor_low", "noise_floor_high"]
-    ratios = measured[columns].to_numpy(float)
+    ratios = measured[[name, f"{name}_low", f"{name}_high"]].to_numpy(float)
     value, low, high = ratios[np.nanargmax(np.nanmax(np.abs(np.log(ratios)), axis=1))]
     where = f", the furthest from 1 of {len(measured)} cells" if len(measured) > 1 else ""
-    return f"noise floor: A/A ratio {value:.3f} [{low:.3f}, {high:.3f}]{where}"
+    return f"{value:.3f} [{low:.3f}, {high:.3f}]{where}"
 
 
 def endings(table: pd.DataFrame) -> str:

@@ -16,7 +16,7 @@ import pandas as pd
 from .cases import case_of, number
 from .ceilings.columns import CEILINGS, roof
 from .ceilings.floor import Ceilings
-from .comparisons import compare, noise_floor, timed_s
+from .comparisons import compare, crossed_floor, noise_floor, timed_s
 from .crossover import crossover
 from .faults import Fault, contained
 from .files import write_text
@@ -43,11 +43,13 @@ VERDICTS = ["e2e_p_holm", "e2e_verdict"]
 MEMORY = ["memory_bound_by"]
 """In words, what sets the memory that forecasts are for (``limits.py``): this machine's, a control group, a key."""
 TRUST = [
-    "stopped_by", "noise_floor", "noise_floor_low", "noise_floor_high",
+    "stopped_by", "noise_floor", "noise_floor_low", "noise_floor_high", "crossed_floor", "crossed_floor_low",
+    "crossed_floor_high",
     "calibration_read_gb_per_s", "calibration_gemm_gflops_per_s",
 ]  # fmt: skip
-"""What ended the rounds of the cell; on the baseline's row the ratio of its A/A arm to it, with its 95 % interval; the
-machine's own speed, medians of the counted calibrations, in 1e9 bytes and FLOPs a second."""
+"""What ended the rounds of the cell; on the baseline's row the ratios of its A/A arms to it with 95 % intervals, of the
+one in this process and of the one in a child process as contenders run; the machine's own speed, medians of the counted
+calibrations, in 1e9 bytes and FLOPs a second."""
 TEXT_COLUMNS = {*IDENTITY, "baseline", "e2e_verdict", "best_strategy", "best_verdict", "stopped_by", *MEMORY}
 PLOTTED = [
     "prefill_s", "e2e_s", "throughput_tokens_per_s", "executed_flops", "necessary_flops", "flops_waste", "step_bytes",
@@ -152,6 +154,7 @@ def case_table(
                 row["e2e_vs_best"] = median[label] / min(median.values())
                 if label == found.baseline:
                     row |= _interval("noise_floor", noise_floor(result, label))
+                    row |= _interval("crossed_floor", crossed_floor(result, label))
                 else:
                     first = crossover(*(_cumulative(result.rounds, name) for name in (label, found.baseline)))
                     row |= dict(zip(CROSSOVER, map(number, (first.k, first.low, first.high)), strict=True))

@@ -34,7 +34,23 @@ def disturbed(result, label):
     return replace(result, rounds=[replace(done, disturbed=done.strategy == label) for done in result.rounds])
 
 
+def crossed(result, others_cores, wall_s):
+    """Rounds of the second arm as a child process notes them: too short to tell by themselves."""
+    short = [replace(r, others_cores=others_cores, marks_s=[0.0, wall_s / 2, wall_s]) for r in result.rounds]
+    return replace(
+        result, rounds=[brief if brief.strategy == "new" else r for r, brief in zip(result.rounds, short, strict=True)]
+    )
+
+
 SPOILED = {
+    "contender disturbed by short rounds": (
+        crossed(cell(), 1.0, 0.03),
+        "other processes used 1.0 of 2 cores during the rounds of new",
+    ),
+    "A/A in a child process": (
+        cell(replace(QUIET, crossed_reason="no room")),
+        "the A/A arm in a child process was not measured: no room",
+    ),
     "contender disturbed": (disturbed(cell(), "new"), "other processes used the CPU during 8 rounds of new"),
     "other load": (cell(replace(QUIET, busy_cpu_s=22.0)), "other processes used 1.2 of 2 cores during the rounds"),
     "threads": (cell(threads=3), "3 threads share 2 cores"),
@@ -56,7 +72,7 @@ SPOILED = {
 def test_each_is_told_with_its_cause_and_a_remedy(kind):
     result, cause = SPOILED[kind]
     (noise,) = noises(result)
-    assert (noise.kind, noise.cause) == (kind, cause)
+    assert (noise.kind, noise.cause) == (kind.removesuffix(" by short rounds"), cause)
     assert noise.remedy
     assert told([result]) == [f"{cause}: {noise.remedy}"]
 
@@ -68,7 +84,10 @@ def test_each_is_told_with_its_cause_and_a_remedy(kind):
         cell(None),  # a folder of an earlier version
         cell(replace(QUIET, busy_cpu_s=None, cpu_mhz=[])),  # a machine that does not tell
         cell(replace(QUIET, busy_cpu_s=9.0)),  # the kernel counts coarsely
-        cell(replace(QUIET, wall_s=0.1, own_cpu_s=0.0, busy_cpu_s=0.2)),  # too short to tell
+        cell(replace(QUIET, wall_s=0.05, own_cpu_s=0.05, busy_cpu_s=0.09)),  # too short to tell
+        crossed(cell(), 0.4, 0.03),  # the same in eight short rounds
+        crossed(cell(), 0.1, 30.0),  # too little
+        crossed(cell(), None, 0.3),  # a machine that does not tell
         cell(replace(QUIET, busy_cpu_s=11.9, machine_cores=64)),  # 0.2 of 64 cores
         cell(times=[10.0, 11.0, 12.0, 13.0, 14.0]),  # a trend that five rounds cannot show
         cell(times=[10.0 + 0.001 * index for index in range(8)]),  # one that is within the margin

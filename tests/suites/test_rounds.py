@@ -2,6 +2,8 @@
 
 import dataclasses
 import gc
+import itertools
+import time
 
 import pytest
 import torch
@@ -12,11 +14,13 @@ from suites import arms as arms_module
 from suites.calibration import AT_LEAST, Calibrator
 from suites.cells import Cell
 from suites.config import MeasureConfig
+from suites.contenders.running import process
 from suites.files import write_json
 from suites.noise import noises
 from suites.planning import effort
 from suites.progress import Progress
-from suites.results import SCHEMA, Round, read_cells, twin_label
+from suites.quiet import WATCHED_S
+from suites.results import SCHEMA, Round, crossed_label, read_cells, twin_label
 from suites.runner import run_cell
 from suites.table import case_table
 
@@ -24,7 +28,13 @@ SHAPE = {
     "vocab_size": 29, "d_model": 14, "num_heads": 3, "d_kv": 5, "d_ff": 22, "encoder_layers": 1, "decoder_layers": 1
 }  # fmt: skip
 CELL = Cell(ModelSpec("sliver", "random", shape=tuple(sorted(SHAPE.items()))), 5, 6, 2, "cpu", "fp32", 1, 0, "fixed")
-TWIN = twin_label("full_recompute")
+TWIN, CROSSED = twin_label("full_recompute"), crossed_label("full_recompute")
+
+
+@pytest.fixture
+def no_child(monkeypatch):
+    """No child process starts in time."""
+    monkeypatch.setattr(process, "STARTING_S", 0.0)
 
 
 def measured(folder, strategies="core", progress=None, **measure):
@@ -68,6 +78,7 @@ def test_rounds_end_by_the_rule_and_the_table_says_which(tmp_path, monkeypatch, 
     assert (table["stopped_by"] == why).all()
 
 
+@pytest.mark.usefixtures("no_child")
 def test_progress_ends_at_what_was_done_however_many_rounds_there_were(tmp_path, monkeypatch):
     for name, ratio in (("more", lambda i: 1.5 if i % 2 else 1), ("as planned", lambda i: 0.5)):
         scripted(monkeypatch, ratio)
@@ -78,22 +89,33 @@ def test_progress_ends_at_what_was_done_however_many_rounds_there_were(tmp_path,
         assert progress._done == pytest.approx(progress._total)
 
 
-def test_the_a_a_arm_runs_the_baseline_again_in_every_round_and_is_no_strategy(tmp_path):
-    result = measured(tmp_path, aa=True)
-    indices = {label: [r.index for r in result.rounds if r.strategy == label] for label in ("full_recompute", TWIN)}
-    assert indices["full_recompute"] == indices[TWIN] == [-1, 0, 1]
-    assert TWIN not in {arm.strategy for arm in result.arms}
+def test_the_a_a_arms_run_the_baseline_again_here_and_in_a_child_and_are_no_strategies(tmp_path):
+    work = effort(CELL, select("core"), MeasureConfig(rounds=2, warmup=1, aa=True)).work
+    progress = Progress(work, 1)
+    result = measured(tmp_path, aa=True, progress=progress)
+    labels = ("full_recompute", TWIN, CROSSED)
+    indices = {label: [r.index for r in result.rounds if r.strategy == label] for label in labels}
+    assert list(indices.values()) == [[-1, 0, 1]] * 3
+    assert {len(r.marks_s) for r in result.rounds if r.strategy in labels} == {CELL.tgt_len + 2}
+    assert not any(r.collections for r in result.rounds)
+    assert {r.others_cores is None for r in result.rounds if r.strategy == CROSSED} == {False}
+    assert {TWIN, CROSSED}.isdisjoint(arm.strategy for arm in result.arms)
+    assert (result.conditions.aa_reason, result.conditions.crossed_reason) == ("", "")
     table = case_table([result]).set_index("strategy")
-    assert table.loc["full_recompute", "noise_floor"] > 0
-    assert table["noise_floor"].notna().sum() == 1
-    assert not any(r.strategy == TWIN for r in measured(tmp_path).rounds)
+    for floor in ("noise_floor", "crossed_floor"):
+        assert table.loc["full_recompute", floor] > 0
+        assert table[floor].notna().sum() == 1
+    assert progress._done == pytest.approx(progress._total)
+    assert {TWIN, CROSSED}.isdisjoint(r.strategy for r in measured(tmp_path).rounds)
 
 
+@pytest.mark.usefixtures("no_child")
 def test_without_full_recompute_the_first_strategy_is_repeated(tmp_path):
     result = measured(tmp_path, select(["static_kv", "contiguous_kv"]), aa=True)
     assert "static_kv (A/A)" in {r.strategy for r in result.rounds}
 
 
+@pytest.mark.usefixtures("no_child")
 def test_an_a_a_arm_that_fails_costs_no_strategy_and_is_told(tmp_path, monkeypatch):
     def fails(arm):
         raise torch.OutOfMemoryError("no room")
@@ -102,6 +124,23 @@ def test_an_a_a_arm_that_fails_costs_no_strategy_and_is_told(tmp_path, monkeypat
     result = measured(tmp_path, aa=True)
     assert {arm.status for arm in result.arms} == {"ok"}
     assert result.conditions.aa_reason == "out of memory: no room"
+    assert result.conditions.crossed_reason == "its process did not start within 0 s"
+
+
+def test_every_arm_begins_its_rounds_rested_as_a_contender_s_process_does(tmp_path, monkeypatch):
+    real, seen = arms_module.StrategyArm.round, []
+
+    def round_of(arm, index, warmup, clock):
+        began = time.perf_counter()
+        done = real(arm, index, warmup, clock)
+        seen.append((began, time.perf_counter()))
+        return done
+
+    monkeypatch.setattr(arms_module.StrategyArm, "round", round_of)
+    measured(tmp_path)
+    rests_s = [began - ended for (_, ended), (began, _) in itertools.pairwise(seen)]
+    assert len(rests_s) == 11
+    assert min(rests_s) >= WATCHED_S
 
 
 def test_calibrations_are_among_the_rounds_and_in_the_table(tmp_path):
@@ -169,6 +208,7 @@ def test_a_strategy_that_collects_garbage_inside_its_rounds_is_named(tmp_path):
     assert noise.cause == "Python's garbage was collected inside 2 rounds of litter"
 
 
+@pytest.mark.usefixtures("no_child")
 def test_a_cell_without_any_arm_left_ends(tmp_path, monkeypatch):
     def fails(arm, index, warmup, clock) -> Round:
         raise RuntimeError("broken")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from suites.comparisons import compare, noise_floor
-from suites.results import ArmFacts, CellResult, Round, twin_label
+from suites.results import ArmFacts, CellResult, Round, crossed_label, twin_label
 from suites.statistics import Ratio, paired_ratio
 from suites.table import case_table
 from suites.verdict import holm, verdict
@@ -136,14 +136,16 @@ def test_the_margin_is_that_of_the_run():
     assert compare([cell(near, measure={"margin": 0.1})])[0][0]["near"].verdict == "indistinguishable"
 
 
-def test_the_a_a_arm_is_the_noise_floor_and_no_strategy_and_no_comparison():
-    twin = {twin_label("full_recompute"): [10.1, 10.3, 9.9, 10.1], "new": NEAR}
+def test_the_a_a_arms_are_the_noise_floors_and_no_strategies_and_no_comparisons():
+    child = [10.2, 10.6, 9.8, 10.2]
+    twin = {twin_label("full_recompute"): [10.1, 10.3, 9.9, 10.1], crossed_label("full_recompute"): child, "new": NEAR}
     result = cell(twin)
     table = case_table([result]).set_index("strategy")
     assert list(table.index) == ["full_recompute", "new"]
     wanted = paired_ratio([10.1, 10.3, 9.9, 10.1], [10.0] * 4)
     assert table.loc["full_recompute", "noise_floor"] == pytest.approx(wanted.value)
     assert table.loc["full_recompute", "noise_floor_high"] == pytest.approx(wanted.high)
-    assert math.isnan(table.loc["new", "noise_floor"])
+    assert table.loc["full_recompute", "crossed_floor_low"] == pytest.approx(paired_ratio(child, [10.0] * 4).low)
+    assert table.loc["new", ["noise_floor", "crossed_floor"]].isna().all()
     assert table.loc["new", "e2e_p_holm"] == pytest.approx(paired_ratio(NEAR, [10.0] * 4).p)
     assert math.isnan(noise_floor(cell({}), "full_recompute").value)

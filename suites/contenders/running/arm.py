@@ -16,10 +16,9 @@ from ...cells import Cell
 from ...clock import Clock
 from ...noise import others_load
 from ...records import Round
-from ..contender import Contender, ContenderError
+from ..contender import ContenderError
 from .agreement import padded
 from .process import Process
-from .quiet import wait_until_quiet
 
 
 class ContenderArm:
@@ -30,16 +29,20 @@ class ContenderArm:
 
     def __init__(
         self,
-        contender: type[Contender],
+        name: str,
         cell: Cell,
         config: ModelConfig,
         src_ids: Sequence[Sequence[int]],
         checkpoint: Path,
         seconds_max: float,
+        label: str | None = None,
     ) -> None:
-        """Start and prepare it. Raises ContenderError; then no process is left."""
-        self.contender, self.label, self._cell, self._config = contender, contender.name, cell, config
-        self._process = Process(contender.name, cell.threads, seconds_max)
+        """Start and prepare it. ``label``: its name, unless another is given.
+
+        Raises ContenderError; then no process is left.
+        """
+        self.label, self._cell, self._config = label or name, cell, config
+        self._process = Process(name, cell.threads, seconds_max)
         self.rss_bytes: int | None = None
         self.token_ids: list[list[int]] = []
         self.token_BN: Tensor | None = None
@@ -64,16 +67,15 @@ class ContenderArm:
         return self._process.pid
 
     def twin(self) -> ContenderArm:
-        """Raises ContenderError: it is the baseline, which is timed twice, only where no strategy is left."""
-        raise ContenderError("no strategy is left to be timed twice")
+        """Raises ContenderError: it is the baseline, which is timed again, only where no strategy is left."""
+        raise ContenderError("no strategy is left to be timed again")
 
     def close(self) -> None:
         """End its process."""
         self._process.close()
 
     def round(self, index: int, warmup: bool, clock: Clock) -> Round:
-        """One round by the contender's own clock, once this process is quiet. Raises ContenderError."""
-        wait_until_quiet()
+        """One round by the contender's own clock. Raises ContenderError."""
         answer = self._ask(do="round")
         self.token_ids, marks_s, every_step = answer["token_ids"], answer["marks_s"], answer["every_step"]
         try:
@@ -83,8 +85,10 @@ class ContenderArm:
             raise
         self.token_BN = padded(self.token_ids, self._config.pad_id)
         self.rss_bytes = answer["rss_bytes"]
-        others = others_load(marks_s[-1], answer["own_cpu_s"], answer["busy_cpu_s"], os.cpu_count() or 1)
-        return Round(self.label, index, warmup, every_step, marks_s, answer["collections"], others > 0)
+        wall_s, own_s, busy_s = answer["wall_s"], answer["own_cpu_s"], answer["busy_cpu_s"]
+        disturbed = others_load(wall_s, own_s, busy_s, os.cpu_count() or 1) > 0
+        others = None if busy_s is None else (busy_s - own_s) / wall_s
+        return Round(self.label, index, warmup, every_step, marks_s, answer["collections"], disturbed, others)
 
     def _require_sound(self, marks_s: list[float], every_step: bool) -> None:
         """What a contender of a user may get wrong: so many rows, so long, and as many marks."""

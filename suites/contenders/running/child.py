@@ -3,7 +3,8 @@
 It says {"ready": true} once it has started.
 
     {"do": "prepare", "checkpoint": DIR, "cell": {...}, "src_ids": [[..], ..]}  ->  {"setup_s": ..}
-    {"do": "round"}  ->  {"token_ids", "marks_s", "every_step", "collections", "own_cpu_s", "busy_cpu_s", "rss_bytes"}
+    {"do": "round"}  ->  {"token_ids", "marks_s", "every_step", "collections", "wall_s", "own_cpu_s", "busy_cpu_s",
+                           "rss_bytes"}
 
 or {"error": TEXT, "traceback": LINES}. It ends with its input. What the contender prints goes to standard error.
 """
@@ -21,8 +22,9 @@ from typing import Any
 
 from ...cells import Cell
 from ...faults import Fault, contained
+from ...quiet import wait_until_quiet
 from ..contender import Contender, registry
-from .quiet import wait_until_quiet
+from .own import PREFIX, Own
 
 
 def cell_of(entries: dict[str, Any]) -> Cell:
@@ -34,6 +36,13 @@ def cell_of(entries: dict[str, Any]) -> Cell:
     return Cell(
         **{**entries, "model": ModelSpec(**model), "src_ids": None if rows is None else tuple(map(tuple, rows))}
     )
+
+
+def contender_of(name: str) -> Contender:
+    """The contender of a name, or the strategy of "strategy:LABEL"."""
+    if name.startswith(PREFIX):
+        return Own(name.removeprefix(PREFIX))
+    return registry()[name]()
 
 
 class Served:
@@ -54,22 +63,28 @@ class Served:
         return {"setup_s": setup_s}
 
     def round(self) -> dict[str, Any]:
-        """One round, without garbage collection as our own; what else the CPU did meanwhile is noted around it."""
+        """One round, between the same as our own: a rest, a garbage collection, and none inside.
+
+        What else the CPU did meanwhile is noted before the rest, since reading that takes as long as some rounds do.
+        """
         from ...arms import collections_so_far, rss_bytes
         from ...conditions import busy_cpu_s
 
+        own_s, busy_s, start = time.process_time(), busy_cpu_s(), time.perf_counter()
+        wait_until_quiet()
         gc.collect()
         gc.disable()
-        before, own_s, busy_s = collections_so_far(), time.process_time(), busy_cpu_s()
+        before = collections_so_far()
         try:
             decoded = self._contender.round(self._src_ids, self._cell.stop)
-            own_s, now_s = time.process_time() - own_s, busy_cpu_s()
+            wall_s, own_s, now_s = time.perf_counter() - start, time.process_time() - own_s, busy_cpu_s()
             counted = collections_so_far() - before
         finally:
             gc.enable()
         wait_until_quiet()
         return asdict(decoded) | {
             "collections": counted,
+            "wall_s": wall_s,
             "own_cpu_s": own_s,
             "busy_cpu_s": None if busy_s is None or now_s is None else now_s - busy_s,
             "rss_bytes": rss_bytes(),
@@ -80,7 +95,7 @@ def main(name: str) -> None:
     """Answer until the input ends."""
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # a line that a library prints is no answer
-    served = Served(registry()[name]())
+    served = Served(contender_of(name))
     answer: dict[str, Any] = {"ready": True}
     faults: list[Fault] = []
     while True:

@@ -51,7 +51,7 @@ def line_up(
     started: list[ContenderArm] = []
     arms: list[ContenderArm] = []
     known: dict[str, TokenCheck] = {}
-    src_ids = [row[:length] for row, length in zip(inputs.src_BS.tolist(), inputs.src_lens, strict=True)]
+    src_ids = inputs.rows()
 
     def fail(name: str, fault: Fault) -> None:
         tell(name, fault.status, kept(name, fault))
@@ -64,7 +64,7 @@ def line_up(
                     tell(name, "skipped", reason)
                     continue
                 checkpoint = shared_checkpoint(model, cache)
-                arm = ContenderArm(contender, cell, model.config, src_ids, checkpoint, seconds_max)
+                arm = ContenderArm(name, cell, model.config, src_ids, checkpoint, seconds_max)
                 started.append(arm)
                 arm.round(-1, True, CpuClock())
                 key = str(arm.token_ids)

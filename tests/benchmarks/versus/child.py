@@ -39,7 +39,7 @@ class Child:
             text=True,
             cwd=tree,
             env={**os.environ, "PYTHONPATH": str(tree), "OMP_NUM_THREADS": str(threads)},
-            start_new_session=True,
+            process_group=0,  # in the session of the run, whose share of a busy machine's time is its session's
         )
 
     def __enter__(self) -> Self:

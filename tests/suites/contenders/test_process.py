@@ -1,6 +1,7 @@
 """A contender's process as the run has it, and what the run says of the CPU time that it takes."""
 
 import dataclasses
+import gc
 import os
 import signal
 import subprocess
@@ -13,35 +14,61 @@ import pytest
 from strategies import config_of
 from suites.clock import CpuClock
 from suites.conditions import Watch
-from suites.contenders import Contender, ContenderError, registry
+from suites.contenders import Contender, ContenderError, Decoded
+from suites.contenders.running.agreement import padded
 from suites.contenders.running.arm import ContenderArm
 from suites.contenders.running.cache import shared_checkpoint
+from suites.contenders.running.child import Served
 from suites.contenders.running.lineup import why_not
+from suites.quiet import WATCHED_S
+from tests.suites.contenders.conftest import decode
 
 BURN = "import time\nend = time.process_time() + 0.3\nwhile time.process_time() < end: pass\nprint(flush=True)\ninput()"
 
 
 @pytest.fixture
 def arm(checkpoint, fixed_cell):
-    pytest.importorskip("transformers")
-    contender = registry()["transformers_no_cache"]
-    arm = ContenderArm(contender, fixed_cell, config_of(fixed_cell.model), fixed_cell.src_ids, checkpoint, 100)
+    shape = config_of(fixed_cell.model)
+    arm = ContenderArm("strategy:static_kv", fixed_cell, shape, fixed_cell.src_ids, checkpoint, 100)
     yield arm
     arm.close()
 
 
-def test_it_is_at_rest_until_it_is_asked_and_a_kill_from_outside_is_told(arm):
+def test_it_is_at_rest_until_it_is_asked_and_a_kill_from_outside_is_told(arm, fixed_cell):
     done = arm.round(0, False, CpuClock())
-    assert dataclasses.astuple(done)[:4] == ("transformers_no_cache", 0, False, True)
+    assert dataclasses.astuple(done)[:4] == ("strategy:static_kv", 0, False, True)
     assert done.collections == 0
+    assert done.others_cores is not None
+    assert padded(arm.token_ids, 0).tolist() == decode(fixed_cell).tolist()
     process = psutil.Process(arm.pid)
     before = sum(process.cpu_times()[:2])
     time.sleep(0.5)
     assert sum(process.cpu_times()[:2]) - before < 0.05
+    # Linux shares CPU time between sessions before processes; an interrupt of the terminal goes to a process group.
+    assert (os.getsid(arm.pid), os.getpgid(arm.pid)) == (os.getsid(0), arm.pid)
     os.kill(arm.pid, signal.SIGKILL)
     with pytest.raises(ContenderError, match="its process was ended by SIGKILL"):
         arm.round(1, False, CpuClock())
     assert not psutil.pid_exists(arm.pid)
+
+
+class Notes(Contender):
+    def prepare(self, checkpoint, cell):
+        self.began = []
+
+    def round(self, src_ids, stop):
+        self.began.append(time.perf_counter())
+        return Decoded([[3]], [0.0, 0.1, 0.2])
+
+
+def test_a_child_rests_before_each_of_its_rounds_as_the_run_does(request_of, fixed_cell):
+    contender = Notes()
+    served = Served(contender)
+    served.prepare(request_of(fixed_cell))
+    asked = time.perf_counter()
+    served.round()
+    gc.unfreeze()
+    assert contender.began[0] - asked >= WATCHED_S
 
 
 def test_what_a_contender_uses_of_the_cpu_is_no_load_of_others():

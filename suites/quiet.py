@@ -1,10 +1,10 @@
-"""Threads that have done their work and still spin: waited for, so that they take no core from whom is timed next."""
+"""The rest before every round: threads that spin after their work take no core from whom is timed next."""
 
 from __future__ import annotations
 
 import time
 
-WATCHED_S = 0.005
+WATCHED_S = 0.02
 AT_MOST_S = 1.0
 
 
@@ -13,6 +13,8 @@ def wait_until_quiet() -> None:
 
     OpenMP's threads spin for a while after a parallel region, up to 0.2 s with Intel's runtime. To forbid it
     (OMP_WAIT_POLICY=PASSIVE, KMP_BLOCKTIME=0) would slow every step that has several regions; so it is waited for.
+    It sleeps at least once: on a busy machine a process that has slept is let run before one that has just worked, and
+    a contender's process has always slept before its round. So long a sleep is more than a turn of all tasks of a core.
     """
     end = time.monotonic() + AT_MOST_S
     while time.monotonic() < end:

@@ -1,0 +1,42 @@
+"""A strategy of this project, served by a contender's process: the arm that shows what crossing processes does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from strategies import parse
+
+from ...arms import StrategyArm
+from ...bench import one_round, token_ids
+from ...cells import Cell
+from ...clock import CpuClock
+from ...inputs import make_inputs
+from ..contender import Contender, Decoded
+
+PREFIX = "strategy:"
+"""Of the name by which a process is asked for a strategy; no contender's name holds a colon."""
+
+
+class Own(Contender):
+    """The strategy of a label, by the same arm, model and inputs as in the process of the run."""
+
+    def __init__(self, label: str) -> None:
+        self._label = label
+
+    def prepare(self, checkpoint: Path, cell: Cell) -> None:
+        """Make the cell's own model and inputs anew; ``checkpoint`` is not read. Raises StrategyError, ModelError."""
+        from ...loaded import loaded
+
+        strategy = parse(self._label)
+        model, _ = loaded(cell, strategy.execution == "compiled")
+        self._inputs = make_inputs(cell, model.config)
+        self._arm = StrategyArm(strategy, model, self._inputs, cell)
+
+    def round(self, src_ids: Sequence[Sequence[int]], stop: Literal["fixed", "eos"]) -> Decoded:
+        """The timed body of the run's own arms; the garbage collector is set aside around it as around theirs."""
+        clock = CpuClock()
+        self._arm.token_BN = token_ids(one_round(self._arm.session, self._inputs, stop, clock))
+        rows = zip(self._arm.token_BN.tolist(), self._arm.row_lens(), strict=True)
+        return Decoded([row[:length] for row, length in rows], clock.marks_s())
