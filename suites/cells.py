@@ -14,6 +14,7 @@ from strategies import ModelSpec
 from strategies.greedy import Stop
 
 from .config import ConfigError, RunConfig, check
+from .labels import plain
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,9 @@ class Cell:
         text = json.dumps(fields, sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:8]
         model = re.sub(r"[^\w.-]+", "-", self.model.name).strip("-")
-        return f"{model}_b{self.batch_size}_s{self.src_len}_t{self.tgt_len}_{self.device}_{self.dtype}_{digest}"
+        rest = f"_b{self.batch_size}_s{self.src_len}_t{self.tgt_len}_{self.device}_{self.dtype}_{digest}"
+        # A file's name has at most 255 bytes; the hash still tells models apart.
+        return model.encode()[: 255 - len(rest)].decode(errors="ignore") + rest
 
     @property
     def rounding(self) -> str:
@@ -104,6 +107,7 @@ def make_cell(config: RunConfig) -> Cell:
     """
     check(config)
     spec = ModelSpec.of(config.model)
+    spec = dataclasses.replace(spec, name=plain(spec.name))
     src_len, batch_size = config.src_len or config.seq_len, config.batch_size
     src_ids = None if config.src_ids is None else read_ids(config.src_ids)
     if src_ids is not None:

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .files import read_json, write_json, write_text
+from .files import write_json, write_text
 from .kernels import kernels_told, narrowing_told
 from .noise import told
 from .results import read_cells
 from .role_table import write_roles
+from .schema import read_run_entry
 from .step_summary import markdown_summary, post
 from .summary import advice_lines, print_summary
 from .table import write_tables
@@ -54,7 +55,7 @@ def tabulate(run_dir: Path, plots: bool = True) -> Collected:
         from .plots import draw
 
         written = draw(run_dir, table, steps, roles)
-    missing = len(read_json(run_dir / "run.json")["plan"]) - len(cells)
+    missing = len(read_run_entry(run_dir)["plan"]) - len(cells)
     noises, margins = told(cells), [cell.cell["measure"]["margin"] for cell in cells if "measure" in cell.cell]
     write_json(run_dir / "noise.json", noises)
     advice = list(advice_lines(table))

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from .arms import StrategyArm
+from .labels import plain
 
 Result = TypeVar("Result")
 TOLERANCE = {"fp32": 1e-4, "bf16": 6e-2, "fp16": 1e-2}
@@ -94,7 +95,7 @@ def _attempt(agreement: Agreement, call: Callable[[], Result]) -> Result | None:
 
 def reason_of(error: BaseException) -> str:
     """One line for a table: out of memory by that name, else the exception's type and first line."""
-    text = str(error).strip().split("\n")[0]
+    text = plain(str(error).strip().split("\n")[0])
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in text:
         return f"out of memory: {text}" if text else "out of memory"
     known = type(error).__name__ in ("StrategyError", "ModelError", "ConfigError", "ContenderError")

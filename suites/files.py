@@ -6,6 +6,7 @@ import json
 import math
 import os
 import shutil
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,13 @@ class ResultsError(ValueError):
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write whole or not at all."""
-    write_text(path, json.dumps(content, indent=1, default=str) + "\n")
+    """Write whole or not at all; a number that is not finite is null, as JSON has neither NaN nor infinity."""
+    write_text(path, json.dumps(finite(content), indent=1, default=str, allow_nan=False) + "\n")
 
 
 def write_text(path: Path, content: str) -> None:
-    """Write whole or not at all."""
-    write_bytes(path, content.encode())
+    """Write whole or not at all, as UTF-8; a byte of a file's name that is no character is written as an escape."""
+    write_bytes(path, content.encode(errors="backslashreplace"))
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -58,13 +59,35 @@ def made_once(folder: Path, fill: Callable[[Path], object]) -> Path:
 def read_text(path: Path) -> str:
     """The content of a file of a run folder. Raises ResultsError."""
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe or a device has no end
+            raise ResultsError(f"{path} is no regular file; give a folder that `run` wrote")
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ResultsError(f"{path} does not exist; give a folder that `run` wrote, such as results/latest") from None
     except OSError as error:
-        raise ResultsError(f"{path} cannot be read ({error.strerror}); give a folder that `run` wrote") from None
+        raise _unreadable(path, error) from None
     except UnicodeDecodeError as error:
         raise ResultsError(f"{path} is not text ({error}); the file is damaged or foreign") from None
+
+
+def exists(path: Path) -> bool:
+    """Whether there is such a file or folder. Raises ResultsError where that cannot be told."""
+    try:
+        return path.exists()
+    except OSError as error:
+        raise _unreadable(path, error) from None
+
+
+def is_folder(path: Path) -> bool:
+    """Whether it is a folder. Raises ResultsError where that cannot be told."""
+    try:
+        return path.is_dir()
+    except OSError as error:
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: OSError) -> ResultsError:
+    return ResultsError(f"{path} cannot be read ({error.strerror}); give a folder that `run` wrote, and you may read")
 
 
 def finite(content: Any) -> Any:
@@ -92,5 +115,5 @@ def read_json(path: Path) -> Any:
     """The content of a JSON file of a run folder. Raises ResultsError."""
     try:
         return json.loads(read_text(path))
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits; brackets in brackets
         raise ResultsError(f"{path} is not readable as JSON ({error}); the file is damaged or foreign") from None

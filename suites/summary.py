@@ -64,7 +64,7 @@ def print_summary(
     for line in noises:
         console.print(Text(f"warning: {line}", style="yellow"), soft_wrap=True)
     for line in filter(None, (equality_told(table), endings(table), noise_floor(table), *kernels)):
-        console.print(line, highlight=False, soft_wrap=True, markup=False)
+        console.print(line, soft_wrap=True)
     if base := next(filter(None, table["baseline"]), ""):
         console.print(Text(LEGEND.format(base=base, margin=100 * margin), style="dim"))
     plots = f"{len(written)} plots, " if written else ""

@@ -16,8 +16,10 @@ from .ceilings.floor import Ceilings
 from .comparisons import compare, noise_floor, timed_s
 from .crossover import crossover
 from .frame import read_frame, write_frame
+from .labels import plain
 from .metrics import Case, TimedRound, metrics
 from .results import CellResult, Round
+from .soundness import require_same_cases, require_sound_table
 from .statistics import Ratio
 
 IDENTITY = [
@@ -113,12 +115,12 @@ def case_table(cells: Sequence[CellResult]) -> pd.DataFrame:
             row: dict[str, Any] = {
                 **{name: cell[name] for name in IDENTITY if name in cell},
                 "cell": result.id,
-                "model": cell["model"]["name"],
+                "model": plain(cell["model"]["name"]),
                 "weights": cell.get("weights") or cell.get("dtype"),
                 "linear": cell.get("linear", "torch"),
                 "strategy": label,
                 "status": arm.status,
-                "reason": arm.reason,
+                "reason": plain(arm.reason),
                 "rounds": len(e2e.get(label, {})),
                 "max_logit_error": number(arm.max_logit_error),
                 "tokens_equal": {True: "yes", False: "no", None: ""}[arm.tokens_equal],
@@ -185,7 +187,8 @@ def step_table(cells: Sequence[CellResult]) -> pd.DataFrame:
                 frame[f"{part}_bytes"] = formula[f"{part}_bytes"][:steps] if formula else math.nan
             for name in ("device", "dtype", "batch_size", "src_len", "tgt_len"):
                 frame[name] = cell[name]
-            frame["cell"], frame["model"], frame["strategy"] = result.id, cell["model"]["name"], arm.strategy
+            frame["cell"], frame["model"] = result.id, plain(cell["model"]["name"])
+            frame["strategy"] = arm.strategy
             frames.append(frame[STEP_COLUMNS])
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=STEP_COLUMNS)
 
@@ -205,4 +208,7 @@ def read_tables(run_dir: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     for name, value in (("weights", table["dtype"]), ("linear", "torch")):
         if name not in table:  # of before there was a choice
             table.insert(IDENTITY.index(name), name, value)
-    return table, read_frame(run_dir / "steps.csv", STEP_COLUMNS)
+    require_sound_table(run_dir / "table.csv", table)
+    steps = read_frame(run_dir / "steps.csv", STEP_COLUMNS)
+    require_same_cases(run_dir / "steps.csv", steps, table)
+    return table, steps

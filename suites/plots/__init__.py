@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pandas as pd
 
+from ..labels import plain
+from ..schema import read_environment
 from . import flops, memory, roles, roofline, step_latency, totals
 from .style import save
 from .view import views
@@ -33,10 +34,7 @@ def draw(run_dir: Path, table: pd.DataFrame, steps: pd.DataFrame, role_sums: pd.
 
 
 def machine_of(run_dir: Path) -> dict[str, str]:
-    """Device -> its name, where the run kept it."""
-    try:
-        kept = json.loads((run_dir / "environment.json").read_text())
-        names = {"cpu": kept["cpu"], "cuda": (kept["gpu"] or {}).get("name")}
-    except (OSError, KeyError, ValueError, TypeError):
-        return {}
-    return {device: str(name) for device, name in names.items() if name}
+    """Device -> its name, where the run kept it. Raises ResultsError."""
+    kept = read_environment(run_dir)
+    names = {"cpu": kept.get("cpu"), "cuda": (kept.get("gpu") or {}).get("name")}
+    return {device: plain(name) for device, name in names.items() if name}
