@@ -7,15 +7,16 @@ import importlib
 import pkgutil
 from collections.abc import Iterable
 from importlib.metadata import entry_points
-from importlib.resources import files
+
+from .own import CONF
 
 
 def group(name: str) -> dict[str, str]:
     """Files of conf/<name>/ -> the comment on their first line: the command that runs it, and what it is."""
     found = {}
-    for file in sorted(files("conf").joinpath(name).iterdir(), key=lambda f: f.name):
+    for file in sorted((CONF / name).iterdir()):
         if file.name.endswith(".yaml"):
-            first = file.read_text().split("\n", 1)[0]
+            first = file.read_text(encoding="utf-8").split("\n", 1)[0]
             found[file.name.removesuffix(".yaml")] = first.lstrip("# ").partition("        ")[
                 2
             ].strip() or first.lstrip("# ")

@@ -64,7 +64,7 @@ def main(argv: list[str]) -> int:
     matched = match(a, b)
     found, others = compare_runs(a, b, matched, args.margin, time_margin, times=not args.across_machines)
     notes += [*matched.notes, *others]
-    folder = make_run_dir(args.dir, "compare", flag="--dir ")
+    folder = make_run_dir(args.dir, "compare", flag="--dir ", beside=("compare.csv", "compare.parquet", "plots"))
     write_frame(folder, "compare", found)
     print_comparison(a, b, found, notes, args.format)
     if (figure := comparison.figure(found, args.margin)) is not None:

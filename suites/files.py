@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
 import shutil
 import stat
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from .labels import plain
 
 
 class ResultsError(ValueError):
@@ -33,8 +37,39 @@ def write_bytes(path: Path, content: bytes) -> None:
     try:
         part.write_bytes(content)
         part.replace(path)
+    except OSError as error:  # a full disk is met in a write, which names no file
+        raise _of(path, error) from None
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def append_line(path: Path, line: str) -> None:
+    """Add a line, whole: what a full disk took of it is cut off again. Raises OSError that names the file."""
+    try:
+        with path.open("ab") as file:
+            end = file.tell()
+            try:
+                file.write(f"{line}\n".encode())
+                file.flush()
+            except OSError:
+                with contextlib.suppress(OSError):
+                    file.truncate(end)
+                raise
+    except OSError as error:
+        raise _of(path, error) from None
+
+
+def _of(path: Path, error: OSError) -> OSError:
+    """The same error with the file's name."""
+    return OSError(error.errno, error.strerror or str(error), str(path))
+
+
+def lost(path: Path, what: str, error: Exception) -> str:
+    """A sentence for what could not be made, whose traceback is kept in ``path``."""
+    write_text(path, "".join(traceback.format_exception(error)))
+    first = plain((str(error).strip() or "no message").splitlines()[0])[:200]
+    return f"{what} could not be made ({type(error).__name__}: {first}); {path} has the traceback, please report it"
 
 
 def made_once(folder: Path, fill: Callable[[Path], object]) -> Path:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import csv
+import warnings
 from collections.abc import Callable, Sequence
 from io import StringIO
 from pathlib import Path
@@ -57,17 +59,19 @@ def read_frame(path: Path, required: Sequence[str]) -> pd.DataFrame:
     """
     text = read_text(path)
     try:
-        header = pd.read_csv(StringIO(text), nrows=0).columns
+        header = next(csv.reader(StringIO(text)), [])
         # A label may read "null" or "NA"; only numbers may be missing.
         missing = {column: ["", "nan"] for column in header if column not in TEXT}
-        frame = pd.read_csv(
-            StringIO(text),
-            keep_default_na=False,
-            na_values=missing,
-            dtype={column: str for column in header if column in TEXT},
-            index_col=False,
-        )
-    except (ValueError, OverflowError) as error:  # pandas' own are ValueErrors
+        with warnings.catch_warnings():  # of a line that is longer than the first
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            frame = pd.read_csv(
+                StringIO(text),
+                keep_default_na=False,
+                na_values=missing,
+                dtype={column: str for column in header if column in TEXT},
+                index_col=False,
+            )
+    except (ValueError, OverflowError, csv.Error, pd.errors.ParserWarning) as error:  # pandas' own are ValueErrors
         reason = plain(str(error).strip())
         raise ResultsError(f"{path} is not readable as CSV ({reason}); the file is damaged or foreign") from None
     for column in required:

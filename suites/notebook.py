@@ -104,7 +104,10 @@ def measure(
         measure(["contiguous_kv", "static_kv"], model="small", seq_len=[64, 128], batch_size=8, measure="quick")
     """
     from .overrides import compose_jobs, read_overrides
+    from .own import require_own
     from .run import measure_jobs
+
+    require_own("strategies")
 
     given = [f"strategies={_value(strategies)}", *_model(model)]
     given += [f"{key}={_value(value) if key == 'contenders' else _swept(value)}" for key, value in keys.items()]
@@ -154,5 +157,6 @@ def _value(value: Any) -> str:
 
 
 def _quoted(value: Any) -> str:
-    text = str(value).replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{text}'"
+    from .overrides import quoted
+
+    return quoted(str(value))

@@ -10,6 +10,7 @@ from typing import Any
 
 from .catalog import did_you_mean, group
 from .config import ConfigError, RunConfig, known_keys, register
+from .own import CONF
 
 FLAGS = re.compile(r"-m|--multirun|-c|--cfg|-i|--info|--hydra-help|-p|--package|--resolve|-sc|--shell-completion")
 
@@ -70,9 +71,11 @@ def read_overrides(given: list[str]) -> Overrides:
         elif parsed.key_or_group in ("model", "measure") and not parsed.is_sweep_override():
             _check_group(parsed.key_or_group, [str(parsed.value())])
         elif parsed.key_or_group in ("hydra.run.dir", "hydra.sweep.dir"):
-            run_dir = Path(str(parsed.value()))
-            if "${" in str(run_dir):
-                raise ConfigError(f"{parsed.key_or_group}={run_dir} is not allowed; give a plain path")
+            run_dir = _folder(parsed.key_or_group, parsed.value())
+        elif parsed.key_or_group == "hydra.job.chdir" and parsed.value():
+            raise ConfigError(
+                f"{argument} is not allowed, as every path is meant from the folder in which you are; leave it out"
+            )
     # Package _global_ is said here, not in each file, so that a sweep file's first line can be the command that runs
     # it. A model's yaml need not list every size, so model.x=1 may add a key; a wrong one is refused with the known
     # ones later.
@@ -80,6 +83,25 @@ def read_overrides(given: list[str]) -> Overrides:
     if multirun and not show_only and not {"-m", "--multirun"} & set(given):
         arguments = ["--multirun", *arguments]
     return Overrides(given, arguments, sweep, run_dir, show_only)
+
+
+def _folder(key: str, value: Any) -> Path:
+    """The run folder that was asked for, absolute, wherever a strategy may go later. Raises ConfigError."""
+    path = "" if value is None else str(value)
+    if not path.strip() or "${" in path or "\0" in path:
+        raise ConfigError(f"{key}={path!r} is not allowed; give a plain path of a folder, or leave it out")
+    return Path(path).absolute()
+
+
+def quoted(text: str) -> str:
+    r"""As Hydra reads it back, whatever it holds.
+
+    >>> print(quoted("a"), quoted("it's"), quoted("x\\y"), quoted("end\\"))
+    'a' 'it\'s' 'x\y' 'end\\'
+    """
+    from hydra.core.override_parser.types import Quote, QuotedString
+
+    return QuotedString(text=text, quote=Quote.single).with_quotes()
 
 
 def _check_key(key: str, argument: str) -> None:
@@ -122,7 +144,7 @@ def name_model(config: RunConfig, overrides: Iterable[str]) -> RunConfig:
 
 def compose_jobs(overrides: Overrides) -> list[Job]:
     """Every job's configuration, in Hydra's order. Raises ConfigError with Hydra's first line for what it refuses."""
-    from hydra import compose, initialize_config_module
+    from hydra import compose, initialize_config_dir
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
@@ -132,7 +154,7 @@ def compose_jobs(overrides: Overrides) -> list[Job]:
     register()
     parser = OverridesParser.create()
     try:
-        with initialize_config_module("conf", version_base="1.3"):
+        with initialize_config_dir(str(CONF), version_base="1.3"):
             parsed = parser.parse_overrides(overrides.keys)
             plain = [o.input_line or "" for o in parsed if not o.is_sweep_override()]
             full = compose("config", plain, return_hydra_config=True)

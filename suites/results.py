@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from .entries import CellEntry
-from .files import ResultsError, exists, read_text, write_json
+from .files import ResultsError, append_line, exists, read_text, write_json, write_text
 from .records import ArmFacts, Calibration, Conditions, Round, Status, twin_label
 from .schema import READABLE, SCHEMA, damaged, parsed, parsed_file, read_run_entry
 
@@ -39,7 +39,7 @@ class CellWriter:
         self.dir.mkdir(parents=True, exist_ok=True)
         for stale in ("cell.json", "arms.json", "conditions.json"):  # of an earlier run into the same folder
             (self.dir / stale).unlink(missing_ok=True)
-        (self.dir / "rounds.jsonl").write_text("")
+        write_text(self.dir / "rounds.jsonl", "")
 
     def cell(self, content: dict[str, Any]) -> None:
         """The cell and what is known before anything runs."""
@@ -52,8 +52,7 @@ class CellWriter:
     def round(self, done: Round | Calibration) -> None:
         """One finished round of an arm, or a calibration."""
         kind = {"kind": "calibration"} if isinstance(done, Calibration) else {}
-        with (self.dir / "rounds.jsonl").open("a") as file:
-            file.write(json.dumps(kind | _plain(asdict(done)), allow_nan=False) + "\n")
+        append_line(self.dir / "rounds.jsonl", json.dumps(kind | _plain(asdict(done)), allow_nan=False))
 
     def conditions(self, conditions: Conditions) -> None:
         """What the rounds were measured under."""

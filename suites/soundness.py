@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import get_args
 
+import numpy as np
 import pandas as pd
 
 from .files import ResultsError
@@ -20,7 +21,7 @@ POSITIVE = ["prefill_s", "e2e_s", "throughput_tokens_per_s", "e2e_ratio", "e2e_r
 COUNTED = [
     "executed_flops", "necessary_flops", "step_bytes", "kv_used_bytes", "kv_reserved_bytes", "peak_memory_bytes",
 ]  # fmt: skip
-LARGEST = 1e30
+LEAST, LARGEST = 1e-30, 1e30
 
 
 def require_sound_table(path: Path, table: pd.DataFrame) -> None:
@@ -36,10 +37,11 @@ def require_sound_table(path: Path, table: pd.DataFrame) -> None:
         raise _refusal(path, "has a case twice")
     if len(table[["cell", *SHARED]].drop_duplicates()) != table["cell"].nunique():
         raise _refusal(path, "tells one cell's settings in two ways")
-    for name in (*POSITIVE, *COUNTED):
-        wrong = table[name] <= 0 if name in POSITIVE else table[name] < 0
-        if (wrong | (table[name] > LARGEST)).any():
-            raise _refusal(path, f"has {name}={table.loc[wrong | (table[name] > LARGEST), name].iloc[0]:g}")
+    for names, least in ((POSITIVE, LEAST), (COUNTED, 0.0)):
+        values = table[names].to_numpy(float)
+        row, column = np.nonzero((values < least) | (values > LARGEST))
+        if len(row):
+            raise _refusal(path, f"has {names[column[0]]}={values[row[0], column[0]]:g}")
     if not (named := set(table["baseline"])) <= {"", *table["strategy"]}:
         raise _refusal(path, f"has baseline={min(named - {'', *table['strategy']})[:60]}, of which it has no case")
 
@@ -47,13 +49,12 @@ def require_sound_table(path: Path, table: pd.DataFrame) -> None:
 def require_same_cases(path: Path, found: pd.DataFrame, table: pd.DataFrame) -> None:
     """Raise ResultsError where ``found``, the table of ``path``, speaks of what the case table has not measured."""
     columns = [*CASE, *SETTINGS]
-    told = found[columns].drop_duplicates()
-    known = table.loc[table["status"] == "ok", columns]
-    if len(told.merge(known, on=columns)) != len(told):
+    known = set(zip(*(table.loc[table["status"] == "ok", name] for name in columns), strict=True))
+    if not known.issuperset(zip(*(found[name] for name in columns), strict=True)):
         raise _refusal(path, "has cases that table.csv has not, or tells otherwise")
-    for name in found.columns.difference(columns):
-        if pd.api.types.is_numeric_dtype(found[name]) and ((found[name] < 0) | (found[name] > LARGEST)).any():
-            raise _refusal(path, f"has {name} below 0, or beyond every measure")
+    amounts = found.drop(columns=columns).select_dtypes("number").to_numpy(float)
+    if ((amounts < 0) | (amounts > LARGEST)).any():
+        raise _refusal(path, "has a number below 0, or beyond every measure")
 
 
 def _refusal(path: Path, what: str) -> ResultsError:

@@ -11,8 +11,8 @@ HUGE = 10**400
 VALUES = [
     None, True, False, 0, 1, -1, 3, 0.5, -0.0, -2.5, 2**31, 2**63, 2**70, HUGE, 5e-324, 1e-300, 1e300, float("nan"),
     float("inf"), -float("inf"), "", "ok", "great", "1", "1e5", "nan", "../x", "/abs", "..", "a/b", "\x00", "[/red]",
-    "a$b_{$x", "=1+1", "'=1", "a\nb", "\x1b[2J", "\udcff", "😀" * 99, "x" * 300, [], {}, [[]], [0], [1, 2], [0, 2.0, 1.0],
-    {"a": 1}, [None],
+    "a$b_{$x", "=1+1", "'=1", "a\nb", "\x1b[2J", "\udcff", "😀" * 99, "x" * 300, [], {}, [[]], [0], [1, 2],
+    [0, 2.0, 1.0], {"a": 1}, [None],
 ]  # fmt: skip
 """Of every type, and at the edge of every range."""
 

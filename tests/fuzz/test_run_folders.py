@@ -2,7 +2,6 @@
 
 import os
 import shutil
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ from suites.collect import collect
 from suites.comparing.figures import compare_runs
 from suites.comparing.matching import match
 from suites.comparing.report import conclusion, lines_of
-from suites.comparing.runs import read_run, require_comparable
+from suites.comparing.runs import RunRead, read_run, require_comparable
 from suites.config import ConfigError
 from suites.files import ResultsError, write_json
 from suites.kernels import kernels_told, narrowing_told
@@ -135,11 +134,11 @@ def show(folder: Path) -> None:
     repr(measured), measured._repr_html_(), measured.steps, measured.advice
 
 
-def compare(folder: Path, other: Path) -> None:
-    for a, b in ((read_run(folder), read_run(other)), (read_run(other), read_run(folder))):
-        require_comparable(a, b, True)
-        found, _ = compare_runs(a, b, match(a, b), 0.05, 0.1, times=True)
-        lines_of(found), conclusion(found)
+def compare(folder: Path, other: RunRead) -> None:
+    a = read_run(folder)
+    require_comparable(a, other, True)
+    found, _ = compare_runs(a, other, match(a, other), 0.05, 0.1, times=True)
+    lines_of(found), conclusion(found)
 
 
 def page_and_plots(folder: Path) -> None:
