@@ -95,7 +95,7 @@ def read_text(path: Path) -> str:
     """The content of a file of a run folder. Raises ResultsError."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # a pipe or a device has no end
-            raise ResultsError(f"{path} is no regular file; give a folder that `run` wrote")
+            raise ResultsError(f"{path} cannot be read (it is no regular file); give a folder that `run` wrote")
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ResultsError(f"{path} does not exist; give a folder that `run` wrote, such as results/latest") from None
@@ -138,17 +138,10 @@ def finite(content: Any) -> Any:
     return None if isinstance(content, float) and not math.isfinite(content) else content
 
 
-def read_object(path: Path) -> dict[str, Any]:
-    """The object that a JSON file of a run folder holds. Raises ResultsError."""
-    content = read_json(path)
-    if not isinstance(content, dict):
-        raise ResultsError(f"{path} holds no object; the file is damaged or foreign")
-    return content
-
-
 def read_json(path: Path) -> Any:
     """The content of a JSON file of a run folder. Raises ResultsError."""
+    text = read_text(path)
     try:
-        return json.loads(read_text(path))
+        return json.loads(text)
     except (ValueError, RecursionError) as error:  # a number of thousands of digits; brackets in brackets
         raise ResultsError(f"{path} is not readable as JSON ({error}); the file is damaged or foreign") from None
