@@ -14,6 +14,7 @@ WRITTEN = {
     "run.json", "config.yaml", "environment.json", "multirun.yaml", "noise.json", "advice.txt", "report.html",
     "table.csv", "steps.csv", "roles.csv", "table.parquet", "steps.parquet", "roles.parquet", "cells", "plots",
     "ranges.csv", "operators.csv", "unprofiled.csv", "profile", "roofline.json", ".hydra", "decodebench.log",
+    "contenders",
 }  # fmt: skip
 """Names in a folder that ``run``, ``profile`` or ``roofline`` wrote."""
 

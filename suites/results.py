@@ -35,7 +35,7 @@ class CellWriter:
     """Writes one cell's folder. Rounds are appended whole lines at a time: a killed run keeps the finished ones."""
 
     def __init__(self, run_dir: Path, cell_id: str) -> None:
-        self.dir = run_dir / "cells" / cell_id
+        self.run_dir, self.dir = run_dir, run_dir / "cells" / cell_id
         self.dir.mkdir(parents=True, exist_ok=True)
         for stale in ("cell.json", "arms.json", "conditions.json"):  # of an earlier run into the same folder
             (self.dir / stale).unlink(missing_ok=True)

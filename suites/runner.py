@@ -22,6 +22,7 @@ from .capacity import capacity, memory_bytes, why_too_large
 from .cells import Cell
 from .config import MeasureConfig
 from .contenders import registry
+from .contenders.running.cache import cache_of
 from .contenders.running.lineup import line_up
 from .equality import reason_of
 from .facts import Facts
@@ -162,7 +163,7 @@ def _measure(
     seconds_max = measure.contender_seconds_max
     # Contenders are given the whole weights, and are judged by them.
     oracle = admission.oracle if whole is model else partial(StrategyArm, parse(ORACLE), whole, inputs, cell)
-    with line_up(contenders, cell, model, inputs, seconds_max, oracle, drop) as others:
+    with line_up(contenders, cell, model, inputs, seconds_max, oracle, drop, cache_of(writer.run_dir)) as others:
         progress.advance(sum(work[name] for name in contenders))
         timed, conditions = Rounds(
             cell,
