@@ -47,11 +47,11 @@ def write_bytes(path: Path, content: bytes) -> None:
 def append_line(path: Path, line: str) -> None:
     """Add a line, whole: what a full disk took of it is cut off again. Raises OSError that names the file."""
     try:
-        with path.open("ab") as file:
-            end = file.tell()
+        with path.open("ab", buffering=0) as file:
+            end, rest = file.tell(), f"{line}\n".encode()
             try:
-                file.write(f"{line}\n".encode())
-                file.flush()
+                while rest:  # of a write that a limit cuts, the next says why
+                    rest = rest[file.write(rest) :]
             except OSError:
                 with contextlib.suppress(OSError):
                     file.truncate(end)
