@@ -75,7 +75,8 @@ def tabulate(run_dir: Path, plots: bool = True) -> Collected:
     require_no_loss(run_dir, cells)
     table, steps = write_tables(run_dir, cells)
     roles = write_roles(run_dir, cells)
-    written, undrawn = [], []
+    written: list[Path] = []
+    undrawn: list[str] = []
     if plots and (table["status"] == "ok").any():
         from .plots import draw
 

@@ -77,6 +77,8 @@ def read_frame(path: Path, required: Sequence[str]) -> pd.DataFrame:
     for column in required:
         if column not in frame:
             raise ResultsError(f"{path} lacks the column {column}; the file is damaged or foreign")
+    if not text.endswith("\n"):
+        raise ResultsError(f"{path} ends within a line; `plot --retable` makes it anew from the raw rounds")
     for column in frame.columns if len(frame) else ():
         if column in TEXT:
             continue
@@ -84,8 +86,6 @@ def read_frame(path: Path, required: Sequence[str]) -> pd.DataFrame:
             raise ResultsError(f"{path} has text among the numbers of {column}; the file is damaged or foreign")
         if _numeric(frame[column]):
             _require_range(path, str(column), frame[column])
-    if not text.endswith("\n"):
-        raise ResultsError(f"{path} ends within a line; `plot --retable` makes it anew from the raw rounds")
     return from_csv(frame)
 
 
