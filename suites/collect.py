@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .files import ResultsError, exists, lost, write_json, write_text
+from .folders import shown
 from .kernels import kernels_told, narrowing_told
 from .noise import told
 from .results import CellResult, read_cells
@@ -33,7 +34,7 @@ def collect(run_dir: Path, *, plots: bool = True, report: bool = True) -> int:
         from .reporting.run import write_report
 
         try:
-            print(f"report: {write_report(run_dir)}")
+            print(f"report: {shown(write_report(run_dir))}")
         except (OSError, KeyboardInterrupt, ResultsError):
             raise
         except Exception as error:  # what was measured stands, and was told

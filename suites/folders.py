@@ -51,6 +51,13 @@ def make_run_dir(
     raise AssertionError("unreachable")
 
 
+def shown(path: Path) -> Path:
+    """A path for people: from the folder in which they are, where it lies in there."""
+    with contextlib.suppress(OSError, ValueError):
+        return path.relative_to(Path.cwd())
+    return path
+
+
 def _foreign(folder: Path, beside: Collection[str] | None) -> str:
     """The first name in a folder that is not the verb's own; "" where there is none."""
     held = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
