@@ -142,6 +142,11 @@ def wrapped(text: str) -> dict[str, Any]:
     return {"t": text.replace("$", r"\$"), "wrap": True, "parse_math": True}
 
 
+def title_of(figure: Figure) -> str:
+    """As it was given, and is shown."""
+    return figure.get_suptitle().replace(r"\$", "$")
+
+
 def times(factor: float) -> str:
     """A factor in a title: two digits, whole from 100 on.
 
