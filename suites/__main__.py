@@ -7,6 +7,8 @@ import sys
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 
+from . import streams, system
+
 VERBS = {
     "run": "measure strategies in one case or over a sweep, and draw the plots",
     "list": "strategies, models, sweeps, metrics and contenders",
@@ -52,6 +54,19 @@ def fail(message: str) -> int:
 def main(argv: list[str] | None = None) -> int:
     """Run a verb; 0 is good, 1 otherwise, 130 on an interrupt."""
     os.environ.setdefault(HUGE_PAGES, "1")
+    streams.prepare()
+    try:
+        code = _main(argv)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        streams.silence()
+        return 1
+    except OSError as error:
+        return fail(system.told(streams.named(error)))
+    return code
+
+
+def _main(argv: list[str] | None) -> int:
     verb, *arguments = (sys.argv[1:] if argv is None else argv) or ["--help"]
     if verb in ("-h", "--help", "help"):
         print(usage(), end="")
@@ -67,6 +82,9 @@ def main(argv: list[str] | None = None) -> int:
 
         return fail(f"unknown verb {verb!r}; {did_you_mean(verb, VERBS)}known: {', '.join(VERBS)}")
     try:
+        from .own import require_own
+
+        require_own("strategies")
         code: int = import_module(f"suites.{verb}").main(arguments)
         return code
     except SystemExit as done:
@@ -76,9 +94,6 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("decodebench: interrupted; what was finished is kept", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 1
     except ValueError as error:
         # ConfigError, ModelError, StrategyError, TextError, ResultsError: mistakes of the user, told in one line.
         if (

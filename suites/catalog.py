@@ -9,15 +9,15 @@ import sys
 from collections.abc import Callable, Collection, Iterable
 from functools import partial
 from importlib.metadata import entry_points
-from importlib.resources import files
 
 from .faults import Fault, contained
+from .own import CONF
 
 
 def group(name: str) -> dict[str, str]:
     """Files of conf/<name>/ -> the comment on their first line: the command that runs it, and what it is."""
     found = {}
-    for file in sorted(files("conf").joinpath(name).iterdir(), key=lambda f: f.name):
+    for file in sorted((CONF / name).iterdir()):
         if file.name.endswith(".yaml") and file.is_file():
             first = file.read_bytes().decode(errors="replace").split("\n", 1)[0]
             found[file.name.removesuffix(".yaml")] = first.lstrip("# ").partition("        ")[

@@ -12,6 +12,7 @@ from strategies import ModelSpec
 from strategies.greedy import Stop
 
 from .config import RunConfig, check
+from .labels import plain
 from .limits import threads_limit
 from .sources import pad_id, read_sources
 
@@ -52,7 +53,9 @@ class Cell:
         text = json.dumps(fields, sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:8]
         model = re.sub(r"[^\w.-]+", "-", self.model.name).strip("-")
-        return f"{model}_b{self.batch_size}_s{self.src_len}_t{self.tgt_len}_{self.device}_{self.dtype}_{digest}"
+        rest = f"_b{self.batch_size}_s{self.src_len}_t{self.tgt_len}_{self.device}_{self.dtype}_{digest}"
+        # A file's name has at most 255 bytes; the hash still tells models apart.
+        return model.encode()[: 255 - len(rest)].decode(errors="ignore") + rest
 
     @property
     def rounding(self) -> str:
@@ -87,6 +90,7 @@ def make_cell(config: RunConfig) -> Cell:
     """
     check(config)
     spec = ModelSpec.of(config.model).identified()
+    spec = dataclasses.replace(spec, name=plain(spec.name))
     src_len, batch_size = config.src_len or config.seq_len, config.batch_size
     src_ids = None if config.src_ids is None else read_sources(config.src_ids, pad_id(spec)).rows
     if src_ids is not None:

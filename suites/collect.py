@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .files import read_json, write_json, write_text
+from .files import ResultsError, exists, lost, write_json, write_text
+from .folders import shown
 from .kernels import kernels_told, narrowing_told
 from .model_names import checkpoints_told
 from .noise import told
-from .results import read_cells
+from .results import CellResult, read_cells
 from .role_table import write_roles
+from .schema import read_run_entry
 from .step_summary import markdown_summary, post
 from .summary import advice_lines, print_summary
-from .table import write_tables
+from .table import read_tables, write_tables
 from .verdict import MARGIN
 
 if TYPE_CHECKING:
@@ -30,8 +34,30 @@ def collect(run_dir: Path, *, plots: bool = True, report: bool = True) -> int:
     if report:
         from .reporting.run import write_report
 
-        print(f"report: {write_report(run_dir)}")
+        try:
+            print(f"report: {shown(write_report(run_dir))}")
+        except (OSError, KeyboardInterrupt, ResultsError):
+            raise
+        except Exception as error:  # what was measured stands, and was told
+            print(f"decodebench: {lost(run_dir / 'report.error.txt', 'the report', error)}", file=sys.stderr)
+            return 1
     return 0 if found.whole else 1
+
+
+def require_no_loss(run_dir: Path, cells: Sequence[CellResult]) -> None:
+    """Raise ResultsError where tables of ``cells`` would hold fewer measured cases than those that are there."""
+    if not exists(run_dir / "table.csv"):
+        return
+    try:
+        kept = int((read_tables(run_dir)[0]["status"] == "ok").sum())
+    except ResultsError:  # it is damaged: this makes it anew
+        return
+    found = sum(arm.status == "ok" for result in cells for arm in result.arms)
+    if found < kept:
+        raise ResultsError(
+            f"{run_dir / 'table.csv'} holds {kept} measured cases, and {run_dir / 'cells'} only {found} of them: the "
+            "table is kept; bring the raw rounds back, or remove it to make one of what is left"
+        )
 
 
 @dataclass(frozen=True)
@@ -48,14 +74,16 @@ class Collected:
 def tabulate(run_dir: Path, plots: bool = True) -> Collected:
     """Write tables, plots where they are asked for, and advice; print the summary."""
     cells = read_cells(run_dir)
+    require_no_loss(run_dir, cells)
     table, steps = write_tables(run_dir, cells)
     roles = write_roles(run_dir, cells)
-    written = []
+    written: list[Path] = []
+    undrawn: list[str] = []
     if plots and (table["status"] == "ok").any():
         from .plots import draw
 
-        written = draw(run_dir, table, steps, roles)
-    missing = len(read_json(run_dir / "run.json")["plan"]) - len(cells)
+        written = draw(run_dir, table, steps, roles, undrawn.append)
+    missing = len(read_run_entry(run_dir)["plan"]) - len(cells)
     noises, margins = told(cells), [cell.cell["measure"]["margin"] for cell in cells if "measure" in cell.cell]
     write_json(run_dir / "noise.json", noises)
     advice = list(advice_lines(table))
@@ -63,7 +91,9 @@ def tabulate(run_dir: Path, plots: bool = True) -> Collected:
     margin = next(iter(margins), MARGIN)
     kernels = [*checkpoints_told(cells), *kernels_told(cells), *narrowing_told(cells)]
     print_summary(run_dir, table, written, missing, noises, kernels, advice, margin)
-    whole = missing == 0 and not table["status"].isin(["failed", "invalid"]).any()
+    for line in undrawn:
+        print(f"decodebench: {line}", file=sys.stderr)
+    whole = missing == 0 and not undrawn and not table["status"].isin(["failed", "invalid"]).any()
     return Collected(written, table, advice, margin, whole)
 
 

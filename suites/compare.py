@@ -54,7 +54,7 @@ def main(argv: list[str]) -> int:
     from .comparing.matching import match
     from .comparing.report import print_comparison
     from .comparing.runs import read_run, require_comparable
-    from .folders import make_run_dir
+    from .folders import make_run_dir, shown
     from .frame import write_frame
     from .plots import comparison
     from .plots.style import save
@@ -64,10 +64,10 @@ def main(argv: list[str]) -> int:
     matched = match(a, b)
     found, others = compare_runs(a, b, matched, args.margin, time_margin, times=not args.across_machines)
     notes += [*matched.notes, *others]
-    folder = make_run_dir(args.dir, "compare", flag="--dir ")
+    folder = make_run_dir(args.dir, "compare", flag="--dir ", beside=("compare.csv", "compare.parquet", "plots"))
     write_frame(folder, "compare", found)
     print_comparison(a, b, found, notes, args.format)
     if (figure := comparison.figure(found, args.margin)) is not None:
         save(figure, folder / "plots", "compare")
-    print(f"compare.csv and plot in {folder}", file=sys.stderr)
+    print(f"compare.csv and plot in {shown(folder)}", file=sys.stderr)
     return int((found["gate"] == "yes").any())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rich.console import Console
 
 READABLE = 100
@@ -10,7 +12,12 @@ UNBROKEN = 10_000
 """Columns where nothing is to be wrapped or cut: for programs that read lines."""
 
 
+def console(**options: Any) -> Console:
+    """One that prints text as it stands: a bracket in a label is no markup, and ``:name:`` no picture."""
+    return Console(markup=False, emoji=False, highlight=False, **options)
+
+
 def standard_output(width: int = READABLE) -> Console:
     """Standard output; ``width`` in columns holds where it is not a terminal."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=width)
+    out = console()
+    return out if out.is_terminal else console(width=width)

@@ -37,11 +37,11 @@ def print_report(cell: Cell, rows: Sequence[Sequence[int]], decoded: Sequence[De
     assert oracle_BN is not None, "the oracle agrees with itself"
     for ids, said in zip(rows, oracle_BN.tolist(), strict=True):
         for line in phrase_lines(ids, said, cell.tgt_len):
-            console.print(line, soft_wrap=True, markup=False)
+            console.print(line, soft_wrap=True)
     console.print(_table(cell, decoded, oracle_BN.shape[1]))
     console.print()
     for line in closing_lines(decoded):
-        console.print(line, soft_wrap=True, markup=False)
+        console.print(line, soft_wrap=True)
 
 
 def phrase_lines(src: Sequence[int], said: Sequence[int], limit: int) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from .records import NarrowingEntry
+from .entries import NarrowingEntry
 from .results import CellResult
 
 

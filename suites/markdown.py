@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 
@@ -20,4 +21,14 @@ def pipe_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _pipes(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    return "| " + " | ".join(map(literal, cells)) + " |"
+
+
+def literal(text: str) -> str:
+    r"""A label as text: what would be a tag, a link, emphasis, code or the edge of a cell is escaped.
+
+    >>> print(literal("<b>x</b> [a](b) *c* `d` | static_kv(read=buffer) [0.9, 1.1] _e_"))
+    \<b>x\</b> [a]\(b) \*c\* \`d\` \| static_kv(read=buffer) [0.9, 1.1] \_e\_
+    """
+    text = re.sub(r"[|*`]|<(?=[A-Za-z/!?])|(?<=\])\(|\\(?=[!-/:-@\[-`{-~])", r"\\\g<0>", text)
+    return re.sub(r"(?<![0-9A-Za-z_])_|_(?![0-9A-Za-z_])", r"\\_", text)

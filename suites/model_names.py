@@ -7,6 +7,7 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
+from .labels import plain
 from .results import CellResult
 
 Model = Mapping[str, Any]
@@ -41,7 +42,7 @@ def checkpoints_told(cells: Sequence[CellResult]) -> list[str]:
 
 
 def _name(cell: CellResult) -> str:
-    return str(cell.cell["model"]["name"])
+    return plain(cell.cell["model"]["name"])
 
 
 def _identity(model: Model) -> str:

@@ -64,18 +64,19 @@ class Measurement:
     @cached_property
     def advice(self) -> str:
         """What to use, what it saves and costs, where its time goes and what fits in memory, in sentences."""
-        return (self.dir / "advice.txt").read_text(encoding="utf-8")
+        from .files import read_text
+
+        return read_text(self.dir / "advice.txt")
 
     def __repr__(self) -> str:
         """The ranked table, as the terminal shows it."""
-        from rich.console import Console
-
+        from .console import console
         from .summary import rankings
 
         text = io.StringIO()
-        console = Console(file=text, width=100, highlight=False, color_system=None)
+        out = console(file=text, width=100, color_system=None)
         for ranking in rankings(self.table):
-            console.print(ranking)
+            out.print(ranking)
         return f"{text.getvalue().rstrip()}\n{self.dir}"
 
     def _repr_html_(self) -> str:
@@ -106,7 +107,10 @@ def measure(
         measure(["contiguous_kv", "static_kv"], model="small", seq_len=[64, 128], batch_size=8, measure="quick")
     """
     from .overrides import compose_jobs, read_overrides
+    from .own import require_own
     from .run import measure_jobs
+
+    require_own("strategies")
 
     given = [f"strategies={_value(strategies)}", *_model(model)]
     given += [f"{key}={_value(value) if key == 'contenders' else _swept(value)}" for key, value in keys.items()]

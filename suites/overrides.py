@@ -13,6 +13,7 @@ from typing import Any
 from .catalog import group
 from .config import ConfigError, RunConfig, check, register
 from .effect import refuse_idle, refuse_idle_sweeps, why_idle
+from .own import CONF
 from .rules import shown
 from .values import FOLDERS, MAX_CASES, Typed, check_group, read_argument
 
@@ -66,6 +67,10 @@ def read_overrides(given: list[str]) -> Overrides:
             raise ConfigError(
                 f"{found.key} is given twice, as {shown(before.text)} and {shown(found.text)}; give it once"
             )
+        if found.key == "hydra.job.chdir" and any(found.values):
+            raise ConfigError(
+                f"{shown(argument)} is not allowed, as paths are meant from the folder in which you are; leave it out"
+            )
         arguments.append(found.argument)
     sweep = _sweep(typed)
     multirun = {"-m", "--multirun"} & set(given) or sweep or any(one.swept for one in typed.values())
@@ -104,7 +109,7 @@ def _run_dir(typed: Mapping[str, Typed]) -> Path | None:
     for folder, key in asked.items():
         if "${" in folder:
             raise ConfigError(f"{key}={shown(folder)} is not allowed; give a plain path")
-        return Path(folder).expanduser()
+        return Path(folder).expanduser().absolute()
     return None
 
 
@@ -142,7 +147,7 @@ def compose_jobs(overrides: Overrides) -> list[Job]:
     Raises ConfigError for a value that no case could have, for a key that affects none, and with Hydra's first line for
     what Hydra refuses.
     """
-    from hydra import compose, initialize_config_module
+    from hydra import compose, initialize_config_dir
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
@@ -152,7 +157,7 @@ def compose_jobs(overrides: Overrides) -> list[Job]:
     register()
     parser = OverridesParser.create()
     try:
-        with initialize_config_module("conf", version_base="1.3"):
+        with initialize_config_dir(str(CONF), version_base="1.3"):
             parsed = parser.parse_overrides(overrides.keys)
             plain = [o.input_line or "" for o in parsed if not o.is_sweep_override()]
             full = compose("config", plain, return_hydra_config=True)

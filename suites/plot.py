@@ -6,6 +6,7 @@ from pathlib import Path
 
 from .arguments import Parser
 from .config import ConfigError
+from .files import exists
 
 _EPILOG = """\
   python -m suites plot results/latest
@@ -27,7 +28,7 @@ def _parser() -> Parser:
 def main(arguments: list[str]) -> int:
     """Draw; prints the paths of what was written. Raises ResultsError for a folder that is no run."""
     options = _parser().parse_args(arguments)
-    if (options.dir / "ledger.csv").exists() and not (options.dir / "table.csv").exists():
+    if exists(options.dir / "ledger.csv") and not exists(options.dir / "table.csv"):
         return _draw_ledger(options.dir)
     if options.retable:
         from .collect import tabulate
@@ -38,7 +39,8 @@ def main(arguments: list[str]) -> int:
         from .role_table import read_roles
         from .table import read_tables
 
-        written = draw(options.dir, *read_tables(options.dir), read_roles(options.dir))
+        table, steps = read_tables(options.dir)
+        written = draw(options.dir, table, steps, read_roles(options.dir, table))
         if not written:
             raise ConfigError(f"plot: no case of {options.dir} was measured, so there is nothing to draw")
     for path in written:

@@ -102,6 +102,7 @@ def main(argv: list[str]) -> int:
 
     from .cells import make_cell
     from .executions import require_eager
+    from .files import write_json, write_text
     from .folders import make_run_dir
     from .obstacles import require_possible
     from .sources import padding_told
@@ -118,13 +119,12 @@ def main(argv: list[str]) -> int:
     run_dir = make_run_dir(overrides.run_dir, "profile")
     for line in padding_told([config]):
         print(line, file=sys.stderr)
-    (run_dir / "config.yaml").write_text(_as_run(jobs[0].yaml, cell, strategies))
+    write_text(run_dir / "config.yaml", _as_run(jobs[0].yaml, cell, strategies))
     traces = profile(cell, arms, steps, run_dir)
 
     import pandas as pd
 
     from .environment import environment
-    from .files import write_json
     from .profiling.report import print_report
     from .profiling.tables import operator_table, range_table, unprofiled_table, write_tables
 

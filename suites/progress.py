@@ -7,10 +7,11 @@ import time
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
 from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 from rich.text import Text
+
+from .console import console
 
 PLAIN_EVERY_S = 10.0
 
@@ -34,10 +35,10 @@ class Progress:
 
     def __init__(self, total_work: float, cells: int) -> None:
         self._total, self._cells, self._cell = max(total_work, 1.0), cells, 0
-        self._console = Console(stderr=True)
+        self._console = console(stderr=True)
         self._done = 0.0
         self._bar = Bar(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             TaskProgressColumn(),
             TimeElapsedColumn(),
@@ -68,7 +69,7 @@ class Progress:
 
     def say(self, what: str) -> None:
         """What the cell is doing."""
-        self._bar.update(self._task, description=f"{self._title} {what}".strip().replace("[", r"\[", 1))
+        self._bar.update(self._task, description=f"{self._title} {what}".strip())
 
     def advance(self, work: float) -> None:
         """Work done."""
@@ -90,4 +91,4 @@ class Progress:
         """A cell that will not run: its work leaves the total."""
         self._cell += 1
         self.expect(-work)
-        self._console.print(f"{title}: skipped", highlight=False)
+        self._console.print(f"{title}: skipped")

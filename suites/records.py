@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from annotated_types import MinLen
-from pydantic import BeforeValidator
-from typing_extensions import NotRequired, TypedDict  # noqa: UP035 - pydantic asks for these below Python 3.12
+from typing_extensions import TypedDict
+
+from .fields import Amount, Count, Error, Label, Marks, Number, Seconds, Size, Speed
 
 EXACT: dict[str, Any] = {"extra": "forbid"}
 """Of a record that is read: a field that this version does not know is a mistake."""
 
-Mark = Annotated[float, BeforeValidator(lambda value: math.nan if value is None else value)]
 Status = Literal["ok", "invalid", "failed", "skipped"]
 
 
@@ -29,14 +27,14 @@ class Round:
     """
 
     __pydantic_config__: ClassVar = EXACT
-    strategy: str
+    strategy: Label
     index: int
     warmup: bool
     every_step: bool
-    marks_s: Annotated[list[Mark], MinLen(3)]
+    marks_s: Marks
     collections: int = 0
     disturbed: bool = False
-    others_cores: float | None = None
+    others_cores: Number | None = None
 
 
 @dataclass(frozen=True)
@@ -51,11 +49,11 @@ class Calibration:
     __pydantic_config__: ClassVar = EXACT
     index: int
     warmup: bool
-    read_bytes_per_s: float
-    gemm_flops_per_s: float
-    kernels: dict[str, float] = field(default_factory=dict)
-    cache_bytes: int | None = None
-    buffer_bytes: int | None = None
+    read_bytes_per_s: Speed
+    gemm_flops_per_s: Speed
+    kernels: dict[str, Speed] = field(default_factory=dict)
+    cache_bytes: Count | None = None
+    buffer_bytes: Count | None = None
 
 
 @dataclass(frozen=True)
@@ -69,12 +67,12 @@ class Conditions:
 
     __pydantic_config__: ClassVar = EXACT
     stopped_by: str
-    wall_s: float
-    own_cpu_s: float
-    busy_cpu_s: float | None
-    cores: int
-    machine_cores: int
-    cpu_mhz: list[float]
+    wall_s: Seconds
+    own_cpu_s: Number
+    busy_cpu_s: Number | None
+    cores: Size
+    machine_cores: Size
+    cpu_mhz: list[Amount]
     throttled: list[str]
     aa_reason: str = ""
     crossed_reason: str = ""
@@ -93,9 +91,9 @@ def crossed_label(strategy: str) -> str:
 class RoleSums(TypedDict):
     """FLOPs and bytes by role, over prefill and over the steps that were taken."""
 
-    prefill_flops: dict[str, int]
-    decode_flops: dict[str, int]
-    decode_bytes: dict[str, int]
+    prefill_flops: dict[Label, Count]
+    decode_flops: dict[Label, Count]
+    decode_bytes: dict[Label, Count]
 
 
 @dataclass(frozen=True)
@@ -110,114 +108,18 @@ class ArmFacts:
     """
 
     __pydantic_config__: ClassVar = EXACT
-    strategy: str
+    strategy: Label
     status: Status
     reason: str = ""
-    setup_s: float | None = None
-    steps: int | None = None
-    row_lens: list[int] | None = None
-    necessary_flops: int | None = None
-    kv_reserved_bytes: int | None = None
-    kv_used_bytes: int | None = None
-    peak_memory_bytes: int | None = None
-    rss_bytes: int | None = None
-    max_logit_error: float | None = None
+    setup_s: Seconds | None = None
+    steps: Count | None = None
+    row_lens: list[Count] | None = None
+    necessary_flops: Count | None = None
+    kv_reserved_bytes: Count | None = None
+    kv_used_bytes: Count | None = None
+    peak_memory_bytes: Count | None = None
+    rss_bytes: Count | None = None
+    max_logit_error: Error = None
     tokens_equal: bool | None = None
     roles: RoleSums | None = None
-    dispatch_s: float | None = None
-
-
-class Planned(TypedDict):
-    """A case that a run means to measure."""
-
-    id: str
-
-
-class Plan(TypedDict):
-    """What of run.json is read again."""
-
-    plan: list[Planned]
-
-
-class ModelEntry(TypedDict):
-    """What of a cell's model is read again. ``content``: of a checkpoint (``strategies.models.checkpoints.digest``)."""
-
-    name: str
-    source: NotRequired[str]
-    checkpoint: NotRequired[str | None]
-    shape: NotRequired[list[tuple[str, Any]]]
-    content: NotRequired[str | None]
-
-
-class Formula(TypedDict):
-    """FLOPs and bytes of a strategy as its formulas say: a prefill, and each step."""
-
-    prefill_flops: int
-    prefill_bytes: NotRequired[int]
-    step_flops: list[int]
-    weight_bytes: list[int]
-    self_kv_bytes: list[int]
-    cross_kv_bytes: list[int]
-    copy_bytes: list[int]
-
-
-class CapacityEntry(TypedDict):
-    """What of a strategy fits in memory, by the formula of its peak (``capacity.py``)."""
-
-    peak_bytes: int
-    batch_max: int
-    length_max: int
-
-
-class MeasureEntry(TypedDict):
-    """What of a cell's measure is read again."""
-
-    margin: float
-
-
-class ChoiceEntry(TypedDict):
-    """A kernel that ``linear=auto`` chose, for weights of one shape up to so many rows; ``compiled``: in such steps."""
-
-    weight: list[int]
-    rows_max: int | None
-    kernel: str
-    ratio: float
-    compiled: NotRequired[bool]
-
-
-class NarrowingEntry(TypedDict):
-    """What narrower weights changed (``narrowing.Narrowing``)."""
-
-    logit_error: float
-    logit_max: float
-    choices_equal: float
-    per: float | None
-    per_fp32: float | None
-    words: int
-
-
-class CellEntry(TypedDict):
-    """What of cell.json is read again, in every case."""
-
-    model: ModelEntry
-    device: str
-    dtype: str
-    threads: int
-    batch_size: int
-    src_len: int
-    tgt_len: int
-    stop: str
-    seed: int
-    formulas: dict[str, Formula]
-    contenders: NotRequired[list[str]]
-    capacity: NotRequired[dict[str, CapacityEntry]]
-    memory_bytes: NotRequired[int]
-    memory_bound_by: NotRequired[str]
-    weight_bytes: NotRequired[int]
-    weights: NotRequired[str]
-    linear: NotRequired[str]
-    linear_choices: NotRequired[list[ChoiceEntry]]
-    narrowing: NotRequired[NarrowingEntry | None]
-    narrowing_compiled: NotRequired[NarrowingEntry]
-    necessary: NotRequired[dict[str, Formula]]
-    measure: NotRequired[MeasureEntry]
+    dispatch_s: Seconds | None = None

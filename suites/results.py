@@ -18,12 +18,13 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from .files import ResultsError, read_json, read_text, write_json, write_text
-from .records import ArmFacts, Calibration, CellEntry, Conditions, Plan, Round, Status, crossed_label, twin_label
+from .entries import CellEntry
+from .files import ResultsError, append_line, exists, read_text, write_json, write_text
+from .records import ArmFacts, Calibration, Conditions, Round, Status, crossed_label, twin_label
+from .schema import READABLE, SCHEMA, damaged, parsed, parsed_file, read_run_entry
 from .slug import slug
 
 __all__ = [
@@ -31,25 +32,18 @@ __all__ = [
     "crossed_label", "read_cells", "twin_label",
 ]  # fmt: skip
 
-if TYPE_CHECKING:
-    from pydantic import TypeAdapter
-
-SCHEMA = 2
-READABLE = (1, SCHEMA)
-"""Schema 1 has no calibrations, no conditions.json, and no ``measure`` in cell.json."""
-
 
 class CellWriter:
     """Writes one cell's folder. Rounds are appended whole lines at a time: a killed run keeps the finished ones."""
 
     def __init__(self, run_dir: Path, cell_id: str) -> None:
-        self.dir = run_dir / "cells" / cell_id
+        self.run_dir, self.dir = run_dir, run_dir / "cells" / cell_id
         self.dir.mkdir(parents=True, exist_ok=True)
         for stale in ("cell.json", "arms.json", "conditions.json"):  # of an earlier run into the same folder
             (self.dir / stale).unlink(missing_ok=True)
         for stale_traceback in self.dir.glob("traceback-*.txt"):
             stale_traceback.unlink()
-        (self.dir / "rounds.jsonl").write_text("")
+        write_text(self.dir / "rounds.jsonl", "")
 
     def cell(self, content: dict[str, Any]) -> None:
         """The cell and what is known before anything runs."""
@@ -62,8 +56,7 @@ class CellWriter:
     def round(self, done: Round | Calibration) -> None:
         """One finished round of an arm, or a calibration."""
         kind = {"kind": "calibration"} if isinstance(done, Calibration) else {}
-        with (self.dir / "rounds.jsonl").open("a") as file:
-            file.write(json.dumps(kind | _plain(asdict(done)), allow_nan=False) + "\n")
+        append_line(self.dir / "rounds.jsonl", json.dumps(kind | _plain(asdict(done)), allow_nan=False))
 
     def traceback(self, label: str, text: str) -> str:
         """Where an arm failed; the name of the file."""
@@ -99,53 +92,29 @@ def read_cells(run_dir: Path) -> list[CellResult]:
 
     A cell that did not come to an end, because its process was killed, has its finished rounds and failed arms.
     """
-    path = run_dir / "run.json"
-    run = read_json(path)
-    if not isinstance(run, dict) or not {"schema", "plan"} <= run.keys():
-        raise ResultsError(f"{path} lacks the schema or the plan; the file is damaged or foreign")
-    if run["schema"] not in READABLE:
-        versions = " and ".join(map(str, READABLE))
-        raise ResultsError(f"{run_dir} has schema {run['schema']}, this version reads {versions}; run again")
-    folders = [(entry["id"], run_dir / "cells" / entry["id"]) for entry in _read_file(Plan, path)["plan"]]
-    return [_cell(name, folder) for name, folder in folders if (folder / "cell.json").exists()]
+    folders = [(entry["id"], run_dir / "cells" / entry["id"]) for entry in read_run_entry(run_dir)["plan"]]
+    return [_cell(name, folder) for name, folder in folders if exists(folder / "cell.json")]
 
 
-@lru_cache
-def _adapter(kind: Any) -> TypeAdapter[Any]:
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(kind)
-
-
-def _read(kind: Any, text: str, what: str, remedy: str) -> Any:
-    """JSON as a ``kind`` of ``records``; a field that is absent, unknown or of another type is named. ResultsError."""
-    from pydantic import ValidationError
-
+def read_cell(folder: Path) -> dict[str, Any]:
+    """cell.json, whole, not only what is read in every case. Raises ResultsError."""
+    path = folder / "cell.json"
+    text = read_text(path)
+    parsed(CellEntry, text, damaged(path), "run again")
     try:
-        return _adapter(kind).validate_json(text, strict=True)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        raise ResultsError(f"{what} ({where + ': ' if where else ''}{first['msg']}); {remedy}") from None
-
-
-def _read_file(kind: Any, path: Path) -> Any:
-    return _read(kind, read_text(path), _damaged(path), "run again")
-
-
-def _damaged(path: Path) -> str:
-    return f"{path} is damaged, foreign or of another version"
+        cell: dict[str, Any] = json.loads(text)
+    except (ValueError, RecursionError) as error:  # in what is not read again
+        raise ResultsError(f"{damaged(path)} ({error}); run again") from None
+    return cell
 
 
 def _cell(cell_id: str, folder: Path) -> CellResult:
-    text = read_text(folder / "cell.json")
-    _read(CellEntry, text, _damaged(folder / "cell.json"), "run again")
-    cell = json.loads(text)  # whole, not only what is read in every case
+    cell = read_cell(folder)
     records = list(_records(folder / "rounds.jsonl"))
     rounds = [record for record in records if isinstance(record, Round)]
     calibrations = [record for record in records if isinstance(record, Calibration)]
     arms, conditions = folder / "arms.json", folder / "conditions.json"
-    facts = _read_file(list[ArmFacts], arms) if arms.exists() else _unfinished(cell, rounds)
+    facts = parsed_file(list[ArmFacts], arms) if exists(arms) else _unfinished(cell, rounds)
     for fact in facts:
         if fact.strategy in cell.get("contenders", []):
             continue
@@ -153,7 +122,7 @@ def _cell(cell_id: str, folder: Path) -> CellResult:
             raise ResultsError(
                 f"{folder} holds more steps of {fact.strategy} than cell.json has formulas for; run again"
             )
-    seen = _read_file(Conditions, conditions) if conditions.exists() else None
+    seen = parsed_file(Conditions, conditions) if exists(conditions) else None
     return CellResult(cell_id, cell, facts, rounds, calibrations, seen)
 
 
@@ -194,5 +163,5 @@ def _record(line: str, what: str) -> Round | Calibration:
     remedy = "remove the line to read the others"
     start = '{"kind": "calibration", '
     if line.startswith(start):
-        return _read(Calibration, line.replace(start, "{", 1), what, remedy)
-    return _read(Round, line, what, remedy)
+        return parsed(Calibration, line.replace(start, "{", 1), what, remedy)
+    return parsed(Round, line, what, remedy)

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from .files import exists
 from .frame import read_frame, write_frame
 from .model_names import model_names
 from .results import CellResult
 from .roles import in_model_order, role_name
+from .soundness import require_same_cases
 
 ROLE_COLUMNS = [
     "cell", "model", "device", "dtype", "batch_size", "src_len", "tgt_len", "strategy", "phase", "role", "flops",
@@ -56,7 +58,14 @@ def write_roles(run_dir: Path, cells: Sequence[CellResult]) -> pd.DataFrame:
     return table
 
 
-def read_roles(run_dir: Path) -> pd.DataFrame:
-    """What ``write_roles`` wrote; no rows for a folder of an earlier version, without the file. Raises ResultsError."""
+def read_roles(run_dir: Path, table: pd.DataFrame) -> pd.DataFrame:
+    """What ``write_roles`` wrote beside the case table; no rows for a folder of an earlier version, without the file.
+
+    Raises ResultsError.
+    """
     path = run_dir / "roles.csv"
-    return read_frame(path, ROLE_COLUMNS) if path.exists() else pd.DataFrame(columns=ROLE_COLUMNS)
+    if not exists(path):
+        return pd.DataFrame(columns=ROLE_COLUMNS)
+    found = read_frame(path, ROLE_COLUMNS)
+    require_same_cases(path, found, table)
+    return found

@@ -58,7 +58,7 @@ def _measure(config: RunConfig, asked: Path | None, rounds: int, as_json: bool) 
     from .cells import make_cell
     from .config import DTYPES
     from .files import write_json
-    from .folders import make_run_dir
+    from .folders import make_run_dir, shown
     from .progress import Progress
 
     cell = make_cell(config)
@@ -84,6 +84,6 @@ def _measure(config: RunConfig, asked: Path | None, rounds: int, as_json: bool) 
         print(json.dumps(found.plain(), indent=1, allow_nan=False))
     else:
         print_table(found)
-    print(f"picture {picture}", file=sys.stderr)
-    print(f"figures {run_dir / 'roofline.json'}", file=sys.stderr)
+    print(f"picture {shown(picture)}", file=sys.stderr)
+    print(f"figures {shown(run_dir / 'roofline.json')}", file=sys.stderr)
     return 0

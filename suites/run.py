@@ -17,6 +17,7 @@ from .config import ConfigError, RunConfig
 from .files import write_json, write_text
 from .folders import make_run_dir
 from .overrides import Job, Overrides, compose_jobs, read_overrides
+from .own import CONF
 from .quoting import quoted
 from .results import SCHEMA
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from .cells import Cell
 
 JSON = "--json"
+_broken: list[OSError] = []
+"""What the operating system refused to a job of this process; it ends the run."""
 _progress: Any = None
 """The sweep's progress bar; jobs that a launcher starts in other processes have none and count for themselves."""
 
@@ -110,6 +113,7 @@ def measure_jobs(overrides: Overrides, jobs: list[Job]) -> tuple[Path, int]:
     write_text(run_dir / "config.yaml", jobs[0].yaml)
     write_json(run_dir / "environment.json", environment())
     global _progress
+    _broken.clear()
     folder = quoted(str(run_dir))
     try:
         with Progress(sum(e.work for e in efforts), len(cells)) as _progress:
@@ -117,6 +121,10 @@ def measure_jobs(overrides: Overrides, jobs: list[Job]) -> tuple[Path, int]:
     except KeyboardInterrupt:
         collect(run_dir, plots=jobs[0].config.plots, report=jobs[0].config.report)
         raise
+    if _broken:
+        with contextlib.suppress(OSError):  # what can still be said of the cells before
+            collect(run_dir, plots=False, report=False)
+        raise _broken[0]
     return run_dir, collect(run_dir, plots=jobs[0].config.plots, report=jobs[0].config.report)
 
 
@@ -138,7 +146,7 @@ def _hydra(arguments: list[str]) -> int:
 
     register()
     sys.argv = ["decodebench run", *arguments]
-    hydra.main(version_base="1.3", config_path="pkg://conf", config_name="config")(_job)()
+    hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(_job)()
     return 0
 
 
@@ -155,14 +163,21 @@ def _job(config: Any) -> None:
     from .progress import Progress
     from .runner import run_cell
 
+    if _broken:  # a folder that cannot be written holds no further cell
+        return
     hydra = HydraConfig.get()
     run_dir = Path(hydra.sweep.dir if hydra.mode == RunMode.MULTIRUN else hydra.run.dir)
     settings = name_model(typed(config), hydra.overrides.task)
     cell, strategies = make_cell(settings), arms_of(settings)
     contenders = select_contenders(settings.contenders)
-    if _progress is not None:
-        run_cell(cell, strategies, settings.measure, run_dir, _progress, contenders)
-    else:
-        with Progress(effort(cell, strategies, settings.measure, len(contenders)).work, 1) as progress:
-            run_cell(cell, strategies, settings.measure, run_dir, progress, contenders)
-    OmegaConf.save(config, run_dir / "cells" / cell.id / "config.yaml")
+    try:
+        if _progress is not None:
+            run_cell(cell, strategies, settings.measure, run_dir, _progress, contenders)
+        else:
+            with Progress(effort(cell, strategies, settings.measure, len(contenders)).work, 1) as progress:
+                run_cell(cell, strategies, settings.measure, run_dir, progress, contenders)
+        write_text(run_dir / "cells" / cell.id / "config.yaml", OmegaConf.to_yaml(config))
+    except OSError as error:  # Hydra would print a traceback, and end the process
+        if _progress is None:
+            raise
+        _broken.append(error)

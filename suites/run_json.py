@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from .files import finite, read_json, read_text
+from .files import finite, read_text
+from .schema import parsed_file
 from .table import read_tables
 
 
@@ -15,7 +16,7 @@ def as_json(run_dir: Path) -> str:
     content = {
         "dir": str(run_dir),
         "rows": table.to_dict("records"),
-        "warnings": read_json(run_dir / "noise.json"),
+        "warnings": parsed_file(list[str], run_dir / "noise.json"),
         "advice": read_text(run_dir / "advice.txt").splitlines(),
     }
     return json.dumps(finite(content), indent=1, allow_nan=False)

@@ -19,6 +19,7 @@ from .capacity import Capacity, capacity, device_memory, memory_given, why_too_l
 from .cells import Cell
 from .config import MeasureConfig
 from .contenders import registry
+from .contenders.running.cache import cache_of
 from .contenders.running.lineup import line_up
 from .facts import Facts
 from .faults import contained
@@ -153,7 +154,8 @@ def _measure(
     seconds_max = measure.contender_seconds_max
     # Contenders are given the whole weights, and are judged by them.
     oracle = admission.oracle if whole is model else partial(StrategyArm, parse(ORACLE), whole, inputs, cell)
-    with line_up(contenders, cell, model, inputs, seconds_max, oracle, drop, facts.kept) as others:
+    cache = cache_of(writer.run_dir)
+    with line_up(contenders, cell, model, inputs, seconds_max, oracle, drop, cache, facts.kept) as others:
         progress.advance(sum(work[name] for name in contenders))
         with repeats(measure, [*arms, *others], cell, model.config, inputs.rows()) as again:
             progress.expect(-again.missing * timed_passes(measure, cell.device) * work.get(again.baseline, 0))

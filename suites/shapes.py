@@ -27,6 +27,8 @@ DEFAULT = (
     "static_kv(read=buffer)",
 )
 SRC_LEN, TGT_LEN = 40, 64
+WRITES = ("ledger.csv", "ledger_transformers.csv", "environment.json", "config.yaml", "plots")
+"""Names in the folder, the first of which shows whose it is."""
 PHRASE = "attention is all you need"
 FOR_PEOPLE = ("table", "md")
 FORMATS = (*FOR_PEOPLE, "csv", "json")
@@ -147,13 +149,15 @@ def _explain(job: Job, k: int | None, asked: Path | None, phrase: str) -> int:
     from .cells import make_cell
     from .executions import require_eager
     from .explain.write import explain
+    from .files import write_text
+    from .folders import shown
 
     strategies = select(job.config.strategies)
     require_eager("shapes", strategies, job.config)
     written = explain(make_cell(job.config), strategies, phrase, k, asked)
-    (written[0].parent / "config.yaml").write_text(job.yaml)
+    write_text(written[0].parent / "config.yaml", job.yaml)
     for path in written:
-        print(path)
+        print(shown(path))
     return 0
 
 
@@ -163,8 +167,8 @@ def _show(job: Job, k: int | None, asked: Path | None, form: str, foreign: bool)
     from .cells import make_cell
     from .environment import environment
     from .executions import require_eager
-    from .files import write_json
-    from .folders import make_run_dir
+    from .files import write_json, write_text
+    from .folders import make_run_dir, shown
     from .ledger.case import record_case, record_transformers
     from .ledger.comparison import OURS
     from .ledger.table import default_step, read_ledger, write_ledger
@@ -190,9 +194,9 @@ def _show(job: Job, k: int | None, asked: Path | None, form: str, foreign: bool)
     require_room_to_train("shapes", config, cell, remedy)
     theirs = record_transformers(cell, k) if foreign else None
     ledger = record_case(cell, strategies, k)
-    run_dir = make_run_dir(asked, "shapes")
+    run_dir = make_run_dir(asked, "shapes", beside=WRITES)
     path = write_ledger(ledger, run_dir)
-    (run_dir / "config.yaml").write_text(job.yaml)
+    write_text(run_dir / "config.yaml", job.yaml)
     write_json(run_dir / "environment.json", environment())
     title = f"{cell.model.name}, {cell.dtype} on {cell.device}"
     written = read_ledger(run_dir)
@@ -208,6 +212,6 @@ def _show(job: Job, k: int | None, asked: Path | None, form: str, foreign: bool)
         if form in FOR_PEOPLE:
             print("drawing pictures", file=sys.stderr)
             for picture in draw(run_dir, written, k, cell.src_len):
-                print(f"picture {picture.path_png}", file=sys.stderr)
-    print(f"ledger  {path}", file=sys.stderr)
+                print(f"picture {shown(picture.path_png)}", file=sys.stderr)
+    print(f"ledger  {shown(path)}", file=sys.stderr)
     return 0

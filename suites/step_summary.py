@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from .advice.rows import place_of
-from .markdown import pipe_table
+from .markdown import literal, pipe_table
 from .summary import COLUMNS, LEGEND, failures, ranked, title_of
 from .table import GROUP
 
@@ -25,8 +25,8 @@ def markdown_summary(table: pd.DataFrame, advice: Sequence[str], margin: float) 
     for _, rows in table.groupby(GROUP, sort=False):
         ordered = rows.sort_values(["batch_size", "src_len", "tgt_len", "e2e_s"]).to_dict("records")
         lines = [[place_of(r), *ranked(r)] for r in ordered]
-        parts += [f"### {title_of(rows, table)}", pipe_table(["case", "strategy", *COLUMNS], lines)]
-    parts.append("\n".join(f"- {line}" for line in failures(table)))
+        parts += [f"### {literal(title_of(rows, table))}", pipe_table(["case", "strategy", *COLUMNS], lines)]
+    parts.append("\n".join(f"- {literal(line)}" for line in failures(table)))
     if base := next(filter(None, table["baseline"]), ""):
         parts.append(LEGEND.format(base=base, margin=100 * margin))
     indents = [len(line) - len(line.lstrip()) for line in advice]

@@ -16,6 +16,7 @@ from .advice import advise
 from .advice.rows import interval
 from .console import standard_output
 from .executions import by_execution
+from .folders import shown
 from .quantity import quantity
 from .table import GROUP
 from .verdict import MARGIN
@@ -63,14 +64,13 @@ def print_summary(
         console.print(Text(f"missing: {missing} planned cells wrote no result", style="yellow"))
     for line in noises:
         console.print(Text(f"warning: {line}", style="yellow"), soft_wrap=True)
-    for line in filter(
-        None, (equality_told(table), endings(table), noise_floor(table), crossed_floor(table), *kernels)
-    ):
+    told = equality_told(table), endings(table), noise_floor(table), crossed_floor(table), *kernels
+    for line in filter(None, told):
         console.print(line, highlight=False, soft_wrap=True, markup=False)
     if base := next(filter(None, table["baseline"]), ""):
         console.print(Text(LEGEND.format(base=base, margin=100 * margin), style="dim"))
     plots = f"{len(written)} plots, " if written else ""
-    console.print(f"{plots}table.csv, steps.csv and roles.csv in {run_dir}", soft_wrap=True)
+    console.print(f"{plots}table.csv, steps.csv and roles.csv in {shown(run_dir)}", soft_wrap=True)
     for line in advice:
         console.print(Text(line, style="" if line.startswith(" ") else "bold"), soft_wrap=True)
 

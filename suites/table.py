@@ -21,10 +21,12 @@ from .crossover import crossover
 from .faults import Fault, contained
 from .files import write_text
 from .frame import read_frame, write_frame
+from .labels import plain
 from .metrics import Case, TimedRound, metrics
 from .model_names import model_names
 from .results import CellResult, Round
 from .slug import slug
+from .soundness import require_same_cases, require_sound_table
 from .statistics import Ratio
 
 IDENTITY = [
@@ -134,7 +136,7 @@ def case_table(
                 "linear": cell.get("linear", "torch"),
                 "strategy": label,
                 "status": arm.status,
-                "reason": arm.reason,
+                "reason": plain(arm.reason),
                 "rounds": len(e2e.get(label, {})),
                 "max_logit_error": number(arm.max_logit_error),
                 "tokens_equal": {True: "yes", False: "no", None: ""}[arm.tokens_equal],
@@ -234,4 +236,7 @@ def read_tables(run_dir: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     for name, value in (("weights", table["dtype"]), ("linear", "torch")):
         if name not in table:  # of before there was a choice
             table.insert(IDENTITY.index(name), name, value)
-    return table, read_frame(run_dir / "steps.csv", STEP_COLUMNS)
+    require_sound_table(run_dir / "table.csv", table)
+    steps = read_frame(run_dir / "steps.csv", STEP_COLUMNS)
+    require_same_cases(run_dir / "steps.csv", steps, table)
+    return table, steps

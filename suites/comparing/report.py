@@ -13,6 +13,7 @@ from rich.text import Text
 
 from ..comparisons import BASELINE
 from ..console import standard_output
+from ..frame import as_csv
 from ..markdown import pipe_table
 from ..quantity import quantity
 from .runs import RunRead
@@ -39,7 +40,7 @@ UNITS = {"flops": ("FLOPs", 1.0), "bytes": ("B", 1.0), "s": ("s", 1.0), "gb": ("
 def print_comparison(a: RunRead, b: RunRead, found: pd.DataFrame, notes: Sequence[str], form: str) -> None:
     """Print to standard output; beside CSV, which has no room for notes, these go to standard error."""
     if form == "csv":
-        sys.stdout.write(found.to_csv(index=False))
+        sys.stdout.write(as_csv(found))
         sys.stderr.write("".join(f"{note}\n" for note in notes))
         return
     if form == "json":

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from ..config import ConfigError
-from ..files import ResultsError, read_json
+from ..files import ResultsError, exists, is_folder
 from ..results import CellResult, read_cells
+from ..schema import read_environment, read_run_entry
 from ..table import GROUP, case_table, read_tables
 
 CASE = [*GROUP, "batch_size", "src_len", "tgt_len", "strategy"]
@@ -44,15 +45,13 @@ class RunRead:
 
 def read_run(path: Path) -> RunRead:
     """A run folder: the table of its raw cells, or table.csv where none are kept. Raises ResultsError."""
-    cells = read_cells(path) if (path / "cells").is_dir() else []
+    cells = read_cells(path) if is_folder(path / "cells") else []
     source = path / ("cells" if cells else "table.csv")
     table = case_table(cells) if cells else read_tables(path)[0]
-    environment = read_json(path / "environment.json")
-    if not isinstance(environment, dict):
-        raise ResultsError(f"{path / 'environment.json'} is no environment of a run; the file is damaged or foreign")
+    environment = {**read_environment(path)}
     if table.duplicated(KEY).any():
         raise ResultsError(f"{source} has a case twice; the file is damaged or foreign")
-    command, plan = _intended(path / "run.json")
+    command, plan = _intended(path)
     records = [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
     rows = {(row["cell"], row["strategy"]): row for row in records}
     return RunRead(path, rows, environment, command, plan, {cell.id: cell for cell in cells})
@@ -60,14 +59,14 @@ def read_run(path: Path) -> RunRead:
 
 def _intended(path: Path) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]]]:
     """Command and plan, both empty where there is no run.json."""
-    if not path.exists():
+    if not exists(path / "run.json"):
         return (), {}
-    run = read_json(path)
+    run = read_run_entry(path)
     try:
         tokens = shlex.split(run.get("command", ""))
-        plan = {str(entry["id"]): tuple(entry.get("overrides", ())) for entry in run["plan"]}
-    except (AttributeError, KeyError, TypeError, ValueError):
-        raise ResultsError(f"{path} lacks the plan of a run; the file is damaged or foreign") from None
+    except ValueError as error:  # a quotation that does not end
+        raise ResultsError(f"{path / 'run.json'} has no readable command ({error}); the file is damaged") from None
+    plan = {entry["id"]: tuple(entry.get("overrides", ())) for entry in run["plan"]}
     return tuple(sorted(token for token in tokens if not token.startswith("hydra."))), plan
 
 

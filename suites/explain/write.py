@@ -22,6 +22,7 @@ from ..plots.ledger import draw
 from .page import html_page, markdown_page
 from .walk import read_walk, walk, write_walk
 
+WRITES = ("ledger.csv", "page.md", "page.html", "walk.json", "environment.json", "config.yaml", "plots")
 FULL, CACHED = "full_recompute", "contiguous_kv"
 
 
@@ -43,7 +44,7 @@ def explain(cell: Cell, strategies: Sequence[Strategy], phrase: str, k: int | No
     cell = dataclasses.replace(cell, src_ids=(tuple(ids),), src_len=len(ids), tgt_len=steps, batch_size=1)
     every = list(dict.fromkeys([parse(FULL), parse(CACHED), *strategies]))
     ledger = record_case(cell, every, k, torch.tensor([seen.fed_N]))
-    run_dir = make_run_dir(asked, "explain")
+    run_dir = make_run_dir(asked, "explain", beside=WRITES)
     write_ledger(ledger, run_dir)
     write_walk(seen, run_dir)
     write_json(run_dir / "environment.json", environment())

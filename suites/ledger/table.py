@@ -15,7 +15,9 @@ from strategies.models.encoder_decoder import EncoderDecoder
 
 from ..faults import blamed
 from ..files import ResultsError, read_text, write_text
+from ..frame import as_csv, from_csv
 from ..inputs import Inputs
+from ..labels import plain
 from . import expected
 from .recorded import Recorded, record_decoding, record_training
 from .rows import COLUMNS, TEXT, rows_of
@@ -91,7 +93,7 @@ def _checked(
 def write_ledger(ledger: pd.DataFrame, run_dir: Path, name: str = "ledger.csv") -> Path:
     """Whole or not at all."""
     path = run_dir / name
-    write_text(path, ledger.to_csv(index=False))
+    write_text(path, as_csv(ledger))
     return path
 
 
@@ -106,8 +108,8 @@ def read_ledger(run_dir: Path, name: str = "ledger.csv") -> pd.DataFrame:
             keep_default_na=False,
             na_values={"k": [""]},
         )
-    except (ValueError, pd.errors.ParserError) as error:
-        raise ResultsError(f"{path} is no ledger ({error}); write it again with `shapes`") from None
+    except (ValueError, OverflowError) as error:  # pandas' own are ValueErrors
+        raise ResultsError(f"{path} is no ledger ({plain(str(error).strip())}); write it again with `shapes`") from None
     if missing := [name for name in COLUMNS if name not in ledger]:
         raise ResultsError(f"{path} lacks {', '.join(missing)}; write it again with `shapes`")
-    return ledger
+    return from_csv(ledger)

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..console import standard_output
+from ..frame import as_csv
 from ..markdown import pipe_table
 from .comparison import comparison, differences
 from .view import Sheet, answer, at_step, columns, growth, legend, products, totals
@@ -25,7 +26,7 @@ def sheets(ledger: pd.DataFrame, k: int, src_len: int) -> list[Sheet]:
 def print_ledger(ledger: pd.DataFrame, k: int, src_len: int, title: str, form: str) -> None:
     """Print to standard output; csv and json hold the whole ledger, the others step k at one source length."""
     if form == "csv":
-        sys.stdout.write(ledger.to_csv(index=False))
+        sys.stdout.write(as_csv(ledger))
         return
     if form == "json":
         sys.stdout.write(ledger.to_json(orient="records", indent=1) + "\n")

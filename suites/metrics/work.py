@@ -20,7 +20,7 @@ def necessary_flops(case: Case) -> float:
 @metric("ratio", "lower", "executed FLOPs / necessary FLOPs")
 def flops_waste(case: Case) -> float:
     """How many times the necessary work a strategy does."""
-    return case.executed_flops / case.necessary_flops
+    return case.executed_flops / case.necessary_flops if case.necessary_flops else NAN
 
 
 @metric("bytes", "lower", "mean over steps of weights + self K/V + cross K/V + concatenation copies; activations apart")
@@ -32,4 +32,4 @@ def step_bytes(case: Case) -> float:
 @metric("FLOPs/byte", "higher", "FLOPs of all decode steps / bytes they move")
 def intensity_flops_per_byte(case: Case) -> float:
     """Arithmetic intensity of decoding."""
-    return case.decode_flops / case.moved_bytes
+    return case.decode_flops / case.moved_bytes if case.moved_bytes else NAN

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 
+from ..files import lost
+from ..labels import plain
+from ..schema import read_environment
 from . import flops, memory, roles, roofline, step_latency, totals
 from .style import save
 from .view import views
@@ -16,27 +19,37 @@ FIGURES = (totals, step_latency, flops, memory, roles, roofline)
 __all__ = ["draw", "machine_of"]
 
 
-def draw(run_dir: Path, table: pd.DataFrame, steps: pd.DataFrame, role_sums: pd.DataFrame | None = None) -> list[Path]:
+def draw(
+    run_dir: Path,
+    table: pd.DataFrame,
+    steps: pd.DataFrame,
+    role_sums: pd.DataFrame | None = None,
+    tell: Callable[[str], object] | None = None,
+) -> list[Path]:
     """Write every figure, PNG and SVG, for each model, device and dtype; returns the PNGs' paths.
 
     Without ``role_sums`` (``role_table``, of which folders of earlier versions have none) there is no figure of roles.
+    ``tell`` is given a sentence for a figure that could not be drawn, and the others are drawn; without it that raises.
     """
     written = []
     for view in views(table, steps, machine_of(run_dir), role_sums):
         for module in FIGURES:
             name = module.__name__.rpartition(".")[2]
             for kind, part in view.by_execution() if module is totals else [("", view)]:
-                figure = module.figure(part)
-                if figure is not None:
-                    written += save(figure, run_dir / "plots", name + kind + view.suffix)
+                file = name + kind + view.suffix
+                try:
+                    figure = module.figure(part)
+                    if figure is not None:
+                        written += save(figure, run_dir / "plots", file)
+                except Exception as error:  # whatever a library makes of these figures
+                    if tell is None or isinstance(error, OSError):
+                        raise
+                    tell(lost(run_dir / "plots" / f"{file}.error.txt", f"the plot {file}", error))
     return [path for path in written if path.suffix == ".png"]
 
 
 def machine_of(run_dir: Path) -> dict[str, str]:
-    """Device -> its name, where the run kept it."""
-    try:
-        kept = json.loads((run_dir / "environment.json").read_text())
-        names = {"cpu": kept["cpu"], "cuda": (kept["gpu"] or {}).get("name")}
-    except (OSError, KeyError, ValueError, TypeError):
-        return {}
-    return {device: str(name) for device, name in names.items() if name}
+    """Device -> its name, where the run kept it. Raises ResultsError."""
+    kept = read_environment(run_dir)
+    names = {"cpu": kept.get("cpu"), "cuda": (kept.get("gpu") or {}).get("name")}
+    return {device: plain(name) for device, name in names.items() if name}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -128,9 +129,22 @@ def new_figure(
         if legend is not None:
             legend.draw(figure.add_subplot(grid[0, :]))
         axes = [[figure.add_subplot(grid[row + 1, column]) for column in range(columns)] for row in range(rows)]
-        figure.suptitle(title, x=0.012, ha="left", fontsize=11, fontweight="bold", wrap=True)
-        figure.supxlabel(foot, x=0.012, ha="left", fontsize=7.5, color="#555555", wrap=True)
+        figure.suptitle(x=0.012, ha="left", fontsize=11, fontweight="bold", **wrapped(title))
+        figure.supxlabel(x=0.012, ha="left", fontsize=7.5, color="#555555", **wrapped(foot))
     return figure, axes
+
+
+def wrapped(text: str) -> dict[str, Any]:
+    """Arguments for a text that is wrapped: matplotlib measures its words as formulas, whatever ``text.parse_math``.
+
+    A dollar that is escaped begins none, and is shown without its escape.
+    """
+    return {"t": text.replace("$", r"\$"), "wrap": True, "parse_math": True}
+
+
+def title_of(figure: Figure) -> str:
+    """As it was given, and is shown."""
+    return figure.get_suptitle().replace(r"\$", "$")
 
 
 def times(factor: float) -> str:
@@ -153,7 +167,8 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     """``name``.png and .svg in ``folder``; no date inside, so that equal tables give equal files."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    with mpl.rc_context(RC):
+    with mpl.rc_context(RC), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # a box in PNG; SVG holds the character
         for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Creator": "decodebench"})):
             path = folder / f"{name}.{kind}"
             drawn = BytesIO()

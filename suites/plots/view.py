@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ..executions import BEST, by_execution
+from ..labels import short, shortened
 from ..role_table import ROLE_COLUMNS
 from ..table import GROUP
 from .style import NOT_DRAWN, Legend, Look, looks
@@ -22,6 +23,8 @@ AXES = {
     ("src_len",): ("src_len", "source length (tokens)"),
     ("batch_size",): ("batch_size", "batch (sentences)"),
 }
+SUFFIX_MAX = 150
+"""Characters of a plot's file name behind the figure's."""
 PLAIN = re.compile(r"[^\w-]+", re.ASCII)
 
 
@@ -60,13 +63,14 @@ class View:
 
     def name(self, strategy: Any) -> str:
         """For a legend; says if some cases of it were not measured."""
-        return f"{strategy} (some {self.broken[strategy]})" if strategy in self.broken else str(strategy)
+        shown = dict(zip(self.looks, shortened(list(self.looks)), strict=True)).get(str(strategy), str(strategy))
+        return f"{shown} (some {self.broken[strategy]})" if strategy in self.broken else shown
 
     def legend(self, notes: Mapping[str, str] | None = None, title: str = "") -> Legend:
         """Every strategy, with a note behind its name, and those of which there is nothing to draw."""
         entries = [(self.name(s) + (notes or {}).get(s, ""), self.looks[s].line()) for s in self.strategies]
         lost = [s for s in self.broken if s not in self.strategies]
-        return Legend([*entries, *((f"{s}: {self.broken[s]}", NOT_DRAWN.line()) for s in lost)], title)
+        return Legend([*entries, *((f"{short(s)}: {self.broken[s]}", NOT_DRAWN.line()) for s in lost)], title)
 
     @property
     def rounds(self) -> str:
@@ -124,26 +128,34 @@ def views(
     look = looks(table["strategy"])
     good = table[table["status"] == "ok"]
     varying = [c for c in GROUP if good[c].nunique() > 1]
-    used = Counter[str]()
+    taken: set[str] = set()
     for key, rows in good.groupby(GROUP, sort=False):
         case = dict(zip(GROUP, key, strict=True))
         threads = f", {case['threads']} {'thread' if case['threads'] == 1 else 'threads'}"
         linear = "" if case["linear"] == "torch" else f"linear={case['linear']}, "
         linear += "" if case["weights"] == case["dtype"] else f"weights={case['weights']}, "
-        foot = f"{case['model']}, {case['dtype']}, {linear}on {machine.get(str(case['device']), case['device'])}"
-        suffix = PLAIN.sub("-", "".join(f"_{case[c]}{c if c in ('threads', 'seed') else ''}" for c in varying))
-        used[suffix.lower()] += 1
-        again = used[suffix.lower()]  # names may differ in nothing that a file's name keeps
+        where = machine.get(str(case["device"]), case["device"])
+        foot = f"{short(str(case['model']))}, {case['dtype']}, {linear}on {where}"
         bad = table[(table[GROUP] == pd.Series(case)).all(axis=1) & (table["status"] != "ok")]
         yield View(
             rows,
             steps[steps["cell"].isin(rows["cell"])],
             foot + (threads if case["device"] == "cpu" else "") + ".",
-            suffix if again == 1 else f"{suffix}_{again}",
+            _file_suffix("".join(f"_{case[c]}{c if c in ('threads', 'seed') else ''}" for c in varying), taken),
             look,
             {str(s): "/".join(dict.fromkeys(b["status"])) for s, b in bad.groupby("strategy", sort=False)},
             sums[sums["cell"].isin(rows["cell"])],
         )
+
+
+def _file_suffix(text: str, taken: set[str]) -> str:
+    """For a file's name: what it may hold and no more, cut to fit, with a number where another has the same."""
+    suffix = PLAIN.sub("-", text)
+    suffix = suffix if len(suffix) <= SUFFIX_MAX else suffix[:SUFFIX_MAX]
+    numbered = (suffix if number == 1 else f"{suffix}-{number}" for number in count(1))
+    found = next(name for name in numbered if name.lower() not in taken)
+    taken.add(found.lower())
+    return found
 
 
 def exponent(x: pd.Series, y: pd.Series) -> float:

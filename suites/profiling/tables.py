@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from ..files import write_text
+from ..frame import as_csv
 from .calls import Call
 from .shapes import across_steps
 from .trace import Trace
@@ -136,6 +138,5 @@ def unprofiled_table(traces: Sequence[Trace]) -> pd.DataFrame:
 
 def write_tables(run_dir: Path, ranges: pd.DataFrame, operators: pd.DataFrame, unprofiled: pd.DataFrame) -> None:
     """ranges.csv, operators.csv and unprofiled.csv."""
-    ranges.to_csv(run_dir / "ranges.csv", index=False)
-    operators.to_csv(run_dir / "operators.csv", index=False)
-    unprofiled.to_csv(run_dir / "unprofiled.csv", index=False)
+    for name, table in (("ranges", ranges), ("operators", operators), ("unprofiled", unprofiled)):
+        write_text(run_dir / f"{name}.csv", as_csv(table))

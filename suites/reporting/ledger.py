@@ -71,7 +71,7 @@ def ledger_of(cell: Mapping[str, Any], labels: Sequence[str], drawn: Sequence[st
 def _draw(ledger: Any, label: str, k: int, src_len: int) -> Drawing | None:
     from ..plots.ledger import layer
     from ..plots.ledger.flow import can_draw, read_layer
-    from ..plots.style import RC
+    from ..plots.style import RC, title_of
 
     if not can_draw(ledger, label):
         return None
@@ -79,4 +79,4 @@ def _draw(ledger: Any, label: str, k: int, src_len: int) -> Drawing | None:
     figure, svg = layer.figure(shown), io.BytesIO()
     with mpl.rc_context(RC):
         figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": "decodebench"}, facecolor="white")
-    return Drawing(base64.b64encode(svg.getvalue()).decode(), figure.get_suptitle(), layer.caption(shown))
+    return Drawing(base64.b64encode(svg.getvalue()).decode(), title_of(figure), layer.caption(shown))

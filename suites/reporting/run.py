@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +12,13 @@ import pandas as pd
 from ..advice import Section, advise, answer
 from ..advice import memory as advice_memory
 from ..advice.rows import longest, timed
-from ..files import ResultsError, read_json, read_object, write_text
+from ..files import ResultsError, exists, is_folder, write_text
 from ..metrics import metrics
 from ..plots import machine_of
 from ..plots.view import View, views
+from ..results import read_cell
 from ..role_table import read_roles
+from ..schema import parsed_file, read_environment, read_run_entry
 from ..summary import LEGEND, equality_told, remarks, title_of
 from ..table import GROUP, completed, read_tables
 from ..verdict import MARGIN
@@ -50,14 +51,15 @@ class Part:
 
 def write_report(run_dir: Path) -> Path:
     """Write report.html into a run folder. Raises ResultsError for a folder that is no run, or has no tables yet."""
-    if (run_dir / "cells").is_dir() and not (run_dir / "table.csv").exists():
+    if is_folder(run_dir / "cells") and not exists(run_dir / "table.csv"):
         raise ResultsError(f"{run_dir} was not finished; `plot {run_dir} --retable` makes its tables")
     table, steps = read_tables(run_dir)
     table = completed(table)
-    kept, run = (
-        read_object(run_dir / name) if (run_dir / name).exists() else {} for name in ("environment.json", "run.json")
-    )
-    parts = [_part(run_dir, view, table) for view in views(table, steps, machine_of(run_dir), read_roles(run_dir))]
+    kept = read_environment(run_dir)
+    run: Mapping[str, Any] = {**read_run_entry(run_dir)} if exists(run_dir / "run.json") else {}
+    parts = [
+        _part(run_dir, view, table) for view in views(table, steps, machine_of(run_dir), read_roles(run_dir, table))
+    ]
     text = render(
         "run.html.jinja",
         numbers(table),
@@ -109,18 +111,23 @@ def _ledger(run_dir: Path, view: View) -> Ledger | None:
     ours = ours[ours["batch_size"] == ours["batch_size"].max()]
     if ours.empty:
         return None
-    path = run_dir / "cells" / str(ours["cell"].iloc[-1]) / "cell.json"
-    if not path.exists():
+    kept = _cell(run_dir, str(ours["cell"].iloc[-1]))
+    if not kept:
         return None
     ours = ours[ours["cell"] == ours["cell"].iloc[-1]].sort_values("e2e_s")
     ends = {str(ours["baseline"].iloc[0]), str(ours["strategy"].iloc[0])}
     labels = [s for s in view.strategies if s in set(ours["strategy"])]
-    return ledger_of(read_json(path), labels, [label for label in labels if label in ends])
+    return ledger_of(kept, labels, [label for label in labels if label in ends])
 
 
 def _margin(run_dir: Path, cell: str) -> float:
-    path = run_dir / "cells" / cell / "cell.json"
-    return float(read_json(path).get("measure", {}).get("margin", MARGIN)) if path.exists() else MARGIN
+    return float(_cell(run_dir, cell).get("measure", {}).get("margin", MARGIN))
+
+
+def _cell(run_dir: Path, cell: str) -> Mapping[str, Any]:
+    """cell.json; empty where raw rounds are not kept."""
+    folder = run_dir / "cells" / cell
+    return read_cell(folder) if exists(folder / "cell.json") else {}
 
 
 def _title(run: Mapping[str, Any], table: pd.DataFrame) -> str:
@@ -142,10 +149,9 @@ def _failed(table: pd.DataFrame) -> str:
 
 
 def _noises(run_dir: Path) -> list[str]:
-    try:
-        return [str(line) for line in json.loads((run_dir / "noise.json").read_text(encoding="utf-8"))]
-    except (OSError, ValueError, TypeError):
-        return []
+    path = run_dir / "noise.json"
+    lines: list[str] = parsed_file(list[str], path) if exists(path) else []
+    return lines
 
 
 def _contents(parts: Sequence[Part]) -> list[tuple[str, str]]:

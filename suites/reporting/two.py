@@ -46,7 +46,7 @@ def write_comparison(first: Path, second: Path, asked: Path | None, across_machi
     matched = match(a, b)
     found, others = compare_runs(a, b, matched, MARGIN, None, times=not across_machines)
     charts = change.charts(found, MARGIN)
-    folder = make_run_dir(asked, "report", flag="--dir ")
+    folder = make_run_dir(asked, "report", flag="--dir ", beside=("compare.csv", "compare.parquet", "report.html"))
     write_frame(folder, "compare", found)
     text = render(
         "two.html.jinja",

@@ -25,7 +25,7 @@ def test_standard_output_of_run_is_json_with_the_rows_of_the_table(ran):
     folder, done, _ = ran
     told = json.loads(done.stdout)
     table, _ = read_tables(folder)
-    assert told["dir"] == "run"
+    assert told["dir"] == str(folder)
     assert told["warnings"] == read_json(folder / "noise.json")
     assert told["advice"] == (folder / "advice.txt").read_text().splitlines()
     for row, (_, expected) in zip(told["rows"], table.iterrows(), strict=True):

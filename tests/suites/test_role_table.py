@@ -15,6 +15,7 @@ from suites.progress import Progress
 from suites.results import SCHEMA, ArmFacts, CellResult, read_cells
 from suites.role_table import ROLE_COLUMNS, read_roles, role_table, write_roles
 from suites.runner import run_cell
+from suites.soundness import CASE, SETTINGS
 from suites.table import case_table
 from tests.conftest import every_strategy
 
@@ -59,9 +60,16 @@ def test_a_case_without_sums_has_no_rows(arm):
     assert len(role_table(by_hand(arm, dataclasses.replace(MEASURED, strategy="other")))) == 5
 
 
+def measured(cells):
+    """Of the case table, what says which cases were measured."""
+    columns = [*CASE, *SETTINGS]
+    rows = role_table(cells)[columns].drop_duplicates()
+    return rows.assign(status="ok")
+
+
 @pytest.mark.parametrize("cells", [by_hand(MEASURED), []], ids=["measured", "nothing"])
 def test_the_table_is_read_back_equal(tmp_path, cells):
-    before, after = write_roles(tmp_path, cells), read_roles(tmp_path)
+    before, after = write_roles(tmp_path, cells), read_roles(tmp_path, measured(cells))
     assert_frame_equal(before, after, check_exact=True, check_dtype=len(before) > 0, check_index_type=False)
 
 
@@ -71,13 +79,14 @@ def test_parquet_holds_the_same(tmp_path):
 
 
 def test_a_folder_without_the_file_has_no_roles_and_a_damaged_file_is_refused(tmp_path):
-    assert read_roles(tmp_path).empty
-    assert list(read_roles(tmp_path)) == ROLE_COLUMNS
+    table = measured(by_hand(MEASURED))
+    assert read_roles(tmp_path, table).empty
+    assert list(read_roles(tmp_path, table)) == ROLE_COLUMNS
     write_roles(tmp_path, by_hand(MEASURED))
     path = tmp_path / "roles.csv"
     path.write_text(path.read_text().replace("phase", "face"))
     with pytest.raises(ResultsError, match=r"roles\.csv lacks the column phase"):
-        read_roles(tmp_path)
+        read_roles(tmp_path, table)
 
 
 @pytest.mark.parametrize("stop", ["fixed", "eos"])

@@ -107,8 +107,8 @@ def read_all(folder: Path) -> None:
     collect(folder, plots=False, report=False)
     if (environment := read_json(folder / "environment.json")) and isinstance(environment, dict):
         environment_lines(environment)
-    read_tables(folder)
-    read_roles(folder)
+
+    read_roles(folder, read_tables(folder)[0])
     read_run(folder)
 
 

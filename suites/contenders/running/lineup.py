@@ -19,7 +19,7 @@ from ...records import Status
 from ..contender import Contender, registry
 from .agreement import TokenCheck, check_tokens
 from .arm import ContenderArm
-from .cache import CACHE, shared_checkpoint
+from .cache import shared_checkpoint
 
 Tell = Callable[[str, Status, str], None]
 
@@ -40,8 +40,8 @@ def line_up(
     seconds_max: float,
     oracle: Callable[[], StrategyArm],
     tell: Tell,
+    cache: Path,
     kept: Callable[[str, Fault], str] = lambda label, fault: fault.reason,
-    cache: Path = CACHE,
 ) -> Iterator[list[ContenderArm]]:
     """Inside, the arms of those that are there, support the cell, and gave the oracle's tokens in a first round.
 

@@ -31,14 +31,14 @@ class Process:
         self._name, self._seconds_max = name, seconds_max
         self._stderr: IO[bytes] = tempfile.TemporaryFile()
         self._popen = subprocess.Popen(
-            [sys.executable, "-m", f"{__package__}.child", name],
+            [sys.executable, "-P", "-m", f"{__package__}.child", name],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
             env={
                 **os.environ,
                 "OMP_NUM_THREADS": str(threads),
-                "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+                "PYTHONPATH": os.pathsep.join(dict.fromkeys(map(os.path.abspath, sys.path))),
                 "TOKENIZERS_PARALLELISM": "false",
             },
             text=True,

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ...files import ResultsError
-from ..style import save
+from ..style import save, title_of
 from . import dimensions, flops, layer, traffic
 from .flow import can_draw, read_layer
 
@@ -53,7 +53,7 @@ def draw(run_dir: Path, ledger: pd.DataFrame, k: int, src_len: int) -> list[Pict
 
 def _write(figure: Figure, caption: str, folder: Path, name: str) -> Picture:
     path_png, _ = save(figure, folder, name)
-    return Picture(name, path_png, figure.get_suptitle(), caption)
+    return Picture(name, path_png, title_of(figure), caption)
 
 
 def file_names(strategies: Iterable[str]) -> dict[str, str]:

@@ -8,7 +8,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from ...ledger.symbols import LETTERS
-from ..style import RC, WIDTH_IN
+from ..style import RC, WIDTH_IN, wrapped
 from .canvas import Canvas, samples, width_in
 from .flow import Layer
 from .parts import BAND, GUTTER, HEIGHT, LEFT, WIDTH, between, cross_attention, feed_forward, self_attention
@@ -48,7 +48,7 @@ def figure(layer: Layer) -> Figure:
         height = head + body + _FOOT_IN
         drawn = Figure(figsize=(WIDTH_IN, height))
         drawn.suptitle(
-            title, x=0.012, y=1 - 0.08 / height, va="top", ha="left", fontsize=11, fontweight="bold", wrap=True
+            x=0.012, y=1 - 0.08 / height, va="top", ha="left", fontsize=11, fontweight="bold", **wrapped(title)
         )
         names: dict[Mark, str] = {
             "grows": "grows with N (target)" if layer.k is None else "grows with k",

@@ -85,4 +85,6 @@ def ten_thousand_rows():
     cells = pd.DataFrame({"batch_size": b, "tgt_len": n, "src_len": n, "cell": f"{b}x{n}"} for b in range(1, 51)
                          for n in range(2, 52))  # fmt: skip
     rows = cells.merge(table.drop(columns=list(cells)), how="cross")
-    return rows.assign(e2e_s=rows["e2e_s"] * rows["tgt_len"]), steps.assign(cell="1x2")
+    return rows.assign(e2e_s=rows["e2e_s"] * rows["tgt_len"]), steps.assign(
+        cell="1x2", batch_size=1, src_len=2, tgt_len=2
+    )

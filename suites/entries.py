@@ -1,0 +1,135 @@
+"""What of run.json, environment.json and cell.json is read again. More may stand there: other versions write more."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from annotated_types import Gt, Lt
+from pydantic import AllowInfNan
+from typing_extensions import NotRequired, TypedDict  # noqa: UP035 - pydantic asks for these below Python 3.12
+
+from .fields import Amount, CellId, Count, Label, Share, Size
+
+
+class Planned(TypedDict):
+    """A case that a run means to measure, and the settings that it is told apart by."""
+
+    id: CellId
+    overrides: NotRequired[list[str]]
+
+
+class RunEntry(TypedDict):
+    """What of run.json is read again."""
+
+    schema: int
+    plan: list[Planned]
+    command: NotRequired[str]
+    sweep: NotRequired[str | None]
+
+
+class GpuEntry(TypedDict):
+    """What of a graphics processor is read again."""
+
+    name: NotRequired[str | None]
+    memory_bytes: NotRequired[Count | None]
+    cuda: NotRequired[str | None]
+
+
+class EnvironmentEntry(TypedDict):
+    """What of environment.json is read again; folders of other versions have more or less of it."""
+
+    cpu: NotRequired[str | None]
+    cpu_capability: NotRequired[str | None]
+    cores: NotRequired[Count | None]
+    memory_bytes: NotRequired[Count | None]
+    gpu: NotRequired[GpuEntry | None]
+    os: NotRequired[str | None]
+    versions: NotRequired[dict[str, str]]
+    commit: NotRequired[str | None]
+    uncommitted_changes: NotRequired[bool | None]
+    load_average: NotRequired[list[Amount] | None]
+
+
+class ModelEntry(TypedDict):
+    """What of a cell's model is read again. ``content``: of a checkpoint (``strategies.models.checkpoints.digest``)."""
+
+    name: str
+    source: NotRequired[str]
+    checkpoint: NotRequired[str | None]
+    shape: NotRequired[list[tuple[str, Any]]]
+    content: NotRequired[str | None]
+
+
+class Formula(TypedDict):
+    """FLOPs and bytes of a strategy as its formulas say: a prefill, and each step."""
+
+    prefill_flops: Count
+    prefill_bytes: NotRequired[Count]
+    step_flops: list[Count]
+    weight_bytes: list[Count]
+    self_kv_bytes: list[Count]
+    cross_kv_bytes: list[Count]
+    copy_bytes: list[Count]
+
+
+class CapacityEntry(TypedDict):
+    """What of a strategy fits in memory, by the formula of its peak (``capacity.py``)."""
+
+    peak_bytes: Count
+    batch_max: Count
+    length_max: Count
+
+
+class MeasureEntry(TypedDict):
+    """What of a cell's measure is read again."""
+
+    margin: Annotated[float, AllowInfNan(False), Gt(0), Lt(1)]
+
+
+class ChoiceEntry(TypedDict):
+    """A kernel that ``linear=auto`` chose, for weights of one shape up to so many rows; ``compiled``: in such steps."""
+
+    weight: list[Count]
+    rows_max: Count | None
+    kernel: str
+    ratio: Amount
+    compiled: NotRequired[bool]
+
+
+class NarrowingEntry(TypedDict):
+    """What narrower weights changed (``narrowing.Narrowing``)."""
+
+    logit_error: Amount
+    logit_max: Amount
+    choices_equal: Share
+    per: Amount | None
+    per_fp32: Amount | None
+    words: Count
+
+
+class CellEntry(TypedDict):
+    """What of cell.json is read again, in every case."""
+
+    model: ModelEntry
+    device: Literal["cpu", "cuda"]
+    dtype: Literal["fp32", "bf16", "fp16"]
+    threads: Size
+    batch_size: Size
+    src_len: Size
+    tgt_len: Size
+    stop: Literal["fixed", "eos"]
+    seed: Count
+    real_fraction: NotRequired[Share]
+    formulas: dict[Label, Formula]
+    contenders: NotRequired[list[Label]]
+    capacity: NotRequired[dict[str, CapacityEntry]]
+    memory_bytes: NotRequired[Count]
+    memory_bound_by: NotRequired[str]
+    weight_bytes: NotRequired[Count]
+    weights: NotRequired[Literal["", "fp32", "bf16", "int8"]]
+    linear: NotRequired[str]
+    linear_choices: NotRequired[list[ChoiceEntry]]
+    narrowing: NotRequired[NarrowingEntry | None]
+    narrowing_compiled: NotRequired[NarrowingEntry]
+    necessary: NotRequired[dict[Label, Formula]]
+    measure: NotRequired[MeasureEntry]

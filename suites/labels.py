@@ -1,0 +1,81 @@
+"""Labels are text and no markup: names of models, strategies and contenders, and reasons, as outputs may hold them."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+LONGEST = 60
+"""Characters of a label in a figure."""
+FORMULA = re.compile(r"'*[=+\-@\t\r]")
+"""How a cell begins that spreadsheets take for a formula, or that ``spreadsheet_safe`` has changed."""
+_TURNS = {*range(0x202A, 0x202F), *range(0x2066, 0x206A)}
+"""Characters that turn the direction of the text behind them."""
+
+
+def plain(text: str) -> str:
+    r"""The text with an escape for what would steer a terminal or break a line, or is no character at all.
+
+    >>> plain("a\x1b[2J b\n\udcff é")
+    'a\\x1b[2J b\\n\\udcff é'
+    """
+    if text.isprintable():
+        return text
+    return "".join(char.encode("unicode_escape").decode() if _steers(char) else char for char in text)
+
+
+def _steers(char: str) -> bool:
+    return unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp") or ord(char) in _TURNS
+
+
+def short(text: str, most: int = LONGEST) -> str:
+    """At most so many characters, from both ends, as labels tend to differ there.
+
+    >>> short("abcdefghij", 6)
+    'abc…ij'
+    """
+    return text if len(text) <= most else f"{text[: most // 2]}…{text[len(text) - (most - 1) // 2 :]}"
+
+
+def shortened(texts: list[str], most: int = LONGEST) -> list[str]:
+    """Each ``short``, with its number where two would be the same.
+
+    >>> shortened(["aaaaaaXaaaa", "aaaaaaYaaaa", "b"], 6)
+    ['aaa…aa', 'aaa…aa (2)', 'b']
+    """
+    found: dict[str, str] = {}
+    taken: set[str] = set()
+    for text in dict.fromkeys(texts):
+        name, number = short(text, most), 2
+        while name in taken:
+            name, number = f"{short(text, most)} ({number})", number + 1
+        taken.add(name)
+        found[text] = name
+    return [found[text] for text in texts]
+
+
+def spreadsheet_safe(text: str) -> str:
+    """What a spreadsheet shows as it stands, and does not compute: an apostrophe is put before such a beginning.
+
+    >>> spreadsheet_safe("=1+1"), spreadsheet_safe("a=1"), spreadsheet_safe("'=1")
+    ("'=1+1", 'a=1', "''=1")
+    """
+    return f"'{text}" if FORMULA.match(text) else text
+
+
+def as_written(text: str) -> str:
+    """What ``spreadsheet_safe`` was given.
+
+    >>> [as_written(spreadsheet_safe(text)) for text in ("=1+1", "'=1", "'quoted'")]
+    ['=1+1', "'=1", "'quoted'"]
+    """
+    return text[1:] if text.startswith("'") and FORMULA.match(text) else text
+
+
+def is_file_name(text: str) -> bool:
+    r"""Whether a text names one file in a folder, and no other place.
+
+    >>> [is_file_name(text) for text in ("a_b8", "../x", "/abs", "..", "", "a\\b", "a\x00b")]
+    [True, False, False, False, False, False, False]
+    """
+    return text.isprintable() and re.search(r"[/\\]", text) is None and text not in ("", ".", "..") and len(text) < 256
