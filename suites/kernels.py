@@ -34,12 +34,12 @@ def narrowing_told(cells: Sequence[CellResult]) -> list[str]:
     for done in cells:
         if not (found := done.cell.get("narrowing")):
             continue
-        case = f"weights={done.cell['weights']}, {_case(done)}"
+        case = f"weights={done.cell.get('weights', '')}, {_case(done)}"
         line = (
             f"{case}, beside fp32: logits within {found['logit_error']:.2g} (the largest is {found['logit_max']:.2g}), "
             f"{100 * found['choices_equal']:.3g} % of the choices equal"
         )
-        if found["per"] is not None:
+        if found["per"] is not None and found["per_fp32"] is not None:
             rates = " and ".join(f"{100 * found[name]:.2f} %" for name in ("per", "per_fp32"))
             line += f"; phoneme errors {rates} (fp32) on {found['words']} held-out words"
         lines.append(line)
