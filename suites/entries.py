@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from annotated_types import Gt, Lt
-from pydantic import AllowInfNan
+from pydantic import AfterValidator, AllowInfNan
 from typing_extensions import NotRequired, TypedDict  # noqa: UP035 - pydantic asks for these below Python 3.12
 
 from .fields import Amount, CellId, Count, Label, Share, Size
@@ -72,6 +72,16 @@ class Formula(TypedDict):
     copy_bytes: list[Count]
 
 
+def _same_steps(formula: Formula) -> Formula:
+    """Raise ValueError where its lists are not of the same steps."""
+    if len({len(values) for values in formula.values() if isinstance(values, list)}) > 1:
+        raise ValueError("the lists have different numbers of steps")
+    return formula
+
+
+FormulaEntry = Annotated[Formula, AfterValidator(_same_steps)]
+
+
 class CapacityEntry(TypedDict):
     """What of a strategy fits in memory, by the formula of its peak (``capacity.py``)."""
 
@@ -120,7 +130,7 @@ class CellEntry(TypedDict):
     stop: Literal["fixed", "eos"]
     seed: Count
     real_fraction: NotRequired[Share]
-    formulas: dict[Label, Formula]
+    formulas: dict[Label, FormulaEntry]
     contenders: NotRequired[list[Label]]
     capacity: NotRequired[dict[str, CapacityEntry]]
     memory_bytes: NotRequired[Count]
@@ -131,5 +141,5 @@ class CellEntry(TypedDict):
     linear_choices: NotRequired[list[ChoiceEntry]]
     narrowing: NotRequired[NarrowingEntry | None]
     narrowing_compiled: NotRequired[NarrowingEntry]
-    necessary: NotRequired[dict[Label, Formula]]
+    necessary: NotRequired[dict[Label, FormulaEntry]]
     measure: NotRequired[MeasureEntry]

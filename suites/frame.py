@@ -52,10 +52,11 @@ def write_frame(run_dir: Path, name: str, frame: pd.DataFrame) -> None:
         write_bytes(run_dir / f"{name}.parquet", frame.to_parquet(index=False))
 
 
-def read_frame(path: Path, required: Sequence[str]) -> pd.DataFrame:
+def read_frame(path: Path, required: Sequence[str], optional: Sequence[str] = ()) -> pd.DataFrame:
     """What ``write_frame`` wrote.
 
-    Raises ResultsError, also where a ``required`` column is missing, a number is not one, infinite, or out of range.
+    Raises ResultsError, also where a ``required`` column is missing, or a number of these and of ``optional`` ones is
+    none, infinite, or out of range.
     """
     text = read_text(path)
     try:
@@ -79,10 +80,11 @@ def read_frame(path: Path, required: Sequence[str]) -> pd.DataFrame:
             raise ResultsError(f"{path} lacks the column {column}; the file is damaged or foreign")
     if not text.endswith("\n"):
         raise ResultsError(f"{path} ends within a line; `plot --retable` makes it anew from the raw rounds")
+    known = {*required, *optional}
     for column in frame.columns if len(frame) else ():
         if column in TEXT:
             continue
-        if column in required and not _numeric(frame[column]):
+        if column in known and not _numeric(frame[column]):
             raise ResultsError(f"{path} has text among the numbers of {column}; the file is damaged or foreign")
         if _numeric(frame[column]):
             _require_range(path, str(column), frame[column])

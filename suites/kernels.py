@@ -36,7 +36,7 @@ def narrowing_told(cells: Sequence[CellResult]) -> list[str]:
         for name, execution in (("narrowing", ""), ("narrowing_compiled", ", compiled steps")):
             if found := done.cell.get(name):
                 lines.append(
-                    f"weights={done.cell['weights']}, {_case(done)}{execution}, beside fp32: {_changed(found)}"
+                    f"weights={done.cell.get('weights', '')}, {_case(done)}{execution}, beside fp32: {_changed(found)}"
                 )
     return lines
 

@@ -43,8 +43,20 @@ def require_sound_table(path: Path, table: pd.DataFrame) -> None:
         row, column = np.nonzero((values < least) | (values > LARGEST))
         if len(row):
             raise _refusal(path, f"has {names[column[0]]}={values[row[0], column[0]]:g}")
+    _require_best(path, table)
     if not (named := set(table["baseline"])) <= {"", *table["strategy"]}:
         raise _refusal(path, f"has baseline={min(named - {'', *table['strategy']})[:60]}, of which it has no case")
+
+
+def _require_best(path: Path, table: pd.DataFrame) -> None:
+    """Raise ResultsError where a cell's quickest strategy is none that was timed in it."""
+    if "best_strategy" not in table:  # of an earlier version
+        return
+    timed = table[(table["status"] == "ok") & table["e2e_s"].notna()]
+    pairs = {*zip(timed["cell"], timed["strategy"], strict=True)}
+    for cell, best in zip(timed["cell"], timed["best_strategy"], strict=True):
+        if best and (cell, best) not in pairs:
+            raise _refusal(path, f"has best_strategy={best[:60]}, which was not timed in its cell")
 
 
 def require_same_cases(path: Path, found: pd.DataFrame, table: pd.DataFrame) -> None:

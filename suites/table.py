@@ -232,7 +232,7 @@ def write_tables(run_dir: Path, cells: Sequence[CellResult]) -> tuple[pd.DataFra
 def read_tables(run_dir: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The two tables that ``write_tables`` wrote, equal to them. Raises ResultsError."""
     required = [*(name for name in IDENTITY if name not in ("linear", "weights")), *PLOTTED, *RATIOS]
-    table = read_frame(run_dir / "table.csv", required)
+    table = read_frame(run_dir / "table.csv", required, _columns())
     for name, value in (("weights", table["dtype"]), ("linear", "torch")):
         if name not in table:  # of before there was a choice
             table.insert(IDENTITY.index(name), name, value)

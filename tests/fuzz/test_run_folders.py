@@ -26,7 +26,7 @@ from suites.results import SCHEMA, ArmFacts, Calibration, CellWriter, Conditions
 from suites.role_table import read_roles, role_table
 from suites.run_json import as_json
 from suites.summary import advice_lines, failures, remarks
-from suites.table import case_table, read_tables, step_table
+from suites.table import case_table, completed, read_tables, step_table
 
 from .damage import damages
 
@@ -124,7 +124,7 @@ def use_tables(folder: Path) -> None:
     """As ``plot``, ``report``, ``run --json`` and a notebook read them."""
     table, steps = read_tables(folder)
     for view in views(table, steps, machine_of(folder), read_roles(folder, table)):
-        view.axis, view.panels, view.legend(), view.rounds, advise(view.table)
+        view.axis, view.panels, view.legend(), view.rounds, advise(completed(view.table))
     as_json(folder)
 
 

@@ -46,6 +46,8 @@ def test_settings_are_those_that_the_id_of_a_cell_is_a_hash_of():
 
 def test_a_case_that_fails_now_is_worse(tables, tmp_path, capsys):
     edit(tables[1], "status", "static_kv", lambda _: "failed")
+    for strategy in ("full_recompute", "cross_kv", "static_kv"):
+        edit(tables[1], "best_strategy", strategy, lambda _: "full_recompute")
     for name in ("steps.csv", "roles.csv"):
         lines = (tables[1] / name).read_text().splitlines(keepends=True)
         (tables[1] / name).write_text("".join(line for line in lines if ",static_kv," not in line))

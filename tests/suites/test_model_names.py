@@ -63,7 +63,7 @@ def test_plots_of_models_whose_names_a_file_s_name_cannot_keep_apart_do_not_over
     case = dict.fromkeys(GROUP, "x") | {"threads": 1, "seed": 0, "status": "ok", "strategy": "static_kv"}
     table = pd.DataFrame([{**case, "cell": str(i), "model": name} for i, name in enumerate(("a/b", "a-b", "A b"))])
     suffixes = [view.suffix for view in views(table, table, {})]
-    assert suffixes == ["_a-b", "_a-b_2", "_A-b_3"]
+    assert suffixes == ["_a-b", "_a-b-2", "_A-b-3"]
 
 
 @pytest.mark.parametrize(

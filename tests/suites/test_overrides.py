@@ -4,6 +4,8 @@ import dataclasses
 import shlex
 
 import pandas as pd
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -34,7 +36,7 @@ def test_a_value_that_is_quoted_as_messages_say_is_read_back(text):
 @pytest.mark.parametrize("name", ["1e5", "007", "true", "1_000", "0x10", ".5", "nan"])
 def test_text_that_looks_like_a_number_stays_text(name):
     assert [cell.model.name for cell in cells("model=tiny", f"model.name={name},other")] == [name, "other"]
-    assert str(read_overrides([f"hydra.run.dir={name}"]).run_dir) == name
+    assert read_overrides([f"hydra.run.dir={name}"]).run_dir == Path(name).absolute()
 
 
 def test_a_home_folder_is_expanded(monkeypatch):
