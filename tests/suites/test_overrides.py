@@ -2,10 +2,9 @@
 
 import dataclasses
 import shlex
-
-import pandas as pd
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
