@@ -49,10 +49,12 @@ def require_sound_table(path: Path, table: pd.DataFrame) -> None:
 
 
 def _require_best(path: Path, table: pd.DataFrame) -> None:
-    """Raise ResultsError where a cell's quickest strategy is none that was timed in it."""
+    """Raise ResultsError where a cell's quickest strategy is none that was timed in it, or its rows name several."""
     if "best_strategy" not in table:  # of an earlier version
         return
     timed = table[(table["status"] == "ok") & table["e2e_s"].notna()]
+    if len(timed[["cell", "best_strategy"]].drop_duplicates()) != timed["cell"].nunique():
+        raise _refusal(path, "names two strategies as the quickest of one cell")
     pairs = {*zip(timed["cell"], timed["strategy"], strict=True)}
     for cell, best in zip(timed["cell"], timed["best_strategy"], strict=True):
         if best and (cell, best) not in pairs:
