@@ -60,8 +60,8 @@ def others_load(
 
     >>> others_load(1.0, 1.0, 1.1, 2), others_load(1.0, 1.0, 3.0, 2), others_load(1.0, 1.0, None, 2)
     (0.0, 2.0, 0.0)
-    >>> others_load(0.05, 0.05, 0.09, 2), others_load(0.4, 0.4, 0.72, 2, readings=8)
-    (0.0, 0.8)
+    >>> others_load(0.05, 0.05, 0.09, 2), others_load(0.5, 0.5, 1.0, 2, readings=8)
+    (0.0, 1.0)
     """
     if busy_cpu_s is None or wall_s <= 0:
         return 0.0

@@ -41,7 +41,7 @@ def test_every_command_in_the_readme_runs(command, tmp_path, monkeypatch):
         swept = next((a.removeprefix("+sweep=") for a in arguments if a.startswith("+sweep=")), None)
         quick = [f"{swept}=4,6"] if swept in LENGTHS else TINY if swept or "contenders" in command else []
         quick += [] if swept == "seq_len" else ["seq_len=4"]
-        kept = [a for a in arguments if not a.startswith(("model=", "seq_len=", "batch_size="))]
+        kept = [a for a in arguments if not a.startswith(("model=", "measure=", "seq_len=", "batch_size="))]
         arguments = [*kept, *quick, "measure=quick"]
     if arguments[0] == "shapes":
         arguments += ["model=tiny", "seq_len=4"] if "--module" in arguments else ["strategies=[static_kv]"]
