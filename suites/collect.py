@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .files import ResultsError, exists, lost, write_json, write_text
-from .folders import shown
+from .folders import from_here
 from .kernels import kernels_told, narrowing_told
 from .model_names import checkpoints_told
 from .noise import told
@@ -35,7 +35,7 @@ def collect(run_dir: Path, *, plots: bool = True, report: bool = True) -> int:
         from .reporting.run import write_report
 
         try:
-            print(f"report: {shown(write_report(run_dir))}")
+            print(f"report: {from_here(write_report(run_dir))}")
         except (OSError, KeyboardInterrupt, ResultsError):
             raise
         except Exception as error:  # what was measured stands, and was told

@@ -54,7 +54,7 @@ def main(argv: list[str]) -> int:
     from .comparing.matching import match
     from .comparing.report import print_comparison
     from .comparing.runs import read_run, require_comparable
-    from .folders import make_run_dir, shown
+    from .folders import make_run_dir, from_here
     from .frame import write_frame
     from .plots import comparison
     from .plots.style import save
@@ -69,5 +69,5 @@ def main(argv: list[str]) -> int:
     print_comparison(a, b, found, notes, args.format)
     if (figure := comparison.figure(found, args.margin)) is not None:
         save(figure, folder / "plots", "compare")
-    print(f"compare.csv and plot in {shown(folder)}", file=sys.stderr)
+    print(f"compare.csv and plot in {from_here(folder)}", file=sys.stderr)
     return int((found["gate"] == "yes").any())

@@ -51,7 +51,7 @@ def make_run_dir(
     raise AssertionError("unreachable")
 
 
-def shown(path: Path) -> Path:
+def from_here(path: Path) -> Path:
     """A path for people: from the folder in which they are, where it lies in there."""
     with contextlib.suppress(OSError, ValueError):
         return path.relative_to(Path.cwd())

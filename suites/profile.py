@@ -138,9 +138,11 @@ def main(argv: list[str]) -> int:
 
 def _check_run_dir(asked: Path | None) -> None:
     """Raise ConfigError for the folder of a measured run, whose configuration and environment would be overwritten."""
+    from .folders import from_here
+
     if asked is not None and (asked / "run.json").exists():
         raise ConfigError(
-            f"run folder {asked} holds the run.json of a measured run, which a profile would overwrite in part; "
+            f"run folder {from_here(asked)} holds the run.json of a measured run, which a profile would overwrite in part; "
             "choose another by hydra.run.dir=DIR"
         )
 

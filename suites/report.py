@@ -6,7 +6,7 @@ from pathlib import Path
 
 from .arguments import Parser
 from .config import ConfigError
-from .folders import shown
+from .folders import from_here
 
 _EPILOG = """\
 Writes report.html into DIR, from what the folder holds; run does so at its end. Of two folders it compares the second
@@ -36,10 +36,10 @@ def main(argv: list[str]) -> int:
             raise ConfigError("report: --across-machines and --dir are for two folders; leave them out, or give two")
         from .reporting.run import write_report
 
-        print(shown(write_report(folders[0])))
+        print(from_here(write_report(folders[0])))
         return 0
     from .reporting.two import write_comparison
 
     path, worse = write_comparison(folders[0], folders[1], args.dir, args.across_machines)
-    print(shown(path))
+    print(from_here(path))
     return int(worse)

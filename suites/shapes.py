@@ -150,14 +150,14 @@ def _explain(job: Job, k: int | None, asked: Path | None, phrase: str) -> int:
     from .executions import require_eager
     from .explain.write import explain
     from .files import write_text
-    from .folders import shown
+    from .folders import from_here
 
     strategies = select(job.config.strategies)
     require_eager("shapes", strategies, job.config)
     written = explain(make_cell(job.config), strategies, phrase, k, asked)
     write_text(written[0].parent / "config.yaml", job.yaml)
     for path in written:
-        print(shown(path))
+        print(from_here(path))
     return 0
 
 
@@ -168,7 +168,7 @@ def _show(job: Job, k: int | None, asked: Path | None, form: str, foreign: bool)
     from .environment import environment
     from .executions import require_eager
     from .files import write_json, write_text
-    from .folders import make_run_dir, shown
+    from .folders import make_run_dir, from_here
     from .ledger.case import record_case, record_transformers
     from .ledger.comparison import OURS
     from .ledger.table import default_step, read_ledger, write_ledger
@@ -212,6 +212,6 @@ def _show(job: Job, k: int | None, asked: Path | None, form: str, foreign: bool)
         if form in FOR_PEOPLE:
             print("drawing pictures", file=sys.stderr)
             for picture in draw(run_dir, written, k, cell.src_len):
-                print(f"picture {shown(picture.path_png)}", file=sys.stderr)
-    print(f"ledger  {shown(path)}", file=sys.stderr)
+                print(f"picture {from_here(picture.path_png)}", file=sys.stderr)
+    print(f"ledger  {from_here(path)}", file=sys.stderr)
     return 0

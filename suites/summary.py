@@ -16,7 +16,7 @@ from .advice import advise
 from .advice.rows import interval
 from .console import standard_output
 from .executions import by_execution
-from .folders import shown
+from .folders import from_here
 from .quantity import quantity
 from .table import GROUP
 from .verdict import MARGIN
@@ -70,7 +70,7 @@ def print_summary(
     if base := next(filter(None, table["baseline"]), ""):
         console.print(Text(LEGEND.format(base=base, margin=100 * margin), style="dim"))
     plots = f"{len(written)} plots, " if written else ""
-    console.print(f"{plots}table.csv, steps.csv and roles.csv in {shown(run_dir)}", soft_wrap=True)
+    console.print(f"{plots}table.csv, steps.csv and roles.csv in {from_here(run_dir)}", soft_wrap=True)
     for line in advice:
         console.print(Text(line, style="" if line.startswith(" ") else "bold"), soft_wrap=True)
 

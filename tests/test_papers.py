@@ -58,7 +58,7 @@ def test_every_command_in_the_readme_runs(command, tmp_path, monkeypatch):
 
 
 def test_the_strategy_of_the_docs_passes_the_kit(tmp_path):
-    for folder in ("strategies", "suites"):
+    for folder in ("conf", "strategies", "suites"):
         ignore = shutil.ignore_patterns("__pycache__", "*.safetensors")
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=ignore)
     (tmp_path / "tests").mkdir()

@@ -10,7 +10,7 @@ import pandas as pd
 from rich.text import Text
 
 from ..console import UNBROKEN, standard_output
-from ..folders import shown
+from ..folders import from_here
 from ..quantity import quantity
 from .diff import Pair, compare, sentence
 from .printed import (
@@ -104,7 +104,7 @@ def closing_lines(traces: Sequence[Trace], run_dir: Path) -> list[str]:
     lines = []
     for trace in traces:
         size = trace.path.stat().st_size
-        lines.append(f"trace of {trace.label}: {shown(trace.path)} ({quantity(size, 'B')})")
+        lines.append(f"trace of {trace.label}: {from_here(trace.path)} ({quantity(size, 'B')})")
         if size > LARGE_BYTES:
             lines.append(
                 f"warning: this trace is over {quantity(LARGE_BYTES, 'B')}, viewers may fail; profile fewer --steps"
@@ -114,7 +114,7 @@ def closing_lines(traces: Sequence[Trace], run_dir: Path) -> list[str]:
         "open a trace at https://ui.perfetto.dev, or with",
         f"tensorboard --logdir {shlex.quote(str(run_dir / 'profile'))}",
         "(the extra decodebench[profile] installs TensorBoard; its page needs a network)",
-        f"ranges.csv, operators.csv and unprofiled.csv in {shown(run_dir)}",
+        f"ranges.csv, operators.csv and unprofiled.csv in {from_here(run_dir)}",
     ]
 
 
