@@ -54,7 +54,7 @@ def main(argv: list[str]) -> int:
     from .comparing.matching import match
     from .comparing.report import print_comparison
     from .comparing.runs import read_run, require_comparable
-    from .folders import make_run_dir, from_here
+    from .folders import from_here, make_run_dir
     from .frame import write_frame
     from .plots import comparison
     from .plots.style import save

@@ -142,8 +142,8 @@ def _check_run_dir(asked: Path | None) -> None:
 
     if asked is not None and (asked / "run.json").exists():
         raise ConfigError(
-            f"run folder {from_here(asked)} holds the run.json of a measured run, which a profile would overwrite in part; "
-            "choose another by hydra.run.dir=DIR"
+            f"run folder {from_here(asked)} holds the run.json of a measured run, which a profile would overwrite in "
+            "part; choose another by hydra.run.dir=DIR"
         )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from .arguments import Parser, positive
 from .config import ConfigError
-from .rules import from_here
+from .rules import shown
 
 if TYPE_CHECKING:
     from .config import RunConfig
@@ -43,7 +43,7 @@ def main(argv: list[str]) -> int:
     overrides = read_overrides(args.keys)
     for key, one in overrides.typed.items():
         if key not in KEYS:
-            raise ConfigError(f"roofline: {key}={from_here(one.text)} has no part in it; give {', '.join(KEYS)}")
+            raise ConfigError(f"roofline: {key}={shown(one.text)} has no part in it; give {', '.join(KEYS)}")
     jobs = compose_jobs(overrides)
     if len(jobs) != 1 or overrides.show_only:
         raise ConfigError(f"roofline measures one case, not {len(jobs)}; give each key one value")
@@ -58,7 +58,7 @@ def _measure(config: RunConfig, asked: Path | None, rounds: int, as_json: bool) 
     from .cells import make_cell
     from .config import DTYPES
     from .files import write_json
-    from .folders import make_run_dir, from_here
+    from .folders import from_here, make_run_dir
     from .progress import Progress
 
     cell = make_cell(config)

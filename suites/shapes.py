@@ -168,7 +168,7 @@ def _show(job: Job, k: int | None, asked: Path | None, form: str, foreign: bool)
     from .environment import environment
     from .executions import require_eager
     from .files import write_json, write_text
-    from .folders import make_run_dir, from_here
+    from .folders import from_here, make_run_dir
     from .ledger.case import record_case, record_transformers
     from .ledger.comparison import OURS
     from .ledger.table import default_step, read_ledger, write_ledger
