@@ -11,6 +11,7 @@ from scipy import stats
 from suites.comparisons import compare, noise_floor
 from suites.results import ArmFacts, CellResult, Round, crossed_label, twin_label
 from suites.statistics import Ratio, paired_ratio
+from suites.summary import crossed_floor
 from suites.table import case_table
 from suites.verdict import holm, verdict
 
@@ -149,3 +150,10 @@ def test_the_a_a_arms_are_the_noise_floors_and_no_strategies_and_no_comparisons(
     assert table.loc["new", ["noise_floor", "crossed_floor"]].isna().all()
     assert table.loc["new", "e2e_p_holm"] == pytest.approx(paired_ratio(NEAR, [10.0] * 4).p)
     assert math.isnan(noise_floor(cell({}), "full_recompute").value)
+
+
+@pytest.mark.parametrize(("child", "warned"), [([10.2, 10.6, 9.8, 10.2], False), ([12.2, 12.6, 11.8, 12.2], True)])
+def test_a_child_process_of_another_speed_is_told_with_what_to_do(child, warned):
+    told = crossed_floor(case_table([cell({crossed_label("full_recompute"): child})]))
+    assert told.startswith("noise floor of contenders: A/A ratio, the second in a child process as they run, 1.")
+    assert ("ratios to contenders may be off by as much; measure again" in told) is warned
