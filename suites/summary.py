@@ -149,7 +149,7 @@ def noise_floor(table: pd.DataFrame) -> str:
 
 
 def crossed_floor(table: pd.DataFrame) -> str:
-    """The same of the A/A arm in a child process, which holds for ratios to contenders; what to do where it is not 1."""
+    """The same of the A/A arm in a child process, which holds for ratios to contenders; what to do where not 1."""
     found = _furthest(table, "crossed_floor")
     if not found:
         return ""
@@ -157,8 +157,8 @@ def crossed_floor(table: pd.DataFrame) -> str:
     if not ((table["crossed_floor_low"] > 1) | (table["crossed_floor_high"] < 1)).any():
         return told
     return (
-        f"{told}: the same code runs at another speed in another process here, so ratios to contenders may be off by as "
-        "much; measure again, as each run starts processes anew, and compare the runs"
+        f"{told}: the same code runs at another speed in another process here, so ratios to contenders may be off by "
+        "as much; measure again, as each run starts processes anew, and compare the runs"
     )
 
 
