@@ -15,7 +15,7 @@ from strategies import DTYPES, ModelConfig, Strategy, config_of, load_model, par
 
 from .admission import ORACLE, Admission
 from .arms import Arm, StrategyArm
-from .capacity import Capacity, capacity, device_memory, memory_given, why_too_large
+from .capacity import device_memory, memory_given, why_too_large
 from .cells import Cell
 from .config import MeasureConfig
 from .contenders import registry
@@ -23,14 +23,15 @@ from .contenders.running.cache import cache_of
 from .contenders.running.lineup import line_up
 from .facts import Facts
 from .faults import contained
-from .formulas import formulas, necessary
+from .forecast import forecast
+from .formulas import necessary
 from .inputs import make_inputs
 from .limits import Limit
 from .loaded import loaded
 from .narrowing import STRATEGY as NARROWED_BY
 from .narrowing import narrowings
 from .obstacles import obstacle
-from .planning import contender_work, effort, predict, timed_passes
+from .planning import contender_work, effort, timed_passes
 from .progress import Progress
 from .repeats import repeats
 from .results import ArmFacts, CellWriter, Status
@@ -93,20 +94,8 @@ def _measure(
     model, linears = loaded(cell, compiled)
     weight_bytes = sum(p.nbytes for p in model.parameters()) + linears.copy_bytes
     inputs = make_inputs(cell, model.config)
-    predicted = predict(cell, config, strategies, facts.fail)
     padded = inputs.src_mask_BS is not None
-    fits: dict[str, Capacity] = {}
-    too_large: dict[str, str] = {}
-    steps: dict[str, Any] = {}
-    for strategy in strategies:
-        label = strategy.label
-        if label in predicted:
-            with contained(partial(facts.fail, label)):
-                found = capacity(config, cell, strategy, padded, weight_bytes, available.amount)
-                reason = why_too_large(config, cell, strategy, padded, weight_bytes, available)
-                if not reason:
-                    steps[label] = dataclasses.asdict(formulas(config, cell, strategy))
-                fits[label], too_large[label] = found, reason
+    expected = forecast(cell, config, strategies, padded, weight_bytes, available, facts.fail)
     content = {
         **_plain(cell),
         "src_lens": inputs.src_lens,
@@ -117,13 +106,13 @@ def _measure(
         "linear_choices": [dataclasses.asdict(choice) for choice in linears.choices],
         "memory_bytes": available.amount,
         "memory_bound_by": available.bound_by,
-        "formulas": steps,
-        "capacity": {label: dataclasses.asdict(found) for label, found in fits.items()},
+        **expected.written(),
         "contenders": list(contenders),
         "necessary": _necessary(cell, config, contenders),
     }
     writer.cell(content)
-    work = dict.fromkeys(contenders, contender_work(predicted)) | {label: f.work for label, f in predicted.items()}
+    work = dict.fromkeys(contenders, contender_work(expected.totals))
+    work |= {label: total.work for label, total in expected.totals.items()}
     progress.cell(cell.title)
 
     def drop(label: str, status: Status, why: str) -> None:
@@ -131,12 +120,11 @@ def _measure(
         progress.expect(-timed_passes(measure, cell.device) * work[label])
 
     for strategy in strategies:
-        if strategy.execution == "graph" and cell.device == "cpu" and strategy.label in fits:
+        reason = expected.too_large.get(strategy.label)
+        if strategy.execution == "graph" and cell.device == "cpu" and reason is not None:
             drop(strategy.label, "skipped", "execution=graph needs a CUDA device")
-            del fits[strategy.label]
-    for label in fits:
-        if reason := too_large[label]:
-            drop(label, "failed", reason)
+        elif reason:
+            drop(strategy.label, "failed", reason)
     no_oracle = why_too_large(config, cell, parse(ORACLE), padded, weight_bytes, device_memory(cell.device))
     admission = Admission(cell, model, inputs, facts, work, progress, no_oracle)
     arms = admission.arms([strategy for strategy in strategies if strategy.label in facts.open()])
