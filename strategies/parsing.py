@@ -132,11 +132,11 @@ def with_execution(strategies: Sequence[Strategy], execution: Execution) -> list
     """
     if execution == "eager":
         return list(strategies)
-    tried = filter(None, (_executed(strategy, execution) for strategy in strategies))
+    tried = filter(None, (executed(strategy, execution) for strategy in strategies))
     return list(dict.fromkeys([*strategies, *tried]))
 
 
-def _executed(strategy: Strategy, execution: Execution) -> Strategy | None:
+def executed(strategy: Strategy, execution: Execution) -> Strategy | None:
     """Raises StrategyError, whatever the strategy's own code raises."""
     try:
         return strategy.executed(execution)

@@ -56,6 +56,7 @@ def main(argv: list[str] | None = None) -> int:
     os.environ.setdefault(HUGE_PAGES, "1")
     streams.prepare()
     try:
+        os.getcwd()  # noqa: PTH109 - a deleted folder is told before libraries look for it
         code = _main(argv)
         sys.stdout.flush()
     except BrokenPipeError:

@@ -64,16 +64,17 @@ class Admission:
     def _compare(self) -> None:
         """Keep the arms that agree with the oracle."""
         self._progress.say("equality")
-        needless = self._no_oracle or not self._arms or any(arm.label == ORACLE for arm in self._arms)
-        spare = [] if needless else [self.oracle()]
+        arms = {arm.label: arm for arm in sorted(self._arms, key=lambda arm: arm.label != ORACLE)}
+        judges = list(arms) if ORACLE in arms or self._no_oracle or not arms else [ORACLE, *arms]
         rivals: list[StrategyArm] = []
         # Full recompute judges the others; should it fail (it needs the most memory), the next that works does.
-        for oracle in sorted([*spare, *self._arms], key=lambda arm: arm.label != ORACLE):
+        for label in judges:
             rivals = [arm for arm in self._arms if arm.label in self._facts.open()]
             found: list[Agreement] = []
-            with contained(partial(self._fail_oracle, oracle.label), NotFiniteError):
+            # Of full recompute alone logits that are not finite say something of the model.
+            with contained(partial(self._fail_oracle, label), *([NotFiniteError] if label == ORACLE else [])):
                 found = check(
-                    oracle,
+                    arms.get(label) or self.oracle(),
                     rivals,
                     self._cell.rounding,
                     self._model.config.eos_ids,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import NoReturn
 
 from .config import MAX_LENGTH, ConfigError
@@ -32,6 +33,13 @@ def positive(text: str) -> int:
     if not (rule := whole(1, MAX_LENGTH)).admits(text):
         raise argparse.ArgumentTypeError(rule.refusal("", text).removeprefix("="))
     return int(text)
+
+
+def folder(text: str) -> Path:
+    """A folder to write to, for ``type=``."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("'' is not allowed; give a folder")
+    return Path(text)
 
 
 def margin(text: str) -> float:

@@ -19,7 +19,7 @@ from .role_table import write_roles
 from .schema import read_run_entry
 from .step_summary import markdown_summary, post
 from .summary import advice_lines, print_summary
-from .table import read_tables, write_tables
+from .table import write_tables
 from .verdict import MARGIN
 
 if TYPE_CHECKING:
@@ -28,8 +28,11 @@ if TYPE_CHECKING:
 
 def collect(run_dir: Path, *, plots: bool = True, report: bool = True) -> int:
     """Turn a run's cells into tables, plots and a page, and say what came out; 1 if a case failed or is missing."""
-    found = tabulate(run_dir, plots)
-    _link_latest(run_dir)
+    try:
+        found = tabulate(run_dir, plots)
+    finally:  # also where nobody reads the summary to its end
+        if exists(run_dir / "table.csv"):
+            _link_latest(run_dir)
     post(markdown_summary(found.table, found.advice, found.margin))
     if report:
         from .reporting.run import write_report
@@ -48,16 +51,25 @@ def require_no_loss(run_dir: Path, cells: Sequence[CellResult]) -> None:
     """Raise ResultsError where tables of ``cells`` would hold fewer measured cases than those that are there."""
     if not exists(run_dir / "table.csv"):
         return
-    try:
-        kept = int((read_tables(run_dir)[0]["status"] == "ok").sum())
-    except ResultsError:  # it is damaged: this makes it anew
-        return
-    found = sum(arm.status == "ok" for result in cells for arm in result.arms)
+    kept, found = _kept(run_dir / "table.csv"), 0
+    for result in cells:
+        timed = {done.strategy for done in result.rounds if not done.warmup}
+        found += sum(arm.status == "ok" and arm.strategy in timed for arm in result.arms)
     if found < kept:
         raise ResultsError(
             f"{run_dir / 'table.csv'} holds {kept} measured cases, and {run_dir / 'cells'} only {found} of them: the "
             "table is kept; bring the raw rounds back, or remove it to make one of what is left"
         )
+
+
+def _kept(path: Path) -> int:
+    """Measured cases of a table, whatever else is wrong with it; 1 where that cannot be told."""
+    import pandas as pd
+
+    try:
+        return int((pd.read_csv(path, usecols=["status"])["status"] == "ok").sum())
+    except (OSError, ValueError):
+        return 1
 
 
 @dataclass(frozen=True)

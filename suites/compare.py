@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from .arguments import Parser, margin
+from .arguments import Parser, folder, margin
 from .config import ConfigError
 
 FORMATS = ("table", "md", "json", "csv")
@@ -33,7 +33,7 @@ def _parser() -> Parser:
     add("--across-machines", action="store_true", help="allow other machines; times are left out")
     add("--format", choices=FORMATS, default="table", help="what standard output gets (table)")
     add("--json", dest="format", action="store_const", const="json", help="as --format json")
-    add("--dir", type=Path, help="write compare.csv and the plot here (results/<date>_compare)")
+    add("--dir", type=folder, help="write compare.csv and the plot here (results/<date>_compare)")
     return parser
 
 

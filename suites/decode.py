@@ -70,7 +70,10 @@ def read_phrases(phrases: Sequence[str], file: str | None) -> list[str]:
         raise ConfigError('decode: nothing to decode; give a "phrase", --file FILE, or lines on standard input')
     name = "standard input" if file in (None, "-") else str(file)
     try:
-        text = sys.stdin.read() if file in (None, "-") else Path(name).expanduser().read_text(encoding="utf-8")
+        place = Path(name).expanduser()
+        if file not in (None, "-") and place.exists() and not (place.is_file() or place.is_dir()):
+            raise ConfigError(f"decode: {name} is no file; give a file of text, a phrase a line")
+        text = sys.stdin.read() if file in (None, "-") else place.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"decode: cannot read {name}: {error.strerror}") from None
     except UnicodeDecodeError as error:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from .config import ConfigError, MeasureConfig
+from .own import CONF
 from .rules import shown
 
 if TYPE_CHECKING:
@@ -42,15 +42,26 @@ def why_idle(key: str, config: RunConfig) -> str:
         return "beside src_ids, whose sentences settle it; leave one of them out"
     if key in ("measure.rounds_max", "measure.seconds_max") and measure.precision is None:
         return "without a precision; add measure.precision=0.02, or leave it out"
-    if key == "measure.contender_seconds_max" and not config.contenders:
+    if key == "measure.contender_seconds_max" and not config.contenders and not measure.aa:
         return "without contenders; add contenders=all, or leave it out"
+    if key == "execution" and config.execution == "graph" and not _is_on_cuda(config.device):
+        return "without a CUDA device, on which steps are captured; give execution=compiled, or leave it out"
     if key == "execution" and config.execution != "eager":
         from strategies import select
+        from strategies.parsing import executed
 
         chosen = select(config.strategies)
-        if not any(strategy.executed(config.execution) for strategy in chosen):  # type: ignore[arg-type]
+        if not any(executed(strategy, config.execution) for strategy in chosen):  # type: ignore[arg-type]
             return f"with strategies={','.join(s.label for s in chosen)}; add one that supports it, or leave it out"
     return ""
+
+
+def _is_on_cuda(device: str) -> bool:
+    if device != "auto":
+        return device == "cuda"
+    import torch
+
+    return torch.cuda.is_available()
 
 
 def _why_idle_model(name: str, model: Mapping[str, Any]) -> str:
@@ -95,7 +106,7 @@ def sweep_keys(name: str) -> list[str]:
     """
     from omegaconf import OmegaConf
 
-    written = OmegaConf.create(files("conf").joinpath("sweep", f"{name}.yaml").read_text(encoding="utf-8"))
+    written = OmegaConf.create((CONF / "sweep" / f"{name}.yaml").read_text(encoding="utf-8"))
     found: Any = OmegaConf.to_container(written)
     keys = [key.rpartition("/")[2] for entry in found.get("defaults", []) if isinstance(entry, dict) for key in entry]
     keys += [str(key) for key in found if key not in ("defaults", "hydra")]

@@ -141,5 +141,6 @@ class CellEntry(TypedDict):
     linear_choices: NotRequired[list[ChoiceEntry]]
     narrowing: NotRequired[NarrowingEntry | None]
     narrowing_compiled: NotRequired[NarrowingEntry]
+    narrowing_reason: NotRequired[str]
     necessary: NotRequired[dict[Label, FormulaEntry]]
     measure: NotRequired[MeasureEntry]

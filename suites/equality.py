@@ -21,8 +21,6 @@ TOLERANCE = {"fp32": 1e-4, "bf16": 6e-2, "fp16": 1e-2}
 The formats round at 2**-24, 2**-9 and 2**-12; sums over D terms in another order, layer upon layer, multiply that.
 Logits within it choose the same token wherever the oracle's two best are further apart than twice the tolerance.
 """
-ONE_LINE = {"StrategyError", "ModelError", "ConfigError", "ContenderError", "NotFiniteError", "CompileError"}
-"""Errors of ours, whose message says all."""
 
 
 @dataclass

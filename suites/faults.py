@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 NOT_FINITE = "NotFiniteError"
-REFUSALS = ("StrategyError", "ModelError", "ConfigError", "ContenderError", NOT_FINITE)
+REFUSALS = ("StrategyError", "ModelError", "ConfigError", "ContenderError", "CompileError", NOT_FINITE)
 """Their message says all: what is wrong, the value, what is allowed, what to do."""
 LONGEST = 500
 

@@ -17,6 +17,8 @@ WRITTEN = {
     "contenders",
 }  # fmt: skip
 """Names in a folder that ``run``, ``profile`` or ``roofline`` wrote."""
+OF_THE_SYSTEM = ("lost+found", ".DS_Store")
+"""Names that nobody put there."""
 
 
 def make_run_dir(
@@ -61,6 +63,7 @@ def from_here(path: Path) -> Path:
 def _foreign(folder: Path, beside: Collection[str] | None) -> str:
     """The first name in a folder that is not the verb's own; "" where there is none."""
     held = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    held = [name for name in held if name not in OF_THE_SYSTEM and not name.startswith(".nfs")]
     if beside is None:
         return next((name for name in held if name not in WRITTEN and not name.endswith(".part")), "")
     mark = next(iter(beside))

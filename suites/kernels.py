@@ -33,6 +33,10 @@ def narrowing_told(cells: Sequence[CellResult]) -> list[str]:
     """A line for each case and execution whose products read narrower weights: what that changed beside float32."""
     lines = []
     for done in cells:
+        if reason := done.cell.get("narrowing_reason"):
+            lines.append(
+                f"weights={done.cell.get('weights', '')}, {_case(done)}: what it changed is not known: {reason}"
+            )
         for name, execution in (("narrowing", ""), ("narrowing_compiled", ", compiled steps")):
             if found := done.cell.get(name):
                 lines.append(

@@ -17,6 +17,8 @@ from .own import CONF
 from .rules import shown
 from .values import FOLDERS, MAX_CASES, Typed, check_group, read_argument
 
+SHOWN = ("job", "hydra", "all")
+"""What --cfg shows."""
 FLAGS = re.compile(r"-m|--multirun|-c|--cfg|-i|--info|--hydra-help|-p|--package|--resolve|-sc|--shell-completion")
 
 
@@ -55,6 +57,7 @@ def read_overrides(given: list[str]) -> Overrides:
             f"unknown flag {shown(flag)!r}; run takes KEY=VALUE, +sweep=NAME, --multirun, --cfg job and --info"
         )
     show_only = any(re.match(r"(--cfg|-c|--info|-i|--hydra-help|-sc|--shell-completion)", a) for a in given)
+    _check_flags(given, show_only)
     typed: dict[str, Typed] = {}
     arguments = []
     for argument in given:
@@ -79,6 +82,15 @@ def read_overrides(given: list[str]) -> Overrides:
     if multirun and not show_only and not {"-m", "--multirun"} & set(given):
         arguments = ["--multirun", *arguments]
     return Overrides(given, arguments, typed, sweep, _run_dir(typed), show_only)
+
+
+def _check_flags(given: list[str], show_only: bool) -> None:
+    """Raise ConfigError for flags of Hydra whose value or company Hydra would refuse with its own usage."""
+    for flag, then in zip(given, [*given[1:], ""], strict=True):
+        if flag in ("-p", "--package", "--resolve") and not show_only:
+            raise ConfigError(f"{flag} is not allowed without --cfg job, which shows the configuration; leave it out")
+        if flag in ("-c", "--cfg") and then not in SHOWN:
+            raise ConfigError(f"{flag} {shown(then)} is not allowed; give {flag} {', '.join(SHOWN)}")
 
 
 def _sweep(typed: Mapping[str, Typed]) -> str | None:

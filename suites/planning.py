@@ -11,6 +11,7 @@ from strategies import ModelConfig, Strategy, config_of
 from .cells import Cell
 from .comparisons import baseline_of
 from .config import MeasureConfig
+from .declared import require_rows
 from .faults import Fault, contained
 from .formulas import Totals, totals
 from .obstacles import obstacle
@@ -26,6 +27,7 @@ def predict(
     found = {}
     for strategy in strategies:
         with contained(partial(fail, strategy.label)):
+            require_rows(strategy.bind(cell.tgt_len), cell.tgt_len)
             found[strategy.label] = totals(config, cell, strategy)
     return found
 

@@ -66,7 +66,9 @@ def repeats(
         with contained(found.lose_twin):
             found.twin = baseline.twin()
         # A contender is the baseline only where no strategy is left, and on CUDA none runs.
-        if cell.device == "cpu" and not isinstance(baseline, ContenderArm):
+        if cell.linear == "auto":
+            found.crossed_reason = "linear=auto may choose other kernels in another process; give linear=torch"
+        elif cell.device == "cpu" and not isinstance(baseline, ContenderArm):
             with contained(found.lose_crossed):
                 name, label = PREFIX + baseline.label, crossed_label(baseline.label)
                 seconds_max = measure.contender_seconds_max

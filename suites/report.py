@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .arguments import Parser
+from .arguments import Parser, folder
 from .config import ConfigError
 from .folders import from_here
 
@@ -21,7 +21,7 @@ def _parser() -> Parser:
     parser = Parser("report", "One HTML page of a run, or of two.", _EPILOG)
     parser.add_argument("dirs", type=Path, nargs="*", metavar="DIR", help="one run folder (results/latest), or two")
     parser.add_argument("--across-machines", action="store_true", help="of two: allow other machines, without times")
-    parser.add_argument("--dir", type=Path, help="of two: write here (results/<date>_report)")
+    parser.add_argument("--dir", type=folder, help="of two: write here (results/<date>_report)")
     return parser
 
 

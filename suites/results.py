@@ -122,6 +122,10 @@ def _cell(cell_id: str, folder: Path) -> CellResult:
             raise ResultsError(
                 f"{folder} holds more steps of {fact.strategy} than cell.json has formulas for; run again"
             )
+        if fact.status == "ok" and _shortest(fact, rounds) < (fact.steps or 0):
+            raise ResultsError(
+                f"{folder} holds a round of {fact.strategy} that misses some of {fact.steps} steps; run again"
+            )
     seen = parsed_file(Conditions, conditions) if exists(conditions) else None
     return CellResult(cell_id, cell, facts, rounds, calibrations, seen)
 
@@ -130,6 +134,12 @@ def _steps(fact: ArmFacts, rounds: list[Round]) -> int:
     """Decode steps that its tables speak of."""
     marked = (len(done.marks_s) - 2 for done in rounds if done.strategy == fact.strategy and done.every_step)
     return max(marked, default=fact.steps or 0)
+
+
+def _shortest(fact: ArmFacts, rounds: list[Round]) -> int:
+    """Decode steps of its shortest round; the steps that were told where none has marks of them."""
+    marked = (len(done.marks_s) - 2 for done in rounds if done.strategy == fact.strategy and done.every_step)
+    return min(marked, default=fact.steps or 0)
 
 
 def _formula_steps(cell: dict[str, Any], strategy: str) -> int:

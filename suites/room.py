@@ -12,6 +12,7 @@ from strategies.models.parameters import FP32, copy_bytes, parameter_bytes, para
 from .capacity import device_memory, why_too_large
 from .cells import Cell
 from .config import ConfigError
+from .declared import require_rows
 from .faults import Fault, contained
 from .limits import Limit, memory_limit
 from .quantity import quantity
@@ -36,6 +37,7 @@ def why_no_room(
 
     for strategy in strategies:
         with contained(partial(refused, strategy.label)):
+            require_rows(strategy.bind(cell.tgt_len), cell.tgt_len)
             found[strategy.label] = unbuilt or why_too_large(config, cell, strategy, padded, weights, memory)
     return found
 

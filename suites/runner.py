@@ -23,6 +23,7 @@ from .contenders.running.cache import cache_of
 from .contenders.running.lineup import line_up
 from .facts import Facts
 from .faults import contained
+from .finite import NotFiniteError
 from .forecast import forecast
 from .formulas import necessary
 from .inputs import make_inputs
@@ -133,10 +134,13 @@ def _measure(
     if cell.weights and (arms or contenders):
         progress.say("narrower weights")
         whole = load_model(cell.model, DTYPES[cell.dtype], cell.device, cell.seed)
-        judge = why_no_room(config, cell, [parse(NARROWED_BY)], device_memory(cell.device), padded)
-        if not any(judge.values()):
-            narrowed = narrowings(arms, whole, inputs, cell.model.source == "pronounce")
-            writer.cell(content | {name: dataclasses.asdict(found) for name, found in narrowed.items()})
+        no_room = "".join(why_no_room(config, cell, [parse(NARROWED_BY)], device_memory(cell.device), padded).values())
+        narrowed: dict[str, Any] = {"narrowing_reason": no_room}
+        if not no_room:
+            with contained(lambda fault: narrowed.update(narrowing_reason=fault.located), NotFiniteError):
+                found = narrowings(arms, whole, inputs, cell.model.source == "pronounce")
+                narrowed = {name: dataclasses.asdict(changed) for name, changed in found.items()}
+        writer.cell(content | narrowed)
 
     progress.say("contenders")
     seconds_max = measure.contender_seconds_max

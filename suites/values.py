@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
 
 FOLDERS = ("hydra.run.dir", "hydra.sweep.dir")
+HYDRA = r"hydra/launcher|hydra\.launcher\.[\w.]+|hydra\.job\.chdir|hydra\.verbose"
+"""Keys of Hydra's own that change where and how jobs run, or are refused with a reason."""
 TEXTS = {
     "model.name": text("a name"),
     "model.checkpoint": text("a folder", optional=True),
@@ -85,11 +87,14 @@ def read_argument(argument: str) -> Typed:
 
 def _check_key(key: str, argument: str) -> None:
     known = known_keys()
-    if key in known or key == "sweep" or re.match(r"(hydra[./]|model\.)\w", key):
+    if key in known or key in FOLDERS or re.fullmatch(rf"sweep|model\.\w+|{HYDRA}", key):
         return
-    raise ConfigError(
-        f"unknown key {key!r} in {shown(argument)!r}; {did_you_mean(key, known)}known: {', '.join(known)}, sweep"
-    )
+    if key.startswith("hydra"):
+        raise ConfigError(f"{key} is no key here; of Hydra's there are {', '.join(FOLDERS)} and hydra/launcher")
+    known = [*known, "model.checkpoint", "sweep"]
+    full = next((name for name in known if name.endswith(f".{key}")), "")
+    near = f"did you mean {full!r}? " if full else did_you_mean(key, known)
+    raise ConfigError(f"unknown key {key!r} in {shown(argument)!r}; {near}known: {', '.join(known)}")
 
 
 def _rule(key: str, raw: str) -> Rule | None:
@@ -165,7 +170,8 @@ def check_group(name: str, values: list[Any], raw: str) -> None:
     for value in values:
         if not isinstance(value, str) or value not in known:
             told = shown(value) if isinstance(value, str) else shown(raw)
-            raise ConfigError(f"unknown {name} {told!r}; {did_you_mean(told, known)}known: {', '.join(known)}")
+            folder = "; a folder is given by model=t5 model.checkpoint=DIR" if name == "model" else ""
+            raise ConfigError(f"unknown {name} {told!r}; {did_you_mean(told, known)}known: {', '.join(known)}{folder}")
 
 
 def _as_text(argument: str, raw: str, values: list[Any], swept: bool) -> tuple[str, list[Any]]:

@@ -21,8 +21,9 @@ CPU_OPTIONS: dict[str, Any] = {
 }
 
 
-SWITCHES = ("TORCHDYNAMO_DISABLE", "TORCH_COMPILE_DISABLE", "TORCH_COMPILE_OVERRIDE_BACKENDS")
-"""Environment variables with which torch runs eagerly, or by another backend, what it was asked to compile."""
+BACKENDS = "TORCH_COMPILE_OVERRIDE_BACKENDS"
+SWITCHES = ("TORCHDYNAMO_DISABLE", "TORCH_COMPILE_DISABLE", BACKENDS)
+"""Environment variables with which torch runs eagerly (the value 1), or by another backend, what it was to compile."""
 
 
 class CompileError(RuntimeError):
@@ -33,7 +34,7 @@ def why_not_compiled() -> str:
     """The environment variable that keeps torch from compiling, with its value and what to do; "" for none."""
     for name in SWITCHES:
         value = os.environ.get(name, "")
-        if value not in ("", "0"):
+        if value == "1" or (value and name == BACKENDS):
             return f"{name}={value} keeps torch from compiling; unset it, or leave execution=compiled out"
     return ""
 

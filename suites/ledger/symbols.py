@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeAlias, cast
 
@@ -151,9 +150,3 @@ def shape_text(product: Product, batch: Expression | int) -> str:
         rows = sympy.sympify(product.rows) / batch
         left, right = (batch, rows, product.inner), (product.inner, product.cols)  # type: ignore[assignment]
     return " x ".join(f"[{','.join(map(text, side))}]" for side in (left, right))
-
-
-def letters_in(products: Iterable[Product]) -> list[str]:
-    """Letters that the shapes of these products use, in writing order."""
-    free = set().union(*(sympy.sympify(d).free_symbols for p in products for d in (p.batch, p.rows, p.inner, p.cols)))
-    return [name for name in LETTERS if (SIZES | GROWING)[name] in free]

@@ -180,7 +180,10 @@ CONFIG_ERRORS: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
         ("quantized ('bitsandbytes')", "dequantize()"),
     ),
     "eos_is_an_empty_list": (lambda folder: configure(folder, eos_token_id=[]), ("config.json: eos_token_id=[]",)),
-    "eos_is_null": (lambda folder: configure(folder, eos_token_id=None), ("config.json: eos_token_id=None",)),
+    "eos_is_null": (
+        lambda folder: configure(folder, eos_token_id=None),
+        ("config.json has no eos_token_id", 'add it, as "eos_token_id": 1'),
+    ),
     "eos_is_text": (lambda folder: configure(folder, eos_token_id=[1, "2"]), ("eos_token_id=[1, '2']",)),
     "eos_is_a_flag": (lambda folder: configure(folder, eos_token_id=True), ("eos_token_id=True",)),
     "pad_is_negative": (lambda folder: configure(folder, pad_token_id=-1), ("pad_token_id=-1",)),
@@ -195,7 +198,7 @@ CONFIG_ERRORS: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
     ),
     "generation_without_eos": (
         lambda folder: generation(folder, {"decoder_start_token_id": 0}),
-        ("generation_config.json: eos_token_id=None",),
+        ("generation_config.json has no eos_token_id",),
     ),
     "generation_is_not_json": (
         lambda folder: (folder / "generation_config.json").write_text("{"),

@@ -99,7 +99,7 @@ def test_a_compiled_step_alone_is_a_run(tmp_path):
 
 
 def test_a_captured_step_is_skipped_without_cuda(tmp_path):
-    asked = [*SMALL_MODEL, "strategies=[static_kv]", "execution=graph", "seq_len=5", "measure=quick", "device=cpu"]
+    asked = [*SMALL_MODEL, "strategies=[static_kv]", "execution=graph", "seq_len=5", "measure=quick", "device=cpu,cuda"]
     done = suites("run", *asked, folder=tmp_path, check=True)
     line = "skipped: static_kv(execution=graph,read=bucket) in 1 cell: execution=graph needs a CUDA device"
     assert line in done.stdout

@@ -28,8 +28,8 @@ def cells(*arguments):
 
 @given(WRITTEN)
 def test_a_value_that_is_quoted_as_messages_say_is_read_back(text):
-    (argument,) = shlex.split(typed("hydra.job.name", text))
-    assert read_overrides([argument]).typed["hydra.job.name"].values == [text]
+    (argument,) = shlex.split(typed("model.name", text))
+    assert read_overrides([argument]).typed["model.name"].values == [text]
 
 
 @pytest.mark.parametrize("name", ["1e5", "007", "true", "1_000", "0x10", ".5", "nan"])

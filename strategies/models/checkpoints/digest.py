@@ -18,15 +18,12 @@ from typing import Any
 import platformdirs
 
 from ..config import ModelError
+from .stamp import Stamp, is_settled, stamp_of
 
 CONFIGURATIONS = ("config.json", "generation_config.json")
 PLACES = ("_name_or_path",)
 """Keys of a configuration that say where a model was, not what it is."""
 PIECE_BYTES = 1 << 24
-SETTLED_S = 2.0
-"""A file that changed less than this ago may change again without its time showing it."""
-Stamp = list[list[Any]]
-"""Path, bytes, and times of change in nanoseconds of each file."""
 
 
 def checkpoint_digest(folder: Path, files: Mapping[str, Path]) -> str:
@@ -37,13 +34,12 @@ def checkpoint_digest(folder: Path, files: Mapping[str, Path]) -> str:
     """
     found = [folder / name for name in CONFIGURATIONS if (folder / name).exists()]
     try:
-        stamp = _stamp([*found, *set(files.values())])
+        stamp = stamp_of([*found, *set(files.values())])
         if known := _kept(folder, stamp):
             return known
         began_s = time.time()
         digest = _digest(found, files)
-        settled = all(max(times) < (began_s - SETTLED_S) * 1e9 for _, _, *times in stamp)
-        if settled and stamp == _stamp([*found, *set(files.values())]):
+        if is_settled(stamp, began_s) and stamp == stamp_of([*found, *set(files.values())]):
             _keep(folder, stamp, digest)
     except OSError as error:
         raise ModelError(f"cannot read {error.filename or folder}: {error.strerror or error}") from None
@@ -95,11 +91,6 @@ def _pieces(path: Path, start: int, end: int) -> Iterator[bytes]:
         while start < end and (piece := file.read(min(PIECE_BYTES, end - start))):
             start += len(piece)
             yield piece
-
-
-def _stamp(paths: list[Path]) -> Stamp:
-    stats = [(path, path.stat()) for path in sorted(paths)]
-    return [[str(path), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns] for path, stat in stats]
 
 
 def _place(folder: Path) -> Path:

@@ -49,7 +49,11 @@ def special_ids(folder: Path, config: Mapping[str, Any], default_start: int | No
                 f"{folder / where}: {key}={shown(given[key])} is not supported, as no token is forced here; remove the "
                 "key to measure the model without"
             )
-    eos = _ids(f"{folder / where}: eos_token_id", given.get("eos_token_id"))
+    if given.get("eos_token_id") is None:
+        raise ModelError(
+            f'{folder / where} has no eos_token_id, so no sentence would end; add it, as "eos_token_id": 1 for T5'
+        )
+    eos = _ids(f"{folder / where}: eos_token_id", given["eos_token_id"])
     pad = read("pad_token_id")
     pad = eos[0] if pad is None else pad
     starts = (

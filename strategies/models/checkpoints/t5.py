@@ -16,6 +16,7 @@ from ..encoder_decoder import EncoderDecoder
 from .folder import GIVE, existing_folder, require_a_model, weight_files
 from .regular_file import read_object
 from .special_ids import special_ids
+from .stamp import Stamp, is_settled, stamp_of
 from .t5_config import T5Facts, t5_facts
 from .tensors import StoredTensors
 
@@ -33,6 +34,10 @@ class T5Folder:
     config: ModelConfig
     stored: StoredTensors
     table: Mapping[str, list[str]]
+
+
+_kept: dict[Path, tuple[Stamp, T5Folder]] = {}
+"""The folder that was opened last, by what its files were then: each case of a sweep asks for it."""
 
 
 def t5_names(config: ModelConfig, embedding: str = EMBEDDING_NAMES[0]) -> dict[str, list[str]]:
@@ -93,9 +98,13 @@ def open_t5(folder: str | Path) -> T5Folder:
     require_a_model(path)
     raw = read_object(path / "config.json", GIVE)
     try:
+        files = weight_files(path)
+        stamp = stamp_of([path / "config.json", path / "generation_config.json", *files])
+        if path in _kept and _kept[path][0] == stamp:
+            return _kept[path][1]
         facts = t5_facts(raw)
         ids = special_ids(path, raw, facts.default_start)
-        stored = StoredTensors(weight_files(path))
+        stored = StoredTensors(files)
         for key, layers in (("num_layers", facts.sizes["num_layers"]), ("num_decoder_layers", facts.decoder_layers)):
             if layers > len(stored.names):
                 raise ModelError(f"config.json says {key}={layers}, and the files hold {len(stored.names)} tensors")
@@ -109,7 +118,11 @@ def open_t5(folder: str | Path) -> T5Folder:
     except ModelError as error:
         told = str(error)
         raise ModelError(told if str(path) in told else f"{path}: {told}") from None
-    return T5Folder(path, config, stored, table)
+    opened = T5Folder(path, config, stored, table)
+    _kept.clear()
+    if is_settled(stamp):
+        _kept[path] = stamp, opened
+    return opened
 
 
 def _embedding_name(stored: StoredTensors, facts: T5Facts) -> str:

@@ -86,6 +86,10 @@ def t5_facts(raw: Mapping[str, Any]) -> T5Facts:
     if kind not in KNOWN_TYPES:
         raise ModelError(f"model_type {shown(kind)} is not known; known: {', '.join(KNOWN_TYPES)}")
     _require_a_head(raw)
+    if raw.get("is_encoder_decoder", True) is not True:
+        raise ModelError(
+            f"is_encoder_decoder={shown(raw['is_encoder_decoder'])} is not allowed; give a model that has both stacks"
+        )
     _require_plain_weights(raw)
     missing = [key for key in SIZES if key not in raw]
     if missing:
@@ -124,8 +128,8 @@ def _require_a_head(raw: Mapping[str, Any]) -> None:
         raise ModelError(f"architectures={shown(names)} is not allowed; give a list of names, or leave it out")
     if names and not any(WITH_HEAD.fullmatch(name) for name in names):
         raise ModelError(
-            f"architectures names {shown(', '.join(names))}, which generates no text: an encoder alone, or a model "
-            "with another head; give the folder of a T5ForConditionalGeneration"
+            f"architectures names {shown(', '.join(names))}, which generates no text: an encoder alone, a model saved "
+            "without its head, or with another; give the folder of a T5ForConditionalGeneration"
         )
 
 

@@ -1,0 +1,25 @@
+"""What files were when they were read: where they are asked for again, the same stamp says that they did not change."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+SETTLED_S = 2.0
+"""A file that changed less than this ago may change again without its time showing it."""
+Stamp = list[list[Any]]
+"""Path, bytes, and times of change in nanoseconds of each file."""
+
+
+def stamp_of(paths: Iterable[Path]) -> Stamp:
+    """Of those that exist. Raises OSError."""
+    stats = [(path, path.stat()) for path in sorted(paths) if path.exists()]
+    return [[str(path), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns] for path, stat in stats]
+
+
+def is_settled(stamp: Stamp, when_s: float | None = None) -> bool:
+    """Whether no file changed shortly before ``when_s`` (now), so that the stamp tells of each later change."""
+    when_s = time.time() if when_s is None else when_s
+    return all(max(times) < (when_s - SETTLED_S) * 1e9 for _, _, *times in stamp)
