@@ -2,6 +2,7 @@
 
 import errno
 import io
+import json
 import os
 import shutil
 import sys
@@ -37,13 +38,49 @@ def test_numbers_that_are_not_finite_are_written_as_null(tmp_path):
     assert "".join((tmp_path / "x.json").read_text().split()) == '{"a":[null,null,1.5]}'
 
 
-def test_tables_are_not_replaced_by_ones_with_fewer_measured_cases(tmp_path, capsys):
+def no_steps(folder):
+    (folder / "steps.csv").unlink()
+
+
+def no_last_newline(folder):
+    path = folder / "table.csv"
+    path.write_bytes(path.read_bytes().rstrip())
+
+
+def no_table(folder):
+    (folder / "table.csv").write_text("nothing")
+
+
+@pytest.mark.parametrize("spoil", [lambda folder: None, no_steps, no_last_newline, no_table])
+def test_tables_are_not_replaced_by_ones_with_fewer_measured_cases(tmp_path, capsys, spoil):
     written(tmp_path)
     tabulate(tmp_path, plots=False)
+    spoil(tmp_path)
     whole = (tmp_path / "table.csv").read_bytes()
     shutil.rmtree(tmp_path / "cells")
     assert "holds 1 measured cases" in one_line(capsys, "plot", str(tmp_path), "--retable")
     assert (tmp_path / "table.csv").read_bytes() == whole
+
+
+def no_rounds(path):
+    path.write_text("")
+
+
+def shorter(path):
+    rounds = [json.loads(line) for line in path.read_text().splitlines()]
+    lines = [json.dumps(done | {"marks_s": done["marks_s"][:3]}) for done in rounds if "marks_s" in done]
+    path.write_text("".join(f"{line}\n" for line in lines))
+    arms = path.with_name("arms.json")
+    arms.write_text(json.dumps([arm | {"steps": 5} for arm in json.loads(arms.read_text())]))
+
+
+@pytest.mark.parametrize(("spoil", "said"), [(no_rounds, "holds 1 measured cases"), (shorter, "misses some of")])
+def test_a_measured_case_has_all_its_rounds_and_steps(tmp_path, capsys, spoil, said):
+    written(tmp_path)
+    tabulate(tmp_path, plots=False)
+    (rounds,) = tmp_path.glob("cells/*/rounds.jsonl")
+    spoil(rounds)
+    assert said in one_line(capsys, "plot", str(tmp_path), "--retable")
 
 
 @pytest.mark.parametrize(("name", "value"), [("status", "great"), ("tgt_len", "inf"), ("batch_size", "-1")])

@@ -1,18 +1,21 @@
 """One cell: what happens to the others when a strategy fails or disagrees, the oracle among them."""
 
 import dataclasses
+import math
 import re
 from dataclasses import dataclass
 
 import pytest
 import torch
 
-from strategies import ModelSpec, Session, select
+from strategies import ModelSpec, Session, StrategyError, select
 from strategies.contiguous_kv import ContiguousKV, ContiguousStore
 from strategies.full_recompute import FullRecompute
+from suites import arms, runner
 from suites.cells import Cell
 from suites.config import MeasureConfig
 from suites.files import write_json
+from suites.overrides import compose_jobs, read_overrides
 from suites.progress import Progress
 from suites.results import read_cells
 from suites.runner import run_cell
@@ -178,6 +181,40 @@ def test_whatever_a_strategy_raises_and_wherever_is_its_own_row_with_the_traceba
     write_json(tmp_path / "run.json", {"schema": 1, "plan": [{"id": CELL.id}]})
     (result,) = read_cells(tmp_path)
     assert len(result.arms) == len(facts)
+
+
+@pytest.mark.parametrize("value", [math.nan, 1.5, -5, 10**400, None])
+def test_a_fact_that_is_no_number_of_rows_is_the_row_of_its_strategy(tmp_path, value):
+    """NaN is larger than no memory, and a sum of 10**400 is no float."""
+    kind = type("Odd", (ContiguousKV,), {"label": "odd", "rows_reserved": lambda self, k: value})
+    facts = measure([*select("core"), dataclass(frozen=True)(kind)()], tmp_path)
+    assert {facts[s.label].status for s in select("core")} == {"ok"}
+    assert facts["odd"].status == "failed"
+    assert re.match(r"odd: rows_reserved\(1\) = .{1,20} is no number of rows; return a whole", facts["odd"].reason)
+
+
+def test_a_strategy_that_raises_where_its_execution_is_asked_ends_in_one_line(monkeypatch):
+    def executed(self, execution):
+        raise KeyError("mine")
+
+    monkeypatch.setattr(ContiguousKV, "executed", executed)
+    overrides = read_overrides(["strategies=[contiguous_kv]", "execution=compiled", "model=tiny"])
+    with pytest.raises(StrategyError, match=r"contiguous_kv: executed\('compiled'\): KeyError: 'mine'"):
+        compose_jobs(overrides)
+
+
+def test_logits_of_another_judge_that_are_not_finite_are_its_own(tmp_path, monkeypatch):
+    """Where full recompute has no room, the next that works judges, and speaks for itself alone."""
+    monkeypatch.setattr(runner, "why_too_large", lambda *given: "has no room")
+
+    def step(self, token_B):
+        logits_BV = Session.step(self, token_B)
+        return logits_BV * math.nan if self.strategy.label == "odd" else logits_BV
+
+    kind = dataclass(frozen=True)(type("Odd", (ContiguousKV,), {"label": "odd"}))()
+    monkeypatch.setattr(arms, "Session", type("Spoiled", (Session,), {"step": step}))
+    facts = measure([kind, *select(["static_kv", "contiguous_kv"])], tmp_path)
+    assert (facts["odd"].status, facts["static_kv"].status) == ("invalid", "ok")
 
 
 def test_an_interrupt_inside_a_strategy_ends_the_run(tmp_path):
