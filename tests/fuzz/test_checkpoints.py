@@ -163,7 +163,7 @@ def test_the_unchanged_folder_loads(folder: Path) -> None:
     assert load_model(folder).config == config_of(ModelSpec("any", "checkpoint", str(folder)))
 
 
-@many(600)
+@many(1000)
 @given(files=folders())
 def test_a_mutated_folder_loads_or_is_a_model_error_of_one_line(folder: Path, files: dict[str, bytes]) -> None:
     write(folder, files)

@@ -5,6 +5,7 @@ Everything is settled from ``config.json`` and the files' headers before anythin
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,8 +100,10 @@ def open_t5(folder: str | Path) -> T5Folder:
     raw = read_object(path / "config.json", GIVE)
     try:
         files = weight_files(path)
-        stamp = stamp_of([path / "config.json", path / "generation_config.json", *files])
-        if path in _kept and _kept[path][0] == stamp:
+        stamp: Stamp = []
+        with contextlib.suppress(OSError):  # of a name that no file can have, say: reading it says more
+            stamp = stamp_of([path / "config.json", path / "generation_config.json", *files])
+        if stamp and path in _kept and _kept[path][0] == stamp:
             return _kept[path][1]
         facts = t5_facts(raw)
         ids = special_ids(path, raw, facts.default_start)
@@ -120,7 +123,7 @@ def open_t5(folder: str | Path) -> T5Folder:
         raise ModelError(told if str(path) in told else f"{path}: {told}") from None
     opened = T5Folder(path, config, stored, table)
     _kept.clear()
-    if is_settled(stamp):
+    if stamp and is_settled(stamp):
         _kept[path] = stamp, opened
     return opened
 
