@@ -256,6 +256,10 @@ WEIGHT_ERRORS: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
         lambda folder: shard(folder, '{"weight_map": {"shared.weight": "/etc/passwd"}}'),
         ("'/etc/passwd'", "within the folder"),
     ),
+    "shard_of_a_name_too_long": (
+        lambda folder: shard(folder, json.dumps({"weight_map": {"shared.weight": "x" * 300}})),
+        ("cannot read", "xxx", "name too long"),
+    ),
     "shard_without_a_name": (lambda folder: shard(folder, '{"weight_map": {"shared.weight": ""}}'), ("names ''",)),
     "tensor_in_two_shards": (
         lambda folder: (
