@@ -82,6 +82,15 @@ class Cell:
         )
 
 
+def device_of(asked: str) -> str:
+    """``auto`` is cuda where there is one."""
+    if asked != "auto":
+        return asked
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def make_cell(config: RunConfig) -> Cell:
     """The cell of a configuration. Raises ConfigError or ModelError for a value that no cell could have.
 
@@ -95,17 +104,12 @@ def make_cell(config: RunConfig) -> Cell:
     src_ids = None if config.src_ids is None else read_sources(config.src_ids, pad_id(spec)).rows
     if src_ids is not None:
         src_len, batch_size = max(map(len, src_ids)), len(src_ids)
-    device = config.device
-    if device == "auto":
-        import torch
-
-        device = "cuda" if torch.cuda.is_available() else "cpu"
     return Cell(
         model=spec,
         src_len=src_len,
         tgt_len=config.tgt_len or config.seq_len,
         batch_size=batch_size,
-        device=device,
+        device=device_of(config.device),
         dtype=config.dtype,
         threads=config.threads or threads_limit().amount,
         seed=config.seed,

@@ -44,8 +44,11 @@ def why_idle(key: str, config: RunConfig) -> str:
         return "without a precision; add measure.precision=0.02, or leave it out"
     if key == "measure.contender_seconds_max" and not config.contenders and not measure.aa:
         return "without contenders; add contenders=all, or leave it out"
-    if key == "execution" and config.execution == "graph" and not _is_on_cuda(config.device):
-        return "without a CUDA device, on which steps are captured; give execution=compiled, or leave it out"
+    if key == "execution" and config.execution == "graph":
+        from .cells import device_of
+
+        if device_of(config.device) != "cuda":
+            return "without a CUDA device, on which steps are captured; give execution=compiled, or leave it out"
     if key == "execution" and config.execution != "eager":
         from strategies import select
         from strategies.parsing import executed
@@ -54,14 +57,6 @@ def why_idle(key: str, config: RunConfig) -> str:
         if not any(executed(strategy, config.execution) for strategy in chosen):  # type: ignore[arg-type]
             return f"with strategies={','.join(s.label for s in chosen)}; add one that supports it, or leave it out"
     return ""
-
-
-def _is_on_cuda(device: str) -> bool:
-    if device != "auto":
-        return device == "cuda"
-    import torch
-
-    return torch.cuda.is_available()
 
 
 def _why_idle_model(name: str, model: Mapping[str, Any]) -> str:

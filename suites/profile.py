@@ -162,7 +162,7 @@ def _as_run(yaml: str, cell: Cell, strategies: Sequence[Strategy]) -> str:
 def prepare(cell: Cell, strategies: Sequence[Strategy]) -> list[tuple[StrategyArm, StrategyArm]]:
     """Two arms of each strategy, one for its steps and one for its prefill.
 
-    Raises ConfigError for a device that is not there, ModelError or StrategyError for what cannot be built,
+    Raises ConfigError for what has no room, ModelError or StrategyError for what cannot be built,
     NotFiniteError for a strategy whose logits are not finite.
     """
     import torch
@@ -177,8 +177,6 @@ def prepare(cell: Cell, strategies: Sequence[Strategy]) -> list[tuple[StrategyAr
     from .inputs import make_inputs
     from .room import require_room
 
-    if cell.device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("device=cuda: no CUDA device here; give device=cpu")
     require_room("profile", config_of(cell.model), cell, strategies, False, "give a smaller case")
     torch.set_num_threads(cell.threads)
     model = load_model(cell.model, DTYPES[cell.dtype], cell.device, cell.seed)
