@@ -9,6 +9,7 @@ import time
 import psutil
 import torch
 
+from .cores import allowed
 from .limits import cores_limit
 from .results import Conditions
 from .throttling import GpuWatch
@@ -31,11 +32,11 @@ def busy_cpu_s() -> float | None:
 def fastest_core_mhz() -> float | None:
     """Of the cores that this process may use: the busy one among them says what a round ran at."""
     try:
-        cores = psutil.cpu_freq(percpu=True) or []
+        speeds = psutil.cpu_freq(percpu=True) or []
     except (psutil.Error, OSError, RuntimeError, NotImplementedError, AttributeError):
         return None
-    allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(len(cores)))
-    return max((float(core.current) for i, core in enumerate(cores) if i in allowed), default=None)
+    cores = allowed()
+    return max((float(speed.current) for i, speed in enumerate(speeds) if i in cores), default=None)
 
 
 class Watch:

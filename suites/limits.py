@@ -15,6 +15,8 @@ from pathlib import Path, PurePosixPath
 
 import psutil
 
+from .cores import allowed as allowed_cores
+
 ROOT = Path("/")
 """Where /proc and /sys are looked for."""
 
@@ -43,7 +45,7 @@ def cores_limit(root: Path = ROOT) -> Limit:
     A quota of 2.5 cores is 2: a third thread would be halted in every period.
     """
     count = os.cpu_count() or 1
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else count
+    allowed = len(allowed_cores())
     found = [Limit(allowed, "this machine's cores" if allowed == count else "the process's CPU affinity")]
     for folder, name in _groups("cpu", root):
         quotas = {

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
+
+from ..cores import allowed
 
 CPUS = Path("/sys/devices/system/cpu")
 UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
@@ -20,8 +21,7 @@ def last_cache_bytes(device: str, threads: int = 1) -> int | None:
         import torch
 
         return int(torch.cuda.get_device_properties(0).L2_cache_size) or None
-    cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
-    return cpu_cache_bytes(CPUS, cores, threads)
+    return cpu_cache_bytes(CPUS, allowed(), threads)
 
 
 def cpu_cache_bytes(root: Path, cores: Iterable[int], threads: int) -> int | None:

@@ -1,10 +1,13 @@
 """What this process may use: its control group and those above it, in both versions, affinity, OMP_NUM_THREADS."""
 
 import os
+import subprocess
+import sys
 
 import psutil
 import pytest
 
+from suites.cores import BINDING, NOTED, allowed
 from suites.limits import cores_limit, memory_limit, threads_limit
 
 TOTAL, CORES = psutil.virtual_memory().total, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
@@ -98,6 +101,24 @@ def test_no_quota_leaves_the_cores_of_the_process(machine):
     files = {"/cpu,cpuacct/job/cpu.cfs_quota_us": "-1", "/cpu,cpuacct/job/cpu.cfs_period_us": "100000"}
     root = machine(OWN_V1, V1.format(top="/"), {GROUPS + path: text for path, text in files.items()})
     assert cores_limit(root).amount == threads_limit(root).amount == CORES
+
+
+@pytest.mark.parametrize("bind", ["true", "false"])
+def test_binding_threads_leaves_the_cores_that_the_process_had(bind):
+    """libgomp binds the main thread to one core as soon as torch is imported."""
+    program = "import suites, torch; from suites.limits import cores_limit; print(cores_limit().amount)"
+    environment = os.environ | {"OMP_PROC_BIND": bind}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert int(done.stdout) == cores_limit().amount
+
+
+def test_without_binding_a_change_of_affinity_is_seen(monkeypatch):
+    for name in BINDING:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {4, 5}, raising=False)
+    assert allowed() == {4, 5}
+    monkeypatch.setenv("OMP_PROC_BIND", "close")
+    assert allowed() == NOTED
 
 
 @pytest.mark.parametrize(

@@ -137,6 +137,30 @@ def test_the_margin_is_that_of_the_run():
     assert compare([cell(near, measure={"margin": 0.1})])[0][0]["near"].verdict == "indistinguishable"
 
 
+@pytest.mark.parametrize(
+    ("child", "near", "far"),
+    [
+        (None, "indistinguishable", "faster"),
+        ([10.2, 10.6, 9.8, 10.2], "indistinguishable", "faster"),  # its interval holds 1: it shows nothing
+        ([8.2, 8.0, 8.1, 8.1], "indistinguishable", "indistinguishable"),  # the same code, 23 % faster in a child
+        ([12.2, 12.0, 12.1, 12.1], "indistinguishable", "indistinguishable"),
+    ],
+)
+def test_beside_a_contender_the_margin_is_what_two_processes_may_differ_by(child, near, far):
+    times = {"near": [9.62, 9.6, 9.61, 9.6], "far": [9.0, 9.01, 9.0, 8.99], "ours": [9.6, 9.61, 9.6, 9.59]}
+    crossed = {} if child is None else {crossed_label("full_recompute"): child}
+    (found,), (beside_best,) = compare([cell(times | crossed, contenders=["near", "far"])])
+    assert {name: found[name].verdict for name in times} == {"near": near, "far": far, "ours": "faster"}
+    assert beside_best["far"].baseline == "ours"
+    assert beside_best["near"].verdict == "indistinguishable"
+
+
+def test_a_margin_that_was_asked_for_and_is_wider_holds_for_contenders_too():
+    times = {"rival": [9.0, 9.01, 9.0, 8.99]}
+    asked = {"contenders": ["rival"], "measure": {"margin": 0.2}}
+    assert compare([cell(times, **asked)])[0][0]["rival"].verdict == "indistinguishable"
+
+
 def test_the_a_a_arms_are_the_noise_floors_and_no_strategies_and_no_comparisons():
     child = [10.2, 10.6, 9.8, 10.2]
     twin = {twin_label("full_recompute"): [10.1, 10.3, 9.9, 10.1], crossed_label("full_recompute"): child, "new": NEAR}

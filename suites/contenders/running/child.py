@@ -20,6 +20,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from ...cells import Cell
 from ...faults import Fault, contained
 from ...quiet import wait_until_quiet
@@ -54,6 +56,7 @@ class Served:
     def prepare(self, request: dict[str, Any]) -> dict[str, Any]:
         """Seconds that it took, loading and what the contender makes on first use included."""
         self._cell, self._src_ids = cell_of(request["cell"]), request["src_ids"]
+        torch.set_num_threads(self._cell.threads)  # as in the run's process, where it fixes MKL's threads besides
         start = time.perf_counter()
         self._contender.prepare(Path(request["checkpoint"]), self._cell)
         setup_s = time.perf_counter() - start

@@ -15,6 +15,7 @@ from typing import IO, Any
 
 import psutil
 
+from ...cores import all_allowed
 from ..contender import ContenderError
 
 STARTING_S = 300.0
@@ -30,23 +31,24 @@ class Process:
         """Start it with ``threads`` for OpenMP and torch; an answer may take ``seconds_max``. Raises ContenderError."""
         self._name, self._seconds_max = name, seconds_max
         self._stderr: IO[bytes] = tempfile.TemporaryFile()
-        self._popen = subprocess.Popen(
-            [sys.executable, "-P", "-m", f"{__package__}.child", name],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._stderr,
-            env={
-                **os.environ,
-                "OMP_NUM_THREADS": str(threads),
-                "PYTHONPATH": os.pathsep.join(dict.fromkeys(map(os.path.abspath, sys.path))),
-                "TOKENIZERS_PARALLELISM": "false",
-            },
-            text=True,
-            # An interrupt of the terminal is the parent's to handle, so a process group of its own. No session of its
-            # own: Linux shares CPU time between sessions first (autogroups), so that on a busy machine it would be
-            # faster than the same code in the parent.
-            process_group=0,
-        )
+        with all_allowed():
+            self._popen = subprocess.Popen(
+                [sys.executable, "-P", "-m", f"{__package__}.child", name],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._stderr,
+                env={
+                    **os.environ,
+                    "OMP_NUM_THREADS": str(threads),
+                    "PYTHONPATH": os.pathsep.join(dict.fromkeys(map(os.path.abspath, sys.path))),
+                    "TOKENIZERS_PARALLELISM": "false",
+                },
+                text=True,
+                # An interrupt of the terminal is the parent's to handle, so a process group of its own. No session of
+                # its own: Linux shares CPU time between sessions first (autogroups), so that on a busy machine it
+                # would be faster than the same code in the parent.
+                process_group=0,
+            )
         self._answers: queue.SimpleQueue[str] = queue.SimpleQueue()
         threading.Thread(target=self._listen, daemon=True).start()
         try:

@@ -10,6 +10,7 @@ import time
 
 import psutil
 import pytest
+import torch
 
 from strategies import config_of
 from suites.clock import CpuClock
@@ -20,6 +21,8 @@ from suites.contenders.running.arm import ContenderArm
 from suites.contenders.running.cache import shared_checkpoint
 from suites.contenders.running.child import Served
 from suites.contenders.running.lineup import why_not
+from suites.contenders.running.process import Process
+from suites.cores import NOTED
 from suites.quiet import WATCHED_S
 from tests.suites.contenders.conftest import decode
 
@@ -69,6 +72,29 @@ def test_a_child_rests_before_each_of_its_rounds_as_the_run_does(request_of, fix
     served.round()
     gc.unfreeze()
     assert contender.began[0] - asked >= WATCHED_S
+
+
+def test_a_child_s_torch_has_the_threads_of_the_cell(request_of, fixed_cell):
+    before = torch.get_num_threads()
+    for threads in (3, 1):
+        Served(Notes()).prepare(request_of(dataclasses.replace(fixed_cell, threads=threads)))
+        gc.unfreeze()
+        assert torch.get_num_threads() == threads
+    torch.set_num_threads(before)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity on this system")
+def test_a_child_may_use_all_cores_though_openmp_has_bound_our_thread_to_one(monkeypatch):
+    cores = os.sched_getaffinity(0)
+    monkeypatch.setenv("KMP_AFFINITY", "disabled")  # says that threads are bound, and binds none with libgomp
+    os.sched_setaffinity(0, {min(cores)})
+    process = Process("strategy:static_kv", 1, 60.0)
+    try:
+        assert psutil.Process(process.pid).cpu_affinity() == sorted(NOTED)
+        assert os.sched_getaffinity(0) == {min(cores)}
+    finally:
+        process.close()
+        os.sched_setaffinity(0, cores)
 
 
 def test_what_a_contender_uses_of_the_cpu_is_no_load_of_others():
