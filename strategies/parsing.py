@@ -10,6 +10,7 @@ import typing
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from .shown import shown
 from .strategy import CORE, Execution, Strategy, StrategyError, registry
 
 
@@ -62,11 +63,11 @@ def parse(text: str) -> Strategy:
     """
     match = re.fullmatch(r"\s*(\w+)\s*(?:\((.*)\))?\s*", text)
     if not match:
-        raise StrategyError(f"cannot read strategy {text!r}; write a name, or name(option=value,...)")
+        raise StrategyError(f"cannot read strategy {shown(text)}; write a name, or name(option=value,...)")
     name, arguments = match.groups()
     known = registry()
     if name not in known:
-        raise StrategyError(f"unknown strategy {name!r}; {nearest(name, known)}known: {', '.join(known)}")
+        raise StrategyError(f"unknown strategy {shown(name)}; {nearest(name, known)}known: {', '.join(known)}")
     entry = known[name]
     hints = typing.get_type_hints(entry.strategy)
     allowed = options_of(entry.strategy)
@@ -74,16 +75,18 @@ def parse(text: str) -> Strategy:
     for part in filter(None, map(str.strip, (arguments or "").split(","))):
         key, equals, value = (piece.strip() for piece in part.partition("="))
         if not equals:
-            raise StrategyError(f"cannot read {part!r} in {text!r}; write option=value")
+            raise StrategyError(f"cannot read {shown(part)} in {shown(text)}; write option=value")
         if key not in allowed:
             have = ", ".join(allowed)
-            raise StrategyError(f"unknown option {key!r} of {name}; {nearest(key, allowed)}known: {have}")
+            raise StrategyError(f"unknown option {shown(key)} of {name}; {nearest(key, allowed)}known: {have}")
         if key in options:
-            raise StrategyError(f"option {key!r} is given twice in {text!r}; give it once")
+            raise StrategyError(f"option {key!r} is given twice in {shown(text)}; give it once")
         try:
             options[key] = _convert(value, hints[key])
         except (ValueError, KeyError):
-            raise StrategyError(f"{name}: {key}={value} is not allowed; {key} takes {allowed[key]}") from None
+            raise StrategyError(
+                f"{name}: {key}={shown(value)[1:-1]} is not allowed; {key} takes {allowed[key]}"
+            ) from None
     return entry.make(**options)
 
 
@@ -114,7 +117,7 @@ def select(chosen: Any) -> list[Strategy]:
             continue
         if not isinstance(item, Mapping) or not all(isinstance(options, Mapping | None) for options in item.values()):
             raise StrategyError(
-                f"cannot read strategy {item!r}; write name, name(option=value,...) or {{name: {{option: value}}}}"
+                f"cannot read strategy {shown(item)}; write name, name(option=value,...) or {{name: {{option: value}}}}"
             )
         for name, options in item.items():
             pairs = ",".join(f"{k}={v}" for k, v in (options or {}).items())

@@ -126,9 +126,13 @@ class Entry:
     summary: str
 
     def check(self) -> None:
-        """Raise whatever hinders that it is made without options, or that its options are told."""
+        """Raise whatever hinders that it is made without options, is asked what it is, or that its options are told."""
         typing.get_type_hints(self.strategy)
-        hash(self.strategy(**dict(self.preset)))
+        made = self.strategy(**dict(self.preset))
+        hash(made)
+        sorted(made.supports)
+        if self.strategy.label is not Strategy.label:  # ours needs every name, of which some may not be known yet
+            str(made.label)
 
     def make(self, **options: Any) -> Strategy:
         """The strategy with these options over the preset. Raises StrategyError, whatever its own code raises."""

@@ -103,8 +103,9 @@ def why_too_large(
     if needed <= memory.amount:
         return ""
     largest = capacity(config, cell, strategy, padded, weight_bytes, memory.amount).batch_max
+    options = " and options" if "(" in strategy.label else ""
     fits = f"batch_size={largest} fits" if largest else "no batch fits"
     return (
         f"needs {quantity(needed, 'B')} by the formula, weights included, and there are "
-        f"{quantity(memory.amount, 'B')} ({memory.bound_by}); at these lengths {fits}"
+        f"{quantity(memory.amount, 'B')} ({memory.bound_by}); at these lengths{options} {fits}"
     )

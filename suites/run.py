@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import io
 import shlex
 import sys
 from pathlib import Path
@@ -43,7 +44,7 @@ def main(arguments: list[str]) -> int:
         return 0
     overrides = read_overrides([argument for argument in arguments if argument != JSON])
     if overrides.show_only:
-        return _hydra(overrides.arguments)
+        return _show(overrides.arguments)
     jobs = compose_jobs(overrides)
     if JSON not in arguments:
         return measure_jobs(overrides, jobs)[1]
@@ -53,6 +54,16 @@ def main(arguments: list[str]) -> int:
 
     print(as_json(run_dir))
     return code
+
+
+def _show(arguments: list[str]) -> int:
+    """What Hydra prints is kept and printed afterwards: of output that is refused it would make a traceback."""
+    told = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(told):
+            return _hydra(arguments)
+    finally:
+        print(told.getvalue(), end="")
 
 
 def measure_jobs(overrides: Overrides, jobs: list[Job]) -> tuple[Path, int]:

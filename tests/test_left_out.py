@@ -37,6 +37,16 @@ BROKEN = {
         "    def __post_init__(self):\n        1 / 0",
         "ZeroDivisionError: division by zero, line 8",
     ),
+    "strategies/a_label.py": (
+        STRATEGY + '@register("labelled")\n@dataclass(frozen=True)\nclass Labelled(ContiguousKV):\n'
+        "    @property\n    def label(self):\n        raise LookupError('no label')",
+        "LookupError: no label, line 9",
+    ),
+    "strategies/a_ways.py": (
+        STRATEGY + '@register("ways")\n@dataclass(frozen=True)\nclass Ways(ContiguousKV):\n'
+        "    @property\n    def supports(self):\n        return None",
+        "TypeError: 'NoneType' object is not iterable",
+    ),
     "strategies/a_hint.py": (
         "from __future__ import annotations\n" + STRATEGY + '@register("hint")\n@dataclass(frozen=True)\n'
         "class Hint(ContiguousKV):\n    size: Unknown = 3",

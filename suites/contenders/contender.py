@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from ..catalog import did_you_mean, import_modules
 from ..config import ConfigError
+from ..rules import shown
 
 if TYPE_CHECKING:
     from ..cells import Cell
@@ -147,5 +148,7 @@ def select_contenders(chosen: Any) -> list[str]:
         raise ConfigError(f"contenders={chosen} is not allowed; give all, or a list such as [transformers_dynamic]")
     for name in chosen:
         if name not in known:
-            raise ConfigError(f"unknown contender {name!r}; {did_you_mean(name, known)}known: {', '.join(known)}")
+            raise ConfigError(
+                f"unknown contender {shown(name)!r}; {did_you_mean(name, known)}known: {', '.join(known)}"
+            )
     return list(dict.fromkeys(chosen))

@@ -136,8 +136,12 @@ def test_a_round_that_a_limit_cuts_leaves_the_ones_before(tmp_path):
     assert len(read_cells(tmp_path)[0].rounds) == 4
 
 
-def test_standard_output_that_is_full_or_closed_is_told_or_nothing(capsys, monkeypatch):
+@pytest.mark.parametrize("arguments", [["list", "sweeps"], ["run", "--cfg", "job"]])
+def test_standard_output_that_is_full_or_closed_is_told_or_nothing(arguments, capsys, monkeypatch):
     class Full(io.StringIO):
+        def write(self, text):
+            raise NO_SPACE
+
         def flush(self):
             raise NO_SPACE
 
@@ -146,11 +150,11 @@ def test_standard_output_that_is_full_or_closed_is_told_or_nothing(capsys, monke
 
     with monkeypatch.context() as patch:
         patch.setattr("sys.stdout", Full())
-        assert main(["list", "sweeps"]) == 1
+        assert main(arguments) == 1
     assert capsys.readouterr().err.startswith("decodebench: standard output: No space left on device; ")
     with monkeypatch.context() as patch:
         patch.setattr("sys.stdout", None)
-        assert main(["list", "sweeps"]) == 0
+        assert main(arguments) == 0
         sys.stdout.close()
 
 

@@ -56,16 +56,3 @@ def read_object(path: Path, remedy: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ModelError(f"{path} holds no JSON object; {remedy}")
     return content
-
-
-def shown(value: object) -> str:
-    """A value for a message of one line, cut where it is long.
-
-    >>> shown(10**30), shown("a" * 100)[-8:]
-    ('1000000000000000000000000000000', 'aaaaa...')
-    """
-    try:
-        text = repr(value)
-    except ValueError:  # more digits than Python shows
-        text = "a number of too many digits"
-    return text if len(text) <= 60 else text[:57] + "..."

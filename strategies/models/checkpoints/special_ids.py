@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ...shown import shown
 from ..config import ModelError
-from .regular_file import exists, read_object, shown
+from .regular_file import exists, read_object
 
 LARGEST = 2**31 - 1
 FORCED = ("forced_bos_token_id", "forced_eos_token_id")
