@@ -100,12 +100,12 @@ def main(argv: list[str]) -> int:
 
     from strategies import parse, select
 
+    from .beforehand import told
     from .cells import make_cell
     from .executions import require_eager
     from .files import write_json, write_text
     from .folders import make_run_dir
     from .obstacles import require_possible
-    from .sources import padding_told
 
     given = "strategies" in overrides.typed
     strategies = [parse(name) for name in args.diff] if args.diff and not given else select(config.strategies)
@@ -117,7 +117,7 @@ def main(argv: list[str]) -> int:
     _check_run_dir(overrides.run_dir)
     arms = prepare(cell, strategies)
     run_dir = make_run_dir(overrides.run_dir, "profile")
-    for line in padding_told([config]):
+    for line in told([config]):
         print(line, file=sys.stderr)
     write_text(run_dir / "config.yaml", _as_run(jobs[0].yaml, cell, strategies))
     traces = profile(cell, arms, steps, run_dir)

@@ -68,6 +68,7 @@ def _show(arguments: list[str]) -> int:
 
 def measure_jobs(overrides: Overrides, jobs: list[Job]) -> tuple[Path, int]:
     """Measure; (the run folder, 0 if every case was measured or skipped, else 1)."""
+    from .beforehand import told
     from .cells import make_cell
     from .collect import collect
     from .contenders import select_contenders
@@ -76,7 +77,6 @@ def measure_jobs(overrides: Overrides, jobs: list[Job]) -> tuple[Path, int]:
     from .planning import effort
     from .progress import Progress
     from .quantity import quantity
-    from .sources import padding_told
 
     cells = [make_cell(job.config) for job in jobs]
     seen: dict[str, Cell] = {}
@@ -105,7 +105,7 @@ def measure_jobs(overrides: Overrides, jobs: list[Job]) -> tuple[Path, int]:
     run_dir = make_run_dir(overrides.run_dir, overrides.sweep or ("single" if len(jobs) == 1 else "sweep"))
     count = f"{len(cells)} {'case' if len(cells) == 1 else 'cases'}"
     print(f"{count}, {quantity(sum(e.flops for e in efforts), 'FLOPs')} predicted", file=sys.stderr)
-    for line in padding_told(job.config for job in jobs):
+    for line in told(job.config for job in jobs):
         print(line, file=sys.stderr)
     plan = [
         {"id": cell.id, "overrides": job.overrides, "predicted_work": e.work}

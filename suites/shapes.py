@@ -164,6 +164,7 @@ def _explain(job: Job, k: int | None, asked: Path | None, phrase: str) -> int:
 def _show(job: Job, k: int | None, asked: Path | None, form: str, foreign: bool) -> int:
     from strategies import config_of, select
 
+    from .beforehand import told
     from .cells import make_cell
     from .environment import environment
     from .executions import require_eager
@@ -176,11 +177,10 @@ def _show(job: Job, k: int | None, asked: Path | None, form: str, foreign: bool)
     from .obstacles import require_possible
     from .plots.ledger import draw
     from .room import require_room, require_room_to_train
-    from .sources import padding_told
 
     cell = make_cell(job.config)
     require_possible(cell)
-    for line in padding_told([job.config]):
+    for line in told([job.config]):
         print(line, file=sys.stderr)
     k = k or default_step(cell.tgt_len)
     if k > cell.tgt_len:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +13,6 @@ from .rules import shown
 if TYPE_CHECKING:
     from strategies import ModelSpec
 
-    from .config import RunConfig
 
 Ids = tuple[tuple[int, ...], ...]
 REMEDY = "write whole numbers, a sentence a line"
@@ -88,21 +86,3 @@ def outside(rows: Ids, vocab_size: int) -> str:
                     f"give ids from 0 to {vocab_size - 1}"
                 )
     return ""
-
-
-def padding_told(configs: Iterable[RunConfig]) -> list[str]:
-    """A line for each file of which sentences end in pads."""
-    from strategies import ModelSpec
-
-    lines = []
-    for config in configs:
-        if config.src_ids is None:
-            continue
-        pad = pad_id(ModelSpec.of(config.model))
-        found = read_sources(config.src_ids, pad)
-        if found.padded:
-            lines.append(
-                f"src_ids={shown(config.src_ids)}: {found.padded} of {len(found.rows)} lines end in the pad id {pad}, "
-                "which is masked and not decoded as a token"
-            )
-    return list(dict.fromkeys(lines))

@@ -10,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from strategies import config_of, parse
+from suites.beforehand import told
 from suites.cells import make_cell
 from suites.inputs import make_inputs
 from suites.obstacles import obstacle
 from suites.overrides import compose_jobs, read_overrides
 from suites.quoting import typed
-from suites.sources import pad_id, padding_told, read_ids
+from suites.sources import pad_id, read_ids
 
 from ..command import SMALL_MODEL, suites
 
@@ -94,9 +95,9 @@ def test_pads_at_the_ends_of_lines_are_the_mask_and_told(tmp_path):
     assert obstacle(cell) == ""
     inputs = make_inputs(cell, config_of(cell.model))
     assert inputs.src_mask_BS.sum(1).tolist() == [4, 2, 5]
-    (line,) = padding_told([job.config, job.config])
+    (line,) = told([job.config, job.config])
     assert line.endswith("2 of 3 lines end in the pad id 0, which is masked and not decoded as a token")
     assert pad_id(dataclasses.replace(cell.model, shape=(("pad_id", 2),))) == 2
     file.write_text("1 2\n3 4\n")
     assert read_ids(str(file)) == ((1, 2), (3, 4))
-    assert padding_told([job.config]) == []
+    assert told([job.config]) == []

@@ -1,0 +1,40 @@
+"""What a checkpoint asks of generation besides its ids: transformers follows it, greedy decoding does not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from .regular_file import exists, read_object
+
+WITHOUT_EFFECT: dict[str, object] = {
+    "num_beams": 1,
+    "do_sample": False,
+    "min_length": 0,
+    "min_new_tokens": 0,
+    "repetition_penalty": 1.0,
+    "encoder_repetition_penalty": 1.0,
+    "no_repeat_ngram_size": 0,
+    "encoder_no_repeat_ngram_size": 0,
+    "bad_words_ids": None,
+    "suppress_tokens": None,
+    "begin_suppress_tokens": None,
+    "sequence_bias": None,
+    "guidance_scale": 1.0,
+}
+"""Settings of transformers' ``GenerationConfig`` that choose other tokens, and the value with which they do not."""
+
+
+def not_followed(folder: Path) -> tuple[str, dict[str, Any]]:
+    """(the file, its settings that would change greedy decoding's tokens).
+
+    ``generation_config.json``, and ``config.json`` only where that is not there. Raises ModelError for no JSON object.
+    """
+    path = folder / "generation_config.json"
+    path = path if exists(path) else folder / "config.json"
+    given = read_object(path, "save the checkpoint again")
+    return path.name, {
+        key: given[key]
+        for key, plain in WITHOUT_EFFECT.items()
+        if given.get(key) not in (None, plain) and given[key] != []
+    }

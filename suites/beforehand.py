@@ -1,0 +1,38 @@
+"""What is told of sources and checkpoint before anything is measured: what they ask for and do not get."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from .config import RunConfig
+from .rules import shown
+from .sources import pad_id, read_sources
+
+
+def told(configs: Iterable[RunConfig]) -> list[str]:
+    """Lines, each once. Raises ConfigError, ModelError."""
+    return list(dict.fromkeys(line for config in configs for line in _of(config)))
+
+
+def _of(config: RunConfig) -> Iterator[str]:
+    from strategies import ModelSpec
+    from strategies.models.checkpoints.generation import not_followed
+
+    spec = ModelSpec.of(config.model)
+    if config.src_ids is not None:
+        pad = pad_id(spec)
+        found = read_sources(config.src_ids, pad)
+        if found.padded:
+            yield (
+                f"src_ids={shown(config.src_ids)}: {found.padded} of {len(found.rows)} lines end in the pad id {pad}, "
+                "which is masked and not decoded as a token"
+            )
+    if spec.source == "checkpoint":
+        name, settings = not_followed(Path(str(spec.checkpoint)))
+        if settings:
+            listed = ", ".join(f"{key}={shown(value)}" for key, value in settings.items())
+            yield (
+                f"model.checkpoint={shown(spec.checkpoint)}: {name} asks for {listed}, which transformers would "
+                "follow; every strategy and contender here decodes greedily without"
+            )
