@@ -1,18 +1,23 @@
-"""A value for a message."""
+"""A value for a message of one line."""
 
 from __future__ import annotations
 
+from typing import Any
+
 WIDTH = 60
+"""Characters that a message shows of a value."""
 
 
-def shown(value: object) -> str:
-    """Its repr on one line, cut where it is long.
+def shown(value: Any) -> str:
+    """Its repr, cut where it is long; of a text the quotes are single ones.
 
-    >>> shown(10**30), shown("a" * 100)[-8:], len(shown("a" * 100))
-    ('1000000000000000000000000000000', "aaaa...'", 60)
+    >>> shown(10**30), shown("a" * 100)[-8:], shown("it\\n")
+    ('1000000000000000000000000000000', "aaaa...'", "'it\\\\n'")
     """
-    if isinstance(value, str) and len(value) > WIDTH - 2:
-        value = value[: WIDTH - 5] + "..."
+    if isinstance(value, str):
+        start = value[: 2 * WIDTH]
+        plain = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in start)
+        return f"'{plain if len(plain) <= WIDTH else plain[: WIDTH - 3] + '...'}'"
     try:
         text = repr(value)
     except ValueError:  # more digits than Python shows

@@ -11,7 +11,6 @@ import re
 import typing
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any, Literal, Self, TypeVar
 
 from .discovery import LEFT_OUT, import_all, leave_out
@@ -117,6 +116,16 @@ class Strategy:
         return f"{name}({','.join(given)})" if given else name
 
 
+def _sound(made: Strategy) -> Strategy:
+    """It, if it says what it is in the types that are asked for. Raises ValueError, or whatever its own code raises."""
+    known = typing.get_args(Execution)
+    if not made.supports <= set(known):
+        raise ValueError(f"supports is {made.supports!r}; give a frozenset of {', '.join(known)}")
+    if not (isinstance(made.label, str) and made.label):
+        raise ValueError(f"label is {made.label!r}; give a text that is not empty")
+    return made
+
+
 @dataclass(frozen=True)
 class Entry:
     """A registered name: a strategy class with some of its options set."""
@@ -128,18 +137,13 @@ class Entry:
     def check(self) -> None:
         """Raise whatever hinders that it is made without options, is asked what it is, or that its options are told."""
         typing.get_type_hints(self.strategy)
-        made = self.strategy(**dict(self.preset))
-        hash(made)
-        sorted(made.supports)
-        if self.strategy.label is not Strategy.label:  # ours needs every name, of which some may not be known yet
-            str(made.label)
+        hash(_sound(self.strategy(**dict(self.preset))))
 
     def make(self, **options: Any) -> Strategy:
         """The strategy with these options over the preset. Raises StrategyError, whatever its own code raises."""
         try:
             found = self.strategy(**{**dict(self.preset), **options})
-            sound = found.execution in found.supports and bool(found.label)
-            hash(found)
+            hash(_sound(found))
         except StrategyError:
             raise
         except KeyboardInterrupt:
@@ -148,7 +152,7 @@ class Entry:
             given = ",".join(f"{key}={value}" for key, value in options.items())
             told = f"{type(error).__name__}: {error}".split("\n")[0]
             raise StrategyError(f"{self.strategy.__name__}({given}) of {self.strategy.__module__}: {told}") from error
-        if not sound and found.execution not in found.supports:
+        if found.execution not in found.supports:
             raise StrategyError(
                 f"{found.label}: execution={found.execution} is not supported with these options; "
                 f"give {' or '.join(sorted(found.supports))}"
@@ -181,7 +185,9 @@ def register(name: str, summary: str | None = None, **preset: Any) -> Callable[[
     return add
 
 
-@cache
+_discovered = False
+
+
 def _discover() -> None:
     """Import every module of this package and every entry point, so that each registers itself; keep what is sound."""
     import_all(__package__, CORE, "decodebench.strategies")
@@ -200,6 +206,9 @@ def _discover() -> None:
 
 def registry() -> dict[str, Entry]:
     """Every known name, in order: the core four as the field introduces them, then the rest by name."""
-    _discover()
+    global _discovered
+    if not _discovered:
+        _discovered = True  # before it is: a label that is checked on the way asks for the names
+        _discover()
     rest = sorted(set(_ENTRIES) - set(CORE))
     return {name: _ENTRIES[name] for name in (*CORE, *rest) if name in _ENTRIES}

@@ -3,7 +3,6 @@
 ``measure`` runs what ``python -m suites run`` runs, ``load`` reads a run that was measured.
 """
 
-from . import cores as cores  # before torch: it notes what OpenMP then hides
 from .notebook import Measurement, load, measure
 
 __all__ = ["Measurement", "load", "measure"]

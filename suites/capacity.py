@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -103,9 +104,10 @@ def why_too_large(
     if needed <= memory.amount:
         return ""
     largest = capacity(config, cell, strategy, padded, weight_bytes, memory.amount).batch_max
-    options = " and options" if "(" in strategy.label else ""
-    fits = f"batch_size={largest} fits" if largest else "no batch fits"
+    options = any(getattr(strategy, field.name) != field.default for field in dataclasses.fields(strategy))
+    none = "no batch fits" + (" with these options" if options else "")
+    fits = f"batch_size={largest} fits" if largest else none
     return (
         f"needs {quantity(needed, 'B')} by the formula, weights included, and there are "
-        f"{quantity(memory.amount, 'B')} ({memory.bound_by}); at these lengths{options} {fits}"
+        f"{quantity(memory.amount, 'B')} ({memory.bound_by}); at these lengths {fits}"
     )

@@ -12,9 +12,10 @@ from .verdict import MARGIN, holm, verdict
 
 BASELINE = "full_recompute"
 CROSSING = 0.05
-"""Share by which the same code may differ between two processes: the least margin of a contender, which runs in one of
-its own. All its rounds share what stays with a process as long as it lives, which no interval over rounds holds.
-In 12 of 13 quiet runs with one thread the same strategy was within it, in the other 6 % faster (docs/figures.md)."""
+"""Share by which the time of the same code may differ between two processes: a contender, which runs in one of its own,
+is not called faster or slower within it. What stays with a process for many rounds no interval over rounds holds. In
+12 of 13 quiet runs with one thread the same strategy stayed within it, in the other it was 6 % faster; with two threads
+and weights about as large as the last cache it may be far more, which an A/A arm shows (docs/figures.md)."""
 NO_RATIO = Ratio(math.nan, math.nan, math.nan, 0)
 
 
@@ -38,12 +39,16 @@ def ratio_of(times: Mapping[int, float], baseline: Mapping[int, float]) -> Ratio
 
 @dataclass(frozen=True)
 class Comparison:
-    """A strategy or contender beside another of its cell, the baseline. ``verdict`` "": it was not timed."""
+    """A strategy or contender beside another of its cell, the baseline. ``verdict`` "": it was not timed.
+
+    ``beyond``: the share of 1 beyond which it would be faster or slower; NaN where nothing is compared.
+    """
 
     baseline: str
     ratio: Ratio = NO_RATIO
     p_holm: float = math.nan
     verdict: str = ""
+    beyond: float = math.nan
 
 
 def noise_floor(result: CellResult, baseline: str) -> Ratio:
@@ -56,18 +61,17 @@ def crossed_floor(result: CellResult, baseline: str) -> Ratio:
     return ratio_of(end_to_end_s(result.rounds, crossed_label(baseline)), end_to_end_s(result.rounds, baseline))
 
 
-def margin_of(result: CellResult, label: str, other: str) -> float:
-    """Share of 1 that the verdict on ``label`` beside ``other`` allows: ``measure.margin`` within one process.
+def apart(result: CellResult, label: str, other: str) -> float:
+    """Share of 1 by which ``label`` and ``other`` could differ if they were the same code: 0 within one process.
 
-    Where a contender is one of them it is at least ``CROSSING``, and at least the ratio of the cell's A/A arm in a
-    child process, if the interval of that excludes 1: there the same code was so much faster or slower.
+    Where a contender is one of them it is ``CROSSING``, or what the cell's A/A arm in a child process shows if that is
+    more: max(ratio, 1 / ratio) - 1, if its interval excludes 1. An A/A ratio that is not told from 1 shows nothing.
     """
-    asked = float(result.cell.get("measure", {}).get("margin", MARGIN))
     if not {label, other} & set(result.cell.get("contenders", [])):
-        return asked
-    apart = crossed_floor(result, baseline_of([arm.strategy for arm in result.arms if arm.status == "ok"]))
-    shown = max(apart.value, 1 / apart.value) - 1 if apart.low > 1 or apart.high < 1 else 0.0
-    return max(asked, CROSSING, shown)
+        return 0.0
+    crossed = crossed_floor(result, baseline_of([arm.strategy for arm in result.arms if arm.status == "ok"]))
+    differs = crossed.low > 1 or crossed.high < 1
+    return max(CROSSING, max(crossed.value, 1 / crossed.value) - 1 if differs else 0.0)
 
 
 Comparisons = list[dict[str, Comparison]]
@@ -115,6 +119,7 @@ def _beside(
     adjusted = holm([ratio.p for ratio in ratios.values()])
     for ((number, label), ratio), p in zip(ratios.items(), adjusted, strict=True):
         base = found[number][label].baseline
-        margin = margin_of(cells[number], label, base)
-        found[number][label] = Comparison(base, ratio, p, verdict(ratio, margin, p))
+        margin = float(cells[number].cell.get("measure", {}).get("margin", MARGIN))
+        crossing = apart(cells[number], label, base)
+        found[number][label] = Comparison(base, ratio, p, verdict(ratio, margin, p, crossing), max(margin, crossing))
     return found

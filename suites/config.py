@@ -67,7 +67,12 @@ class MeasureConfig:
     )
     rounds_max: int = key("with a precision: no more rounds than this", 100, "int", whole(2))
     seconds_max: float = key("with a precision: no further round of a cell after this time", 300.0, "s", SECONDS)
-    margin: float = key("times that differ by less are the same to you: see the verdicts", 0.02, "share", share())
+    margin: float = key(
+        "times that differ by less are the same to you (contenders: 0.05 or more)",
+        0.02,
+        "share",
+        share(),
+    )
     contender_seconds_max: float = key(
         "a contender that is silent for longer is ended, and a failed row", 600.0, "s", SECONDS
     )

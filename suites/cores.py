@@ -3,26 +3,40 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
-BINDING = ("OMP_PROC_BIND", "OMP_PLACES", "GOMP_CPU_AFFINITY", "KMP_AFFINITY")
-"""Variables that have OpenMP bind threads: the main thread too, to one core, as soon as torch is imported."""
-
-
-def _of_this_thread() -> frozenset[int]:
-    if hasattr(os, "sched_getaffinity"):
-        return frozenset(os.sched_getaffinity(0))
-    return frozenset(range(os.cpu_count() or 1))
+MAPS = Path("/proc/self/maps")
+OPENMP = re.compile(r"/\S*/lib(?:gomp|iomp5|omp)\b[^/\s]*$", re.MULTILINE)
 
 
-NOTED = _of_this_thread()
-"""When this module was imported, before the others of this package, which import torch."""
+def places() -> frozenset[int]:
+    """Numbers of the cores that OpenMP binds threads to; none where it binds none, or is not loaded.
+
+    ``OMP_PROC_BIND``, ``OMP_PLACES`` and ``GOMP_CPU_AFFINITY`` have it do so as soon as torch is imported, to the main
+    thread too, whose affinity is one place from then on. (OpenMP 5.0, section 3.2.24 and the following.)
+    """
+    found: set[int] = set()
+    with contextlib.suppress(OSError, AttributeError):  # no /proc, or a library without these functions
+        for path in set(OPENMP.findall(MAPS.read_text())):
+            library = ctypes.CDLL(path)
+            for place in range(library.omp_get_num_places()):
+                cores = (ctypes.c_int * library.omp_get_place_num_procs(place))()
+                library.omp_get_place_proc_ids(place, cores)
+                found.update(cores)
+    return frozenset(found)
 
 
 def allowed() -> frozenset[int]:
-    """Numbers of the cores that the whole process may use: ``NOTED`` where OpenMP binds threads, else by affinity."""
-    return NOTED if any(os.environ.get(name) for name in BINDING) else _of_this_thread()
+    """Numbers of the cores that the whole process may use: OpenMP's places, or without any the thread's affinity."""
+    if bound := places():
+        return bound
+    if hasattr(os, "sched_getaffinity"):
+        return frozenset(os.sched_getaffinity(0))
+    return frozenset(range(os.cpu_count() or 1))
 
 
 @contextlib.contextmanager

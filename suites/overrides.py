@@ -192,9 +192,8 @@ def compose_jobs(overrides: Overrides) -> list[Job]:
 def _one_line(error: Exception) -> str:
     """Hydra's message without its decoration: the cause, if it has one, says which value was refused."""
     lines = [line.strip() for line in str(error.__cause__ or error).splitlines() if line.strip()]
-    missing = re.fullmatch(r"In '.+': Could not find '(.+)/(.*)'", lines[0])
-    if missing:
-        lines[0] = f"unknown {missing[1]} {shown(missing[2])!r}"
+    if missing := re.fullmatch(r"In '.+': Could not find 'hydra/launcher/(.*)'", lines[0]):
+        lines[0] = f"unknown hydra/launcher '{shown(missing[1])}'"
     key = next((line.removeprefix("full_key: ") for line in lines if line.startswith("full_key: ")), "")
     if any(line.startswith("Available options") for line in lines):
         start = next(i for i, line in enumerate(lines) if line.startswith("Available options"))

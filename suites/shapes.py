@@ -164,7 +164,7 @@ def _explain(job: Job, k: int | None, asked: Path | None, phrase: str) -> int:
 def _show(job: Job, k: int | None, asked: Path | None, form: str, foreign: bool) -> int:
     from strategies import config_of, select
 
-    from .beforehand import told
+    from .beforehand import of_sources
     from .cells import make_cell
     from .environment import environment
     from .executions import require_eager
@@ -180,7 +180,7 @@ def _show(job: Job, k: int | None, asked: Path | None, form: str, foreign: bool)
 
     cell = make_cell(job.config)
     require_possible(cell)
-    for line in told([job.config]):
+    for line in of_sources(job.config):
         print(line, file=sys.stderr)
     k = k or default_step(cell.tgt_len)
     if k > cell.tgt_len:

@@ -10,8 +10,9 @@ from pathlib import Path
 import pandas as pd
 
 from .advice.rows import place_of
+from .legend import legend
 from .markdown import literal, pipe_table
-from .summary import COLUMNS, failures, legend, ranked, title_of
+from .summary import COLUMNS, failures, ranked, title_of
 from .table import GROUP
 
 LIMIT_BYTES = 1_000_000
@@ -28,7 +29,7 @@ def markdown_summary(table: pd.DataFrame, advice: Sequence[str], margin: float) 
         parts += [f"### {literal(title_of(rows, table))}", pipe_table(["case", "strategy", *COLUMNS], lines)]
     parts.append("\n".join(f"- {literal(line)}" for line in failures(table)))
     if base := next(filter(None, table["baseline"]), ""):
-        parts.append(legend(base, margin))
+        parts.append(legend(base, margin, table))
     indents = [len(line) - len(line.lstrip()) for line in advice]
     parts.append("\n".join(f"{' ' * indent}- {line.strip()}" for indent, line in zip(indents, advice, strict=True)))
     return "\n\n".join(filter(None, parts))

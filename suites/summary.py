@@ -14,10 +14,10 @@ from rich.text import Text
 
 from .advice import advise
 from .advice.rows import interval
-from .comparisons import CROSSING
 from .console import standard_output
 from .executions import by_execution
 from .folders import from_here
+from .legend import legend
 from .quantity import quantity
 from .table import GROUP
 from .verdict import MARGIN
@@ -26,20 +26,6 @@ SHORT = {"faster": "faster", "slower": "slower", "indistinguishable": "same", "u
 COLUMNS = ("total", "a step", "ratio", "verdict", "waste", "K/V", "peak")
 WIDE = 88
 """Columns of a terminal from which the table has all of its own."""
-
-
-def legend(base: str, margin: float) -> str:
-    """What the columns of the ranked table and the crossover are; ``margin`` as a share of 1."""
-    return (
-        f"total: end to end, median. a step: time per output token. ratio: total over {base}'s, geometric mean "
-        "paired within rounds, with its 95 % interval (each for itself). verdict: faster, slower: the interval "
-        f"excludes 1, the ratio is beyond the margin of {100 * margin:.3g} % (of contenders, which run in processes "
-        f"of their own, {100 * max(margin, CROSSING):.3g} % or more), and p < 0.05 after Holm's adjustment over all "
-        "ratios of the run; same: the interval lies within the margin; ?: undecided. waste: FLOPs over necessary "
-        "ones. K/V: reserved. peak: live tensor bytes above the weights. Formulas: run --help. crossover: the first "
-        f"k from which on cumulative time, prefill included, is less than {base}'s, from fits a + b k + c k^2 of "
-        "latency, with its 95 % interval"
-    )
 
 
 def print_summary(
@@ -74,7 +60,7 @@ def print_summary(
     for line in filter(None, told):
         console.print(line, highlight=False, soft_wrap=True, markup=False)
     if base := next(filter(None, table["baseline"]), ""):
-        console.print(Text(legend(base, margin), style="dim"))
+        console.print(Text(legend(base, margin, table), style="dim"))
     plots = f"{len(written)} plots, " if written else ""
     console.print(f"{plots}table.csv, steps.csv and roles.csv in {from_here(run_dir)}", soft_wrap=True)
     for line in advice:
@@ -164,7 +150,7 @@ def crossed_floor(table: pd.DataFrame) -> str:
         return told
     return (
         f"{told}: the same code runs at another speed in another process here, so ratios to contenders may be off by "
-        "as much; measure again, as each run starts processes anew, and compare the runs"
+        "as much, and only beyond it they are called faster or slower; measure again, as each run starts processes anew"
     )
 
 

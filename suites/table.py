@@ -40,8 +40,9 @@ CROSSOVER = ["crossover_k", "crossover_low_k", "crossover_high_k"]
 """From which k on a case's cumulative time is less than the baseline's (``crossover.py``); NaN: never as measured."""
 BEST = ["best_strategy", "best_ratio", "best_ratio_low", "best_ratio_high", "best_verdict"]
 """Time over that of the cell's quickest strategy, paired, and what it amounts to (``comparisons.compare``)."""
-VERDICTS = ["e2e_p_holm", "e2e_verdict"]
-"""The p-value adjusted over the table, and what the ratio amounts to (``verdict.py``); "" where it was not timed."""
+VERDICTS = ["e2e_p_holm", "e2e_beyond", "e2e_verdict"]
+"""The p-value adjusted over the table, the share beyond which the ratio would be called faster or slower, and what it
+amounts to (``verdict.py``); "" where it was not timed."""
 MEMORY = ["memory_bound_by"]
 """In words, what sets the memory that forecasts are for (``limits.py``): this machine's, a control group, a key."""
 TRUST = [
@@ -146,6 +147,7 @@ def case_table(
                 "baseline": found.baseline,
                 "e2e_verdict": found.verdict,
                 "e2e_p_holm": found.p_holm,
+                "e2e_beyond": found.beyond,
                 "best_strategy": best.baseline,
                 "best_verdict": best.verdict,
             }

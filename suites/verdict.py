@@ -35,13 +35,14 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def verdict(ratio: Ratio, margin: float = MARGIN, p_holm: float | None = None) -> Verdict:
-    """Of a ratio of times, a strategy's over the baseline's; ``margin`` as a share of 1.
+def verdict(ratio: Ratio, margin: float = MARGIN, p_holm: float | None = None, apart: float = 0.0) -> Verdict:
+    """Of a ratio of times, a strategy's over the baseline's; ``margin`` and ``apart`` as shares of 1.
 
     faster, slower: the interval excludes 1, the estimate is beyond the margin, which is 1 / (1 + margin) .. 1 + margin,
+    and beyond ``apart`` alike, by which equal things may differ for reasons that the interval does not know,
     and ``p_holm``, the adjusted p-value of its table, is below 0.05 (None: the ratio stands alone).
     indistinguishable: the interval lies inside the margin, both ends of it allowed. undecided: anything else; more
-    rounds may decide.
+    rounds may decide, unless it is ``apart`` that does not let them.
 
     >>> verdict(Ratio(0.9, 0.85, 0.95, 6), 0.02), verdict(Ratio(1.0, 0.99, 1.01, 6), 0.02)
     ('faster', 'indistinguishable')
@@ -49,6 +50,7 @@ def verdict(ratio: Ratio, margin: float = MARGIN, p_holm: float | None = None) -
     lowest, highest = 1 / (1 + margin), 1 + margin
     if lowest <= ratio.low and ratio.high <= highest:
         return "indistinguishable"
+    lowest, highest = min(lowest, 1 / (1 + apart)), max(highest, 1 + apart)
     if p_holm is not None and not p_holm < 1 - CONFIDENCE:
         return "undecided"
     if ratio.high < 1 and ratio.value < lowest:

@@ -13,6 +13,10 @@ from tests.command import ROOT
 STRATEGY = (
     "from dataclasses import dataclass\nfrom .contiguous_kv import ContiguousKV\nfrom .strategy import register\n"
 )
+SOUND = (
+    STRATEGY + '@register("sound")\n@dataclass(frozen=True)\nclass Sound(ContiguousKV):\n'
+    "    @property\n    def label(self):\n        return super().label + ' of mine'\n"
+)
 BROKEN = {
     "strategies/a_syntax.py": ("def (", "SyntaxError: invalid syntax"),
     "strategies/a_exit.py": ("import sys\nsys.exit(0)", "SystemExit: 0, line 2"),
@@ -42,10 +46,14 @@ BROKEN = {
         "    @property\n    def label(self):\n        raise LookupError('no label')",
         "LookupError: no label, line 9",
     ),
+    "strategies/a_nameless.py": (
+        STRATEGY + '@register("nameless")\n@dataclass(frozen=True)\nclass Nameless(ContiguousKV):\n    label = None',
+        "ValueError: label is None; give a text that is not empty",
+    ),
     "strategies/a_ways.py": (
         STRATEGY + '@register("ways")\n@dataclass(frozen=True)\nclass Ways(ContiguousKV):\n'
         "    @property\n    def supports(self):\n        return None",
-        "TypeError: 'NoneType' object is not iterable",
+        "TypeError: '<=' not supported between instances of 'NoneType' and 'set'",
     ),
     "strategies/a_hint.py": (
         "from __future__ import annotations\n" + STRATEGY + '@register("hint")\n@dataclass(frozen=True)\n'
@@ -70,6 +78,7 @@ def listed(tmp_path_factory):
         shutil.copytree(ROOT / package, root / package, ignore=shutil.ignore_patterns("__pycache__"))
     for path, (text, _) in BROKEN.items():
         (root / path).write_text(text + "\n")
+    (root / "strategies/sound.py").write_text(SOUND)
     (root / "conf/model/latin.yaml").write_bytes(b"# python -m suites run model=latin        caf\xe9\n")
     metadata = root / "elsewhere-1.0.dist-info"
     metadata.mkdir()
@@ -88,7 +97,7 @@ def listed(tmp_path_factory):
 def test_what_is_sound_is_listed_as_before(listed):
     assert listed.returncode == 0, listed.stderr
     found = {kind: set(names) for kind, names in json.loads(listed.stdout).items()}
-    assert found["strategies"] == {"full_recompute", "cross_kv", "contiguous_kv", "static_kv"}
+    assert found["strategies"] == {"full_recompute", "cross_kv", "contiguous_kv", "static_kv", "sound"}
     assert "ctranslate2_int8" in found["contenders"]
     assert {"e2e_s", "itl_s"} <= found["metrics"]
     assert {"latin", "tiny"} <= found["models"]

@@ -145,10 +145,12 @@ def select_contenders(chosen: Any) -> list[str]:
     if isinstance(chosen, str):
         chosen = list(known) if chosen == "all" else [chosen]
     if not isinstance(chosen, Sequence) or not all(isinstance(name, str) for name in chosen):
-        raise ConfigError(f"contenders={chosen} is not allowed; give all, or a list such as [transformers_dynamic]")
+        raise ConfigError(
+            f"contenders={shown(chosen)} is not allowed; give all, or a list such as [transformers_dynamic]"
+        )
     for name in chosen:
         if name not in known:
             raise ConfigError(
-                f"unknown contender {shown(name)!r}; {did_you_mean(name, known)}known: {', '.join(known)}"
+                f"unknown contender '{shown(name)}'; {did_you_mean(name, known)}known: {', '.join(known)}"
             )
     return list(dict.fromkeys(chosen))

@@ -13,13 +13,14 @@ from ..advice import Section, advise, answer
 from ..advice import memory as advice_memory
 from ..advice.rows import longest, timed
 from ..files import ResultsError, exists, is_folder, write_text
+from ..legend import legend
 from ..metrics import metrics
 from ..plots import machine_of
 from ..plots.view import View, views
 from ..results import read_cell
 from ..role_table import read_roles
 from ..schema import parsed_file, read_environment, read_run_entry
-from ..summary import equality_told, legend, remarks, title_of
+from ..summary import equality_told, remarks, title_of
 from ..table import GROUP, completed, read_tables
 from ..verdict import MARGIN
 from .charts import Chart, charts_of
@@ -92,7 +93,7 @@ def _part(run_dir: Path, view: View, table: pd.DataFrame) -> Part:
         answer(rows),
         charts_of(view),
         verdicts(rows),
-        legend(base, _margin(run_dir, str(rows["cell"].iloc[0]))) if base else "",
+        legend(base, _margin(run_dir, str(rows["cell"].iloc[0])), rows) if base else "",
         [section for section in advice if section not in fits],
         _ledger(run_dir, view),
         fits,

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import torch
 
 from strategies.models.checkpoints.generation import WITHOUT_EFFECT, not_followed
 from suites.beforehand import told
@@ -18,7 +19,10 @@ ASKED = {"num_beams": 4, "min_length": 30, "no_repeat_ngram_size": 3}
         ({"generation_config.json": SUMMARY, "config.json": {}}, ("generation_config.json", ASKED)),
         ({"generation_config.json": {}, "config.json": SUMMARY}, ("generation_config.json", {})),
         ({"config.json": SUMMARY}, ("config.json", ASKED)),
-        ({"config.json": {"num_beams": 1, "suppress_tokens": [], "do_sample": None}}, ("config.json", {})),
+        (
+            {"config.json": {"num_beams": 1, "suppress_tokens": [], "do_sample": None, "min_length": 1}},
+            ("config.json", {}),
+        ),
         ({"config.json": {"suppress_tokens": [3]}}, ("config.json", {"suppress_tokens": [3]})),
     ],
 )
@@ -30,10 +34,52 @@ def test_what_would_choose_other_tokens_is_found_where_transformers_reads_it(tmp
     assert len(lines) == bool(wanted[1])
     for line in lines:
         listed = ", ".join(f"{key}={value}" for key, value in wanted[1].items())
-        assert f"{wanted[0]} asks for {listed}, which transformers would follow" in line
+        assert f"{wanted[0]} asks for {listed}, which is not followed here" in line
 
 
-def test_the_plain_values_are_those_with_which_transformers_begins():
+@pytest.fixture(scope="module")
+def generate():
+    """``generate(end, **settings)``: what transformers makes of them, tokens or the name of an error."""
     transformers = pytest.importorskip("transformers")
-    plain = transformers.GenerationConfig()
-    assert {key: getattr(plain, key) or WITHOUT_EFFECT[key] for key in WITHOUT_EFFECT} == WITHOUT_EFFECT
+    torch.manual_seed(0)
+    ids = {"decoder_start_token_id": 0, "pad_token_id": 0}
+    shape = {"vocab_size": 31, "d_model": 16, "d_kv": 8, "d_ff": 32, "num_layers": 1, "num_heads": 2}
+    model = transformers.T5ForConditionalGeneration(transformers.T5Config(**shape, **ids, eos_token_id=1)).eval()
+    for parameter in model.parameters():
+        parameter.data.normal_(0, 0.5)
+    src_BS = torch.tensor([[3, 4, 5, 6, 7, 8, 9, 10]])
+
+    def tokens(end, **settings):
+        torch.manual_seed(1)
+        given = {"max_new_tokens": 12, "bos_token_id": 0, **ids, "eos_token_id": end, **settings}
+        try:
+            config = transformers.GenerationConfig(**given)
+            return model.generate(src_BS, attention_mask=torch.ones_like(src_BS), generation_config=config)[0].tolist()
+        except (ValueError, TypeError) as error:
+            return type(error).__name__
+
+    return tokens
+
+
+def test_each_setting_makes_transformers_choose_otherwise_or_refuse_and_its_plain_values_do_not(generate):
+    endless = generate(1)
+    assert len(endless) == 13
+    first, second, end = endless[1:4]
+    greedy = generate(end)
+    assert greedy == endless[:4]
+    others = {
+        "num_beams": 4, "do_sample": True, "min_length": 9, "min_new_tokens": 9, "repetition_penalty": 5.0,
+        "encoder_repetition_penalty": 5.0, "no_repeat_ngram_size": 1, "encoder_no_repeat_ngram_size": 1,
+        "bad_words_ids": [[second]], "suppress_tokens": [second], "begin_suppress_tokens": [first],
+        "sequence_bias": [[[second], -50.0]], "exponential_decay_length_penalty": [1, 5.0], "guidance_scale": 3.0,
+        "penalty_alpha": 0.6, "stop_strings": ["a"],
+        "watermarking_config": {"bias": 50.0, "context_width": 1},
+    }  # fmt: skip
+    assert others.keys() == WITHOUT_EFFECT.keys()
+    # What acts on tokens that come again, or brings a later end forward.
+    ends = dict.fromkeys(["repetition_penalty", "no_repeat_ngram_size", "exponential_decay_length_penalty"], 1)
+    for name, value in others.items():
+        at = ends.get(name, end)
+        assert generate(at, **{name: value}) != generate(at), name
+        for plain in (None, *WITHOUT_EFFECT[name]):
+            assert generate(at, **{name: plain}) == generate(at), (name, plain)

@@ -7,10 +7,11 @@ import sys
 import psutil
 import pytest
 
-from suites.cores import BINDING, NOTED, allowed
 from suites.limits import cores_limit, memory_limit, threads_limit
 
 TOTAL, CORES = psutil.virtual_memory().total, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+FIRST = min(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
+UNBOUND = {k: v for k, v in os.environ.items() if not k.startswith(("OMP_", "GOMP_", "KMP_"))}
 V2 = "30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw"
 V1 = """\
 31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw,mode=755
@@ -24,6 +25,7 @@ OWN_V1 = "4:memory:/job/step\n2:cpu,cpuacct:/job/step\n0::/job/step"
 def machine(tmp_path, monkeypatch):
     """``machine(own, mounts, files)`` is the root of a file system with that /proc and those files of groups."""
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr("suites.cores.places", frozenset)
 
     def build(own, mounts, files):
         for name, text in {"proc/self/cgroup": own, "proc/self/mountinfo": mounts, **files}.items():
@@ -103,22 +105,18 @@ def test_no_quota_leaves_the_cores_of_the_process(machine):
     assert cores_limit(root).amount == threads_limit(root).amount == CORES
 
 
-@pytest.mark.parametrize("bind", ["true", "false"])
-def test_binding_threads_leaves_the_cores_that_the_process_had(bind):
-    """libgomp binds the main thread to one core as soon as torch is imported."""
-    program = "import suites, torch; from suites.limits import cores_limit; print(cores_limit().amount)"
-    environment = os.environ | {"OMP_PROC_BIND": bind}
-    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
-    assert int(done.stdout) == cores_limit().amount
-
-
-def test_without_binding_a_change_of_affinity_is_seen(monkeypatch):
-    for name in BINDING:
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {4, 5}, raising=False)
-    assert allowed() == {4, 5}
-    monkeypatch.setenv("OMP_PROC_BIND", "close")
-    assert allowed() == NOTED
+@pytest.mark.skipif(sys.platform != "linux" or CORES < 2, reason="needs Linux and two cores")
+@pytest.mark.parametrize(
+    "variables", [{}, {"OMP_PROC_BIND": "true"}, {"OMP_PLACES": "cores"}, {"OMP_PLACES": f"{{{FIRST}}}"}]
+)
+def test_where_openmp_binds_threads_its_places_are_the_cores(variables):
+    """libgomp binds the main thread to one core as soon as torch is imported, whichever is imported first."""
+    program = "import torch, os; from suites.cores import allowed; print(len(os.sched_getaffinity(0)), len(allowed()))"
+    found = subprocess.run(
+        [sys.executable, "-c", program], env=UNBOUND | variables, capture_output=True, text=True, check=True
+    )
+    wanted = [1, *([1] if variables.get("OMP_PLACES") == f"{{{FIRST}}}" else [CORES])] if variables else [CORES] * 2
+    assert list(map(int, found.stdout.split())) == wanted
 
 
 @pytest.mark.parametrize(

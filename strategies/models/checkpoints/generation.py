@@ -7,22 +7,27 @@ from typing import Any
 
 from .regular_file import exists, read_object
 
-WITHOUT_EFFECT: dict[str, object] = {
-    "num_beams": 1,
-    "do_sample": False,
-    "min_length": 0,
-    "min_new_tokens": 0,
-    "repetition_penalty": 1.0,
-    "encoder_repetition_penalty": 1.0,
-    "no_repeat_ngram_size": 0,
-    "encoder_no_repeat_ngram_size": 0,
-    "bad_words_ids": None,
-    "suppress_tokens": None,
-    "begin_suppress_tokens": None,
-    "sequence_bias": None,
-    "guidance_scale": 1.0,
+WITHOUT_EFFECT: dict[str, tuple[object, ...]] = {
+    "num_beams": (1,),
+    "do_sample": (False,),
+    "min_length": (0, 1),
+    "min_new_tokens": (0,),
+    "repetition_penalty": (1.0,),
+    "encoder_repetition_penalty": (1.0,),
+    "no_repeat_ngram_size": (0,),
+    "encoder_no_repeat_ngram_size": (0,),
+    "bad_words_ids": (),
+    "suppress_tokens": (),
+    "begin_suppress_tokens": (),
+    "sequence_bias": (),
+    "exponential_decay_length_penalty": (),
+    "guidance_scale": (1.0,),
+    "penalty_alpha": (0.0,),
+    "watermarking_config": (),
+    "stop_strings": (),
 }
-"""Settings of transformers' ``GenerationConfig`` that choose other tokens, and the value with which they do not."""
+"""Settings of transformers' ``GenerationConfig`` that choose other tokens or end a sentence elsewhere, and the values
+with which they do not, besides null and what is empty. The longest length is a run's own."""
 
 
 def not_followed(folder: Path) -> tuple[str, dict[str, Any]]:
@@ -36,5 +41,5 @@ def not_followed(folder: Path) -> tuple[str, dict[str, Any]]:
     return path.name, {
         key: given[key]
         for key, plain in WITHOUT_EFFECT.items()
-        if given.get(key) not in (None, plain) and given[key] != []
+        if given.get(key) is not None and given[key] not in ([], {}, "", *plain)
     }
