@@ -32,7 +32,7 @@ def leave_out(module: str, what: str, error: BaseException) -> None:
     """Tell on standard error, once, that ``what`` is left out, and why."""
     if module in LEFT_OUT:
         return
-    text = next(iter(str(error).strip().splitlines()), "")
+    text = next(iter(str(error).strip().splitlines()), "")[:200]
     LEFT_OUT[module] = f"{what} is left out: {type(error).__name__}{f': {text}' if text else ''}{_line(error, module)}"
     print(f"decodebench: {LEFT_OUT[module]}; python -c 'import {module}' shows more", file=sys.stderr)
 

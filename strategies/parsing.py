@@ -7,11 +7,14 @@ import difflib
 import re
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from .shown import shown
 from .strategy import CORE, Execution, Strategy, StrategyError, registry
+
+MOST = 2**31 - 1
+"""The largest whole number of an option, in either direction: larger ones overflow 32-bit indices."""
 
 
 def options_of(strategy: type[Strategy]) -> dict[str, str]:
@@ -31,7 +34,7 @@ def _allowed(hint: Any) -> str:
 
 
 def _convert(text: str, hint: Any) -> Any:
-    """``text`` as a value of the annotated type; ValueError if it is none."""
+    """``text`` as a value of the annotated type; ValueError or KeyError if it is none, OverflowError if too large."""
     if typing.get_origin(hint) is Literal:
         for value in typing.get_args(hint):
             if str(value) == text:
@@ -44,7 +47,10 @@ def _convert(text: str, hint: Any) -> Any:
         return _convert(text, next(part for part in parts if part is not type(None)))
     if hint is bool:
         return {"true": True, "false": False}[text.lower()]
-    return hint(text)
+    value = hint(text)
+    if hint is int and abs(value) > MOST:
+        raise OverflowError(text)
+    return value
 
 
 def nearest(name: str, known: typing.Iterable[str]) -> str:
@@ -83,6 +89,8 @@ def parse(text: str) -> Strategy:
             raise StrategyError(f"option {key!r} is given twice in {shown(text)}; give it once")
         try:
             options[key] = _convert(value, hints[key])
+        except OverflowError:
+            raise StrategyError(f"{name}: {key}={shown(value)[1:-1]} is not allowed; give at most {MOST}") from None
         except (ValueError, KeyError):
             raise StrategyError(
                 f"{name}: {key}={shown(value)[1:-1]} is not allowed; {key} takes {allowed[key]}"
@@ -124,7 +132,7 @@ def select(chosen: Any) -> list[Strategy]:
             texts.append(f"{name}({pairs})")
     if not texts:
         raise StrategyError("strategies=[] names none; give core, grid, all or a list of names")
-    return list(dict.fromkeys(map(parse, texts)))
+    return _distinct(map(parse, texts))
 
 
 def with_execution(strategies: Sequence[Strategy], execution: Execution) -> list[Strategy]:
@@ -136,7 +144,18 @@ def with_execution(strategies: Sequence[Strategy], execution: Execution) -> list
     if execution == "eager":
         return list(strategies)
     tried = filter(None, (executed(strategy, execution) for strategy in strategies))
-    return list(dict.fromkeys([*strategies, *tried]))
+    return _distinct([*strategies, *tried])
+
+
+def _distinct(strategies: Iterable[Strategy]) -> list[Strategy]:
+    """Each once. Raises StrategyError where two that differ have one label, by which rows are told apart."""
+    found: dict[str, Strategy] = {}
+    for strategy in strategies:
+        first = found.setdefault(strategy.label, strategy)
+        if first != strategy:
+            kinds = " and ".join(f"{type(one).__name__} of {type(one).__module__}" for one in (first, strategy))
+            raise StrategyError(f"{kinds} both call themselves {shown(strategy.label)}; give one another label")
+    return list(found.values())
 
 
 def executed(strategy: Strategy, execution: Execution) -> Strategy | None:

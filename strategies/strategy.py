@@ -9,12 +9,13 @@ from __future__ import annotations
 import dataclasses
 import re
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, Literal, Self, TypeVar
 
 from .discovery import LEFT_OUT, import_all, leave_out
 from .models.stores import KVShape, SelfKV
+from .shown import shown
 
 Execution = Literal["eager", "compiled", "graph"]
 CrossMode = Literal["cached", "recompute"]
@@ -119,10 +120,10 @@ class Strategy:
 def _sound(made: Strategy) -> Strategy:
     """It, if it says what it is in the types that are asked for. Raises ValueError, or whatever its own code raises."""
     known = typing.get_args(Execution)
-    if not made.supports <= set(known):
+    if not (isinstance(made.supports, Set) and made.supports <= set(known)):
         raise ValueError(f"supports is {made.supports!r}; give a frozenset of {', '.join(known)}")
-    if not (isinstance(made.label, str) and made.label):
-        raise ValueError(f"label is {made.label!r}; give a text that is not empty")
+    if not (isinstance(made.label, str) and made.label.strip() and made.label.isprintable()):
+        raise ValueError(f"label is {shown(made.label)}; give a text of one line that is not empty")
     return made
 
 
@@ -150,12 +151,12 @@ class Entry:
             raise
         except BaseException as error:
             given = ",".join(f"{key}={value}" for key, value in options.items())
-            told = f"{type(error).__name__}: {error}".split("\n")[0]
+            told = f"{type(error).__name__}: {error}".split("\n")[0][:200]
             raise StrategyError(f"{self.strategy.__name__}({given}) of {self.strategy.__module__}: {told}") from error
         if found.execution not in found.supports:
             raise StrategyError(
                 f"{found.label}: execution={found.execution} is not supported with these options; "
-                f"give {' or '.join(sorted(found.supports))}"
+                f"{'give ' + ' or '.join(sorted(found.supports)) if found.supports else 'nothing is; leave them out'}"
             )
         return found
 

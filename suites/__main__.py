@@ -80,8 +80,9 @@ def _main(argv: list[str] | None) -> int:
         return 0
     if verb not in VERBS:
         from .catalog import did_you_mean
+        from .rules import shown
 
-        return fail(f"unknown verb {verb!r}; {did_you_mean(verb, VERBS)}known: {', '.join(VERBS)}")
+        return fail(f"unknown verb '{shown(verb)}'; {did_you_mean(verb, VERBS)}known: {', '.join(VERBS)}")
     try:
         from .own import require_own
 

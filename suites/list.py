@@ -8,6 +8,7 @@ from typing import Any
 
 from .catalog import did_you_mean, group
 from .config import ConfigError
+from .rules import shown
 
 KINDS = ("strategies", "models", "sweeps", "metrics", "contenders")
 HELP = f"""\
@@ -69,7 +70,7 @@ def main(arguments: list[str]) -> int:
     kinds = [argument for argument in arguments if argument != "--json"]
     for kind in kinds:
         if kind not in KINDS:
-            raise ConfigError(f"unknown kind {kind!r}; {did_you_mean(kind, KINDS)}known: {', '.join(KINDS)}")
+            raise ConfigError(f"unknown kind '{shown(kind)}'; {did_you_mean(kind, KINDS)}known: {', '.join(KINDS)}")
     if "--json" in arguments:
         print(json.dumps({kind: entries(kind) for kind in kinds or KINDS}, indent=1))
         return 0

@@ -13,13 +13,10 @@ from typing import Any
 from .catalog import group
 from .config import ConfigError, RunConfig, check, register
 from .effect import refuse_idle, refuse_idle_sweeps, why_idle
+from .flags import MULTIRUN, split
 from .own import CONF
 from .rules import shown
 from .values import FOLDERS, MAX_CASES, Typed, check_group, read_argument
-
-SHOWN = ("job", "hydra", "all")
-"""What --cfg shows."""
-FLAGS = re.compile(r"-m|--multirun|-c|--cfg|-i|--info|--hydra-help|-p|--package|--resolve|-sc|--shell-completion")
 
 
 @dataclass(frozen=True)
@@ -37,8 +34,8 @@ class Overrides:
 
     @property
     def keys(self) -> list[str]:
-        """The overrides among the arguments, flags left out."""
-        return [a for a in self.arguments if not a.startswith("-")]
+        """The overrides among the arguments, flags and their words left out."""
+        return [one.argument for one in self.typed.values()]
 
 
 @dataclass(frozen=True)
@@ -52,18 +49,10 @@ class Job:
 
 def read_overrides(given: list[str]) -> Overrides:
     """Split flags from overrides and check keys and values. Raises ConfigError or ModelError."""
-    for flag in (a for a in given if a.startswith("-") and not FLAGS.fullmatch(a)):
-        raise ConfigError(
-            f"unknown flag {shown(flag)!r}; run takes KEY=VALUE, +sweep=NAME, --multirun, --cfg job and --info"
-        )
-    show_only = any(re.match(r"(--cfg|-c|--info|-i|--hydra-help|-sc|--shell-completion)", a) for a in given)
-    _check_flags(given, show_only)
+    flags, others, showing = split(given)
     typed: dict[str, Typed] = {}
-    arguments = []
-    for argument in given:
-        if argument.startswith("-") or (show_only and "=" not in argument):
-            arguments.append(argument)
-            continue
+    arguments = list(flags)
+    for argument in others:
         found = read_argument(argument)
         before = typed.setdefault(found.key, found)
         if before.values != found.values:
@@ -76,21 +65,14 @@ def read_overrides(given: list[str]) -> Overrides:
             )
         arguments.append(found.argument)
     sweep = _sweep(typed)
-    multirun = {"-m", "--multirun"} & set(given) or sweep or any(one.swept for one in typed.values())
     if math.prod(len(one.values) for one in typed.values()) > MAX_CASES:
         raise ConfigError(f"this sweep has more than {MAX_CASES} cases; give fewer values")
-    if multirun and not show_only and not {"-m", "--multirun"} & set(given):
+    swept = next((one for one in typed.values() if one.swept), None)
+    if showing and swept:
+        raise ConfigError(f"{showing} shows one case; give one value of {swept.key}, not {shown(swept.text)}")
+    if (sweep or swept) and not showing and not set(MULTIRUN) & set(flags):
         arguments = ["--multirun", *arguments]
-    return Overrides(given, arguments, typed, sweep, _run_dir(typed), show_only)
-
-
-def _check_flags(given: list[str], show_only: bool) -> None:
-    """Raise ConfigError for flags of Hydra whose value or company Hydra would refuse with its own usage."""
-    for flag, then in zip(given, [*given[1:], ""], strict=True):
-        if flag in ("-p", "--package", "--resolve") and not show_only:
-            raise ConfigError(f"{flag} is not allowed without --cfg job, which shows the configuration; leave it out")
-        if flag in ("-c", "--cfg") and then not in SHOWN:
-            raise ConfigError(f"{flag} {shown(then)} is not allowed; give {flag} {', '.join(SHOWN)}")
+    return Overrides(given, arguments, typed, sweep, _run_dir(typed), bool(showing))
 
 
 def _sweep(typed: Mapping[str, Typed]) -> str | None:

@@ -43,7 +43,11 @@ def main(arguments: list[str]) -> int:
         print(run_help(), end="")
         return 0
     overrides = read_overrides([argument for argument in arguments if argument != JSON])
+    if overrides.show_only and JSON in arguments:
+        raise ConfigError(f"{JSON} is not allowed where nothing is run; leave it out")
     if overrides.show_only:
+        if overrides.typed:
+            compose_jobs(overrides)
         return _show(overrides.arguments)
     jobs = compose_jobs(overrides)
     if JSON not in arguments:
@@ -63,7 +67,8 @@ def _show(arguments: list[str]) -> int:
         with contextlib.redirect_stdout(told):
             return _hydra(arguments)
     finally:
-        print(told.getvalue(), end="")
+        if told.getvalue():
+            print(told.getvalue(), end="")
 
 
 def measure_jobs(overrides: Overrides, jobs: list[Job]) -> tuple[Path, int]:
@@ -94,6 +99,9 @@ def measure_jobs(overrides: Overrides, jobs: list[Job]) -> tuple[Path, int]:
             "and write several strategies, or contenders, as a list: strategies=[static_kv,contiguous_kv]"
         )
     arms = [(arms_of(job.config), select_contenders(job.config.contenders)) for job in jobs]
+    for strategies, contenders in arms:
+        if clash := next((s.label for s in strategies if s.label in contenders), ""):
+            raise ConfigError(f"a strategy calls itself {clash}, as a contender of this run is called; leave one out")
     obstacles = [obstacle(cell, *chosen) for cell, chosen in zip(cells, arms, strict=True)]
     if all(obstacles):
         more = f" (and none of the other {len(jobs) - 1} cases can run)" if len(jobs) > 1 else ""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
 
 FOLDERS = ("hydra.run.dir", "hydra.sweep.dir")
-HYDRA = r"hydra/launcher|hydra\.launcher\.[\w.]+|hydra\.job\.chdir|hydra\.verbose"
+HYDRA = r"hydra/launcher|hydra\.launcher\.[\w.]{1,100}|hydra\.job\.chdir|hydra\.verbose"
 """Keys of Hydra's own that change where and how jobs run, or are refused with a reason."""
 TEXTS = {
     "model.name": text("a name"),
@@ -69,6 +69,8 @@ def read_argument(argument: str) -> Typed:
     if key in TEXTS or key == "src_ids":
         argument, values = _as_text(argument, raw, values, swept)
     _check_values(key, raw, values, swept)
+    if key == "hydra/launcher" and not all(isinstance(one, str) and re.fullmatch(r"[\w-]+", one) for one in values):
+        raise ConfigError(f"{key}={shown(raw)} is not allowed; give the name of a launcher, such as basic")
     if key in PATHS:
         _check_paths(key, raw, values, swept)
     # A model's yaml need not list every size, so model.x=1 may add a key. A plus before another known key means
@@ -90,11 +92,12 @@ def _check_key(key: str, argument: str) -> None:
     if key in known or key in FOLDERS or re.fullmatch(rf"sweep|model\.\w+|{HYDRA}", key):
         return
     if key.startswith("hydra"):
-        raise ConfigError(f"{key} is no key here; of Hydra's there are {', '.join(FOLDERS)} and hydra/launcher")
+        raise ConfigError(f"{shown(key)} is no key here; of Hydra's there are {', '.join(FOLDERS)} and hydra/launcher")
     known = [*known, "model.checkpoint", "sweep"]
     full = next((name for name in known if name.endswith(f".{key}")), "")
     near = f"did you mean {full!r}? " if full else did_you_mean(key, known)
-    raise ConfigError(f"unknown key {key!r} in {shown(argument)!r}; {near}known: {', '.join(known)}")
+    where = f" in '{shown(argument)}'" if shown(key) == key else ""
+    raise ConfigError(f"unknown key '{shown(key)}'{where}; {near}known: {', '.join(known)}")
 
 
 def _rule(key: str, raw: str) -> Rule | None:

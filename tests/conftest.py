@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import os
 import types
 import typing
 from functools import cache
 
 import pytest
 import torch
+from hypothesis import settings
 
 from strategies import ModelSpec, Strategy, StrategyError, load_model, registry
 
@@ -35,6 +37,11 @@ ARCHITECTURES = {
 def _tiny(architecture: str, dtype: torch.dtype, seed: int, changes: tuple):
     shape = {**SHAPE, **ARCHITECTURES[architecture], **dict(changes)}
     return load_model(ModelSpec("tiny", "random", shape=tuple(sorted(shape.items()))), dtype, seed=seed)
+
+
+if not os.environ.get("DECODEBENCH_FUZZ"):  # otherwise each run tries examples of its own
+    settings.register_profile("same", derandomize=True)
+    settings.load_profile("same")
 
 
 @pytest.fixture(scope="session")

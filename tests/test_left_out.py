@@ -48,12 +48,16 @@ BROKEN = {
     ),
     "strategies/a_nameless.py": (
         STRATEGY + '@register("nameless")\n@dataclass(frozen=True)\nclass Nameless(ContiguousKV):\n    label = None',
-        "ValueError: label is None; give a text that is not empty",
+        "ValueError: label is None; give a text of one line that is not empty",
+    ),
+    "strategies/a_lines.py": (
+        STRATEGY + '@register("lines")\n@dataclass(frozen=True)\nclass Lines(ContiguousKV):\n    label = "a\\nb"',
+        "ValueError: label is 'a\\nb'; give a text of one line that is not empty",
     ),
     "strategies/a_ways.py": (
         STRATEGY + '@register("ways")\n@dataclass(frozen=True)\nclass Ways(ContiguousKV):\n'
         "    @property\n    def supports(self):\n        return None",
-        "TypeError: '<=' not supported between instances of 'NoneType' and 'set'",
+        "ValueError: supports is None; give a frozenset of eager, compiled, graph",
     ),
     "strategies/a_hint.py": (
         "from __future__ import annotations\n" + STRATEGY + '@register("hint")\n@dataclass(frozen=True)\n'

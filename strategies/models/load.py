@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from ..shown import shown
 from .checkpoints.digest import checkpoint_digest
 from .checkpoints.folder import existing_folder
 from .checkpoints.t5 import config_of_t5, load_t5, open_t5
@@ -41,12 +42,11 @@ class ModelSpec:
         shape = {k: v for k, v in shape.items() if k not in ("name", "source", "checkpoint")}
         source = entries.get("source", "random")
         if source not in ("pronounce", "checkpoint", "random"):
-            raise ModelError(f"model.source={source!r} is not known; known: pronounce, checkpoint, random")
+            raise ModelError(f"model.source={shown(source)} is not known; known: pronounce, checkpoint, random")
         unknown = sorted(set(shape) - {f.name for f in fields(ModelConfig)})
         if unknown:
-            raise ModelError(
-                f"model.{unknown[0]} is not a model size; known: {', '.join(f.name for f in fields(ModelConfig))}"
-            )
+            known = ", ".join(f.name for f in fields(ModelConfig))
+            raise ModelError(f"model.{shown(unknown[0])[1:-1]} is not a model size; known: {known}")
         if shape and source != "random":
             raise ModelError(
                 f"model.{min(shape)} has no effect with model.source={source}, whose weights settle every size; "

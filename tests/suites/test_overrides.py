@@ -20,11 +20,17 @@ from suites.sources import pad_id, read_ids
 
 from ..command import SMALL_MODEL, suites
 
-WRITTEN = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1).filter(lambda text: "$" not in text)
+WRITTEN = st.text(st.characters(exclude_categories=("Cs", "Cc"), exclude_characters="$")).filter(str.strip)
 
 
 def cells(*arguments):
     return [make_cell(job.config) for job in compose_jobs(read_overrides(list(arguments)))]
+
+
+def test_nothing_given_is_the_default_case():
+    overrides = read_overrides([])
+    assert (overrides.arguments, overrides.keys, overrides.show_only) == ([], [], False)
+    assert len(compose_jobs(overrides)) == 1
 
 
 @given(WRITTEN)
