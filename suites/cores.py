@@ -17,7 +17,7 @@ def places() -> frozenset[int]:
     """Numbers of the cores that OpenMP binds threads to; none where it binds none, or is not loaded.
 
     ``OMP_PROC_BIND``, ``OMP_PLACES`` and ``GOMP_CPU_AFFINITY`` have it do so as soon as torch is imported, to the main
-    thread too, whose affinity is one place from then on. (OpenMP 5.0, section 3.2.24 and the following.)
+    thread too, whose affinity is one place from then on. The functions are those of OpenMP 4.5.
     """
     found: set[int] = set()
     with contextlib.suppress(OSError, AttributeError):  # no /proc, or a library without these functions
