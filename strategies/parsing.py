@@ -10,7 +10,7 @@ import typing
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
-from .shown import shown
+from .shown import plain, shown
 from .strategy import CORE, Execution, Strategy, StrategyError, registry
 
 MOST = 2**31 - 1
@@ -90,11 +90,9 @@ def parse(text: str) -> Strategy:
         try:
             options[key] = _convert(value, hints[key])
         except OverflowError:
-            raise StrategyError(f"{name}: {key}={shown(value)[1:-1]} is not allowed; give at most {MOST}") from None
+            raise StrategyError(f"{name}: {key}={plain(value)} is not allowed; give at most {MOST}") from None
         except (ValueError, KeyError):
-            raise StrategyError(
-                f"{name}: {key}={shown(value)[1:-1]} is not allowed; {key} takes {allowed[key]}"
-            ) from None
+            raise StrategyError(f"{name}: {key}={plain(value)} is not allowed; {key} takes {allowed[key]}") from None
     return entry.make(**options)
 
 

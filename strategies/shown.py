@@ -8,6 +8,16 @@ WIDTH = 60
 """Characters that a message shows of a value."""
 
 
+def plain(text: str) -> str:
+    """A text on one line, cut where it is long.
+
+    >>> plain("it\\n"), len(plain("a" * 100))
+    ('it\\\\n', 60)
+    """
+    one_line = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[: 2 * WIDTH])
+    return one_line if len(one_line) <= WIDTH else one_line[: WIDTH - 3] + "..."
+
+
 def shown(value: Any) -> str:
     """Its repr, cut where it is long; of a text the quotes are single ones.
 
@@ -15,9 +25,7 @@ def shown(value: Any) -> str:
     ('1000000000000000000000000000000', "aaaa...'", "'it\\\\n'")
     """
     if isinstance(value, str):
-        start = value[: 2 * WIDTH]
-        plain = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in start)
-        return f"'{plain if len(plain) <= WIDTH else plain[: WIDTH - 3] + '...'}'"
+        return f"'{plain(value)}'"
     try:
         text = repr(value)
     except ValueError:  # more digits than Python shows

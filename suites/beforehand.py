@@ -11,8 +11,12 @@ from .sources import pad_id, read_sources
 
 
 def told(configs: Iterable[RunConfig]) -> list[str]:
-    """Lines of all that will be decoded, each once. Raises ConfigError, ModelError."""
-    return list(dict.fromkeys(line for config in configs for line in (*of_sources(config), *of_generation(config))))
+    """Lines of all that will be decoded; files are read once, however many cases share them.
+
+    Raises ConfigError, ModelError.
+    """
+    distinct = {(repr(config.model), config.src_ids): config for config in configs}.values()
+    return list(dict.fromkeys(line for config in distinct for line in (*of_sources(config), *of_generation(config))))
 
 
 def of_sources(config: RunConfig) -> Iterator[str]:

@@ -61,17 +61,15 @@ def crossed_floor(result: CellResult, baseline: str) -> Ratio:
     return ratio_of(end_to_end_s(result.rounds, crossed_label(baseline)), end_to_end_s(result.rounds, baseline))
 
 
-def apart(result: CellResult, label: str, other: str) -> float:
-    """Share of 1 by which ``label`` and ``other`` could differ if they were the same code: 0 within one process.
+def crossing(result: CellResult, baseline: str) -> float:
+    """Share of 1 by which the same code may take other time in another process, as contenders do.
 
-    Where a contender is one of them it is ``CROSSING``, or what the cell's A/A arm in a child process shows if that is
-    more: max(ratio, 1 / ratio) - 1, if its interval excludes 1. An A/A ratio that is not told from 1 shows nothing.
+    ``CROSSING``, or what the A/A arm in a child process shows if that is more: max(ratio, 1 / ratio) - 1, if its
+    interval excludes 1. One that is not told from 1 shows nothing.
     """
-    if not {label, other} & set(result.cell.get("contenders", [])):
-        return 0.0
-    crossed = crossed_floor(result, baseline_of([arm.strategy for arm in result.arms if arm.status == "ok"]))
-    differs = crossed.low > 1 or crossed.high < 1
-    return max(CROSSING, max(crossed.value, 1 / crossed.value) - 1 if differs else 0.0)
+    floor = crossed_floor(result, baseline)
+    differs = floor.low > 1 or floor.high < 1
+    return max(CROSSING, max(floor.value, 1 / floor.value) - 1 if differs else 0.0)
 
 
 Comparisons = list[dict[str, Comparison]]
@@ -86,9 +84,14 @@ def compare(cells: Sequence[CellResult]) -> tuple[Comparisons, Comparisons]:
     is a little too often told apart.
     """
     times = [timed_s(result) for result in cells]
-    to_baseline = _beside(cells, times, [baseline_of(timed) for timed in times])
+    baselines = [baseline_of(timed) for timed in times]
+    crossings = [
+        crossing(result, base) if result.cell.get("contenders") else 0.0
+        for result, base in zip(cells, baselines, strict=True)
+    ]
+    to_baseline = _beside(cells, times, crossings, baselines)
     quickest = [_quickest(result, compared) for result, compared in zip(cells, to_baseline, strict=True)]
-    return to_baseline, _beside(cells, times, quickest)
+    return to_baseline, _beside(cells, times, crossings, quickest)
 
 
 def timed_s(result: CellResult) -> dict[str, dict[int, float]]:
@@ -104,9 +107,15 @@ def _quickest(result: CellResult, compared: Mapping[str, Comparison]) -> str:
 
 
 def _beside(
-    cells: Sequence[CellResult], times: Sequence[Mapping[str, Mapping[int, float]]], bases: Sequence[str]
+    cells: Sequence[CellResult],
+    times: Sequence[Mapping[str, Mapping[int, float]]],
+    crossings: Sequence[float],
+    bases: Sequence[str],
 ) -> Comparisons:
-    """Each arm beside the one of its cell that ``bases`` names; p-values adjusted over all."""
+    """Each arm beside the one of its cell that ``bases`` names; p-values adjusted over all.
+
+    ``crossings``: by how much two arms may differ of which one is a contender.
+    """
     ratios: dict[tuple[int, str], Ratio] = {}
     found: Comparisons = []
     for number, (result, timed, base) in enumerate(zip(cells, times, bases, strict=True)):
@@ -119,7 +128,8 @@ def _beside(
     adjusted = holm([ratio.p for ratio in ratios.values()])
     for ((number, label), ratio), p in zip(ratios.items(), adjusted, strict=True):
         base = found[number][label].baseline
-        margin = float(cells[number].cell.get("measure", {}).get("margin", MARGIN))
-        crossing = apart(cells[number], label, base)
-        found[number][label] = Comparison(base, ratio, p, verdict(ratio, margin, p, crossing), max(margin, crossing))
+        cell = cells[number].cell
+        margin = float(cell.get("measure", {}).get("margin", MARGIN))
+        apart = crossings[number] if {label, base} & set(cell.get("contenders", [])) else 0.0
+        found[number][label] = Comparison(base, ratio, p, verdict(ratio, margin, p, apart), max(margin, apart))
     return found

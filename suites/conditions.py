@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from collections.abc import Collection
 
 import psutil
 import torch
@@ -29,13 +30,12 @@ def busy_cpu_s() -> float | None:
     return float(sum(value for name, value in times.items() if name not in IDLE))
 
 
-def fastest_core_mhz() -> float | None:
-    """Of the cores that this process may use: the busy one among them says what a round ran at."""
+def fastest_core_mhz(cores: Collection[int]) -> float | None:
+    """Of ``cores``, which this process may use: the busy one among them says what a round ran at."""
     try:
         speeds = psutil.cpu_freq(percpu=True) or []
     except (psutil.Error, OSError, RuntimeError, NotImplementedError, AttributeError):
         return None
-    cores = allowed()
     return max((float(speed.current) for i, speed in enumerate(speeds) if i in cores), default=None)
 
 
@@ -44,6 +44,7 @@ class Watch:
 
     def __init__(self, device: str) -> None:
         self._gpu = GpuWatch(str(torch.cuda.get_device_properties(0).uuid)) if device == "cuda" else None
+        self._cores = allowed()
         self._mhz: list[float] = []
         self._read_s, self._last = 0.0, time.monotonic()
         self._process = psutil.Process()
@@ -63,7 +64,7 @@ class Watch:
         start = time.monotonic()
         if self._read_s > READ_SHARE * (start - self._last):
             return
-        mhz = fastest_core_mhz()
+        mhz = fastest_core_mhz(self._cores)
         self._last = time.monotonic()
         self._read_s = self._last - start
         if mhz is not None:

@@ -8,15 +8,14 @@ from collections.abc import Sequence
 from .config import ConfigError
 from .rules import shown
 
-MULTIRUN = ("-m", "--multirun")
-VALUES = {
-    "-c": ("job", "hydra", "all"),
-    "--cfg": ("job", "hydra", "all"),
-    "-i": ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath"),
-    "--info": ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath"),
+MULTIRUN, CFG, INFO, PACKAGE = ("-m", "--multirun"), ("-c", "--cfg"), ("-i", "--info"), ("-p", "--package")
+WORDS = {
+    **dict.fromkeys(CFG, ("job", "hydra", "all")),
+    **dict.fromkeys(INFO, ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")),
 }
-WITH_CFG = ("-p", "--package", "--resolve")
-SHOWING = (*VALUES, "--hydra-help")
+"""What may follow a flag; of INFO nothing need."""
+SHOWING = (*CFG, *INFO, "--hydra-help")
+BESIDE_CFG = (*PACKAGE, "--resolve")
 
 
 def split(given: Sequence[str]) -> tuple[list[str], list[str], str]:
@@ -24,35 +23,45 @@ def split(given: Sequence[str]) -> tuple[list[str], list[str], str]:
 
     Raises ConfigError for flags that are unknown, lack their word or do not go together.
     """
-    flags, others = [], []
-    rest = list(given)
+    flags, others, rest = [], [], list(given)
     while rest:
         argument = rest.pop(0)
         if not argument.startswith("-"):
             others.append(argument)
             continue
-        if argument not in (*MULTIRUN, *SHOWING, *WITH_CFG):
+        if argument not in (*MULTIRUN, *SHOWING, *BESIDE_CFG):
             raise ConfigError(
                 f"unknown flag '{shown(argument)}'; run takes KEY=VALUE, +sweep=NAME, --multirun, --cfg job and --info"
             )
         flags.append(argument)
-        if argument in VALUES:
-            word = rest[0] if rest and re.fullmatch(r"[\w-]+", rest[0]) and not rest[0].startswith("-") else ""
-            if word in VALUES[argument]:
-                flags.append(rest.pop(0))
-            elif word or VALUES[argument] == VALUES["--cfg"]:
-                said = f"{argument} {shown(word)} is not allowed" if word else f"{argument} is given no word"
-                raise ConfigError(f"{said}; give {argument} {', '.join(VALUES[argument])}")
-        elif argument in WITH_CFG[:2]:
-            if not rest or not re.fullmatch(r"\w[\w.]*", rest[0]):
-                raise ConfigError(f"{argument} is given no package; give {argument} NAME, such as measure")
+        if _takes_word(argument, rest[0] if rest else ""):
             flags.append(rest.pop(0))
+    return flags, others, _showing(flags)
+
+
+def _takes_word(flag: str, then: str) -> bool:
+    """Whether ``then`` belongs to the flag. Raises ConfigError where it should and is not allowed."""
+    if flag in PACKAGE:
+        if not re.fullmatch(r"\w[\w.]*", then):
+            raise ConfigError(f"{flag} is given no package; give {flag} NAME, such as measure")
+        return True
+    allowed = WORDS.get(flag, ())
+    word = then if re.fullmatch(r"\w[\w-]*", then) else ""
+    if allowed and word not in allowed and (word or flag in CFG):
+        said = f"{flag} {shown(word)} is not allowed" if word else f"{flag} is given no word"
+        raise ConfigError(f"{said}; give {flag} {', '.join(allowed)}")
+    return word in allowed
+
+
+def _showing(flags: Sequence[str]) -> str:
+    """The flag that shows something, or "". Raises ConfigError for flags that do not go together."""
     showing = [flag for flag in flags if flag in SHOWING]
     if len(showing) > 1:
         raise ConfigError(f"{showing[0]} and {showing[1]} each show something and end; give one of them")
-    if alone := next((flag for flag in flags if flag in WITH_CFG), ""):
-        if not showing or VALUES.get(showing[0]) != VALUES["--cfg"]:
-            raise ConfigError(f"{alone} is not allowed without --cfg job, which shows the configuration; leave it out")
-    if showing and (many := next((flag for flag in flags if flag in MULTIRUN), "")):
+    alone = next((flag for flag in flags if flag in BESIDE_CFG), "")
+    if alone and not set(showing) & set(CFG):
+        raise ConfigError(f"{alone} is not allowed without --cfg job, which shows the configuration; leave it out")
+    many = next((flag for flag in flags if flag in MULTIRUN), "")
+    if many and showing:
         raise ConfigError(f"{many} is not allowed beside {showing[0]}, which runs nothing; leave it out")
-    return flags, others, next(iter(showing), "")
+    return "".join(showing)

@@ -43,9 +43,9 @@ def main(arguments: list[str]) -> int:
         print(run_help(), end="")
         return 0
     overrides = read_overrides([argument for argument in arguments if argument != JSON])
-    if overrides.show_only and JSON in arguments:
-        raise ConfigError(f"{JSON} is not allowed where nothing is run; leave it out")
     if overrides.show_only:
+        if JSON in arguments:
+            raise ConfigError(f"{JSON} is not allowed where nothing is run; leave it out")
         if overrides.typed:
             compose_jobs(overrides)
         return _show(overrides.arguments)

@@ -16,7 +16,7 @@ import reprlib
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
-from ..shown import shown
+from ..shown import plain
 
 Architecture = Literal["t5", "transformer2017"]
 MAX_SIZE = 2**31 - 1
@@ -139,7 +139,7 @@ def check_field(name: str, value: Any) -> None:
     known = [entry.name for entry in fields(ModelConfig)]
     told = "null" if value is None else reprlib.repr(value)
     if name not in known:
-        raise ModelError(f"model.{shown(name)[1:-1]} is not a model size; known: {', '.join(known)}")
+        raise ModelError(f"model.{plain(name)} is not a model size; known: {', '.join(known)}")
     if name == "architecture":
         if value not in ("t5", "transformer2017"):
             raise ModelError(f"unknown architecture {told}; known: t5, transformer2017")

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from ..shown import shown
+from ..shown import plain, shown
 from .checkpoints.digest import checkpoint_digest
 from .checkpoints.folder import existing_folder
 from .checkpoints.t5 import config_of_t5, load_t5, open_t5
@@ -46,7 +46,7 @@ class ModelSpec:
         unknown = sorted(set(shape) - {f.name for f in fields(ModelConfig)})
         if unknown:
             known = ", ".join(f.name for f in fields(ModelConfig))
-            raise ModelError(f"model.{shown(unknown[0])[1:-1]} is not a model size; known: {known}")
+            raise ModelError(f"model.{plain(unknown[0])} is not a model size; known: {known}")
         if shape and source != "random":
             raise ModelError(
                 f"model.{min(shape)} has no effect with model.source={source}, whose weights settle every size; "
