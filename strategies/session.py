@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .models.compiling import lengthen
 from .models.encoder_decoder import DecoderTables, EncoderDecoder
-from .models.execution import Captured, Compiled, Forward, next_logits
+from .models.kernels.compiling import lengthen
+from .models.kernels.execution import Captured, Compiled, Forward, next_logits
 from .models.stores import CachedCross, CrossKV, Growing, KVShape, RecomputedCross, Step
 from .strategy import Strategy, StrategyError
 

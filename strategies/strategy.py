@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self, TypeVar
 
 from .discovery import LEFT_OUT, import_all, leave_out
+from .models.shown import shown
 from .models.stores import KVShape, SelfKV
-from .shown import shown
 
 Execution = Literal["eager", "compiled", "graph"]
 CrossMode = Literal["cached", "recompute"]

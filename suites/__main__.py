@@ -7,20 +7,8 @@ import sys
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 
-from . import streams, system
+from .verbs import VERBS, streams, system
 
-VERBS = {
-    "run": "measure strategies in one case or over a sweep, and draw the plots",
-    "list": "strategies, models, sweeps, metrics and contenders",
-    "decode": "pronounce a phrase with every strategy and see that they agree",
-    "shapes": "every matrix product of the running model, and which of them grow",
-    "compare": "two runs side by side, and whether the second is worse",
-    "report": "one HTML page of a run, or of two, that needs no network",
-    "plot": "draw the plots of a run again",
-    "profile": "where the time of a decode step goes: a trace, and tables by range and operator",
-    "roofline": "what this machine can do at most: bytes and FLOPs a second, measured",
-    "completion": "a script that completes verbs, keys and names in bash, zsh or fish",
-}
 HUGE_PAGES = "THP_MEM_ALLOC_ENABLE"
 """Has torch ask Linux for pages of 2 MiB for large tensors, in contenders' processes too, as a step streams through all
 weights (docs/performance.md). Torch reads it once, at its first allocation."""
@@ -79,15 +67,15 @@ def _main(argv: list[str] | None) -> int:
             print("decodebench (not installed)")
         return 0
     if verb not in VERBS:
-        from .catalog import did_you_mean
-        from .rules import shown
+        from .settings.catalog import did_you_mean
+        from .settings.rules import shown
 
         return fail(f"unknown verb '{shown(verb)}'; {did_you_mean(verb, VERBS)}known: {', '.join(VERBS)}")
     try:
-        from .own import require_own
+        from .settings.own import require_own
 
         require_own("strategies")
-        code: int = import_module(f"suites.{verb}").main(arguments)
+        code: int = import_module(f"suites.verbs.{verb}").main(arguments)
         return code
     except SystemExit as done:
         if done.code not in (0, None):

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .quoting import quoted
+from .settings.quoting import quoted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +29,7 @@ def load(run_dir: str | Path) -> pd.DataFrame:
     Raises ResultsError (a ValueError) for a folder that is no run.
     """
     from .metrics import metrics
-    from .table import completed, read_tables
+    from .tables.case_table import completed, read_tables
 
     table = completed(read_tables(Path(run_dir))[0])
     known = [metric for metric in metrics().values() if metric.name in table]
@@ -57,21 +57,21 @@ class Measurement:
     @cached_property
     def steps(self) -> pd.DataFrame:
         """A row a decode step of each case: k keys attended, quartiles of its latency in seconds, FLOPs and bytes."""
-        from .table import read_tables
+        from .tables.case_table import read_tables
 
         return read_tables(self.dir)[1]
 
     @cached_property
     def advice(self) -> str:
         """What to use, what it saves and costs, where its time goes and what fits in memory, in sentences."""
-        from .files import read_text
+        from .store.files import read_text
 
         return read_text(self.dir / "advice.txt")
 
     def __repr__(self) -> str:
         """The ranked table, as the terminal shows it."""
-        from .console import console
-        from .summary import rankings
+        from .telling.summary import rankings
+        from .words.console import console
 
         text = io.StringIO()
         out = console(file=text, width=100, color_system=None)
@@ -106,9 +106,9 @@ def measure(
 
         measure(["contiguous_kv", "static_kv"], model="small", seq_len=[64, 128], batch_size=8, measure="quick")
     """
-    from .overrides import compose_jobs, read_overrides
-    from .own import require_own
-    from .run import measure_jobs
+    from .settings.overrides import compose_jobs, read_overrides
+    from .settings.own import require_own
+    from .verbs.run import measure_jobs
 
     require_own("strategies")
 

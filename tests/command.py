@@ -22,7 +22,7 @@ SMALL_MODEL = [
     "model.decoder_layers=1",
 ]
 """A model that decodes a token in well under a millisecond."""
-LIBRARIES = ["torch", "hydra", "pandas", "scipy.stats", "matplotlib.figure", "suites.run", "suites.collect"]
+LIBRARIES = ["torch", "hydra", "pandas", "scipy.stats", "matplotlib.figure", "suites.verbs.run", "suites.verbs.collect"]
 FORKED = {"OMP_NUM_THREADS": "1", "NO_COLOR": "1"}
 
 

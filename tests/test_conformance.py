@@ -17,12 +17,12 @@ from strategies import Session, Strategy, greedy, lengths, parse, registry, sele
 from strategies.discovery import LEFT_OUT
 from strategies.models import costs
 from strategies.models.encoder_decoder import EncoderDecoder
-from suites.cells import make_cell
-from suites.config import MeasureConfig
-from suites.overrides import compose_jobs, read_overrides
+from suites.measuring.runner import run_cell
 from suites.probes import peak_memory, record, role_bytes, step_bytes, tally
-from suites.progress import Progress
-from suites.runner import run_cell
+from suites.settings.cells import make_cell
+from suites.settings.config import MeasureConfig
+from suites.settings.overrides import compose_jobs, read_overrides
+from suites.words.progress import Progress
 from tests.conftest import TARGET, every_strategy, longest
 
 BATCH, SRC_LEN = 3, 7

@@ -6,12 +6,12 @@ import torch
 
 from strategies import DTYPES, Session, load_model, parse, select
 from strategies.models.load import ModelSpec
-from suites.bench import one_round, token_ids
-from suites.capacity import predicted_peak_bytes
-from suites.cells import Cell
-from suites.clock import CudaClock
-from suites.inputs import make_inputs
 from suites.probes.memory import peak_memory
+from suites.settings.cells import Cell
+from suites.settings.inputs import make_inputs
+from suites.timing.clock import CudaClock
+from suites.timing.one_round import one_round, token_ids
+from suites.work.capacity import predicted_peak_bytes
 from tests.command import SMALL_MODEL, suites
 
 pytestmark = [

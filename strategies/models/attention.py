@@ -12,8 +12,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from . import one_row
 from .config import ModelConfig
+from .kernels import one_row
 from .stores import CrossKV, SelfKV, Step
 
 

@@ -16,7 +16,7 @@ import reprlib
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
-from ..shown import plain
+from .shown import plain
 
 Architecture = Literal["t5", "transformer2017"]
 MAX_SIZE = 2**31 - 1

@@ -1,8 +1,8 @@
 """Closed formula of the memory that decoding needs above the weights: the most bytes of tensors alive at once.
 
 It follows the shapes of ``encoder_decoder.py`` in eager mode with an attention kernel that keeps no scores (Dao et al.
-2022, arXiv 2205.14135). ``tests/suites/test_footprint.py`` holds it beside the peak that is measured. Left out: what
-kernels use inside, and what an allocator rounds up or keeps.
+2022, arXiv 2205.14135). ``tests/suites/work/test_footprint.py`` holds it beside the peak that is measured. Left out:
+what kernels use inside, and what an allocator rounds up or keeps.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from ..cores import allowed
+from ..machine.cores import allowed
 
 CPUS = Path("/sys/devices/system/cpu")
 UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}

@@ -9,7 +9,7 @@ from typing import Self
 
 import numpy as np
 
-from ..records import Calibration
+from ..store.records import Calibration
 
 READS = ("rows", "columns", "sum")
 """Kernels that only read: the fastest of them is the read bandwidth."""

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from strategies import DTYPES
 
-from ..clock import Clock, clocks
-from ..limits import memory_limit
+from ..machine.limits import memory_limit
+from ..timing.clock import Clock, clocks
 
 WINDOW_BYTES = {"cpu": 64 << 20, "cuda": 256 << 20}
 """What one run reads at least: some milliseconds of one core."""

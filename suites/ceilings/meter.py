@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import torch
 
-from ..clock import clocks
+from ..timing.clock import clocks
 from .cache import last_cache_bytes
 from .kernels import Buffer, Kernel, best_rate, gemm_kernel, gemm_size, memory_kernels
 

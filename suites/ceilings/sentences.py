@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from typing import Any
 
-from ..quantity import percent
+from ..words.quantity import percent
 
 
 def limit(row: Mapping[Hashable, Any]) -> str:

@@ -26,12 +26,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
-from ..catalog import did_you_mean, import_modules
-from ..config import ConfigError
-from ..rules import shown
+from ..settings.catalog import did_you_mean, import_modules
+from ..settings.config import ConfigError
+from ..settings.rules import shown
 
 if TYPE_CHECKING:
-    from ..cells import Cell
+    from ..settings.cells import Cell
 
 
 class ContenderError(RuntimeError):

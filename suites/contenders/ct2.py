@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from ..files import made_once
+from ..store.files import made_once
 from .contender import Contender, Decoded, register
 
 if TYPE_CHECKING:
-    from ..cells import Cell
+    from ..settings.cells import Cell
 
 
 def converted(checkpoint: Path) -> Path:

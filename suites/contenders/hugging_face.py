@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from .contender import Contender, Decoded, register
 
 if TYPE_CHECKING:
-    from ..cells import Cell
+    from ..settings.cells import Cell
 
 
 class Marks:
@@ -145,7 +145,7 @@ class StaticCompiled(HuggingFace):
         super().prepare(checkpoint, cell)
         from transformers import CompileConfig
 
-        from strategies.models.compiling import CompileError, graphs_so_far, why_not_compiled
+        from strategies.models.kernels.compiling import CompileError, graphs_so_far, why_not_compiled
 
         before = graphs_so_far()
         compiled: Any = CompileConfig()

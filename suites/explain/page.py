@@ -18,7 +18,7 @@ from ..ledger.expected import TRAINING
 from ..ledger.symbols import LETTERS
 from ..ledger.view import answer, at_step, columns, letters
 from ..plots.ledger import Picture
-from ..quantity import quantity
+from ..words.quantity import quantity
 from .walk import Walk
 
 

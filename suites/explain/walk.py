@@ -13,9 +13,9 @@ from torch import Tensor
 from strategies import Session, Strategy, greedy, load_vocabulary
 from strategies.models.encoder_decoder import EncoderDecoder
 
-from ..files import read_json, write_json
-from ..finite import require_finite
+from ..probes.finite import require_finite
 from ..probes.products import record
+from ..store.files import read_json, write_json
 
 SHOWN = 3
 """Candidates listed for each step."""

@@ -11,14 +11,14 @@ import torch
 from strategies import Strategy, load_vocabulary, parse
 from strategies.models.pronounce.evaluate import target_limit
 
-from ..cells import Cell
-from ..config import ConfigError
-from ..environment import environment
-from ..files import write_json, write_text
-from ..folders import make_run_dir
 from ..ledger.case import load, record_case
 from ..ledger.table import default_step, read_ledger, write_ledger
+from ..machine.environment import environment
 from ..plots.ledger import draw
+from ..settings.cells import Cell
+from ..settings.config import ConfigError
+from ..store.files import write_json, write_text
+from ..store.folders import make_run_dir
 from .page import html_page, markdown_page
 from .walk import read_walk, walk, write_walk
 

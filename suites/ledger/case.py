@@ -12,10 +12,10 @@ from torch import Tensor
 from strategies import DTYPES, Strategy, config_of, load_model
 from strategies.models.encoder_decoder import EncoderDecoder
 
-from ..cells import Cell
-from ..config import ConfigError
-from ..inputs import Inputs, make_inputs
-from ..progress import Progress
+from ..settings.cells import Cell
+from ..settings.config import ConfigError
+from ..settings.inputs import Inputs, make_inputs
+from ..words.progress import Progress
 from . import foreign
 from .table import make_ledger, steps_to_record
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from ..roles import in_model_order
+from ..work.role_names import in_model_order
 from .expected import TRAINING
 from .foreign import DYNAMIC, NO_CACHE, STATIC
 from .view import Sheet, at_step

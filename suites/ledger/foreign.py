@@ -17,8 +17,8 @@ import torch
 from strategies import ModelConfig
 from strategies.models.costs import Product
 
-from ..config import ConfigError
 from ..probes.products import Recording, record
+from ..settings.config import ConfigError
 from .expected import TRAINING, Phase
 from .recorded import Recorded, merged
 from .rows import COLUMNS, rows_of

@@ -12,10 +12,10 @@ from strategies import Session, Strategy
 from strategies.models.costs import Product
 from strategies.models.encoder_decoder import EncoderDecoder
 
-from ..finite import require_finite
-from ..inputs import Inputs
+from ..probes.finite import require_finite
 from ..probes.products import ProductRecord, Recording, record, tally
 from ..probes.traffic import copied_bytes, new_bytes
+from ..settings.inputs import Inputs
 from .expected import TRAINING, Phase
 
 

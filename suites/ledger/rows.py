@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from strategies.models.costs import Product
 
-from ..roles import part_of, role_name
+from ..work.role_names import part_of, role_name
 from .expected import Facts
 from .recorded import Recorded
 from .symbols import SIZES, Expression, grows_with, shape_text, text

@@ -13,11 +13,11 @@ from torch import Tensor
 from strategies import ModelConfig, Strategy
 from strategies.models.encoder_decoder import EncoderDecoder
 
-from ..faults import blamed
-from ..files import ResultsError, read_text, write_text
-from ..frame import as_csv, from_csv
-from ..inputs import Inputs
-from ..labels import plain
+from ..settings.faults import blamed
+from ..settings.inputs import Inputs
+from ..store.files import ResultsError, read_text, write_text
+from ..store.frame import as_csv, from_csv
+from ..words.labels import plain
 from . import expected
 from .recorded import Recorded, record_decoding, record_training
 from .rows import COLUMNS, TEXT, rows_of

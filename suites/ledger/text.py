@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ..console import standard_output
-from ..frame import as_csv
-from ..markdown import pipe_table
+from ..store.frame import as_csv
+from ..words.console import standard_output
+from ..words.markdown import pipe_table
 from .comparison import comparison, differences
 from .view import Sheet, answer, at_step, columns, growth, legend, products, totals
 

@@ -16,8 +16,8 @@ from strategies.models.costs import Product
 from strategies.models.encoder_decoder import EncoderDecoder
 from strategies.models.init import randomize
 
-from ..faults import blamed
-from ..inputs import Inputs
+from ..settings.faults import blamed
+from ..settings.inputs import Inputs
 from . import expected
 from .expected import Facts, facts
 from .recorded import Recorded, record_decoding, record_training

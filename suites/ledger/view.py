@@ -8,8 +8,8 @@ from typing import Any
 
 import pandas as pd
 
-from ..quantity import quantity
-from ..roles import in_model_order
+from ..words.quantity import quantity
+from ..work.role_names import in_model_order
 from .expected import TRAINING
 from .symbols import LETTERS
 

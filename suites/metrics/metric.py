@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Literal
 
-from ..catalog import import_modules
-from ..config import ConfigError
+from ..settings.catalog import import_modules
+from ..settings.config import ConfigError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,7 +61,7 @@ class Case:
     steps of weights and K/V, copies left out; ``floor_weight_bytes``: of weights. ``floor_flops``: of all decode steps.
     A contender's floor, prefill included, is that of the necessary work, as of its own nothing is known. Rates are the
     machine's ceilings (``suites/ceilings``). ``memory_bytes``: what weights and decoding may use, of which
-    ``batch_max`` and ``length_max`` fit (``suites/capacity.py``).
+    ``batch_max`` and ``length_max`` fit (``suites/work/capacity.py``).
     """
 
     batch_size: int

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..files import lost
-from ..labels import plain
-from ..schema import read_environment
+from ..store.files import lost
+from ..store.schema import read_environment
+from ..words.labels import plain
 from . import flops, memory, roles, roofline, step_latency, totals
 from .style import save
 from .view import views

@@ -12,7 +12,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from ..quantity import quantity
+from ..words.quantity import quantity
 from .style import RC, Legend, new_figure, times
 from .view import View
 

@@ -20,7 +20,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 from matplotlib.transforms import Bbox
 
-from ..files import write_bytes
+from ..store.files import write_bytes
 
 # Okabe and Ito's palette keeps apart under the common kinds of colour blindness; dashes and markers keep apart in grey.
 _CORE = {

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..executions import BEST, by_execution
-from ..labels import short, shortened
-from ..role_table import ROLE_COLUMNS
-from ..table import GROUP
+from ..settings.executions import BEST, by_execution
+from ..tables.case_table import GROUP
+from ..tables.role_table import ROLE_COLUMNS
+from ..words.labels import short, shortened
 from .style import NOT_DRAWN, Legend, Look, looks
 
 AXES = {

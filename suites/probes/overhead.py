@@ -11,9 +11,9 @@ import torch
 from strategies import DTYPES, ModelConfig, ModelSpec, Session, Strategy, load_model
 from strategies.models.encoder_decoder import EncoderDecoder
 
-from ..bench import one_round
-from ..clock import Clock
-from ..inputs import Inputs
+from ..settings.inputs import Inputs
+from ..timing.clock import Clock
+from ..timing.one_round import one_round
 
 STEPS = 10
 ROUNDS = 3

@@ -71,9 +71,9 @@ class _Mark:
 class WorkCounter:
     """Counts what runs inside its ``with`` block, where ``model`` is the module whose parts name the products.
 
-    Its marks follow the interface of ``suites.clock.Clock``; ``marks_s`` has no times to give. Use it as ``record``,
-    whose limits it shares: forward only, never in a timed round; nothing inside kernels or compiled code is seen.
-    Raises ProbeError at a product that cannot be opened.
+    Its marks follow the interface of ``suites.timing.clock.Clock``; ``marks_s`` has no times to give. Use it as
+    ``record``, whose limits it shares: forward only, never in a timed round; nothing inside kernels or compiled
+    code is seen. Raises ProbeError at a product that cannot be opened.
     """
 
     every_step = True

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from ..statistics import Ratio, paired_ratio
-from ..verdict import MARGIN
+from ..judging.ratios import Ratio, paired_ratio
+from ..judging.verdict import MARGIN
 from .tables import KINDS, STEP, apportion, percents, step_of
 
 NAMED = 5

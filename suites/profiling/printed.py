@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ..quantity import quantity
+from ..words.quantity import quantity
 from .diff import Comparison, Pair, diff_table
 from .tables import KINDS, STEP, step_of
 from .trace import Trace

@@ -9,9 +9,9 @@ from pathlib import Path
 import pandas as pd
 from rich.text import Text
 
-from ..console import UNBROKEN, standard_output
-from ..folders import from_here
-from ..quantity import quantity
+from ..store.folders import from_here
+from ..words.console import UNBROKEN, standard_output
+from ..words.quantity import quantity
 from .diff import Pair, compare, sentence
 from .printed import (
     numbers,

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..files import write_text
-from ..frame import as_csv
+from ..store.files import write_text
+from ..store.frame import as_csv
 from .calls import Call
 from .shapes import across_steps
 from .trace import Trace

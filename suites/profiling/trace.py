@@ -15,10 +15,10 @@ from torch.profiler import ProfilerActivity, profile, record_function, schedule
 
 from strategies import greedy
 
-from ..arms import StrategyArm, collector_set_aside
-from ..clock import clocks
-from ..faults import blamed
-from ..slug import slug
+from ..measuring.arms import StrategyArm, collector_set_aside
+from ..settings.faults import blamed
+from ..timing.clock import clocks
+from ..words.slug import slug
 from .calls import Call, read_calls
 from .ranges import named_ranges
 

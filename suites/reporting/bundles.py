@@ -9,7 +9,7 @@ from importlib.resources import files
 
 import platformdirs
 
-from ..files import write_text
+from ..store.files import write_text
 
 LICENSES = (
     "Vega, Vega-Lite, Vega-Embed: BSD 3-Clause, University of Washington Interactive Data Lab. DataTables: MIT, "

@@ -9,8 +9,8 @@ import pandas as pd
 
 from ..plots.totals import message
 from ..plots.view import views
-from ..summary import title_of
-from ..table import GROUP, STEP_COLUMNS
+from ..tables.case_table import GROUP, STEP_COLUMNS
+from ..telling.summary import title_of
 from .html import fragment
 from .verdicts import HEADER, verdicts
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..quantity import quantity
+from ..words.quantity import quantity
 
 
 def environment_lines(kept: Mapping[str, Any]) -> list[tuple[str, str]]:

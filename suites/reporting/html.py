@@ -13,7 +13,7 @@ from typing import Any
 from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup, escape
 
-from ..files import finite
+from ..store.files import finite
 from .bundles import LICENSES, datatables, vega
 
 TEMPLATES = ("cell.html.jinja", "page.html.jinja", "parts.html.jinja", "run.html.jinja", "two.html.jinja")

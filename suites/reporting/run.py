@@ -9,20 +9,20 @@ from typing import Any
 
 import pandas as pd
 
-from ..advice import Section, advise, answer
-from ..advice import memory as advice_memory
-from ..advice.rows import longest, timed
-from ..files import ResultsError, exists, is_folder, write_text
-from ..legend import legend
+from ..judging.verdict import MARGIN
 from ..metrics import metrics
 from ..plots import machine_of
 from ..plots.view import View, views
-from ..results import read_cell
-from ..role_table import read_roles
-from ..schema import parsed_file, read_environment, read_run_entry
-from ..summary import equality_told, remarks, title_of
-from ..table import GROUP, completed, read_tables
-from ..verdict import MARGIN
+from ..store.cell_folder import read_cell
+from ..store.files import ResultsError, exists, is_folder, write_text
+from ..store.schema import parsed_file, read_environment, read_run_entry
+from ..tables.case_table import GROUP, completed, read_tables
+from ..tables.role_table import read_roles
+from ..telling.advice import Section, advise, answer
+from ..telling.advice import memory as advice_memory
+from ..telling.advice.rows import longest, timed
+from ..telling.legend import legend
+from ..telling.summary import equality_told, remarks, title_of
 from .charts import Chart, charts_of
 from .environment import environment_lines
 from .html import render

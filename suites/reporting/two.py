@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..comparing.figures import compare_runs
-from ..comparing.matching import match
-from ..comparing.report import HEADER, UNPAIRED, conclusion, lines_of
-from ..comparing.runs import RunRead, read_run, require_comparable
-from ..files import write_text
-from ..folders import make_run_dir
-from ..frame import write_frame
+from ..store.files import write_text
+from ..store.folders import make_run_dir
+from ..store.frame import write_frame
+from ..two_runs.figures import compare_runs
+from ..two_runs.matching import match
+from ..two_runs.report import HEADER, UNPAIRED, conclusion, lines_of
+from ..two_runs.runs import RunRead, read_run, require_comparable
 from .charts import change
 from .environment import environment_lines
 from .html import render

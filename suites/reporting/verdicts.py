@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from ..advice.rows import cases, longest
-from ..summary import COLUMNS, ranked
+from ..telling.advice.rows import cases, longest
+from ..telling.summary import COLUMNS, ranked
 
 HEADER = ("strategy", *COLUMNS)
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import torch
 
 from strategies import ModelSpec, Strategy, load_model, parse, select
-from suites.arms import StrategyArm
-from suites.budgets import Budget, BudgetError, UnknownVersionError, guard, measure_budget, read, rewrite
-from suites.cells import Cell
-from suites.inputs import make_inputs
+from suites.guarding.budgets import Budget, BudgetError, UnknownVersionError, guard, measure_budget, read, rewrite
+from suites.measuring.arms import StrategyArm
+from suites.settings.cells import Cell
+from suites.settings.inputs import make_inputs
 
 FILE = Path(__file__).with_name("budgets.toml")
 # All sizes differ, H*K = 15 from D = 14 among them, and one of the two sources is padded.

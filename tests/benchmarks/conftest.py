@@ -4,9 +4,9 @@ import pytest
 from pytest_benchmark.storage.file import FileStorage
 from pytest_benchmark.utils import get_machine_id
 
-from suites.arms import collector_set_aside
-from suites.statistics import Ratio
-from suites.step_summary import post
+from suites.judging.ratios import Ratio
+from suites.measuring.arms import collector_set_aside
+from suites.telling.step_summary import post
 
 from .pace import Pace, judge
 from .report import markdown

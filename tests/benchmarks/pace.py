@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from suites.statistics import Ratio
-from suites.verdict import Verdict, holm, verdict
+from suites.judging.ratios import Ratio
+from suites.judging.verdict import Verdict, holm, verdict
 
 MARGIN = 0.05
 CEILINGS = {"cross_kv": 1.0, "contiguous_kv": 0.6, "static_kv": 0.65, "static_kv(read=buffer)": 0.65}

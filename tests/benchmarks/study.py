@@ -4,7 +4,7 @@ With load on another core, one decoder is compared with itself, many times, and 
 in each step. The samples are kept, one line a comparison, so a study goes on where it was stopped; two rules judge the
 same samples, and ``docs/study.md`` shows what each of them got right.
 
-- ours: the verdict of ``suites.verdict`` on paired rounds, margin 2 %, fixed before the first sample was taken;
+- ours: the verdict of ``suites.judging.verdict`` on paired rounds, margin 2 %, fixed before the first sample was taken;
 - medians: pytest-benchmark's ``--benchmark-compare-fail=median:5%``, which fails when the second median is more than
   5 % above the first.
 """
@@ -27,11 +27,11 @@ from rich.progress import track
 from torch import Tensor
 
 from strategies import ModelSpec, load_model, parse
-from suites.arms import StrategyArm, collector_set_aside
-from suites.cells import Cell
-from suites.clock import CpuClock
-from suites.environment import cpu_name
-from suites.inputs import make_inputs
+from suites.machine.environment import cpu_name
+from suites.measuring.arms import StrategyArm, collector_set_aside
+from suites.settings.cells import Cell
+from suites.settings.inputs import make_inputs
+from suites.timing.clock import CpuClock
 
 SHAPE = {"d_model": 128, "num_heads": 4, "d_kv": 32, "d_ff": 512, "encoder_layers": 2, "decoder_layers": 2}
 MODEL = ModelSpec("t5-2-layers", "random", None, tuple(sorted({**SHAPE, "vocab_size": 1000}.items())))

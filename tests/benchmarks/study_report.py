@@ -12,10 +12,10 @@ import pandas as pd
 from jinja2 import Environment, StrictUndefined
 from scipy.stats import binomtest
 
-from suites.files import write_text
+from suites.judging.ratios import paired_ratio
+from suites.judging.verdict import verdict
 from suites.plots.style import RC, new_figure, save
-from suites.statistics import paired_ratio
-from suites.verdict import verdict
+from suites.store.files import write_text
 
 from .study import CELL, COMPARISON_S, MARGIN, Sample
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from strategies import parse
-from suites.budgets import (
+from suites.guarding.budgets import (
     Budget,
     BudgetError,
     UnknownVersionError,

@@ -13,8 +13,8 @@ import yaml
 from pytest_benchmark.utils import get_machine_id
 
 from strategies import ModelSpec, Session, greedy, load_model, parse
-from suites import step_summary
-from suites.budgets import BudgetError
+from suites.guarding.budgets import BudgetError
+from suites.telling import step_summary
 from tests.benchmarks import conftest
 from tests.command import ROOT
 
@@ -214,7 +214,7 @@ def test_the_pace_of_another_repositorys_decoder_in_the_docs_works(monkeypatch):
         return list(itertools.islice(greedy(session, "fixed"), count))
 
     monkeypatch.setattr(Session, "step", counted)
-    monkeypatch.setattr("suites.pairs.timeit", clock)
+    monkeypatch.setattr("suites.guarding.pairs.timeit", clock)
     monkeypatch.setitem(sys.modules, "mine", types.SimpleNamespace(CHECKPOINT=TINY, decode=decode, source=source))
     snippet("test_pace.py").test_it_keeps_pace_with_static_kv()
     sys.modules["mine"].decode = lambda *given: (decode(*given), decode(*given))

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from strategies import ModelSpec, Session, load_model, parse
-from suites.bench import one_round, token_ids
-from suites.cells import Cell
-from suites.clock import CpuClock
-from suites.inputs import make_inputs
-from suites.statistics import paired_ratio
+from suites.judging.ratios import paired_ratio
+from suites.settings.cells import Cell
+from suites.settings.inputs import make_inputs
+from suites.timing.clock import CpuClock
+from suites.timing.one_round import one_round, token_ids
 
 CELL = Cell(ModelSpec("pronounce", "pronounce"), 64, 64, 1, "cpu", "fp32", 1, 0, "fixed")
 ROUNDS = 60

@@ -4,12 +4,12 @@ import pytest
 import torch
 
 from strategies import Session, load_model, parse
-from strategies.models.linears import use_linear
-from suites.bench import one_round, token_ids
-from suites.clock import CpuClock
-from suites.inputs import make_inputs
-from suites.pairs import time_ratio
-from suites.verdict import verdict
+from strategies.models.kernels.linears import use_linear
+from suites.guarding.pairs import time_ratio
+from suites.judging.verdict import verdict
+from suites.settings.inputs import make_inputs
+from suites.timing.clock import CpuClock
+from suites.timing.one_round import one_round, token_ids
 
 from .test_strategies import CELL, ROUNDS
 

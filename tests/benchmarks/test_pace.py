@@ -6,7 +6,7 @@ from math import log
 import numpy as np
 import pytest
 
-from suites.statistics import paired_ratio
+from suites.judging.ratios import paired_ratio
 
 from .pace import CEILINGS, judge
 from .test_strategies import BASELINE, STRATEGIES

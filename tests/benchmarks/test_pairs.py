@@ -2,7 +2,7 @@
 
 import time
 
-from suites.pairs import time_ratio
+from suites.guarding.pairs import time_ratio
 
 
 def test_the_order_is_shuffled_and_the_first_pair_is_discarded():

@@ -7,7 +7,7 @@ from strategies import parse
 from strategies.models.attention import SelfAttention
 from strategies.models.stores import CachedCross
 from strategies.static_kv import StaticStore
-from suites.budgets import BudgetError, UnknownVersionError, guard, of_this_torch
+from suites.guarding.budgets import BudgetError, UnknownVersionError, guard, of_this_torch
 
 from .budgets import ARCHITECTURES, FILE, measured
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import psutil
 import pytest
 
-from suites.statistics import Ratio
+from suites.judging.ratios import Ratio
 from tests.command import ROOT, SMALL_MODEL
 
 from .versus import __main__ as command
@@ -138,7 +138,11 @@ def test_a_case_that_the_working_tree_cannot_decode_is_a_mistake_and_no_base_tha
 
 
 def test_a_base_that_fails_otherwise_than_by_what_it_lacks_is_a_failure(clone, versus):
-    with changed(clone / "suites" / "inputs.py", "from __future__ import annotations\n", 'raise OSError("planted")\n'):
+    with changed(
+        clone / "suites" / "settings" / "inputs.py",
+        "from __future__ import annotations\n",
+        'raise OSError("planted")\n',
+    ):
         commit = git(clone, "stash", "create").strip()
     code, out, err = versus(commit, *TINY)
     assert (code, out) == (1, "")
@@ -186,14 +190,14 @@ def test_an_interrupt_leaves_neither_worktree_nor_process_behind(clone):
 def test_a_base_that_does_not_fit_is_told_in_one_line_and_is_no_failure(clone, versus):
     git(clone, "checkout", "--quiet", "-b", "before")
     try:
-        git(clone, "rm", "--quiet", "suites/bench.py")
+        git(clone, "rm", "--quiet", "suites/timing/one_round.py")
         git(clone, "commit", "--quiet", "-m", "no bench")
     finally:
         git(clone, "checkout", "--quiet", "-")
     code, out, err = versus("before", *TINY)
     assert code == 0, out + err
     (line,) = out.splitlines()
-    assert re.fullmatch(r"nothing to compare: the packages of the base do not fit .*suites\.bench.* than before", line)
+    assert re.fullmatch(r"nothing to compare: the packages of the base do not fit .*suites\.timing.* than before", line)
     assert one_tree(clone)
 
 
@@ -212,7 +216,8 @@ def test_a_worktree_holds_the_commit_and_goes_also_after_an_error(clone):
 
     def work():
         with worktree(clone, commit) as tree:
-            seen.extend((tree, git(tree, "rev-parse", "HEAD").strip(), (tree / "suites" / "bench.py").exists()))
+            one_round = tree / "suites" / "timing" / "one_round.py"
+            seen.extend((tree, git(tree, "rev-parse", "HEAD").strip(), one_round.exists()))
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

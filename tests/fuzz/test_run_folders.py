@@ -9,24 +9,24 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from suites.advice import advise
-from suites.collect import collect
-from suites.comparing.figures import compare_runs
-from suites.comparing.matching import match
-from suites.comparing.report import conclusion, lines_of
-from suites.comparing.runs import RunRead, read_run, require_comparable
-from suites.config import ConfigError
-from suites.files import ResultsError, write_json
-from suites.kernels import kernels_told, narrowing_told
-from suites.noise import told
+from suites.judging.noise import told
 from suites.notebook import Measurement
 from suites.plots import machine_of
 from suites.plots.view import views
-from suites.results import SCHEMA, ArmFacts, Calibration, CellWriter, Conditions, Round, read_cells
-from suites.role_table import read_roles, role_table
-from suites.run_json import as_json
-from suites.summary import advice_lines, failures, remarks
-from suites.table import case_table, completed, read_tables, step_table
+from suites.settings.config import ConfigError
+from suites.store.cell_folder import SCHEMA, ArmFacts, Calibration, CellWriter, Conditions, Round, read_cells
+from suites.store.files import ResultsError, write_json
+from suites.tables.case_table import case_table, completed, read_tables, step_table
+from suites.tables.role_table import read_roles, role_table
+from suites.telling.advice import advise
+from suites.telling.choices_told import kernels_told, narrowing_told
+from suites.telling.summary import advice_lines, failures, remarks
+from suites.two_runs.figures import compare_runs
+from suites.two_runs.matching import match
+from suites.two_runs.report import conclusion, lines_of
+from suites.two_runs.runs import RunRead, read_run, require_comparable
+from suites.verbs.collect import collect
+from suites.verbs.run_json import as_json
 
 from .damage import damages
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from strategies.models.checkpoints.generation import WITHOUT_EFFECT, not_followed
-from suites.beforehand import told
-from suites.config import RunConfig
+from suites.settings.config import RunConfig
+from suites.telling.beforehand import told
 
 SUMMARY = {"num_beams": 4, "min_length": 30, "no_repeat_ngram_size": 3, "length_penalty": 2.0, "pad_token_id": 0}
 ASKED = {"num_beams": 4, "min_length": 30, "no_repeat_ngram_size": 3}

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from strategies import DTYPES, ModelConfig, ModelError
-from strategies.models.linears import use_linear
-from strategies.models.narrow import use_weights
+from strategies.models.kernels.linears import use_linear
+from strategies.models.kernels.narrow import use_weights
 from strategies.models.parameters import copy_bytes, parameter_bytes, parameters
 
 from ..conftest import SHAPE

@@ -5,10 +5,10 @@ import sys
 import pytest
 
 import suites
-from suites.config import ConfigError
-from suites.files import ResultsError
 from suites.metrics import metrics
 from suites.notebook import _value
+from suites.settings.config import ConfigError
+from suites.store.files import ResultsError
 from tests.command import SMALL_MODEL
 
 SIZES = {size.partition("=")[0].removeprefix("model."): size.partition("=")[2] for size in SMALL_MODEL[1:]}

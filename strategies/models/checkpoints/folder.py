@@ -7,8 +7,8 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from ...shown import shown
 from ..config import ModelError
+from ..shown import shown
 from .regular_file import exists, read_object
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...shown import shown
 from ..config import ModelError
+from ..shown import shown
 from .regular_file import exists, read_object
 
 LARGEST = 2**31 - 1

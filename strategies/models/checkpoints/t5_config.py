@@ -17,8 +17,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ...shown import shown
 from ..config import ModelConfig, ModelError
+from ..shown import shown
 from .special_ids import SpecialIds
 
 KNOWN_TYPES = ("t5", "mt5")

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from strategies.greedy import forbid
 
-from ...arms import StrategyArm
-from ...equality import TOLERANCE
-from ...finite import require_finite
+from ...measuring.arms import StrategyArm
+from ...measuring.equality import TOLERANCE
+from ...probes.finite import require_finite
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from strategies import ModelConfig
 
-from ...cells import Cell
-from ...clock import Clock
-from ...noise import others_load
-from ...records import Round
+from ...judging.noise import others_load
+from ...settings.cells import Cell
+from ...store.records import Round
+from ...timing.clock import Clock
 from ..contender import ContenderError
 from .agreement import padded
 from .process import Process

@@ -16,7 +16,7 @@ import platformdirs
 from strategies.models.encoder_decoder import EncoderDecoder
 from strategies.models.export import save_t5
 
-from ...files import made_once
+from ...store.files import made_once
 
 KEPT_BYTES = 8 << 30
 """Of checkpoints that are not in use; the one that was used longest ago goes first. May be deleted at any time."""

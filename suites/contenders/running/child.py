@@ -22,9 +22,9 @@ from typing import Any
 
 import torch
 
-from ...cells import Cell
-from ...faults import Fault, contained
-from ...quiet import wait_until_quiet
+from ...settings.cells import Cell
+from ...settings.faults import Fault, contained
+from ...timing.quiet import wait_until_quiet
 from ..contender import Contender, registry
 from .own import PREFIX, Own
 
@@ -70,8 +70,8 @@ class Served:
 
         What else the CPU did meanwhile is noted before the rest, since reading that takes as long as some rounds do.
         """
-        from ...arms import collections_so_far, rss_bytes
-        from ...conditions import busy_cpu_s
+        from ...measuring.arms import collections_so_far, rss_bytes
+        from ...measuring.conditions import busy_cpu_s
 
         own_s, busy_s, start = time.process_time(), busy_cpu_s(), time.perf_counter()
         wait_until_quiet()

@@ -10,12 +10,12 @@ from pathlib import Path
 from strategies.models.encoder_decoder import EncoderDecoder
 from strategies.models.export import why_no_t5
 
-from ...arms import StrategyArm
-from ...cells import Cell
-from ...clock import CpuClock
-from ...faults import Fault, contained
-from ...inputs import Inputs
-from ...records import Status
+from ...measuring.arms import StrategyArm
+from ...settings.cells import Cell
+from ...settings.faults import Fault, contained
+from ...settings.inputs import Inputs
+from ...store.records import Status
+from ...timing.clock import CpuClock
 from ..contender import Contender, registry
 from .agreement import TokenCheck, check_tokens
 from .arm import ContenderArm

@@ -8,11 +8,11 @@ from typing import Literal
 
 from strategies import parse
 
-from ...arms import StrategyArm
-from ...bench import one_round, token_ids
-from ...cells import Cell
-from ...clock import CpuClock
-from ...inputs import make_inputs
+from ...measuring.arms import StrategyArm
+from ...settings.cells import Cell
+from ...settings.inputs import make_inputs
+from ...timing.clock import CpuClock
+from ...timing.one_round import one_round, token_ids
 from ..contender import Contender, Decoded
 
 PREFIX = "strategy:"
@@ -27,7 +27,7 @@ class Own(Contender):
 
     def prepare(self, checkpoint: Path, cell: Cell) -> None:
         """Make the cell's own model and inputs anew; ``checkpoint`` is not read. Raises StrategyError, ModelError."""
-        from ...loaded import loaded
+        from ...measuring.loaded import loaded
 
         strategy = parse(self._label)
         model, _ = loaded(cell, strategy.execution == "compiled")

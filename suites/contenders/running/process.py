@@ -15,7 +15,7 @@ from typing import IO, Any
 
 import psutil
 
-from ...cores import all_allowed
+from ...machine.cores import all_allowed
 from ..contender import ContenderError
 
 STARTING_S = 300.0

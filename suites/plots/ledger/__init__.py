@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ...files import ResultsError
+from ...store.files import ResultsError
 from ..style import save, title_of
 from . import dimensions, flops, layer, traffic
 from .flow import can_draw, read_layer

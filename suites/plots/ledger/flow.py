@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from ...files import ResultsError
 from ...ledger.expected import TRAINING
 from ...ledger.symbols import LETTERS
 from ...ledger.view import at_step
+from ...store.files import ResultsError
 from .tensor import Mark, Tensor, factors, mark_of, result
 
 ROLES = (

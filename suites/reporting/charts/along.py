@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from ...plots.view import View
-from ...quantity import quantity
+from ...words.quantity import quantity
 from .chart import Axis, Chart, curves, spread, ticks_of
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from ...advice.rows import place_of
 from ...plots.comparison import message
 from ...plots.style import looks as looks_of
+from ...telling.advice.rows import place_of
 from ..numbers import varying
 from .chart import Chart, base_of, encodings, finished
 

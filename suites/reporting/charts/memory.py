@@ -6,7 +6,7 @@ import pandas as pd
 
 from ...plots.memory import PANELS, message
 from ...plots.view import View
-from ...quantity import quantity
+from ...words.quantity import quantity
 from .along import alternative
 from .chart import Axis, Chart, bars, curves, ticks_of
 

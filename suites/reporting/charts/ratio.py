@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ...advice.rows import interval
 from ...plots.view import View
+from ...telling.advice.rows import interval
 from .along import along
 from .chart import Chart
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from ...plots.roles import GROUPS, OTHER, PANELS, longest, message, totals_of
 from ...plots.view import View
-from ...quantity import percent, quantity
+from ...words.quantity import percent, quantity
 from .chart import Chart, base_of, finished
 
 

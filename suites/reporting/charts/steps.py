@@ -6,7 +6,7 @@ import pandas as pd
 
 from ...plots.step_latency import drawable, ends, longest, message
 from ...plots.view import View
-from ...quantity import quantity
+from ...words.quantity import quantity
 from .chart import Axis, Chart, curves, thinned
 
 

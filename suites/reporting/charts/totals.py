@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
-from ...advice.rows import place_of
 from ...plots.totals import message
 from ...plots.view import View
-from ...quantity import quantity
+from ...telling.advice.rows import place_of
+from ...words.quantity import quantity
 from .along import along, alternative
 from .chart import Axis, Chart, bars
 

@@ -7,12 +7,12 @@ import sys
 from pathlib import Path
 
 from strategies import select
-from suites.arguments import Parser, margin, positive
-from suites.cells import Cell, make_cell
-from suites.config import ConfigError
-from suites.effect import PROFILED, refuse_keys
-from suites.overrides import compose_jobs, read_overrides
-from suites.step_summary import post
+from suites.settings.cells import Cell, make_cell
+from suites.settings.config import ConfigError
+from suites.settings.effect import PROFILED, refuse_keys
+from suites.settings.overrides import compose_jobs, read_overrides
+from suites.telling.step_summary import post
+from suites.verbs.arguments import Parser, margin, positive
 
 from ..report import markdown
 from .child import ChildError, UnfitError

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from suites.cells import Cell
-from suites.statistics import Ratio, paired_ratio
-from suites.verdict import Verdict, holm, verdict
+from suites.judging.ratios import Ratio, paired_ratio
+from suites.judging.verdict import Verdict, holm, verdict
+from suites.settings.cells import Cell
 
 from .child import Child
 

@@ -22,10 +22,17 @@ def arms(request) -> dict:
     import torch
 
     from strategies import DTYPES, ModelSpec, Session, load_model, parse
-    from suites.bench import one_round
-    from suites.cells import Cell
-    from suites.clock import clocks
-    from suites.inputs import make_inputs
+
+    try:
+        from suites.settings.cells import Cell
+        from suites.settings.inputs import make_inputs
+        from suites.timing.clock import clocks
+        from suites.timing.one_round import one_round
+    except ImportError:  # a base from before suites/ had rooms
+        from suites.bench import one_round
+        from suites.cells import Cell
+        from suites.clock import clocks
+        from suites.inputs import make_inputs
 
     fields = request["cell"]
     spec = ModelSpec(**{**fields["model"], "shape": tuple(map(tuple, fields["model"]["shape"]))})

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from strategies import ModelSpec, Session, greedy, load_model, parse
-from suites.cells import Cell
 from suites.contenders.running.cache import shared_checkpoint
-from suites.inputs import make_inputs
+from suites.settings.cells import Cell
+from suites.settings.inputs import make_inputs
 
 SHAPE = {
     "vocab_size": 29, "d_model": 14, "num_heads": 3, "d_kv": 5, "d_ff": 22, "encoder_layers": 2, "decoder_layers": 2,

@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from suites.results import read_cells
-from suites.table import case_table, read_tables, step_table
+from suites.store.cell_folder import read_cells
+from suites.tables.case_table import case_table, read_tables, step_table
 from tests.command import ROOT, SMALL_MODEL
 
 FILE = '''\

@@ -13,8 +13,6 @@ import pytest
 import torch
 
 from strategies import config_of
-from suites.clock import CpuClock
-from suites.conditions import Watch
 from suites.contenders import Contender, ContenderError, Decoded
 from suites.contenders.running.agreement import padded
 from suites.contenders.running.arm import ContenderArm
@@ -22,7 +20,9 @@ from suites.contenders.running.cache import shared_checkpoint
 from suites.contenders.running.child import Served
 from suites.contenders.running.lineup import why_not
 from suites.contenders.running.process import Process
-from suites.quiet import WATCHED_S
+from suites.measuring.conditions import Watch
+from suites.timing.clock import CpuClock
+from suites.timing.quiet import WATCHED_S
 from tests.suites.contenders.conftest import decode
 
 BURN = "import time\nend = time.process_time() + 0.3\nwhile time.process_time() < end: pass\nprint(flush=True)\ninput()"
@@ -87,7 +87,7 @@ def test_a_child_s_torch_has_the_threads_of_the_cell(request_of, fixed_cell, thr
 @pytest.mark.skipif(sys.platform != "linux" or (os.cpu_count() or 1) < 2, reason="needs Linux and two cores")
 def test_a_child_may_use_all_cores_though_openmp_has_bound_our_thread_to_one(monkeypatch):
     cores = os.sched_getaffinity(0)
-    monkeypatch.setattr("suites.cores.places", lambda: frozenset(cores))
+    monkeypatch.setattr("suites.machine.cores.places", lambda: frozenset(cores))
     os.sched_setaffinity(0, {min(cores)})
     try:
         process = Process("strategy:static_kv", 1, 60.0)

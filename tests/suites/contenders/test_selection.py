@@ -3,9 +3,9 @@
 import pytest
 
 from suites.__main__ import main
-from suites.cells import make_cell
-from suites.config import ConfigError, RunConfig
 from suites.contenders import Contender, register, registry, select_contenders
+from suites.settings.cells import make_cell
+from suites.settings.config import ConfigError, RunConfig
 
 MISTAKES = [
     ("contenders=transformer_dynamic", "unknown contender 'transformer_dynamic'; did you mean 'transformers_dynamic'?"),

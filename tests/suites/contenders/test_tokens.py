@@ -121,8 +121,8 @@ class TestJudgement:
 
     @pytest.fixture
     def arm(self, fixed_cell):
-        from suites.arms import StrategyArm
-        from suites.inputs import make_inputs
+        from suites.measuring.arms import StrategyArm
+        from suites.settings.inputs import make_inputs
 
         return self.arm_of(load_model(fixed_cell.model, seed=fixed_cell.seed), fixed_cell, StrategyArm, make_inputs)
 
@@ -149,8 +149,8 @@ class TestJudgement:
         assert reason.endswith("of 24 tokens are not the oracle's choice, the first at step 5 of row 1")
 
     def test_of_two_that_are_equally_likely_either_passes_and_is_told(self, fixed_cell):
-        from suites.arms import StrategyArm
-        from suites.inputs import make_inputs
+        from suites.measuring.arms import StrategyArm
+        from suites.settings.inputs import make_inputs
 
         model = load_model(fixed_cell.model, seed=fixed_cell.seed)
         tokens = decode(fixed_cell).tolist()

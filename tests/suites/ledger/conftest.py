@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from strategies import parse
-from suites.inputs import Inputs
 from suites.ledger.table import make_ledger
+from suites.settings.inputs import Inputs
 
 SIZES = {"B": 2, "S": 6, "N": 8}
 LABELS = (

@@ -5,13 +5,13 @@ import dataclasses
 import pytest
 
 from strategies import parse
-from suites.config import ConfigError
 from suites.ledger import foreign
 from suites.ledger.comparison import OURS, comparison, differences
 from suites.ledger.foreign import DYNAMIC, NO_CACHE, STATIC, Lengths, read_number, record_transformers
 from suites.ledger.symbols import GROWING, SIZES
 from suites.ledger.table import make_ledger
 from suites.ledger.verify import LedgerError
+from suites.settings.config import ConfigError
 
 from .conftest import sources
 

@@ -4,9 +4,9 @@ import pandas as pd
 import pytest
 
 from strategies import ModelSpec, parse
-from suites.cells import Cell
 from suites.ledger.case import load, record_case
 from suites.ledger.formula import formula_ledger
+from suites.settings.cells import Cell
 
 from ...conftest import ARCHITECTURES, SHAPE
 

@@ -15,13 +15,13 @@ from strategies.full_recompute import FullRecompute
 from strategies.models.costs import Product
 from strategies.models.encoder_decoder import EncoderDecoder
 from strategies.models.init import randomize
-from suites.cells import Cell
-from suites.files import ResultsError
-from suites.formulas import formulas
 from suites.ledger import verify
 from suites.ledger.symbols import GROWING, SIZES, grows_with, shape_text, values
 from suites.ledger.table import make_ledger, read_ledger, steps_to_record, write_ledger
 from suites.ledger.verify import LedgerError, check_shadow, in_numbers
+from suites.settings.cells import Cell
+from suites.store.files import ResultsError
+from suites.work.formulas import formulas
 
 from .conftest import LABELS, sources
 

@@ -4,13 +4,13 @@ import json
 
 import pandas as pd
 
-from suites.files import write_json
-from suites.frame import write_frame
-from suites.role_table import ROLE_COLUMNS
-from suites.table import completed
+from suites.store.files import write_json
+from suites.store.frame import write_frame
+from suites.tables.case_table import completed
+from suites.tables.role_table import ROLE_COLUMNS
 
-from ..test_plots import CORE, ODD, TIED, tables
-from ..test_roofline import scene
+from ..plots.test_plots import CORE, ODD, TIED, tables
+from ..plots.test_roofline import scene
 
 
 def odd_models():

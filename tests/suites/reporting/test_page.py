@@ -13,15 +13,15 @@ import pytest
 from rich.console import Console
 
 from suites.__main__ import main
-from suites.advice.rows import longest
 from suites.metrics import metrics
 from suites.reporting.bundles import exported
 from suites.reporting.numbers import COLUMNS, rounded
 from suites.reporting.run import write_report
-from suites.summary import ranked, rankings
-from suites.table import completed, read_tables
+from suites.tables.case_table import completed, read_tables
+from suites.telling.advice.rows import longest
+from suites.telling.summary import ranked, rankings
 
-from ..test_plots import ODD, tables
+from ..plots.test_plots import ODD, tables
 from .folders import FOLDERS, run_folder, ten_thousand_rows, two_folders, write_run
 from .page import Page
 

@@ -1,0 +1,1 @@
+"""How the products of a model are computed and its steps executed: kernels stand above the model, which knows none."""

@@ -1,0 +1,110 @@
+"""How a decode step is executed: operator by operator, as one compiled function, or as a captured CUDA graph.
+
+All three run ``next_logits``. A compiled or captured step reads nothing that changes from one position to the next but
+tensors on the device; what else it reads is the same for all positions of a variant (``Strategy.variant``), as a
+length bucket is. There are a few, each compiled or captured once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor
+
+from ..encoder_decoder import DecoderTables, EncoderDecoder
+from ..stores import CrossKV, SelfKV, Step
+from .compiling import one_graph, proven
+
+Given = tuple[EncoderDecoder, Tensor, Step, Sequence[SelfKV], Sequence[CrossKV], DecoderTables, Tensor | None]
+"""The arguments of ``next_logits``, in its order."""
+Forward = Callable[[*Given], Tensor]
+
+
+def next_logits(
+    model: EncoderDecoder,
+    token_BT: Tensor,
+    step: Step,
+    stores: Sequence[SelfKV],
+    sources: Sequence[CrossKV],
+    tables: DecoderTables,
+    source_bias: Tensor | None,
+) -> Tensor:
+    """Feed T rows -> logits [B, V] of the token after the last of them."""
+    x_BTD = model.decoder(token_BT, step, stores, sources, tables, source_bias)
+    logits_BV: Tensor = model.lm_head(x_BTD[:, -1])
+    return logits_BV
+
+
+_COMPILED: WeakKeyDictionary[EncoderDecoder, dict[Hashable, Forward]] = WeakKeyDictionary()
+
+
+def compiled(case: Hashable, *given: *Given) -> tuple[Forward, Tensor]:
+    """``next_logits`` as one graph of ``torch.compile``, shared by sessions of a model that are alike in ``case``.
+
+    Compiled by a first call; with what it gives for ``given``. Raises CompileError where torch compiled nothing.
+    """
+    model = given[0]
+    made = _COMPILED.setdefault(model, {})
+    if case in made:
+        return made[case], made[case](*given)
+    forward = one_graph(next_logits, model.embedding.weight.device.type)
+    logits_BV = proven(forward, *given)
+    made[case] = forward
+    return forward, logits_BV
+
+
+def forget(model: EncoderDecoder) -> None:
+    """Compile anew what sessions to come run, since the model's products have changed."""
+    _COMPILED.pop(model, None)
+
+
+class Compiled:
+    """``next_logits`` compiled, once for each variant of sessions that are alike in ``case``."""
+
+    def __init__(self, case: Hashable) -> None:
+        self._case = case, torch.get_num_threads()
+        self._variants: dict[int, Forward] = {}
+
+    def __call__(self, *given: *Given) -> Tensor:
+        """Run this step's variant. Raises CompileError where it is the first and torch compiled nothing."""
+        variant = given[2].variant
+        if variant in self._variants:
+            return self._variants[variant](*given)
+        self._variants[variant], logits_BV = compiled((self._case, variant), *given)
+        return logits_BV
+
+
+class Captured:
+    """``next_logits`` as CUDA graphs, one for each variant, captured at the first call with it.
+
+    What it is given must lie where it lay at the capture: the session copies tokens and, at prefill, sources there. The
+    result is overwritten by the next call.
+    """
+
+    def __init__(self) -> None:
+        self._graphs: dict[int, tuple[torch.cuda.CUDAGraph, Tensor]] = {}
+
+    def __call__(self, *given: *Given) -> Tensor:
+        """Replay the graph of this step's variant."""
+        _, _, step, *_ = given
+        if step.variant not in self._graphs:
+            self._graphs[step.variant] = self._capture(*given)
+        graph, logits_BV = self._graphs[step.variant]
+        graph.replay()
+        return logits_BV
+
+    def _capture(self, *given: *Given) -> tuple[torch.cuda.CUDAGraph, Tensor]:
+        """Warm up on a stream of its own, as libraries allocate on first use, then capture."""
+        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(3):
+                next_logits(*given)
+        torch.cuda.current_stream().wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        pool = next(iter(self._graphs.values()))[0].pool() if self._graphs else None
+        with torch.cuda.graph(graph, pool=pool):
+            logits_BV = next_logits(*given)
+        return graph, logits_BV

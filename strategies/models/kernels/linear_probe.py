@@ -1,0 +1,138 @@
+"""Which kernel is the fastest for each shape of weight and number of rows: a probe of a second or two.
+
+A decode step reads every weight of the decoder once, so a weight comes from memory rather than from a cache. The probe
+keeps to that: it goes through all products of the decoder and the head in their order, by a kernel and by torch's in
+turn, and adds up what each shape took. For more rows than a cached step feeds, arithmetic decides and one layer is
+enough. Figures are medians of the paired passes.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from ..encoder_decoder import EncoderDecoder, Head
+from .fused_probe import loops_over_calls
+from .linears import Choice, pack, products, unavailable
+from .paired import Clock, in_pairs
+
+CALLED = ("transposed", "onednn", "mkl")
+"""Kernels beside torch's that are called; ``fused`` is part of the code around it."""
+MARGIN, APART = 0.03, 0.1
+"""A kernel must beat torch's by the first, and the one that is best over the whole pass by the second: kernels of
+several libraries in one step disturb each other, and the fastest of four noisy figures is too fast."""
+GROWTH = 8
+"""A bucket of rows goes up to so many times the one before: kernels change places slowly."""
+
+Shape = tuple[int, ...]
+
+
+@torch.inference_mode()
+def choose(
+    model: EncoderDecoder, rows: int, rows_max: int, compiled: bool = False, clock: Clock = time.perf_counter
+) -> list[Choice]:
+    """For each shape of weight the kernels by rows: up to ``rows``, the cached step's, and in buckets to ``rows_max``.
+
+    The last bucket has no limit. ``compiled``: whether steps will be, which for a single row adds the choice between
+    the kernel found and a loop that is part of the compiled step. ``clock`` gives seconds.
+    """
+    weight = model.embedding.weight
+    if weight.device.type == "cuda":
+        clock = _synchronised(clock)
+    step = [*products(model.decoder), model.lm_head]
+    layer = [*products(model.decoder.layers[0]), *products(model.encoder.layers[0])]
+    limits = buckets(rows, rows_max)
+    found: dict[tuple[Shape, int], tuple[str, float]] = {}
+    for bucket, limit in enumerate(limits):
+        fed = rows if bucket == 0 else math.isqrt(limits[bucket - 1] * limit)
+        modules = step if bucket == 0 else layer
+        sizes = Counter[Shape]()
+        for module in modules:
+            sizes[tuple(module.weight.shape)] += module.weight.numel()
+        ratios = {"torch": dict.fromkeys(sizes, 1.0)}
+        for kernel in CALLED:
+            # MKL packs for one number of rows, that of a step.
+            if not unavailable(model, kernel) and (kernel != "mkl" or bucket == 0):
+                ratios[kernel] = _ratios(modules, kernel, fed, clock)
+        leader = min(ratios, key=lambda kernel: sum(sizes[shape] * ratios[kernel][shape] for shape in sizes))
+        for shape in sizes:
+            found[shape, bucket] = _pick({kernel: each[shape] for kernel, each in ratios.items()}, leader)
+    choices = []
+    for shape in dict.fromkeys(tuple(module.weight.shape) for module in [*step, *layer]):
+        for bucket, limit in enumerate(limits):
+            kernel, ratio = found.get((shape, bucket), ("torch", 1.0))
+            choices.append(Choice(shape, None if limit == limits[-1] else limit, kernel, ratio))
+    if compiled and rows == 1 and not unavailable(model, "fused"):
+        kernels = {shape: kernel for (shape, bucket), (kernel, _) in found.items() if bucket == 0}
+        ratio = loops_over_calls(model, kernels, clock)
+        if ratio < 1 + MARGIN:  # as fast alone, loops also save what lies between products
+            choices += [Choice(shape, rows, "fused", ratio, compiled=True) for shape in kernels]
+    return choices
+
+
+def _pick(ratios: dict[str, float], leader: str) -> tuple[str, float]:
+    """(the kernel for a shape, its ratio): the leader over all shapes, or one that beats it by more than ``APART``."""
+    kernel = min(ratios, key=lambda name: ratios[name])
+    if ratios[kernel] > (1 - APART) * ratios[leader]:
+        kernel = leader
+    if ratios[kernel] > 1 - MARGIN:
+        kernel = "torch"
+    return kernel, ratios[kernel]
+
+
+def buckets(rows: int, rows_max: int) -> list[int]:
+    """Limits of rows, ascending: the step's own, then ``GROWTH`` times as many until ``rows_max`` is covered.
+
+    >>> buckets(1, 100)
+    [1, 8, 64, 512]
+    """
+    limits = [rows]
+    while limits[-1] < rows_max:
+        limits.append(limits[-1] * GROWTH)
+    return limits
+
+
+def _ratios(modules: Sequence[nn.Linear | Head], kernel: str, rows: int, clock: Clock) -> dict[Shape, float]:
+    """The kernel's time over torch's by shape of weight; the median over passes through ``modules``."""
+    arms = [[pack(module, name, rows)[0] for module in modules] for name in ("torch", kernel)]
+    shapes = [tuple(module.weight.shape) for module in modules]
+    weight = modules[0].weight
+    inputs = {
+        shape: torch.rand(rows, 1, shape[1], dtype=weight.dtype, device=weight.device) - 0.5 for shape in set(shapes)
+    }
+    for arm in arms:
+        _pass(arm, shapes, inputs, clock)  # not counted
+    passes: dict[Shape, list[float]] = defaultdict(list)
+    torchs, kernels = (partial(_pass, arm, shapes, inputs, clock) for arm in arms)
+    for torch_s, kernel_s in in_pairs(torchs, kernels, clock):
+        for shape in inputs:
+            passes[shape].append(kernel_s[shape] / torch_s[shape])
+    return {shape: statistics.median(ratios) for shape, ratios in passes.items()}
+
+
+def _pass(
+    arm: Sequence[Callable[[Tensor], Tensor]], shapes: Sequence[Shape], inputs: dict[Shape, Tensor], clock: Clock
+) -> dict[Shape, float]:
+    """Seconds that products of each shape took, once through the modules."""
+    took = dict.fromkeys(inputs, 0.0)
+    for apply, shape in zip(arm, shapes, strict=True):
+        x = inputs[shape]
+        start = clock()
+        apply(x)
+        took[shape] += clock() - start
+    return took
+
+
+def _synchronised(clock: Clock) -> Clock:
+    def now() -> float:
+        torch.cuda.synchronize()
+        return clock()
+
+    return now

@@ -1,0 +1,97 @@
+"""Weights narrower than activations and K/V, in every product of the model: bfloat16, or int8 with a scale a row.
+
+Weight-only: activations, attention and K/V keep the model's float32. In products they are rounded to bfloat16, as
+torch's operators take activations of that type, but for compiled steps of one row, which need no such operator
+(``one_row``). The embedding's look-up and the norms stay as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ..config import ModelError
+from ..encoder_decoder import EncoderDecoder
+from . import one_row
+from .execution import forget
+from .linears import multiply_by, products
+from .opaque import Apply, opaque
+
+WEIGHTS = ("fp32", "bf16", "int8")
+INNER = {"bf16": 2, "int8": 16}
+"""Inputs must be a multiple: bf16 lies in pairs; torch's int8 product reads 16 at a time, beyond a row's end."""
+
+
+def use_weights(model: EncoderDecoder, kind: str) -> int:
+    """Multiply by copies of the weights as ``kind``; returns the bytes of the copies.
+
+    Call once, on a float32 model in inference mode. Raises ModelError for an unknown kind, another type of model, and a
+    width that the kernel cannot take.
+    """
+    if kind not in WEIGHTS:
+        raise ModelError(f"weights={kind} is not known; known: {', '.join(WEIGHTS)}")
+    if kind == "fp32":
+        return 0
+    if (dtype := model.embedding.weight.dtype) != torch.float32:
+        raise ModelError(f"weights={kind} takes a float32 model, not {dtype}; give dtype=fp32")
+    forget(model)
+    held = 0
+    for module in products(model):
+        weight, bias = module.weight.detach(), getattr(module, "bias", None)
+        if weight.shape[1] % INNER[kind]:
+            raise ModelError(
+                f"weights={kind} takes weights whose inputs are a multiple of {INNER[kind]}, not {list(weight.shape)}; "
+                f"give {'weights=bf16 or ' if weight.shape[1] % 2 == 0 else ''}weights=fp32"
+            )
+        apply, copy_bytes = _PACK[kind](weight, bias)
+        multiply_by(module, apply)
+        held += copy_bytes
+    return held
+
+
+def quantise(weight_XD: Tensor) -> tuple[Tensor, Tensor]:
+    """Symmetric int8 by row of outputs: (int8 [out, in], bfloat16 scales [out]) with weight = int8 * scale.
+
+    The largest absolute value of a row becomes 127, so no element is off by more than half a scale. Scales are rounded
+    to the type in which products multiply by them before the weights are divided: after it, 127 times the rounding of
+    the scale would add to that.
+    """
+    smallest = torch.finfo(torch.bfloat16).tiny  # below it bfloat16 has fewer digits
+    scale_X = (weight_XD.abs().amax(1) / 127).clamp(min=smallest).bfloat16()
+    return (weight_XD / scale_X.float()[:, None]).round().to(torch.int8), scale_X
+
+
+def _bf16(weight: Tensor, bias: Tensor | None) -> tuple[Apply, int]:
+    narrow_XD = _laid_out(weight.bfloat16())
+
+    def apply(x: Tensor) -> Tensor:
+        y = F.linear(_laid_out(x.bfloat16(), narrow_XD), narrow_XD).float()
+        return y if bias is None else y.add_(bias)
+
+    return one_row.at_one_row(one_row.word_product(narrow_XD, bias), opaque(apply, len(weight))), narrow_XD.nbytes
+
+
+def _int8(weight: Tensor, bias: Tensor | None) -> tuple[Apply, int]:
+    int8_XD, scales = quantise(weight)
+    narrow_XD = _laid_out(int8_XD)
+
+    def apply(x: Tensor) -> Tensor:
+        rows = _laid_out(x.reshape(-1, x.shape[-1]).bfloat16(), narrow_XD)
+        y = torch._weight_int8pack_mm(rows, narrow_XD, scales).float().view(*x.shape[:-1], -1)
+        return y if bias is None else y.add_(bias)
+
+    written = one_row.word_product(narrow_XD, bias, scales)
+    return one_row.at_one_row(written, opaque(apply, len(weight))), narrow_XD.nbytes + scales.nbytes
+
+
+def _laid_out(x: Tensor, weight: Tensor | None = None) -> Tensor:
+    """A narrow weight, or rows that go with it, in the order of columns that loops want; only the CPU has those."""
+    if x.device.type != "cpu":
+        return x
+    return one_row.interleave(x, 4 // (x if weight is None else weight).itemsize)
+
+
+_PACK: dict[str, Callable[[Tensor, Tensor | None], tuple[Apply, int]]] = {"bf16": _bf16, "int8": _int8}

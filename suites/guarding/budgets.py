@@ -1,0 +1,241 @@
+"""Deterministic budgets: the work of a decoder's round, held to the digit to a reviewed file, by version of torch.
+
+The file is TOML with one line a figure, whose values are those of the stages in ``at``:
+
+    ["2.13"."t5 static_kv"]
+    at                           = ["prefill", "step 4", "step 12"]
+    allocations                  = [       43,       60,        60]
+    peak_bytes                   = 23456
+
+Figures are those of ``suites.probes.work.Work``, and the peak of live bytes of a whole round. A change in either
+direction is a difference: who meant it writes the file anew, and the diff is reviewed. Graph breaks and recompilations
+have no figure, since nothing is compiled yet.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tomllib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from ..measuring.arms import StrategyArm
+from ..probes import Work, WorkCounter
+from ..store.files import write_text
+from ..timing.clock import CpuClock
+
+Entry = dict[str, list[int] | list[str] | int]
+Budgets = dict[str, dict[str, Entry]]
+"""torch version -> name -> figure -> its value at each stage."""
+
+STAGES = "at"
+PEAK = "peak_bytes"
+NARROWEST = 10
+
+
+class BudgetError(AssertionError):
+    """Figures that differ from the reviewed ones, a line each, or a file that is damaged, one line; and the remedy."""
+
+
+class UnknownVersionError(LookupError):
+    """No figures for this version of torch yet; the message is the line that adds them."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The work of each named stage of a round, and the peak of live bytes above the weights over all of it."""
+
+    stages: Mapping[str, Work]
+    peak_bytes: int | None = None
+
+    def entry(self) -> Entry:
+        """As it stands in the file: figures that are zero at every stage are kept, products only where they ran."""
+        works = list(self.stages.values())
+        names = [field.name for field in dataclasses.fields(Work) if field.name != "products"]
+        kinds = list(dict.fromkeys(kind for work in works for kind in work.products))
+        entry: Entry = {STAGES: list(self.stages)}
+        entry |= {name: [getattr(work, name) for work in works] for name in names}
+        entry |= {f"products {kind}": [work.products.get(kind, 0) for work in works] for kind in sorted(kinds)}
+        return entry if self.peak_bytes is None else {**entry, PEAK: self.peak_bytes}
+
+
+def measure_budget(arm: StrategyArm, steps: Sequence[int] = (4, 12)) -> Budget:
+    """The budget of prefill and of the steps that attend these numbers of keys, after one round of warm-up.
+
+    Counted in the round that ``run`` times, with a counter in the place of its clock. Raises ProbeError at a product
+    that cannot be opened, IndexError for a step beyond the target length.
+    """
+    arm.round(-1, True, CpuClock())
+    with WorkCounter(arm.session.model) as counter:
+        arm.round(0, False, counter)
+    prefill, *each = counter.work()
+    stages = {"prefill": prefill, **{f"step {k}": each[k - 1] for k in steps}}
+    return Budget(stages, arm.peak_memory_bytes(CpuClock()))
+
+
+def count(model: nn.Module, decode: Callable[..., Iterable[object]], *inputs: object) -> Budget:
+    """The budget of any decoder: of the first and the last step, where ``decode(*inputs)`` yields once a step.
+
+    What is done before the first step belongs to it. Counted after one round of warm-up, without gradients. Raises
+    ValueError for a decoder without steps, ProbeError at a product that cannot be opened.
+
+    >>> model = nn.Linear(4, 4)
+    >>> count(model, lambda rows: (model(row) for row in rows), torch.ones(3, 1, 4)).entry()["flops"]
+    [32, 32]
+    """
+    with torch.no_grad():
+        steps = sum(1 for _ in decode(*inputs))
+        if not steps:
+            raise ValueError("the decoder yielded nothing; decode must yield once a step")
+        with WorkCounter(model) as counter:
+            counter.start()
+            for _ in decode(*inputs):
+                counter.mark()
+    first, *later = counter.work()
+    return Budget({"first step": first, "last step": later[-1] if later else first})
+
+
+def torch_version() -> str:
+    """Major and minor: operators and what they allocate change with these.
+
+    >>> torch_version() in torch.__version__
+    True
+    """
+    return ".".join(torch.__version__.split(".")[:2])
+
+
+def read(path: Path | str, remedy: str = "make budgets") -> Budgets:
+    """Every version's figures; none where there is no such file. Raises BudgetError for a file that is damaged."""
+    path = Path(path)
+    try:
+        found = tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        for version, entries in found.items():
+            for name, entry in _table_of(version, entries).items():
+                _check(f"{version}, {name}", entry)
+    except ValueError as error:
+        raise BudgetError(
+            f"{path} is damaged ({error}); resolve the conflict, or delete the version's table and run {remedy}"
+        ) from None
+    return found
+
+
+def _table_of(where: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"{where}: {value!r} is no table")
+    return value
+
+
+def _check(where: str, entry: Any) -> None:
+    """Raise ValueError for an entry that does not hold a figure's values at each of its stages."""
+    stages = _table_of(where, entry).get(STAGES)
+    if not isinstance(stages, list) or not all(isinstance(stage, str) for stage in stages):
+        raise ValueError(f"{where}: no list of stages `{STAGES}`")
+    for figure, value in entry.items():
+        values, wanted = ([value], 1) if figure == PEAK else (value, len(stages))
+        whole = isinstance(values, list) and all(type(number) is int for number in values)
+        if figure != STAGES and not (whole and len(values) == wanted):
+            raise ValueError(f"{where}: {figure} = {value!r} is not a whole number at each of {len(stages)} stages")
+
+
+def of_this_torch(path: Path | str, remedy: str = "make budgets") -> dict[str, Entry]:
+    """The figures that the file holds for the torch that is installed. Raises UnknownVersionError, or BudgetError."""
+    known = read(path, remedy)
+    if torch_version() not in known:
+        held = ", ".join(sorted(known)) or "none"
+        raise UnknownVersionError(
+            f"{Path(path).name} holds no budgets for torch {torch_version()} ({held}); add: {remedy}"
+        )
+    return known[torch_version()]
+
+
+def guard(path: Path | str, measured: Mapping[str, Budget], remedy: str = "make budgets") -> None:
+    """Hold budgets to those of the file. Raises BudgetError, or UnknownVersionError.
+
+    ``remedy`` is the command that calls ``rewrite``.
+    """
+    known = of_this_torch(path, remedy)
+    lines, grew = [], False
+    for name, budget in measured.items():
+        if name not in known:
+            lines.append(f"{name}: not in {Path(path).name}")
+            grew = True
+            continue
+        found, more = _compare(known[name], budget.entry())
+        lines += [f"{name}: {line}" for line in found]
+        grew |= more
+    if lines:
+        meant = f"mend it, or, if it is meant, run {remedy} and have the diff of {Path(path).name} reviewed"
+        raise BudgetError("\n".join([*lines, meant if grew else f"improved: run {remedy} to keep it"]))
+
+
+def _compare(known: Entry, measured: Entry) -> tuple[list[str], bool]:
+    """(a line for each figure that differs, whether any of them grew)."""
+    if known[STAGES] != measured[STAGES]:
+        return [f"stages were {known[STAGES]}, are {measured[STAGES]}"], True
+    lines, grew = [], False
+    stages = measured[STAGES]
+    assert isinstance(stages, list)
+    for figure in dict.fromkeys((*measured, *known)):
+        if figure == STAGES:
+            continue
+        before, after = _values(known, figure, len(stages)), _values(measured, figure, len(stages))
+        if before == after:
+            continue
+        places = stages if len(after) == len(before) == len(stages) else ["round"]
+        changes = [(at, b, a) for at, b, a in zip(places, before, after, strict=True) if a != b]
+        verbs = {"grew" if a > b else "shrank" for _, b, a in changes}
+        grew |= "grew" in verbs
+        said = ", ".join(f"{at} {b:,} -> {a:,} ({a - b:+,})" for at, b, a in changes)
+        lines.append(f"{figure} {' and '.join(sorted(verbs))}: {said}")
+    return lines, grew
+
+
+def _values(entry: Entry, figure: str, stages: int) -> list[int]:
+    """A figure at each stage, or of the whole round; a kind of product that never ran is zero."""
+    value = entry.get(figure, 0 if figure == PEAK else [0] * stages)
+    return [value] if isinstance(value, int) else [int(number) for number in value]
+
+
+def rewrite(path: Path | str, measured: Mapping[str, Budget]) -> None:
+    """Put these in the place of the file's figures for the torch that is installed; other versions stay.
+
+    Raises BudgetError for a file that is damaged, and leaves it as it is.
+    """
+    entries = {name: budget.entry() for name, budget in measured.items()}
+    write_text(Path(path), text({**read(path, "this again"), torch_version(): entries}))
+
+
+def text(budgets: Budgets) -> str:
+    """The file that holds these, always in the same layout, so that a diff shows figures."""
+    header = (
+        "# Work of a round, exact on any CPU: what it may be. docs/ci.md of decodebench says what each figure counts.\n"
+        "# Values are those of the stages in `at`; step k attends k keys. By torch version, written by a command.\n"
+    )
+    tables = [_table(version, name, entry) for version in sorted(budgets) for name, entry in budgets[version].items()]
+    return "\n".join([header, *tables])
+
+
+def _table(version: str, name: str, entry: Entry) -> str:
+    columns = [value for value in entry.values() if isinstance(value, list)]
+    # No narrower than most figures ask, so that one that grows does not shift the others.
+    widths = [max(NARROWEST, *(len(json.dumps(value)) for value in column)) for column in zip(*columns, strict=True)]
+    key_width = max(len(_key(figure)) for figure in entry)
+    lines = [f"[{json.dumps(version)}.{json.dumps(name)}]"]
+    for figure, value in entry.items():
+        if isinstance(value, list):
+            cells = (json.dumps(cell).rjust(width) for cell, width in zip(value, widths, strict=True))
+            text = f"[{', '.join(cells)}]"
+        else:
+            text = str(value)
+        lines.append(f"{_key(figure):{key_width}} = {text}")
+    return "\n".join(lines) + "\n"
+
+
+def _key(figure: str) -> str:
+    return figure if figure.isidentifier() else json.dumps(figure)

@@ -1,0 +1,125 @@
+"""From which length on one strategy beats another in cumulative time: fits of the step's latency, paired by round."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.polynomial import polynomial
+from numpy.typing import NDArray
+
+from .ratios import CONFIDENCE
+
+DEGREE = 2
+"""latency(k) = a + b k + c k^2: what is read or computed once, for each key, and for each pair of them."""
+FAR = 5.0
+"""Robust standard deviations (1.4826 MAD) from the fit beyond which a step is left out of it: one in two million of
+normal noise, but a step that the machine interrupted is tens of them away."""
+ROBUST_FROM = 8
+"""Steps from which the fit is robust; half of them are always kept, and still determine it."""
+ROUNDING = 1e-9
+"""Log ratios nearer to zero than this are ties."""
+PASSES = 10
+
+Marks = Mapping[int, Sequence[float]]
+
+
+@dataclass(frozen=True)
+class Crossover:
+    """The first length from which on a strategy has taken less time, to the end of what was measured; None: never.
+
+    ``low``: from there on it could have; ``high``: it has, with 95 % confidence. low <= k <= high, never being last.
+    """
+
+    k: int | None
+    low: int | None
+    high: int | None
+    steps: int
+    rounds: int
+
+
+def crossover(strategy: Marks, baseline: Marks) -> Crossover:
+    """Where the cumulative time of ``strategy`` falls below that of ``baseline``, for good.
+
+    Both map a round's index to its marks in seconds: start, prefill, first token, then each token. In each round that
+    both have, with the steps that all have, n = 1 .. N:
+
+        T(n) = prefill + latency(1) + sum over k = 2 .. n of fit(k),   D(n) = log(T_strategy(n) / T_baseline(n))
+
+    ``k`` is the first n from which on the mean of D over rounds stays below zero; ``low`` and ``high`` are that of the
+    lower and the upper end of its 95 % Student t interval at each n (from one round: everything, and never). The ratio,
+    and not the difference, since what slows a round slows both; so the verdict at N is that of ``paired_ratio``, as
+    far as the fits leave no step out. The first step, whose caches are cold, counts as itself and is not fitted.
+
+    >>> equal, growing = [0.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0], [0.0, 1.0, 1.5, 2.5, 4.0, 6.0, 8.5]
+    >>> crossover({0: equal, 1: equal}, {0: growing, 1: growing})
+    Crossover(k=5, low=5, high=5, steps=5, rounds=2)
+    >>> crossover({0: growing, 1: growing}, {0: equal, 1: equal}).k is None
+    True
+    """
+    both = sorted(strategy.keys() & baseline.keys())
+    steps = min((len(arm[i]) for arm in (strategy, baseline) for i in both), default=2) - 2
+    if not both or steps < 1:
+        return Crossover(None, None, None, max(0, steps), len(both))
+    mine_RN, other_RN = (cumulative_s(np.array([arm[i][: steps + 2] for i in both])) for arm in (strategy, baseline))
+    gap_RN = np.log(mine_RN) - np.log(other_RN)  # the quotient of a sum that a fit made tiny would overflow
+    mean_N, half_N = gap_RN.mean(axis=0), _half_interval(gap_RN)
+    k, low, high = (_stays_negative(edge_N) for edge_N in (mean_N, mean_N - half_N, mean_N + half_N))
+    return Crossover(k, low, high, steps, len(both))
+
+
+def cumulative_s(marks_RM: NDArray[np.float64]) -> NDArray[np.float64]:
+    """T(n) of each round, [R, N] in seconds, from its M = N + 2 marks: see ``crossover``.
+
+    The fit is by least squares, which keeps the sum of the steps, over those within ``FAR`` of it; which these are is
+    seen from a fit to running medians of five, and again until it settles. So a step that the machine interrupted
+    moves no sum. Few steps are all kept, and below four the degree is lower.
+
+    >>> cumulative_s(np.array([[0.0, 1.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 109.0, 110.0, 111.0]]))[0, -1].round(3)
+    np.float64(11.0)
+    """
+    latency_RN = np.diff(marks_RM[:, 1:], axis=1)
+    if latency_RN.shape[1] > 1:
+        latency_RN[:, 1:] = [_fit(later_N) for later_N in latency_RN[:, 1:]]
+    sum_RN: NDArray[np.float64] = marks_RM[:, 1:2] + np.cumsum(latency_RN, axis=1)
+    return np.maximum(sum_RN, np.finfo(float).tiny)
+
+
+def _fit(latency_N: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Fitted values. Steps are scaled to 0 .. 1, which changes the coefficients and not the values."""
+    steps = len(latency_N)
+    x_N = np.linspace(0.0, 1.0, steps)
+
+    def fitted(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(polynomial.polyval(x_N, polynomial.polyfit(x, y, min(DEGREE, steps - 1))), float)
+
+    if steps < ROBUST_FROM:
+        return fitted(x_N, latency_N)
+    fit_N = fitted(x_N, np.median(sliding_window_view(np.pad(latency_N, 2, mode="reflect"), 5), axis=1))
+    kept_N = np.zeros(steps, bool)
+    for _ in range(PASSES):
+        far_N = np.abs(latency_N - fit_N)
+        near_N = far_N <= FAR * 1.4826 * np.median(far_N)
+        if (near_N == kept_N).all():
+            break
+        kept_N, fit_N = near_N, fitted(x_N[near_N], latency_N[near_N])
+    return fit_N
+
+
+def _half_interval(gap_RN: NDArray[np.float64]) -> NDArray[np.float64]:
+    from scipy.special import stdtrit
+
+    rounds, steps = gap_RN.shape
+    if rounds < 2:
+        return np.full(steps, math.inf)
+    return np.std(gap_RN, axis=0, ddof=1) * float(stdtrit(rounds - 1, (1 + CONFIDENCE) / 2)) / math.sqrt(rounds)
+
+
+def _stays_negative(values_N: NDArray[np.float64]) -> int | None:
+    """The first n from which on all are below zero, by more than rounding; None if the last is not."""
+    not_N = np.flatnonzero(values_N >= -ROUNDING)
+    first = int(not_N[-1]) + 2 if len(not_N) else 1
+    return first if first <= len(values_N) else None

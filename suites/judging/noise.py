@@ -1,0 +1,209 @@
+"""What may have spoiled a run's times, told with cause and remedy: pure functions of what the run wrote down."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..store.cell_folder import CellResult, Conditions
+from .baseline import baseline_of, end_to_end_s
+from .verdict import MARGIN
+
+LOAD_CORES, LOAD_SHARE = 0.25, 0.05
+"""Other processes may use so many cores, or this share of all, whichever is more, before they are called a load."""
+COARSE_S = 0.03
+"""Of CPU time that others seem to have used, what may be an error: three standard deviations of one pair of readings.
+
+The kernel counts in hundredths of a second, each kind of use by itself; errors of several pairs add up by their root.
+"""
+CLOCK_SHARE = 0.1
+DRIFT_SHARE = 0.1
+TREND_P = 0.01
+TREND_FROM = 6
+
+
+@dataclass(frozen=True)
+class Noise:
+    """One thing that may have spoiled times. ``severity`` orders those of a ``kind``."""
+
+    kind: str
+    severity: float
+    cause: str
+    remedy: str
+
+
+def trend_p(values: Sequence[float]) -> float:
+    """Two-sided p-value of no trend, by the exact distribution of Kendall's tau without ties (Mann 1945).
+
+    The number of pairs in ascending order is the sum of independent uniform numbers on 0 .. i, i = 1 .. n - 1.
+
+    >>> round(trend_p([1, 2, 3, 4, 5, 6]) * 720)
+    2
+    """
+    distribution = np.ones(1)
+    for i in range(2, len(values) + 1):
+        distribution = np.convolve(distribution, np.full(i, 1 / i))
+    change_P = np.subtract.outer(values, values).T[np.triu_indices(len(values), 1)]
+    ascending = int((change_P > 0).sum() + (change_P == 0).sum() // 2)
+    tail = min(distribution[: ascending + 1].sum(), distribution[ascending:].sum())
+    return float(min(1.0, 2 * tail))
+
+
+def others_load(
+    wall_s: float, own_cpu_s: float, busy_cpu_s: float | None, machine_cores: int, readings: int = 1
+) -> float:
+    """Cores that other processes used; 0 where they are too few, or it may be the error of so many pairs of readings.
+
+    >>> others_load(1.0, 1.0, 1.1, 2), others_load(1.0, 1.0, 3.0, 2), others_load(1.0, 1.0, None, 2)
+    (0.0, 2.0, 0.0)
+    >>> others_load(0.05, 0.05, 0.09, 2), others_load(0.5, 0.5, 1.0, 2, readings=8)
+    (0.0, 1.0)
+    """
+    if busy_cpu_s is None or wall_s <= 0:
+        return 0.0
+    others_s = busy_cpu_s - own_cpu_s
+    limit = max(LOAD_CORES, LOAD_SHARE * machine_cores)
+    return others_s / wall_s if others_s - COARSE_S * math.sqrt(readings) > limit * wall_s else 0.0
+
+
+def _load(seen: Conditions) -> Iterator[Noise]:
+    if others := others_load(seen.wall_s, seen.own_cpu_s, seen.busy_cpu_s, seen.machine_cores):
+        yield Noise(
+            "other load",
+            others,
+            f"other processes used {others:.1f} of {seen.machine_cores} cores during the rounds",
+            "stop them, or give them and this run cores of their own (taskset)",
+        )
+
+
+def _threads(threads: int, device: str, seen: Conditions) -> Iterator[Noise]:
+    if device == "cpu" and threads > seen.cores:
+        yield Noise(
+            "threads", threads / seen.cores, f"{threads} threads share {seen.cores} cores", f"give threads={seen.cores}"
+        )
+
+
+def _clock(seen: Conditions) -> Iterator[Noise]:
+    lowest, highest = min(seen.cpu_mhz, default=0.0), max(seen.cpu_mhz, default=0.0)
+    if highest > 0 and lowest < (1 - CLOCK_SHARE) * highest:
+        yield Noise(
+            "CPU frequency",
+            highest / max(lowest, 1.0),
+            f"the CPU's frequency went from {lowest:.0f} to {highest:.0f} MHz between rounds",
+            "set the performance governor, turn turbo off, or cool it",
+        )
+
+
+def _gpu(seen: Conditions) -> Iterator[Noise]:
+    if seen.throttled:
+        yield Noise(
+            "GPU throttling",
+            len(seen.throttled),
+            f"the GPU was slowed down: {', '.join(seen.throttled)}",
+            "cool it or raise its power limit, or lock its clocks (nvidia-smi -lgc)",
+        )
+
+
+def _trend(result: CellResult) -> Iterator[Noise]:
+    timed = {arm.strategy: end_to_end_s(result.rounds, arm.strategy) for arm in result.arms if arm.status == "ok"}
+    by_index = timed.get(baseline_of([label for label, times in timed.items() if times]), {})
+    times = [by_index[index] for index in sorted(by_index)]
+    if len(times) < TREND_FROM:
+        return
+    third = len(times) // 3
+    change = float(np.median(times[-third:]) / np.median(times[:third]))
+    margin = result.cell.get("measure", {}).get("margin", MARGIN)
+    if abs(math.log(change)) > math.log1p(margin) and trend_p(times) < TREND_P:
+        yield Noise(
+            "trend",
+            abs(math.log(change)),
+            f"the baseline took {abs(change - 1):.0%} {'more' if change > 1 else 'less'} time in the last third of its "
+            "rounds than in the first",
+            "give more warm-up (measure.warmup=3), or let the machine come to rest; ratios within rounds still hold",
+        )
+
+
+def _collections(result: CellResult) -> Iterator[Noise]:
+    spoiled = Counter(r.strategy for r in result.rounds if r.collections and not r.warmup)
+    for strategy, count in spoiled.items():
+        yield Noise(
+            "garbage collection",
+            count,
+            f"Python's garbage was collected inside {count} rounds of {strategy}",
+            "the strategy calls gc.collect() or gc.enable(); take that out of its steps",
+        )
+
+
+def _disturbed(result: CellResult) -> Iterator[Noise]:
+    """Rounds in a child process: those that tell by themselves, and short ones that tell only all together."""
+    cores = result.conditions.machine_cores if result.conditions else 1
+    for label in dict.fromkeys(r.strategy for r in result.rounds):
+        counted = [r for r in result.rounds if r.strategy == label and not r.warmup]
+        read = [(r.marks_s[-1], r.others_cores) for r in counted if r.others_cores is not None]
+        busy_s = sum(wall_s * others for wall_s, others in read)
+        others = others_load(sum(wall_s for wall_s, _ in read), 0.0, busy_s, cores, len(read))
+        count = sum(r.disturbed for r in counted)
+        if count or others:
+            used = f"{others:.1f} of {cores} cores during the" if others else f"the CPU during {count}"
+            yield Noise(
+                "contender disturbed",
+                max(count, len(read) if others else 0),
+                f"other processes used {used} rounds of {label}",
+                "stop them and measure again; its ratios have those rounds in them",
+            )
+
+
+def noises(result: CellResult) -> list[Noise]:
+    """Of one cell. A folder of schema 1 knows of trends alone."""
+    found = [*_trend(result), *_collections(result), *_disturbed(result)]
+    if (seen := result.conditions) is not None:
+        found += [*_load(seen), *_threads(result.cell["threads"], result.cell["device"], seen), *_clock(seen)]
+        found += _gpu(seen)
+        if seen.aa_reason:
+            found.append(Noise("A/A", 1, f"the A/A arm was not measured: {seen.aa_reason}", "see the reason"))
+        if seen.crossed_reason:
+            cause = f"the A/A arm in a child process was not measured: {seen.crossed_reason}"
+            found.append(Noise("A/A in a child process", 1, cause, "ratios to contenders are without it"))
+    return found
+
+
+def drift(cells: Sequence[CellResult]) -> list[Noise]:
+    """Between cells on the same device with the same threads, by the medians of their counted calibrations."""
+    found = []
+    groups: dict[tuple[str, int], list[CellResult]] = {}
+    for result in cells:
+        groups.setdefault((result.cell["device"], result.cell.get("threads", 1)), []).append(result)
+    for members in groups.values():
+        for name, what in (("read_bytes_per_s", "read memory"), ("gemm_flops_per_s", "multiplied matrices")):
+            speeds = [[getattr(c, name) for c in result.calibrations if not c.warmup] for result in members]
+            medians = [float(np.median(values)) for values in speeds if values]
+            if medians and max(medians) > (1 + DRIFT_SHARE) * min(medians):
+                found.append(
+                    Noise(
+                        f"drift: {name}",
+                        max(medians) / min(medians),
+                        f"the machine {what} {max(medians) / min(medians):.2f} times as fast in one cell as in another",
+                        "measure again to compare times of cells, or multiply times by their calibration_ rate, "
+                        "as far as decoding drifts alike; ratios within a cell hold",
+                    )
+                )
+    return found
+
+
+def told(cells: Sequence[CellResult]) -> list[str]:
+    """A line for each kind of noise in a run: its worst case, in how many cells, and the remedy."""
+    kinds: dict[str, list[Noise]] = {}
+    for result in cells:
+        worst = {noise.kind: noise for noise in sorted(noises(result), key=lambda noise: noise.severity)}
+        for noise in worst.values():
+            kinds.setdefault(noise.kind, []).append(noise)
+    lines = []
+    for found in kinds.values():
+        worst_of = max(found, key=lambda noise: noise.severity)
+        where = "" if len(cells) == 1 else f" (in {len(found)} of {len(cells)} cells{', the worst' * (len(found) > 1)})"
+        lines.append(f"{worst_of.cause}{where}: {worst_of.remedy}")
+    return lines + [f"{noise.cause}: {noise.remedy}" for noise in drift(cells)]

@@ -1,0 +1,120 @@
+"""From strategies to arms that may be timed: they fit, they agree with the oracle, and their memory is weighed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from functools import partial
+
+from strategies import Strategy, StrategyError, parse
+from strategies.models.encoder_decoder import EncoderDecoder
+
+from ..probes.finite import NotFiniteError
+from ..probes.overhead import dispatch_s
+from ..settings.cells import Cell
+from ..settings.faults import Fault, contained
+from ..settings.inputs import Inputs
+from ..timing.clock import clocks
+from ..words.progress import Progress
+from .arms import StrategyArm
+from .equality import Agreement, check
+from .outcomes import Facts
+
+ORACLE = "full_recompute"
+
+
+class Admission:
+    """Of one cell. What is learned on the way goes to ``facts``; one that fails at something goes no further."""
+
+    def __init__(
+        self,
+        cell: Cell,
+        model: EncoderDecoder,
+        inputs: Inputs,
+        facts: Facts,
+        work: Mapping[str, int],
+        progress: Progress,
+        no_oracle: str = "",
+    ) -> None:
+        """``no_oracle``: why full recompute has no room to judge the others, "" where it has."""
+        self._cell, self._model, self._inputs = cell, model, inputs
+        self._facts, self._work, self._progress = facts, work, progress
+        self._no_oracle = no_oracle
+        self._arms: list[StrategyArm] = []
+
+    def arms(self, strategies: Sequence[Strategy]) -> list[StrategyArm]:
+        """Those that may be timed. Raises NotFiniteError where the oracle's logits are not finite: then none may."""
+        self._allocate(strategies)
+        self._compare()
+        self._weigh()
+        return self._arms
+
+    def oracle(self) -> StrategyArm:
+        """Full recompute: the arm that may be timed, or another. Raises StrategyError where it has no room."""
+        mine = next((arm for arm in self._arms if arm.label == ORACLE), None)
+        if mine is None and self._no_oracle:
+            raise StrategyError(f"{ORACLE}, which judges the others, {self._no_oracle}")
+        return mine or StrategyArm(parse(ORACLE), self._model, self._inputs, self._cell)
+
+    def _allocate(self, strategies: Sequence[Strategy]) -> None:
+        for strategy in strategies:
+            with contained(partial(self._facts.fail, strategy.label)):
+                self._arms.append(StrategyArm(strategy, self._model, self._inputs, self._cell))
+
+    def _compare(self) -> None:
+        """Keep the arms that agree with the oracle."""
+        self._progress.say("equality")
+        arms = {arm.label: arm for arm in sorted(self._arms, key=lambda arm: arm.label != ORACLE)}
+        judges = list(arms) if ORACLE in arms or self._no_oracle or not arms else [ORACLE, *arms]
+        rivals: list[StrategyArm] = []
+        # Full recompute judges the others; should it fail (it needs the most memory), the next that works does.
+        for label in judges:
+            rivals = [arm for arm in self._arms if arm.label in self._facts.open()]
+            found: list[Agreement] = []
+            # Of full recompute alone logits that are not finite say something of the model.
+            with contained(partial(self._fail_oracle, label), *([NotFiniteError] if label == ORACLE else [])):
+                found = check(
+                    arms.get(label) or self.oracle(),
+                    rivals,
+                    self._cell.rounding,
+                    self._model.config.eos_ids,
+                    fixed=self._cell.stop == "fixed",
+                    advance=lambda arm: self._progress.advance(self._work.get(arm.label, 0) / self._cell.tgt_len),
+                )
+                break
+        else:
+            self._arms = []
+            return
+        self._arms = []
+        for arm, agreement in zip(rivals, found, strict=True):
+            if math.isfinite(agreement.max_error):
+                self._facts.note(arm.label, max_logit_error=agreement.max_error)
+            if agreement.fault:
+                self._facts.fail(arm.label, agreement.fault)
+            elif agreement.reason:
+                self._facts.settle(arm.label, "invalid", agreement.reason)
+            else:
+                self._arms.append(arm)
+
+    def _fail_oracle(self, label: str, fault: Fault) -> None:
+        if label in self._facts:
+            self._facts.fail(label, fault)
+
+    def _weigh(self) -> None:
+        """Peak memory, and what dispatch alone takes: passes of their own, outside the rounds.
+
+        Of eager steps alone: in compiled or captured ones the operators that are weighed do not exist.
+        """
+        cell, config = self._cell, self._model.config
+        good, clock = [], clocks(cell.device)[0]
+        for arm in self._arms:
+            self._progress.say("memory")
+            with contained(partial(self._facts.fail, arm.label)):
+                if arm.strategy.execution == "eager":
+                    self._facts.note(arm.label, peak_memory_bytes=arm.peak_memory_bytes(clock))
+                    if not cell.weights:  # the model that dispatch is measured on has whole weights
+                        found_s = dispatch_s(config, arm.strategy, cell.dtype, cell.device, clock, cell.tgt_len)
+                        self._facts.note(arm.label, dispatch_s=found_s)
+                self._progress.advance(self._work[arm.label])
+                good.append(arm)
+        self._arms = good

@@ -1,0 +1,152 @@
+"""An arm is one thing that is timed in a cell: here, a strategy with its session; a contender's is in contenders/."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol, Self
+
+import psutil
+import torch
+from torch import Tensor
+
+from strategies import Session, Strategy, lengths
+from strategies.models import costs
+from strategies.models.encoder_decoder import EncoderDecoder
+
+from ..probes.memory import peak_memory
+from ..settings.cells import Cell
+from ..settings.inputs import Inputs
+from ..store.cell_folder import Round, twin_label
+from ..timing.clock import Clock
+from ..timing.one_round import one_round, token_ids
+from ..work.formulas import role_sums
+
+
+@contextmanager
+def collector_set_aside() -> Iterator[None]:
+    """Inside, a garbage collection need not look through what is alive now, so the one before each round is quick."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
+def collections_so_far() -> int:
+    """Garbage collections of this process so far."""
+    return sum(generation["collections"] for generation in gc.get_stats())
+
+
+class Arm(Protocol):
+    """What the rounds of a cell ask of what is timed in them."""
+
+    label: str
+    setup_s: float
+    remark: str
+    """Beside the status ok in a table, "" if there is nothing to say."""
+    token_BN: Tensor | None
+    """Of the last round, int64 [B, N] on the CPU."""
+
+    @property
+    def weights(self) -> Sequence[Tensor]:
+        """Those that lie in this process."""
+
+    def twin(self) -> Self:
+        """The same again. Raises what says why there can be none."""
+
+    def round(self, index: int, warmup: bool, clock: Clock) -> Round:
+        """One timed round."""
+
+    def row_lens(self) -> list[int]:
+        """Tokens of each row of the last round."""
+
+    def figures(self) -> dict[str, Any]:
+        """Fields of ``ArmFacts`` that only this kind of arm knows, after its last round."""
+
+
+class StrategyArm:
+    """A strategy, its session and its inputs in one cell. ``label``: the strategy's own, unless another is given."""
+
+    remark = ""
+
+    def __init__(
+        self, strategy: Strategy, model: EncoderDecoder, inputs: Inputs, cell: Cell, label: str | None = None
+    ) -> None:
+        self.strategy = strategy
+        self.label = label or strategy.label
+        self._model, self._inputs, self._cell = model, inputs, cell
+        self.setup_s = 0.0
+        self.session = self._allocate()
+        self.token_BN: Tensor | None = None
+
+    def _allocate(self) -> Session:
+        start = time.perf_counter()
+        cell = self._cell
+        session = Session(self._model, self.strategy, cell.batch_size, cell.src_len, cell.tgt_len)
+        if cell.device == "cuda":
+            torch.cuda.synchronize()
+        self.setup_s = time.perf_counter() - start
+        return session
+
+    def twin(self) -> StrategyArm:
+        """The same again in a session of its own: the A/A arm, labelled as such."""
+        return StrategyArm(self.strategy, self._model, self._inputs, self._cell, twin_label(self.label))
+
+    @property
+    def weights(self) -> list[Tensor]:
+        """Of the model."""
+        return list(self._model.parameters())
+
+    def prefill(self) -> None:
+        """Start the session on the cell's sources."""
+        self.session.prefill(self._inputs.src_BS, self._inputs.src_mask_BS)
+
+    def round(self, index: int, warmup: bool, clock: Clock) -> Round:
+        """One timed round. Python's garbage is collected before it and left alone inside it."""
+        gc.collect()
+        gc.disable()
+        before = collections_so_far()
+        try:
+            tokens = one_round(self.session, self._inputs, self._cell.stop, clock)
+            marks_s = clock.marks_s()
+            collections = collections_so_far() - before
+        finally:
+            gc.enable()
+        self.token_BN = token_ids(tokens)
+        return Round(self.label, index, warmup, clock.every_step, marks_s, collections)
+
+    def row_lens(self) -> list[int]:
+        """Tokens of each row of the last round, up to and with its end; all of them where the length is fixed."""
+        if self.token_BN is None:
+            return []
+        if self._cell.stop == "fixed":
+            return [self.token_BN.shape[1]] * self.token_BN.shape[0]
+        return [int(length) for length in lengths(self.token_BN, self._model.config.eos_ids)]
+
+    def figures(self) -> dict[str, Any]:
+        """FLOPs, bytes and roles of the last round."""
+        assert self.token_BN is not None
+        config, held = self._model.config, self.session.nbytes
+        return {
+            "necessary_flops": costs.necessary_flops(config, self._inputs.src_lens, self.row_lens()),
+            "kv_reserved_bytes": held.reserved,
+            "kv_used_bytes": held.used,
+            "rss_bytes": rss_bytes(),
+            "roles": role_sums(config, self._cell, self.strategy, self.token_BN.shape[1]),
+        }
+
+    def peak_memory_bytes(self, clock: Clock) -> int:
+        """Peak of live tensor bytes above the loaded weights, set-up included, in an untimed round of its own."""
+        with peak_memory(self._cell.device) as memory:
+            session = Session(self._model, self.strategy, self._cell.batch_size, self._cell.src_len, self._cell.tgt_len)
+            one_round(session, self._inputs, self._cell.stop, clock)
+        return memory.peak_bytes
+
+
+def rss_bytes() -> int:
+    """Resident memory of this process."""
+    return int(psutil.Process().memory_info().rss)

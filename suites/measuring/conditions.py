@@ -1,0 +1,87 @@
+"""What else the machine does while a cell's rounds are measured, read at the edges of rounds and never inside one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Collection
+
+import psutil
+import torch
+
+from ..machine.cores import allowed
+from ..machine.limits import cores_limit
+from ..machine.throttling import GpuWatch
+from ..store.cell_folder import Conditions
+
+IDLE = {"idle", "iowait", "guest", "guest_nice"}
+"""Fields of CPU time in which nothing runs, or (guest) that others hold already."""
+READ_SHARE = 0.01
+"""Of the time of the rounds, what reading the frequency may take."""
+
+
+def busy_cpu_s() -> float | None:
+    """Seconds that the machine's cores were busy since it started, with what a hypervisor took (steal)."""
+    try:
+        times = psutil.cpu_times()._asdict()
+    except (psutil.Error, OSError, RuntimeError, NotImplementedError):
+        return None
+    return float(sum(value for name, value in times.items() if name not in IDLE))
+
+
+def fastest_core_mhz(cores: Collection[int]) -> float | None:
+    """Of ``cores``, which this process may use: the busy one among them says what a round ran at."""
+    try:
+        speeds = psutil.cpu_freq(percpu=True) or []
+    except (psutil.Error, OSError, RuntimeError, NotImplementedError, AttributeError):
+        return None
+    return max((float(speed.current) for i, speed in enumerate(speeds) if i in cores), default=None)
+
+
+class Watch:
+    """Over the rounds of a cell, from its making to ``conditions``."""
+
+    def __init__(self, device: str) -> None:
+        self._gpu = GpuWatch(str(torch.cuda.get_device_properties(0).uuid)) if device == "cuda" else None
+        self._cores = allowed()
+        self._mhz: list[float] = []
+        self._read_s, self._last = 0.0, time.monotonic()
+        self._process = psutil.Process()
+        self._busy_s, self._own_s, self._start = busy_cpu_s(), self._cpu_s(), time.monotonic()
+
+    def _cpu_s(self) -> float:
+        """Of this process and of what it started: contenders are no load of others."""
+        spent = 0.0
+        for process in (self._process, *self._process.children(recursive=True)):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                times = process.cpu_times()
+                spent += times.user + times.system + times.children_user + times.children_system
+        return float(spent)
+
+    def after_round(self) -> None:
+        """Note the frequency at which the round ended, unless reading it, slow with many cores, would cost much."""
+        start = time.monotonic()
+        if self._read_s > READ_SHARE * (start - self._last):
+            return
+        mhz = fastest_core_mhz(self._cores)
+        self._last = time.monotonic()
+        self._read_s = self._last - start
+        if mhz is not None:
+            self._mhz.append(mhz)
+
+    def conditions(self, stopped_by: str, aa_reason: str = "", crossed_reason: str = "") -> Conditions:
+        """What was seen."""
+        wall_s, busy_s = time.monotonic() - self._start, busy_cpu_s()
+        return Conditions(
+            stopped_by=stopped_by,
+            wall_s=wall_s,
+            own_cpu_s=self._cpu_s() - self._own_s,
+            busy_cpu_s=None if busy_s is None or self._busy_s is None else busy_s - self._busy_s,
+            cores=cores_limit().amount,
+            machine_cores=os.cpu_count() or 1,
+            cpu_mhz=self._mhz,
+            throttled=self._gpu.ended() if self._gpu else [],
+            aa_reason=aa_reason,
+            crossed_reason=crossed_reason,
+        )

@@ -1,0 +1,36 @@
+"""The model of a cell with its kernel, kept from one cell to the next."""
+
+from __future__ import annotations
+
+from strategies import DTYPES, load_model
+from strategies.models.encoder_decoder import EncoderDecoder
+from strategies.models.kernels.linears import Linears, use_linear
+from strategies.models.kernels.narrow import use_weights
+
+from ..settings.cells import Cell
+
+_kept: dict[tuple[object, ...], tuple[EncoderDecoder, Linears]] = {}
+"""The last one, by what it was made of: it is gone before another is made, so that memory need not hold both."""
+
+
+def loaded(cell: Cell, compiled: bool) -> tuple[EncoderDecoder, Linears]:
+    """The model, and what its kernel holds and chose; ``compiled``: whether some steps will be. Raises ModelError."""
+    rows = _rows(cell)
+    made_of = cell.model, cell.dtype, cell.device, cell.seed, cell.linear, cell.weights, rows, compiled
+    if made_of not in _kept:
+        _kept.clear()
+        model = load_model(cell.model, DTYPES[cell.dtype], cell.device, cell.seed)
+        if cell.weights:
+            _kept[made_of] = model, Linears(use_weights(model, cell.weights))
+        else:
+            _kept[made_of] = model, use_linear(model, cell.linear, *(rows or (1, 1)), compiled=compiled)
+    return _kept[made_of]
+
+
+def _rows(cell: Cell) -> tuple[int, int] | None:
+    """What the choice of a kernel depends on, so that cells of equal rows share a model: those that a cached step feeds
+    and the most of any product; None with torch's kernel, which serves all.
+    """
+    if cell.linear == "torch":
+        return None
+    return cell.batch_size, cell.rows_max if cell.linear == "auto" else cell.batch_size

@@ -1,0 +1,81 @@
+"""What narrower weights change beside the whole ones: logits, choices and, of the embedded model, phoneme errors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import torch
+
+from strategies import Session, parse
+from strategies.models.encoder_decoder import EncoderDecoder
+
+from ..probes.finite import require_finite
+from ..settings.inputs import Inputs
+from .arms import StrategyArm
+
+STRATEGY = "static_kv"
+WORDS = 500
+"""Held-out words whose phoneme errors are counted, each alone."""
+
+
+@dataclass(frozen=True)
+class Narrowing:
+    """Of a cell, over all steps and rows, fed the same tokens.
+
+    ``logit_error``: the largest difference of a logit; ``logit_max``: the largest logit; ``choices_equal``: the share
+    of steps and rows with the same choice; ``per``, ``per_fp32``: phoneme error rates on so many held-out ``words``, by
+    eager steps, None for other models than the embedded one.
+    """
+
+    logit_error: float
+    logit_max: float
+    choices_equal: float
+    per: float | None = None
+    per_fp32: float | None = None
+    words: int = 0
+
+
+def narrowings(
+    arms: Sequence[StrategyArm], whole: EncoderDecoder, inputs: Inputs, spoken: bool
+) -> dict[str, Narrowing]:
+    """Of the steps that are timed, which round otherwise when they are compiled: ``narrowing`` of those that are not,
+    ``narrowing_compiled`` of those that are, by the arm of each that feeds the fewest rows; without the one that no arm
+    has. ``whole`` and ``spoken`` as in ``narrowing``, whose phoneme errors are counted once.
+    """
+    compiled = [arm for arm in arms if arm.strategy.execution == "compiled"]
+    others = [arm for arm in arms if arm not in compiled]
+    found: dict[str, Narrowing] = {}
+    for name, alike in (("narrowing", others), ("narrowing_compiled", compiled)):
+        if alike:
+            arm = min(alike, key=lambda arm: arm.session.strategy.rows_fed(arm.session.max_new))
+            found[name] = narrowing(arm.session, whole, inputs, spoken and not found)
+    return found
+
+
+@torch.no_grad()
+def narrowing(session: Session, whole: EncoderDecoder, inputs: Inputs, spoken: bool) -> Narrowing:
+    """Decode the cell's sources by ``session``, of the narrow model, and by an eager one of ``whole``, the same model
+    with whole weights; each step is fed what ``whole`` chose. ``spoken``: count phoneme errors too.
+
+    Raises NotFiniteError where logits of the whole model are not finite.
+    """
+    oracle = Session(whole, parse(STRATEGY), session.batch, session.src_len, session.max_new)
+    for each in (oracle, session):
+        each.prefill(inputs.src_BS, inputs.src_mask_BS)
+    token_B = torch.full((session.batch,), whole.config.start_id, device=inputs.src_BS.device)
+    error = largest = equal = 0.0
+    for k in range(1, session.max_new + 1):
+        whole_BV, narrow_BV = (each.step(token_B).float().clone() for each in (oracle, session))
+        require_finite(whole_BV, whole, "the whole weights", k)
+        error = max(error, float((whole_BV - narrow_BV).abs().max()))
+        largest = max(largest, float(whole_BV.abs().max()))
+        token_B = whole_BV.argmax(-1)
+        equal += float((token_B == narrow_BV.argmax(-1)).float().mean())
+    found = Narrowing(error, largest, equal / session.max_new)
+    if not spoken:
+        return found
+    from strategies.models.pronounce.evaluate import error_rates
+
+    rates = [error_rates(model, 1, WORDS).per for model in (session.model, whole)]
+    return Narrowing(**{**asdict(found), "per": rates[0], "per_fp32": rates[1], "words": WORDS})

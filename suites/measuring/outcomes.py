@@ -1,0 +1,62 @@
+"""What comes of each arm of a cell, from "not reached" on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any
+
+from ..settings.faults import Fault
+from ..store.cell_folder import ArmFacts, Status
+
+NOT_REACHED = "not reached"
+
+
+class Facts:
+    """One ``ArmFacts`` an arm, by label, in their order."""
+
+    def __init__(self, labels: Iterable[str], keep: Callable[[str, str], str]) -> None:
+        """``keep`` puts an arm's traceback, given its label and text, into a file and returns the file's name."""
+        self._facts = {label: ArmFacts(label, "failed", NOT_REACHED) for label in labels}
+        self._keep = keep
+
+    def __contains__(self, label: str) -> bool:
+        return label in self._facts
+
+    def note(self, label: str, **known: Any) -> None:
+        """Set fields of an arm."""
+        self._facts[label] = replace(self._facts[label], **known)
+
+    def settle(self, label: str, status: Status, reason: str) -> None:
+        """An arm goes no further."""
+        self.note(label, status=status, reason=reason)
+
+    def fail(self, label: str, fault: Fault) -> None:
+        """An arm raised something: its reason names the file that holds the traceback, if there is more to say."""
+        self.settle(label, fault.status, self.kept(label, fault))
+
+    def kept(self, label: str, fault: Fault) -> str:
+        """The reason of a fault, whose traceback is put into a file."""
+        if not fault.traceback:
+            return fault.reason
+        try:
+            return f"{fault.reason}; traceback in {self._keep(label, fault.traceback)} beside cell.json"
+        except OSError:  # a full disk, say
+            return fault.located
+
+    def fail_open(self, fault: Fault) -> None:
+        """What all arms need did so: one traceback for all that nothing was said of yet."""
+        self.settle_open(fault.status, self.kept("cell", fault))
+
+    def settle_open(self, status: Status, reason: str) -> None:
+        """Nor does any arm that nothing was said of yet."""
+        for label in self.open():
+            self.settle(label, status, reason)
+
+    def open(self) -> list[str]:
+        """Labels of those."""
+        return [label for label, fact in self._facts.items() if fact.reason == NOT_REACHED]
+
+    def all(self) -> list[ArmFacts]:
+        """Of every arm."""
+        return list(self._facts.values())

@@ -1,0 +1,138 @@
+"""The rounds of a cell: every arm once in each, in shuffled order, until they are enough."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from ..judging.baseline import baseline_of
+from ..settings.cells import Cell
+from ..settings.config import MeasureConfig
+from ..settings.faults import Fault, contained
+from ..store.cell_folder import CellWriter, Conditions
+from ..timing.clock import clocks
+from ..timing.quiet import wait_until_quiet
+from ..words.progress import Progress
+from .arms import Arm, collector_set_aside
+from .calibration import Calibrator
+from .conditions import Watch
+from .repeats import Repeats
+from .stopping import forecast, half_width, stopped_by
+
+Fail = Callable[[str, Fault], None]
+
+
+class Rounds:
+    """Runs them. ``work`` predicts an arm's round; ``fail`` is told label and fault of an arm that drops out."""
+
+    def __init__(
+        self,
+        cell: Cell,
+        arms: Sequence[Arm],
+        measure: MeasureConfig,
+        writer: CellWriter,
+        progress: Progress,
+        work: dict[str, int],
+        fail: Fail,
+        repeats: Repeats,
+    ) -> None:
+        self.arms = [*arms, *repeats.arms]
+        self._measure, self._writer, self._progress, self._fail = measure, writer, progress, fail
+        self._cell, self._order, self._clocks = cell, random.Random(cell.seed), clocks(cell.device)
+        self._baseline = baseline_of([arm.label for arm in arms])
+        self._repeats, self._repeated = repeats, list(repeats.arms)
+        self._work = {**work, **{arm.label: work[repeats.baseline] for arm in repeats.arms}}
+        self._calibrator = self._make_calibrator()
+        self._times: dict[str, dict[int, float]] = {arm.label: {} for arm in self.arms}
+        self._rounds_s, self._planned = 0.0, measure.rounds
+
+    def _make_calibrator(self) -> Calibrator | None:
+        """None where there is no room for its buffer, or nothing to time."""
+        if not self.arms:
+            return None
+        try:
+            weights = next((arm.weights for arm in self.arms if arm.weights), ())
+            return Calibrator(self._cell.device, weights, self._cell.rounding)
+        except (MemoryError, RuntimeError):
+            return None
+
+    def run(self) -> tuple[list[Arm], Conditions]:
+        """(the arms that came to the end, the A/A arms left out, what their rounds were measured under)."""
+        watch = Watch(self._cell.device)
+        with collector_set_aside():
+            for index in range(-self._measure.warmup, 0):
+                self._progress.say("warm-up")
+                self._round(index)
+                watch.after_round()
+            start, index, ended = time.monotonic(), 0, None
+            while ended is None:
+                self._progress.say(f"round {index + 1} of {self._planned}")
+                self._round(index)
+                watch.after_round()
+                index += 1
+                ended = self._enough(index, time.monotonic() - start)
+        seen = watch.conditions(ended, self._repeats.twin_reason, self._repeats.crossed_reason)
+        return [arm for arm in self.arms if arm not in self._repeated], seen
+
+    def _round(self, index: int) -> None:
+        place = self._order.randrange(len(self.arms) + 1)
+        for position, arm in enumerate([*self._order.sample(self.arms, len(self.arms)), None]):
+            if position == place:
+                self._calibrate(index)
+            if arm is not None and arm in self.arms:
+                self._arm(arm, index)
+
+    def _calibrate(self, index: int) -> None:
+        if self._calibrator is None or not self._calibrator.due(self._rounds_s):
+            return
+        try:
+            self._writer.round(self._calibrator.measure(index, index < 0))
+        except RuntimeError:  # no room for it on the device: the arms need that more
+            self._calibrator = None
+
+    def _arm(self, arm: Arm, index: int) -> None:
+        with contained(partial(self._lose, arm)):
+            for clock in self._clocks:
+                if self._cell.device == "cpu":
+                    wait_until_quiet()  # before all alike, whichever process an arm runs in
+                done = arm.round(index, index < 0, clock)
+                self._writer.round(done)
+                self._rounds_s += done.marks_s[-1]
+                if index >= 0 and clock is self._clocks[0]:  # on CUDA the one without step marks, as in the table
+                    self._times[arm.label][index] = done.marks_s[-1]
+                self._progress.advance(self._work[arm.label])
+
+    def _lose(self, arm: Arm, fault: Fault) -> None:
+        self.arms = [other for other in self.arms if other is not arm]
+        if arm in self._repeats.arms:
+            self._repeats.drop(arm, fault.located)
+            return
+        if arm.label == self._repeats.baseline:
+            self._drop_repeats()
+        self._fail(arm.label, fault)
+
+    def _drop_repeats(self) -> None:
+        """They compare with nothing without their baseline."""
+        for arm in list(self._repeats.arms):
+            self._repeats.drop(arm, f"{self._repeats.baseline}, which it repeats, failed")
+            self.arms.remove(arm)
+
+    def _enough(self, rounds: int, elapsed_s: float) -> str | None:
+        if not self.arms:
+            return "rounds"
+        widths = [] if self._measure.precision is None else self._half_widths()
+        ended = stopped_by(self._measure, rounds, widths, elapsed_s)
+        total = rounds if ended else forecast(self._measure, rounds, widths, elapsed_s)
+        a_round = len(self._clocks) * sum(self._work[arm.label] for arm in self.arms)
+        self._progress.expect((total - self._planned) * a_round)
+        self._planned = total
+        return ended
+
+    def _half_widths(self) -> list[float]:
+        """Of every arm's ratio to the baseline, or to the first that is left without it."""
+        times = {arm.label: self._times[arm.label] for arm in self.arms}
+        base = times.pop(self._baseline if self._baseline in times else baseline_of(times))
+        # An arm that is left has run in every round so far, and so has the baseline.
+        return [half_width(list(mine.values()), list(base.values())) for mine in times.values()]

@@ -1,0 +1,53 @@
+"""When rounds stop by themselves: a pure rule of how many there were, how narrow intervals are, and the time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+
+from ..judging.ratios import half_interval
+from ..settings.config import MeasureConfig
+
+StoppedBy = Literal["rounds", "precision", "rounds_max", "seconds_max"]
+
+
+def half_width(times: Sequence[float], baseline: Sequence[float]) -> float:
+    """Half the width of a paired ratio's 95 % interval, as a share of the ratio; NaN below two rounds.
+
+    Student's t at any number of rounds, exp(t s / sqrt(n)) - 1 with s the standard deviation of the log ratios; it
+    costs nothing after each round, where the bootstrap that is heard besides from 20 rounds on costs milliseconds.
+    """
+    if len(times) < 2:
+        return math.nan
+    return math.expm1(half_interval(np.log(np.asarray(times, float) / np.asarray(baseline, float))))
+
+
+def stopped_by(measure: MeasureConfig, rounds: int, half_widths: Sequence[float], elapsed_s: float) -> StoppedBy | None:
+    """What ends the counted rounds after ``rounds`` of them, None if nothing does yet.
+
+    Without ``measure.precision``, or with nothing to compare, exactly ``measure.rounds``. With it these are the floor,
+    which time does not cut short; then rounds go on until every half width is at most ``measure.precision``, or there
+    were ``measure.rounds_max``, or they took ``measure.seconds_max``.
+    """
+    if rounds < measure.rounds:
+        return None
+    if measure.precision is None or not half_widths:
+        return "rounds"
+    if all(width <= measure.precision for width in half_widths):
+        return "precision"
+    if rounds >= measure.rounds_max:
+        return "rounds_max"
+    return "seconds_max" if elapsed_s >= measure.seconds_max else None
+
+
+def forecast(measure: MeasureConfig, rounds: int, half_widths: Sequence[float], elapsed_s: float) -> int:
+    """How many counted rounds there will be in all, for the time left: intervals narrow with their root."""
+    if measure.precision is None or rounds < measure.rounds or rounds < 2:
+        return max(rounds, measure.rounds)
+    widest = max((width for width in half_widths if not math.isnan(width)), default=0.0)
+    needed = rounds * min((widest / measure.precision) ** 2, 1e6)
+    in_time = rounds * measure.seconds_max / max(elapsed_s, 1e-9)
+    return math.ceil(max(rounds + 1, min(needed, in_time, measure.rounds_max)))

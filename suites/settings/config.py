@@ -1,0 +1,184 @@
+"""The configuration: flat keys with their meaning, type, unit and default, known to Hydra and to ``--help``.
+
+No torch here: help and mistakes are answered at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from .rules import Rule, flag, names, number, one_of, share, shown, text, whole
+
+DEVICES = ("auto", "cpu", "cuda")
+LINEARS = ("torch", "transposed", "onednn", "mkl", "fused", "auto")
+"""As in ``strategies.models.kernels.linears``, which is not imported here, as it needs torch."""
+EXECUTIONS = ("eager", "compiled", "graph")
+WEIGHTS = ("fp32", "bf16", "int8")
+"""As in ``strategies.models.kernels.narrow``."""
+DTYPES = ("fp32", "bf16", "fp16")
+STOPS = ("fixed", "eos")
+MAX_THREADS = 1024
+MAX_LENGTH = 1 << 30
+"""Sentences or tokens beyond which nobody asks."""
+MAX_SECONDS = 1e8
+"""Three years; the operating system refuses to wait for much longer."""
+MAX_SEED = 2**63 - 1
+"""The largest that a table's column of 64-bit whole numbers holds."""
+MAX_GIB = 2.0**20
+LENGTH = whole(1, MAX_LENGTH, optional=True)
+SECONDS = number(f"seconds above 0 and at most {MAX_SECONDS:.0f}", 0, MAX_SECONDS)
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be run; the message is one line: what, value, allowed, remedy."""
+
+
+def key(help: str, default: Any, kind: str, rule: Rule | None = None) -> Any:
+    """A field with its help text, the type and unit that people are shown, and what its value may be."""
+    metadata = {"help": help, "kind": kind, "rule": rule}
+    if isinstance(default, (dict, list)):
+        return field(default_factory=lambda: default, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass
+class MeasureConfig:
+    """How often each case is measured; presets are the files of conf/measure/."""
+
+    rounds: int = key(
+        "timed rounds of every strategy, interleaved in shuffled order; the fewest, with a precision",
+        6,
+        "int",
+        whole(2, why=": an interval needs at least 2 rounds"),
+    )
+    warmup: int = key("rounds before them that are kept, marked and not counted", 1, "int", whole(0))
+    stop: str = key(
+        "fixed: exactly tgt_len tokens; eos: each row until its end-of-sequence token",
+        "fixed",
+        "fixed|eos",
+        one_of(STOPS),
+    )
+    precision: float | None = key(
+        "more rounds until the 95 % interval of every ratio is within this share, as 0.02; null: rounds, no more",
+        None,
+        "share",
+        share(optional=True),
+    )
+    rounds_max: int = key("with a precision: no more rounds than this", 100, "int", whole(2))
+    seconds_max: float = key("with a precision: no further round of a cell after this time", 300.0, "s", SECONDS)
+    margin: float = key(
+        "times that differ by less are the same to you (contenders: 0.05 or more)",
+        0.02,
+        "share",
+        share(),
+    )
+    contender_seconds_max: float = key(
+        "a contender that is silent for longer is ended, and a failed row", 600.0, "s", SECONDS
+    )
+    memory_gib: float | None = key(
+        "memory for weights and decoding: what fits is told, a case that does not fails at once; null: the device's",
+        None,
+        "GiB",
+        number(f"GiB above 0 and at most {MAX_GIB:.0f}", 0, MAX_GIB, optional=True),
+    )
+    aa: bool = key("time the baseline twice (A/A): how far equal things come out apart", False, "true|false", flag())
+
+
+@dataclass
+class RunConfig:
+    """Everything that ``run`` reads."""
+
+    model: dict[str, Any] = key(
+        "model to decode with: a file of conf/model/; model=t5 model.checkpoint=DIR for yours", {}, "name"
+    )
+    strategies: Any = key(
+        "core, grid, all, or a list such as \"[full_recompute,'static_kv(read=buffer)']\"",
+        "core",
+        "names",
+        names("core, grid, all or a list of names", dict),
+    )
+    contenders: Any = key(
+        "systems of others in the same rounds: all, or a list such as [transformers_dynamic,ctranslate2_int8]",
+        [],
+        "names",
+        names("all, or a list such as [transformers_dynamic]"),
+    )
+    seq_len: int = key("source and target length at once", 64, "tokens", whole(1, MAX_LENGTH))
+    src_len: int | None = key("source length, where it differs from seq_len", None, "tokens", LENGTH)
+    tgt_len: int | None = key("target length, where it differs from seq_len", None, "tokens", LENGTH)
+    batch_size: int = key("sentences decoded together", 1, "sentences", whole(1, MAX_LENGTH))
+    src_ids: str | None = key(
+        "file of source token ids, a sentence a line; they set the source length and the batch",
+        None,
+        "file",
+        text("the path of a file", optional=True),
+    )
+    device: str = key("where to run; auto takes CUDA where it is", "auto", "auto|cpu|cuda", one_of(DEVICES))
+    dtype: str = key("type of weights and K/V", "fp32", "fp32|bf16|fp16", one_of(DTYPES))
+    weights: str | None = key(
+        "type of the weights in products, where it is narrower than dtype=fp32; null: dtype's",
+        None,
+        "|".join(WEIGHTS),
+        one_of(WEIGHTS, optional=True, also=DTYPES),
+    )
+    threads: int | None = key(
+        "CPU threads within an operator; null: every core that this process may use, or fewer by OMP_NUM_THREADS",
+        None,
+        "threads",
+        whole(1, MAX_THREADS, optional=True),
+    )
+    execution: str = key(
+        "how steps are executed; compiled and graph are tried besides, of each strategy that supports them",
+        "eager",
+        "|".join(EXECUTIONS),
+        one_of(EXECUTIONS),
+    )
+    linear: str = key(
+        "kernel of the products with weights, for all strategies alike; fused: loops, where one row is compiled; "
+        "auto: what a probe finds fastest",
+        "torch",
+        "|".join(LINEARS),
+        one_of(LINEARS),
+    )
+    seed: int = key("seeds sources, random weights and the order of rounds", 0, "int", whole(0, MAX_SEED))
+    plots: bool = key("draw the plots at the end", True, "bool", flag())
+    report: bool = key("write report.html at the end", True, "bool", flag())
+    measure: MeasureConfig = field(
+        default_factory=MeasureConfig,
+        metadata={"help": "how often to measure: quick, default or careful (conf/measure/)", "kind": "name"},
+    )
+
+
+def rules() -> dict[str, Rule]:
+    """What the value of each key may be; groups are left out, as their files are listed."""
+    found = {f.name: f.metadata.get("rule") for f in fields(RunConfig)}
+    found |= {f"measure.{f.name}": f.metadata.get("rule") for f in fields(MeasureConfig)}
+    return {name: rule for name, rule in found.items() if rule is not None}
+
+
+def check(config: RunConfig) -> None:
+    """Raise ConfigError for a value that no case could have."""
+    for name, rule in rules().items():
+        holder: Any = config.measure if name.startswith("measure.") else config
+        value = getattr(holder, name.removeprefix("measure."))
+        if not rule.admits(value):
+            raise ConfigError(rule.refusal(name, shown(value)))
+    measure = config.measure
+    if measure.precision is not None and measure.rounds_max < measure.rounds:
+        raise ConfigError(
+            f"measure.rounds_max={measure.rounds_max} is below measure.rounds={measure.rounds}; give at least as many"
+        )
+
+
+def known_keys() -> list[str]:
+    """Every key that may be overridden, groups with their fields."""
+    keys = [f.name for f in fields(RunConfig)]
+    return [*keys, *(f"measure.{f.name}" for f in fields(MeasureConfig))]
+
+
+def register() -> None:
+    """Tell Hydra of the schema."""
+    from hydra.core.config_store import ConfigStore
+
+    ConfigStore.instance().store(name="run_config", node=RunConfig)

@@ -1,0 +1,55 @@
+"""Types of the fields that a run folder's files hold, with their ranges: what is outside is no measurement."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated
+
+from annotated_types import Ge, Gt, Le, Lt, MinLen
+from pydantic import AfterValidator, AllowInfNan, BeforeValidator
+
+from ..words.labels import is_file_name, plain
+
+MOST = 1 << 62
+"""Beyond every count of FLOPs and bytes, and within what a column of whole numbers holds."""
+Count = Annotated[int, Ge(0), Le(MOST)]
+Size = Annotated[int, Ge(1), Le(1 << 31)]
+Amount = Annotated[float, AllowInfNan(False), Ge(0)]
+Speed = Annotated[float, AllowInfNan(False), Gt(0), Lt(1e30)]
+Seconds = Annotated[float, AllowInfNan(False), Ge(0), Le(1e9)]
+Number = Annotated[float, AllowInfNan(False)]
+Share = Annotated[float, AllowInfNan(False), Ge(0), Le(1)]
+Error = Annotated[float | None, BeforeValidator(lambda value: None if _is_infinite(value) else value)]
+Mark = Annotated[float, BeforeValidator(lambda value: math.nan if value is None else value)]
+
+
+def _is_infinite(value: object) -> bool:
+    """Earlier versions wrote NaN and infinity."""
+    return isinstance(value, float) and not math.isfinite(value)
+
+
+def _file_name(text: str) -> str:
+    """Raise ValueError for what is not the name of one file in a folder."""
+    if not is_file_name(text):
+        raise ValueError(f"{text[:60]!r} is not the name of a folder")
+    return text
+
+
+def _label(text: str) -> str:
+    """Raise ValueError for a label that no strategy or contender can have."""
+    if not text or plain(text) != text:
+        raise ValueError(f"{text[:60]!r} is no label")
+    return text
+
+
+def _ascending(marks_s: list[float]) -> list[float]:
+    """Raise ValueError unless the marks that were taken start at zero, never go back, and end at a known time."""
+    known = [mark for mark in marks_s if not math.isnan(mark)]
+    if marks_s[0] != 0 or math.isnan(marks_s[-1]) or known != sorted(known) or not 1e-9 <= known[-1] <= 1e9:
+        raise ValueError("marks are not seconds in ascending order from 0")
+    return marks_s
+
+
+CellId = Annotated[str, AfterValidator(_file_name)]
+Label = Annotated[str, AfterValidator(_label)]
+Marks = Annotated[list[Mark], MinLen(3), AfterValidator(_ascending)]

@@ -1,0 +1,70 @@
+"""Run folders: where a verb writes what it found."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import itertools
+from collections.abc import Collection
+from pathlib import Path
+
+from ..settings.config import ConfigError
+
+WRITTEN = {
+    "run.json", "config.yaml", "environment.json", "multirun.yaml", "noise.json", "advice.txt", "report.html",
+    "table.csv", "steps.csv", "roles.csv", "table.parquet", "steps.parquet", "roles.parquet", "cells", "plots",
+    "ranges.csv", "operators.csv", "unprofiled.csv", "profile", "roofline.json", ".hydra", "decodebench.log",
+    "contenders",
+}  # fmt: skip
+"""Names in a folder that ``run``, ``profile`` or ``roofline`` wrote."""
+OF_THE_SYSTEM = ("lost+found", ".DS_Store")
+"""Names that nobody put there."""
+
+
+def make_run_dir(
+    asked: Path | None, name: str, flag: str = "hydra.run.dir=", beside: Collection[str] | None = None
+) -> Path:
+    """The folder that was asked for, or a new results/<date>_<name>; absolute. Raises ConfigError.
+
+    A folder that holds a run is refused, as its rounds would be lost, and so is one that holds files which no run
+    writes, as it is somebody's. ``beside``: what a verb writes that may write beside others' files: refused is then a
+    folder with one of these names and without the first of them, by which its own folders are known.
+    ``flag``: how a folder is asked for, up to its name.
+    """
+    try:
+        if asked is not None:
+            path = asked.absolute()
+            if (path / "run.json").exists():
+                raise ConfigError(f"{flag}{asked} holds a run that was measured; choose another folder, or remove it")
+            if foreign := _foreign(path, beside):
+                raise ConfigError(
+                    f"{flag}{asked} holds {foreign}, which would be mixed with what is written; choose a new folder"
+                )
+            path.mkdir(parents=True, exist_ok=True)
+            return path
+        dated = f"{datetime.datetime.now().strftime('%Y-%m-%d_%H-%M-%S')}_{name}"
+        for again in itertools.count(1):
+            path = Path("results").absolute() / (dated if again == 1 else f"{dated}_{again}")
+            with contextlib.suppress(FileExistsError):
+                path.mkdir(parents=True)
+                return path
+    except OSError as error:
+        raise ConfigError(f"cannot make the run folder: {error}; choose another by {flag}DIR") from None
+    raise AssertionError("unreachable")
+
+
+def from_here(path: Path) -> Path:
+    """A path for people: from the folder in which they are, where it lies in there."""
+    with contextlib.suppress(OSError, ValueError):
+        return path.relative_to(Path.cwd())
+    return path
+
+
+def _foreign(folder: Path, beside: Collection[str] | None) -> str:
+    """The first name in a folder that is not the verb's own; "" where there is none."""
+    held = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    held = [name for name in held if name not in OF_THE_SYSTEM and not name.startswith(".nfs")]
+    if beside is None:
+        return next((name for name in held if name not in WRITTEN and not name.endswith(".part")), "")
+    mark = next(iter(beside))
+    return "" if mark in held else next((name for name in held if name in beside), "")

@@ -1,0 +1,110 @@
+"""A table of a run folder as a file: CSV, read back equal to the bit, and Parquet where pyarrow is installed."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import warnings
+from collections.abc import Callable, Sequence
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ..words.labels import as_written, plain, spreadsheet_safe
+from .files import ResultsError, read_text, write_bytes, write_text
+
+TEXT = {
+    "cell", "model", "device", "dtype", "weights", "linear", "stop", "strategy", "status", "reason", "tokens_equal",
+    "baseline", "phase", "role", "figure", "kind", "verdict", "gate", "e2e_verdict", "stopped_by", "best_strategy",
+    "best_verdict", "memory_bound_by",
+}  # fmt: skip
+"""Columns of words; all others hold numbers."""
+SIZES = {"threads": 1, "batch_size": 1, "src_len": 1, "tgt_len": 1, "k": 1, "seed": 0, "rounds": 0}
+"""Columns of whole numbers, with the least that each may be."""
+
+
+def as_csv(frame: pd.DataFrame) -> str:
+    """CSV in which no spreadsheet takes a label for a formula (``labels.spreadsheet_safe``)."""
+    return _text_changed(frame, spreadsheet_safe).to_csv(index=False)
+
+
+def from_csv(frame: pd.DataFrame) -> pd.DataFrame:
+    """What ``as_csv`` was given, of what was read of it."""
+    return _text_changed(frame, lambda text: plain(as_written(text)))
+
+
+def _text_changed(frame: pd.DataFrame, change: Callable[[str], str]) -> pd.DataFrame:
+    changed = {}
+    for name, column in frame.items():
+        if pd.api.types.is_string_dtype(column.dtype) or column.dtype == object:
+            texts = {value: change(value) for value in column.unique() if isinstance(value, str)}
+            if any(before != after for before, after in texts.items()):
+                changed[str(name)] = column.map(lambda value, texts=texts: texts.get(value, value))
+    return frame.assign(**changed)
+
+
+def write_frame(run_dir: Path, name: str, frame: pd.DataFrame) -> None:
+    """``name``.csv, whole or not at all, and ``name``.parquet."""
+    write_text(run_dir / f"{name}.csv", as_csv(frame))
+    with contextlib.suppress(ImportError):
+        write_bytes(run_dir / f"{name}.parquet", frame.to_parquet(index=False))
+
+
+def read_frame(path: Path, required: Sequence[str], optional: Sequence[str] = ()) -> pd.DataFrame:
+    """What ``write_frame`` wrote.
+
+    Raises ResultsError, also where a ``required`` column is missing, or a number of these and of ``optional`` ones is
+    none, infinite, or out of range.
+    """
+    text = read_text(path)
+    try:
+        header = next(csv.reader(StringIO(text)), [])
+        # A label may read "null" or "NA"; only numbers may be missing.
+        missing = {column: ["", "nan"] for column in header if column not in TEXT}
+        with warnings.catch_warnings():  # of a line that is longer than the first
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            frame = pd.read_csv(
+                StringIO(text),
+                keep_default_na=False,
+                na_values=missing,
+                dtype={column: str for column in header if column in TEXT},
+                index_col=False,
+            )
+    except (ValueError, OverflowError, csv.Error, pd.errors.ParserWarning) as error:  # pandas' own are ValueErrors
+        reason = plain(str(error).strip())
+        raise ResultsError(f"{path} is not readable as CSV ({reason}); the file is damaged or foreign") from None
+    for column in required:
+        if column not in frame:
+            raise ResultsError(f"{path} lacks the column {column}; the file is damaged or foreign")
+    if not text.endswith("\n"):
+        raise ResultsError(f"{path} ends within a line; `plot --retable` makes it anew from the raw rounds")
+    known = {*required, *optional}
+    for column in frame.columns if len(frame) else ():
+        if column in TEXT:
+            continue
+        if column in known and not _numeric(frame[column]):
+            raise ResultsError(f"{path} has text among the numbers of {column}; the file is damaged or foreign")
+        if _numeric(frame[column]):
+            _require_range(path, str(column), frame[column])
+    return from_csv(frame)
+
+
+def _numeric(column: pd.Series) -> bool:
+    return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+
+
+def _require_range(path: Path, name: str, column: pd.Series) -> None:
+    """Raise ResultsError for what no measurement gives."""
+    values = column.to_numpy(float)
+    if np.isinf(values).any():
+        raise ResultsError(f"{path} has infinity among the numbers of {name}; the file is damaged or foreign")
+    least = SIZES.get(name)
+    if least is None:
+        return
+    bad = ~((values >= least) & (values <= 2**53) & (values == np.floor(values)))
+    if bad.any():
+        raise ResultsError(
+            f"{path} has {name}={values[bad][0]:g}; that is no whole number of at least {least}: the file is damaged"
+        )

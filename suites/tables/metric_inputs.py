@@ -1,0 +1,60 @@
+"""From what a cell's folder holds of an arm to the case that metrics are functions of."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ..ceilings.floor import Ceilings, floor_s, resident_share
+from ..metrics import Case
+from ..store.cell_folder import ArmFacts
+
+
+def number(value: Any) -> float:
+    """NaN for what was not measured."""
+    return math.nan if value is None else float(value)
+
+
+def case_of(cell: dict[str, Any], arm: ArmFacts, ceilings: Ceilings) -> Case:
+    """What metrics are told of ``arm`` besides its rounds; ``cell`` is cell.json."""
+    formula = cell["formulas"].get(arm.strategy, {})
+    # What bounds a contender, of whose own work nothing is known, is what no decoder could leave out.
+    bound = formula or cell.get("necessary", {}).get(arm.strategy, {})
+    fits = cell.get("capacity", {}).get(arm.strategy, {})
+    taken = slice(arm.steps or 0)
+    weights, *kv = (bound.get(f"{part}_bytes", [])[taken] for part in ("weight", "self_kv", "cross_kv"))
+    bytes_N = [sum(step) for step in zip(weights, *kv, strict=True)]
+    copied = sum(formula.get("copy_bytes", [])[taken])
+    decode = sum(bound.get("step_flops", [])[taken])
+    return Case(
+        batch_size=cell["batch_size"],
+        src_len=cell["src_len"],
+        tgt_len=cell["tgt_len"],
+        steps=arm.steps or 0,
+        real_tokens=sum(arm.row_lens or []),
+        setup_s=number(arm.setup_s),
+        necessary_flops=number(arm.necessary_flops),
+        executed_flops=formula["prefill_flops"] + decode if formula else math.nan,
+        decode_flops=decode if formula else math.nan,
+        moved_bytes=sum(bytes_N) + copied if formula else math.nan,
+        copied_bytes=copied if formula else math.nan,
+        kv_reserved_bytes=number(arm.kv_reserved_bytes),
+        kv_used_bytes=number(arm.kv_used_bytes),
+        peak_memory_bytes=number(arm.peak_memory_bytes),
+        rss_bytes=number(arm.rss_bytes),
+        predicted_peak_bytes=number(fits.get("peak_bytes")),
+        batch_max=number(fits.get("batch_max")),
+        length_max=number(fits.get("length_max")),
+        memory_bytes=number(cell.get("memory_bytes")),
+        model_weight_bytes=number(cell.get("weight_bytes")),
+        dispatch_s=number(arm.dispatch_s),
+        prefill_flops=number(bound.get("prefill_flops")),
+        prefill_bytes=number(bound.get("prefill_bytes")),
+        floor_flops=decode or math.nan,
+        floor_bytes=sum(bytes_N) / len(bytes_N) if bytes_N else math.nan,
+        floor_weight_bytes=sum(weights) / len(weights) if weights else math.nan,
+        read_bytes_per_s=ceilings.read_bytes_per_s.median,
+        peak_flops_per_s=ceilings.flops_per_s.median,
+        floor_s=floor_s(bytes_N, bound.get("step_flops", [])[taken], ceilings),
+        cache_resident=resident_share(bytes_N, ceilings.cache_bytes),
+    )

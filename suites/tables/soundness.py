@@ -1,0 +1,76 @@
+"""Whether the tables of a run folder, which others may have changed, agree with themselves and with one another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import pandas as pd
+
+from ..store.files import ResultsError
+from ..store.records import Status
+from ..words.labels import is_file_name
+
+CASE = ["cell", "strategy"]
+SETTINGS = ["model", "device", "dtype", "batch_size", "src_len", "tgt_len"]
+"""What the tables of a folder tell of a cell alike."""
+SHARED = [*SETTINGS, "weights", "linear", "threads", "stop", "seed"]
+"""What all cases of a cell have in common."""
+POSITIVE = ["prefill_s", "e2e_s", "e2e_ratio", "e2e_ratio_low", "e2e_ratio_high"]
+COUNTED = [
+    "throughput_tokens_per_s", "executed_flops", "necessary_flops", "step_bytes", "kv_used_bytes", "kv_reserved_bytes",
+    "peak_memory_bytes",
+]  # fmt: skip
+LEAST, LARGEST = 1e-30, 1e30
+
+
+def require_sound_table(path: Path, table: pd.DataFrame) -> None:
+    """Raise ResultsError for a case table that no run can have made."""
+    statuses = get_args(Status)
+    if (odd := next((word for word in table["status"].unique() if word not in statuses), None)) is not None:
+        raise _refusal(path, f"has status={odd}; known: {', '.join(statuses)}")
+    if (odd := next((text for text in table["cell"].unique() if not is_file_name(text)), None)) is not None:
+        raise _refusal(path, f"has cell={odd[:60]!r}, which is not the name of a folder")
+    if (table["strategy"] == "").any():
+        raise _refusal(path, "has a case without a strategy")
+    if table.duplicated(CASE).any():
+        raise _refusal(path, "has a case twice")
+    if len(table[["cell", *SHARED]].drop_duplicates()) != table["cell"].nunique():
+        raise _refusal(path, "tells one cell's settings in two ways")
+    for names, least in ((POSITIVE, LEAST), (COUNTED, 0.0)):
+        values = table[names].to_numpy(float)
+        row, column = np.nonzero((values < least) | (values > LARGEST))
+        if len(row):
+            raise _refusal(path, f"has {names[column[0]]}={values[row[0], column[0]]:g}")
+    _require_best(path, table)
+    if not (named := set(table["baseline"])) <= {"", *table["strategy"]}:
+        raise _refusal(path, f"has baseline={min(named - {'', *table['strategy']})[:60]}, of which it has no case")
+
+
+def _require_best(path: Path, table: pd.DataFrame) -> None:
+    """Raise ResultsError where a cell's quickest strategy is none that was timed in it, or its rows name several."""
+    if "best_strategy" not in table:  # of an earlier version
+        return
+    timed = table[(table["status"] == "ok") & table["e2e_s"].notna()]
+    if len(timed[["cell", "best_strategy"]].drop_duplicates()) != timed["cell"].nunique():
+        raise _refusal(path, "names two strategies as the quickest of one cell")
+    pairs = {*zip(timed["cell"], timed["strategy"], strict=True)}
+    for cell, best in zip(timed["cell"], timed["best_strategy"], strict=True):
+        if best and (cell, best) not in pairs:
+            raise _refusal(path, f"has best_strategy={best[:60]}, which was not timed in its cell")
+
+
+def require_same_cases(path: Path, found: pd.DataFrame, table: pd.DataFrame) -> None:
+    """Raise ResultsError where ``found``, the table of ``path``, speaks of what the case table has not measured."""
+    columns = [*CASE, *SETTINGS]
+    known = set(zip(*(table.loc[table["status"] == "ok", name] for name in columns), strict=True))
+    if not known.issuperset(zip(*(found[name] for name in columns), strict=True)):
+        raise _refusal(path, "has cases that table.csv has not, or tells otherwise")
+    amounts = found.drop(columns=columns).select_dtypes("number").to_numpy(float)
+    if ((amounts < 0) | (amounts > LARGEST)).any():
+        raise _refusal(path, "has a number below 0, or beyond every measure")
+
+
+def _refusal(path: Path, what: str) -> ResultsError:
+    return ResultsError(f"{path} {what}: the file is damaged or foreign; `plot --retable` makes it anew")

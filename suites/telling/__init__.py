@@ -1,0 +1,1 @@
+"""Sentences and tables for people, made from the tables of a run alone."""

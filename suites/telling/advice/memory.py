@@ -1,0 +1,36 @@
+"""Up to which batch and length it fits in memory: from the formulas, beside what was measured."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from ...words.quantity import quantity
+from .rows import longest
+from .section import Section
+
+
+def sections(rows: pd.DataFrame) -> list[Section]:
+    """A sentence a strategy, and how far the formula is to be trusted."""
+    known = rows[rows["batch_max_sentences"].notna()]
+    if known.empty:
+        return []
+    case = longest(known)
+    memory, weights = (quantity(known[name].iloc[0], "B") for name in ("memory_bytes", "weight_bytes"))
+    bound_by = str(known["memory_bound_by"].iloc[0]) if "memory_bound_by" in known else ""
+    where = f" ({bound_by})" if bound_by else ""
+    told = []
+    for strategy, mine in case.groupby("strategy", sort=False):
+        mine = mine.sort_values("batch_size")
+        last = mine.iloc[-1]
+        lengths = ", ".join(
+            f"{row['length_max_tokens']:,.0f} at batch {row['batch_size']}" for row in mine.to_dict("records")
+        )
+        told.append(
+            f"{strategy}: batch {int(last['batch_max_sentences']):,} at {last['src_len']} -> {last['tgt_len']}; "
+            f"source = target = {lengths}"
+        )
+    found = (known["peak_memory_bytes"] / known["predicted_peak_bytes"]).dropna()
+    ratio = " to ".join(dict.fromkeys(f"{end:.2f}" for end in (found.min(), found.max())))
+    measured = f"the peaks measured are {ratio} of it; " if len(found) else ""
+    told.append(f"by a formula; {measured}what kernels and allocators take besides is not counted")
+    return [Section(f"what fits in {memory}{where}, weights of {weights} included", told)]

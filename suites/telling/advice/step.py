@@ -1,0 +1,108 @@
+"""Where the time of a decode step goes, bytes, FLOPs or dispatch, and so what would help."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+
+from ...ceilings.sentences import limit
+from ...words.quantity import percent, quantity
+from .rows import Row, cases, longest
+from .section import Section
+
+WASTEFUL = 1.5
+"""Times the necessary FLOPs from which remembering more would help most."""
+BOUND_BY_DISPATCH = 0.9
+"""Share of a GPU's step that dispatch alone takes, from which on it is what the step waits for."""
+
+
+def sections(rows: pd.DataFrame) -> list[Section]:
+    """A sentence each whose floor is known, at the longest case of each batch; and what would help our quickest."""
+    found = []
+    for place, cell in cases(longest(rows[rows["floor_fraction"].notna()])):
+        told = [f"{row['strategy']}, {quantity(_step_s(row), 's')}: {shares(row)}" for row in cell]
+        for row in cell:
+            if row["strategy"] == row["best_strategy"] and is_decided(row):
+                told.append(f"so {row['strategy']} would gain from {remedy(row)}")
+        found.append(Section(f"where the time of a step goes, {place}", told))
+    return found
+
+
+def _step_s(row: Row) -> float:
+    """The mean decode step, the first included."""
+    return float(row["floor_s"] / row["floor_fraction"])
+
+
+def dispatch_share(row: Row) -> float:
+    """What asking for a step's kernels takes, measured apart, over this step; nan where it was not measured."""
+    return float(row["dispatch_s"] / _step_s(row))
+
+
+def parts(row: Row) -> dict[str, float]:
+    """Shares of a step: its bound (bytes or FLOPs), and "dispatch" or "kernels", how far these fell short of ceilings.
+
+    Bytes and FLOPs overlap inside a kernel, so the larger counts. On a CPU dispatch comes on top, and the three add up
+    to the step; where the measured two are more than the step, the machine was disturbed, and only the bound is
+    left. On a GPU dispatch runs beside the kernels, so the step has either the one or the other: the longer one.
+    """
+    bound = limit(row)
+    found = {bound: float(row["mbu"] if bound == "bytes" else row["mfu"])}
+    dispatch, rest = dispatch_share(row), 1 - found[bound]
+    if math.isnan(dispatch):
+        return found
+    if row["device"] == "cuda":
+        return found | ({"dispatch": dispatch} if dispatch >= BOUND_BY_DISPATCH else {"kernels": max(0.0, rest)})
+    if dispatch > rest:
+        return found
+    return found | {"dispatch": dispatch, "kernels": rest - dispatch}
+
+
+def shares(row: Row) -> str:
+    """In words: "25 % is reading weights, 50 % dispatch"."""
+    said = {
+        "bytes": "is reading {share}" + (" from a cache" if row["cache_resident"] > 0 else ""),
+        "FLOPs": "is arithmetic",
+        "dispatch": "dispatch",
+        "kernels": "kernels below the ceilings of this machine",
+    }
+    found, dispatch = parts(row), dispatch_share(row)
+    bound, *others = (f"{percent(share)} {said[name].format(share=_bytes(row))}" for name, share in found.items())
+    if math.isnan(dispatch):
+        return f"{bound}, the rest is not known"
+    if row["device"] == "cuda":
+        longer = "dispatch (Python and launches)" if "dispatch" in found else "its kernels, not by dispatch"
+        return f"{bound}; it is bound by {longer}: dispatch alone takes {percent(dispatch)} of the step"
+    if not others:
+        return (
+            f"{bound}, the rest is not decided: dispatch alone took {percent(dispatch)} of this step when it was "
+            "measured; measure again on a quieter machine"
+        )
+    return ", ".join([bound, *others])
+
+
+def _bytes(row: Row) -> str:
+    """Which bytes."""
+    weights = row["weight_share"]
+    return "weights" if weights > 0.99 else f"bytes ({percent(weights)} of them weights)"
+
+
+def is_decided(row: Row) -> bool:
+    """Whether it is known what the step waits for, and so what would help."""
+    return len(parts(row)) > 1
+
+
+def remedy(row: Row) -> str:
+    """What would help where the largest part of the step goes."""
+    found = parts(row)
+    most = max(found, key=lambda name: found[name])
+    if row["flops_waste"] > WASTEFUL and most != "dispatch":
+        return f"remembering more: it does {row['flops_waste']:.1f}x the necessary FLOPs"
+    if most == "bytes" and row["weight_share"] < 0.5:
+        return "fewer or smaller K/V: fewer heads of them, or a smaller type"
+    return {
+        "bytes": "fewer bytes of weights (a smaller type), or a larger batch, which reads them once for all",
+        "FLOPs": "a type that multiplies faster, or more cores",
+        "dispatch": "fewer calls: a step that is compiled or captured, or a larger batch, which makes no more of them",
+        "kernels": "better kernels: `python -m suites profile` shows which; contenders show what others reach",
+    }[most]

@@ -1,0 +1,60 @@
+"""What ``linear=auto`` chose and what narrower weights cost, for the closing summary; all of it stands in cell.json."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from ..store.cell_folder import CellResult
+from ..store.entries import NarrowingEntry
+
+
+def kernels_told(cells: Sequence[CellResult]) -> list[str]:
+    """A line for each case in which kernels were chosen: how many shapes of weights each serves, by rows."""
+    lines = []
+    for done in cells:
+        counts: dict[str, Counter[str]] = {}
+        for choice in done.cell.get("linear_choices", []):
+            limit = choice["rows_max"]
+            rows = "for more" if limit is None else f"up to {limit} row{'s' * (limit > 1)}"
+            where = "in compiled steps" if choice.get("compiled") else rows
+            counts.setdefault(where, Counter())[choice["kernel"]] += 1
+        if not counts:
+            continue
+        parts = [
+            f"{where} " + ", ".join(f"{kernel} ({count})" for kernel, count in kernels.most_common())
+            for where, kernels in counts.items()
+        ]
+        lines.append(f"linear=auto, {_case(done)}, kernel (shapes of weights): {'; '.join(parts)}")
+    return lines
+
+
+def narrowing_told(cells: Sequence[CellResult]) -> list[str]:
+    """A line for each case and execution whose products read narrower weights: what that changed beside float32."""
+    lines = []
+    for done in cells:
+        if reason := done.cell.get("narrowing_reason"):
+            lines.append(
+                f"weights={done.cell.get('weights', '')}, {_case(done)}: what it changed is not known: {reason}"
+            )
+        for name, execution in (("narrowing", ""), ("narrowing_compiled", ", compiled steps")):
+            if found := done.cell.get(name):
+                lines.append(
+                    f"weights={done.cell.get('weights', '')}, {_case(done)}{execution}, beside fp32: {_changed(found)}"
+                )
+    return lines
+
+
+def _changed(found: NarrowingEntry) -> str:
+    line = (
+        f"logits within {found['logit_error']:.2g} (the largest is {found['logit_max']:.2g}), "
+        f"{100 * found['choices_equal']:.3g} % of the choices equal"
+    )
+    if found["per"] is None or found["per_fp32"] is None:
+        return line
+    rates = " and ".join(f"{100 * rate:.2f} %" for rate in (found["per"], found["per_fp32"]))
+    return f"{line}; phoneme errors {rates} (fp32) on {found['words']} held-out words, by eager steps"
+
+
+def _case(done: CellResult) -> str:
+    return f"batch {done.cell['batch_size']}, {done.cell['src_len']} -> {done.cell['tgt_len']} tokens"

@@ -1,0 +1,60 @@
+"""The summary of a CI's job: Markdown added to the file that $GITHUB_STEP_SUMMARY names, where it names one."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from ..tables.case_table import GROUP
+from ..words.markdown import literal, pipe_table
+from .advice.rows import place_of
+from .legend import legend
+from .summary import COLUMNS, failures, ranked, title_of
+
+LIMIT_BYTES = 1_000_000
+"""A summary of more than 1 MiB is refused whole."""
+CUT = "\n\n(cut here: the summary of a job may hold 1 MB; the log has all of it)\n"
+
+
+def markdown_summary(table: pd.DataFrame, advice: Sequence[str], margin: float) -> str:
+    """The ranked tables of a run, what failed, and the advice, each level of its indent a level of a list."""
+    parts = []
+    for _, rows in table.groupby(GROUP, sort=False):
+        ordered = rows.sort_values(["batch_size", "src_len", "tgt_len", "e2e_s"]).to_dict("records")
+        lines = [[place_of(r), *ranked(r)] for r in ordered]
+        parts += [f"### {literal(title_of(rows, table))}", pipe_table(["case", "strategy", *COLUMNS], lines)]
+    parts.append("\n".join(f"- {literal(line)}" for line in failures(table)))
+    if base := next(filter(None, table["baseline"]), ""):
+        parts.append(legend(base, margin, table))
+    indents = [len(line) - len(line.lstrip()) for line in advice]
+    parts.append("\n".join(f"{' ' * indent}- {line.strip()}" for indent, line in zip(indents, advice, strict=True)))
+    return "\n\n".join(filter(None, parts))
+
+
+def post(text: str) -> None:
+    """Add Markdown, cut to fit; nothing where there is no such file to be."""
+    name = os.environ.get("GITHUB_STEP_SUMMARY")
+    if not name:
+        return
+    path = Path(name)
+    try:
+        room = LIMIT_BYTES - (path.stat().st_size if path.exists() else 0)
+        with path.open("ab") as summary:
+            summary.write(fitted(text, room))
+    except OSError as error:  # what was measured matters more
+        print(
+            f"$GITHUB_STEP_SUMMARY={name} cannot be written ({error.strerror}); the job has no summary", file=sys.stderr
+        )
+
+
+def fitted(text: str, room: int) -> bytes:
+    """UTF-8 of whole lines, at most ``room`` bytes."""
+    whole = f"{text}\n".encode()
+    if len(whole) <= room:
+        return whole
+    kept = whole[: max(0, room - len(CUT.encode()))].rpartition(b"\n")[0]
+    return kept + CUT.encode() if len(CUT.encode()) <= room else b""

@@ -1,0 +1,208 @@
+"""The closing table: strategies ranked in each cell, with their ratio to the baseline and its interval."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from rich.table import Table
+from rich.text import Text
+
+from ..judging.verdict import MARGIN
+from ..settings.executions import by_execution
+from ..store.folders import from_here
+from ..tables.case_table import GROUP
+from ..words.console import standard_output
+from ..words.quantity import quantity
+from .advice import advise
+from .advice.rows import interval
+from .legend import legend
+
+SHORT = {"faster": "faster", "slower": "slower", "indistinguishable": "same", "undecided": "?", "baseline": ""}
+COLUMNS = ("total", "a step", "ratio", "verdict", "waste", "K/V", "peak")
+WIDE = 88
+"""Columns of a terminal from which the table has all of its own."""
+
+
+def print_summary(
+    run_dir: Path,
+    table: pd.DataFrame,
+    written: list[Path],
+    missing: int = 0,
+    noises: Sequence[str] = (),
+    kernels: Sequence[str] = (),
+    advice: Sequence[str] = (),
+    margin: float = MARGIN,
+) -> None:
+    """Print to standard output: a table a device, what failed and why, what may have spoiled times, and where all is.
+
+    ``noises`` are ``noise.told``, ``kernels`` is of ``kernels.py``, ``advice`` ``advice_lines``; ``margin`` is that of
+    the verdicts.
+    """
+    console = standard_output()
+    for ranking in rankings(table, wide=console.width >= WIDE):
+        console.print(ranking)
+    for line in failures(table):
+        console.print(Text(line, style="yellow"), soft_wrap=True)
+    for line in remarks(table):
+        console.print(Text(line), soft_wrap=True)
+    for line in slower_executions(table):
+        console.print(Text(line), soft_wrap=True)
+    if missing:
+        console.print(Text(f"missing: {missing} planned cells wrote no result", style="yellow"))
+    for line in noises:
+        console.print(Text(f"warning: {line}", style="yellow"), soft_wrap=True)
+    told = equality_told(table), endings(table), noise_floor(table), crossed_floor(table), *kernels
+    for line in filter(None, told):
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
+    if base := next(filter(None, table["baseline"]), ""):
+        console.print(Text(legend(base, margin, table), style="dim"))
+    plots = f"{len(written)} plots, " if written else ""
+    console.print(f"{plots}table.csv, steps.csv and roles.csv in {from_here(run_dir)}", soft_wrap=True)
+    for line in advice:
+        console.print(Text(line, style="" if line.startswith(" ") else "bold"), soft_wrap=True)
+
+
+def rankings(table: pd.DataFrame, wide: bool = True) -> Iterator[Table]:
+    """The ranked table of each model and device; two where strategies were executed in several ways.
+
+    ``wide``: with K/V, which a narrow terminal has no room for.
+    """
+    for _, rows in table.groupby(GROUP, sort=False):
+        for compared, part in by_execution(rows):
+            yield _ranking(part, " · ".join(filter(None, (title_of(rows, table), compared))), wide)
+
+
+def advice_lines(table: pd.DataFrame) -> Iterator[str]:
+    """The advice for each model and device: what it is about, its questions, their answers, each indented further."""
+    for _, rows in table.groupby(GROUP, sort=False):
+        if sections := advise(rows):
+            yield f"advice: {title_of(rows, table)}"
+        for section in sections:
+            yield f"  {section.title}"
+            yield from (f"    {sentence}" for sentence in section.sentences)
+
+
+def title_of(rows: pd.DataFrame, table: pd.DataFrame) -> str:
+    """What the rows of a group have in common; stop and seed where the table has several."""
+    case = rows.iloc[0]
+    threads = f", {case['threads']} {'thread' if case['threads'] == 1 else 'threads'}"
+    stop = f", until {case['stop']}" if table["stop"].nunique() > 1 else ""
+    seed = f", seed {case['seed']}" if table["seed"].nunique() > 1 else ""
+    where = f"{case['device']}{threads if case['device'] == 'cpu' else ''}"
+    linear = "" if case["linear"] == "torch" else f", linear={case['linear']}"
+    linear += "" if case["weights"] == case["dtype"] else f", weights={case['weights']}"
+    return f"{case['model']} on {where}, {case['dtype']}{linear}{stop}{seed}"
+
+
+def failures(table: pd.DataFrame) -> Iterator[str]:
+    """A sentence for each reason for which cases were not measured."""
+    bad = table[table["status"] != "ok"]
+    for (status, reason), group in bad.groupby(["status", "reason"], sort=False):
+        names = ", ".join(dict.fromkeys(group["strategy"]))
+        cells = group["cell"].nunique()
+        yield f"{status}: {names} in {cells} {'cell' if cells == 1 else 'cells'}: {reason}"
+
+
+def remarks(table: pd.DataFrame) -> Iterator[str]:
+    """A sentence for each thing that is said of cases that were measured all the same."""
+    told = table[(table["status"] == "ok") & (table["reason"] != "")]
+    for (label, reason), cases in told.groupby(["strategy", "reason"], sort=False):
+        count = cases["cell"].nunique()
+        yield f"{label} in {count} {'cell' if count == 1 else 'cells'}: {reason}"
+
+
+def slower_executions(table: pd.DataFrame) -> Iterator[str]:
+    """A sentence for each that stands in neither ranked table: tried besides, and not its strategy's fastest."""
+    for _, rows in table[table["status"] == "ok"].groupby(GROUP, sort=False):
+        shown = set().union(*(part.index for _, part in by_execution(rows)))
+        for row in rows.loc[[index for index in rows.index if index not in shown]].to_dict("records"):
+            case = f"batch {row['batch_size']}, {row['src_len']} -> {row['tgt_len']}"
+            yield f"{row['strategy']}, {case}: {quantity(row['e2e_s'], 's')}, which is not its strategy's best"
+
+
+def equality_told(table: pd.DataFrame) -> str:
+    """A sentence: how far the logits of what was timed lie from full recompute's; "" where none was compared."""
+    errors = table.loc[(table["status"] == "ok") & table["max_logit_error"].notna(), "max_logit_error"]
+    if errors.empty:
+        return ""
+    within = f"{errors.max():.1e}"
+    return f"equal: before it was timed, every strategy gave full recompute's logits within {within} at each step"
+
+
+def noise_floor(table: pd.DataFrame) -> str:
+    """A sentence: the A/A ratio with its interval, that which reaches furthest from 1 of all cells; "" without any."""
+    found = _furthest(table, "noise_floor")
+    return f"noise floor: A/A ratio {found}" if found else ""
+
+
+def crossed_floor(table: pd.DataFrame) -> str:
+    """The same of the A/A arm in a child process, which holds for ratios to contenders; what to do where not 1."""
+    found = _furthest(table, "crossed_floor")
+    if not found:
+        return ""
+    told = f"noise floor of contenders: A/A ratio, the second in a child process as they run, {found}"
+    if not ((table["crossed_floor_low"] > 1) | (table["crossed_floor_high"] < 1)).any():
+        return told
+    return (
+        f"{told}: the same code runs at another speed in another process here, so ratios to contenders may be off by "
+        "as much, and only beyond it they are called faster or slower; measure again, as each run starts processes anew"
+    )
+
+
+def _furthest(table: pd.DataFrame, name: str) -> str:
+    """The ratio of these columns that reaches furthest from 1, with its interval; "" without any."""
+    measured = table[table[name].notna()]
+    if measured.empty:
+        return ""
+    ratios = measured[[name, f"{name}_low", f"{name}_high"]].to_numpy(float)
+    value, low, high = ratios[np.nanargmax(np.nanmax(np.abs(np.log(ratios)), axis=1))]
+    where = f", the furthest from 1 of {len(measured)} cells" if len(measured) > 1 else ""
+    return f"{value:.3f} [{low:.3f}, {high:.3f}]{where}"
+
+
+def endings(table: pd.DataFrame) -> str:
+    """A sentence: what ended the rounds of how many cells; "" where none stopped by itself."""
+    cells = table[table["status"] == "ok"].drop_duplicates("cell")
+    counts = cells["stopped_by"].value_counts()
+    if not set(counts.index) - {"", "rounds"}:
+        return ""
+    ended = ", ".join(f"{by} in {count} {'cell' if count == 1 else 'cells'}" for by, count in counts.items())
+    fewest, most = cells["rounds"].min(), cells["rounds"].max()
+    return f"rounds: {fewest}{f' to {most}' if most > fewest else ''}, ended by {ended}"
+
+
+def _ranking(group: pd.DataFrame, title: str, wide: bool) -> Table:
+    out = Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 1, 0, 0))
+    out.add_column("strategy", overflow="fold")
+    for column in COLUMNS:
+        if wide or column != "K/V":
+            out.add_column(column, justify="left" if column == "verdict" else "right", no_wrap=True)
+    order = ["batch_size", "src_len", "tgt_len"]
+    for (batch, source, target), cell in group.groupby(order):
+        out.add_row()
+        out.add_row(Text(f"batch {batch}, {source} -> {target}", style="bold"))
+        for row in cell.sort_values("e2e_s", na_position="last").to_dict("records"):
+            out.add_row(*ranked(row, wide))
+    return out
+
+
+def ranked(row: Mapping[Hashable, Any], wide: bool = True) -> list[str]:
+    """The strategy, and its figures under ``COLUMNS``; of one that was not timed its status."""
+    if row["status"] != "ok":
+        return [row["strategy"], row["status"]]
+    base = row["strategy"] == row["baseline"]
+    return [
+        row["strategy"],
+        quantity(row["e2e_s"], "s"),
+        quantity(row["tpot_s"], "s"),
+        f"{row['e2e_ratio']:.3f}" if base else interval(row, "e2e_ratio"),
+        SHORT.get(row["e2e_verdict"], ""),
+        "" if math.isnan(row["flops_waste"]) else f"{row['flops_waste']:.1f}x",
+        *([quantity(row["kv_reserved_bytes"], "B")] if wide else []),
+        quantity(row["peak_memory_bytes"], "B"),
+    ]

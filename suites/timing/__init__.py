@@ -1,0 +1,1 @@
+"""Where time is taken: the clock, the one timed body, and the rest before it."""

@@ -1,0 +1,40 @@
+"""The only timed body: one round of one arm."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from strategies import Session, greedy
+from strategies.greedy import Stop
+
+from ..settings.inputs import Inputs
+from .clock import Clock
+
+
+def one_round(session: Session, inputs: Inputs, stop: Stop, clock: Clock) -> list[Tensor]:
+    """Decode one batch; marks before prefill, after it, after the first token, after each later one, and at the end.
+
+    Returns the tokens, one int64 [B] a step. Nothing happens here but decoding and marks.
+    """
+    tokens: list[Tensor] = []
+    keep: Callable[[Tensor], None] = tokens.append
+    clock.start()
+    session.prefill(inputs.src_BS, inputs.src_mask_BS)
+    clock.mark()
+    steps = greedy(session, stop)
+    keep(next(steps))
+    clock.mark()
+    for token_B in steps:
+        clock.step()
+        keep(token_B)
+    if not clock.every_step:
+        clock.mark()
+    return tokens
+
+
+def token_ids(tokens: list[Tensor]) -> Tensor:
+    """int64 [B, N] on the CPU."""
+    return torch.stack(tokens, 1).cpu()

@@ -1,0 +1,145 @@
+"""Case by case and figure by figure: how the second run differs from the first, and whether that is for worse."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import Any
+
+import pandas as pd
+
+from ..judging.baseline import baseline_of, end_to_end_s
+from ..judging.ratios import Ratio
+from ..settings.config import ConfigError
+from .matching import Matched, counted
+from .quotients import Mean, quotient, verdicts
+from .runs import CASE, Key, RunRead
+
+DETERMINISTIC = (
+    "executed_flops", "step_bytes", "kv_reserved_bytes", "kv_used_bytes", "peak_memory_bytes", "flops_waste",
+)  # fmt: skip
+"""Figures that equal runs have equal, of which less is better."""
+CALIBRATED = {"e2e_read_gb": "calibration_read_gb_per_s", "e2e_gemm_gflop": "calibration_gemm_gflops_per_s"}
+"""Time end to end, times a speed of the machine in the same rounds: what it would have read or multiplied."""
+COLUMNS = [
+    "cell", *CASE, "figure", "kind", "baseline", "a", "b", "change", "change_low", "change_high", "p_holm", "verdict",
+    "gate",
+]  # fmt: skip
+"""``kind``: deterministic, ratio (to ``baseline`` in the same run) or time (unpaired). ``change``: b / a with its 95 %
+interval. ``p_holm``: adjusted over its kind. ``gate``: yes where it fails the comparison."""
+
+
+def compare_runs(
+    a: RunRead, b: RunRead, matched: Matched, margin: float, time_margin: float | None, times: bool
+) -> tuple[pd.DataFrame, list[str]]:
+    """One row a figure of each case that both runs have, one for each that the second lost; and notes on baselines.
+
+    ``margin``: by how much a within-run ratio may worsen, 0.02 for 2 %. ``time_margin``: the same for times, None to
+    judge none. ``times``: whether the machines are the same, so that times mean anything. Raises ConfigError where
+    differing baselines leave nothing to judge a ratio by.
+    """
+    bases, notes = _bases(a, b, matched.both)
+    rows = [_case(a.rows[key]) | _status(a.rows[key]["status"], "missing") for key in matched.lost]
+    for key in matched.both:
+        left, right = a.rows[key], b.rows[key]
+        case, base = _case(left), bases.get(key[0], "")
+        if not _both_ok(a, b, key):
+            rows.append(case | _status(left["status"], right["status"]))
+            continue
+        rows += [case | _deterministic(name, float(left[name]), float(right[name])) for name in DETERMINISTIC]
+        if base and key[1] != base:
+            first, second = _ratio(a, key, base), _ratio(b, key, base)
+            row = _changed("e2e_ratio", "ratio", math.exp(first.log), math.exp(second.log), quotient(first, second))
+            rows.append(case | row | {"baseline": base})
+        if times:
+            change = quotient(*(Mean.of(list(_totals(run, key).values())) for run in (a, b)))
+            rows.append(case | _changed("e2e_s", "time", left["e2e_s"], right["e2e_s"], change))
+            rows += [case | row for row in _calibrated(left, right)]
+    _judge([row for row in rows if row["figure"] == "e2e_ratio"], margin)
+    if time_margin is not None:
+        _judge([row for row in rows if row["figure"] == "e2e_s"], time_margin)
+    found = pd.DataFrame(rows, columns=COLUMNS)
+    if notes and not {"e2e_ratio", "status"} & set(found["figure"]):
+        raise ConfigError(f"compare: {'; '.join(notes)}; measure one strategy more in both runs")
+    return found, notes
+
+
+def _both_ok(a: RunRead, b: RunRead, key: Key) -> bool:
+    return all(run.rows[key]["status"] == "ok" for run in (a, b))
+
+
+def _bases(a: RunRead, b: RunRead, both: list[Key]) -> tuple[dict[str, str], list[str]]:
+    """By cell, the strategy that ratios are to: the baseline of both runs, or one that both timed in raw rounds."""
+    timed: dict[str, list[str]] = {}
+    for cell, strategy in both:
+        if _both_ok(a, b, (cell, strategy)):
+            timed.setdefault(cell, []).append(strategy)
+    bases: dict[str, str] = {}
+    changed, none = Counter[str](), Counter[str]()
+    for cell, strategies in timed.items():
+        first, second = (str(run.rows[cell, strategies[0]]["baseline"]) for run in (a, b))
+        if first == second:
+            bases[cell] = first
+        elif len(strategies) > 1 and cell in a.cells and cell in b.cells:
+            bases[cell] = baseline_of(strategies)
+            changed[f"baselines differ ({first} and {second}): ratios to {bases[cell]}, of the raw rounds"] += 1
+        else:
+            why = "share but one strategy" if len(strategies) == 1 else "keep no raw rounds to make others of"
+            none[f"baselines differ ({first} and {second}), and the runs {why}: no ratio is judged"] += 1
+    return bases, [f"{text} ({counted(count, 'cell')})" for text, count in (changed | none).items()]
+
+
+def _case(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: row[name] for name in ("cell", *CASE)}
+
+
+def _status(a: str, b: str) -> dict[str, Any]:
+    gate = "yes" if a == "ok" != b else ""
+    return {"figure": "status", "kind": "deterministic", "verdict": f"{a} -> {b}", "gate": gate}
+
+
+def _deterministic(name: str, a: float, b: float) -> dict[str, Any]:
+    """new: a figure that the first run lacks; missing: one that the second lacks."""
+    gone, came = math.isnan(b), math.isnan(a)
+    same = a == b or (gone and came)
+    word = "same" if same else "missing" if gone else "new" if came else "grew" if b > a else "shrank"
+    change = 1.0 if same else b / a if a else math.nan
+    gate = "yes" if word in ("grew", "missing") else ""
+    return {"figure": name, "kind": "deterministic", "a": a, "b": b, "change": change, "verdict": word, "gate": gate}
+
+
+def _ratio(run: RunRead, key: Key, base: str) -> Mean:
+    """To ``base``: of the rounds that both have, or else as the table tells it."""
+    if key[0] not in run.cells:
+        row = run.rows[key]
+        return Mean.of_interval(row["e2e_ratio"], row["e2e_ratio_low"], row["e2e_ratio_high"], int(row["rounds"]))
+    mine, theirs = _totals(run, key), _totals(run, (key[0], base))
+    return Mean.of([mine[index] / theirs[index] for index in sorted(mine.keys() & theirs.keys())])
+
+
+def _totals(run: RunRead, key: Key) -> dict[int, float]:
+    """End-to-end seconds of the counted rounds by index, none where they are not kept."""
+    return end_to_end_s(run.cells[key[0]].rounds, key[1]) if key[0] in run.cells else {}
+
+
+def _calibrated(a: dict[str, Any], b: dict[str, Any]) -> list[dict[str, Any]]:
+    """Seconds times a speed of the machine, 1e9 bytes or FLOPs, for each speed that both runs have; no verdict."""
+    rows = []
+    for figure, speed in CALIBRATED.items():
+        first, second = (float(row["e2e_s"] * row[speed]) if speed in row else math.nan for row in (a, b))
+        if not math.isnan(first + second):
+            rows.append({"figure": figure, "kind": "time", "a": first, "b": second, "change": second / first})
+    return rows
+
+
+def _changed(name: str, kind: str, a: float, b: float, change: Ratio) -> dict[str, Any]:
+    """A row without its verdict. ``ratio`` is for ``_judge`` and no column."""
+    value = b / a if math.isnan(change.value) else change.value
+    interval = {"change_low": change.low, "change_high": change.high}
+    return {"figure": name, "kind": kind, "a": a, "b": b, "change": value, **interval, "ratio": change}
+
+
+def _judge(rows: list[dict[str, Any]], margin: float) -> None:
+    """Verdicts of one family of rows, their p-values adjusted together."""
+    for row, (p, word) in zip(rows, verdicts([row["ratio"] for row in rows], margin), strict=True):
+        row |= {"p_holm": p, "verdict": word, "gate": "yes" if word == "slower" else ""}

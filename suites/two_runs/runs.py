@@ -1,0 +1,85 @@
+"""The two runs of a comparison as they were written, refused where the machines differ."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..settings.config import ConfigError
+from ..store.cell_folder import CellResult, read_cells
+from ..store.files import ResultsError, exists, is_folder
+from ..store.schema import read_environment, read_run_entry
+from ..tables.case_table import GROUP, case_table, read_tables
+
+CASE = [*GROUP, "batch_size", "src_len", "tgt_len", "strategy"]
+"""What people tell a case by; two cases that agree in it may still differ, in their sources for one."""
+KEY = ["cell", "strategy"]
+"""What tells a case apart from every other: the cell's id holds a hash of all that it depends on."""
+MACHINE = ("cpu", "cpu_capability", "cores", "gpu")
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class RunRead:
+    """One run: where, the rows of its case table by ``KEY``, its machine, what it meant to measure, and its raw cells.
+
+    ``command``: the arguments it was started with, those that name a folder left out. ``plan``: the overrides of each
+    cell by its id. ``cells``: by id, none where raw rounds are not kept.
+    """
+
+    path: Path
+    rows: dict[Key, dict[str, Any]]
+    environment: dict[str, Any]
+    command: tuple[str, ...] = ()
+    plan: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    cells: Mapping[str, CellResult] = field(default_factory=dict)
+
+    @property
+    def machine(self) -> dict[str, Any]:
+        """What decides how fast a run is, besides its settings."""
+        return {name: self.environment.get(name) for name in MACHINE}
+
+
+def read_run(path: Path) -> RunRead:
+    """A run folder: the table of its raw cells, or table.csv where none are kept. Raises ResultsError."""
+    cells = read_cells(path) if is_folder(path / "cells") else []
+    source = path / ("cells" if cells else "table.csv")
+    table = case_table(cells) if cells else read_tables(path)[0]
+    environment = {**read_environment(path)}
+    if table.duplicated(KEY).any():
+        raise ResultsError(f"{source} has a case twice; the file is damaged or foreign")
+    command, plan = _intended(path)
+    records = [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
+    rows = {(row["cell"], row["strategy"]): row for row in records}
+    return RunRead(path, rows, environment, command, plan, {cell.id: cell for cell in cells})
+
+
+def _intended(path: Path) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]]]:
+    """Command and plan, both empty where there is no run.json."""
+    if not exists(path / "run.json"):
+        return (), {}
+    run = read_run_entry(path)
+    try:
+        tokens = shlex.split(run.get("command", ""))
+    except ValueError as error:  # a quotation that does not end
+        raise ResultsError(f"{path / 'run.json'} has no readable command ({error}); the file is damaged") from None
+    plan = {entry["id"]: tuple(entry.get("overrides", ())) for entry in run["plan"]}
+    return tuple(sorted(token for token in tokens if not token.startswith("hydra."))), plan
+
+
+def require_comparable(a: RunRead, b: RunRead, across_machines: bool) -> list[str]:
+    """Notes on versions that differ. Raises ConfigError for runs of other machines."""
+    different = [name for name in MACHINE if a.machine[name] != b.machine[name]]
+    if different and not across_machines:
+        said = ", ".join(f"{name} {a.machine[name]} and {b.machine[name]}" for name in different)
+        raise ConfigError(
+            f"compare: the runs are of different machines ({said}); --across-machines compares what does not depend "
+            "on the machine's speed"
+        )
+    versions = [x.environment.get("versions", {}) for x in (a, b)]
+    changed = sorted(n for n in versions[0].keys() & versions[1].keys() if versions[0][n] != versions[1][n])
+    said = ", ".join(f"{n} {versions[0][n]} -> {versions[1][n]}" for n in changed)
+    return [f"versions differ: {said}"] if said else []

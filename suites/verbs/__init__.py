@@ -1,0 +1,17 @@
+"""What ``python -m suites VERB`` does: one module a verb, and what verbs alone need to read arguments and to print."""
+
+from __future__ import annotations
+
+VERBS = {
+    "run": "measure strategies in one case or over a sweep, and draw the plots",
+    "list": "strategies, models, sweeps, metrics and contenders",
+    "decode": "pronounce a phrase with every strategy and see that they agree",
+    "shapes": "every matrix product of the running model, and which of them grow",
+    "compare": "two runs side by side, and whether the second is worse",
+    "report": "one HTML page of a run, or of two, that needs no network",
+    "plot": "draw the plots of a run again",
+    "profile": "where the time of a decode step goes: a trace, and tables by range and operator",
+    "roofline": "what this machine can do at most: bytes and FLOPs a second, measured",
+    "completion": "a script that completes verbs, keys and names in bash, zsh or fish",
+}
+"""Verb -> what it does; each is a module of this folder with ``main(arguments)``."""

@@ -1,0 +1,124 @@
+"""After the jobs: tables, plots, the closing summary, the link ``results/latest`` and the exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..judging.noise import told
+from ..judging.verdict import MARGIN
+from ..store.cell_folder import CellResult, read_cells
+from ..store.files import ResultsError, exists, lost, write_json, write_text
+from ..store.folders import from_here
+from ..store.schema import read_run_entry
+from ..tables.case_table import write_tables
+from ..tables.model_names import checkpoints_told
+from ..tables.role_table import write_roles
+from ..telling.choices_told import kernels_told, narrowing_told
+from ..telling.step_summary import markdown_summary, post
+from ..telling.summary import advice_lines, print_summary
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def collect(run_dir: Path, *, plots: bool = True, report: bool = True) -> int:
+    """Turn a run's cells into tables, plots and a page, and say what came out; 1 if a case failed or is missing."""
+    try:
+        found = tabulate(run_dir, plots)
+    finally:  # also where nobody reads the summary to its end
+        if exists(run_dir / "table.csv"):
+            _link_latest(run_dir)
+    post(markdown_summary(found.table, found.advice, found.margin))
+    if report:
+        from ..reporting.run import write_report
+
+        try:
+            print(f"report: {from_here(write_report(run_dir))}")
+        except (OSError, KeyboardInterrupt, ResultsError):
+            raise
+        except Exception as error:  # what was measured stands, and was told
+            print(f"decodebench: {lost(run_dir / 'report.error.txt', 'the report', error)}", file=sys.stderr)
+            return 1
+    return 0 if found.whole else 1
+
+
+def require_no_loss(run_dir: Path, cells: Sequence[CellResult]) -> None:
+    """Raise ResultsError where tables of ``cells`` would hold fewer measured cases than those that are there."""
+    if not exists(run_dir / "table.csv"):
+        return
+    kept, found = _kept(run_dir / "table.csv"), 0
+    for result in cells:
+        timed = {done.strategy for done in result.rounds if not done.warmup}
+        found += sum(arm.status == "ok" and arm.strategy in timed for arm in result.arms)
+    if found < kept:
+        raise ResultsError(
+            f"{run_dir / 'table.csv'} holds {kept} measured cases, and {run_dir / 'cells'} only {found} of them: the "
+            "table is kept; bring the raw rounds back, or remove it to make one of what is left"
+        )
+
+
+def _kept(path: Path) -> int:
+    """Measured cases of a table, whatever else is wrong with it; 1 where that cannot be told."""
+    import pandas as pd
+
+    try:
+        return int((pd.read_csv(path, usecols=["status"])["status"] == "ok").sum())
+    except (OSError, ValueError):
+        return 1
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What came of a run: its plots' paths, and whether every planned case was measured or skipped."""
+
+    plots: list[Path]
+    table: pd.DataFrame
+    advice: list[str]
+    margin: float
+    whole: bool
+
+
+def tabulate(run_dir: Path, plots: bool = True) -> Collected:
+    """Write tables, plots where they are asked for, and advice; print the summary."""
+    cells = read_cells(run_dir)
+    require_no_loss(run_dir, cells)
+    table, steps = write_tables(run_dir, cells)
+    roles = write_roles(run_dir, cells)
+    written: list[Path] = []
+    undrawn: list[str] = []
+    if plots and (table["status"] == "ok").any():
+        from ..plots import draw
+
+        written = draw(run_dir, table, steps, roles, undrawn.append)
+    missing = len(read_run_entry(run_dir)["plan"]) - len(cells)
+    noises, margins = told(cells), [cell.cell["measure"]["margin"] for cell in cells if "measure" in cell.cell]
+    write_json(run_dir / "noise.json", noises)
+    advice = list(advice_lines(table))
+    write_text(run_dir / "advice.txt", "".join(f"{line}\n" for line in advice))
+    margin = next(iter(margins), MARGIN)
+    kernels = [*checkpoints_told(cells), *kernels_told(cells), *narrowing_told(cells)]
+    print_summary(run_dir, table, written, missing, noises, kernels, advice, margin)
+    for line in undrawn:
+        print(f"decodebench: {line}", file=sys.stderr)
+    whole = missing == 0 and not undrawn and not table["status"].isin(["failed", "invalid"]).any()
+    return Collected(written, table, advice, margin, whole)
+
+
+def _link_latest(run_dir: Path) -> None:
+    """Point ``latest`` beside the run folder at it, atomically; a file system without links, or a file of that name,
+    goes without.
+    """
+    link = run_dir.parent / "latest"
+    part = run_dir.parent / f".latest.{os.getpid()}"
+    if link.exists() and not link.is_symlink():
+        return
+    try:
+        part.symlink_to(run_dir.name)
+        part.replace(link)
+    except OSError:
+        part.unlink(missing_ok=True)

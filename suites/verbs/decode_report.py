@@ -1,0 +1,128 @@
+"""What ``decode`` prints: pronunciations, a table by strategy, and a closing line that says who agrees."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.table import Table
+from torch import Tensor
+
+from strategies import load_vocabulary
+
+from ..measuring.equality import Agreement
+from ..settings.cells import Cell
+from ..words.console import UNBROKEN, standard_output
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """One strategy's tokens, int64 [B, N], and the marks of its timed rounds in seconds: start, prefill, ..., end.
+
+    A strategy that disagrees with the oracle is not timed: no tokens, no rounds.
+    """
+
+    label: str
+    agreement: Agreement
+    token_BN: Tensor | None
+    rounds: Sequence[Sequence[float]]
+
+
+def print_report(cell: Cell, rows: Sequence[Sequence[int]], decoded: Sequence[Decoded]) -> None:
+    """Print to standard output. ``rows`` are the sources' ids; the first of ``decoded`` is the oracle."""
+    console = standard_output(UNBROKEN)
+    oracle_BN = decoded[0].token_BN
+    assert oracle_BN is not None, "the oracle agrees with itself"
+    for ids, said in zip(rows, oracle_BN.tolist(), strict=True):
+        for line in phrase_lines(ids, said, cell.tgt_len):
+            console.print(line, soft_wrap=True)
+    console.print(_table(cell, decoded, oracle_BN.shape[1]))
+    console.print()
+    for line in closing_lines(decoded):
+        console.print(line, soft_wrap=True)
+
+
+def phrase_lines(src: Sequence[int], said: Sequence[int], limit: int) -> list[str]:
+    """Spelling, pronunciation and the step of the end, from ids of the source and of the output; a blank line last."""
+    vocabulary = load_vocabulary()
+    *letters, eos = src
+    words = [" ".join(word) or "(nothing)" for word in vocabulary.pronunciation(said)]
+    end = f"ended at step {said.index(eos) + 1}" if eos in said else f"not ended at the limit of {limit} steps"
+    return ["".join(vocabulary.tokens[i] for i in letters), f"  {' | '.join(words)}", f"  {end}", ""]
+
+
+def _table(cell: Cell, decoded: Sequence[Decoded], steps: int) -> Table:
+    threads = f", {cell.threads} {'thread' if cell.threads == 1 else 'threads'}" if cell.device == "cpu" else ""
+    batch = f"{cell.batch_size} {'phrase' if cell.batch_size == 1 else 'phrases'}, {steps} steps"
+    title = f"{batch}, on {cell.device}{threads}, {cell.dtype}: medians of {len(decoded[0].rounds)} rounds"
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
+    for name in ("strategy", "prefill ms", "total ms", "ms a step", f"x {decoded[0].label}", "agrees"):
+        left = name in ("strategy", "agrees")
+        table.add_column(name, justify="left" if left else "right", header_style="", overflow="fold")
+    for arm in decoded:
+        if not arm.rounds:
+            table.add_row(arm.label, "", "", "", "", "no")
+            continue
+        found = _times(arm, decoded[0], steps)
+        times_ms = (f"{1e3 * found[name]:.2f}" for name in ("prefill_s", "total_s", "step_s"))
+        table.add_row(arm.label, *times_ms, f"{found['ratio']:.2f}", "yes")
+    return table
+
+
+def _times(arm: Decoded, oracle: Decoded, steps: int) -> dict[str, float]:
+    """Medians over rounds; the ratio is of totals within a round."""
+    pairs = zip(arm.rounds, oracle.rounds, strict=True)
+    return {
+        "prefill_s": statistics.median(marks[1] for marks in arm.rounds),
+        "total_s": statistics.median(marks[-1] for marks in arm.rounds),
+        "step_s": statistics.median((marks[-1] - marks[1]) / steps for marks in arm.rounds),
+        "ratio": statistics.median(mine[-1] / other[-1] for mine, other in pairs),
+    }
+
+
+def as_json(rows: Sequence[Sequence[int]], decoded: Sequence[Decoded]) -> str:
+    """Each phrase with its words' phonemes by the oracle, and each strategy with whether it agrees and its times."""
+    vocabulary, oracle_BN = load_vocabulary(), decoded[0].token_BN
+    assert oracle_BN is not None, "the oracle agrees with itself"
+    phrases = [
+        {"phrase": "".join(vocabulary.tokens[i] for i in ids[:-1]), "words": vocabulary.pronunciation(said)}
+        for ids, said in zip(rows, oracle_BN.tolist(), strict=True)
+    ]
+    strategies = [
+        {"strategy": arm.label, "agrees": not arm.agreement.reason, "reason": arm.agreement.reason or None}
+        | (_times(arm, decoded[0], oracle_BN.shape[1]) if arm.rounds else {})
+        for arm in decoded
+    ]
+    return json.dumps({"phrases": phrases, "strategies": strategies}, indent=1)
+
+
+def closing_lines(decoded: Sequence[Decoded]) -> list[str]:
+    """That all agree, or where each one that does not departs; a tie that was broken otherwise is told, too."""
+    oracle = decoded[0]
+    lines = []
+    for arm in decoded:
+        if arm.agreement.reason:
+            what = "failed" if arm.agreement.fault else f"disagrees with {oracle.label}"
+            lines.append(f"{arm.label} {what}: {arm.agreement.reason}")
+        elif place := first_difference(arm.token_BN, oracle.token_BN):
+            row, step = place
+            where = f"in phrase {row + 1} at step {step}"
+            lines.append(f"{arm.label} chose otherwise {where}, where two tokens are equally likely within rounding")
+    if not any(arm.agreement.reason for arm in decoded):
+        worst = max(arm.agreement.max_error for arm in decoded)
+        lines.append(f"all {len(decoded)} strategies agree: logits differ by at most {worst:.1e} at any step")
+    return lines
+
+
+def first_difference(token_BN: Tensor | None, oracle_BN: Tensor | None) -> tuple[int, int] | None:
+    """(row from 0, step from 1) of the earliest token that differs; None if none does. int64 [B, N], N may differ."""
+    if token_BN is None or oracle_BN is None:
+        return None
+    steps = min(token_BN.shape[1], oracle_BN.shape[1])
+    differs_X2 = (token_BN[:, :steps] != oracle_BN[:, :steps]).T.nonzero()
+    if not len(differs_X2):
+        return None
+    step, row = differs_X2[0].tolist()
+    return row, step + 1

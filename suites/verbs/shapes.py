@@ -1,0 +1,217 @@
+"""The verb ``shapes``: every matrix product of the running model, which of them grow, and with what."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ..settings.config import ConfigError
+from ..settings.rules import shown, whole
+from .arguments import Parser
+
+if TYPE_CHECKING:
+    import argparse
+    from pathlib import Path
+
+    from ..settings.overrides import Job
+
+DEFAULT = (
+    "full_recompute",
+    "cross_kv",
+    "contiguous_kv(cross=recompute)",
+    "contiguous_kv",
+    "static_kv(cross=recompute)",
+    "static_kv",
+    "static_kv(cross=recompute,read=buffer)",
+    "static_kv(read=buffer)",
+)
+SRC_LEN, TGT_LEN = 40, 64
+WRITES = ("ledger.csv", "ledger_transformers.csv", "environment.json", "config.yaml", "plots")
+"""Names in the folder, the first of which shows whose it is."""
+PHRASE = "attention is all you need"
+FOR_PEOPLE = ("table", "md")
+FORMATS = (*FOR_PEOPLE, "csv", "json")
+_EPILOG = f"""\
+Keys are those of run (see run --help): model, seq_len, src_len, tgt_len, batch_size, strategies, dtype, ...; besides:
+
+  k=NUMBER         the step to show, by the keys it attends (a third of the target length)
+
+Unless said, lengths are src_len={SRC_LEN} and tgt_len={TGT_LEN}, so that numbers tell letters apart, and strategies
+{", ".join(DEFAULT[:4])},
+{", ".join(DEFAULT[4:])}.
+
+  python -m suites shapes
+  python -m suites shapes k=3 src_len=12 tgt_len=32 "strategies=[static_kv]"
+  python -m suites shapes model=small --format md
+  python -m suites shapes --explain --phrase "sequence to sequence"
+"""
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        "shapes", "Every matrix product of the running model: its shape, what it grows with, and when it runs.", _EPILOG
+    )
+    parser.add_argument("keys", nargs="*", metavar="KEY=VALUE")
+    parser.add_argument(
+        "--module",
+        choices=("transformers",),
+        help="record the T5 of transformers with random weights (model=small unless said) and compare it with ours",
+    )
+    parser.add_argument(
+        "--explain",
+        action="store_true",
+        help="write a page (Markdown and HTML) that walks through decoding a phrase, with pictures",
+    )
+    parser.add_argument("--phrase", help=f'the phrase of that page ("{PHRASE}")')
+    parser.add_argument(
+        "--format",
+        choices=FORMATS,
+        help="what standard output gets (table); csv and json: the whole ledger, no pictures",
+    )
+    parser.add_argument("--json", dest="format", action="store_const", const="json", help="as --format json")
+    return parser
+
+
+def split_k(keys: Sequence[str]) -> tuple[list[str], int | None]:
+    """The other keys, and the number of ``k=``. Raises ConfigError.
+
+    >>> split_k(["seq_len=8", "k=3"])
+    (['seq_len=8'], 3)
+    """
+    chosen: int | None = None
+    others = []
+    for key in keys:
+        if not key.startswith("k="):
+            others.append(key)
+            continue
+        if chosen is not None:
+            raise ConfigError(f"{shown(key)} and k={chosen}: one step is shown; give k once")
+        text = key.removeprefix("k=")
+        if not (rule := whole(1)).admits(text):
+            raise ConfigError(rule.refusal("k", text))
+        chosen = int(text)
+    return others, chosen
+
+
+def main(argv: list[str]) -> int:
+    """Record, check, write and print. Raises ConfigError, ModelError, StrategyError or LedgerError."""
+    args = _parser().parse_intermixed_args(argv)
+    from ..settings.effect import PROFILED, refuse_keys
+    from ..settings.overrides import compose_jobs, read_overrides
+
+    keys, k = split_k(args.keys)
+    names = {key.lstrip("+").partition("=")[0] for key in keys}
+    _refuse_idle(args, names)
+    if args.module and "model" not in names:
+        keys = ["model=small", *keys]
+    if not args.explain and not names & {"seq_len", "src_len", "tgt_len", "src_ids"}:
+        keys = [f"src_len={SRC_LEN}", f"tgt_len={TGT_LEN}", *keys]
+    if "strategies" not in names:
+        keys = [*keys, "strategies=[" + ",".join(f"'{label}'" for label in DEFAULT) + "]"]
+    overrides = read_overrides(keys)
+    refuse_keys("shapes", overrides.typed, (*PROFILED, "seed"), "products have the same shapes whatever it is")
+    jobs = compose_jobs(overrides)
+    if len(jobs) != 1 or overrides.show_only:
+        raise ConfigError(f"shapes shows one case, not {len(jobs)}; give each key one value")
+    if args.explain:
+        return _explain(jobs[0], k, overrides.run_dir, PHRASE if args.phrase is None else args.phrase)
+    return _show(jobs[0], k, overrides.run_dir, args.format or "table", args.module is not None)
+
+
+def _refuse_idle(args: argparse.Namespace, names: set[str]) -> None:
+    """Raise ConfigError for what would have no effect."""
+    if name := next(iter(sorted({"linear", "weights"} & names)), None):
+        raise ConfigError(
+            f"shapes: {name} has no effect, as products have the same shapes under every kernel; leave it out"
+        )
+    lengths = {"seq_len", "src_len", "tgt_len", "src_ids", "batch_size"}
+    idle = {
+        "--explain": [
+            *(["--format"] if args.format else []),
+            *(["--module"] if args.module else []),
+            *(lengths & names),
+        ],
+        "--module": sorted({"strategies", "dtype", "device"} & names),
+    }
+    for flag, others in idle.items():
+        if others and (args.explain if flag == "--explain" else args.module):
+            raise ConfigError(f"shapes: {others[0]} has no effect with {flag}; leave it out")
+    if args.phrase is not None and not args.explain:
+        raise ConfigError("shapes: --phrase has no effect without --explain; add it")
+    if args.phrase is not None and not args.phrase.strip():
+        raise ConfigError(f"shapes: --phrase '{args.phrase}' holds no word; give a phrase, or leave it out")
+
+
+def _explain(job: Job, k: int | None, asked: Path | None, phrase: str) -> int:
+    from strategies import select
+
+    from ..explain.write import explain
+    from ..settings.cells import make_cell
+    from ..settings.executions import require_eager
+    from ..store.files import write_text
+    from ..store.folders import from_here
+
+    strategies = select(job.config.strategies)
+    require_eager("shapes", strategies, job.config)
+    written = explain(make_cell(job.config), strategies, phrase, k, asked)
+    write_text(written[0].parent / "config.yaml", job.yaml)
+    for path in written:
+        print(from_here(path))
+    return 0
+
+
+def _show(job: Job, k: int | None, asked: Path | None, form: str, foreign: bool) -> int:
+    from strategies import config_of, select
+
+    from ..ledger.case import record_case, record_transformers
+    from ..ledger.comparison import OURS
+    from ..ledger.table import default_step, read_ledger, write_ledger
+    from ..ledger.text import print_comparison, print_ledger
+    from ..machine.environment import environment
+    from ..plots.ledger import draw
+    from ..settings.cells import make_cell
+    from ..settings.executions import require_eager
+    from ..settings.obstacles import require_possible
+    from ..store.files import write_json, write_text
+    from ..store.folders import from_here, make_run_dir
+    from ..telling.beforehand import of_sources
+    from ..work.room import require_room, require_room_to_train
+
+    cell = make_cell(job.config)
+    require_possible(cell)
+    for line in of_sources(job.config):
+        print(line, file=sys.stderr)
+    k = k or default_step(cell.tgt_len)
+    if k > cell.tgt_len:
+        raise ConfigError(
+            f"k={k} lies beyond the target length {cell.tgt_len}; give k=1 to k={cell.tgt_len}, or a larger tgt_len"
+        )
+    strategies = select(list(OURS) if foreign else job.config.strategies)
+    require_eager("shapes", strategies, job.config)
+    config, remedy = config_of(cell.model), "give a smaller case; the letters of its ledger are the same"
+    require_room("shapes", config, cell, strategies, False, remedy)
+    require_room_to_train("shapes", config, cell, remedy)
+    theirs = record_transformers(cell, k) if foreign else None
+    ledger = record_case(cell, strategies, k)
+    run_dir = make_run_dir(asked, "shapes", beside=WRITES)
+    path = write_ledger(ledger, run_dir)
+    write_text(run_dir / "config.yaml", job.yaml)
+    write_json(run_dir / "environment.json", environment())
+    title = f"{cell.model.name}, {cell.dtype} on {cell.device}"
+    written = read_ledger(run_dir)
+    if theirs is not None:
+        path = write_ledger(theirs, run_dir, "ledger_transformers.csv")
+        theirs = read_ledger(run_dir, path.name)
+        print_ledger(
+            theirs, k, cell.src_len, f"T5 of transformers in the shape of {cell.model.name}, fp32 on cpu", form
+        )
+        print_comparison(written, theirs, k, cell.src_len, form)
+    else:
+        print_ledger(written, k, cell.src_len, title, form)
+        if form in FOR_PEOPLE:
+            print("drawing pictures", file=sys.stderr)
+            for picture in draw(run_dir, written, k, cell.src_len):
+                print(f"picture {from_here(picture.path_png)}", file=sys.stderr)
+    print(f"ledger  {from_here(path)}", file=sys.stderr)
+    return 0

@@ -1,0 +1,1 @@
+"""How figures, labels and progress are written for people; everything else may import this."""

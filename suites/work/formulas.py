@@ -1,0 +1,167 @@
+"""What a strategy must compute and move in one cell, by the model's closed formulas and the strategy's facts."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+
+from strategies import DTYPES, ModelConfig, Strategy
+from strategies.models import costs
+
+from ..settings.cells import Cell
+from ..store.records import RoleSums
+from .steps import Linear, Sums, facts_at, linear, sum_over_steps
+
+BYTE_IN_FLOPS = 10
+"""FLOPs that take as long as moving a byte, roughly, on the machines at hand: only used to predict time left."""
+
+
+@dataclass(frozen=True)
+class Formulas:
+    """Of one strategy in one cell; a list has one entry a step, k = 1 .. N. FLOPs and bytes."""
+
+    prefill_flops: int
+    prefill_bytes: int
+    step_flops: list[int]
+    weight_bytes: list[int]
+    self_kv_bytes: list[int]
+    cross_kv_bytes: list[int]
+    copy_bytes: list[int]
+    kv_reserved_bytes: int
+    kv_used_bytes: int
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Of one round of a strategy in one cell: FLOPs of prefill and every step, and bytes moved over all steps."""
+
+    executed_flops: int
+    moved_bytes: int
+
+    @property
+    def work(self) -> int:
+        """Predicted cost of a round, in FLOPs and bytes counted as FLOPs."""
+        return self.executed_flops + BYTE_IN_FLOPS * self.moved_bytes
+
+
+def totals(config: ModelConfig, cell: Cell, strategy: Strategy) -> Totals:
+    """What ``formulas`` add up to, as quickly for a long target as for a short one. Raises StrategyError as it does."""
+    bound = strategy.bind(cell.tgt_len)
+    sums = sum_over_steps(bound, cell.tgt_len)
+    step = sum(cost(sums) for cost in _step_flops(config, cell, bound).values())
+    moved = sum(cost(sums) for cost in _step_bytes(config, cell, bound).values())
+    return Totals(costs.flops(_prefill(config, cell, bound)) + step, moved)
+
+
+def formulas(config: ModelConfig, cell: Cell, strategy: Strategy) -> Formulas:
+    """Evaluate for ``tgt_len`` steps. Raises StrategyError if the strategy cannot be bound to that length."""
+    bound = strategy.bind(cell.tgt_len)
+    batch, width = cell.batch_size, DTYPES[cell.dtype].itemsize
+    steps = [Sums.of(facts_at(bound, k)) for k in range(1, cell.tgt_len + 1)]
+    flops = list(_step_flops(config, cell, bound).values())
+    moved = linear(lambda *facts: asdict(sum(_bytes(config, cell, bound, *facts).values(), costs.StepBytes())))
+    cross = costs.kv_bytes(config, batch, cell.src_len, width) if bound.cross == "cached" else 0
+    last = cell.tgt_len
+    return Formulas(
+        prefill_flops=costs.flops(_prefill(config, cell, bound)),
+        prefill_bytes=_prefill_bytes(config, cell, bound),
+        step_flops=[sum(cost(step) for cost in flops) for step in steps],
+        weight_bytes=[moved["weights"](step) for step in steps],
+        self_kv_bytes=[moved["self_kv"](step) for step in steps],
+        cross_kv_bytes=[moved["cross_kv"](step) for step in steps],
+        copy_bytes=[moved["copies"](step) for step in steps],
+        kv_reserved_bytes=costs.kv_bytes(config, batch, bound.rows_reserved(last), width) + cross,
+        kv_used_bytes=costs.kv_bytes(config, batch, bound.rows_used(last), width) + cross,
+    )
+
+
+def necessary(config: ModelConfig, cell: Cell, weight_bytes: int | None = None) -> Formulas:
+    """Of any exact incremental decoder in this cell: one row a step, k keys, cross K/V once, nothing copied.
+
+    ``weight_bytes``: of an element of its weights, where they differ from the cell's type. A cell's narrower weights
+    are this project's alone.
+    """
+    found = formulas(config, cell, Strategy())
+    if weight_bytes is None and not cell.weights:
+        return found
+    weight_bytes = weight_bytes or DTYPES[cell.dtype].itemsize
+    ours = cell.weight_width
+    cross = costs.kv_bytes(config, cell.batch_size, cell.src_len, DTYPES[cell.dtype].itemsize)
+    return replace(
+        found,
+        prefill_bytes=(found.prefill_bytes - cross) * weight_bytes // ours + cross,
+        weight_bytes=[step * weight_bytes // ours for step in found.weight_bytes],
+    )
+
+
+def role_sums(config: ModelConfig, cell: Cell, strategy: Strategy, steps: int) -> RoleSums:
+    """Sums by role, over prefill and over the first ``steps`` decode steps: prefill_flops, decode_flops, decode_bytes.
+
+    Over all roles they are what ``formulas`` gives for as many steps. Raises StrategyError as that does.
+    """
+    bound = strategy.bind(cell.tgt_len)
+    sums = sum_over_steps(bound, steps)
+    return {
+        "prefill_flops": costs.role_flops(_prefill(config, cell, bound)),
+        "decode_flops": {role: cost(sums) for role, cost in _step_flops(config, cell, bound).items()},
+        "decode_bytes": {role: cost(sums) for role, cost in _step_bytes(config, cell, bound).items()},
+    }
+
+
+def _step_flops(config: ModelConfig, cell: Cell, bound: Strategy) -> dict[str, Linear]:
+    """FLOPs by role of a step."""
+    return linear(lambda rows, keys, _: costs.role_flops(_step(config, cell, bound, rows, keys)))
+
+
+def _step_bytes(config: ModelConfig, cell: Cell, bound: Strategy) -> dict[str, Linear]:
+    """Bytes by role of a step."""
+    return linear(lambda *facts: {role: part.total for role, part in _bytes(config, cell, bound, *facts).items()})
+
+
+def _prefill(config: ModelConfig, cell: Cell, bound: Strategy) -> list[costs.Product]:
+    """The encoder, and cross K/V if cached."""
+    once = costs.cross_projection(config, cell.batch_size, cell.src_len) if bound.cross == "cached" else []
+    return costs.encoder(config, cell.batch_size, cell.src_len) + once
+
+
+def _prefill_bytes(config: ModelConfig, cell: Cell, bound: Strategy) -> int:
+    """Weights of the prefill's products, read once, and the cross K/V that it writes if they are cached."""
+    width = DTYPES[cell.dtype].itemsize
+    weights = sum(
+        p.inner * p.cols * p.count * ((p.role.endswith("ffn.wo") and _ffn_out_width(config, cell)) or cell.weight_width)
+        for p in _prefill(config, cell, bound)
+        if not p.is_attention
+    )
+    return weights + (costs.kv_bytes(config, cell.batch_size, cell.src_len, width) if bound.cross == "cached" else 0)
+
+
+def _ffn_out_width(config: ModelConfig, cell: Cell) -> int | None:
+    """Bytes of an element of the feed-forward's second matrix where they differ from the cell's type."""
+    return 4 if cell.dtype == "fp16" and config.is_t5 else None
+
+
+def _step(config: ModelConfig, cell: Cell, bound: Strategy, rows: int, keys: int) -> list[costs.Product]:
+    """Products of the step that feeds so many rows and reads so many keys."""
+    batch, src_len = cell.batch_size, cell.src_len
+    each = costs.cross_projection(config, batch, src_len) if bound.cross == "recompute" else []
+    return costs.decoder(config, batch, src_len, rows, keys) + each
+
+
+def _bytes(
+    config: ModelConfig, cell: Cell, bound: Strategy, rows: int, keys: int, copied: int
+) -> dict[str, costs.StepBytes]:
+    """Bytes by role of the step that feeds and reads so many, and copies so many rows of its cache."""
+    width = DTYPES[cell.dtype].itemsize
+    found = costs.role_bytes(
+        config,
+        cell.batch_size,
+        cell.src_len,
+        rows=rows,
+        keys=keys,
+        copied=copied,
+        cross_recomputed=bound.cross == "recompute",
+        width=DTYPES[cell.dtype].itemsize,
+        ffn_out_width=_ffn_out_width(config, cell),
+    )
+    if not cell.weights:
+        return found
+    return {role: replace(part, weights=part.weights * cell.weight_width // width) for role, part in found.items()}

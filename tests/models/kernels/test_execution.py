@@ -1,0 +1,236 @@
+"""Compiled and captured steps: the answers of the oracle at each step, in one graph that serves every position."""
+
+import copy
+import dataclasses
+import functools
+from unittest import mock
+
+import pytest
+import torch
+
+from strategies import Session, StrategyError, parse, registry, select, static_kv, with_execution
+from strategies.models.kernels import compiling, execution
+from strategies.models.kernels.compiling import CompileError
+from strategies.models.kernels.execution import _COMPILED, Captured, compiled, next_logits
+from strategies.models.kernels.linears import use_linear
+from strategies.static_kv import StaticKV
+
+BATCH, SRC_LEN, TARGET = 2, 5, 11
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+CUDA = [pytest.mark.cuda, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
+CUDA_EXECUTIONS = [pytest.param("graph", marks=CUDA)]
+EXECUTIONS = ["compiled", *CUDA_EXECUTIONS]
+COMPILED = "static_kv(execution=compiled,read=bucket)"
+COMPILABLE = [s.label for entry in registry().values() if (s := entry.make().executed("compiled"))]
+NEAR = {"rtol": 1e-4, "atol": 1e-5}
+
+
+@pytest.fixture(autouse=True)
+def _small_buckets(monkeypatch):
+    """4, 8 and the capacity, so that a short target has three."""
+    monkeypatch.setattr(static_kv, "FIRST_BUCKET", 4)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _forget_compiled():
+    yield
+    torch.compiler.reset()
+
+
+def model_of(tiny_model, architecture):
+    return copy.deepcopy(tiny_model(architecture)).to(DEVICE)
+
+
+def sources(padded):
+    draw = torch.Generator().manual_seed(1)
+    src_BS = torch.randint(2, 29, (BATCH, SRC_LEN), generator=draw).to(DEVICE)
+    mask_BS = torch.arange(SRC_LEN) < torch.tensor([SRC_LEN, 2])[:, None]
+    return (src_BS, mask_BS.to(DEVICE)) if padded else (src_BS, None)
+
+
+def logits(session, given, device=DEVICE):
+    session.prefill(*given)
+    tokens = [torch.full((BATCH,), 3 + k, device=device) for k in range(TARGET)]
+    return [session.step(token_B).clone() for token_B in tokens]
+
+
+def agrees_with_the_oracle(model, strategy):
+    """At each step, for sources with padding and without, and no position compiles anew."""
+    oracle = Session(model, parse("full_recompute"), BATCH, SRC_LEN, TARGET)
+    session = Session(model, strategy, BATCH, SRC_LEN, TARGET)
+    with torch.compiler.set_stance("fail_on_recompile"):
+        for padded in (False, True):
+            for expected, found in zip(*(logits(s, sources(padded)) for s in (oracle, session)), strict=True):
+                torch.testing.assert_close(found, expected, **NEAR)
+
+
+@pytest.mark.parametrize("label", COMPILABLE)
+def test_every_step_has_the_oracles_logits_and_compiles_nothing(tiny_model, architecture, label, monkeypatch):
+    """With the compiler's guards, which would notice what a graph took for a constant and a position changes."""
+    monkeypatch.setattr(compiling, "few_guards", lambda guards: [True] * len(guards))
+    agrees_with_the_oracle(model_of(tiny_model, architecture), parse(label))
+
+
+@pytest.mark.parametrize("execution", CUDA_EXECUTIONS)
+def test_every_captured_step_by_buckets_has_the_oracles_logits(tiny_model, architecture, execution):
+    agrees_with_the_oracle(model_of(tiny_model, architecture), StaticKV(read="bucket", execution=execution))
+
+
+@pytest.mark.parametrize("execution", EXECUTIONS)
+def test_every_step_by_the_whole_buffer_has_the_oracles_logits(tiny_model, execution):
+    agrees_with_the_oracle(model_of(tiny_model, "t5"), StaticKV(read="buffer", execution=execution))
+
+
+@pytest.mark.parametrize("label", COMPILABLE)
+@pytest.mark.parametrize("kind", ["fused", "onednn"])
+@pytest.mark.skipif(DEVICE == "cuda", reason="kernels of the CPU")
+def test_a_single_row_by_another_kernel_has_the_oracles_logits(tiny_model, kind, label):
+    """Without guards, as users run it, and under a caller's inference mode too."""
+    model = model_of(tiny_model, "t5")
+    use_linear(model, kind, 1)
+    oracle, session = (Session(model, parse(each), 1, SRC_LEN, TARGET) for each in ("full_recompute", label))
+    for mode in (torch.no_grad, torch.inference_mode):
+        with mode(), torch.compiler.set_stance("fail_on_recompile"):
+            for each in (oracle, session):
+                each.prefill(sources(False)[0][:1])
+            for k in range(TARGET):
+                expected, found = (each.step(torch.full((1,), 3 + k, device=DEVICE)) for each in (oracle, session))
+                torch.testing.assert_close(found, expected, **NEAR)
+
+
+@pytest.mark.parametrize("label", COMPILABLE)
+def test_a_second_session_of_the_same_shape_compiles_nothing_and_reads_its_own(tiny_model, label):
+    """Steps of both in turn, on sources that differ."""
+    model = model_of(tiny_model, "t5")
+    given = sources(False), (sources(False)[0].flip(0), None)
+    labels = label, label, "full_recompute", "full_recompute"
+    sessions = [Session(model, parse(labels[0]), BATCH, SRC_LEN, TARGET)]
+    with torch.compiler.set_stance("fail_on_recompile"):
+        sessions += [Session(model, parse(each), BATCH, SRC_LEN, TARGET) for each in labels[1:]]
+        for session, each in zip(sessions, given * 2, strict=True):
+            session.prefill(*each)
+        for k in range(TARGET):
+            one, other, *oracles = (s.step(torch.full((BATCH,), 3 + k, device=DEVICE)).clone() for s in sessions)
+            for found, expected in zip((one, other), oracles, strict=True):
+                torch.testing.assert_close(found, expected, **NEAR)
+            assert not torch.allclose(one, other)
+
+
+def test_a_session_after_another_kernel_was_chosen_runs_that_one(tiny_model):
+    model = model_of(tiny_model, "t5")
+    before = Session(model, parse(COMPILED), BATCH, SRC_LEN, TARGET)
+    use_linear(model, "transposed", BATCH)
+    assert model not in _COMPILED
+    after = Session(model, parse(COMPILED), BATCH, SRC_LEN, TARGET)
+    for expected, found in zip(*(logits(s, sources(False)) for s in (before, after)), strict=True):
+        torch.testing.assert_close(found, expected, **NEAR)
+
+
+class Replayed:
+    """Stands for a CUDA graph: reads the objects that it was captured with, and writes where it wrote."""
+
+    def __init__(self, given):
+        self.given, self.logits_BV = given, next_logits(*given)
+
+    def replay(self):
+        self.logits_BV.copy_(next_logits(*self.given))
+
+
+@pytest.mark.parametrize("cross", ["cached", "recompute"])
+@pytest.mark.parametrize("read", ["buffer", "bucket"])
+def test_a_captured_step_reads_what_each_prefill_and_step_put_in_place(tiny_model, monkeypatch, read, cross):
+    """The session's side of capture, without a device: batches with padding and without, one after the other."""
+
+    def capture(self, *given):
+        step = dataclasses.replace(given[2], length=-(10**6))  # a graph has no use for the host's length
+        graph = Replayed((*given[:2], step, *given[3:]))
+        captures.append(graph)
+        return graph, graph.logits_BV
+
+    captures = []
+    monkeypatch.setattr(Captured, "_capture", capture)
+    monkeypatch.setattr(Session, "_executor", lambda self: Captured())
+    model = tiny_model("t5")
+    oracle = Session(model, parse("full_recompute"), BATCH, SRC_LEN, TARGET)
+    session = Session(model, StaticKV(read=read, cross=cross, execution="graph"), BATCH, SRC_LEN, TARGET)
+    known = len(captures)
+    assert known == {"buffer": 1, "bucket": 3}[read]
+    for padded in (True, False, True):
+        given = [tensor if tensor is None else tensor.cpu() for tensor in sources(padded)]
+        for expected, found in zip(*(logits(s, given, "cpu") for s in (oracle, session)), strict=True):
+            torch.testing.assert_close(found, expected, **NEAR)
+    assert len(captures) == known, "capturing belongs to set-up"
+
+
+def test_cases_have_functions_of_their_own(tiny_model, monkeypatch):
+    """Each is made by a first call, and then kept."""
+    monkeypatch.setattr(execution, "one_graph", lambda function, device: functools.partial(function))
+    monkeypatch.setattr(execution, "next_logits", lambda model, *rest: rest)
+    monkeypatch.setattr(execution, "proven", lambda forward, *given: forward(*given))
+    model = copy.deepcopy(tiny_model("t5"))
+    (a, first), (again, second), (b, _) = (compiled(case, model, 1, 2) for case in "aab")
+    assert (a is again, a is b, first, second) == (True, False, (1, 2), (1, 2))
+
+
+SWITCHED_OFF = {
+    "TORCHDYNAMO_DISABLE": lambda: mock.patch.dict("os.environ", {"TORCHDYNAMO_DISABLE": "1"}),
+    "torch._dynamo.config.disable": lambda: torch._dynamo.config.patch(disable=True),
+}
+
+
+@pytest.mark.parametrize("name", SWITCHED_OFF)
+def test_a_session_whose_step_is_not_compiled_is_an_error_that_names_the_cause(tiny_model, name):
+    told = rf"a step that was to be compiled was not: .*{name}.*leave execution=compiled out"
+    with SWITCHED_OFF[name](), pytest.raises(CompileError, match=told):
+        Session(copy.deepcopy(tiny_model("t5")), parse(COMPILED), BATCH, SRC_LEN, TARGET)
+
+
+def test_a_stance_that_forbids_compiling_is_found(tiny_model):
+    with torch.compiler.set_stance("force_eager"), pytest.raises(CompileError, match=r"torch\.compiler\.set_stance"):
+        Session(copy.deepcopy(tiny_model("t5")), parse(COMPILED), BATCH, SRC_LEN, TARGET)
+
+
+def test_a_step_before_prefill_is_refused(tiny_model):
+    session = Session(tiny_model("t5"), parse(COMPILED), BATCH, SRC_LEN, TARGET)
+    with pytest.raises(StrategyError, match="step before prefill"):
+        session.step(torch.zeros(BATCH, dtype=torch.int64))
+
+
+def test_a_captured_step_needs_cuda(tiny_model):
+    with pytest.raises(StrategyError, match="execution=graph needs a CUDA device; give eager or compiled"):
+        Session(tiny_model("t5"), parse("static_kv(execution=graph,read=bucket)"), BATCH, SRC_LEN, TARGET)
+
+
+@pytest.mark.parametrize("text", ["static_kv(execution=compiled)", "contiguous_kv(execution=graph)"])
+def test_what_does_not_support_it_is_refused_by_name(text):
+    with pytest.raises(StrategyError, match=r"is not supported with these options; give (compiled or )?eager"):
+        parse(text)
+
+
+def test_those_that_support_it_are_tried_behind_the_others():
+    labels = [strategy.label for strategy in with_execution(select("core"), "graph")]
+    assert labels == [*(s.label for s in select("core")), "static_kv(execution=graph,read=bucket)"]
+    added = {s.label for s in with_execution(select("core"), "compiled")} - {s.label for s in select("core")}
+    assert added == {COMPILED, "contiguous_kv(execution=compiled)"}
+    assert with_execution(select("core"), "eager") == select("core")
+    alone = [parse(COMPILED)]
+    assert with_execution(alone, "eager") == with_execution(alone, "compiled") == alone
+    buffer = parse("static_kv(capacity=90,read=buffer)")
+    assert buffer.executed("compiled") == dataclasses.replace(buffer, execution="compiled")
+
+
+def test_buckets_double_up_to_the_capacity(monkeypatch):
+    monkeypatch.setattr(static_kv, "FIRST_BUCKET", 64)
+    bound = StaticKV(read="bucket").bind(300)
+    assert [bound.keys_read(k) for k in (1, 64, 65, 128, 129, 256, 257, 300)] == [64, 64, 128, 128, 256, 256, 300, 300]
+
+
+@pytest.mark.parametrize("read", ["buffer", "bucket"])
+def test_a_static_step_on_a_device_without_values_has_the_shapes_of_any(tiny_model, architecture, read):
+    """What can be captured asks for no value: on ``meta`` there is none."""
+    model = copy.deepcopy(tiny_model(architecture)).to("meta")
+    session = Session(model, StaticKV(read=read), BATCH, SRC_LEN, TARGET)
+    session.prefill(torch.zeros(BATCH, SRC_LEN, dtype=torch.int64, device="meta"))
+    for _ in range(TARGET):
+        found_BV = session.step(torch.zeros(BATCH, dtype=torch.int64, device="meta"))
+        assert (found_BV.device.type, *found_BV.shape) == ("meta", BATCH, model.config.vocab_size)

@@ -1,0 +1,240 @@
+"""One cell: what happens to the others when a strategy fails or disagrees, the oracle among them."""
+
+import dataclasses
+import math
+import re
+from dataclasses import dataclass
+
+import pytest
+import torch
+
+from strategies import ModelSpec, Session, StrategyError, select
+from strategies.contiguous_kv import ContiguousKV, ContiguousStore
+from strategies.full_recompute import FullRecompute
+from suites.measuring import arms, runner
+from suites.measuring.runner import run_cell
+from suites.settings.cells import Cell
+from suites.settings.config import MeasureConfig
+from suites.settings.overrides import compose_jobs, read_overrides
+from suites.store.cell_folder import read_cells
+from suites.store.files import write_json
+from suites.words.progress import Progress
+
+SHAPE = {
+    "vocab_size": 29, "d_model": 14, "num_heads": 3, "d_kv": 5, "d_ff": 22, "encoder_layers": 1, "decoder_layers": 1
+}  # fmt: skip
+CELL = Cell(ModelSpec("sliver", "random", shape=tuple(sorted(SHAPE.items()))), 5, 6, 2, "cpu", "fp32", 1, 0, "fixed")
+
+
+class ForgetfulStore(ContiguousStore):
+    def append(self, k_BHTK, v_BHTK, step):
+        k_BHMK, v_BHMK = super().append(k_BHTK, v_BHTK, step)
+        return k_BHMK, v_BHMK.clone().mul_(step.length < 4)
+
+
+@dataclass(frozen=True)
+class Forgetful(ContiguousKV):
+    label = "forgetful"
+
+    def self_kv(self, shape):
+        return ForgetfulStore(shape)
+
+
+@dataclass(frozen=True)
+class Greedy(ContiguousKV):
+    """Asks for more memory than there is, at the third step."""
+
+    label = "greedy"
+
+    def self_kv(self, shape):
+        class Store(ContiguousStore):
+            def append(self, k_BHTK, v_BHTK, step):
+                if step.length == 3:
+                    torch.empty(1 << 60)
+                return super().append(k_BHTK, v_BHTK, step)
+
+        return Store(shape)
+
+
+def measure(strategies, folder, cell=CELL):
+    with Progress(1, 1) as progress:
+        facts = run_cell(cell, strategies, MeasureConfig(rounds=2, warmup=0), folder, progress)
+    return {fact.strategy: fact for fact in facts}
+
+
+def test_a_strategy_that_disagrees_is_not_timed_and_named_with_its_step(tmp_path):
+    facts = measure([*select("core"), Forgetful()], tmp_path)
+    assert facts["forgetful"].status == "invalid"
+    assert facts["forgetful"].reason.startswith("step 4: logits of row")
+    assert {facts[s.label].status for s in select("core")} == {"ok"}
+    write_json(tmp_path / "run.json", {"schema": 1, "plan": [{"id": CELL.id}]})
+    (result,) = read_cells(tmp_path)
+    assert {r.strategy for r in result.rounds} == {s.label for s in select("core")}
+
+
+def test_one_that_runs_out_of_memory_is_a_row_that_says_so(tmp_path):
+    facts = measure([*select("core"), Greedy()], tmp_path)
+    assert facts["greedy"].status == "failed"
+    assert facts["greedy"].reason.startswith("out of memory")
+    assert {facts[s.label].status for s in select("core")} == {"ok"}
+
+
+@pytest.mark.parametrize("step", [1, 4])
+def test_an_oracle_that_fails_leaves_the_others_measured_against_the_next(tmp_path, monkeypatch, step):
+    usual = Session.step
+
+    def fails(session, token_B):
+        if isinstance(session.strategy, FullRecompute) and session.strategy.cross == "recompute":
+            if session._step.length == step:
+                raise torch.OutOfMemoryError("no room")
+        return usual(session, token_B)
+
+    monkeypatch.setattr(Session, "step", fails)
+    facts = measure([*select("core"), Forgetful()], tmp_path)
+    assert facts["full_recompute"].status == "failed"
+    assert facts["full_recompute"].reason == "out of memory: no room"
+    assert {facts[name].status for name in ("cross_kv", "contiguous_kv", "static_kv")} == {"ok"}
+    assert facts["forgetful"].status == "invalid"
+
+
+def test_without_full_recompute_among_them_it_still_judges(tmp_path):
+    facts = measure([*select("static_kv"), Forgetful()], tmp_path)
+    assert set(facts) == {"static_kv", "forgetful"}
+    assert facts["static_kv"].status == "ok"
+    assert facts["forgetful"].status == "invalid"
+
+
+def test_a_model_that_cannot_be_loaded_is_the_reason_of_every_row(tmp_path):
+    lost = dataclasses.replace(CELL, model=ModelSpec("lost", "checkpoint", "/nowhere"))
+    facts = measure(select("core"), tmp_path, lost)
+    assert {fact.status for fact in facts.values()} == {"failed"}
+    assert all("/nowhere is not a folder" in fact.reason for fact in facts.values())
+
+
+def test_token_ids_of_a_file_are_what_is_decoded(tmp_path):
+    cell = dataclasses.replace(CELL, src_ids=((3, 4, 5, 6, 7), (8, 9)))
+    facts = measure(select("core"), tmp_path, cell)
+    assert {fact.status for fact in facts.values()} == {"ok"}
+    write_json(tmp_path / "run.json", {"schema": 1, "plan": [{"id": cell.id}]})
+    (result,) = read_cells(tmp_path)
+    assert result.cell["src_lens"] == [5, 2]
+    assert result.cell["real_fraction"] == pytest.approx(0.7)
+
+
+class HostileError(Exception):
+    """Cannot even be printed."""
+
+    def __str__(self):
+        raise RuntimeError("no text either")
+
+
+def raising(error):
+    def call(*arguments):
+        raise error
+
+    return call
+
+
+PLACES = ["bind", "self_kv", "rows_fed", "keys_read", "rows_copied", "rows_reserved", "rows_used", "append", "nbytes"]
+ERRORS = {
+    "ValueError: bad?news": ValueError("bad\tnews\nand more"),
+    "SystemExit: 0": SystemExit(0),
+    "GeneratorExit": GeneratorExit(),
+    "StopIteration": StopIteration(),
+    "HostileError: its message cannot be had": HostileError(),
+}
+EVERY_FAULT = [
+    *((place, *next(iter(ERRORS.items()))) for place in PLACES),
+    *zip(("bind", "append", "reset", "append"), *zip(*list(ERRORS.items())[1:], strict=True), strict=True),
+]
+LONG = "x/../y" * 40
+
+
+def misbehaving(place, error, label):
+    """A growing cache that raises at one place of its strategy or store."""
+
+    def self_kv(self, shape):
+        store = ContiguousStore(shape)
+        if hasattr(store, place):
+            setattr(store, place, raising(error))
+        return store
+
+    facts = {"label": label, "self_kv": self_kv}
+    if hasattr(ContiguousKV, place):
+        facts[place] = raising(error)
+    return dataclass(frozen=True)(type("Misbehaving", (ContiguousKV,), facts))()
+
+
+def test_whatever_a_strategy_raises_and_wherever_is_its_own_row_with_the_traceback_beside_it(tmp_path):
+    """All of them in one cell, so that each is also one of the others that go on."""
+    bad = [misbehaving(place, error, f"{n} {LONG}") for n, (place, _, error) in enumerate(EVERY_FAULT)]
+    facts = measure([*select("core"), *bad], tmp_path)
+    assert {facts[s.label].status for s in select("core")} == {"ok"}
+    folder = tmp_path / "cells" / CELL.id
+    assert len(list(folder.glob("traceback-*.txt"))) == len(bad)
+    for strategy, (place, reason, _) in zip(bad, EVERY_FAULT, strict=True):
+        fact = facts[strategy.label]
+        assert fact.status == "failed", (place, fact)
+        assert fact.reason.startswith(reason), (place, fact)
+        name = re.search(r"; traceback in (traceback-[\w.-]{1,100}\.txt) beside cell.json$", fact.reason).group(1)
+        assert "in call" in (folder / name).read_text(), place
+    write_json(tmp_path / "run.json", {"schema": 1, "plan": [{"id": CELL.id}]})
+    (result,) = read_cells(tmp_path)
+    assert len(result.arms) == len(facts)
+
+
+@pytest.mark.parametrize("value", [math.nan, 1.5, -5, 10**400, None])
+def test_a_fact_that_is_no_number_of_rows_is_the_row_of_its_strategy(tmp_path, value):
+    """NaN is larger than no memory, and a sum of 10**400 is no float."""
+    kind = type("Odd", (ContiguousKV,), {"label": "odd", "rows_reserved": lambda self, k: value})
+    facts = measure([*select("core"), dataclass(frozen=True)(kind)()], tmp_path)
+    assert {facts[s.label].status for s in select("core")} == {"ok"}
+    assert facts["odd"].status == "failed"
+    assert re.match(r"odd: rows_reserved\(1\) = .{1,20} is no number of rows; return a whole", facts["odd"].reason)
+
+
+def test_a_strategy_that_raises_where_its_execution_is_asked_ends_in_one_line(monkeypatch):
+    def executed(self, execution):
+        raise KeyError("mine")
+
+    monkeypatch.setattr(ContiguousKV, "executed", executed)
+    overrides = read_overrides(["strategies=[contiguous_kv]", "execution=compiled", "model=tiny"])
+    with pytest.raises(StrategyError, match=r"contiguous_kv: executed\('compiled'\): KeyError: 'mine'"):
+        compose_jobs(overrides)
+
+
+def test_logits_of_another_judge_that_are_not_finite_are_its_own(tmp_path, monkeypatch):
+    """Where full recompute has no room, the next that works judges, and speaks for itself alone."""
+    monkeypatch.setattr(runner, "why_too_large", lambda *given: "has no room")
+
+    def step(self, token_B):
+        logits_BV = Session.step(self, token_B)
+        return logits_BV * math.nan if self.strategy.label == "odd" else logits_BV
+
+    kind = dataclass(frozen=True)(type("Odd", (ContiguousKV,), {"label": "odd"}))()
+    monkeypatch.setattr(arms, "Session", type("Spoiled", (Session,), {"step": step}))
+    facts = measure([kind, *select(["static_kv", "contiguous_kv"])], tmp_path)
+    assert (facts["odd"].status, facts["static_kv"].status) == ("invalid", "ok")
+
+
+def test_an_interrupt_inside_a_strategy_ends_the_run(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        measure([*select("core"), misbehaving("append", KeyboardInterrupt(), "stopped")], tmp_path)
+
+
+def test_a_strategy_is_asked_of_no_step_but_those_that_are_there(tmp_path):
+    asked = set()
+
+    def noted(name):
+        def fact(self, k):
+            asked.add((name, k))
+            return getattr(ContiguousKV, name)(self, k)
+
+        return fact
+
+    names = ["rows_fed", "keys_read", "variant", "rows_copied", "rows_reserved", "rows_used"]
+    kind = type("Asked", (ContiguousKV,), {"label": "asked", **{name: noted(name) for name in names}})
+    cell = dataclasses.replace(CELL, src_len=4, tgt_len=4)
+    facts = measure([dataclass(frozen=True)(kind)()], tmp_path, cell)
+    assert facts["asked"].status == "ok"
+    assert min(k for _, k in asked) == 1

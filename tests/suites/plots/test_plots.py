@@ -1,0 +1,249 @@
+"""Figures from hand-made tables: what each says, names and marks, whatever the table lacks."""
+
+import itertools
+import xml.etree.ElementTree as ET
+from functools import cache
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import colors, rc_context
+
+from suites.metrics import metrics
+from suites.plots import FIGURES, draw
+from suites.plots.style import RC, looks, save
+from suites.plots.view import exponent, views
+from suites.tables.case_table import IDENTITY, RATIOS, STEP_COLUMNS
+
+CORE = ("full_recompute", "cross_kv", "contiguous_kv", "static_kv")
+ODD = ("static_kv(capacity=512,read=buffer)", "cost_$x^2$_{", "<script>alert('$')</script>", "_under_score")
+MODULES = {module.__name__.rpartition(".")[2]: module for module in FIGURES}
+
+
+def row(strategy, src_len, tgt_len, batch, device):
+    """A measured case whose figures grow as a strategy's would: the first two with the square of the length."""
+    cached = strategy not in CORE[:2]
+    keeps = strategy != "full_recompute"
+    steps_s = 1e-3 * (1 + 0.02 * batch) * np.linspace(1, 1.2 if cached else 1 + tgt_len / 20, tgt_len)
+    prefill_s = 1e-4 * src_len
+    e2e_s = prefill_s + steps_s.sum()
+    necessary = 1e6 * batch * (src_len + tgt_len)
+    kv_bytes = 1000 * batch * (src_len + tgt_len * cached) * keeps
+    case = dict.fromkeys([*IDENTITY, *metrics(), *RATIOS], 1.0) | {
+        "cell": f"m_{device}_{src_len}_{tgt_len}_{batch}", "model": "m", "device": device, "dtype": "fp32",
+        "weights": "fp32", "linear": "torch", "threads": 1, "batch_size": batch, "src_len": src_len, "tgt_len": tgt_len,
+        "stop": "fixed", "seed": 0,
+        "strategy": strategy, "status": "ok", "reason": "", "rounds": 8, "tokens_equal": "yes", "baseline": CORE[0],
+        "prefill_s": prefill_s, "e2e_s": e2e_s, "throughput_tokens_per_s": batch * tgt_len / e2e_s,
+        "necessary_flops": necessary, "flops_waste": 1.0 if cached else tgt_len / 3,
+        "executed_flops": necessary * (1.0 if cached else tgt_len / 3), "step_bytes": 1e6 + kv_bytes,
+        "kv_used_bytes": kv_bytes, "kv_reserved_bytes": kv_bytes, "peak_memory_bytes": kv_bytes + 5e4 * batch,
+        "e2e_ratio": 1.0 if strategy == CORE[0] else 0.37,
+    }  # fmt: skip
+    steps = pd.DataFrame({"k": range(1, tgt_len + 1), "latency_s": steps_s})
+    steps["flops"] = 1e6 * batch * (steps["k"] ** 0.01 if cached else steps["k"])
+    steps["latency_q25_s"], steps["latency_q75_s"] = 0.95 * steps_s, 1.05 * steps_s
+    for column in STEP_COLUMNS:
+        if column not in steps:
+            steps[column] = case.get(column, 1.0)
+    return case, steps
+
+
+def tables(lengths=((64, 64),), batches=(1,), strategies=CORE, devices=("cpu",), lost=()):
+    """(table, steps); ``lost``: (strategy, target length or None for all, status) of cases without figures."""
+    cases, frames = [], []
+    for device, batch, (src_len, tgt_len), strategy in itertools.product(devices, batches, lengths, strategies):
+        case, steps = row(strategy, src_len, tgt_len, batch, device)
+        status = [s for name, length, s in lost if name == strategy and length in (None, tgt_len)]
+        if status:
+            case |= dict.fromkeys([*metrics(), *RATIOS[1:]], np.nan) | {
+                "status": status[0],
+                "reason": "why",
+                "rounds": 0,
+            }
+        else:
+            frames.append(steps)
+        cases.append(case)
+    steps = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=STEP_COLUMNS)
+    return pd.DataFrame(cases), steps[STEP_COLUMNS]
+
+
+TIED = tuple((n, n) for n in (16, 32, 64, 128))
+SCENES = {
+    "single": tables(),
+    "source": tables(((16, 32), (64, 32))),
+    "batch": tables(batches=(1, 4, 16)),
+    "grid": tables(TIED[:3], (1, 4, 16)),
+    "some failed": tables(TIED, lost=[("contiguous_kv", None, "invalid"), ("cross_kv", 128, "failed")]),
+    "single, one failed": tables(lost=[("contiguous_kv", None, "invalid")]),
+    "others": tables(TIED[:2], strategies=(*CORE, *ODD)),
+    "others, single": tables(strategies=(*CORE, *ODD)),
+    "one alone": tables(strategies=ODD[:1]),
+    "one step": tables(((16, 1),)),
+}
+MACHINE = {"cpu": "A CPU with a name as long as such names are, at 2.70GHz"}
+
+
+@cache
+def figures(scene):
+    """(view, name, figure) of each that has something to draw."""
+    found = [(view, name, MODULES[name].figure(view)) for view in views(*SCENES[scene], MACHINE) for name in MODULES]
+    return [entry for entry in found if entry[2] is not None]
+
+
+def figure_of(scene, name):
+    """The one figure of that name."""
+    (drawn,) = (drawn for _, other, drawn in figures(scene) if other == name)
+    return drawn
+
+
+def words(drawn):
+    """Every text that the figure shows."""
+    legends = [text.get_text() for axes in drawn.axes if axes.get_legend() for text in axes.get_legend().get_texts()]
+    ticks = [text.get_text() for axes in drawn.axes for text in axes.get_yticklabels()]
+    return [*legends, *ticks]
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_each_figure_has_a_message_units_and_the_name_of_every_strategy(scene):
+    for view, name, drawn in figures(scene):
+        message = drawn.get_suptitle()
+        assert any(strategy in message for strategy in view.strategies), message
+        assert not {"nan", "inf"} & set(message.replace("x", " ").split()), message
+        shown = words(drawn)
+        for strategy in [*view.strategies, *view.broken]:
+            assert any(text.startswith(strategy) for text in shown), (name, strategy)
+        bottom = [axes.get_xlabel() for axes in drawn.axes if axes.axison]
+        left = [axes.get_ylabel() for axes in drawn.axes if axes.axison]
+        assert any(bottom)
+        assert any(left) or name in ("totals", "memory")  # bars are named, not numbered
+        for label in filter(None, bottom + left):
+            assert "(" in label or label.endswith(", k"), label
+
+
+@pytest.mark.parametrize(
+    ("scene", "name"),
+    [
+        ("grid", "totals"),
+        ("some failed", "flops"),
+        ("others", "step_latency"),
+        ("others, single", "totals"),
+        ("single, one failed", "memory"),
+    ],
+)
+def test_nothing_is_drawn_over_the_edge_or_over_the_legend(scene, name):
+    drawn = figure_of(scene, name)
+    with rc_context(RC):
+        drawn.draw_without_rendering()
+    left, bottom, right, top = drawn.get_tightbbox().extents  # inches
+    width, height = drawn.get_size_inches()
+    assert min(left, bottom) >= 0
+    assert right <= width
+    assert top <= height
+    legends = [axes.get_legend().get_window_extent() for axes in drawn.axes if axes.get_legend()]
+    plots = [axes.get_tightbbox() for axes in drawn.axes if axes.axison]
+    assert len(legends) == (scene != "others, single")
+    assert not any(legend.overlaps(plot) for legend in legends for plot in plots)
+
+
+def test_a_strategy_has_one_colour_marker_and_dash_on_every_figure_of_a_run():
+    wanted = looks(SCENES["others"][0]["strategy"])
+    assert len({(look.color, look.marker, str(look.linestyle)) for look in wanted.values()}) == len(wanted)
+    for _, _, drawn in figures("others"):
+        legend = next(axes.get_legend() for axes in drawn.axes if axes.get_legend())
+        named = {text.get_text(): line for text, line in zip(legend.get_texts(), legend.get_lines(), strict=True)}
+        curves = {line.get_color(): line for axes in drawn.axes if axes.axison for line in axes.get_lines()}
+        for strategy, look in wanted.items():
+            (handle,) = (line for name, line in named.items() if name.split(": ")[0].split(" (")[0] == strategy)
+            assert (handle.get_color(), handle.get_marker()) == (look.color, look.marker)
+            assert curves[look.color].get_marker() == look.marker
+
+
+def test_bars_have_the_colours_of_the_curves():
+    wanted = looks(SCENES["single"][0]["strategy"])
+    (axes,) = (axes for axes in figure_of("single", "totals").axes if axes.axison)
+    bars = {text.get_text(): bar for text, bar in zip(axes.get_yticklabels(), axes.containers[0], strict=True)}
+    shown = {strategy: colors.to_hex(bar.get_facecolor()).upper() for strategy, bar in bars.items()}
+    assert shown == {strategy: look.color for strategy, look in wanted.items()}
+
+
+def test_messages_tell_the_last_point_of_the_axis():
+    messages = {name: drawn.get_suptitle() for _, name, drawn in figures("grid")}
+    assert messages["totals"].startswith("At 64 tokens, batch 16, full_recompute takes ")
+    assert messages["flops"].startswith("At 64 tokens, batch 16, full_recompute computes 21x what is necessary, ")
+    assert messages["step_latency"].startswith(
+        "At batch 16, the last steps take full_recompute 3.3x as long as the first"
+    )
+    assert messages["memory"] == "Peak memory at 64 tokens, batch 16: static_kv needs 3.6x that of full_recompute"
+
+
+def test_a_grid_shows_the_first_a_middle_and_the_last_batch_on_one_scale():
+    shown = [axes for axes in figure_of("grid", "totals").axes if axes.axison]
+    assert [axes.get_title(loc="left") for axes in shown[:3]] == ["batch 1", "batch 4", "batch 16"]
+    assert len(shown) == 6
+    assert len({axes.get_ylim() for axes in shown[:3]}) == len({axes.get_ylim() for axes in shown[3:]}) == 1
+
+
+def test_measured_growth_stands_beside_that_of_the_formulas():
+    (text,) = (text for text in words(figure_of("some failed", "totals")) if text.startswith("full_recompute"))
+    mine = SCENES["some failed"][0].query("strategy == 'full_recompute'")
+    measured, flops = (exponent(mine["tgt_len"], mine[name]) for name in ("e2e_s", "executed_flops"))
+    assert text.startswith(f"full_recompute: x^{measured:.2f} ({flops:.2f}, ")
+    assert flops == pytest.approx(2)
+
+
+@pytest.mark.parametrize("scale", [(1, 4), (1, 1.5)], ids=["a law", "no law"])
+def test_growth_is_on_a_logarithmic_axis_and_what_hardly_changes_starts_at_zero(scale):
+    table, steps = tables(TIED[:2], strategies=CORE[:1])
+    table["e2e_s"] = scale
+    (view,) = views(table, steps, {})
+    axes = next(axes for axes in MODULES["totals"].figure(view).axes if axes.axison)
+    assert (axes.get_yscale(), axes.get_ylim()[0] > 0) == (("log", True) if scale[1] == 4 else ("linear", False))
+
+
+@pytest.mark.parametrize("lengths", [TIED[:1], TIED[:2]], ids=["single", "lengths"])
+@pytest.mark.parametrize(
+    ("column", "strategies"),
+    [("peak_memory_bytes", CORE), ("peak_memory_bytes", CORE[:1]), ("e2e_s", CORE), ("e2e_ratio", CORE)],
+)
+def test_a_figure_that_was_not_measured_breaks_nothing(lengths, column, strategies):
+    table, steps = tables(lengths)
+    table.loc[table["strategy"].isin(strategies), column] = np.nan
+    (view,) = views(table, steps, {})
+    drawn = MODULES["memory" if column == "peak_memory_bytes" else "totals"].figure(view)
+    assert "nan" not in drawn.get_suptitle()
+    assert not any("nan" in text.get_text() for axes in drawn.axes for text in axes.texts)
+
+
+def test_devices_are_drawn_apart_and_a_case_keeps_the_steps_of_its_own_threads():
+    cpu, cuda = views(*tables(devices=("cpu", "cuda")), {"cpu": "My CPU", "cuda": "My GPU"})
+    assert [(view.suffix, view.foot) for view in (cpu, cuda)] == [
+        ("_cpu", "m, fp32, on My CPU, 1 thread."),
+        ("_cuda", "m, fp32, on My GPU."),
+    ]
+    assert len(cpu.steps) == len(cuda.steps) == len(tables()[1])
+    (one, some), (two, more) = tables(), tables()
+    two["threads"], two["cell"], more["cell"] = 2, "other", "other"
+    for view in views(pd.concat([one, two]), pd.concat([some, more]), {}):
+        assert len(view.steps) == len(some)
+    assert view.suffix == "_2threads"
+
+
+def test_equal_tables_give_equal_files_that_hold_labels_as_text(tmp_path, monkeypatch):
+    monkeypatch.setattr("suites.plots.FIGURES", FIGURES[2:])
+    scene = tables(TIED[:2], strategies=(CORE[0], *ODD))
+    written = draw(tmp_path, *scene)
+    assert written == [tmp_path / "plots" / f"{name}.png" for name in ("flops", "memory")]
+    for path in written:
+        root = ET.parse(path.with_suffix(".svg")).getroot()
+        assert not [e for e in root.iter() if e.tag.endswith("script")]
+        text = "".join(root.itertext())
+        assert all(label in text for label in ODD)
+    (view,) = views(*scene, {"cpu": "cpu"})
+    for again in save(MODULES["flops"].figure(view), tmp_path / "again", "flops"):
+        assert again.read_bytes() == (tmp_path / "plots" / again.name).read_bytes()
+
+
+def test_a_table_without_a_measured_case_has_no_figures(tmp_path):
+    table, steps = SCENES["single"]
+    assert draw(tmp_path, table.assign(status="failed"), steps[:0]) == []

@@ -1,0 +1,186 @@
+"""The advice, worked out by hand from small tables."""
+
+import math
+
+import pandas as pd
+import pytest
+
+from suites.telling.advice import advise
+from suites.telling.advice.step import parts
+
+NAN = math.nan
+SHARED = {
+    "device": "cpu",
+    "cell": "a",
+    "batch_size": 1, "src_len": 16, "tgt_len": 16, "status": "ok", "stop": "fixed", "baseline": "full_recompute",
+    "best_strategy": "static_kv", "tokens_equal": "yes", "cache_resident": 0.0, "weight_share": 0.9,
+    "memory_bytes": 2.0**30, "weight_bytes": 2.0**20, "crossover_k": NAN, "crossover_low_k": NAN,
+    "crossover_high_k": NAN,
+}  # fmt: skip
+
+
+def ratio(name, value, spread=0.1):
+    return {name: value, f"{name}_low": value * (1 - spread), f"{name}_high": value * (1 + spread)}
+
+
+def case(strategy, e2e_s, e2e_verdict="faster", best_verdict="slower", **changes):
+    """A row; full recompute takes 1 s, the quickest strategy 0.25 s."""
+    return {
+        **SHARED, **ratio("e2e_ratio", e2e_s), **ratio("best_ratio", e2e_s / 0.25),
+        "strategy": strategy, "e2e_s": e2e_s, "e2e_verdict": e2e_verdict, "best_verdict": best_verdict,
+        "executed_flops": 1.0, "flops_waste": 1.0,
+        "kv_reserved_bytes": 2.0**20, "copied_bytes": 0.0, "floor_s": 0.01, "floor_fraction": 0.25, "mbu": 0.25,
+        "mfu": 0.1, "dispatch_s": 0.02, "batch_max_sentences": 512.0, "length_max_tokens": 3000.0,
+        "peak_memory_bytes": 2.0**20, "predicted_peak_bytes": 2.0**20,
+    } | changes  # fmt: skip
+
+
+def contender(strategy, e2e_s, best_verdict="faster", **changes):
+    nothing = dict.fromkeys(
+        ["executed_flops", "flops_waste", "kv_reserved_bytes", "copied_bytes", "dispatch_s", "batch_max_sentences",
+         "length_max_tokens",
+         "peak_memory_bytes", "predicted_peak_bytes"], NAN
+    )  # fmt: skip
+    return case(strategy, e2e_s, "faster", best_verdict, **nothing) | changes
+
+
+BASE = case("full_recompute", 1.0, "baseline", flops_waste=8.0, kv_reserved_bytes=0.0)
+STATIC = case("static_kv", 0.25, best_verdict="baseline")
+GROWING = case("contiguous_kv", 0.26, best_verdict="undecided", copied_bytes=512.0)
+
+
+def told(*rows):
+    """Title -> sentences."""
+    return {section.title: section.sentences for section in advise(pd.DataFrame(list(rows)))}
+
+
+def test_which_to_use_names_the_quickest_what_ties_with_it_and_the_quickest_contender():
+    (sentence,) = told(BASE, STATIC, GROWING, contender("fast", 0.1), contender("slow", 0.5))["which to use"]
+    assert sentence == (
+        "batch 1, 16 -> 16: static_kv; contiguous_kv (1.040 [0.936, 1.144]) is not told apart from it; "
+        "the quickest contender, fast, takes 0.400 [0.360, 0.440] of its time"
+    )
+
+
+def test_a_quickest_contender_with_other_tokens_is_told_beside_the_quickest_with_the_same():
+    rows = contender("int8", 0.1, tokens_equal="no"), contender("fp32", 0.25, best_verdict="indistinguishable")
+    (sentence,) = told(BASE, STATIC, *rows)["which to use"]
+    assert sentence == (
+        "batch 1, 16 -> 16: static_kv; the next, full_recompute, takes 4.000 [3.600, 4.400] times as long; the "
+        "quickest contender, int8, takes 0.400 [0.360, 0.440] of its time, with other tokens; the quickest with the "
+        "same, fp32, takes 1.000 [0.900, 1.100] of its time and is as quick as it, within the margin"
+    )
+
+
+def test_the_baseline_is_no_tie_where_the_table_tells_it_from_the_quickest():
+    base = BASE | {"best_verdict": "undecided"}
+    (sentence,) = told(base, STATIC)["which to use"]
+    assert "the next, full_recompute, takes 4.000" in sentence
+    (sentence,) = told(base, STATIC | {"e2e_verdict": "undecided"})["which to use"]
+    assert "full_recompute (4.000 [3.600, 4.400]) is not told apart from it" in sentence
+
+
+def test_each_batch_and_length_has_its_own_choice():
+    longer = [row | {"src_len": 32, "tgt_len": 32, "best_strategy": "contiguous_kv"} for row in (BASE, STATIC, GROWING)]
+    sentences = told(BASE, STATIC, GROWING, *longer)["which to use"]
+    assert [sentence.split(";")[0] for sentence in sentences] == [
+        "batch 1, 16 -> 16: static_kv",
+        "batch 1, 32 -> 32: contiguous_kv",
+    ]
+
+
+def test_contenders_alone_are_ranked_among_themselves():
+    rows = [
+        contender(name, time, verdict, best_strategy="fast", e2e_verdict="baseline")
+        for name, time, verdict in (("fast", 0.25, "baseline"), ("slow", 0.5, "slower"))
+    ]
+    assert told(*rows)["which to use"] == ["batch 1, 16 -> 16: fast"]
+
+
+def test_what_a_cache_costs_and_saves():
+    slower = case("odd", 1.5, "slower", flops_waste=8.0)
+    unsure = case("even", 0.98, "undecided", flops_waste=8.0)
+    tied = case("tied", 1.0, "indistinguishable", flops_waste=8.0)
+    title = "what remembering costs and saves beside full_recompute, batch 1, 16 -> 16"
+    assert told(BASE, STATIC, GROWING, slower, unsure, tied)[title] == [
+        "static_kv saves 75 % [72, 78] of the time; holds 1.00 MiB of K/V, "
+        "does 1.0x the necessary FLOPs instead of 8.0x",
+        "contiguous_kv saves 74 % [71, 77] of the time; holds 1.00 MiB of K/V, moves 512 B a step to grow, "
+        "does 1.0x the necessary FLOPs instead of 8.0x",
+        "even takes 0.980 [0.882, 1.078] of the time: these rounds do not decide; holds 1.00 MiB of K/V",
+        "tied takes 1.000 [0.900, 1.100] of the time: as quick, within the margin; holds 1.00 MiB of K/V",
+        "odd takes 50 % [35, 65] more time; holds 1.00 MiB of K/V",
+    ]
+
+
+def test_where_the_time_goes_and_what_would_help():
+    told_of = told(BASE, STATIC, contender("fast", 0.1))["where the time of a step goes, batch 1, 16 -> 16"]
+    assert told_of == [
+        "fast, 40 ms: 25 % is reading bytes (90 % of them weights), the rest is not known",
+        "static_kv, 40 ms: 25 % is reading bytes (90 % of them weights), 50 % dispatch, 25 % kernels below the "
+        "ceilings of this machine",
+        "full_recompute, 40 ms: 25 % is reading bytes (90 % of them weights), 50 % dispatch, 25 % kernels below the "
+        "ceilings of this machine",
+        "so static_kv would gain from fewer calls: a step that is compiled or captured, or a larger batch, which makes "
+        "no more of them",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "remedy"),
+    [
+        ({"mbu": 0.9, "dispatch_s": 0.002}, "fewer bytes of weights"),
+        ({"mbu": 0.9, "dispatch_s": 0.002, "weight_share": 0.2}, "fewer or smaller K/V"),
+        ({"mfu": 0.9, "dispatch_s": 0.002}, "a type that multiplies faster"),
+        ({"mfu": 0.9, "dispatch_s": 0.002, "flops_waste": 9.0}, "remembering more: it does 9.0x the necessary FLOPs"),
+        ({"dispatch_s": 0.004}, "better kernels"),
+    ],
+)
+def test_the_largest_part_decides_what_would_help(changes, remedy):
+    *_, last = told(BASE, STATIC | changes)["where the time of a step goes, batch 1, 16 -> 16"]
+    assert last.startswith(f"so static_kv would gain from {remedy}")
+
+
+def test_on_a_cpu_parts_add_up_to_the_step_and_are_not_claimed_where_they_are_more():
+    assert sum(parts(STATIC).values()) == pytest.approx(1)
+    disturbed = STATIC | {"dispatch_s": 0.3488}
+    assert parts(disturbed) == {"bytes": 0.25}
+    assert told(BASE, disturbed)["where the time of a step goes, batch 1, 16 -> 16"][0] == (
+        "static_kv, 40 ms: 25 % is reading bytes (90 % of them weights), the rest is not decided: dispatch alone took "
+        "872 % of this step when it was measured; measure again on a quieter machine"
+    )
+
+
+@pytest.mark.parametrize(
+    ("dispatch_s", "limit", "remedy"),
+    [
+        (0.0468, "dispatch (Python and launches): dispatch alone takes 117 %", "fewer calls"),
+        (0.02, "its kernels, not by dispatch: dispatch alone takes 50 %", "better kernels"),
+    ],
+)
+def test_on_a_gpu_dispatch_or_kernels_bound_the_step_and_are_never_added(dispatch_s, limit, remedy):
+    step, advised = told(STATIC | {"device": "cuda", "dispatch_s": dispatch_s})[
+        "where the time of a step goes, batch 1, 16 -> 16"
+    ]
+    assert step == (
+        f"static_kv, 40 ms: 25 % is reading bytes (90 % of them weights); it is bound by {limit} of the step"
+    )
+    assert advised.startswith(f"so static_kv would gain from {remedy}")
+
+
+def test_what_fits_in_memory_is_told_at_the_longest_case_of_each_batch():
+    more = [row | {"batch_size": 8, "length_max_tokens": 1000.0} for row in (BASE, STATIC)]
+    shorter = STATIC | {"src_len": 4, "tgt_len": 4, "batch_max_sentences": 9999.0, "peak_memory_bytes": 2.0**20 * 0.99}
+    assert told(BASE, STATIC, shorter, *more)["what fits in 1.00 GiB, weights of 1.00 MiB included"] == [
+        "full_recompute: batch 512 at 16 -> 16; source = target = 3,000 at batch 1, 1,000 at batch 8",
+        "static_kv: batch 512 at 16 -> 16; source = target = 3,000 at batch 1, 1,000 at batch 8",
+        "by a formula; the peaks measured are 0.99 to 1.00 of it; "
+        "what kernels and allocators take besides is not counted",
+    ]
+
+
+def test_of_a_folder_of_an_earlier_version_what_is_not_known_is_not_told():
+    unknown = dict.fromkeys(["dispatch_s", "batch_max_sentences", "length_max_tokens", "floor_fraction"], NAN)
+    titles = list(told(BASE | unknown, STATIC | unknown))
+    assert not any(title.startswith(("what fits", "where the time")) for title in titles)
+    assert told(BASE | {"status": "failed"}) == {}

@@ -1,0 +1,117 @@
+"""What fits in memory: by the formula, in a run, and in a process that the system holds to the limit."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from strategies import ModelSpec, config_of, parse
+from suites.settings.cells import Cell
+from suites.work.capacity import capacity, most, predicted_peak_bytes
+
+from ...command import SMALL_MODEL, suites
+
+MIB = 1 << 20
+SHAPE = (
+    ("architecture", "t5"), ("d_ff", 512), ("d_kv", 32), ("d_model", 128), ("decoder_layers", 4), ("encoder_layers", 1),
+    ("num_heads", 4), ("vocab_size", 500),
+)  # fmt: skip
+CELL = Cell(ModelSpec("m", "random", shape=SHAPE), 64, 64, 1, "cpu", "fp32", 1, 0, "fixed")
+CONFIG = config_of(CELL.model)
+NAMES = ["full_recompute", "cross_kv", "contiguous_kv", "static_kv", "static_kv(capacity=100)"]
+
+
+def needed(name, **sizes):
+    return predicted_peak_bytes(CONFIG, replace(CELL, **sizes), parse(name), False)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_largest_batch_and_length_fit_and_the_next_do_not(name):
+    found = capacity(CONFIG, CELL, parse(name), False, 3 * MIB, 200 * MIB)
+    room = 197 * MIB
+    assert needed(name, batch_size=found.batch_max) <= room < needed(name, batch_size=found.batch_max + 1)
+    longest, next_up = ({"src_len": n, "tgt_len": n} for n in (found.length_max, found.length_max + 1))
+    assert needed(name, **longest) <= room
+    if "capacity" in name:
+        assert found.length_max == 100
+    else:
+        assert needed(name, **next_up) > room
+
+
+def test_nothing_fits_where_one_does_not():
+    assert most(lambda n: n + 10, 10) == 0
+    assert most(lambda n: n + 9, 10) == 1
+
+
+DECODE = """
+import resource, sys
+import torch
+from strategies import Session, greedy, load_model, parse
+from tests.suites.work.test_capacity import CELL
+
+def decode(batch, strategy):
+    session = Session(model, strategy, batch, CELL.src_len, CELL.tgt_len)
+    session.prefill(torch.full((batch, CELL.src_len), 2))
+    return sum(1 for _ in greedy(session, "fixed"))
+
+torch.set_num_threads(1)
+batch, limit = int(sys.argv[2]), int(sys.argv[3])
+model, strategy = load_model(CELL.model), parse(sys.argv[1])
+decode(2, strategy)  # libraries allocate what they keep
+held = next(int(line.split()[1]) << 10 for line in open("/proc/self/status") if line.startswith("VmData"))
+resource.setrlimit(resource.RLIMIT_DATA, (held + limit, held + limit))
+try:
+    print(decode(batch, strategy))
+except (RuntimeError, MemoryError) as error:
+    print("allocate" in str(error) or "memory" in str(error))
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs Linux's limit of a process's data")
+@pytest.mark.parametrize("name", ["full_recompute", "contiguous_kv", "static_kv"])
+def test_a_process_that_is_held_to_the_limit_decodes_what_fits_and_fails_at_what_does_not(name):
+    limit = 24 * MIB
+    largest = most(lambda n: needed(name, batch_size=n), limit)
+    # Small blocks are given back at once, so that what is free is free.
+    environment = os.environ | {"MALLOC_MMAP_THRESHOLD_": "16384", "MALLOC_ARENA_MAX": "1"}
+    said = []
+    for batch in (largest * 9 // 10, largest * 12 // 10):
+        command = [sys.executable, "-c", DECODE, name, str(batch), str(limit)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[-2000:]
+        said.append(done.stdout.strip())
+    assert said == ["64", "True"]
+
+
+def test_a_run_that_is_given_a_limit_fails_what_is_above_it_at_once_and_measures_the_rest(tmp_path):
+    sizes = [
+        *SMALL_MODEL,
+        "seq_len=12",
+        "batch_size=64",
+        "strategies=[cross_kv,static_kv]",
+        "threads=1",
+        "measure=quick",
+    ]
+    done = suites("run", *sizes, "hydra.run.dir=a", folder=tmp_path, check=True)
+    (cell,) = (json.loads(path.read_text()) for path in tmp_path.glob("a/cells/*/cell.json"))
+    assert "what fits in" in done.stdout
+    needs = {label: cell["weight_bytes"] + found["peak_bytes"] for label, found in cell["capacity"].items()}
+    assert needs["static_kv"] < needs["cross_kv"]
+    between = sum(needs.values()) / 2
+    again = suites("run", *sizes, f"measure.memory_gib={between / (1 << 30):.9f}", "hydra.run.dir=b", folder=tmp_path)
+    assert again.returncode == 1
+    (line,) = (line for line in again.stdout.splitlines() if line.startswith("failed: "))
+    assert line.startswith("failed: cross_kv in 1 cell: needs ")
+    assert "at these lengths batch_size=" in line
+    (arms,) = (json.loads(path.read_text()) for path in tmp_path.glob("b/cells/*/arms.json"))
+    assert [(arm["strategy"], arm["status"]) for arm in arms] == [("cross_kv", "failed"), ("static_kv", "ok")]
+    assert (tmp_path / "b" / "advice.txt").read_text().startswith("advice: ")
+
+
+def test_a_limit_of_nothing_is_refused(tmp_path):
+    done = suites("run", "measure.memory_gib=0", folder=tmp_path)
+    assert (done.returncode != 0, done.stderr.count("\n")) == (True, 1)
+    assert "measure.memory_gib=0 is not allowed; give GiB above 0 and at most 1048576, or null" in done.stderr

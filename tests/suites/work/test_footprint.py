@@ -1,0 +1,81 @@
+"""The closed formula of the peak beside the peak that is measured, and that beside torch's profiler."""
+
+import itertools
+
+import pytest
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+from strategies import DTYPES, ModelSpec, Session, greedy, parse
+from suites.probes import peak_memory
+from suites.settings.cells import Cell
+from suites.work.capacity import predicted_peak_bytes
+
+NAMES = [
+    "full_recompute",
+    "cross_kv",
+    "contiguous_kv",
+    "contiguous_kv(cross=recompute)",
+    "static_kv",
+    "static_kv(read=buffer)",
+    "static_kv(capacity=32)",
+]
+WIDE = {"d_model": 64, "d_kv": 16, "d_ff": 128, "vocab_size": 200}
+TILE_BYTES = 512 << 10
+"""What attention's kernel takes for one thread's tile of scores, at most 256 x 512 in float32."""
+
+
+def sources(batch, src_len, length):
+    """Of ``length`` real tokens, and their mask, None where there is no padding."""
+    mask_BS = (torch.arange(src_len) < length).expand(batch, -1) if length < src_len else None
+    return torch.full((batch, src_len), 2), mask_BS
+
+
+def decode(model, strategy, given, tgt_len):
+    session = Session(model, strategy, *given[0].shape, tgt_len)
+    session.prefill(*given)
+    assert len(list(greedy(session, "fixed"))) == tgt_len
+
+
+def measured_and_predicted(model, strategy, given, tgt_len, dtype="fp32"):
+    with peak_memory("cpu") as memory:
+        decode(model, strategy, given, tgt_len)
+    batch, src_len = given[0].shape
+    cell = Cell(ModelSpec("m", "random"), src_len, tgt_len, batch, "cpu", dtype, 1, 0, "fixed")
+    return memory.peak_bytes, predicted_peak_bytes(model.config, cell, strategy, padded=given[1] is not None)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("batch", "src_len", "tgt_len"), [(16, 8, 24), (8, 24, 6), (1, 48, 28)])
+def test_the_peak_of_memory_is_that_of_the_formula(name, tiny_model, architecture, batch, src_len, tgt_len):
+    """Within 2 %; a width at which scalars and single rows no longer count."""
+    strategy, model = parse(name), tiny_model(architecture, **WIDE)
+    for length in (src_len, src_len - 2):
+        found, predicted = measured_and_predicted(model, strategy, sources(batch, src_len, length), tgt_len)
+        assert predicted == pytest.approx(found, rel=0.02)
+
+
+@pytest.mark.parametrize("name", ["full_recompute", "static_kv"])
+@pytest.mark.parametrize("dtype", ["bf16", "fp16"])
+@pytest.mark.parametrize("layers", [1, 2])
+def test_the_peak_of_narrower_types_is_that_of_the_formula(name, dtype, layers, tiny_model, architecture):
+    """Float16 T5 keeps its residual stream in float32, and norms that are not one kernel compute in float32."""
+    model = tiny_model(architecture, DTYPES[dtype], encoder_layers=layers, **WIDE)
+    for batch, src_len, tgt_len, padding in ((16, 8, 24, 0), (8, 24, 6, 2)):
+        given = sources(batch, src_len, src_len - padding)
+        found, predicted = measured_and_predicted(model, parse(name), given, tgt_len, dtype)
+        assert predicted == pytest.approx(found, rel=0.02), (batch, src_len, tgt_len, padding)
+
+
+@pytest.mark.parametrize(("dtype", "padding"), [("fp32", 0), ("bf16", 3), ("fp16", 0)])
+def test_with_a_long_source_the_profiler_sees_no_more_than_the_peak(dtype, padding, tiny_model, architecture):
+    """A score bias that is not contiguous would be copied inside the kernel, for each layer: 1.4 MB here in bf16."""
+    model = tiny_model(architecture, DTYPES[dtype], **{**WIDE, "num_heads": 8, "d_kv": 8})
+    given, strategy = sources(2, 300, 300 - padding), parse("static_kv")
+    found, predicted = measured_and_predicted(model, strategy, given, 5, dtype)
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
+        decode(model, strategy, given, 5)
+    changes = (e.nbytes() for e in profiled.profiler.kineto_results.events() if e.name() == "[memory]")
+    peak = max(itertools.accumulate(changes))
+    assert found <= peak < found + TILE_BYTES
+    assert predicted == pytest.approx(found, rel=0.02)

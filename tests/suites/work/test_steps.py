@@ -1,0 +1,100 @@
+"""Sums over steps in closed form: equal to adding step by step, and as quick for any length."""
+
+from dataclasses import dataclass, replace
+
+import pytest
+
+from strategies import DTYPES, ModelConfig, ModelSpec, Strategy
+from strategies.models import costs
+from suites.settings.cells import Cell
+from suites.work import steps
+from suites.work.formulas import formulas, role_sums, totals
+from suites.work.steps import Sums, facts_at, sum_over_steps
+
+from ...conftest import ARCHITECTURES, LARGE, SHAPE
+
+CELL = Cell(ModelSpec("m", "random"), 7, LARGE - 3, 3, "cpu", "fp16", 1, 0, "fixed")
+
+
+@dataclass(frozen=True)
+class Blocks(Strategy):
+    """Reads whole blocks of 16 keys, and moves all rows whenever one is full: a fact that is no line anywhere."""
+
+    def keys_read(self, k):
+        return -(-k // 16) * 16
+
+    def rows_copied(self, k):
+        return k if k % 16 == 0 else 0
+
+
+@dataclass(frozen=True)
+class Window(Strategy):
+    """Feeds some rows again, and reads the last 700 keys at most."""
+
+    def rows_fed(self, k):
+        return min(k, 5)
+
+    def keys_read(self, k):
+        return min(k, 700)
+
+
+def step_by_step(bound, last):
+    return sum((Sums.of(facts_at(bound, k)) for k in range(1, last + 1)), Sums())
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_each_step_and_the_sums_by_role_are_those_of_the_models_formulas(name, strategy):
+    config, bound = ModelConfig(**{**SHAPE, **ARCHITECTURES[name]}), strategy.bind(CELL.tgt_len)
+    recomputed = bound.cross == "recompute"
+    found, by_role = formulas(config, CELL, strategy), role_sums(config, CELL, strategy, CELL.tgt_len)
+    flops, moved = dict.fromkeys(by_role["decode_flops"], 0), dict.fromkeys(by_role["decode_bytes"], 0)
+    for k in range(1, CELL.tgt_len + 1):
+        rows, keys, copied = facts_at(bound, k)
+        ran = costs.decoder(config, CELL.batch_size, CELL.src_len, rows, keys)
+        ran += costs.cross_projection(config, CELL.batch_size, CELL.src_len) if recomputed else []
+        took = {"rows": rows, "keys": keys, "copied": copied, "cross_recomputed": recomputed}
+        took |= {"width": DTYPES["fp16"].itemsize, "ffn_out_width": 4 if config.is_t5 else None}
+        parts = costs.role_bytes(config, CELL.batch_size, CELL.src_len, **took)
+        whole = sum(parts.values(), costs.StepBytes())
+        lists = found.weight_bytes, found.self_kv_bytes, found.cross_kv_bytes, found.copy_bytes
+        assert [part[k - 1] for part in lists] == [whole.weights, whole.self_kv, whole.cross_kv, whole.copies]
+        assert found.step_flops[k - 1] == costs.flops(ran)
+        for product in ran:
+            flops[product.role] += product.flops
+        for role, part in parts.items():
+            moved[role] += part.total
+    assert (by_role["decode_flops"], by_role["decode_bytes"]) == (flops, moved)
+    whole = totals(config, CELL, strategy)
+    assert whole.executed_flops == found.prefill_flops + sum(found.step_flops)
+    assert whole.moved_bytes == sum(moved.values())
+
+
+def test_a_long_sum_is_that_of_its_steps(strategy, monkeypatch):
+    bound = replace(strategy, capacity=None) if hasattr(strategy, "capacity") else strategy
+    bound = bound.bind(3001)
+    monkeypatch.setattr(steps, "ONE_BY_ONE", 100)
+    assert sum_over_steps(bound, 3001) == step_by_step(bound, 3001)
+
+
+@pytest.mark.parametrize("bound", [Blocks(), Window()])
+def test_facts_that_are_no_line_are_added_as_they_are(bound, monkeypatch):
+    monkeypatch.setattr(steps, "ONE_BY_ONE", 100)
+    assert sum_over_steps(bound, 5003) == step_by_step(bound, 5003)
+
+
+@pytest.mark.parametrize("last", [10**6, 1 << 30])
+def test_a_target_of_any_length_asks_for_few_steps(last, monkeypatch):
+    asked = 0
+
+    def count(bound, k):
+        nonlocal asked
+        asked += 1
+        return facts_at(bound, k)
+
+    monkeypatch.setattr(steps, "facts_at", count)
+    monkeypatch.setattr(steps, "MOST_ASKED", 4096)
+    assert sum_over_steps(Window(), last) == Sums(last, 5 * last - 10, 700 * last - 244650, 3500 * last - 1223270, 0)
+    assert asked < 1000
+    found = sum_over_steps(Blocks(), last)
+    assert asked < 10_000
+    assert found.keys == pytest.approx(last * (last + 16) / 2, rel=0.01)
