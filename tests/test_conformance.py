@@ -17,6 +17,7 @@ from strategies import Session, Strategy, greedy, lengths, parse, registry, sele
 from strategies.discovery import LEFT_OUT
 from strategies.models import costs
 from strategies.models.encoder_decoder import EncoderDecoder
+from suites.contenders.running.lineup import Contenders
 from suites.measuring.runner import run_cell
 from suites.probes import peak_memory, record, role_bytes, step_bytes, tally
 from suites.settings.cells import make_cell
@@ -287,7 +288,7 @@ def test_the_command_line_measures_it(strategy, tmp_path):
     selected = select(job.config.strategies)
     assert selected == [strategy]
     measure = MeasureConfig(rounds=2, warmup=0)
-    (facts,) = run_cell(make_cell(job.config), selected, measure, tmp_path, Progress(1, 1))
+    (facts,) = run_cell(make_cell(job.config), selected, measure, tmp_path, Progress(1, 1), Contenders())
     assert (facts.strategy, facts.status, facts.reason) == (strategy.label, "ok", "")
     assert facts.steps == 3
     assert facts.peak_memory_bytes > 0

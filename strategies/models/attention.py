@@ -12,8 +12,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from . import one_position
 from .config import ModelConfig
-from .kernels import one_row
 from .stores import CrossKV, SelfKV, Step
 
 
@@ -63,8 +63,8 @@ class _Attention(nn.Module):
 
     def _attend(self, q_BHTK: Tensor, k_BGMK: Tensor, v_BGMK: Tensor, bias: Tensor | None) -> Tensor:
         """softmax(scale * q k^T + bias) v, heads merged and projected: -> [B, T, D] (2017 paper, eq. 1)."""
-        written_out = one_row.is_attention_written_out(q_BHTK, k_BGMK)
-        attention = one_row.attention if written_out else F.scaled_dot_product_attention
+        written_out = one_position.is_attention_written_out(q_BHTK, k_BGMK)
+        attention = one_position.attention if written_out else F.scaled_dot_product_attention
         if self.grouped is None:
             context_BHTK = attention(q_BHTK, k_BGMK, v_BGMK, attn_mask=bias, scale=self.scale)
             return self.out(context_BHTK.transpose(1, 2).flatten(2))

@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from strategies import ModelConfig
 
-from ..contenders.running.arm import ContenderArm
-from ..contenders.running.own import PREFIX
 from ..judging.baseline import baseline_of
 from ..settings.cells import Cell
 from ..settings.config import MeasureConfig
 from ..settings.faults import Fault, contained
-from ..store.cell_folder import crossed_label
-from .arms import Arm
+from .arms import Arm, StrategyArm
+from .child_arms import ChildArm, ChildArms
 
 
 @dataclass
@@ -25,7 +22,7 @@ class Repeats:
 
     baseline: str = ""
     twin: Arm | None = None
-    crossed: ContenderArm | None = None
+    crossed: ChildArm | None = None
     twin_reason: str = ""
     crossed_reason: str = ""
     arms: list[Arm] = field(default_factory=list)
@@ -54,7 +51,12 @@ class Repeats:
 
 @contextmanager
 def repeats(
-    measure: MeasureConfig, arms: Sequence[Arm], cell: Cell, config: ModelConfig, src_ids: Sequence[Sequence[int]]
+    measure: MeasureConfig,
+    arms: Sequence[Arm],
+    cell: Cell,
+    config: ModelConfig,
+    src_ids: Sequence[Sequence[int]],
+    children: ChildArms,
 ) -> Iterator[Repeats]:
     """What ``measure.aa`` asks for beside ``arms``. The child process, on the CPU alone, is ended on leaving."""
     baseline = next((arm for arm in arms if arm.label == baseline_of([arm.label for arm in arms])), None)
@@ -68,11 +70,10 @@ def repeats(
         # A contender is the baseline only where no strategy is left, and on CUDA none runs.
         if cell.linear == "auto":
             found.crossed_reason = "linear=auto may choose other kernels in another process; give linear=torch"
-        elif cell.device == "cpu" and not isinstance(baseline, ContenderArm):
+        elif cell.device == "cpu" and isinstance(baseline, StrategyArm):
             with contained(found.lose_crossed):
-                name, label = PREFIX + baseline.label, crossed_label(baseline.label)
                 seconds_max = measure.contender_seconds_max
-                found.crossed = ContenderArm(name, cell, config, src_ids, Path(), seconds_max, label)
+                found.crossed = children.strategy(baseline.label, cell, config, src_ids, seconds_max)
         found.arms = [arm for arm in (found.twin, found.crossed) if arm is not None]
     try:
         yield found

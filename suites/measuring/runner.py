@@ -13,9 +13,6 @@ from torch import Tensor
 
 from strategies import DTYPES, ModelConfig, Strategy, config_of, load_model, parse
 
-from ..contenders import registry
-from ..contenders.running.cache import cache_of
-from ..contenders.running.lineup import line_up
 from ..machine.limits import Limit
 from ..probes.finite import NotFiniteError
 from ..settings.cells import Cell
@@ -33,6 +30,7 @@ from ..work.room import weight_bytes as weight_bytes_of
 from ..work.room import why_no_room
 from .admission import ORACLE, Admission
 from .arms import Arm, StrategyArm
+from .child_arms import ChildArms
 from .loaded import loaded
 from .narrowing import STRATEGY as NARROWED_BY
 from .narrowing import narrowings
@@ -47,9 +45,10 @@ def run_cell(
     measure: MeasureConfig,
     run_dir: Path,
     progress: Progress,
-    contenders: Sequence[str] = (),
+    children: ChildArms,
 ) -> list[ArmFacts]:
     """Measure strategies and contenders in one cell and write it to ``run_dir``; what fails is a row with a reason."""
+    contenders = children.names
     writer = CellWriter(run_dir, cell.id)
     facts = Facts([*(strategy.label for strategy in strategies), *contenders], writer.traceback)
     try:
@@ -59,7 +58,7 @@ def run_cell(
                 facts.settle_open("skipped", reason)
                 progress.skip(cell.title, 0)
             else:
-                _measure(cell, strategies, measure, writer, progress, facts, contenders)
+                _measure(cell, strategies, measure, writer, progress, facts, children)
         if not (writer.dir / "cell.json").exists():
             writer.cell({**_plain(cell), "src_lens": [], "formulas": {}})
     except KeyboardInterrupt:
@@ -81,8 +80,9 @@ def _measure(
     writer: CellWriter,
     progress: Progress,
     facts: Facts,
-    contenders: Sequence[str],
+    children: ChildArms,
 ) -> None:
+    contenders = children.names
     torch.set_num_threads(cell.threads)
     torch.manual_seed(cell.seed)
     config, available = config_of(cell.model), memory_given(measure.memory_gib, cell.device)
@@ -109,7 +109,7 @@ def _measure(
         "memory_bound_by": available.bound_by,
         **expected.written(),
         "contenders": list(contenders),
-        "necessary": _necessary(cell, config, contenders),
+        "necessary": _necessary(cell, config, children),
     }
     writer.cell(content)
     work = dict.fromkeys(contenders, contender_work(expected.totals))
@@ -146,10 +146,9 @@ def _measure(
     seconds_max = measure.contender_seconds_max
     # Contenders are given the whole weights, and are judged by them.
     oracle = admission.oracle if whole is model else partial(StrategyArm, parse(ORACLE), whole, inputs, cell)
-    cache = cache_of(writer.run_dir)
-    with line_up(contenders, cell, model, inputs, seconds_max, oracle, drop, cache, facts.kept) as others:
+    with children.line_up(cell, model, inputs, seconds_max, oracle, drop, writer.run_dir, facts.kept) as others:
         progress.advance(sum(work[name] for name in contenders))
-        with repeats(measure, [*arms, *others], cell, model.config, inputs.rows()) as again:
+        with repeats(measure, [*arms, *others], cell, model.config, inputs.rows(), children) as again:
             progress.expect(-again.missing * timed_passes(measure, cell.device) * work.get(again.baseline, 0))
             timed, conditions = Rounds(
                 cell,
@@ -201,9 +200,9 @@ def _refuse(
     facts.settle_open("failed", f"no strategy has room to be compared with: {next(iter(reasons.values()))}")
 
 
-def _necessary(cell: Cell, config: ModelConfig, contenders: Sequence[str]) -> dict[str, Any]:
+def _necessary(cell: Cell, config: ModelConfig, children: ChildArms) -> dict[str, Any]:
     """What bounds contenders, of whose own work nothing is known."""
-    widths = {name: registry()[name].weight_bytes for name in contenders}
+    widths = {name: children.weight_bytes(name) for name in children.names}
     bounds = {width: dataclasses.asdict(necessary(config, cell, width)) for width in set(widths.values())}
     return {name: bounds[width] for name, width in widths.items()}
 

@@ -176,6 +176,7 @@ def _job(config: Any) -> None:
     from omegaconf import OmegaConf
 
     from ..contenders import select_contenders
+    from ..contenders.running.lineup import Contenders
     from ..measuring.runner import run_cell
     from ..settings.cells import make_cell
     from ..settings.overrides import name_model, typed
@@ -188,12 +189,12 @@ def _job(config: Any) -> None:
     run_dir = Path(hydra.sweep.dir if hydra.mode == RunMode.MULTIRUN else hydra.run.dir)
     settings = name_model(typed(config), hydra.overrides.task)
     cell, strategies = make_cell(settings), arms_of(settings)
-    contenders = select_contenders(settings.contenders)
+    contenders = Contenders(select_contenders(settings.contenders))
     try:
         if _progress is not None:
             run_cell(cell, strategies, settings.measure, run_dir, _progress, contenders)
         else:
-            with Progress(effort(cell, strategies, settings.measure, len(contenders)).work, 1) as progress:
+            with Progress(effort(cell, strategies, settings.measure, len(contenders.names)).work, 1) as progress:
                 run_cell(cell, strategies, settings.measure, run_dir, progress, contenders)
         write_text(run_dir / "cells" / cell.id / "config.yaml", OmegaConf.to_yaml(config))
     except OSError as error:  # Hydra would print a traceback, and end the process

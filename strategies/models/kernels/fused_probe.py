@@ -11,8 +11,8 @@ from torch import Tensor
 
 from ..encoder_decoder import EncoderDecoder
 from .compiling import one_graph, proven
-from .linears import pack, products
 from .one_row import product
+from .packing import pack, products
 from .paired import Clock, in_pairs
 
 

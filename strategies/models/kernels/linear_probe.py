@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from ..encoder_decoder import EncoderDecoder, Head
 from .fused_probe import loops_over_calls
-from .linears import Choice, pack, products, unavailable
+from .packing import Choice, pack, products, unavailable
 from .paired import Clock, in_pairs
 
 CALLED = ("transposed", "onednn", "mkl")

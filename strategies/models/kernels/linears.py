@@ -20,36 +20,17 @@ counts go on using.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
-
 from ..config import ModelError
-from ..encoder_decoder import EncoderDecoder, Head
+from ..encoder_decoder import EncoderDecoder
 from . import one_row
 from .execution import forget
-from .opaque import Apply, opaque
+from .linear_probe import choose
+from .packing import KERNELS, Choice, by_rows, multiply_by, pack, products, unavailable
 
-KERNELS = ("torch", "transposed", "onednn", "mkl", "fused")
 LINEARS = (*KERNELS, "auto")
-
-
-@dataclass(frozen=True)
-class Choice:
-    """The kernel for weights of one shape, [out, in], up to ``rows_max`` rows (None: any), by ``linear=auto``.
-
-    ``ratio``: its time over that of torch's kernel in the probe. ``compiled``: in compiled steps alone, where it goes
-    before the others, and ``ratio`` is over them.
-    """
-
-    weight: tuple[int, ...]
-    rows_max: int | None
-    kernel: str
-    ratio: float
-    compiled: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,8 +58,6 @@ def use_linear(
     forget(model)
     choices: Sequence[Choice] = ()
     if kind == "auto":
-        from .linear_probe import choose
-
         choices = choose(model, rows, rows_max or rows, compiled)
     elif why := unavailable(model, kind):
         raise ModelError(why)
@@ -93,113 +72,3 @@ def use_linear(
         multiply_by(module, apply)
         held += sum(copy_bytes for _, copy_bytes in packed.values())
     return Linears(held, tuple(choices))
-
-
-def products(model: nn.Module) -> Iterator[nn.Linear | Head]:
-    """The modules that multiply by a weight, in the order of the model's parts."""
-    return (module for module in model.modules() if isinstance(module, nn.Linear | Head))
-
-
-def multiply_by(module: nn.Linear | Head, apply: Apply) -> None:
-    """Have the module's product computed by ``apply``, [..., in] -> [..., out]."""
-    vars(module)["project" if isinstance(module, Head) else "forward"] = apply
-
-
-def pack(module: nn.Linear | Head, kind: str, rows: int) -> tuple[Apply, int]:
-    """(the module's product by this kernel, the bytes of the copy that it holds). Raises ModelError."""
-    weight, bias = module.weight, getattr(module, "bias", None)
-    try:
-        return _PACK[kind](weight.detach(), bias, rows)
-    except (RuntimeError, AttributeError) as error:
-        first = str(error).splitlines()[0]
-        raise ModelError(f"linear={kind} cannot take a weight of {list(weight.shape)} here: {first}") from None
-
-
-def by_rows(table: Iterable[tuple[int | None, Apply]]) -> Apply:
-    """One of several, by the number of rows: the first whose limit (None: no limit) is not passed."""
-    kept: list[tuple[float, Apply]] = []
-    for limit, apply in table:
-        if kept and kept[-1][1] is apply:
-            kept.pop()
-        kept.append((math.inf if limit is None else limit, apply))
-    if len(kept) == 1:
-        return kept[0][1]
-
-    last = kept[-1][1]
-
-    def choose(x: Tensor) -> Tensor:
-        rows = x.numel() // x.shape[-1]
-        for limit, apply in kept[:-1]:
-            if rows <= limit:
-                return apply(x)
-        return last(x)
-
-    return choose
-
-
-def unavailable(model: EncoderDecoder, kind: str) -> str:
-    """Why this kernel cannot serve the model here, in one line with a remedy; "" if it can."""
-    weight = model.embedding.weight
-    if kind in ("torch", "transposed"):
-        return ""
-    if weight.device.type != "cpu":
-        return f"linear={kind} runs on the CPU alone, not on {weight.device.type}; give linear=torch"
-    if weight.dtype != torch.float32:
-        return f"linear={kind} takes float32 weights, not {weight.dtype}; give linear=torch, or dtype=fp32"
-    if kind == "fused":
-        return ""
-    backend = torch.backends.mkldnn if kind == "onednn" else torch.backends.mkl
-    if not backend.is_available():
-        return f"linear={kind}: this build of torch has none; give linear=torch or linear=transposed"
-    return ""
-
-
-def _torch(weight: Tensor, bias: Tensor | None, rows: int) -> tuple[Apply, int]:
-    def apply(x: Tensor) -> Tensor:
-        return F.linear(x, weight, bias)
-
-    return apply, 0
-
-
-def _transposed(weight: Tensor, bias: Tensor | None, rows: int) -> tuple[Apply, int]:
-    weight_DX = weight.t().contiguous()
-
-    def apply(x: Tensor) -> Tensor:
-        return x @ weight_DX if bias is None else (x @ weight_DX).add_(bias)
-
-    return apply, weight_DX.nbytes
-
-
-def _onednn(weight: Tensor, bias: Tensor | None, rows: int) -> tuple[Apply, int]:
-    packed = torch.ops.mkldnn._reorder_linear_weight(weight, rows)
-    call = torch.ops.mkldnn._linear_pointwise.default
-
-    def apply(x: Tensor) -> Tensor:
-        return call(x, packed, bias, "none", [], "")
-
-    return opaque(apply, len(weight)), weight.nbytes
-
-
-def _mkl(weight: Tensor, bias: Tensor | None, rows: int) -> tuple[Apply, int]:
-    packed = torch.ops.mkl._mkl_reorder_linear_weight(weight, rows)
-    call = torch.ops.mkl._mkl_linear.default
-
-    def apply(x: Tensor) -> Tensor:
-        if x.numel() != rows * x.shape[-1]:
-            return F.linear(x, weight, bias)
-        return call(x, packed, weight, bias, rows)
-
-    return opaque(apply, len(weight)), weight.nbytes
-
-
-def _fused(weight: Tensor, bias: Tensor | None, rows: int) -> tuple[Apply, int]:
-    return one_row.at_one_row(one_row.product(weight, bias), _torch(weight, bias, rows)[0]), 0
-
-
-_PACK: dict[str, Callable[[Tensor, Tensor | None, int], tuple[Apply, int]]] = {
-    "torch": _torch,
-    "transposed": _transposed,
-    "onednn": _onednn,
-    "mkl": _mkl,
-    "fused": _fused,
-}

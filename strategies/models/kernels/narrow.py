@@ -17,8 +17,8 @@ from ..config import ModelError
 from ..encoder_decoder import EncoderDecoder
 from . import one_row
 from .execution import forget
-from .linears import multiply_by, products
 from .opaque import Apply, opaque
+from .packing import multiply_by, products
 
 WEIGHTS = ("fp32", "bf16", "int8")
 INNER = {"bf16": 2, "int8": 16}

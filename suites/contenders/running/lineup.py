@@ -1,27 +1,29 @@
-"""The contenders of a cell, from their names to arms that may be timed; the others are rows with a reason."""
+"""The contenders of a run, from their names to arms that may be timed; the others are rows with a reason."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from strategies import ModelConfig
 from strategies.models.encoder_decoder import EncoderDecoder
 from strategies.models.export import why_no_t5
 
 from ...measuring.arms import StrategyArm
+from ...measuring.child_arms import Tell
 from ...settings.cells import Cell
 from ...settings.faults import Fault, contained
 from ...settings.inputs import Inputs
-from ...store.records import Status
+from ...store.records import crossed_label
 from ...timing.clock import CpuClock
 from ..contender import Contender, registry
 from .agreement import TokenCheck, check_tokens
 from .arm import ContenderArm
-from .cache import shared_checkpoint
-
-Tell = Callable[[str, Status, str], None]
+from .cache import cache_of, shared_checkpoint
+from .own import PREFIX
 
 
 def why_not(contender: type[Contender], cell: Cell, model: EncoderDecoder) -> str:
@@ -29,6 +31,39 @@ def why_not(contender: type[Contender], cell: Cell, model: EncoderDecoder) -> st
     if reason := why_no_t5(model.config):
         return f"contenders take a T5, and {reason}; model=small or another T5"
     return contender.missing() or contender.supports(cell)
+
+
+@dataclass(frozen=True)
+class Contenders:
+    """Those of a run, by ``names``: ``measuring.child_arms.ChildArms`` says what each method gives."""
+
+    names: Sequence[str] = ()
+
+    def weight_bytes(self, name: str) -> int | None:
+        """Bytes of an element of its weights; None: those of the cell's type."""
+        return registry()[name].weight_bytes
+
+    @contextmanager
+    def line_up(
+        self,
+        cell: Cell,
+        model: EncoderDecoder,
+        inputs: Inputs,
+        seconds_max: float,
+        oracle: Callable[[], StrategyArm],
+        tell: Tell,
+        run_dir: Path,
+        kept: Callable[[str, Fault], str],
+    ) -> Iterator[list[ContenderArm]]:
+        """As ``line_up``, with the checkpoint in the user's cache."""
+        with line_up(self.names, cell, model, inputs, seconds_max, oracle, tell, cache_of(run_dir), kept) as arms:
+            yield arms
+
+    def strategy(
+        self, label: str, cell: Cell, config: ModelConfig, src_ids: Sequence[Sequence[int]], seconds_max: float
+    ) -> ContenderArm:
+        """A strategy of ours in a process like a contender's. Raises ContenderError."""
+        return ContenderArm(PREFIX + label, cell, config, src_ids, Path(), seconds_max, crossed_label(label))
 
 
 @contextmanager

@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from strategies import Session, parse
-from strategies.models.kernels import compiling, linear_probe, linears
+from strategies.models.kernels import compiling, linear_probe, linears, packing
 from strategies.models.kernels.fused_probe import loops, loops_over_calls
 from strategies.models.kernels.linear_probe import buckets, choose
-from strategies.models.kernels.linears import Choice, by_rows, use_linear
+from strategies.models.kernels.linears import use_linear
+from strategies.models.kernels.packing import Choice, by_rows
 
 NOW = 0.0
 
@@ -75,7 +76,7 @@ def test_compiled_steps_of_one_row_get_loops_unless_those_are_slower(model, cost
     monkeypatch.setattr(linear_probe, "loops_over_calls", lambda model, kernels, clock: asked.append(kernels) or ratio)
     costs["onednn"] = lambda rows, shape: 0.5
     found = chosen(model, 1, 30, compiled=True)
-    of_a_step = {tuple(m.weight.shape) for m in [*linears.products(model.decoder), model.lm_head]}
+    of_a_step = {tuple(m.weight.shape) for m in [*packing.products(model.decoder), model.lm_head]}
     assert asked == [dict.fromkeys(of_a_step, "onednn")]
     assert [c for c in found if not c.compiled] == chosen(model, 1, 30)
     loop = {(c.weight, c.rows_max, c.kernel, c.ratio) for c in found if c.compiled}
@@ -90,21 +91,21 @@ def test_loops_are_not_asked_of_for_several_rows_or_eager_steps(model, costs, mo
 def test_loops_and_calls_are_timed_in_pairs(model):
     """By a clock that counts how often it is looked at, both arms take as long."""
     looks = itertools.count()
-    kernels = {tuple(m.weight.shape): "transposed" for m in linears.products(model)}
+    kernels = {tuple(m.weight.shape): "transposed" for m in packing.products(model)}
     assert loops_over_calls(model, kernels, lambda: float(next(looks))) == 1
 
 
 def test_loops_that_were_compiled_with_one_layer_multiply_by_the_next(model):
     compiled = compiling.one_graph(loops, "cpu")
-    inputs = {size: torch.rand(size) for size in {m.weight.shape[1] for m in linears.products(model)}}
+    inputs = {size: torch.rand(size) for size in {m.weight.shape[1] for m in packing.products(model)}}
     for layer in model.decoder.layers:
-        weights = [m.weight.detach() for m in linears.products(layer)]
+        weights = [m.weight.detach() for m in packing.products(layer)]
         for weight_XD, found_X in zip(weights, compiled(weights, inputs), strict=True):
             torch.testing.assert_close(found_X, weight_XD @ inputs[weight_XD.shape[1]])
 
 
 def test_every_product_of_the_model_is_chosen_for(model):
-    shapes = {tuple(module.weight.shape) for module in linears.products(model)}
+    shapes = {tuple(module.weight.shape) for module in packing.products(model)}
     limits = buckets(1, 30)
     found = choose(model, 1, 30)
     assert {(c.weight, c.rows_max) for c in found} == {(s, r) for s in shapes for r in (*limits[:-1], None)}
@@ -125,12 +126,12 @@ def test_a_model_whose_kernels_were_chosen_gives_torchs_logits(architecture, tin
     kernels = {2: "mkl", 16: "onednn", None: "transposed"}
 
     def each(model, rows, rows_max, compiled):
-        shapes = dict.fromkeys(tuple(module.weight.shape) for module in linears.products(model))
+        shapes = dict.fromkeys(tuple(module.weight.shape) for module in packing.products(model))
         return [Choice(shape, limit, kernel, 0.5) for shape in shapes for limit, kernel in kernels.items()]
 
-    monkeypatch.setattr(linear_probe, "choose", each)
+    monkeypatch.setattr(linears, "choose", each)
     done = use_linear(model, "auto", 2, 30)
-    assert done.copy_bytes == 3 * sum(module.weight.nbytes for module in linears.products(model))
+    assert done.copy_bytes == 3 * sum(module.weight.nbytes for module in packing.products(model))
     sessions = [Session(m, parse(strategy), 2, 12, 6) for m in (plain, model)]
     source = torch.randint(2, 29, (2, 12), generator=torch.Generator().manual_seed(0))
     for session in sessions:

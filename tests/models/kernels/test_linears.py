@@ -4,9 +4,11 @@ import pytest
 import torch
 
 from strategies import ModelError, Session, parse
+from strategies.models import one_position
 from strategies.models.encoder_decoder import Head
 from strategies.models.kernels import one_row
-from strategies.models.kernels.linears import KERNELS, use_linear
+from strategies.models.kernels.linears import use_linear
+from strategies.models.kernels.packing import KERNELS
 
 OTHERS = [kind for kind in KERNELS if kind != "torch"]
 PACKED = ["transposed", "onednn", "mkl"]
@@ -73,7 +75,8 @@ def test_no_product_of_one_row_is_left_to_torchs_kernel_where_it_is_written_out(
     for session in sessions:
         session.prefill(torch.full((1, 7), 3))
     expected = [sessions[0].step(torch.full((1,), k + 2)).clone() for k in range(5)]
-    monkeypatch.setattr(one_row, "is_written_out", lambda x: True)
+    for module in (one_row, one_position):
+        monkeypatch.setattr(module, "is_written_out", lambda x: True)
     monkeypatch.setattr(torch.nn.functional, "linear", None)
     monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", None)
     for k, expected_BV in enumerate(expected):

@@ -7,8 +7,8 @@ import torch
 
 from strategies import ModelError, ModelSpec, Session, load_model, parse
 from strategies.models.encoder_decoder import Head
-from strategies.models.kernels.linears import products
 from strategies.models.kernels.narrow import quantise, use_weights
+from strategies.models.kernels.packing import products
 
 SHAPE = {
     "architecture": "t5", "vocab_size": 61, "d_model": 32, "num_heads": 2, "d_kv": 16, "d_ff": 48, "encoder_layers": 1,

@@ -30,6 +30,7 @@ from suites.ceilings.kernels import (
     plan,
 )
 from suites.ceilings.meter import Meter
+from suites.contenders.running.lineup import Contenders
 from suites.measuring.calibration import Calibrator
 from suites.measuring.runner import run_cell
 from suites.settings.cells import Cell
@@ -345,7 +346,9 @@ def test_no_step_is_faster_than_its_floor_unless_its_bytes_are_cached(tmp_path):
     shape = {"vocab_size": 12000, "d_model": 1024, "num_heads": 2, "d_kv": 8, "d_ff": 64, "encoder_layers": 1}
     spec = ModelSpec("wide", "random", shape=tuple(sorted((shape | {"decoder_layers": 1}).items())))
     cell = Cell(spec, 4, 3, 1, "cpu", "fp32", 1, 0, "fixed")  # the LM head alone is 47 MiB
-    run_cell(cell, select(["static_kv", "full_recompute"]), MeasureConfig(rounds=3), tmp_path, Progress(1, 1))
+    run_cell(
+        cell, select(["static_kv", "full_recompute"]), MeasureConfig(rounds=3), tmp_path, Progress(1, 1), Contenders()
+    )
     write_json(tmp_path / "run.json", {"schema": SCHEMA, "plan": [{"id": cell.id}]})
     table = case_table(read_cells(tmp_path))
     assert (table["status"] == "ok").all()
@@ -359,7 +362,7 @@ def test_calibrations_of_a_run_measure_the_type_of_the_cell(tmp_path):
     cell = Cell(
         ModelSpec("sliver", "random", shape=tuple(sorted(SHAPE.items()))), 5, 4, 2, "cpu", "bf16", 1, 0, "fixed"
     )
-    run_cell(cell, select(["static_kv"]), MeasureConfig(rounds=2), tmp_path, Progress(1, 1))
+    run_cell(cell, select(["static_kv"]), MeasureConfig(rounds=2), tmp_path, Progress(1, 1), Contenders())
     write_json(tmp_path / "run.json", {"schema": SCHEMA, "plan": [{"id": cell.id}]})
     (result,) = read_cells(tmp_path)
     assert all({"gemm_fp32", "gemm_bf16"} <= set(one.kernels) for one in result.calibrations)

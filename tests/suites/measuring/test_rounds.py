@@ -11,6 +11,7 @@ import torch
 from strategies import ModelSpec, select
 from strategies.contiguous_kv import ContiguousKV, ContiguousStore
 from suites.contenders.running import process
+from suites.contenders.running.lineup import Contenders
 from suites.judging.noise import noises
 from suites.measuring import arms as arms_module
 from suites.measuring.calibration import AT_LEAST, Calibrator
@@ -41,7 +42,7 @@ def measured(folder, strategies="core", progress=None, **measure):
     """The one cell of a run."""
     chosen = select(strategies) if isinstance(strategies, str) else strategies
     settings = MeasureConfig(**{"rounds": 2, "warmup": 1} | measure)
-    run_cell(CELL, chosen, settings, folder, progress or Progress(1, 1))
+    run_cell(CELL, chosen, settings, folder, progress or Progress(1, 1), Contenders())
     write_json(folder / "run.json", {"schema": SCHEMA, "plan": [{"id": CELL.id}]})
     (result,) = read_cells(folder)
     return result
@@ -158,7 +159,7 @@ def test_calibrations_stand_at_changing_places_of_a_round(tmp_path):
     cells = [dataclasses.replace(CELL, seed=seed) for seed in range(4)]
     places = set()
     for cell in cells:
-        run_cell(cell, select("core"), MeasureConfig(rounds=2, warmup=0), tmp_path, Progress(1, 1))
+        run_cell(cell, select("core"), MeasureConfig(rounds=2, warmup=0), tmp_path, Progress(1, 1), Contenders())
         lines = (tmp_path / "cells" / cell.id / "rounds.jsonl").read_text().splitlines()
         places |= {index % 5 for index, line in enumerate(lines) if "calibration" in line}
     assert len(places) > 1

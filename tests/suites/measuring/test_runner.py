@@ -11,6 +11,7 @@ import torch
 from strategies import ModelSpec, Session, StrategyError, select
 from strategies.contiguous_kv import ContiguousKV, ContiguousStore
 from strategies.full_recompute import FullRecompute
+from suites.contenders.running.lineup import Contenders
 from suites.measuring import arms, runner
 from suites.measuring.runner import run_cell
 from suites.settings.cells import Cell
@@ -58,7 +59,7 @@ class Greedy(ContiguousKV):
 
 def measure(strategies, folder, cell=CELL):
     with Progress(1, 1) as progress:
-        facts = run_cell(cell, strategies, MeasureConfig(rounds=2, warmup=0), folder, progress)
+        facts = run_cell(cell, strategies, MeasureConfig(rounds=2, warmup=0), folder, progress, Contenders())
     return {fact.strategy: fact for fact in facts}
 
 

@@ -7,6 +7,7 @@ import pytest
 from pandas.testing import assert_frame_equal
 
 from strategies.strategy import CORE
+from suites.contenders.running.lineup import Contenders
 from suites.measuring.runner import run_cell
 from suites.settings.cells import make_cell
 from suites.settings.config import MeasureConfig
@@ -95,7 +96,7 @@ def test_over_roles_the_sums_are_what_the_case_executed_and_moved_exactly(stop, 
     settings = ["src_len=6", "tgt_len=14", "batch_size=2", "device=cpu", f"measure.stop={stop}"]
     (job,) = compose_jobs(read_overrides(settings))
     cell = make_cell(job.config)
-    run_cell(cell, every_strategy(), MeasureConfig(rounds=1, warmup=0), tmp_path, Progress(1, 1))
+    run_cell(cell, every_strategy(), MeasureConfig(rounds=1, warmup=0), tmp_path, Progress(1, 1), Contenders())
     write_json(tmp_path / "run.json", {"schema": SCHEMA, "plan": [{"id": cell.id}]})
     cells = read_cells(tmp_path)
     roles = role_table(cells)

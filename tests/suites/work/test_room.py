@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from strategies import ModelSpec, config_of, select
+from suites.contenders.running.lineup import Contenders
 from suites.machine.limits import Limit
 from suites.measuring.runner import run_cell
 from suites.settings.cells import Cell
@@ -58,7 +59,9 @@ def little_memory():
 
 def measure(cell, folder, names="core", **changes):
     with Progress(1, 1) as progress:
-        facts = run_cell(cell, select(names), MeasureConfig(rounds=2, warmup=0, **changes), folder, progress)
+        facts = run_cell(
+            cell, select(names), MeasureConfig(rounds=2, warmup=0, **changes), folder, progress, Contenders()
+        )
     return {fact.strategy: (fact.status, fact.reason) for fact in facts}
 
 
