@@ -9,17 +9,38 @@
 [['T', 'AY1', 'M']]
 """
 
-from .greedy import greedy, lengths
-from .models.config import ModelConfig, ModelError
-from .models.load import DTYPES, ModelSpec, config_of, load_model
-from .models.pronounce.text import TextError, Vocabulary, load_vocabulary
-from .parsing import parse, select, with_execution
-from .session import KVBytes, Session
-from .strategy import Strategy, StrategyError, register, registry
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .models.config import ModelConfig, ModelError
+    from .models.load import DTYPES, ModelSpec, config_of, load_model
+    from .models.mistake import Mistake
+    from .models.pronounce.text import TextError, Vocabulary, load_vocabulary
+    from .parsing import parse, select, with_execution
+    from .search import greedy, lengths
+    from .session import KVBytes, Session
+    from .strategy import Strategy, StrategyError, register, registry
+
+_HOMES = {
+    "models.config": ["ModelConfig", "ModelError"],
+    "models.load": ["DTYPES", "ModelSpec", "config_of", "load_model"],
+    "models.mistake": ["Mistake"],
+    "models.pronounce.text": ["TextError", "Vocabulary", "load_vocabulary"],
+    "parsing": ["parse", "select", "with_execution"],
+    "search": ["greedy", "lengths"],
+    "session": ["KVBytes", "Session"],
+    "strategy": ["Strategy", "StrategyError", "register", "registry"],
+}
+"""Module -> the names that are had from here. They are imported when they are asked for, as most need torch."""
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "DTYPES",
     "KVBytes",
+    "Mistake",
     "ModelConfig",
     "ModelError",
     "ModelSpec",
@@ -39,3 +60,15 @@ __all__ = [
     "select",
     "with_execution",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(import_module(f".{_HOME[name]}", __name__), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

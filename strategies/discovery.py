@@ -14,7 +14,7 @@ LEFT_OUT: dict[str, str] = {}
 """Module, or entry point, that is left out -> why, in one line."""
 
 
-def import_all(package: str, first: Collection[str], entry_point_group: str) -> None:
+def import_all(package: str, first: Collection[str], entry_point_group: str = "") -> None:
     """Import a package's modules, its packages left out, and what other distributions offer by an entry point.
 
     ``first``: modules whose names nobody may take, so they come before the others.
@@ -24,7 +24,7 @@ def import_all(package: str, first: Collection[str], entry_point_group: str) -> 
         if not module.ispkg:
             name = f"{package}.{module.name}"
             _attempt(name, f"{name.replace('.', '/')}.py", partial(importlib.import_module, name))
-    for point in entry_points(group=entry_point_group):
+    for point in entry_points(group=entry_point_group) if entry_point_group else ():
         _attempt(point.module, f"the entry point {point.name} = {point.value}", point.load)
 
 

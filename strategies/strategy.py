@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self, TypeVar
 
 from .discovery import LEFT_OUT, import_all, leave_out
+from .models.mistake import Mistake
 from .models.shown import shown
 from .models.stores import KVShape, SelfKV
 
@@ -22,7 +23,7 @@ CrossMode = Literal["cached", "recompute"]
 CORE = ("full_recompute", "cross_kv", "contiguous_kv", "static_kv")
 
 
-class StrategyError(ValueError):
+class StrategyError(Mistake):
     """A strategy that cannot be had; the message is one line: what, value, allowed, remedy."""
 
 

@@ -66,15 +66,16 @@ def _main(argv: list[str] | None) -> int:
         except PackageNotFoundError:
             print("decodebench (not installed)")
         return 0
+    from .settings.own import foreign
+
+    if line := foreign("strategies"):
+        return fail(line)
     if verb not in VERBS:
         from .settings.catalog import did_you_mean
         from .settings.rules import shown
 
         return fail(f"unknown verb '{shown(verb)}'; {did_you_mean(verb, VERBS)}known: {', '.join(VERBS)}")
     try:
-        from .settings.own import require_own
-
-        require_own("strategies")
         code: int = import_module(f"suites.verbs.{verb}").main(arguments)
         return code
     except SystemExit as done:
@@ -84,13 +85,10 @@ def _main(argv: list[str] | None) -> int:
     except KeyboardInterrupt:
         print("decodebench: interrupted; what was finished is kept", file=sys.stderr)
         return 130
-    except ValueError as error:
-        # ConfigError, ModelError, StrategyError, TextError, ResultsError: mistakes of the user, told in one line.
-        if (
-            type(error).__name__.endswith("Error")
-            and type(error) is not ValueError
-            and type(error).__module__.startswith(("suites", "strategies"))
-        ):
+    except Exception as error:
+        from strategies import Mistake
+
+        if isinstance(error, Mistake):
             return fail(str(error))
         raise
 

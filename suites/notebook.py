@@ -12,8 +12,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .settings.quoting import quoted
-
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -26,7 +24,7 @@ def load(run_dir: str | Path) -> pd.DataFrame:
     paired within rounds, and stand with the ends ``_low`` and ``_high`` of their 95 % intervals; ``*_verdict`` says
     what they amount to. Columns that the version which wrote the run did not know are NaN, or "" where they hold text.
 
-    Raises ResultsError (a ValueError) for a folder that is no run.
+    Raises ResultsError, a Mistake, for a folder that is no run.
     """
     from .metrics import metrics
     from .tables.case_table import completed, read_tables
@@ -101,16 +99,17 @@ def measure(
     ``run_dir``: a new folder (results/<date>_<sweep>). ``quiet``: no progress. ``keys``: any other key of
     ``python -m suites run --help``, those with a dot by ``**{"measure.rounds": 12}``.
 
-    Raises ConfigError, StrategyError or ModelError, all ValueErrors, for what is not allowed, before anything runs. A
+    Raises a Mistake (ConfigError, StrategyError, ModelError) for what is not allowed, before anything runs. A
     case that fails is a row of the table with its reason, and ``complete`` is False.
 
         measure(["contiguous_kv", "static_kv"], model="small", seq_len=[64, 128], batch_size=8, measure="quick")
     """
-    from .settings.overrides import compose_jobs, read_overrides
-    from .settings.own import require_own
-    from .verbs.run import measure_jobs
+    from .settings.own import foreign
 
-    require_own("strategies")
+    if line := foreign("strategies"):
+        raise ImportError(line)
+    from .settings.overrides import compose_jobs, read_overrides
+    from .verbs.run import measure_jobs
 
     given = [f"strategies={_value(strategies)}", *_model(model)]
     given += [f"{key}={_value(value) if key == 'contenders' else _swept(value)}" for key, value in keys.items()]
@@ -149,6 +148,8 @@ def _value(value: Any) -> str:
     >>> _value(["static_kv(read=buffer)", "cross_kv"]), _value(None), _value(8)
     ("['static_kv(read=buffer)','cross_kv']", 'null', '8')
     """
+    from .settings.quoting import quoted
+
     if isinstance(value, list | tuple):
         return f"[{','.join(quoted(str(part)) for part in value)}]"
     if value is None:

@@ -16,6 +16,7 @@ import reprlib
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
+from .mistake import Mistake
 from .shown import plain
 
 Architecture = Literal["t5", "transformer2017"]
@@ -27,7 +28,7 @@ SHOWN = 256
 """Divisors up to this are named in a message."""
 
 
-class ModelError(ValueError):
+class ModelError(Mistake):
     """A model that cannot be built or loaded; the message is one line: what, value, allowed, remedy."""
 
 

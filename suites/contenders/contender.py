@@ -26,7 +26,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
-from ..settings.catalog import did_you_mean, import_modules
+from strategies import Mistake
+from strategies.discovery import import_all
+
+from ..settings.catalog import did_you_mean
 from ..settings.config import ConfigError
 from ..settings.rules import shown
 
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
     from ..settings.cells import Cell
 
 
-class ContenderError(RuntimeError):
+class ContenderError(Mistake):
     """A contender that cannot go on; the message is one line. ``traceback``: all that its process said of it, or ""."""
 
     def __init__(self, message: str, traceback: str = "") -> None:
@@ -126,7 +129,7 @@ def register(name: str) -> Callable[[AnyContender], AnyContender]:
 
 @cache
 def _discover() -> None:
-    import_modules(__package__, ("ct2", "hugging_face"), "decodebench.contenders")
+    import_all(__package__, ("ct2", "hugging_face"), "decodebench.contenders")
 
 
 def registry() -> dict[str, type[Contender]]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from strategies import ModelConfig, Strategy, StrategyError
+from strategies import Mistake, ModelConfig, Strategy, StrategyError
 from strategies.models.costs import Product
 from strategies.models.encoder_decoder import EncoderDecoder
 from strategies.models.init import randomize
@@ -68,7 +68,7 @@ ANOTHER = Shadow(5, 61, 37, 31, 41, 7, 53, 47, 67, 103)
 """For a strategy whose own capacity is a size of the first."""
 
 
-class LedgerError(ValueError):
+class LedgerError(Mistake):
     """Formula and record differ; the message names product and step."""
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from strategies.greedy import forbid, is_end
+from strategies.search import forbid, is_end
 
 from ..probes.finite import require_finite
 from ..settings.faults import Fault, contained

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Literal
 
-from ..settings.catalog import import_modules
+from strategies.discovery import import_all
+
 from ..settings.config import ConfigError
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def metric(unit: str, better: Better, formula: str) -> Callable[[Callable[..., f
 
 @cache
 def _discover() -> None:
-    import_modules(__package__, ("ceiling", "latency", "memory", "throughput", "work"))
+    import_all(__package__, ("ceiling", "latency", "memory", "throughput", "work"))
 
 
 def metrics() -> dict[str, Metric]:

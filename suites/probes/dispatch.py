@@ -7,10 +7,12 @@ from typing import Any
 
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from strategies import Mistake
+
 Saw = Callable[[Any, Sequence[Any], Any], None]
 
 
-class ProbeError(ValueError):
+class ProbeError(Mistake):
     """Something that a probe cannot measure; the message is one line: what, value, allowed, remedy."""
 
 

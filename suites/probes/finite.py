@@ -5,11 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from strategies import Mistake
 from strategies.models.encoder_decoder import EncoderDecoder
 
 
-class NotFiniteError(ValueError):
-    """The logits that all others are judged by hold NaN or infinity; the message is one line, with a remedy."""
+class NotFiniteError(Mistake):
+    """The logits that all others are judged by hold NaN or infinity, so that nothing can be proven."""
+
+    status = "invalid"
 
 
 def require_finite(logits_BV: Tensor, model: EncoderDecoder, label: str, k: int) -> None:

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 
 from strategies import ModelSpec
-from strategies.greedy import Stop
+from strategies.search import Stop
 
 from ..machine.limits import threads_limit
 from ..words.labels import plain

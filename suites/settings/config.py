@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from strategies import Mistake
+
 from .rules import Rule, flag, names, number, one_of, share, shown, text, whole
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -30,7 +32,7 @@ LENGTH = whole(1, MAX_LENGTH, optional=True)
 SECONDS = number(f"seconds above 0 and at most {MAX_SECONDS:.0f}", 0, MAX_SECONDS)
 
 
-class ConfigError(ValueError):
+class ConfigError(Mistake):
     """A configuration that cannot be run; the message is one line: what, value, allowed, remedy."""
 
 

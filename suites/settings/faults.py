@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-NOT_FINITE = "NotFiniteError"
-REFUSALS = ("StrategyError", "ModelError", "ConfigError", "ContenderError", "CompileError", NOT_FINITE)
-"""Their message says all: what is wrong, the value, what is allowed, what to do."""
+from strategies import Mistake
+
 LONGEST = 500
 
 
@@ -32,9 +31,9 @@ class Fault:
         told = getattr(error, "traceback", "")  # of a contender's process
         if isinstance(told, str) and told:
             return cls(reason_of(error), told)
-        if type(error).__name__ == NOT_FINITE:
-            return cls(reason_of(error), status="invalid")
-        if type(error).__name__ in REFUSALS or _is_memory(error):
+        if isinstance(error, Mistake):
+            return cls(reason_of(error), status=error.status)
+        if _is_memory(error):
             return cls(reason_of(error))
         return cls(reason_of(error), "".join(traceback.format_exception(error)), _where(error))
 
@@ -59,16 +58,15 @@ def contained(told: Callable[[Fault], None], *through: type[Exception]) -> Itera
 
 @contextmanager
 def blamed(label: str) -> Iterator[None]:
-    """Inside runs the code of one strategy: what it raises, but for refusals, is a StrategyError of one line.
-
-    For verbs that can show nothing without it. Other ValueErrors of this project's own classes go on as they are.
+    """Inside runs the code of one strategy, for verbs that can show nothing without it: what it raises, but for a
+    Mistake, is a StrategyError of one line.
     """
     try:
         yield
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        if type(error).__module__.startswith(("suites.", "strategies.")) or _is_memory(error):
+        if isinstance(error, Mistake) or _is_memory(error):
             raise
         from strategies import StrategyError
 
@@ -81,7 +79,7 @@ def reason_of(error: BaseException) -> str:
     text = _first_line(error)
     if _is_memory(error):
         return f"out of memory: {text}" if text else "out of memory"
-    if type(error).__name__ in REFUSALS and text:
+    if isinstance(error, Mistake) and text:
         return text
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from strategies.models.shown import plain
+
 MOST = 2**31 - 1
 """The largest whole number of any key but the seed: sizes beyond it overflow 32-bit indices."""
-WIDTH = 60
-"""The most characters of a value that a message repeats."""
 FLAGS = ("true", "false", "yes", "no", "y", "n", "on", "off", "1", "0")
 
 
@@ -104,5 +104,4 @@ def shown(value: Any) -> str:
     """
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    plain = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(value)[: 2 * WIDTH])
-    return plain if len(plain) <= WIDTH else f"{plain[: WIDTH - 3]}..."
+    return plain(str(value))

@@ -13,10 +13,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from strategies import Mistake
+
 from ..words.labels import plain
 
 
-class ResultsError(ValueError):
+class ResultsError(Mistake):
     """A run folder that cannot be read; the message is one line."""
 
 

@@ -10,6 +10,8 @@ from typing import Any, ParamSpec, TypeVar
 import torch
 from torch import Tensor
 
+from ..mistake import Mistake
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -26,7 +28,7 @@ SWITCHES = ("TORCHDYNAMO_DISABLE", "TORCH_COMPILE_DISABLE", BACKENDS)
 """Environment variables with which torch runs eagerly (the value 1), or by another backend, what it was to compile."""
 
 
-class CompileError(RuntimeError):
+class CompileError(Mistake):
     """A function that was to be compiled and was not; the message is one line."""
 
 

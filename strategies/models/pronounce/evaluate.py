@@ -24,8 +24,8 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from ...greedy import greedy
 from ...parsing import parse
+from ...search import greedy
 from ...session import Session
 from ..config import ModelError
 from ..encoder_decoder import EncoderDecoder

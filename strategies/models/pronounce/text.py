@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from ..mistake import Mistake
+
 HERE = Path(__file__).parent
 PAD, EOS, START, SPACE = "<pad>", "<eos>", "<start>", " "
 LETTERS = "abcdefghijklmnopqrstuvwxyz'"
 
 
-class TextError(ValueError):
+class TextError(Mistake):
     """Text that the vocabulary cannot spell; the message is one line."""
 
 

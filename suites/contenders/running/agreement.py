@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from strategies.greedy import forbid
+from strategies.search import forbid
 
 from ...measuring.arms import StrategyArm
 from ...measuring.equality import TOLERANCE

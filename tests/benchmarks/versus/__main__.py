@@ -6,7 +6,7 @@ import signal
 import sys
 from pathlib import Path
 
-from strategies import select
+from strategies import Mistake, select
 from suites.settings.cells import Cell, make_cell
 from suites.settings.config import ConfigError
 from suites.settings.effect import PROFILED, refuse_keys
@@ -113,12 +113,10 @@ def main() -> int:
     except KeyboardInterrupt:
         print("bench-compare: interrupted; the worktree is removed", file=sys.stderr)
         return 130
-    except (ValueError, ChildError) as error:
-        if isinstance(error, RevisionError | ChildError) or type(error).__module__.startswith(("suites", "strategies")):
-            # A mistake in a flag begins with the command already.
-            print(f"bench-compare: {str(error).removeprefix('bench-compare: ')}", file=sys.stderr)
-            return 1
-        raise
+    except (Mistake, RevisionError, ChildError) as error:
+        # A mistake in a flag begins with the command already.
+        print(f"bench-compare: {str(error).removeprefix('bench-compare: ')}", file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":
