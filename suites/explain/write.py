@@ -11,7 +11,7 @@ import torch
 from strategies import Strategy, load_vocabulary, parse
 from strategies.models.pronounce.evaluate import target_limit
 
-from ..ledger.case import load, record_case
+from ..ledger.of_cell import load, record_cell
 from ..ledger.table import default_step, read_ledger, write_ledger
 from ..machine.environment import environment
 from ..plots.ledger import draw
@@ -43,7 +43,7 @@ def explain(cell: Cell, strategies: Sequence[Strategy], phrase: str, k: int | No
     k = k or default_step(steps)
     cell = dataclasses.replace(cell, src_ids=(tuple(ids),), src_len=len(ids), tgt_len=steps, batch_size=1)
     every = list(dict.fromkeys([parse(FULL), parse(CACHED), *strategies]))
-    ledger = record_case(cell, every, k, torch.tensor([seen.fed_N]))
+    ledger = record_cell(cell, every, k, torch.tensor([seen.fed_N]))
     run_dir = make_run_dir(asked, "explain", beside=WRITES)
     write_ledger(ledger, run_dir)
     write_walk(seen, run_dir)

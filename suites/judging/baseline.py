@@ -6,7 +6,8 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..store.cell_folder import CellResult, Round, crossed_label, twin_label
+from ..store.cell_folder import CellResult
+from ..store.records import Round, crossed_label, twin_label
 from .ratios import Ratio, paired_ratio
 from .verdict import MARGIN, holm, verdict
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..store.cell_folder import CellResult, Conditions
+from ..store.cell_folder import CellResult
+from ..store.records import Conditions
 from .baseline import baseline_of, end_to_end_s
 from .verdict import MARGIN
 

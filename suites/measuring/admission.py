@@ -18,27 +18,27 @@ from ..timing.clock import clocks
 from ..words.progress import Progress
 from .arms import StrategyArm
 from .equality import Agreement, check
-from .outcomes import Facts
+from .outcomes import Outcomes
 
 ORACLE = "full_recompute"
 
 
 class Admission:
-    """Of one cell. What is learned on the way goes to ``facts``; one that fails at something goes no further."""
+    """Of one cell. What is learned on the way goes to ``outcomes``; one that fails at something goes no further."""
 
     def __init__(
         self,
         cell: Cell,
         model: EncoderDecoder,
         inputs: Inputs,
-        facts: Facts,
+        outcomes: Outcomes,
         work: Mapping[str, int],
         progress: Progress,
         no_oracle: str = "",
     ) -> None:
         """``no_oracle``: why full recompute has no room to judge the others, "" where it has."""
         self._cell, self._model, self._inputs = cell, model, inputs
-        self._facts, self._work, self._progress = facts, work, progress
+        self._outcomes, self._work, self._progress = outcomes, work, progress
         self._no_oracle = no_oracle
         self._arms: list[StrategyArm] = []
 
@@ -58,7 +58,7 @@ class Admission:
 
     def _allocate(self, strategies: Sequence[Strategy]) -> None:
         for strategy in strategies:
-            with contained(partial(self._facts.fail, strategy.label)):
+            with contained(partial(self._outcomes.fail, strategy.label)):
                 self._arms.append(StrategyArm(strategy, self._model, self._inputs, self._cell))
 
     def _compare(self) -> None:
@@ -69,7 +69,7 @@ class Admission:
         rivals: list[StrategyArm] = []
         # Full recompute judges the others; should it fail (it needs the most memory), the next that works does.
         for label in judges:
-            rivals = [arm for arm in self._arms if arm.label in self._facts.open()]
+            rivals = [arm for arm in self._arms if arm.label in self._outcomes.open()]
             found: list[Agreement] = []
             # Of full recompute alone logits that are not finite say something of the model.
             with contained(partial(self._fail_oracle, label), *([NotFiniteError] if label == ORACLE else [])):
@@ -88,17 +88,17 @@ class Admission:
         self._arms = []
         for arm, agreement in zip(rivals, found, strict=True):
             if math.isfinite(agreement.max_error):
-                self._facts.note(arm.label, max_logit_error=agreement.max_error)
+                self._outcomes.note(arm.label, max_logit_error=agreement.max_error)
             if agreement.fault:
-                self._facts.fail(arm.label, agreement.fault)
+                self._outcomes.fail(arm.label, agreement.fault)
             elif agreement.reason:
-                self._facts.settle(arm.label, "invalid", agreement.reason)
+                self._outcomes.settle(arm.label, "invalid", agreement.reason)
             else:
                 self._arms.append(arm)
 
     def _fail_oracle(self, label: str, fault: Fault) -> None:
-        if label in self._facts:
-            self._facts.fail(label, fault)
+        if label in self._outcomes:
+            self._outcomes.fail(label, fault)
 
     def _weigh(self) -> None:
         """Peak memory, and what dispatch alone takes: passes of their own, outside the rounds.
@@ -109,12 +109,12 @@ class Admission:
         good, clock = [], clocks(cell.device)[0]
         for arm in self._arms:
             self._progress.say("memory")
-            with contained(partial(self._facts.fail, arm.label)):
+            with contained(partial(self._outcomes.fail, arm.label)):
                 if arm.strategy.execution == "eager":
-                    self._facts.note(arm.label, peak_memory_bytes=arm.peak_memory_bytes(clock))
+                    self._outcomes.note(arm.label, peak_memory_bytes=arm.peak_memory_bytes(clock))
                     if not cell.weights:  # the model that dispatch is measured on has whole weights
                         found_s = dispatch_s(config, arm.strategy, cell.dtype, cell.device, clock, cell.tgt_len)
-                        self._facts.note(arm.label, dispatch_s=found_s)
+                        self._outcomes.note(arm.label, dispatch_s=found_s)
                 self._progress.advance(self._work[arm.label])
                 good.append(arm)
         self._arms = good

@@ -19,7 +19,7 @@ from strategies.models.encoder_decoder import EncoderDecoder
 from ..probes.memory import peak_memory
 from ..settings.cells import Cell
 from ..settings.inputs import Inputs
-from ..store.cell_folder import Round, twin_label
+from ..store.records import Round, twin_label
 from ..timing.clock import Clock
 from ..timing.one_round import one_round, token_ids
 from ..work.formulas import role_sums
@@ -65,7 +65,7 @@ class Arm(Protocol):
         """Tokens of each row of the last round."""
 
     def figures(self) -> dict[str, Any]:
-        """Fields of ``ArmFacts`` that only this kind of arm knows, after its last round."""
+        """Fields of ``ArmResult`` that only this kind of arm knows, after its last round."""
 
 
 class StrategyArm:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..ceilings.meter import Meter
-from ..store.cell_folder import Calibration
+from ..store.records import Calibration
 
 SHARE = 0.02
 """Of the time of the rounds so far, what calibrations may take beyond the first few."""

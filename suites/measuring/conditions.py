@@ -13,7 +13,7 @@ import torch
 from ..machine.cores import allowed
 from ..machine.limits import cores_limit
 from ..machine.throttling import GpuWatch
-from ..store.cell_folder import Conditions
+from ..store.records import Conditions
 
 IDLE = {"idle", "iowait", "guest", "guest_nice"}
 """Fields of CPU time in which nothing runs, or (guest) that others hold already."""

@@ -7,25 +7,25 @@ from dataclasses import replace
 from typing import Any
 
 from ..settings.faults import Fault
-from ..store.cell_folder import ArmFacts, Status
+from ..store.records import ArmResult, Status
 
 NOT_REACHED = "not reached"
 
 
-class Facts:
-    """One ``ArmFacts`` an arm, by label, in their order."""
+class Outcomes:
+    """One ``ArmResult`` an arm, by label, in their order."""
 
     def __init__(self, labels: Iterable[str], keep: Callable[[str, str], str]) -> None:
         """``keep`` puts an arm's traceback, given its label and text, into a file and returns the file's name."""
-        self._facts = {label: ArmFacts(label, "failed", NOT_REACHED) for label in labels}
+        self._results = {label: ArmResult(label, "failed", NOT_REACHED) for label in labels}
         self._keep = keep
 
     def __contains__(self, label: str) -> bool:
-        return label in self._facts
+        return label in self._results
 
     def note(self, label: str, **known: Any) -> None:
         """Set fields of an arm."""
-        self._facts[label] = replace(self._facts[label], **known)
+        self._results[label] = replace(self._results[label], **known)
 
     def settle(self, label: str, status: Status, reason: str) -> None:
         """An arm goes no further."""
@@ -55,8 +55,8 @@ class Facts:
 
     def open(self) -> list[str]:
         """Labels of those."""
-        return [label for label, fact in self._facts.items() if fact.reason == NOT_REACHED]
+        return [label for label, result in self._results.items() if result.reason == NOT_REACHED]
 
-    def all(self) -> list[ArmFacts]:
+    def all(self) -> list[ArmResult]:
         """Of every arm."""
-        return list(self._facts.values())
+        return list(self._results.values())

@@ -11,7 +11,8 @@ from ..judging.baseline import baseline_of
 from ..settings.cells import Cell
 from ..settings.config import MeasureConfig
 from ..settings.faults import Fault, contained
-from ..store.cell_folder import CellWriter, Conditions
+from ..store.cell_folder import CellWriter
+from ..store.records import Conditions
 from ..timing.clock import clocks
 from ..timing.quiet import wait_until_quiet
 from ..words.progress import Progress

@@ -20,7 +20,8 @@ from ..settings.config import MeasureConfig
 from ..settings.faults import contained
 from ..settings.inputs import make_inputs
 from ..settings.obstacles import obstacle
-from ..store.cell_folder import ArmFacts, CellWriter, Status
+from ..store.cell_folder import CellWriter
+from ..store.records import ArmResult, Status
 from ..words.progress import Progress
 from ..work.capacity import device_memory, memory_given, why_too_large
 from ..work.forecast import forecast
@@ -34,7 +35,7 @@ from .child_arms import ChildArms
 from .loaded import loaded
 from .narrowing import STRATEGY as NARROWED_BY
 from .narrowing import narrowings
-from .outcomes import Facts
+from .outcomes import Outcomes
 from .repeats import repeats
 from .rounds import Rounds
 
@@ -46,27 +47,27 @@ def run_cell(
     run_dir: Path,
     progress: Progress,
     children: ChildArms,
-) -> list[ArmFacts]:
+) -> list[ArmResult]:
     """Measure strategies and contenders in one cell and write it to ``run_dir``; what fails is a row with a reason."""
     contenders = children.names
     writer = CellWriter(run_dir, cell.id)
-    facts = Facts([*(strategy.label for strategy in strategies), *contenders], writer.traceback)
+    outcomes = Outcomes([*(strategy.label for strategy in strategies), *contenders], writer.traceback)
     try:
-        with contained(facts.fail_open):  # the cell is a row with a reason; the sweep goes on
+        with contained(outcomes.fail_open):  # the cell is a row with a reason; the sweep goes on
             if reason := obstacle(cell, strategies, contenders):
                 writer.cell({**_plain(cell), "src_lens": [], "formulas": {}})
-                facts.settle_open("skipped", reason)
+                outcomes.settle_open("skipped", reason)
                 progress.skip(cell.title, 0)
             else:
-                _measure(cell, strategies, measure, writer, progress, facts, children)
+                _measure(cell, strategies, measure, writer, progress, outcomes, children)
         if not (writer.dir / "cell.json").exists():
             writer.cell({**_plain(cell), "src_lens": [], "formulas": {}})
     except KeyboardInterrupt:
-        facts.settle_open("failed", "interrupted")
+        outcomes.settle_open("failed", "interrupted")
         raise
     finally:
-        writer.arms(facts.all())
-    return facts.all()
+        writer.arms(outcomes.all())
+    return outcomes.all()
 
 
 def _plain(cell: Cell) -> dict[str, object]:
@@ -79,7 +80,7 @@ def _measure(
     measure: MeasureConfig,
     writer: CellWriter,
     progress: Progress,
-    facts: Facts,
+    outcomes: Outcomes,
     children: ChildArms,
 ) -> None:
     contenders = children.names
@@ -87,7 +88,7 @@ def _measure(
     torch.manual_seed(cell.seed)
     config, available = config_of(cell.model), memory_given(measure.memory_gib, cell.device)
     if all((reasons := why_no_room(config, cell, strategies, available, padded=False)).values()):
-        _refuse(cell, config, strategies, measure, writer, progress, facts, contenders, reasons, available)
+        _refuse(cell, config, strategies, measure, writer, progress, outcomes, contenders, reasons, available)
         return
     if cell.linear == "auto":
         progress.say("kernels")
@@ -96,7 +97,7 @@ def _measure(
     weight_bytes = sum(p.nbytes for p in model.parameters()) + linears.copy_bytes
     inputs = make_inputs(cell, model.config)
     padded = inputs.src_mask_BS is not None
-    expected = forecast(cell, config, strategies, padded, weight_bytes, available, facts.fail)
+    expected = forecast(cell, config, strategies, padded, weight_bytes, available, outcomes.fail)
     content = {
         **_plain(cell),
         "src_lens": inputs.src_lens,
@@ -117,7 +118,7 @@ def _measure(
     progress.cell(cell.title)
 
     def drop(label: str, status: Status, why: str) -> None:
-        facts.settle(label, status, why)
+        outcomes.settle(label, status, why)
         progress.expect(-timed_passes(measure, cell.device) * work[label])
 
     for strategy in strategies:
@@ -127,8 +128,8 @@ def _measure(
         elif reason:
             drop(strategy.label, "failed", reason)
     no_oracle = why_too_large(config, cell, parse(ORACLE), padded, weight_bytes, device_memory(cell.device))
-    admission = Admission(cell, model, inputs, facts, work, progress, no_oracle)
-    arms = admission.arms([strategy for strategy in strategies if strategy.label in facts.open()])
+    admission = Admission(cell, model, inputs, outcomes, work, progress, no_oracle)
+    arms = admission.arms([strategy for strategy in strategies if strategy.label in outcomes.open()])
 
     whole = model
     if cell.weights and (arms or contenders):
@@ -146,7 +147,7 @@ def _measure(
     seconds_max = measure.contender_seconds_max
     # Contenders are given the whole weights, and are judged by them.
     oracle = admission.oracle if whole is model else partial(StrategyArm, parse(ORACLE), whole, inputs, cell)
-    with children.line_up(cell, model, inputs, seconds_max, oracle, drop, writer.run_dir, facts.kept) as others:
+    with children.line_up(cell, model, inputs, seconds_max, oracle, drop, writer.run_dir, outcomes.kept) as others:
         progress.advance(sum(work[name] for name in contenders))
         with repeats(measure, [*arms, *others], cell, model.config, inputs.rows(), children) as again:
             progress.expect(-again.missing * timed_passes(measure, cell.device) * work.get(again.baseline, 0))
@@ -157,14 +158,14 @@ def _measure(
                 writer,
                 progress,
                 work,
-                facts.fail,
+                outcomes.fail,
                 again,
             ).run()
     writer.conditions(conditions)
     oracle_BN = next((arm.token_BN for arm in timed if arm.label == ORACLE), None)
     for arm in timed:
-        with contained(partial(facts.fail, arm.label)):
-            facts.note(arm.label, **_finished(arm, oracle_BN))
+        with contained(partial(outcomes.fail, arm.label)):
+            outcomes.note(arm.label, **_finished(arm, oracle_BN))
 
 
 def _refuse(
@@ -174,7 +175,7 @@ def _refuse(
     measure: MeasureConfig,
     writer: CellWriter,
     progress: Progress,
-    facts: Facts,
+    outcomes: Outcomes,
     contenders: Sequence[str],
     reasons: Mapping[str, str],
     memory: Limit,
@@ -196,8 +197,8 @@ def _refuse(
     progress.cell(cell.title)
     progress.expect(-effort(cell, strategies, measure, len(contenders)).work)
     for label, reason in reasons.items():
-        facts.settle(label, "failed", reason)
-    facts.settle_open("failed", f"no strategy has room to be compared with: {next(iter(reasons.values()))}")
+        outcomes.settle(label, "failed", reason)
+    outcomes.settle_open("failed", f"no strategy has room to be compared with: {next(iter(reasons.values()))}")
 
 
 def _necessary(cell: Cell, config: ModelConfig, children: ChildArms) -> dict[str, Any]:
@@ -208,7 +209,7 @@ def _necessary(cell: Cell, config: ModelConfig, children: ChildArms) -> dict[str
 
 
 def _finished(arm: Arm, oracle_BN: Tensor | None) -> dict[str, Any]:
-    """Facts of an arm whose rounds are done; its tokens beside the oracle's, where that was timed too."""
+    """Outcomes of an arm whose rounds are done; its tokens beside the oracle's, where that was timed too."""
     assert arm.token_BN is not None
     return {
         "status": "ok",

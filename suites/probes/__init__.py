@@ -2,8 +2,8 @@
 
 from .dispatch import ProbeError
 from .memory import PeakMemory, peak_memory
+from .module_calls import module_calls, role_of
 from .products import CopyRecord, ProductRecord, Recording, record, tally
-from .roles import module_calls, role_of
 from .traffic import role_bytes, step_bytes
 from .work import Work, WorkCounter
 

@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from strategies.models.costs import Product
 
 from .dispatch import OperatorMode, ProbeError
-from .roles import Frame, module_calls
+from .module_calls import Frame, module_calls
 
 
 @dataclass(frozen=True)

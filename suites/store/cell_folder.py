@@ -5,7 +5,7 @@ environment.json    machine, versions, commit, load
 noise.json          what may have spoiled times, each with its remedy, in sentences
 advice.txt          the end of the summary: what to use, what it saves and costs, where time goes, what fits
 cells/<id>/cell.json      the cell, its inputs' real lengths, its model's sizes
-cells/<id>/arms.json      one entry a strategy: status, reason, facts that are not timings
+cells/<id>/arms.json      one entry a strategy: status, reason, what is known of it besides times
 cells/<id>/rounds.jsonl   one line a round of an arm: strategy, index, warm-up or not, marks in seconds; among them
                           lines of kind "calibration", the machine's own speed, in the order of measuring
 cells/<id>/traceback-<label>.txt   of an arm whose code raised something
@@ -24,13 +24,8 @@ from typing import Any
 from ..words.slug import slug
 from .entries import CellEntry
 from .files import ResultsError, append_line, exists, read_text, write_json, write_text
-from .records import ArmFacts, Calibration, Conditions, Round, Status, crossed_label, twin_label
-from .schema import READABLE, SCHEMA, damaged, parsed, parsed_file, read_run_entry
-
-__all__ = [
-    "ArmFacts", "Calibration", "CellResult", "CellWriter", "Conditions", "READABLE", "Round", "SCHEMA", "Status",
-    "crossed_label", "read_cells", "twin_label",
-]  # fmt: skip
+from .records import ArmResult, Calibration, Conditions, Round
+from .schema import damaged, parsed, parsed_file, read_run_entry
 
 
 class CellWriter:
@@ -49,9 +44,9 @@ class CellWriter:
         """The cell and what is known before anything runs."""
         write_json(self.dir / "cell.json", content)
 
-    def arms(self, facts: list[ArmFacts]) -> None:
-        """Every arm's facts: the last thing written, so that a cell without them did not come to an end."""
-        write_json(self.dir / "arms.json", [asdict(fact) for fact in facts])
+    def arms(self, results: list[ArmResult]) -> None:
+        """What came of every arm: the last thing written, so that a cell without it did not come to an end."""
+        write_json(self.dir / "arms.json", [asdict(result) for result in results])
 
     def round(self, done: Round | Calibration) -> None:
         """One finished round of an arm, or a calibration."""
@@ -81,7 +76,7 @@ class CellResult:
 
     id: str
     cell: dict[str, Any]
-    arms: list[ArmFacts]
+    arms: list[ArmResult]
     rounds: list[Round]
     calibrations: list[Calibration] = field(default_factory=list)
     conditions: Conditions | None = None
@@ -114,32 +109,32 @@ def _cell(cell_id: str, folder: Path) -> CellResult:
     rounds = [record for record in records if isinstance(record, Round)]
     calibrations = [record for record in records if isinstance(record, Calibration)]
     arms, conditions = folder / "arms.json", folder / "conditions.json"
-    facts = parsed_file(list[ArmFacts], arms) if exists(arms) else _unfinished(cell, rounds)
-    for fact in facts:
-        if fact.strategy in cell.get("contenders", []):
+    results = parsed_file(list[ArmResult], arms) if exists(arms) else _unfinished(cell, rounds)
+    for result in results:
+        if result.strategy in cell.get("contenders", []):
             continue
-        if fact.status == "ok" and _steps(fact, rounds) > _formula_steps(cell, fact.strategy):
+        if result.status == "ok" and _steps(result, rounds) > _formula_steps(cell, result.strategy):
             raise ResultsError(
-                f"{folder} holds more steps of {fact.strategy} than cell.json has formulas for; run again"
+                f"{folder} holds more steps of {result.strategy} than cell.json has formulas for; run again"
             )
-        if fact.status == "ok" and _shortest(fact, rounds) < (fact.steps or 0):
+        if result.status == "ok" and _shortest(result, rounds) < (result.steps or 0):
             raise ResultsError(
-                f"{folder} holds a round of {fact.strategy} that misses some of {fact.steps} steps; run again"
+                f"{folder} holds a round of {result.strategy} that misses some of {result.steps} steps; run again"
             )
     seen = parsed_file(Conditions, conditions) if exists(conditions) else None
-    return CellResult(cell_id, cell, facts, rounds, calibrations, seen)
+    return CellResult(cell_id, cell, results, rounds, calibrations, seen)
 
 
-def _steps(fact: ArmFacts, rounds: list[Round]) -> int:
+def _steps(result: ArmResult, rounds: list[Round]) -> int:
     """Decode steps that its tables speak of."""
-    marked = (len(done.marks_s) - 2 for done in rounds if done.strategy == fact.strategy and done.every_step)
-    return max(marked, default=fact.steps or 0)
+    marked = (len(done.marks_s) - 2 for done in rounds if done.strategy == result.strategy and done.every_step)
+    return max(marked, default=result.steps or 0)
 
 
-def _shortest(fact: ArmFacts, rounds: list[Round]) -> int:
+def _shortest(result: ArmResult, rounds: list[Round]) -> int:
     """Decode steps of its shortest round; the steps that were told where none has marks of them."""
-    marked = (len(done.marks_s) - 2 for done in rounds if done.strategy == fact.strategy and done.every_step)
-    return min(marked, default=fact.steps or 0)
+    marked = (len(done.marks_s) - 2 for done in rounds if done.strategy == result.strategy and done.every_step)
+    return min(marked, default=result.steps or 0)
 
 
 def _formula_steps(cell: dict[str, Any], strategy: str) -> int:
@@ -148,12 +143,12 @@ def _formula_steps(cell: dict[str, Any], strategy: str) -> int:
     return min((len(values) for values in formula.values() if isinstance(values, list)), default=0)
 
 
-def _unfinished(cell: dict[str, Any], rounds: list[Round]) -> list[ArmFacts]:
+def _unfinished(cell: dict[str, Any], rounds: list[Round]) -> list[ArmResult]:
     """The strategies of a cell whose process ended before it could say what came of them."""
     labels = [*cell["formulas"], *cell.get("contenders", [])]
     kept = {label: sum(done.strategy == label and not done.warmup for done in rounds) for label in labels}
     return [
-        ArmFacts(label, "failed", f"the run was killed, or is still going on, in this case; finished rounds kept: {n}")
+        ArmResult(label, "failed", f"the run was killed, or is still going on, in this case; finished rounds kept: {n}")
         for label, n in kept.items()
     ]
 

@@ -1,4 +1,4 @@
-"""What a run writes down of a cell, as data: timed rounds, calibrations, facts of arms, and conditions."""
+"""What a run writes down of a cell, as data: timed rounds, calibrations, what came of arms, and conditions."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class RoleSums(TypedDict):
 
 
 @dataclass(frozen=True)
-class ArmFacts:
+class ArmResult:
     """What is known of one strategy in one cell besides its rounds. Bytes and seconds; None where it was not measured.
 
     A contender is one, too: of it only set-up (loading included), tokens and the memory of its process are known.

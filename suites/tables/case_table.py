@@ -20,9 +20,10 @@ from ..judging.crossover import crossover
 from ..judging.ratios import Ratio
 from ..metrics import Case, TimedRound, metrics
 from ..settings.faults import Fault, contained
-from ..store.cell_folder import CellResult, Round
+from ..store.cell_folder import CellResult
 from ..store.files import write_text
 from ..store.frame import read_frame, write_frame
+from ..store.records import Round
 from ..words.labels import plain
 from ..words.slug import slug
 from .metric_inputs import case_of, number

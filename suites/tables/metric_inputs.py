@@ -7,7 +7,7 @@ from typing import Any
 
 from ..ceilings.floor import Ceilings, floor_s, resident_share
 from ..metrics import Case
-from ..store.cell_folder import ArmFacts
+from ..store.records import ArmResult
 
 
 def number(value: Any) -> float:
@@ -15,7 +15,7 @@ def number(value: Any) -> float:
     return math.nan if value is None else float(value)
 
 
-def case_of(cell: dict[str, Any], arm: ArmFacts, ceilings: Ceilings) -> Case:
+def case_of(cell: dict[str, Any], arm: ArmResult, ceilings: Ceilings) -> Case:
     """What metrics are told of ``arm`` besides its rounds; ``cell`` is cell.json."""
     formula = cell["formulas"].get(arm.strategy, {})
     # What bounds a contender, of whose own work nothing is known, is what no decoder could leave out.

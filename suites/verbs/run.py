@@ -18,9 +18,9 @@ from ..settings.config import ConfigError, RunConfig
 from ..settings.overrides import Job, Overrides, compose_jobs, read_overrides
 from ..settings.own import CONF
 from ..settings.quoting import quoted
-from ..store.cell_folder import SCHEMA
 from ..store.files import write_json, write_text
 from ..store.folders import make_run_dir
+from ..store.schema import SCHEMA
 
 if TYPE_CHECKING:
     from strategies import Strategy

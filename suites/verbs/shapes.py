@@ -164,8 +164,8 @@ def _explain(job: Job, k: int | None, asked: Path | None, phrase: str) -> int:
 def _show(job: Job, k: int | None, asked: Path | None, form: str, foreign: bool) -> int:
     from strategies import config_of, select
 
-    from ..ledger.case import record_case, record_transformers
     from ..ledger.comparison import OURS
+    from ..ledger.of_cell import record_cell, record_transformers
     from ..ledger.table import default_step, read_ledger, write_ledger
     from ..ledger.text import print_comparison, print_ledger
     from ..machine.environment import environment
@@ -193,7 +193,7 @@ def _show(job: Job, k: int | None, asked: Path | None, form: str, foreign: bool)
     require_room("shapes", config, cell, strategies, False, remedy)
     require_room_to_train("shapes", config, cell, remedy)
     theirs = record_transformers(cell, k) if foreign else None
-    ledger = record_case(cell, strategies, k)
+    ledger = record_cell(cell, strategies, k)
     run_dir = make_run_dir(asked, "shapes", beside=WRITES)
     path = write_ledger(ledger, run_dir)
     write_text(run_dir / "config.yaml", job.yaml)

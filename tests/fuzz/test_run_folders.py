@@ -14,8 +14,10 @@ from suites.notebook import Measurement
 from suites.plots import machine_of
 from suites.plots.view import views
 from suites.settings.config import ConfigError
-from suites.store.cell_folder import SCHEMA, ArmFacts, Calibration, CellWriter, Conditions, Round, read_cells
+from suites.store.cell_folder import CellWriter, read_cells
 from suites.store.files import ResultsError, write_json
+from suites.store.records import ArmResult, Calibration, Conditions, Round
+from suites.store.schema import SCHEMA
 from suites.tables.case_table import case_table, completed, read_tables, step_table
 from suites.tables.role_table import read_roles, role_table
 from suites.telling.advice import advise
@@ -76,8 +78,8 @@ def write_cell(folder: Path, name: str, src_len: int) -> None:
     }  # fmt: skip
     writer.arms(
         [
-            *(ArmFacts(label, "ok", **ours) for label in STRATEGIES),
-            ArmFacts(CONTENDER, "ok", "ties: 1 of 6", setup_s=1.0, steps=TGT_LEN, row_lens=[3, 3], rss_bytes=2**30),
+            *(ArmResult(label, "ok", **ours) for label in STRATEGIES),
+            ArmResult(CONTENDER, "ok", "ties: 1 of 6", setup_s=1.0, steps=TGT_LEN, row_lens=[3, 3], rss_bytes=2**30),
         ]
     )
 

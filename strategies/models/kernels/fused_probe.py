@@ -11,9 +11,9 @@ from torch import Tensor
 
 from ..encoder_decoder import EncoderDecoder
 from .compiling import one_graph, proven
+from .in_turn import Clock, in_turn
 from .one_row import product
 from .packing import pack, products
-from .paired import Clock, in_pairs
 
 
 def loops(weights: Sequence[Tensor], inputs: dict[int, Tensor]) -> list[Tensor]:
@@ -47,7 +47,7 @@ def loops_over_calls(model: EncoderDecoder, kernels: dict[tuple[int, ...], str],
     proven(head, weights[-1], inputs)
     for run in (by_loops, by_calls):
         run()
-    timed = in_pairs(partial(_seconds, by_loops, clock), partial(_seconds, by_calls, clock), clock)
+    timed = in_turn(partial(_seconds, by_loops, clock), partial(_seconds, by_calls, clock), clock)
     return statistics.median(loops_s / calls_s for loops_s, calls_s in timed)
 
 

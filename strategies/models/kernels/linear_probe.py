@@ -20,8 +20,8 @@ from torch import Tensor, nn
 
 from ..encoder_decoder import EncoderDecoder, Head
 from .fused_probe import loops_over_calls
+from .in_turn import Clock, in_turn
 from .packing import Choice, pack, products, unavailable
-from .paired import Clock, in_pairs
 
 CALLED = ("transposed", "onednn", "mkl")
 """Kernels beside torch's that are called; ``fused`` is part of the code around it."""
@@ -111,7 +111,7 @@ def _ratios(modules: Sequence[nn.Linear | Head], kernel: str, rows: int, clock: 
         _pass(arm, shapes, inputs, clock)  # not counted
     passes: dict[Shape, list[float]] = defaultdict(list)
     torchs, kernels = (partial(_pass, arm, shapes, inputs, clock) for arm in arms)
-    for torch_s, kernel_s in in_pairs(torchs, kernels, clock):
+    for torch_s, kernel_s in in_turn(torchs, kernels, clock):
         for shape in inputs:
             passes[shape].append(kernel_s[shape] / torch_s[shape])
     return {shape: statistics.median(ratios) for shape, ratios in passes.items()}

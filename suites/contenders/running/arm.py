@@ -110,5 +110,5 @@ class ContenderArm:
         return [len(row) for row in self.token_ids]
 
     def figures(self) -> dict[str, Any]:
-        """Facts of the arm besides its rounds: all that can be asked of it is the memory of its process, in bytes."""
+        """All that can be asked of it besides its rounds: the memory of its process, in bytes."""
         return {"rss_bytes": self.rss_bytes}

@@ -35,8 +35,10 @@ from suites.measuring.calibration import Calibrator
 from suites.measuring.runner import run_cell
 from suites.settings.cells import Cell
 from suites.settings.config import MeasureConfig
-from suites.store.cell_folder import SCHEMA, ArmFacts, Calibration, CellResult, CellWriter, Round, read_cells
+from suites.store.cell_folder import CellResult, CellWriter, read_cells
 from suites.store.files import write_json
+from suites.store.records import ArmResult, Calibration, Round
+from suites.store.schema import SCHEMA
 from suites.tables.case_table import case_table
 from suites.timing.clock import clocks
 from suites.words.progress import Progress
@@ -261,7 +263,7 @@ FORMULAS = {
 
 def row(calibrations, formula=FORMULAS, steps=3):
     """Prefill 1 s, decoding 4 s."""
-    arm = ArmFacts("full_recompute", "ok", steps=steps, row_lens=[steps] * 2)
+    arm = ArmResult("full_recompute", "ok", steps=steps, row_lens=[steps] * 2)
     rounds = [Round("full_recompute", i, False, True, [0.0, 1.0, 2.0, 3.0, 5.0][: steps + 2]) for i in range(2)]
     cell = {**CELL, "formulas": {"full_recompute": formula} if formula else {}}
     return case_table([CellResult("a", cell, [arm], rounds, calibrations)]).iloc[0]
@@ -302,7 +304,7 @@ def test_a_folder_whose_calibrations_name_no_kernels_is_read_and_has_no_floor(tm
     writer.cell({**CELL, "formulas": {"full_recompute": FORMULAS}})
     old = {"kind": "calibration", "index": 0, "warmup": False, "read_bytes_per_s": 2e9, "gemm_flops_per_s": 3e9}
     (writer.dir / "rounds.jsonl").write_text(json.dumps(old) + "\n")
-    writer.arms([ArmFacts("full_recompute", "ok", steps=3)])
+    writer.arms([ArmResult("full_recompute", "ok", steps=3)])
     write_json(tmp_path / "run.json", {"schema": SCHEMA, "plan": [{"id": "a"}]})
     (result,) = read_cells(tmp_path)
     assert result.calibrations == [Calibration(0, False, 2e9, 3e9)]

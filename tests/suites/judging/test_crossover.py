@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from suites.judging.crossover import Crossover, crossover, cumulative_s
-from suites.store.cell_folder import ArmFacts, CellResult, Round
+from suites.store.cell_folder import CellResult
+from suites.store.records import ArmResult, Round
 from suites.tables.case_table import CROSSOVER, case_table
 from suites.telling.advice import crossover as advice
 
@@ -170,7 +171,7 @@ def table(stop="fixed", **cell):
     """A cell in which one strategy crosses, one never does, one shares no round; another, shorter one."""
     mine, other = CASES["flat against linear"]
     slow = [2 * mark for mark in other]
-    arms = [ArmFacts(name, "ok", steps=N, row_lens=[N]) for name in LABELS] + [ArmFacts("bad", "failed", "why")]
+    arms = [ArmResult(name, "ok", steps=N, row_lens=[N]) for name in LABELS] + [ArmResult("bad", "failed", "why")]
     kept = [
         Round(name, index + 9 * (name == "alone"), False, True, times)
         for name, times in zip(LABELS, (other, mine, slow, mine), strict=True)

@@ -13,7 +13,8 @@ from scipy import stats
 from suites.judging.noise import drift, noises, told, trend_p
 from suites.machine.throttling import THROTTLE, GpuWatch, throttle_reasons
 from suites.measuring.conditions import Watch
-from suites.store.cell_folder import ArmFacts, Calibration, CellResult, Conditions, Round
+from suites.store.cell_folder import CellResult
+from suites.store.records import ArmResult, Calibration, Conditions, Round
 
 QUIET = Conditions("rounds", 10.0, 9.8, 10.0, 2, 2, [2400.0, 2390.0, 2410.0], [])
 STEADY = [10.0, 10.3, 9.9, 10.1, 10.2, 9.8, 10.0, 10.1]
@@ -26,7 +27,7 @@ def cell(seen=QUIET, times=STEADY, collections=0, speed=1.0, name="a", threads=2
         for label in ("full_recompute", "new")
     ]
     calibrations = [Calibration(i, i < 0, 1e9 * speed * (1 + 9 * (i < 0)), 1e9 * speed) for i in range(-1, 3)]
-    arms = [ArmFacts("full_recompute", "ok"), ArmFacts("new", "ok")]
+    arms = [ArmResult("full_recompute", "ok"), ArmResult("new", "ok")]
     return CellResult(name, {"device": device, "threads": threads}, arms, rounds, calibrations, seen)
 
 

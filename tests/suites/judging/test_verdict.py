@@ -11,7 +11,8 @@ from scipy import stats
 from suites.judging.baseline import compare, noise_floor
 from suites.judging.ratios import Ratio, paired_ratio
 from suites.judging.verdict import holm, verdict
-from suites.store.cell_folder import ArmFacts, CellResult, Round, crossed_label, twin_label
+from suites.store.cell_folder import CellResult
+from suites.store.records import ArmResult, Round, crossed_label, twin_label
 from suites.tables.case_table import case_table
 from suites.telling.summary import crossed_floor
 
@@ -105,8 +106,8 @@ def cell(times, name="a", failed=(), **more):
         for label, values in times.items()
         for index, value in enumerate(values)
     ]
-    arms = [ArmFacts(label, "ok", steps=2) for label in times if "A/A" not in label]
-    arms += [ArmFacts(label, "failed", "why") for label in failed]
+    arms = [ArmResult(label, "ok", steps=2) for label in times if "A/A" not in label]
+    arms += [ArmResult(label, "failed", "why") for label in failed]
     facts = {"model": {"name": "m"}, "device": "cpu", "batch_size": 1, "src_len": 2, "tgt_len": 2, "formulas": {}}
     return CellResult(name, facts | more, arms, rounds)
 

@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 
 from strategies import ModelSpec, parse
-from suites.ledger.case import load, record_case
 from suites.ledger.formula import formula_ledger
+from suites.ledger.of_cell import load, record_cell
 from suites.settings.cells import Cell
 
 from ...conftest import ARCHITECTURES, SHAPE
@@ -21,7 +21,7 @@ def test_formula_and_record_are_the_same_ledger(architecture):
     shape = tuple(sorted({**SHAPE, **ARCHITECTURES[architecture]}.items()))
     cell = Cell(ModelSpec("tiny", "random", shape=shape), 9, 6, 3, "cpu", "fp32", 1, 0, "fixed")
     strategies = [parse(label) for label in LABELS]
-    recorded = record_case(cell, strategies, k=2)
+    recorded = record_cell(cell, strategies, k=2)
     recorded = recorded[(recorded["src_len"] == 9) & (recorded["k"].isna() | (recorded["k"] == 2))]
     formula = formula_ledger(load(cell).config, strategies, 3, 9, 6, k=2, width=4)
     order = ["strategy", "phase", "role", "kind"]

@@ -18,8 +18,10 @@ from suites.measuring.calibration import AT_LEAST, Calibrator
 from suites.measuring.runner import run_cell
 from suites.settings.cells import Cell
 from suites.settings.config import MeasureConfig
-from suites.store.cell_folder import SCHEMA, Round, crossed_label, read_cells, twin_label
+from suites.store.cell_folder import read_cells
 from suites.store.files import write_json
+from suites.store.records import Round, crossed_label, twin_label
+from suites.store.schema import SCHEMA
 from suites.tables.case_table import case_table
 from suites.timing.quiet import WATCHED_S
 from suites.words.progress import Progress

@@ -59,25 +59,25 @@ class Greedy(ContiguousKV):
 
 def measure(strategies, folder, cell=CELL):
     with Progress(1, 1) as progress:
-        facts = run_cell(cell, strategies, MeasureConfig(rounds=2, warmup=0), folder, progress, Contenders())
-    return {fact.strategy: fact for fact in facts}
+        results = run_cell(cell, strategies, MeasureConfig(rounds=2, warmup=0), folder, progress, Contenders())
+    return {result.strategy: result for result in results}
 
 
 def test_a_strategy_that_disagrees_is_not_timed_and_named_with_its_step(tmp_path):
-    facts = measure([*select("core"), Forgetful()], tmp_path)
-    assert facts["forgetful"].status == "invalid"
-    assert facts["forgetful"].reason.startswith("step 4: logits of row")
-    assert {facts[s.label].status for s in select("core")} == {"ok"}
+    results = measure([*select("core"), Forgetful()], tmp_path)
+    assert results["forgetful"].status == "invalid"
+    assert results["forgetful"].reason.startswith("step 4: logits of row")
+    assert {results[s.label].status for s in select("core")} == {"ok"}
     write_json(tmp_path / "run.json", {"schema": 1, "plan": [{"id": CELL.id}]})
     (result,) = read_cells(tmp_path)
     assert {r.strategy for r in result.rounds} == {s.label for s in select("core")}
 
 
 def test_one_that_runs_out_of_memory_is_a_row_that_says_so(tmp_path):
-    facts = measure([*select("core"), Greedy()], tmp_path)
-    assert facts["greedy"].status == "failed"
-    assert facts["greedy"].reason.startswith("out of memory")
-    assert {facts[s.label].status for s in select("core")} == {"ok"}
+    results = measure([*select("core"), Greedy()], tmp_path)
+    assert results["greedy"].status == "failed"
+    assert results["greedy"].reason.startswith("out of memory")
+    assert {results[s.label].status for s in select("core")} == {"ok"}
 
 
 @pytest.mark.parametrize("step", [1, 4])
@@ -91,31 +91,31 @@ def test_an_oracle_that_fails_leaves_the_others_measured_against_the_next(tmp_pa
         return usual(session, token_B)
 
     monkeypatch.setattr(Session, "step", fails)
-    facts = measure([*select("core"), Forgetful()], tmp_path)
-    assert facts["full_recompute"].status == "failed"
-    assert facts["full_recompute"].reason == "out of memory: no room"
-    assert {facts[name].status for name in ("cross_kv", "contiguous_kv", "static_kv")} == {"ok"}
-    assert facts["forgetful"].status == "invalid"
+    results = measure([*select("core"), Forgetful()], tmp_path)
+    assert results["full_recompute"].status == "failed"
+    assert results["full_recompute"].reason == "out of memory: no room"
+    assert {results[name].status for name in ("cross_kv", "contiguous_kv", "static_kv")} == {"ok"}
+    assert results["forgetful"].status == "invalid"
 
 
 def test_without_full_recompute_among_them_it_still_judges(tmp_path):
-    facts = measure([*select("static_kv"), Forgetful()], tmp_path)
-    assert set(facts) == {"static_kv", "forgetful"}
-    assert facts["static_kv"].status == "ok"
-    assert facts["forgetful"].status == "invalid"
+    results = measure([*select("static_kv"), Forgetful()], tmp_path)
+    assert set(results) == {"static_kv", "forgetful"}
+    assert results["static_kv"].status == "ok"
+    assert results["forgetful"].status == "invalid"
 
 
 def test_a_model_that_cannot_be_loaded_is_the_reason_of_every_row(tmp_path):
     lost = dataclasses.replace(CELL, model=ModelSpec("lost", "checkpoint", "/nowhere"))
-    facts = measure(select("core"), tmp_path, lost)
-    assert {fact.status for fact in facts.values()} == {"failed"}
-    assert all("/nowhere is not a folder" in fact.reason for fact in facts.values())
+    results = measure(select("core"), tmp_path, lost)
+    assert {result.status for result in results.values()} == {"failed"}
+    assert all("/nowhere is not a folder" in result.reason for result in results.values())
 
 
 def test_token_ids_of_a_file_are_what_is_decoded(tmp_path):
     cell = dataclasses.replace(CELL, src_ids=((3, 4, 5, 6, 7), (8, 9)))
-    facts = measure(select("core"), tmp_path, cell)
-    assert {fact.status for fact in facts.values()} == {"ok"}
+    results = measure(select("core"), tmp_path, cell)
+    assert {result.status for result in results.values()} == {"ok"}
     write_json(tmp_path / "run.json", {"schema": 1, "plan": [{"id": cell.id}]})
     (result,) = read_cells(tmp_path)
     assert result.cell["src_lens"] == [5, 2]
@@ -160,38 +160,38 @@ def misbehaving(place, error, label):
             setattr(store, place, raising(error))
         return store
 
-    facts = {"label": label, "self_kv": self_kv}
+    methods = {"label": label, "self_kv": self_kv}
     if hasattr(ContiguousKV, place):
-        facts[place] = raising(error)
-    return dataclass(frozen=True)(type("Misbehaving", (ContiguousKV,), facts))()
+        methods[place] = raising(error)
+    return dataclass(frozen=True)(type("Misbehaving", (ContiguousKV,), methods))()
 
 
 def test_whatever_a_strategy_raises_and_wherever_is_its_own_row_with_the_traceback_beside_it(tmp_path):
     """All of them in one cell, so that each is also one of the others that go on."""
     bad = [misbehaving(place, error, f"{n} {LONG}") for n, (place, _, error) in enumerate(EVERY_FAULT)]
-    facts = measure([*select("core"), *bad], tmp_path)
-    assert {facts[s.label].status for s in select("core")} == {"ok"}
+    results = measure([*select("core"), *bad], tmp_path)
+    assert {results[s.label].status for s in select("core")} == {"ok"}
     folder = tmp_path / "cells" / CELL.id
     assert len(list(folder.glob("traceback-*.txt"))) == len(bad)
     for strategy, (place, reason, _) in zip(bad, EVERY_FAULT, strict=True):
-        fact = facts[strategy.label]
-        assert fact.status == "failed", (place, fact)
-        assert fact.reason.startswith(reason), (place, fact)
-        name = re.search(r"; traceback in (traceback-[\w.-]{1,100}\.txt) beside cell.json$", fact.reason).group(1)
+        result = results[strategy.label]
+        assert result.status == "failed", (place, result)
+        assert result.reason.startswith(reason), (place, result)
+        name = re.search(r"; traceback in (traceback-[\w.-]{1,100}\.txt) beside cell.json$", result.reason).group(1)
         assert "in call" in (folder / name).read_text(), place
     write_json(tmp_path / "run.json", {"schema": 1, "plan": [{"id": CELL.id}]})
     (result,) = read_cells(tmp_path)
-    assert len(result.arms) == len(facts)
+    assert len(result.arms) == len(results)
 
 
 @pytest.mark.parametrize("value", [math.nan, 1.5, -5, 10**400, None])
 def test_a_fact_that_is_no_number_of_rows_is_the_row_of_its_strategy(tmp_path, value):
     """NaN is larger than no memory, and a sum of 10**400 is no float."""
     kind = type("Odd", (ContiguousKV,), {"label": "odd", "rows_reserved": lambda self, k: value})
-    facts = measure([*select("core"), dataclass(frozen=True)(kind)()], tmp_path)
-    assert {facts[s.label].status for s in select("core")} == {"ok"}
-    assert facts["odd"].status == "failed"
-    assert re.match(r"odd: rows_reserved\(1\) = .{1,20} is no number of rows; return a whole", facts["odd"].reason)
+    results = measure([*select("core"), dataclass(frozen=True)(kind)()], tmp_path)
+    assert {results[s.label].status for s in select("core")} == {"ok"}
+    assert results["odd"].status == "failed"
+    assert re.match(r"odd: rows_reserved\(1\) = .{1,20} is no number of rows; return a whole", results["odd"].reason)
 
 
 def test_a_strategy_that_raises_where_its_execution_is_asked_ends_in_one_line(monkeypatch):
@@ -214,8 +214,8 @@ def test_logits_of_another_judge_that_are_not_finite_are_its_own(tmp_path, monke
 
     kind = dataclass(frozen=True)(type("Odd", (ContiguousKV,), {"label": "odd"}))()
     monkeypatch.setattr(arms, "Session", type("Spoiled", (Session,), {"step": step}))
-    facts = measure([kind, *select(["static_kv", "contiguous_kv"])], tmp_path)
-    assert (facts["odd"].status, facts["static_kv"].status) == ("invalid", "ok")
+    results = measure([kind, *select(["static_kv", "contiguous_kv"])], tmp_path)
+    assert (results["odd"].status, results["static_kv"].status) == ("invalid", "ok")
 
 
 def test_an_interrupt_inside_a_strategy_ends_the_run(tmp_path):
@@ -236,6 +236,6 @@ def test_a_strategy_is_asked_of_no_step_but_those_that_are_there(tmp_path):
     names = ["rows_fed", "keys_read", "variant", "rows_copied", "rows_reserved", "rows_used"]
     kind = type("Asked", (ContiguousKV,), {"label": "asked", **{name: noted(name) for name in names}})
     cell = dataclasses.replace(CELL, src_len=4, tgt_len=4)
-    facts = measure([dataclass(frozen=True)(kind)()], tmp_path, cell)
-    assert facts["asked"].status == "ok"
+    results = measure([dataclass(frozen=True)(kind)()], tmp_path, cell)
+    assert results["asked"].status == "ok"
     assert min(k for _, k in asked) == 1

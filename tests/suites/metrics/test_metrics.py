@@ -7,7 +7,8 @@ import pytest
 
 from suites.metrics import Case, TimedRound, metric, metrics
 from suites.metrics.metric import _METRICS
-from suites.store.cell_folder import ArmFacts, CellResult, Round
+from suites.store.cell_folder import CellResult
+from suites.store.records import ArmResult, Round
 from suites.tables.case_table import case_table
 from suites.verbs.help import run_help
 
@@ -122,7 +123,7 @@ def test_help_lists_every_metric_with_its_formula():
 def test_a_dropped_in_metric_is_in_the_table_and_in_the_help(dropped_in):
     assert dropped_in.per_round
     cell = {"device": "cpu", "model": {"name": "m"}, "batch_size": 2, "src_len": 4, "tgt_len": 3, "formulas": {}}
-    arm = ArmFacts("full_recompute", "ok", steps=3)
+    arm = ArmResult("full_recompute", "ok", steps=3)
     rounds = [Round("full_recompute", i, False, True, [mark * (i + 1) for mark in MARKS_S]) for i in range(3)]
     table = case_table([CellResult("a", cell, [arm], rounds)])
     assert table["longest_gap_s"].tolist() == [2 * 1.25]

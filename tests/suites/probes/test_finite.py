@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import strategies
-import suites.ledger.case
+import suites.ledger.of_cell
 import suites.measuring.arms
 import suites.measuring.loaded
 import suites.measuring.runner
@@ -42,7 +42,7 @@ def overflowing(*given, **named):
 
 @pytest.fixture(params=[damaged])
 def _loads(request, monkeypatch, tmp_path):
-    for module in (strategies, suites.measuring.loaded, suites.measuring.runner, suites.ledger.case):
+    for module in (strategies, suites.measuring.loaded, suites.measuring.runner, suites.ledger.of_cell):
         monkeypatch.setattr(module, "load_model", request.param)
     suites.measuring.loaded._kept.clear()
     monkeypatch.chdir(tmp_path)

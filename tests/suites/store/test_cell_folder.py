@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from suites.store.cell_folder import SCHEMA, ArmFacts, Calibration, CellWriter, Conditions, Round, read_cells
+from suites.store.cell_folder import CellWriter, read_cells
 from suites.store.files import ResultsError, read_json, write_json
+from suites.store.records import ArmResult, Calibration, Conditions, Round
+from suites.store.schema import SCHEMA
 from suites.words.labels import plain
 
 CELL: dict[str, Any] = {
@@ -22,7 +24,7 @@ PARTS = ("step_flops", "weight_bytes", "self_kv_bytes", "cross_kv_bytes", "copy_
 FORMULA = {"prefill_flops": 9, **{name: [5] * 200 for name in PARTS}}
 CELL["formulas"] = {"full_recompute": FORMULA}
 ROUNDS = [Round("full_recompute", i, i < 0, True, [0.0, 1.5 + i, 2.25 + i]) for i in range(-1, 3)]
-FACTS = [ArmFacts("full_recompute", "ok", steps=1, rss_bytes=2**40)]
+FACTS = [ArmResult("full_recompute", "ok", steps=1, rss_bytes=2**40)]
 
 labels = st.text(min_size=1).filter(lambda text: plain(text) == text)
 seconds = st.floats(0, 1e6, allow_subnormal=True)
@@ -127,8 +129,8 @@ def test_a_cell_that_was_killed_keeps_its_rounds_and_says_so(tmp_path):
     assert (b.id, a.id, b.rounds, a.arms) == ("b", "a", ROUNDS, FACTS)
     reason = "the run was killed, or is still going on, in this case; finished rounds kept: {}"
     assert b.arms == [
-        ArmFacts("full_recompute", "failed", reason.format(3)),
-        ArmFacts("static_kv", "failed", reason.format(0)),
+        ArmResult("full_recompute", "failed", reason.format(3)),
+        ArmResult("static_kv", "failed", reason.format(0)),
     ]
 
 

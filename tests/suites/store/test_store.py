@@ -14,8 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from suites.reporting.environment import environment_lines
-from suites.store.cell_folder import SCHEMA, read_cells, write_json
+from suites.store.cell_folder import read_cells, write_json
 from suites.store.files import ResultsError, read_json
+from suites.store.schema import SCHEMA
 from suites.tables.case_table import read_tables
 from suites.tables.role_table import read_roles
 from suites.two_runs.runs import read_run
@@ -28,7 +29,8 @@ from .test_cell_folder import CELL, FORMULA
 WRITER = f"""
 import sys
 from pathlib import Path
-from suites.store.cell_folder import ArmFacts, CellWriter, Conditions, Round
+from suites.store.records import ArmResult, Conditions, Round
+from suites.store.cell_folder import CellWriter
 sys.stdout.reconfigure(line_buffering=True)
 for number in range(999):
     writer = CellWriter(Path(sys.argv[1]), f"c{{number}}")
@@ -37,7 +39,7 @@ for number in range(999):
         writer.round(Round("static_kv", index, False, True, [0.0, *(number + index + k / 7 for k in range(200))]))
         print(number, index)
     writer.conditions(Conditions("rounds", 1.0, 1.0, None, 1, 1, [], []))
-    writer.arms([ArmFacts("static_kv", "ok")])
+    writer.arms([ArmResult("static_kv", "ok")])
 """
 
 

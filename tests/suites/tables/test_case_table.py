@@ -10,8 +10,9 @@ from pandas.testing import assert_frame_equal
 from suites.judging.baseline import BASELINE
 from suites.judging.ratios import paired_ratio
 from suites.metrics import Metric, metrics
-from suites.store.cell_folder import ArmFacts, CellResult, Round
+from suites.store.cell_folder import CellResult
 from suites.store.files import ResultsError
+from suites.store.records import ArmResult, Round
 from suites.tables import case_table as table_module
 from suites.tables.case_table import STEP_COLUMNS, case_table, read_tables, step_table, write_tables
 
@@ -41,7 +42,7 @@ TIMES = ["prefill_s", "ttft_s", "itl_s", "tpot_s", "e2e_s", "throughput_tokens_p
 
 def ok(strategy=BASELINE, **more):
     facts = {"steps": STEPS, "row_lens": [STEPS, STEPS], "necessary_flops": 50, "setup_s": 0.5}
-    return ArmFacts(strategy, "ok", **facts | more)
+    return ArmResult(strategy, "ok", **facts | more)
 
 
 def a_round(strategy=BASELINE, index=0, scale=1.0, warmup=False, every_step=True):
@@ -110,7 +111,7 @@ def test_a_ratio_rests_on_the_rounds_that_both_arms_have():
 
 @pytest.mark.parametrize("status", ["failed", "invalid", "skipped"])
 def test_an_arm_that_was_not_measured_is_a_row_with_its_reason_and_no_numbers(status):
-    bad = ArmFacts("static_kv", status, "why, and \"how\": 'so'")
+    bad = ArmResult("static_kv", status, "why, and \"how\": 'so'")
     got = row([ok(), bad], [a_round(), a_round("static_kv")], "static_kv")
     assert (got["status"], got["reason"]) == (status, bad.reason)
     assert got["rounds"] == 0
@@ -118,7 +119,7 @@ def test_an_arm_that_was_not_measured_is_a_row_with_its_reason_and_no_numbers(st
 
 
 def test_without_full_recompute_the_first_measured_strategy_is_the_baseline():
-    bad = ArmFacts("cross_kv", "failed", "out of memory")
+    bad = ArmResult("cross_kv", "failed", "out of memory")
     arms = [bad, ok("static_kv"), ok("contiguous_kv")]
     rounds = [a_round("static_kv"), a_round("contiguous_kv", scale=3)]
     got = row(arms, rounds, "contiguous_kv")
@@ -160,10 +161,10 @@ LABELS = ["static_kv(capacity=512,read=buffer)", 'a "quoted", label', "null", "a
 def mixed():
     """Labels that a CSV must quote or could take for nothing, numbers with every bit, and rows without any."""
     arms = [ok(label, tokens_equal=label != "null") for label in LABELS] + [
-        ArmFacts("bad", "failed", 'no memory, "again"')
+        ArmResult("bad", "failed", 'no memory, "again"')
     ]
     rounds = [a_round(label, i, 1 / (3 + i)) for label in LABELS for i in range(2)]
-    skipped = result([ArmFacts("x", "skipped", "no CUDA device here")], [], device="cuda")
+    skipped = result([ArmResult("x", "skipped", "no CUDA device here")], [], device="cuda")
     del skipped.cell["real_fraction"]
     return [result(arms, rounds), dataclasses.replace(skipped, id="another")]
 

@@ -12,8 +12,10 @@ from suites.measuring.runner import run_cell
 from suites.settings.cells import make_cell
 from suites.settings.config import MeasureConfig
 from suites.settings.overrides import compose_jobs, read_overrides
-from suites.store.cell_folder import SCHEMA, ArmFacts, CellResult, read_cells
+from suites.store.cell_folder import CellResult, read_cells
 from suites.store.files import ResultsError, write_json
+from suites.store.records import ArmResult
+from suites.store.schema import SCHEMA
 from suites.tables.case_table import case_table
 from suites.tables.role_table import ROLE_COLUMNS, read_roles, role_table, write_roles
 from suites.tables.soundness import CASE, SETTINGS
@@ -32,7 +34,7 @@ def by_hand(*arms):
     return [CellResult("cell", CELL, list(arms), [])]
 
 
-MEASURED = ArmFacts("static_kv", "ok", steps=3, roles=ROLES)
+MEASURED = ArmResult("static_kv", "ok", steps=3, roles=ROLES)
 
 
 def test_roles_are_named_as_people_say_them_in_the_models_order():
@@ -53,7 +55,7 @@ def test_roles_are_named_as_people_say_them_in_the_models_order():
 
 @pytest.mark.parametrize(
     "arm",
-    [dataclasses.replace(MEASURED, roles=None), ArmFacts("static_kv", "failed", "why")],
+    [dataclasses.replace(MEASURED, roles=None), ArmResult("static_kv", "failed", "why")],
     ids=["of an earlier version", "not measured"],
 )
 def test_a_case_without_sums_has_no_rows(arm):

@@ -59,10 +59,10 @@ def little_memory():
 
 def measure(cell, folder, names="core", **changes):
     with Progress(1, 1) as progress:
-        facts = run_cell(
+        results = run_cell(
             cell, select(names), MeasureConfig(rounds=2, warmup=0, **changes), folder, progress, Contenders()
         )
-    return {fact.strategy: (fact.status, fact.reason) for fact in facts}
+    return {result.strategy: (result.status, result.reason) for result in results}
 
 
 TOO_LARGE = {

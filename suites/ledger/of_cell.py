@@ -1,4 +1,4 @@
-"""Record the ledger of one case: its model and sources, the steps worth recording, and a second source length."""
+"""Record the ledger of one cell: its model and sources, the steps worth recording, and a second source length."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def load(cell: Cell) -> EncoderDecoder:
     return load_model(cell.model, DTYPES[cell.dtype], cell.device, cell.seed)
 
 
-def record_case(cell: Cell, strategies: Sequence[Strategy], k: int, token_BN: Tensor | None = None) -> pd.DataFrame:
+def record_cell(cell: Cell, strategies: Sequence[Strategy], k: int, token_BN: Tensor | None = None) -> pd.DataFrame:
     """Training and every strategy: steps up to ``k`` and the last one; the first steps at half the source length too.
 
     Steps are fed ``token_BN``, int64 [B, N], seeded random ones if None.
@@ -38,20 +38,20 @@ def record_case(cell: Cell, strategies: Sequence[Strategy], k: int, token_BN: Te
     Raises LedgerError, StrategyError, ModelError or ConfigError.
     """
     model = load(cell)
-    cases: list[tuple[Inputs, Collection[int]]] = [
+    recorded: list[tuple[Inputs, Collection[int]]] = [
         (make_inputs(cell, model.config), steps_to_record(cell.tgt_len, k)),
     ]
     half = dataclasses.replace(cell, src_len=max(2, cell.src_len // 2))
     if cell.src_ids is None and half.src_len < cell.src_len:
-        cases.append((make_inputs(half, model.config), [i for i in FIRST_STEPS if i <= cell.tgt_len]))
-    steps = len(strategies) * sum(max(recorded) for _, recorded in cases)
+        recorded.append((make_inputs(half, model.config), [i for i in FIRST_STEPS if i <= cell.tgt_len]))
+    steps = len(strategies) * sum(max(some) for _, some in recorded)
     with Progress(steps, 1) as progress:
         progress.cell(cell.title)
-        return make_ledger(model, strategies, cases, cell.tgt_len, cell.seed, lambda: progress.advance(1), token_BN)
+        return make_ledger(model, strategies, recorded, cell.tgt_len, cell.seed, lambda: progress.advance(1), token_BN)
 
 
 def record_transformers(cell: Cell, k: int) -> pd.DataFrame:
-    """The same case on the T5 of transformers, random weights, float32 on the CPU. Raises LedgerError, ConfigError."""
+    """The same cell on the T5 of transformers, random weights, float32 on the CPU. Raises LedgerError, ConfigError."""
     torch.set_num_threads(cell.threads)
     at = foreign.Lengths(cell.batch_size, cell.src_len, cell.tgt_len, k, max(2, cell.tgt_len))
     with Progress(2 * max(2, k), 1) as progress:

@@ -12,7 +12,7 @@ PASSES, SECONDS = 9, 0.3
 """Of pairs: at most so many, and none is begun after so long, three apart."""
 
 
-def in_pairs(one: Callable[[], T], other: Callable[[], T], clock: Clock) -> Iterator[tuple[T, T]]:
+def in_turn(one: Callable[[], T], other: Callable[[], T], clock: Clock) -> Iterator[tuple[T, T]]:
     """What ``one`` and ``other`` give, run in pairs, either first in turn."""
     end = clock() + SECONDS
     for number in range(PASSES):
