@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .models.encoder_decoder import DecoderTables, EncoderDecoder
+from .models.encoder_decoder import Attended, DecoderTables, EncoderDecoder
 from .models.kernels.compiling import lengthen
 from .models.kernels.execution import Captured, Compiled, Forward, next_logits
-from .models.stores import CachedCross, CrossKV, Growing, KVShape, RecomputedCross, Step
+from .models.stores import CachedCross, Growing, KVShape, RecomputedCross, Step
 from .strategy import Strategy, StrategyError
 
 
@@ -58,7 +58,6 @@ class Session:
                 "give one for each"
             )
         self._make_source = CachedCross if self.strategy.cross == "cached" else RecomputedCross
-        self._sources: list[CrossKV] = []
         with torch.no_grad():
             self._tables = DecoderTables(model.decoder, max_new, max(max_new, self.strategy.keys_read(max_new)))
         steps = range(1, max_new + 1)
@@ -66,8 +65,8 @@ class Session:
         self._token_BN = torch.full((batch, max_new), config.pad_id, device=weight.device)
         self._position_1 = torch.zeros(1, dtype=torch.int64, device=weight.device)
         self._step = Step(1, self.strategy.rows_fed(1), self.strategy.keys_read(1), self._position_1)
-        self._source_bias: Tensor | None = None
-        self._held: tuple[list[CrossKV], Tensor | None] | None = None
+        self._attended: Attended | None = None
+        self._held: Attended | None = None
         self._fed_B1: Tensor | None = None
         self._forward: Forward = next_logits
         if self.strategy.execution != "eager":
@@ -97,8 +96,8 @@ class Session:
                     lengthen(store.grow_to(k - 1))
             self._run(self._token_BN[:, 0])
         if isinstance(self._forward, Captured):
-            self._held = self._sources, self._source_bias
-        self._sources = []
+            self._held = self._attended
+        self._attended = None
 
     @torch.no_grad()
     def prefill(self, src_BS: Tensor, src_mask_BS: Tensor | None = None) -> None:
@@ -112,23 +111,15 @@ class Session:
         self._position_1.zero_()
         for store in self._stores:
             store.reset()
-        self._sources = []
-        self._source_bias = self.model.source_bias(src_mask_BS)
-        memory_BSD = self.model.encoder(src_BS, self._source_bias)
+        self._attended = None  # the sources of before go before those to come are made
+        bias = self.model.source_bias(src_mask_BS)
+        memory_BSD = self.model.encoder(src_BS, bias)
         if src_mask_BS is None and self.strategy.execution != "eager":  # one step for sources with padding and without
-            self._source_bias = self.model.source_bias(torch.ones_like(src_BS, dtype=torch.bool))
-        self._sources = self.model.decoder.attend_to(memory_BSD, self._make_source)
+            bias = self.model.source_bias(torch.ones_like(src_BS, dtype=torch.bool))
+        sources = self.model.decoder.attend_to(memory_BSD, self._make_source)
+        self._attended = Attended(self._stores, sources, self._tables, bias)
         if self._held is not None:
-            self._write_to(*self._held)
-
-    def _write_to(self, held: list[CrossKV], held_bias: Tensor | None) -> None:
-        """Put the sources just read where a captured step reads them."""
-        assert held_bias is not None
-        assert self._source_bias is not None
-        held_bias.copy_(self._source_bias)
-        for old, new in zip(held, self._sources, strict=True):
-            old.copy_(new)
-        self._sources, self._source_bias = held, held_bias
+            self._attended = _written(self._attended, self._held)
 
     @torch.no_grad()
     def step(self, token_B: Tensor) -> Tensor:
@@ -138,10 +129,10 @@ class Session:
         steps or before ``prefill``.
         """
         k = self._step.length
-        if k > self.max_new or not self._sources:
+        if k > self.max_new or self._attended is None:
             raise StrategyError(
                 f"step {k} of a session for {self.max_new} tokens; allocate a longer one"
-                if self._sources
+                if self._attended is not None
                 else "step before prefill; call prefill(src_BS) first"
             )
         logits_BV = self._run(token_B)
@@ -154,7 +145,8 @@ class Session:
 
     def _run(self, token_B: Tensor) -> Tensor:
         """The step that the session stands at."""
-        step = self._step
+        step, attended = self._step, self._attended
+        assert attended is not None
         if self._feeds_prefix:
             self._token_BN[:, step.length - 1] = token_B
             token_BT = self._token_BN[:, step.query_offset : step.length]
@@ -162,7 +154,7 @@ class Session:
             token_BT = token_B[:, None]
         if self._fed_B1 is not None:
             token_BT = self._fed_B1.copy_(token_BT)
-        return self._forward(self.model, token_BT, step, self._stores, self._sources, self._tables, self._source_bias)
+        return self._forward(self.model, token_BT, step, attended)
 
     def _stand_at(self, k: int) -> None:
         """At the step that attends k keys; the position on the device is advanced apart."""
@@ -176,5 +168,15 @@ class Session:
         return KVBytes(
             sum(reserved for reserved, _ in held),
             sum(used for _, used in held),
-            sum(source.nbytes() for source in self._sources),
+            sum(source.nbytes() for source in self._attended.sources) if self._attended is not None else 0,
         )
+
+
+def _written(new: Attended, held: Attended) -> Attended:
+    """The sources just read, put where a captured step reads them."""
+    assert held.source_bias is not None
+    assert new.source_bias is not None
+    held.source_bias.copy_(new.source_bias)
+    for old, source in zip(held.sources, new.sources, strict=True):
+        old.copy_(source)
+    return held

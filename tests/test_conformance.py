@@ -166,16 +166,10 @@ def test_recorded_products_and_bytes_are_those_of_the_formulas(strategy, case, a
         expected = costs.decoder(config, BATCH, SRC_LEN, rows, keys) + each
         assert tally(recording.products) == sorted(expected), f"step {k}"
         assert sum(found.product.flops for found in recording.products) == costs.flops(expected)
-        step = {
-            "rows": rows,
-            "keys": keys,
-            "copied": facts.rows_copied(k),
-            "cross_recomputed": facts.cross == "recompute",
-            "width": dtype.itemsize,
-            "ffn_out_width": model.decoder.layers[0].ffn.wo.weight.element_size(),
-        }
-        assert role_bytes(recording) == costs.role_bytes(config, BATCH, SRC_LEN, **step), f"step {k}"
-        assert step_bytes(recording) == costs.step_bytes(config, BATCH, SRC_LEN, **step), f"step {k}"
+        shape = costs.StepShape(BATCH, SRC_LEN, rows, keys, facts.rows_copied(k), facts.cross == "recompute")
+        widths = costs.Widths(dtype.itemsize, model.decoder.layers[0].ffn.wo.weight.element_size())
+        assert role_bytes(recording) == costs.role_bytes(config, shape, widths), f"step {k}"
+        assert step_bytes(recording) == costs.step_bytes(config, shape, widths), f"step {k}"
 
 
 def test_reserved_and_used_bytes_are_those_of_the_formulas(strategy, case):
@@ -265,10 +259,8 @@ def test_the_only_head_of_a_lone_sentence_is_no_weight(name, tiny_model):
     session.prefill(torch.full((1, SRC_LEN), 2))
     with record(model) as recording:
         session.step(torch.zeros(1, dtype=torch.int64))
-    expected = costs.step_bytes(
-        model.config, 1, SRC_LEN, rows=1, keys=1, copied=0, cross_recomputed=name == "full_recompute", width=4
-    )
-    assert step_bytes(recording) == expected
+    shape = costs.StepShape(1, SRC_LEN, rows=1, keys=1, cross_recomputed=name == "full_recompute")
+    assert step_bytes(recording) == costs.step_bytes(model.config, shape, costs.Widths(4))
 
 
 def test_every_file_of_the_package_is_there_to_be_tried():

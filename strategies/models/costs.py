@@ -139,19 +139,42 @@ class StepBytes:
         return self.weights + self.self_kv + self.cross_kv + self.copies
 
 
-def role_bytes(
-    config: ModelConfig,
-    batch: int,
-    src_len: int,
-    *,
-    rows: int,
-    keys: int,
-    copied: int,
-    cross_recomputed: bool,
-    width: int,
-    ffn_out_width: int | None = None,
-) -> dict[str, StepBytes]:
-    """Bytes by role of the step that feeds T=``rows`` rows against M=``keys`` keys, in elements of ``width`` bytes.
+@dataclass(frozen=True)
+class StepShape:
+    """The sizes of one decode step: T=``rows`` rows of each of B sequences, M=``keys`` keys, and S source positions.
+
+    ``copied``: rows of each layer's K, and of its V, that are moved to make room; ``cross_recomputed``: whether cross K
+    and V are projected again.
+    """
+
+    batch: int
+    src_len: int
+    rows: int
+    keys: int
+    copied: int = 0
+    cross_recomputed: bool = False
+
+
+@dataclass(frozen=True)
+class Widths:
+    """Bytes of an element, and of one of the feed-forward's second matrix where that differs (float16 T5)."""
+
+    element: int
+    ffn_out: int | None = None
+
+    def of_weight(self, role: str) -> int:
+        """Of the weight of a product."""
+        return self.ffn_out or self.element if role.endswith("ffn.wo") else self.element
+
+
+def step(config: ModelConfig, shape: StepShape) -> list[Product]:
+    """Products of one decode step."""
+    products = decoder(config, shape.batch, shape.src_len, shape.rows, shape.keys)
+    return products + (cross_projection(config, shape.batch, shape.src_len) if shape.cross_recomputed else [])
+
+
+def role_bytes(config: ModelConfig, shape: StepShape, widths: Widths) -> dict[str, StepBytes]:
+    """Bytes by role of one decode step.
 
     - each plain product reads its weight once (biases and norms, under 1 %, are left out);
     - ``decoder.self_attn.append`` writes the T new rows of K and V in each layer, and reads and writes each of the
@@ -159,55 +182,28 @@ def role_bytes(
     - scores read K, contexts V: M rows in self-attention, S in cross-attention;
     - ``decoder.cross_attn.kv``, where it runs, also reads the encoder's output and writes K and V.
 
-    Activations, which stay in the processor's caches, are left out. ``ffn_out_width`` is the element size of the
-    feed-forward's second matrix where it differs (float16 T5).
+    Activations, which stay in the processor's caches, are left out.
     """
-    products = decoder(config, batch, src_len, rows, keys)
-    if cross_recomputed:
-        products += cross_projection(config, batch, src_len)
     found = {
-        p.role: StepBytes(
-            weights=p.inner * p.cols * p.count * (ffn_out_width or width if p.role.endswith("ffn.wo") else width)
-        )
-        for p in products
+        p.role: StepBytes(weights=p.inner * p.cols * p.count * widths.of_weight(p.role))
+        for p in step(config, shape)
         if not p.is_attention
     }
-    row = batch * config.kv_inner * width * config.decoder_layers  # of K, or of V
-    found["decoder.self_attn.append"] = StepBytes(self_kv=2 * rows * row, copies=2 * 2 * copied * row)
+    layers = widths.element * config.decoder_layers
+    row = shape.batch * config.kv_inner * layers  # of K, or of V
+    found["decoder.self_attn.append"] = StepBytes(self_kv=2 * shape.rows * row, copies=2 * 2 * shape.copied * row)
     for operand in ("scores", "context"):
-        found[f"decoder.self_attn.{operand}"] = StepBytes(self_kv=keys * row)
-        found[f"decoder.cross_attn.{operand}"] = StepBytes(cross_kv=src_len * row)
-    if cross_recomputed:
-        memory = batch * src_len * config.d_model * width * config.decoder_layers
-        found["decoder.cross_attn.kv"] += StepBytes(cross_kv=memory + 2 * src_len * row)
+        found[f"decoder.self_attn.{operand}"] = StepBytes(self_kv=shape.keys * row)
+        found[f"decoder.cross_attn.{operand}"] = StepBytes(cross_kv=shape.src_len * row)
+    if shape.cross_recomputed:
+        memory = shape.batch * shape.src_len * config.d_model * layers
+        found["decoder.cross_attn.kv"] += StepBytes(cross_kv=memory + 2 * shape.src_len * row)
     return found
 
 
-def step_bytes(
-    config: ModelConfig,
-    batch: int,
-    src_len: int,
-    *,
-    rows: int,
-    keys: int,
-    copied: int,
-    cross_recomputed: bool,
-    width: int,
-    ffn_out_width: int | None = None,
-) -> StepBytes:
+def step_bytes(config: ModelConfig, shape: StepShape, widths: Widths) -> StepBytes:
     """The sum of ``role_bytes`` over roles: weights, self K/V written and read, cross K/V, and copies."""
-    by_role = role_bytes(
-        config,
-        batch,
-        src_len,
-        rows=rows,
-        keys=keys,
-        copied=copied,
-        cross_recomputed=cross_recomputed,
-        width=width,
-        ffn_out_width=ffn_out_width,
-    )
-    return sum(by_role.values(), StepBytes())
+    return sum(role_bytes(config, shape, widths).values(), StepBytes())
 
 
 def kv_bytes(config: ModelConfig, batch: int, rows: int, width: int) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import cast
 
 import torch
@@ -128,6 +129,19 @@ class DecoderTables:
         self.sinusoids_ND = decoder.sinusoids(queries)
 
 
+@dataclass(frozen=True)
+class Attended:
+    """What the decoder's rows attend, and what is looked up for it.
+
+    ``stores``, ``sources``: one for each layer; ``source_bias`` masks the sources' padding, [B, 1, 1, S] or None.
+    """
+
+    stores: Sequence[SelfKV]
+    sources: Sequence[CrossKV]
+    tables: DecoderTables
+    source_bias: Tensor | None
+
+
 class Decoder(_Stack):
     """Computes T rows of the target against the stores' keys."""
 
@@ -135,20 +149,13 @@ class Decoder(_Stack):
         super().__init__(config, embedding, bidirectional=False)
         self.layers = nn.ModuleList(DecoderLayer(config) for _ in range(config.decoder_layers))
 
-    def forward(
-        self,
-        token_BT: Tensor,
-        step: Step,
-        stores: Sequence[SelfKV],
-        sources: Sequence[CrossKV],
-        tables: DecoderTables,
-        source_bias: Tensor | None,
-    ) -> Tensor:
+    def forward(self, token_BT: Tensor, step: Step, attended: Attended) -> Tensor:
         """Token ids [B, T] -> hidden rows [B, T, D].
 
         The score bias is looked up once for all layers. A single row whose store returns past keys only needs no mask,
         so without relative positions it needs no bias at all.
         """
+        stores, tables = attended.stores, attended.tables
         query_position_T = step.query_position_T()
         bias = None
         if tables.distance.relative or step.rows > 1 or not stores[0].past_only:
@@ -156,8 +163,8 @@ class Decoder(_Stack):
             bias = bias_1HTM if self.group == 1 else group_bias(bias_1HTM, self.group)
         position_TD = None if tables.sinusoids_ND is None else tables.sinusoids_ND[query_position_T]
         x_BTD = self.embed(token_BT, position_TD)
-        for layer, store, source in zip(self.layers, stores, sources, strict=True):
-            x_BTD = layer(x_BTD, step, store, source, bias, source_bias)
+        for layer, store, source in zip(self.layers, stores, attended.sources, strict=True):
+            x_BTD = layer(x_BTD, step, store, source, bias, attended.source_bias)
         return self.dropout(self.final_norm(x_BTD))
 
     def attend_to(self, memory_BSD: Tensor, make: Callable[[CrossProject, Tensor], CrossKV]) -> list[CrossKV]:
@@ -218,5 +225,5 @@ class EncoderDecoder(nn.Module):
         step = Step(rows, rows, rows, torch.tensor([rows - 1], device=token_BN.device))
         sources = self.decoder.attend_to(memory_BSD, CachedCross)
         tables = DecoderTables(self.decoder, rows, rows)
-        x_BND = self.decoder(token_BN, step, [PassThrough()] * len(sources), sources, tables, bias)
+        x_BND = self.decoder(token_BN, step, Attended([PassThrough()] * len(sources), sources, tables, bias))
         return self.lm_head(x_BND)

@@ -109,7 +109,7 @@ def role_sums(config: ModelConfig, cell: Cell, strategy: Strategy, steps: int) -
 
 def _step_flops(config: ModelConfig, cell: Cell, bound: Strategy) -> dict[str, Linear]:
     """FLOPs by role of a step."""
-    return linear(lambda rows, keys, _: costs.role_flops(_step(config, cell, bound, rows, keys)))
+    return linear(lambda *facts: costs.role_flops(costs.step(config, _shape(cell, bound, *facts))))
 
 
 def _step_bytes(config: ModelConfig, cell: Cell, bound: Strategy) -> dict[str, Linear]:
@@ -126,42 +126,33 @@ def _prefill(config: ModelConfig, cell: Cell, bound: Strategy) -> list[costs.Pro
 def _prefill_bytes(config: ModelConfig, cell: Cell, bound: Strategy) -> int:
     """Weights of the prefill's products, read once, and the cross K/V that it writes if they are cached."""
     width = DTYPES[cell.dtype].itemsize
-    weights = sum(
-        p.inner * p.cols * p.count * ((p.role.endswith("ffn.wo") and _ffn_out_width(config, cell)) or cell.weight_width)
+    weights = costs.Widths(cell.weight_width, _widths(config, cell).ffn_out)
+    read = sum(
+        p.inner * p.cols * p.count * weights.of_weight(p.role)
         for p in _prefill(config, cell, bound)
         if not p.is_attention
     )
-    return weights + (costs.kv_bytes(config, cell.batch_size, cell.src_len, width) if bound.cross == "cached" else 0)
+    return read + (costs.kv_bytes(config, cell.batch_size, cell.src_len, width) if bound.cross == "cached" else 0)
 
 
-def _ffn_out_width(config: ModelConfig, cell: Cell) -> int | None:
-    """Bytes of an element of the feed-forward's second matrix where they differ from the cell's type."""
-    return 4 if cell.dtype == "fp16" and config.is_t5 else None
+def _widths(config: ModelConfig, cell: Cell) -> costs.Widths:
+    """Of the cell's type; a T5 keeps one matrix in fp32 where the type is fp16."""
+    return costs.Widths(DTYPES[cell.dtype].itemsize, 4 if cell.dtype == "fp16" and config.is_t5 else None)
 
 
-def _step(config: ModelConfig, cell: Cell, bound: Strategy, rows: int, keys: int) -> list[costs.Product]:
-    """Products of the step that feeds so many rows and reads so many keys."""
-    batch, src_len = cell.batch_size, cell.src_len
-    each = costs.cross_projection(config, batch, src_len) if bound.cross == "recompute" else []
-    return costs.decoder(config, batch, src_len, rows, keys) + each
+def _shape(cell: Cell, bound: Strategy, rows: int, keys: int, copied: int) -> costs.StepShape:
+    """Of the step that feeds and reads so many rows, and copies so many of its cache."""
+    return costs.StepShape(cell.batch_size, cell.src_len, rows, keys, copied, bound.cross == "recompute")
 
 
 def _bytes(
     config: ModelConfig, cell: Cell, bound: Strategy, rows: int, keys: int, copied: int
 ) -> dict[str, costs.StepBytes]:
     """Bytes by role of the step that feeds and reads so many, and copies so many rows of its cache."""
-    width = DTYPES[cell.dtype].itemsize
-    found = costs.role_bytes(
-        config,
-        cell.batch_size,
-        cell.src_len,
-        rows=rows,
-        keys=keys,
-        copied=copied,
-        cross_recomputed=bound.cross == "recompute",
-        width=DTYPES[cell.dtype].itemsize,
-        ffn_out_width=_ffn_out_width(config, cell),
-    )
+    widths = _widths(config, cell)
+    found = costs.role_bytes(config, _shape(cell, bound, rows, keys, copied), widths)
     if not cell.weights:
         return found
-    return {role: replace(part, weights=part.weights * cell.weight_width // width) for role, part in found.items()}
+    return {
+        role: replace(part, weights=part.weights * cell.weight_width // widths.element) for role, part in found.items()
+    }

@@ -13,6 +13,8 @@ from strategies import ModelConfig
 from strategies.models.costs import (
     Product,
     StepBytes,
+    StepShape,
+    Widths,
     cross_projection,
     decoder,
     encoder,
@@ -93,9 +95,9 @@ def test_query_heads_that_share_k_and_v_are_rows_of_one_product() -> None:
 
 
 def test_sharing_k_and_v_divides_their_bytes_and_leaves_the_flops_of_attention() -> None:
-    multi_head, step = dataclasses.replace(TINY, num_heads=6), {"rows": 1, "keys": 5, "copied": 4, "width": 4}
+    multi_head, step = dataclasses.replace(TINY, num_heads=6), {"rows": 1, "keys": 5, "copied": 4}
     assert kv_bytes(GROUPED, 2, 5, 4) == kv_bytes(multi_head, 2, 5, 4) // 3
-    shared, own = (step_bytes(c, 2, 4, cross_recomputed=False, **step) for c in (GROUPED, multi_head))
+    shared, own = (step_bytes(c, StepShape(2, 4, **step), Widths(4)) for c in (GROUPED, multi_head))
     assert [3 * shared.self_kv, 3 * shared.cross_kv, 3 * shared.copies] == [own.self_kv, own.cross_kv, own.copies]
     found, expected = (role_flops(decoder(c, 2, 4, 1, 5)) for c in (GROUPED, multi_head))
     assert {r: n for r, n in found.items() if "qkv" not in r} == {r: n for r, n in expected.items() if "qkv" not in r}
@@ -140,7 +142,7 @@ def test_necessary_flops_equal_the_sum_over_steps(config: ModelConfig, target_le
 
 
 def test_bytes_of_a_step_that_copies_a_growing_cache() -> None:
-    assert step_bytes(TINY, 2, 4, rows=1, keys=5, copied=4, cross_recomputed=False, width=4) == StepBytes(
+    assert step_bytes(TINY, StepShape(2, 4, rows=1, keys=5, copied=4), Widths(4)) == StepBytes(
         weights=5592,  # (3 * 444 + 66) * 4
         self_kv=2880,  # 1 row written, 5 read: 6 * 480
         cross_kv=1920,  # 4 source rows read: 4 * 480
@@ -149,7 +151,7 @@ def test_bytes_of_a_step_that_copies_a_growing_cache() -> None:
 
 
 def test_bytes_of_a_step_that_recomputes_everything() -> None:
-    assert step_bytes(TINY, 2, 4, rows=5, keys=5, copied=0, cross_recomputed=True, width=4) == StepBytes(
+    assert step_bytes(TINY, StepShape(2, 4, rows=5, keys=5, cross_recomputed=True), Widths(4)) == StepBytes(
         weights=7032,  # the cross projection's 3 * 120 elements join the 1398
         self_kv=4800,  # 5 rows written, 5 read: 10 * 480
         cross_kv=4416,  # read 1920, written 1920, and the encoder's output B 2 * S 4 * D 6 * 4 bytes * 3 layers = 576
@@ -158,7 +160,7 @@ def test_bytes_of_a_step_that_recomputes_everything() -> None:
 
 
 def test_bytes_where_the_second_feed_forward_matrix_is_wider() -> None:
-    bytes_moved = step_bytes(TINY, 2, 4, rows=1, keys=5, copied=4, cross_recomputed=False, width=2, ffn_out_width=4)
+    bytes_moved = step_bytes(TINY, StepShape(2, 4, rows=1, keys=5, copied=4), Widths(2, 4))
     # wo has 3 * 42 elements of 4 bytes, the other 1398 - 126 = 1272 have 2; K and V are half of the above.
     assert bytes_moved == StepBytes(weights=504 + 2544, self_kv=1440, cross_kv=960, copies=1920)
     assert bytes_moved.total == 7368
@@ -170,7 +172,7 @@ def test_kv_bytes_of_all_decoder_layers() -> None:
 
 def test_bytes_by_role_of_a_step_that_copies_a_growing_cache() -> None:
     """K alone, or V alone, is half a row of 480 bytes; weights are elements * 4 bytes * 3 layers."""
-    assert role_bytes(TINY, 2, 4, rows=1, keys=5, copied=4, cross_recomputed=False, width=4) == {
+    assert role_bytes(TINY, StepShape(2, 4, rows=1, keys=5, copied=4), Widths(4)) == {
         "decoder.self_attn.qkv": StepBytes(weights=2160),  # 6 * 30 = 180
         "decoder.self_attn.append": StepBytes(self_kv=480, copies=3840),  # 1 row written; 4 rows read and written
         "decoder.self_attn.scores": StepBytes(self_kv=1200),  # K of 5 rows
@@ -187,8 +189,8 @@ def test_bytes_by_role_of_a_step_that_copies_a_growing_cache() -> None:
 
 
 def test_projecting_cross_kv_again_moves_its_weight_the_memory_and_what_it_writes() -> None:
-    once = role_bytes(TINY, 2, 4, rows=5, keys=5, copied=0, cross_recomputed=False, width=4)
-    again = role_bytes(TINY, 2, 4, rows=5, keys=5, copied=0, cross_recomputed=True, width=4)
+    once = role_bytes(TINY, StepShape(2, 4, rows=5, keys=5), Widths(4))
+    again = role_bytes(TINY, StepShape(2, 4, rows=5, keys=5, cross_recomputed=True), Widths(4))
     # 3 * 6 * 20 * 4 bytes of weights; the memory's 576 bytes read, 4 * 480 of K and V written.
     assert again == once | {"decoder.cross_attn.kv": StepBytes(weights=1440, cross_kv=576 + 1920)}
 
@@ -229,9 +231,9 @@ def test_sums_over_roles_are_the_parts_written_out(data: st.DataObject) -> None:
         cross_kv=source * kv_row + recomputed * (source * kv_row + batch * source * d * layers * width),
         copies=2 * copied * kv_row,
     )
-    step = {"rows": rows, "keys": keys, "copied": copied, "cross_recomputed": recomputed, "width": width}
-    by_role = role_bytes(config, batch, source, **step)
-    assert step_bytes(config, batch, source, **step) == expected
+    shape = StepShape(batch, source, rows, keys, copied, recomputed)
+    by_role = role_bytes(config, shape, Widths(width))
+    assert step_bytes(config, shape, Widths(width)) == expected
     assert sum(part.total for part in by_role.values()) == expected.total
     products = decoder(config, batch, source, rows, keys)
     assert sum(role_flops(products).values()) == flops(products)

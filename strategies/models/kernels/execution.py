@@ -7,32 +7,24 @@ length bucket is. There are a few, each compiled or captured once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
 
-from ..encoder_decoder import DecoderTables, EncoderDecoder
-from ..stores import CrossKV, SelfKV, Step
+from ..encoder_decoder import Attended, EncoderDecoder
+from ..stores import Step
 from .compiling import one_graph, proven
 
-Given = tuple[EncoderDecoder, Tensor, Step, Sequence[SelfKV], Sequence[CrossKV], DecoderTables, Tensor | None]
+Given = tuple[EncoderDecoder, Tensor, Step, Attended]
 """The arguments of ``next_logits``, in its order."""
 Forward = Callable[[*Given], Tensor]
 
 
-def next_logits(
-    model: EncoderDecoder,
-    token_BT: Tensor,
-    step: Step,
-    stores: Sequence[SelfKV],
-    sources: Sequence[CrossKV],
-    tables: DecoderTables,
-    source_bias: Tensor | None,
-) -> Tensor:
+def next_logits(model: EncoderDecoder, token_BT: Tensor, step: Step, attended: Attended) -> Tensor:
     """Feed T rows -> logits [B, V] of the token after the last of them."""
-    x_BTD = model.decoder(token_BT, step, stores, sources, tables, source_bias)
+    x_BTD = model.decoder(token_BT, step, attended)
     logits_BV: Tensor = model.lm_head(x_BTD[:, -1])
     return logits_BV
 

@@ -179,10 +179,9 @@ def test_stacked_flops_and_bytes_are_those_of_the_whole_step(ledger, model):
         for k in STEPS:
             at = steps[(steps["strategy"] == label) & (steps["k"] == k)]
             assert work.total[k] == (at["flops"] * at["count"]).sum()
-            assert bytes_.total[k] == costs.step_bytes(
-                model.config, BATCH, SOURCE, rows=bound.rows_fed(k), keys=bound.keys_read(k),
-                copied=bound.rows_copied(k), cross_recomputed=bound.cross != "cached", width=4,
-            ).total  # fmt: skip
+            rows, keys, copied = bound.rows_fed(k), bound.keys_read(k), bound.rows_copied(k)
+            shape = costs.StepShape(BATCH, SOURCE, rows, keys, copied, bound.cross != "cached")
+            assert bytes_.total[k] == costs.step_bytes(model.config, shape, costs.Widths(4)).total
 
 
 def test_the_areas_of_a_panel_reach_its_total(ledger, curves):

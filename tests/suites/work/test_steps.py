@@ -52,9 +52,9 @@ def test_each_step_and_the_sums_by_role_are_those_of_the_models_formulas(name, s
         rows, keys, copied = facts_at(bound, k)
         ran = costs.decoder(config, CELL.batch_size, CELL.src_len, rows, keys)
         ran += costs.cross_projection(config, CELL.batch_size, CELL.src_len) if recomputed else []
-        took = {"rows": rows, "keys": keys, "copied": copied, "cross_recomputed": recomputed}
-        took |= {"width": DTYPES["fp16"].itemsize, "ffn_out_width": 4 if config.is_t5 else None}
-        parts = costs.role_bytes(config, CELL.batch_size, CELL.src_len, **took)
+        shape = costs.StepShape(CELL.batch_size, CELL.src_len, rows, keys, copied, recomputed)
+        widths = costs.Widths(DTYPES["fp16"].itemsize, 4 if config.is_t5 else None)
+        parts = costs.role_bytes(config, shape, widths)
         whole = sum(parts.values(), costs.StepBytes())
         lists = found.weight_bytes, found.self_kv_bytes, found.cross_kv_bytes, found.copy_bytes
         assert [part[k - 1] for part in lists] == [whole.weights, whole.self_kv, whole.cross_kv, whole.copies]
