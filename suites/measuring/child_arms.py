@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from strategies import ModelConfig
 from strategies.models.encoder_decoder import EncoderDecoder
@@ -14,6 +15,7 @@ from ..settings.cells import Cell
 from ..settings.faults import Fault
 from ..settings.inputs import Inputs
 from ..store.records import Status
+from ..work.formulas import necessary
 from .arms import Arm, StrategyArm
 
 Tell = Callable[[str, Status, str], None]
@@ -54,3 +56,10 @@ class ChildArms(Protocol):
         self, label: str, cell: Cell, config: ModelConfig, src_ids: Sequence[Sequence[int]], seconds_max: float
     ) -> ChildArm:
         """A strategy of ours, by its label, with model and inputs of its own. Raises what says why it cannot start."""
+
+
+def floors(children: ChildArms, config: ModelConfig, cell: Cell) -> dict[str, Any]:
+    """Contender -> the necessary FLOPs and bytes, which bound it: of its own work nothing is known."""
+    widths = {name: children.weight_bytes(name) for name in children.names}
+    bounds = {width: dataclasses.asdict(necessary(config, cell, width)) for width in set(widths.values())}
+    return {name: bounds[width] for name, width in widths.items()}

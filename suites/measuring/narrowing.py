@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 
-from strategies import Session, parse
+from strategies import DTYPES, ModelConfig, Session, load_model, parse
 from strategies.models.encoder_decoder import EncoderDecoder
 
-from ..probes.finite import require_finite
+from ..probes.finite import NotFiniteError, require_finite
+from ..settings.cells import Cell
+from ..settings.faults import contained
 from ..settings.inputs import Inputs
+from ..work.capacity import device_memory
+from ..work.room import why_no_room
 from .arms import StrategyArm
 
 STRATEGY = "static_kv"
@@ -34,6 +40,24 @@ class Narrowing:
     per: float | None = None
     per_fp32: float | None = None
     words: int = 0
+
+
+def beside_whole(
+    cell: Cell, config: ModelConfig, arms: Sequence[StrategyArm], inputs: Inputs
+) -> tuple[EncoderDecoder, dict[str, Any]]:
+    """(the cell's model with whole weights, what narrower ones change beside it as cell.json has it, or why that is not
+    known). Raises NotFiniteError where the whole model's logits are not finite.
+    """
+    whole, memory = load_model(cell.model, DTYPES[cell.dtype], cell.device, cell.seed), device_memory(cell.device)
+    padded = inputs.src_mask_BS is not None
+    no_room = "".join(why_no_room(config, cell, [parse(STRATEGY)], memory, padded).values())
+    if no_room:
+        return whole, {"narrowing_reason": no_room}
+    found: dict[str, Any] = {}
+    with contained(lambda fault: found.update(narrowing_reason=fault.located), NotFiniteError):
+        changed = narrowings(arms, whole, inputs, cell.model.source == "pronounce")
+        found = {name: dataclasses.asdict(one) for name, one in changed.items()}
+    return whole, found
 
 
 def narrowings(
@@ -78,4 +102,4 @@ def narrowing(session: Session, whole: EncoderDecoder, inputs: Inputs, spoken: b
     from strategies.models.pronounce.evaluate import error_rates
 
     rates = [error_rates(model, 1, WORDS).per for model in (session.model, whole)]
-    return Narrowing(**{**asdict(found), "per": rates[0], "per_fp32": rates[1], "words": WORDS})
+    return Narrowing(**{**dataclasses.asdict(found), "per": rates[0], "per_fp32": rates[1], "words": WORDS})

@@ -6,8 +6,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from ..settings.faults import Fault
 from ..store.records import ArmResult, Status
+from .arms import Arm
 
 NOT_REACHED = "not reached"
 
@@ -43,6 +47,20 @@ class Outcomes:
             return f"{fault.reason}; traceback in {self._keep(label, fault.traceback)} beside cell.json"
         except OSError:  # a full disk, say
             return fault.located
+
+    def finish(self, arm: Arm, oracle_BN: Tensor | None) -> None:
+        """An arm's rounds are done; its tokens are held beside the oracle's, int64 [B, N], where that was timed too."""
+        assert arm.token_BN is not None
+        self.note(
+            arm.label,
+            status="ok",
+            reason=arm.remark,
+            setup_s=arm.setup_s,
+            steps=arm.token_BN.shape[1],
+            row_lens=arm.row_lens(),
+            tokens_equal=None if oracle_BN is None else torch.equal(arm.token_BN, oracle_BN),
+            **arm.figures(),
+        )
 
     def fail_open(self, fault: Fault) -> None:
         """What all arms need did so: one traceback for all that nothing was said of yet."""

@@ -3,39 +3,34 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from strategies import DTYPES, ModelConfig, Strategy, config_of, load_model, parse
+from strategies import Strategy, config_of, parse
+from strategies.models.encoder_decoder import EncoderDecoder
 
-from ..machine.limits import Limit
-from ..probes.finite import NotFiniteError
 from ..settings.cells import Cell
 from ..settings.config import MeasureConfig
 from ..settings.faults import contained
-from ..settings.inputs import make_inputs
 from ..settings.obstacles import obstacle
 from ..store.cell_folder import CellWriter
 from ..store.records import ArmResult, Status
 from ..words.progress import Progress
 from ..work.capacity import device_memory, memory_given, why_too_large
-from ..work.forecast import forecast
-from ..work.formulas import necessary
+from ..work.forecast import Forecast
 from ..work.planning import contender_work, effort, timed_passes
-from ..work.room import weight_bytes as weight_bytes_of
+from ..work.room import weight_bytes as predicted_weight_bytes
 from ..work.room import why_no_room
 from .admission import ORACLE, Admission
 from .arms import Arm, StrategyArm
-from .child_arms import ChildArms
-from .loaded import loaded
-from .narrowing import STRATEGY as NARROWED_BY
-from .narrowing import narrowings
+from .child_arms import ChildArms, floors
+from .narrowing import beside_whole
 from .outcomes import Outcomes
+from .prepared import Prepared
 from .repeats import repeats
 from .rounds import Rounds
 
@@ -49,174 +44,158 @@ def run_cell(
     children: ChildArms,
 ) -> list[ArmResult]:
     """Measure strategies and contenders in one cell and write it to ``run_dir``; what fails is a row with a reason."""
-    contenders = children.names
     writer = CellWriter(run_dir, cell.id)
-    outcomes = Outcomes([*(strategy.label for strategy in strategies), *contenders], writer.traceback)
-    try:
-        with contained(outcomes.fail_open):  # the cell is a row with a reason; the sweep goes on
-            if reason := obstacle(cell, strategies, contenders):
-                writer.cell({**_plain(cell), "src_lens": [], "formulas": {}})
-                outcomes.settle_open("skipped", reason)
-                progress.skip(cell.title, 0)
-            else:
-                _measure(cell, strategies, measure, writer, progress, outcomes, children)
-        if not (writer.dir / "cell.json").exists():
-            writer.cell({**_plain(cell), "src_lens": [], "formulas": {}})
-    except KeyboardInterrupt:
-        outcomes.settle_open("failed", "interrupted")
-        raise
-    finally:
-        writer.arms(outcomes.all())
-    return outcomes.all()
+    return CellRun(cell, strategies, measure, writer, progress, children).run()
 
 
-def _plain(cell: Cell) -> dict[str, object]:
-    return dataclasses.asdict(cell)
+class CellRun:
+    """Steps of measuring one cell, in the order in which they are written."""
 
+    def __init__(
+        self,
+        cell: Cell,
+        strategies: Sequence[Strategy],
+        measure: MeasureConfig,
+        writer: CellWriter,
+        progress: Progress,
+        children: ChildArms,
+    ) -> None:
+        self._cell, self._strategies, self._measure = cell, strategies, measure
+        self._writer, self._progress, self._children = writer, progress, children
+        self._outcomes = Outcomes([*(s.label for s in strategies), *children.names], writer.traceback)
+        self._work: dict[str, int] = {}
+        """Predicted of a round, by label."""
+        self._found: dict[str, Any] = {}
+        """What cell.json holds besides the cell and its settings."""
 
-def _measure(
-    cell: Cell,
-    strategies: Sequence[Strategy],
-    measure: MeasureConfig,
-    writer: CellWriter,
-    progress: Progress,
-    outcomes: Outcomes,
-    children: ChildArms,
-) -> None:
-    contenders = children.names
-    torch.set_num_threads(cell.threads)
-    torch.manual_seed(cell.seed)
-    config, available = config_of(cell.model), memory_given(measure.memory_gib, cell.device)
-    if all((reasons := why_no_room(config, cell, strategies, available, padded=False)).values()):
-        _refuse(cell, config, strategies, measure, writer, progress, outcomes, contenders, reasons, available)
-        return
-    if cell.linear == "auto":
-        progress.say("kernels")
-    compiled = any(strategy.execution == "compiled" for strategy in strategies)
-    model, linears = loaded(cell, compiled)
-    weight_bytes = sum(p.nbytes for p in model.parameters()) + linears.copy_bytes
-    inputs = make_inputs(cell, model.config)
-    padded = inputs.src_mask_BS is not None
-    expected = forecast(cell, config, strategies, padded, weight_bytes, available, outcomes.fail)
-    content = {
-        **_plain(cell),
-        "src_lens": inputs.src_lens,
-        "real_fraction": inputs.real_fraction,
-        "model_config": dataclasses.asdict(config),
-        "measure": dataclasses.asdict(measure),
-        "weight_bytes": weight_bytes,
-        "linear_choices": [dataclasses.asdict(choice) for choice in linears.choices],
-        "memory_bytes": available.amount,
-        "memory_bound_by": available.bound_by,
-        **expected.written(),
-        "contenders": list(contenders),
-        "necessary": _necessary(cell, config, children),
-    }
-    writer.cell(content)
-    work = dict.fromkeys(contenders, contender_work(expected.totals))
-    work |= {label: total.work for label, total in expected.totals.items()}
-    progress.cell(cell.title)
+    def run(self) -> list[ArmResult]:
+        """All of them; what came of each arm is written whatever happens."""
+        outcomes = self._outcomes
+        try:
+            with contained(outcomes.fail_open):  # the cell is a row with a reason; the sweep goes on
+                if reason := obstacle(self._cell, self._strategies, self._children.names):
+                    self._write_nothing_known()
+                    outcomes.settle_open("skipped", reason)
+                    self._progress.skip(self._cell.title, 0)
+                else:
+                    self._measure_all()
+            if not (self._writer.dir / "cell.json").exists():
+                self._write_nothing_known()
+        except KeyboardInterrupt:
+            outcomes.settle_open("failed", "interrupted")
+            raise
+        finally:
+            self._writer.arms(outcomes.all())
+        return outcomes.all()
 
-    def drop(label: str, status: Status, why: str) -> None:
-        outcomes.settle(label, status, why)
-        progress.expect(-timed_passes(measure, cell.device) * work[label])
+    def _write_nothing_known(self) -> None:
+        self._writer.cell({**dataclasses.asdict(self._cell), "src_lens": [], "formulas": {}})
 
-    for strategy in strategies:
-        reason = expected.too_large.get(strategy.label)
-        if strategy.execution == "graph" and cell.device == "cpu" and reason is not None:
-            drop(strategy.label, "skipped", "execution=graph needs a CUDA device")
-        elif reason:
-            drop(strategy.label, "failed", reason)
-    no_oracle = why_too_large(config, cell, parse(ORACLE), padded, weight_bytes, device_memory(cell.device))
-    admission = Admission(cell, model, inputs, outcomes, work, progress, no_oracle)
-    arms = admission.arms([strategy for strategy in strategies if strategy.label in outcomes.open()])
+    def _measure_all(self) -> None:
+        torch.set_num_threads(self._cell.threads)
+        torch.manual_seed(self._cell.seed)
+        self._config = config_of(self._cell.model)
+        self._memory = memory_given(self._measure.memory_gib, self._cell.device)
+        reasons = why_no_room(self._config, self._cell, self._strategies, self._memory, padded=False)
+        if all(reasons.values()):
+            self._refuse(reasons)
+            return
+        prepared = self._prepare()
+        self._drop_too_large(prepared.expected)
+        admission = self._admission(prepared)
+        arms = admission.arms([s for s in self._strategies if s.label in self._outcomes.open()])
+        whole = self._measure_narrowing(prepared, arms)
+        # Contenders are given the whole weights, and are judged by them.
+        oracle = admission.oracle
+        if whole is not prepared.model:
+            oracle = partial(StrategyArm, parse(ORACLE), whole, prepared.inputs, self._cell)
+        self._note_finished(self._time(prepared, arms, oracle))
 
-    whole = model
-    if cell.weights and (arms or contenders):
-        progress.say("narrower weights")
-        whole = load_model(cell.model, DTYPES[cell.dtype], cell.device, cell.seed)
-        no_room = "".join(why_no_room(config, cell, [parse(NARROWED_BY)], device_memory(cell.device), padded).values())
-        narrowed: dict[str, Any] = {"narrowing_reason": no_room}
-        if not no_room:
-            with contained(lambda fault: narrowed.update(narrowing_reason=fault.located), NotFiniteError):
-                found = narrowings(arms, whole, inputs, cell.model.source == "pronounce")
-                narrowed = {name: dataclasses.asdict(changed) for name, changed in found.items()}
-        writer.cell(content | narrowed)
+    def _refuse(self, reasons: Mapping[str, str]) -> None:
+        """No strategy has room: rows with the reasons, and nothing of the cell is made."""
+        cell = self._cell
+        self._write(src_lens=[], formulas={}, weight_bytes=predicted_weight_bytes(self._config, cell))
+        self._progress.cell(cell.title)
+        self._progress.expect(-effort(cell, self._strategies, self._measure, len(self._children.names)).work)
+        for label, reason in reasons.items():
+            self._outcomes.settle(label, "failed", reason)
+        first = next(iter(reasons.values()))
+        self._outcomes.settle_open("failed", f"no strategy has room to be compared with: {first}")
 
-    progress.say("contenders")
-    seconds_max = measure.contender_seconds_max
-    # Contenders are given the whole weights, and are judged by them.
-    oracle = admission.oracle if whole is model else partial(StrategyArm, parse(ORACLE), whole, inputs, cell)
-    with children.line_up(cell, model, inputs, seconds_max, oracle, drop, writer.run_dir, outcomes.kept) as others:
-        progress.advance(sum(work[name] for name in contenders))
-        with repeats(measure, [*arms, *others], cell, model.config, inputs.rows(), children) as again:
-            progress.expect(-again.missing * timed_passes(measure, cell.device) * work.get(again.baseline, 0))
-            timed, conditions = Rounds(
-                cell,
-                [*arms, *others],
-                measure,
-                writer,
-                progress,
-                work,
-                outcomes.fail,
-                again,
-            ).run()
-    writer.conditions(conditions)
-    oracle_BN = next((arm.token_BN for arm in timed if arm.label == ORACLE), None)
-    for arm in timed:
-        with contained(partial(outcomes.fail, arm.label)):
-            outcomes.note(arm.label, **_finished(arm, oracle_BN))
-
-
-def _refuse(
-    cell: Cell,
-    config: ModelConfig,
-    strategies: Sequence[Strategy],
-    measure: MeasureConfig,
-    writer: CellWriter,
-    progress: Progress,
-    outcomes: Outcomes,
-    contenders: Sequence[str],
-    reasons: Mapping[str, str],
-    memory: Limit,
-) -> None:
-    """A cell in which no strategy has room: rows with the reasons, and nothing of it is made."""
-    writer.cell(
-        {
-            **_plain(cell),
-            "src_lens": [],
-            "model_config": dataclasses.asdict(config),
-            "measure": dataclasses.asdict(measure),
-            "weight_bytes": weight_bytes_of(config, cell),
-            "memory_bytes": memory.amount,
-            "memory_bound_by": memory.bound_by,
-            "formulas": {},
-            "contenders": list(contenders),
+    def _write(self, **found: Any) -> None:
+        """What has been found out of the cell, with what was known before."""
+        self._found |= found
+        known = {
+            "model_config": dataclasses.asdict(self._config),
+            "measure": dataclasses.asdict(self._measure),
+            "memory_bytes": self._memory.amount,
+            "memory_bound_by": self._memory.bound_by,
+            "contenders": list(self._children.names),
         }
-    )
-    progress.cell(cell.title)
-    progress.expect(-effort(cell, strategies, measure, len(contenders)).work)
-    for label, reason in reasons.items():
-        outcomes.settle(label, "failed", reason)
-    outcomes.settle_open("failed", f"no strategy has room to be compared with: {next(iter(reasons.values()))}")
+        self._writer.cell({**dataclasses.asdict(self._cell), **known, **self._found})
 
+    def _prepare(self) -> Prepared:
+        """Model, sources and forecast; cell.json is written with them."""
+        cell = self._cell
+        if cell.linear == "auto":
+            self._progress.say("kernels")
+        prepared = Prepared.of(cell, self._config, self._strategies, self._memory, self._outcomes.fail)
+        self._write(**prepared.written(), necessary=floors(self._children, self._config, cell))
+        totals = prepared.expected.totals
+        self._work = dict.fromkeys(self._children.names, contender_work(totals))
+        self._work |= {label: total.work for label, total in totals.items()}
+        self._progress.cell(cell.title)
+        return prepared
 
-def _necessary(cell: Cell, config: ModelConfig, children: ChildArms) -> dict[str, Any]:
-    """What bounds contenders, of whose own work nothing is known."""
-    widths = {name: children.weight_bytes(name) for name in children.names}
-    bounds = {width: dataclasses.asdict(necessary(config, cell, width)) for width in set(widths.values())}
-    return {name: bounds[width] for name, width in widths.items()}
+    def _drop(self, label: str, status: Status, why: str) -> None:
+        """An arm that will not be timed."""
+        self._outcomes.settle(label, status, why)
+        self._progress.expect(-timed_passes(self._measure, self._cell.device) * self._work[label])
 
+    def _drop_too_large(self, expected: Forecast) -> None:
+        for strategy in self._strategies:
+            reason = expected.too_large.get(strategy.label)
+            if strategy.execution == "graph" and self._cell.device == "cpu" and reason is not None:
+                self._drop(strategy.label, "skipped", "execution=graph needs a CUDA device")
+            elif reason:
+                self._drop(strategy.label, "failed", reason)
 
-def _finished(arm: Arm, oracle_BN: Tensor | None) -> dict[str, Any]:
-    """Outcomes of an arm whose rounds are done; its tokens beside the oracle's, where that was timed too."""
-    assert arm.token_BN is not None
-    return {
-        "status": "ok",
-        "reason": arm.remark,
-        "setup_s": arm.setup_s,
-        "steps": arm.token_BN.shape[1],
-        "row_lens": arm.row_lens(),
-        "tokens_equal": None if oracle_BN is None else torch.equal(arm.token_BN, oracle_BN),
-        **arm.figures(),
-    }
+    def _admission(self, prepared: Prepared) -> Admission:
+        cell, weights, memory = self._cell, prepared.weight_bytes, device_memory(self._cell.device)
+        no_oracle = why_too_large(self._config, cell, parse(ORACLE), prepared.padded, weights, memory)
+        return Admission(cell, prepared.model, prepared.inputs, self._outcomes, self._work, self._progress, no_oracle)
+
+    def _measure_narrowing(self, prepared: Prepared, arms: Sequence[StrategyArm]) -> EncoderDecoder:
+        """The model whose weights are whole; what narrower weights change beside it is written to cell.json."""
+        cell = self._cell
+        if not cell.weights or not (arms or self._children.names):
+            return prepared.model
+        self._progress.say("narrower weights")
+        whole, narrowed = beside_whole(cell, self._config, arms, prepared.inputs)
+        self._write(**narrowed)
+        return whole
+
+    def _time(self, prepared: Prepared, ours: Sequence[Arm], oracle: Callable[[], StrategyArm]) -> list[Arm]:
+        """The arms that came to the end of the rounds, contenders among them."""
+        cell, model, inputs, measure = self._cell, prepared.model, prepared.inputs, self._measure
+        writer, progress, outcomes = self._writer, self._progress, self._outcomes
+        progress.say("contenders")
+        seconds_max = measure.contender_seconds_max
+        with self._children.line_up(
+            cell, model, inputs, seconds_max, oracle, self._drop, writer.run_dir, outcomes.kept
+        ) as others:
+            progress.advance(sum(self._work[name] for name in self._children.names))
+            arms = [*ours, *others]
+            with repeats(measure, arms, cell, model.config, inputs.rows(), self._children) as again:
+                progress.expect(-again.missing * timed_passes(measure, cell.device) * self._work.get(again.baseline, 0))
+                rounds = Rounds(cell, arms, measure, writer, progress, self._work, outcomes.fail, again)
+                timed, conditions = rounds.run()
+        writer.conditions(conditions)
+        return timed
+
+    def _note_finished(self, timed: Sequence[Arm]) -> None:
+        """What is known of arms whose rounds are done; their tokens beside the oracle's, where that was timed too."""
+        oracle_BN = next((arm.token_BN for arm in timed if arm.label == ORACLE), None)
+        for arm in timed:
+            with contained(partial(self._outcomes.fail, arm.label)):
+                self._outcomes.finish(arm, oracle_BN)

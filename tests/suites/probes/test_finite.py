@@ -11,7 +11,7 @@ import strategies
 import suites.ledger.of_cell
 import suites.measuring.arms
 import suites.measuring.loaded
-import suites.measuring.runner
+import suites.measuring.narrowing
 from strategies import ModelSpec, Session, load_model, parse
 from suites.__main__ import main
 from suites.contenders.running.agreement import check_tokens
@@ -42,7 +42,7 @@ def overflowing(*given, **named):
 
 @pytest.fixture(params=[damaged])
 def _loads(request, monkeypatch, tmp_path):
-    for module in (strategies, suites.measuring.loaded, suites.measuring.runner, suites.ledger.of_cell):
+    for module in (strategies, suites.measuring.loaded, suites.measuring.narrowing, suites.ledger.of_cell):
         monkeypatch.setattr(module, "load_model", request.param)
     suites.measuring.loaded._kept.clear()
     monkeypatch.chdir(tmp_path)
