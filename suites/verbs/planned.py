@@ -1,0 +1,80 @@
+"""What a run will measure: its jobs as cells with their strategies and contenders, or why they do not go together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, cast
+
+from strategies import Strategy, select, with_execution
+from strategies.strategy import Execution
+
+from ..contenders import select_contenders
+from ..settings.cells import Cell, make_cell
+from ..settings.config import ConfigError, RunConfig
+from ..settings.obstacles import obstacle
+from ..settings.overrides import Job
+from ..work.planning import Effort, effort
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One job of a run."""
+
+    job: Job
+    cell: Cell
+    strategies: list[Strategy]
+    contenders: list[str]
+
+    @cached_property
+    def effort(self) -> Effort:
+        """What measuring it is predicted to take."""
+        return effort(self.cell, self.strategies, self.job.config.measure, len(self.contenders))
+
+    def written(self) -> dict[str, Any]:
+        """As run.json has it."""
+        return {"id": self.cell.id, "overrides": self.job.overrides, "predicted_work": self.effort.work}
+
+
+def arms_of(config: RunConfig) -> list[Strategy]:
+    """The strategies of a job, with those that are tried in another execution besides.
+
+    Raises StrategyError.
+    """
+    return with_execution(select(config.strategies), cast("Execution", config.execution))
+
+
+def planned(jobs: Sequence[Job]) -> list[Planned]:
+    """Each job. Raises ConfigError where two are one cell, names clash, or none can run; StrategyError."""
+    cells = [make_cell(job.config) for job in jobs]
+    _require_distinct(cells)
+    found = [
+        Planned(job, cell, arms_of(job.config), select_contenders(job.config.contenders))
+        for job, cell in zip(jobs, cells, strict=True)
+    ]
+    for one in found:
+        if clash := next((s.label for s in one.strategies if s.label in one.contenders), ""):
+            raise ConfigError(f"a strategy calls itself {clash}, as a contender of this run is called; leave one out")
+    obstacles = [obstacle(one.cell, one.strategies, one.contenders) for one in found]
+    if all(obstacles):
+        more = f" (and none of the other {len(jobs) - 1} cases can run)" if len(jobs) > 1 else ""
+        raise ConfigError(obstacles[0] + more)
+    return found
+
+
+def _require_distinct(cells: Sequence[Cell]) -> None:
+    seen: dict[str, Cell] = {}
+    for twin in cells:
+        first = seen.setdefault(twin.id, twin)
+        if first is twin:
+            continue
+        if first.model != twin.model:
+            raise ConfigError(
+                f"model.checkpoint={first.model.checkpoint} and {twin.model.checkpoint} hold the same model, of which "
+                f"two jobs would measure the same case ({twin.title}); leave one out"
+            )
+        raise ConfigError(
+            f"two jobs of this sweep would measure the same case ({twin.title}); sweep what a case consists of, "
+            "and write several strategies, or contenders, as a list: strategies=[static_kv,contiguous_kv]"
+        )
