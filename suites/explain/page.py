@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -94,6 +95,16 @@ def shown_steps(steps: int, k: int) -> list[int]:
     return sorted({i for i in (1, 2, 3, k) if i <= steps})
 
 
+def filled(text: str, indent: str = "") -> str:
+    """One paragraph in lines of at most 120 characters; further lines of a list's item start with ``indent``.
+
+    >>> filled("many  words\\nin a paragraph")
+    'many words in a paragraph'
+    """
+    words = " ".join(text.split())
+    return textwrap.fill(words, 120, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+
 def markdown_page(
     phrase: str, walk: Walk, ledger: pd.DataFrame, k: int, cached: str, full: str, pictures: Sequence[Picture]
 ) -> str:
@@ -106,7 +117,7 @@ def markdown_page(
     rows, products = at_step(ledger, k, source), Products(ledger)
     sizes = letters(rows)
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
-    environment.filters["code"] = lambda text: f"`{text}`"
+    environment.filters |= {"code": lambda text: f"`{text}`", "fill": filled}
     template = environment.from_string(files("suites.explain").joinpath("page.md.jinja").read_text("utf-8"))
     return template.render(
         phrase=phrase,

@@ -21,7 +21,7 @@ def draw(ledger: pd.DataFrame, src_len: int) -> tuple[Figure, str]:
         "What a decode step computes, by what the products do, against k, the number of tokens that self-"
         "attention looks at. Where a strategy remembers nothing, all k rows go through nearly every product again, "
         "and those areas grow; where K and V are kept, only self-attention's scores and context do, the thin area on "
-        "top. Cross-attention's K/V projection has one size at every step, and is gone where it was done once a "
+        "top. Cross-attention's K/V projection has one size at every step, and is gone where it was done once per "
         "sentence. The number at the end of each curve is the step's total; strategies that compute the same "
         "share a panel."
     )

@@ -105,10 +105,10 @@ def caption(layer: Layer) -> str:
         else:
             see = "Nearly every edge is thick: rows that were computed at earlier steps are computed again."
     with_what = "the target" if layer.k is None else "every token"
-    dashed = ", dashed ones run once a sentence" if layer["cross.kv"].once else ""
+    dashed = ", dashed ones run once per sentence" if layer["cross.kv"].once else ""
     return (
         f"{where} A box is a matrix product with the shapes of its factors, in letters and in numbers; every edge "
-        "carries the shape of the tensor that flows there, and + adds what came past a part to what it made. Thick "
+        "carries the shape of the tensor that flows there, and a plus sign adds the input of a part to its output. Thick "
         f"edges grow with {with_what}, thin coloured ones are set by the source "
         f"or by a buffer, grey ones are always the same{dashed}. {see}"
     )
