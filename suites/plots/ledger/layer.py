@@ -108,7 +108,7 @@ def caption(layer: Layer) -> str:
     dashed = ", dashed ones run once per sentence" if layer["cross.kv"].once else ""
     return (
         f"{where} A box is a matrix product with the shapes of its factors, in letters and in numbers; every edge "
-        "carries the shape of the tensor that flows there, and a plus sign adds the input of a part to its output. Thick "
-        f"edges grow with {with_what}, thin coloured ones are set by the source "
+        "carries the shape of the tensor that flows there, and a plus sign adds the input of a part to its output. "
+        f"Thick edges grow with {with_what}, thin coloured ones are set by the source "
         f"or by a buffer, grey ones are always the same{dashed}. {see}"
     )
