@@ -152,7 +152,7 @@ def error_rates(model: EncoderDecoder, words_per_phrase: int, limit: int | None 
     if not 1 <= words_per_phrase <= len(words):
         raise ModelError(
             f"cannot make a phrase of {words_per_phrase} words out of {len(words)} held-out words; "
-            f"give 1 to {len(lexicon)} words a phrase, and a limit of no fewer"
+            f"give 1 to {len(lexicon)} words per phrase, and a limit of no fewer"
         )
     starts = range(0, len(words) - words_per_phrase + 1, words_per_phrase)
     phrases = [words[start : start + words_per_phrase] for start in starts]
@@ -162,8 +162,8 @@ def error_rates(model: EncoderDecoder, words_per_phrase: int, limit: int | None 
 
 
 def table_rows(rates: Mapping[int, ErrorRates]) -> list[tuple[str, ...]]:
-    """Rows of text, their header first, of rates by words a phrase; counts beside each rate."""
-    header = "words a phrase", "words", "phonemes and spaces", "phoneme error", "word error"
+    """Rows of text, their header first, of rates by words per phrase; counts beside each rate."""
+    header = "words per phrase", "words", "phonemes and spaces", "phoneme error", "word error"
     return [
         header,
         *((f"{n}", f"{r.words:,}", f"{r.phonemes:,}", f"{r.per:.1%}", f"{r.wer:.1%}") for n, r in rates.items()),
@@ -179,7 +179,7 @@ def main() -> int:
         "--checkpoint", type=Path, metavar="PT_FILE", help="of a training run (default: shipped weights)"
     )
     parser.add_argument("--limit", type=int, help="held-out words to read (default: all)")
-    parser.add_argument("--words", type=int, nargs="+", default=WORDS_PER_PHRASE, help="words a phrase (1 4 16 30)")
+    parser.add_argument("--words", type=int, nargs="+", default=WORDS_PER_PHRASE, help="words per phrase (1 4 16 30)")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="threads (default: all cores)")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
@@ -187,7 +187,7 @@ def main() -> int:
         model = load_trained(args.checkpoint)[0] if args.checkpoint else load_pronounce().eval()
         rates = {}
         for words in args.words:
-            print(f"words a phrase: {words}", file=sys.stderr)
+            print(f"words per phrase: {words}", file=sys.stderr)
             rates[words] = error_rates(model, words, args.limit)
     except ModelError as error:
         print(f"evaluate: {error}", file=sys.stderr)

@@ -108,7 +108,7 @@ def export(
     shipped = load_own(part, model_config()).eval()
     rates = {}
     for words in WORDS_PER_PHRASE:
-        print(f"words a phrase: {words}", file=sys.stderr)
+        print(f"words per phrase: {words}", file=sys.stderr)
         rates[words] = error_rates(shipped, words, limit)
     rows = markdown(table_rows(rates))
     write_card(TEMPLATE, card, part, state, rows, earlier)
