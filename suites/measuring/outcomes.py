@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -17,11 +17,15 @@ NOT_REACHED = "not reached"
 
 
 class Outcomes:
-    """One ``ArmResult`` an arm, by label, in their order."""
+    """One ``ArmResult`` for each arm, by label, in their order."""
 
-    def __init__(self, labels: Iterable[str], keep: Callable[[str, str], str]) -> None:
-        """``keep`` puts an arm's traceback, given its label and text, into a file and returns the file's name."""
-        self._results = {label: ArmResult(label, "failed", NOT_REACHED) for label in labels}
+    def __init__(self, executions: Mapping[str, str | None], keep: Callable[[str, str], str]) -> None:
+        """``executions``: label -> how its steps are executed, None of a contender. ``keep`` puts an arm's traceback,
+        given its label and text, into a file and returns the file's name.
+        """
+        self._results = {
+            label: ArmResult(label, "failed", NOT_REACHED, execution=how) for label, how in executions.items()
+        }
         self._keep = keep
 
     def __contains__(self, label: str) -> bool:

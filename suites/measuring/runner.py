@@ -62,7 +62,8 @@ class CellRun:
     ) -> None:
         self._cell, self._strategies, self._measure = cell, strategies, measure
         self._writer, self._progress, self._children = writer, progress, children
-        self._outcomes = Outcomes([*(s.label for s in strategies), *children.names], writer.traceback)
+        executions = {s.label: s.execution for s in strategies} | dict.fromkeys(children.names)
+        self._outcomes = Outcomes(executions, writer.traceback)
         self._work: dict[str, int] = {}
         """Predicted of a round, by label."""
         self._found: dict[str, Any] = {}

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..settings.executions import BEST, by_execution
 from ..tables.case_table import GROUP
+from ..tables.executions import BEST, by_execution
 from ..tables.role_table import ROLE_COLUMNS
 from ..words.labels import short, shortened
 from .style import NOT_DRAWN, Legend, Look, looks

@@ -103,8 +103,9 @@ class ArmResult:
     A contender is one, too: of it only set-up (loading included), tokens and the memory of its process are known.
     ``status`` invalid: it disagrees with the oracle; a ``reason`` beside ok is a remark. ``steps``: decode steps taken;
     ``row_lens``: tokens of each row up to its end; ``tokens_equal``: the last round chose the oracle's tokens;
+    ``execution``: of its steps, None of a contender, of which it is not known;
     ``roles``: FLOPs and bytes of the steps taken (``formulas.role_sums``); ``dispatch_s``: what asking for a step's
-    kernels takes (``probes/overhead``). Folders of earlier versions lack these two.
+    kernels takes (``probes/overhead``). Folders of earlier versions lack these three.
     """
 
     __pydantic_config__: ClassVar = EXACT
@@ -123,3 +124,4 @@ class ArmResult:
     tokens_equal: bool | None = None
     roles: RoleSums | None = None
     dispatch_s: Seconds | None = None
+    execution: Label | None = None

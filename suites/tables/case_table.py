@@ -26,13 +26,14 @@ from ..store.frame import read_frame, write_frame
 from ..store.records import Round
 from ..words.labels import plain
 from ..words.slug import slug
+from .executions import execution_in
 from .metric_inputs import case_of, number
 from .model_names import model_names
 from .soundness import require_same_cases, require_sound_table
 
 IDENTITY = [
     "cell", "model", "device", "dtype", "weights", "linear", "threads", "batch_size", "src_len", "tgt_len", "stop",
-    "seed", "real_fraction", "strategy", "status", "reason", "rounds", "max_logit_error", "tokens_equal",
+    "seed", "real_fraction", "strategy", "execution", "status", "reason", "rounds", "max_logit_error", "tokens_equal",
 ]  # fmt: skip
 GROUP = ["model", "device", "dtype", "weights", "linear", "threads", "stop", "seed"]
 """What cases have in common that belong on one plot and in one ranking."""
@@ -137,6 +138,7 @@ def case_table(
                 "weights": cell.get("weights") or cell.get("dtype"),
                 "linear": cell.get("linear", "torch"),
                 "strategy": label,
+                "execution": "" if label in cell.get("contenders", []) else arm.execution or execution_in(label),
                 "status": arm.status,
                 "reason": plain(arm.reason),
                 "rounds": len(e2e.get(label, {})),
@@ -234,10 +236,11 @@ def write_tables(run_dir: Path, cells: Sequence[CellResult]) -> tuple[pd.DataFra
 
 def read_tables(run_dir: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The two tables that ``write_tables`` wrote, equal to them. Raises ResultsError."""
-    required = [*(name for name in IDENTITY if name not in ("linear", "weights")), *PLOTTED, *RATIOS]
+    required = [*(name for name in IDENTITY if name not in ("linear", "weights", "execution")), *PLOTTED, *RATIOS]
     table = read_frame(run_dir / "table.csv", required, _columns())
-    for name, value in (("weights", table["dtype"]), ("linear", "torch")):
-        if name not in table:  # of before there was a choice
+    executions = table["strategy"].map(execution_in)
+    for name, value in (("weights", table["dtype"]), ("linear", "torch"), ("execution", executions)):
+        if name not in table:  # of before it was written
             table.insert(IDENTITY.index(name), name, value)
     require_sound_table(run_dir / "table.csv", table)
     steps = read_frame(run_dir / "steps.csv", STEP_COLUMNS)

@@ -8,6 +8,7 @@ from typing import get_args
 import numpy as np
 import pandas as pd
 
+from ..settings.config import EXECUTIONS
 from ..store.files import ResultsError
 from ..store.records import Status
 from ..words.labels import is_file_name
@@ -32,6 +33,9 @@ def require_sound_table(path: Path, table: pd.DataFrame) -> None:
         raise _refusal(path, f"has status={odd}; known: {', '.join(statuses)}")
     if (odd := next((text for text in table["cell"].unique() if not is_file_name(text)), None)) is not None:
         raise _refusal(path, f"has cell={odd[:60]!r}, which is not the name of a folder")
+    known = "", *EXECUTIONS
+    if (odd := next((word for word in table["execution"].unique() if word not in known), None)) is not None:
+        raise _refusal(path, f"has execution={odd[:60]}; known: {', '.join(known[1:])}")
     if (table["strategy"] == "").any():
         raise _refusal(path, "has a case without a strategy")
     if table.duplicated(CASE).any():

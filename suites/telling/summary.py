@@ -13,9 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from ..judging.verdict import MARGIN
-from ..settings.executions import by_execution
 from ..store.folders import from_here
 from ..tables.case_table import GROUP
+from ..tables.executions import by_execution
 from ..words.console import standard_output
 from ..words.quantity import quantity
 from .advice import advise

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from suites.__main__ import main
-from suites.settings.executions import BEST, EQUAL, by_execution
 from suites.tables.case_table import read_tables
+from suites.tables.executions import BEST, EQUAL, by_execution, execution_in
 from suites.telling.choices_told import kernels_told
 from suites.telling.summary import slower_executions
 
@@ -22,7 +22,9 @@ CASE = {
 
 def rows(times):
     """(cell, strategy, seconds) as a case table."""
-    return pd.DataFrame([{**CASE, "cell": c, "strategy": s, "e2e_s": t} for c, s, t in times])
+    return pd.DataFrame(
+        [{**CASE, "cell": c, "strategy": s, "execution": execution_in(s), "e2e_s": t} for c, s, t in times]
+    )
 
 
 def shown(table):
