@@ -67,6 +67,7 @@ class Admission:
         arms = {arm.label: arm for arm in sorted(self._arms, key=lambda arm: arm.label != ORACLE)}
         judges = list(arms) if ORACLE in arms or self._no_oracle or not arms else [ORACLE, *arms]
         rivals: list[StrategyArm] = []
+        self._why_no_oracle = f"{ORACLE} {self._no_oracle}" if self._no_oracle else ""
         # Full recompute judges the others; should it fail (it needs the most memory), the next that works does.
         for label in judges:
             rivals = [arm for arm in self._arms if arm.label in self._outcomes.open()]
@@ -87,7 +88,10 @@ class Admission:
             return
         self._arms = []
         for arm, agreement in zip(rivals, found, strict=True):
-            if math.isfinite(agreement.max_error):
+            if label != ORACLE:
+                by = "nothing" if arm.label == label else f"the logits of {label}"
+                arm.remark = f"compared with {by}, as {self._why_no_oracle}"
+            if math.isfinite(agreement.max_error) and (arm.label != label or label == ORACLE):
                 self._outcomes.note(arm.label, max_logit_error=agreement.max_error)
             if agreement.fault:
                 self._outcomes.fail(arm.label, agreement.fault)
@@ -97,6 +101,8 @@ class Admission:
                 self._arms.append(arm)
 
     def _fail_oracle(self, label: str, fault: Fault) -> None:
+        if label == ORACLE:
+            self._why_no_oracle = f"{ORACLE} failed: {fault.located}"
         if label in self._outcomes:
             self._outcomes.fail(label, fault)
 

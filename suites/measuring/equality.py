@@ -57,19 +57,22 @@ def check(
     fixed: bool,
     advance: Callable[[StrategyArm], None] = lambda arm: None,
 ) -> list[Agreement]:
-    """Decode once, all arms in step with the oracle; one ``Agreement`` an arm. ``advance`` is told of each arm's step.
+    """Decode once, all arms in step with the oracle; an ``Agreement`` for each. ``advance`` is told of each arm's step.
 
     An arm that raises or disagrees takes no further step. With ``fixed``, EOS is never chosen, as in timed rounds;
     without, decoding stops once every row of the oracle has ended. Raises NotFiniteError where the oracle's logits are
     not finite, and what the oracle itself raises.
     """
     found = [Agreement() for _ in arms]
+    config = oracle.session.model.config
+    token_B = torch.full((oracle.session.batch,), config.start_id, device=oracle.session.model.embedding.weight.device)
     oracle.prefill()
     for arm, agreement in zip(arms, found, strict=True):
         with contained(agreement.fail):
             arm.prefill()
-    config = oracle.session.model.config
-    token_B = torch.full((oracle.session.batch,), config.start_id, device=oracle.session.model.embedding.weight.device)
+            if arm is not oracle:  # a session decodes one batch after another: what it kept of one must not be left
+                arm.session.step(token_B)
+                arm.prefill()
     ended_B = torch.zeros_like(token_B, dtype=torch.bool)
     for k in range(1, oracle.session.max_new + 1):
         oracle_BV = oracle.session.step(token_B).float().clone()

@@ -76,7 +76,7 @@ class Progress:
         self._done += work
         self._bar.advance(self._task, work)
         now = time.monotonic()
-        if not self._console.is_terminal and now - self._last > PLAIN_EVERY_S:
+        if not self._console.is_terminal and now - self._last > PLAIN_EVERY_S and self._done > 0:
             self._last = now
             left_s = (now - self._start) * (self._total - self._done) / self._done
             share = min(1.0, self._done / self._total)

@@ -98,6 +98,44 @@ def test_an_oracle_that_fails_leaves_the_others_measured_against_the_next(tmp_pa
     assert results["forgetful"].status == "invalid"
 
 
+def test_an_oracle_that_was_not_asked_for_and_fails_is_told_of_every_case(tmp_path, monkeypatch):
+    usual = Session.step
+
+    def fails(session, token_B):
+        if isinstance(session.strategy, FullRecompute):
+            raise RuntimeError("a fault of ours")
+        return usual(session, token_B)
+
+    monkeypatch.setattr(Session, "step", fails)
+    results = measure(select(["static_kv", "contiguous_kv"]), tmp_path)
+    assert {result.status for result in results.values()} == {"ok"}
+    why = "as full_recompute failed: RuntimeError: a fault of ours (test_runner.py, line "
+    assert results["static_kv"].reason.startswith(f"compared with nothing, {why}")
+    assert results["contiguous_kv"].reason.startswith(f"compared with the logits of static_kv, {why}")
+    assert results["static_kv"].max_logit_error is None
+    assert results["contiguous_kv"].max_logit_error < 1e-4
+
+
+def test_a_store_that_keeps_rows_of_the_batch_before_is_invalid(tmp_path):
+    """In its first decode it is right, and without a mask nothing but the logits can tell."""
+
+    class Kept(ContiguousStore):
+        def reset(self):
+            pass
+
+    @dataclass(frozen=True)
+    class Keeping(ContiguousKV):
+        label = "keeping"
+
+        def self_kv(self, shape):
+            return Kept(shape)
+
+    shape = tuple(sorted((SHAPE | {"architecture": "transformer2017"}).items()))
+    cell = dataclasses.replace(CELL, model=ModelSpec("paper", "random", shape=shape))
+    result = measure([Keeping()], tmp_path, cell)["keeping"]
+    assert (result.status, result.reason[:14]) == ("invalid", "step 2: logits")
+
+
 def test_without_full_recompute_among_them_it_still_judges(tmp_path):
     results = measure([*select("static_kv"), Forgetful()], tmp_path)
     assert set(results) == {"static_kv", "forgetful"}

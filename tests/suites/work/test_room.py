@@ -122,7 +122,9 @@ def test_full_recompute_without_room_judges_nobody(room_of, tmp_path):
     room_of(weight_bytes(config, cell) + (cached + full) // 2)
     found = measure(cell, tmp_path, ["full_recompute", "contiguous_kv"])
     assert found["full_recompute"][1].startswith("needs ")
-    assert found["contiguous_kv"] == ("ok", "")
+    status, remark = found["contiguous_kv"]
+    assert status == "ok"
+    assert remark.startswith("compared with nothing, as full_recompute needs ")
     written = json.loads((tmp_path / "cells" / cell.id / "cell.json").read_text())
     assert list(written["formulas"]) == ["contiguous_kv"]
     assert list(written["capacity"]) == ["full_recompute", "contiguous_kv"]
