@@ -20,5 +20,8 @@ def _back(namespace):
 
 
 pytest_collect_file = Sybil(
-    parsers=[PythonCodeBlockParser(), SkipParser()], patterns=["notebooks.md", "stores.md"], setup=_elsewhere, teardown=_back
+    parsers=[PythonCodeBlockParser(), SkipParser()],
+    patterns=["notebooks.md", "stores.md"],
+    setup=_elsewhere,
+    teardown=_back,
 ).pytest()

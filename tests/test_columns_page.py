@@ -11,7 +11,7 @@ from strategies.models.kernels.packing import Choice
 from suites.measuring.narrowing import Narrowing
 from suites.metrics import metrics
 from suites.store.entries import CellEntry, GpuEntry
-from suites.store.records import ArmFacts, Calibration, Conditions, Round
+from suites.store.records import ArmResult, Calibration, Conditions, Round
 from suites.work.formulas import Formulas
 from tests.command import ROOT, SMALL_MODEL, suites
 
@@ -120,7 +120,7 @@ def test_the_keys_of_arms_rounds_calibrations_and_conditions_are_those_of_the_pa
 @pytest.mark.parametrize(
     ("name", "record"),
     [
-        ("arms.json", ArmFacts),
+        ("arms.json", ArmResult),
         ("conditions.json", Conditions),
         ("rounds.jsonl: a round", Round),
         ("rounds.jsonl: a calibration", Calibration),
