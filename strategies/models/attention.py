@@ -30,20 +30,12 @@ def group_bias(bias: Tensor, group: int) -> Tensor:
     return bias.reshape(-1, heads // group, group * rows, keys)
 
 
-class GroupedQueries(nn.Module):
-    """Query heads that share K and V as rows of one product: a view of Q where it has one row, a copy of Q else.
+class Append(nn.Module):
+    """The call of a store: a module of its own, so that whoever watches the model's modules sees what a store moves."""
 
-    A module of its own, so that a recorder does not take that copy for rows of K and V.
-    """
-
-    def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        self.group = config.group
-
-    def forward(self, q_BHTK: Tensor) -> Tensor:
-        """[B, H, T, K] -> [B, G, H/G * T, K]: the rows of a group's first head, then of its second, and so on."""
-        batch, heads, rows, size = q_BHTK.shape
-        return q_BHTK.reshape(batch, heads // self.group, self.group * rows, size)
+    def forward(self, store: SelfKV, k_BGTK: Tensor, v_BGTK: Tensor, step: Step) -> tuple[Tensor, Tensor]:
+        """K and V to attend, [B, G, M, K] each."""
+        return store.append(k_BGTK, v_BGTK, step)
 
 
 class _Attention(nn.Module):
@@ -54,7 +46,7 @@ class _Attention(nn.Module):
         self.head_size = config.d_kv
         self.scale = config.score_scale
         self.out = nn.Linear(config.inner, config.d_model, bias=not config.is_t5)
-        self.grouped = GroupedQueries(config) if config.group > 1 else None
+        self.group = config.group
 
     def _split(self, packed_BTX: Tensor, *heads: int) -> tuple[Tensor, ...]:
         """[B, T, sum of heads * K] -> a view of [B, heads, T, K] for each of ``heads``."""
@@ -65,15 +57,15 @@ class _Attention(nn.Module):
         """softmax(scale * q k^T + bias) v, heads merged and projected: -> [B, T, D] (2017 paper, eq. 1)."""
         written_out = one_position.is_attention_written_out(q_BHTK, k_BGMK)
         attention = one_position.attention if written_out else F.scaled_dot_product_attention
-        if self.grouped is None:
+        if self.group == 1:
             context_BHTK = attention(q_BHTK, k_BGMK, v_BGMK, attn_mask=bias, scale=self.scale)
             return self.out(context_BHTK.transpose(1, 2).flatten(2))
-        # X: H/G * T, the rows of all query heads of a group.
-        q_BGXK = self.grouped(q_BHTK)
+        # X: H/G * T, the rows of a group's first head, then of its second, and so on.
+        batch, heads, rows, size = q_BHTK.shape
+        q_BGXK = q_BHTK.reshape(batch, heads // self.group, self.group * rows, size)
         context_BGXK = attention(q_BGXK, k_BGMK, v_BGMK, attn_mask=bias, scale=self.scale)
         # The rows of the last query head of a group stay T apart from those of the first: [B, G, H/G, T, K].
-        batch, groups, _, size = context_BGXK.shape
-        by_head = context_BGXK.view(batch, groups, -1, q_BHTK.shape[2], size)
+        by_head = context_BGXK.view(batch, heads // self.group, self.group, rows, size)
         return self.out(by_head.permute(0, 3, 1, 2, 4).flatten(2))
 
 
@@ -83,6 +75,7 @@ class SelfAttention(_Attention):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
         self.qkv = nn.Linear(config.d_model, config.inner + 2 * config.kv_inner, bias=not config.is_t5)
+        self.append = Append()
 
     def forward(
         self, x_BTD: Tensor, bias: Tensor | None, store: SelfKV | None = None, step: Step | None = None
@@ -91,7 +84,8 @@ class SelfAttention(_Attention):
         q_BHTK, k_BGTK, v_BGTK = self._split(self.qkv(x_BTD), self.heads, self.kv_heads, self.kv_heads)
         if store is None or step is None:
             return self._attend(q_BHTK, k_BGTK, v_BGTK, bias)
-        return self._attend(q_BHTK, *store.append(k_BGTK, v_BGTK, step), bias)
+        k_BGMK, v_BGMK = self.append(store, k_BGTK, v_BGTK, step)
+        return self._attend(q_BHTK, k_BGMK, v_BGMK, bias)
 
 
 class CrossAttention(_Attention):

@@ -52,17 +52,13 @@ class ProductRecord:
 
 @dataclass(frozen=True)
 class CopyRecord:
-    """One operator that copied a tensor: where (see ``ProductRecord``), in what shape, and how many bytes it wrote.
-
-    ``after`` is the number of products recorded before it, which tells when it happened.
-    """
+    """One operator that copied a tensor: where (see ``ProductRecord``), in what shape, and how many bytes it wrote."""
 
     role: str
     path: str
     operator: str
     shape: tuple[int, ...]
     written_bytes: int
-    after: int
 
 
 @dataclass
@@ -187,8 +183,8 @@ class _Recorder:
         self._add((heads, rows, keys, v_BHMK.shape[-1]), 0, v_BHMK, out_BHTK.nbytes, ".context")
 
     def _copy(self, name: str, written: Tensor) -> None:
-        frame, after = self._frames[-1], len(self.recording.products)
-        copy = CopyRecord(frame.role, frame.path, name, tuple(written.shape), written.nbytes, after)
+        frame = self._frames[-1]
+        copy = CopyRecord(frame.role, frame.path, name, tuple(written.shape), written.nbytes)
         self.recording.copies.append(copy)
 
 

@@ -41,20 +41,9 @@ def new_bytes(recording: Recording) -> int:
 
 
 def copied_bytes(recording: Recording) -> int:
-    """Bytes of K and V that self-attention moved to make room for new rows.
-
-    Whatever it copied of them between its packed product and its scores, beyond the new rows themselves.
-    """
-    products = recording.products
-    head_size = next(r.product.inner for r in products if r.product.role == "decoder.self_attn.scores")
-    stored = sum(
-        copy.written_bytes
-        for copy in recording.copies
-        if copy.role == "decoder.self_attn"
-        and head_size in copy.shape
-        and products[copy.after - 1].product.role == "decoder.self_attn.qkv"
-    )
-    return max(0, stored - new_bytes(recording))
+    """Bytes of K and V that stores moved to make room: what they wrote in ``append`` beyond the new rows themselves."""
+    written = sum(copy.written_bytes for copy in recording.copies if copy.role == "decoder.self_attn.append")
+    return max(0, written - new_bytes(recording))
 
 
 def step_bytes(recording: Recording) -> StepBytes:

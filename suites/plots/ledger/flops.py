@@ -13,10 +13,8 @@ UNITS = ((1e12, "10^12 FLOPs"), (1e9, "10^9 FLOPs"), (1e6, "10^6 FLOPs"), (1e3, 
 
 def draw(ledger: pd.DataFrame, src_len: int) -> tuple[Figure, str]:
     """The figure and its caption."""
-    found = stacks.panels(ledger, src_len, ledger["flops"])
-    batch = ledger["batch_size"].iloc[0]
-    foot = f"Batch {batch}, source {src_len} tokens. Every product of a step, in all layers; prefill apart."
-    drawn = stacks.figure(found, stacks.message(found, "computes", "FLOPs"), "FLOPs", UNITS, foot)
+    foot = "Every product of a step, in all layers; prefill apart."
+    drawn = stacks.drawn(ledger, src_len, ledger["flops"], stacks.Quantity("computes", "FLOPs", UNITS), foot)
     return drawn, (
         "What a decode step computes, by what the products do, against k, the number of tokens that self-"
         "attention looks at. Where a strategy remembers nothing, all k rows go through nearly every product again, "

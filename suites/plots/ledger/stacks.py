@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import matplotlib as mpl
 import pandas as pd
@@ -16,6 +17,17 @@ from .panels import COLUMNS, Panel, by_scale, in_rows, merge, steps_at
 
 Unit = tuple[float, str]
 """How many make one, and its name."""
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """What is stacked: a step computes FLOPs, say, told in the first of ``units``, largest first, that it reaches."""
+
+    verb: str
+    noun: str
+    units: Sequence[Unit]
+
+
 _GROUP = {role: group for group in GROUPS for role in group.roles}
 # What reads or moves earlier tokens lies on top, where its growth is not spread over the areas above it.
 _ON_TOP = {"self.append", "self.scores"}
@@ -54,8 +66,15 @@ def message(found: Sequence[Panel], verb: str, noun: str) -> str:
     )
 
 
-def figure(found: Sequence[Panel], title: str, noun: str, units: Sequence[Unit], foot: str) -> Figure:
-    """The panels, those of like size on one scale, with one legend of the groups. ``units``: the largest first."""
+def drawn(ledger: pd.DataFrame, src_len: int, amounts: pd.Series, of: Quantity, foot: str) -> Figure:
+    """The figure of ``amounts``, one for each row of the ledger, at one source length."""
+    found = panels(ledger, src_len, amounts)
+    foot = f"Batch {ledger['batch_size'].iloc[0]}, source {src_len} tokens. {foot}"
+    return _figure(found, message(found, of.verb, of.noun), of, foot)
+
+
+def _figure(found: Sequence[Panel], title: str, of: Quantity, foot: str) -> Figure:
+    """The panels, those of like size on one scale, with one legend of the groups."""
     scales = by_scale(found)
     rows = [(row, scale) for scale in scales for row in in_rows(scale)]
     columns = min(COLUMNS, max(len(row) for row, _ in rows))
@@ -66,14 +85,14 @@ def figure(found: Sequence[Panel], title: str, noun: str, units: Sequence[Unit],
         foot += " Rows of panels have scales of their own."
     lines = sum(max(len(panel.strategies) for panel in row) for row, _ in rows)
     height = 0.9 + (1.6 if len(rows) < 4 else 1.3) * len(rows) + 0.14 * lines
-    drawn, grid = new_figure(title, foot, legend, len(rows), columns, height)
+    figure, grid = new_figure(title, foot, legend, len(rows), columns, height)
     with mpl.rc_context({**RC, "hatch.linewidth": 0.5}):
         for line, (row, scale) in zip(grid, rows, strict=True):
             share_y(line[: len(row)])
             highest = max(float(panel.total.max()) for panel in scale)
-            size, name = next((unit for unit in units if highest >= unit[0]), units[-1])
+            size, name = next((unit for unit in of.units if highest >= unit[0]), of.units[-1])
             line[0].set_ylim(0, highest * 1.15 / size)
-            line[0].set_ylabel(f"{noun} of a step\n({name})")
+            line[0].set_ylabel(f"{of.noun} of a step\n({name})")
             for axes, panel in zip(line, row, strict=False):
                 _stack(axes, panel, size, highest)
                 panel.write_title(axes, columns)
@@ -82,7 +101,7 @@ def figure(found: Sequence[Panel], title: str, noun: str, units: Sequence[Unit],
         for place in range(columns):
             lowest = max(number for number, (row, _) in enumerate(rows) if place < len(row))
             grid[lowest][place].set_xlabel("keys attended at the step, k")
-    return drawn
+    return figure
 
 
 def _stack(axes: Axes, panel: Panel, size: float, highest: float) -> None:

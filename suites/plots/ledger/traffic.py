@@ -23,10 +23,8 @@ def moved_bytes(ledger: pd.DataFrame) -> pd.Series:
 
 def draw(ledger: pd.DataFrame, src_len: int) -> tuple[Figure, str]:
     """The figure and its caption."""
-    found = stacks.panels(ledger, src_len, moved_bytes(ledger))
-    batch = ledger["batch_size"].iloc[0]
-    foot = f"Batch {batch}, source {src_len} tokens. Weights, and K/V read, written and copied; activations left out."
-    drawn = stacks.figure(found, stacks.message(found, "moves", "bytes"), "bytes", UNITS, foot)
+    foot = "Weights, and K/V read, written and copied; activations left out."
+    drawn = stacks.drawn(ledger, src_len, moved_bytes(ledger), stacks.Quantity("moves", "bytes", UNITS), foot)
     return drawn, (
         "What a decode step must move between memory and processor, by role, against k. Projections, feed-forward"
         " and LM head read their weights, which have one size at every step however many rows they serve; self-"
