@@ -238,7 +238,8 @@ def read_tables(run_dir: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The two tables that ``write_tables`` wrote, equal to them. Raises ResultsError."""
     required = [*(name for name in IDENTITY if name not in ("linear", "weights", "execution")), *PLOTTED, *RATIOS]
     table = read_frame(run_dir / "table.csv", required, _columns())
-    executions = table["strategy"].map(execution_in)
+    contenders = (table["status"] == "ok") & table["executed_flops"].isna()
+    executions = table["strategy"].map(execution_in).mask(contenders, "")
     for name, value in (("weights", table["dtype"]), ("linear", "torch"), ("execution", executions)):
         if name not in table:  # of before it was written
             table.insert(IDENTITY.index(name), name, value)
