@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from suites.verbs import VERBS
 from tests.command import ROOT, SMALL_MODEL
 
 
@@ -50,13 +51,29 @@ def test_the_installed_package_is_the_one_that_runs_and_holds_its_data(site, tmp
     names = "import conf, suites, strategies; print(conf.__file__, suites.__file__, strategies.__file__)"
     done = run(site, tmp_path, "-c", names)
     assert done.stdout.count(str(site)) == 3, done.stdout + done.stderr
-    data = {path.name for path in (site / "strategies" / "models" / "pronounce").iterdir()}
-    assert {"weights.safetensors", "vocabulary.json", "held_out.tsv", "MODEL_CARD.md"} <= data
-    assert {path.name for path in (site / "conf" / "sweep").glob("*.yaml")} == {
-        path.name for path in (ROOT / "conf" / "sweep").glob("*.yaml")
-    }
-    assert all((site / package / "py.typed").exists() for package in ("strategies", "suites"))
+    for package in ("conf", "strategies", "suites"):
+        assert files(site / package) == files(ROOT / package)
+    assert {"weights.safetensors", "vocabulary.json", "py.typed"} <= {path.name for path in files(site / "strategies")}
     assert not (site / "tests").exists()
+
+
+def files(package):
+    """Of a package: modules and data, relative to it."""
+    found = (path for path in package.rglob("*") if path.is_file() and path.suffix != ".pyc")
+    return {path.relative_to(package) for path in found}
+
+
+def test_each_verb_tells_its_help(site, tmp_path):
+    program = (
+        "from suites.__main__ import main\n"
+        "from suites.verbs import VERBS\n"
+        "for verb in VERBS:\n"
+        "    print('verb', verb, main([verb, '--help']))\n"
+    )
+    done = run(site, tmp_path, "-c", program)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [line for line in done.stdout.splitlines() if line.startswith("verb ")] == [f"verb {v} 0" for v in VERBS]
+    assert done.stdout.count("usage: ") == len(VERBS)
 
 
 def test_it_measures_from_another_folder(site, tmp_path):
