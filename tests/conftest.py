@@ -10,6 +10,11 @@ import typing
 from functools import cache
 
 import pytest
+
+# Before torch is loaded, and for the processes that tests start: in a worker beside another, the threads of an operator
+# wait for one another, which takes several times the processor time of one.
+os.environ["OMP_NUM_THREADS"] = "1"
+
 import torch
 from hypothesis import settings
 
@@ -123,9 +128,7 @@ def static_strategy(request) -> Strategy:
     return request.param
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(autouse=True)
 def _one_thread():
-    threads = torch.get_num_threads()
+    """Also after a test whose command was told another number, or took what the machine has."""
     torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
