@@ -9,13 +9,13 @@ import sys
 import pytest
 
 from suites.__main__ import main
-from tests.command import ROOT
+from tests.command import ROOT, SMALL_MODEL, suites
 from tests.examples import FILES
 
 README = (ROOT / "README.md").read_text()
 MAKEFILE = (ROOT / "Makefile").read_text()
 COMMANDS = sorted(set(re.findall(r"^ {4}(python -m suites .*?)(?:  +#.*)?$", README, re.MULTILINE)))
-TINY = ["model=tiny", "model.num_heads=8"]
+SMALL = [*(size for size in SMALL_MODEL if "num_heads" not in size), "model.num_heads=8"]
 LENGTHS = ("seq_len", "batch_size")
 TARGETS = sorted(set(re.findall(r"^ {4}make (\S+)", README, re.MULTILINE)))
 
@@ -31,29 +31,43 @@ def test_every_make_target_in_the_readme_exists(target):
     assert re.search(rf"^{target}:", MAKEFILE, re.MULTILINE)
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A folder in which ``run`` has left its results."""
+    folder = tmp_path_factory.mktemp("finished")
+    suites("run", "seq_len=4", "measure=quick", folder=folder, check=True)
+    return folder
+
+
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_in_the_readme_runs(command, tmp_path, monkeypatch):
-    """With the shortest lengths and the fewest rounds, which the command's own overrides give way to."""
+def test_every_command_in_the_readme_runs(command, tmp_path, monkeypatch, request):
+    """With the shortest lengths and the fewest rounds, which the command's own overrides give way to.
+
+    The main job alone draws its plots. A small model is for those that compile, start others, or have several models;
+    what test_executions.py compiles, too, is compiled once.
+    """
     arguments = shlex.split(command)[3:]
+    verb = arguments[0]
     if "model=t5" in arguments:
         pytest.skip("asks for the reader's own checkpoint; test_run_checkpoint.py runs one")
-    if arguments[0] == "run":
+    if verb == "run" and "--help" not in arguments:
         swept = next((a.removeprefix("+sweep=") for a in arguments if a.startswith("+sweep=")), None)
-        quick = [f"{swept}=4,6"] if swept in LENGTHS else TINY if swept or "contenders" in command else []
-        quick += [] if swept == "seq_len" else ["seq_len=4"]
+        is_main = arguments == ["run", "+sweep=seq_len"]
+        small = swept not in (None, *LENGTHS) or any(a.startswith("contenders=") for a in arguments)
+        compiled = "execution=compiled" in arguments
         kept = [a for a in arguments if not a.startswith(("model=", "measure=", "seq_len=", "batch_size="))]
-        arguments = [*kept, *quick, "measure=quick"]
-    if arguments[0] == "shapes":
+        lengths = [f"{swept}=4,6"] if swept in LENGTHS else []
+        lengths += [] if swept == "seq_len" else ["seq_len=5"]
+        model = SMALL if small else [*SMALL_MODEL, "strategies=[full_recompute,static_kv]"] if compiled else []
+        arguments = [*kept, *lengths, *model, "measure=quick", "report=false"]
+        arguments += [] if is_main else ["plots=false"]
+    if verb == "shapes":
         arguments += ["model=tiny", "seq_len=4"] if "--module" in arguments else ["strategies=[static_kv]"]
-    if arguments[0] == "profile":
+    if verb == "profile":
         arguments += ["seq_len=8", "--steps", "2"]
-    if arguments[0] in ("run", "profile", "roofline"):
-        arguments += ["threads=1"]  # beside other tests, two threads wait for one another
-    if arguments[0] == "run" and "--help" not in arguments:
-        arguments += ["report=false"] if swept == "seq_len" else ["report=false", "plots=false"]
+    if verb in ("plot", "report"):
+        shutil.copytree(request.getfixturevalue("finished"), tmp_path, symlinks=True, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
-    if arguments[0] in ("plot", "report"):
-        assert main(["run", "seq_len=4", "measure=quick", "threads=1", "report=false", "plots=false"]) == 0
     assert main(arguments) == 0  # in this process, as starting another twenty times is most of the time
 
 
