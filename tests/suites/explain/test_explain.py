@@ -11,6 +11,7 @@ from suites.__main__ import main
 from suites.explain.walk import read_walk
 from suites.explain.write import explain, write_page
 from suites.ledger.table import read_ledger
+from suites.plots.ledger import draw
 from suites.probes import record
 from suites.settings.cells import Cell
 from suites.settings.config import ConfigError
@@ -27,9 +28,17 @@ K = 5
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory) -> tuple[Path, str]:
+def drawn() -> list:
+    """What ``draw`` gave for the page."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory, drawn) -> tuple[Path, str]:
     folder = tmp_path_factory.mktemp("explain")
-    written = explain(CELL, [parse("static_kv(read=buffer)")], PHRASE, K, folder)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("suites.explain.write.draw", lambda *given: drawn.append(draw(*given)) or drawn[-1])
+        written = explain(CELL, [parse("static_kv(read=buffer)")], PHRASE, K, folder)
     assert [path.name for path in written] == ["page.md", "page.html"]
     return folder, (folder / "page.md").read_text()
 
@@ -154,8 +163,9 @@ def test_the_html_page_needs_nothing_else(page):
 
 
 @pytest.mark.parametrize("phrase", ["'", "e", "tea"])
-def test_short_phrases(tmp_path, phrase):
+def test_short_phrases(tmp_path, phrase, monkeypatch):
     """Of one step and of a few: no bullet tells of a step that was not there."""
+    monkeypatch.setattr("suites.explain.write.draw", lambda *_: [])
     [md, html] = explain(CELL, [], phrase, None, tmp_path / "out")
     text = md.read_text()
     steps = len(read_walk(tmp_path / "out").steps)
@@ -164,8 +174,11 @@ def test_short_phrases(tmp_path, phrase):
     assert html.exists()
 
 
-def test_the_page_is_written_from_its_folder(page):
+def test_the_page_is_written_from_its_folder(page, drawn, monkeypatch):
+    """With the pictures as drawn before: test_ledger_plots.py has equal ledgers give equal ones."""
     folder, text = page
+    (pictures,) = drawn
+    monkeypatch.setattr("suites.explain.write.draw", lambda *_: pictures)
     again = write_page(folder, PHRASE, K)
     assert again[0].read_text() == text
 
