@@ -103,7 +103,7 @@ def test_each_plot_has_a_message_a_text_alternative_and_its_numbers(page):
 def test_each_specification_is_what_vega_lite_allows(page):
     _, _, read = page
     for spec in read.specs().values():
-        alt.Chart.from_dict(spec).to_dict(validate=True)
+        alt.Root.validate(spec)
 
 
 def test_warnings_environment_and_formulas_are_told(page):
