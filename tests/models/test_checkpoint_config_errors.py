@@ -9,7 +9,17 @@ import pytest
 from strategies import ModelError, ModelSpec, config_of, load_model
 from strategies.models.checkpoints.regular_file import JSON_LIMIT_BYTES
 
-from .spoiling import D, V, assert_one_line, configure, generation, replace, write, write_sound
+from .spoiling import (
+    D,
+    V,
+    assert_one_line,
+    configure,
+    generation,
+    replace,
+    tensor_shapes,
+    write,
+    write_sound,
+)
 
 
 @pytest.fixture

@@ -175,7 +175,7 @@ def test_short_phrases(tmp_path, phrase, monkeypatch):
 
 
 def test_the_page_is_written_from_its_folder(page, drawn, monkeypatch):
-    """With the pictures as drawn before: test_ledger_plots.py has equal ledgers give equal ones."""
+    """With the pictures as drawn before: test_ledger_files.py has equal ledgers give equal ones."""
     folder, text = page
     (pictures,) = drawn
     monkeypatch.setattr("suites.explain.write.draw", lambda *_: pictures)
