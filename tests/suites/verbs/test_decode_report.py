@@ -1,0 +1,44 @@
+"""What ``decode`` reads of its command line, and what it says of what was decoded."""
+
+import sys
+
+import torch
+
+from strategies import load_vocabulary
+from suites.measuring.equality import Agreement
+from suites.verbs.decode import read_phrases, split_names
+from suites.verbs.decode_report import Decoded, closing_lines, first_difference, phrase_lines
+
+
+def test_names_are_split_at_outer_commas():
+    assert split_names("grid") == "grid"
+    assert split_names("static_kv(capacity=8,read=buffer)") == "static_kv(capacity=8,read=buffer)"
+    assert split_names(" cross_kv ,static_kv(capacity=8, read=buffer),") == [
+        "cross_kv",
+        "static_kv(capacity=8, read=buffer)",
+    ]
+
+
+def test_phrases_of_the_command_line_need_no_standard_input(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", None)
+    assert read_phrases(["tea", "two words"], None) == ["tea", "two words"]
+
+
+def test_a_phrase_without_sound_is_told_as_nothing():
+    vocabulary = load_vocabulary()
+    lines = phrase_lines(vocabulary.spell("q"), [vocabulary.id("<eos>"), vocabulary.id("<pad>")], 9)
+    assert lines == ["q", "  (nothing)", "  ended at step 1", ""]
+
+
+def test_the_earliest_difference_is_found_and_lengths_may_differ():
+    oracle_BN = torch.tensor([[5, 6, 7, 1], [5, 6, 1, 0]])
+    assert first_difference(oracle_BN, oracle_BN) is None
+    assert first_difference(torch.tensor([[5, 6, 8], [5, 9, 1]]), oracle_BN) == (1, 2)
+
+
+def test_a_tie_that_was_broken_otherwise_is_told_and_is_no_disagreement():
+    one, other = torch.tensor([[5, 6, 1]]), torch.tensor([[5, 7, 1]])
+    decoded = [Decoded("full_recompute", Agreement(), one, []), Decoded("static_kv", Agreement(1e-6), other, [])]
+    tie, agreed = closing_lines(decoded)
+    assert tie.startswith("static_kv chose otherwise in phrase 1 at step 2")
+    assert agreed.startswith("all 2 strategies agree")
