@@ -10,6 +10,7 @@ from suites.__main__ import main
 from suites.two_runs.figures import compare_runs
 from suites.two_runs.matching import match
 from suites.two_runs.runs import CASE, read_run
+from tests.command import ROOT
 
 from .folders import compared, edit, edit_json, refused, rows, slow_down
 
@@ -167,7 +168,7 @@ def test_the_example_that_leads_the_help_is_of_two_runs_that_one_makes(capsys):
 
 
 def test_the_reference_run_is_comparable_without_its_raw_rounds(tmp_path, capsys):
-    reference = Path(__file__).parents[2] / "results" / "reference" / "cpu"
+    reference = ROOT / "results" / "reference" / "cpu"
     assert compared(capsys, reference, reference, "--dir", tmp_path / "out")[0] == 0
     run = read_run(reference)
     found, _ = compare_runs(run, run, match(run, run), 0.05, None, times=True)
