@@ -27,7 +27,8 @@ def load(run_dir: str | Path) -> pd.DataFrame:
     Raises ResultsError, a Mistake, for a folder that is no run.
     """
     from .metrics import metrics
-    from .tables.case_table import completed, read_tables
+    from .tables.columns import completed
+    from .tables.table_files import read_tables
 
     table = completed(read_tables(Path(run_dir))[0])
     known = [metric for metric in metrics().values() if metric.name in table]
@@ -55,7 +56,7 @@ class Measurement:
     @cached_property
     def steps(self) -> pd.DataFrame:
         """A row a decode step of each case: k keys attended, quartiles of its latency in seconds, FLOPs and bytes."""
-        from .tables.case_table import read_tables
+        from .tables.table_files import read_tables
 
         return read_tables(self.dir)[1]
 

@@ -9,7 +9,7 @@ from suites.metrics import metrics
 from suites.plots import FIGURES
 from suites.reporting.run import write_report
 from suites.settings.config import known_keys
-from suites.tables.case_table import completed
+from suites.tables.columns import completed
 from tests.command import ROOT
 
 from .suites.reporting.folders import run_folder

@@ -9,7 +9,8 @@ import pandas as pd
 
 from ..plots.totals import message
 from ..plots.view import views
-from ..tables.case_table import GROUP, STEP_COLUMNS
+from ..tables.columns import GROUP
+from ..tables.step_table import STEP_COLUMNS
 from ..telling.summary import title_of
 from .html import fragment
 from .verdicts import HEADER, verdicts

@@ -16,8 +16,9 @@ from ..plots.view import View, views
 from ..store.cell_folder import read_cell
 from ..store.files import ResultsError, exists, is_folder, write_text
 from ..store.schema import parsed_file, read_environment, read_run_entry
-from ..tables.case_table import GROUP, completed, read_tables
+from ..tables.columns import GROUP, completed
 from ..tables.role_table import read_roles
+from ..tables.table_files import read_tables
 from ..telling.advice import Section, advise, answer
 from ..telling.advice import memory as advice_memory
 from ..telling.advice.rows import longest, timed

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..tables.case_table import GROUP
+from ..tables.columns import GROUP
 from ..words.markdown import literal, pipe_table
 from .advice.rows import place_of
 from .legend import legend

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from ..judging.verdict import MARGIN
 from ..store.folders import from_here
-from ..tables.case_table import GROUP
+from ..tables.columns import GROUP
 from ..tables.executions import by_execution
 from ..words.console import standard_output
 from ..words.quantity import quantity

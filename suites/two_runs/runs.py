@@ -12,7 +12,9 @@ from ..settings.config import ConfigError
 from ..store.cell_folder import CellResult, read_cells
 from ..store.files import ResultsError, exists, is_folder
 from ..store.schema import read_environment, read_run_entry
-from ..tables.case_table import GROUP, case_table, read_tables
+from ..tables.case_table import case_table
+from ..tables.columns import GROUP
+from ..tables.table_files import read_tables
 
 CASE = [*GROUP, "batch_size", "src_len", "tgt_len", "strategy"]
 """What people tell a case by; two cases that agree in it may still differ, in their sources for one."""

@@ -15,9 +15,9 @@ from ..store.cell_folder import CellResult, read_cells
 from ..store.files import ResultsError, exists, lost, write_json, write_text
 from ..store.folders import from_here
 from ..store.schema import read_run_entry
-from ..tables.case_table import write_tables
 from ..tables.model_names import checkpoints_told
 from ..tables.role_table import write_roles
+from ..tables.table_files import write_tables
 from ..telling.choices_told import kernels_told, narrowing_told
 from ..telling.step_summary import markdown_summary, post
 from ..telling.summary import advice_lines, print_summary

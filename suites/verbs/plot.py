@@ -36,8 +36,8 @@ def main(arguments: list[str]) -> int:
         written = tabulate(options.dir).plots
     else:
         from ..plots import draw
-        from ..tables.case_table import read_tables
         from ..tables.role_table import read_roles
+        from ..tables.table_files import read_tables
 
         table, steps = read_tables(options.dir)
         written = draw(options.dir, table, steps, read_roles(options.dir, table))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..store.files import finite, read_text
 from ..store.schema import parsed_file
-from ..tables.case_table import read_tables
+from ..tables.table_files import read_tables
 
 
 def as_json(run_dir: Path) -> str:

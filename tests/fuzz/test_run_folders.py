@@ -18,8 +18,11 @@ from suites.store.cell_folder import CellWriter, read_cells
 from suites.store.files import ResultsError, write_json
 from suites.store.records import ArmResult, Calibration, Conditions, Round
 from suites.store.schema import SCHEMA
-from suites.tables.case_table import case_table, completed, read_tables, step_table
+from suites.tables.case_table import case_table
+from suites.tables.columns import completed
 from suites.tables.role_table import read_roles, role_table
+from suites.tables.step_table import step_table
+from suites.tables.table_files import read_tables
 from suites.telling.advice import advise
 from suites.telling.choices_told import kernels_told, narrowing_told
 from suites.telling.summary import advice_lines, failures, remarks

@@ -9,7 +9,9 @@ import sys
 import pytest
 
 from suites.store.cell_folder import read_cells
-from suites.tables.case_table import case_table, read_tables, step_table
+from suites.tables.case_table import case_table
+from suites.tables.step_table import step_table
+from suites.tables.table_files import read_tables
 from tests.command import ROOT, SMALL_MODEL
 
 NAMES = ["own", "crashes", "raises", "hangs", "killed", "wrong", "coarse", "short", "absent"]

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from suites.judging.crossover import Crossover, crossover, cumulative_s
 from suites.store.cell_folder import CellResult
 from suites.store.records import ArmResult, Round
-from suites.tables.case_table import CROSSOVER, case_table
+from suites.tables.case_table import case_table
+from suites.tables.columns import CROSSOVER
 from suites.telling.advice import crossover as advice
 
 N = 64

@@ -13,7 +13,7 @@ from suites.measuring import narrowing as module
 from suites.measuring.narrowing import narrowing, narrowings
 from suites.settings.cells import Cell
 from suites.settings.inputs import make_inputs
-from suites.tables.case_table import read_tables
+from suites.tables.table_files import read_tables
 from suites.telling.choices_told import narrowing_told
 from suites.work.formulas import formulas, necessary
 

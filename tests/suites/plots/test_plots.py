@@ -13,7 +13,8 @@ from suites.metrics import metrics
 from suites.plots import FIGURES, draw
 from suites.plots.style import RC, looks, save
 from suites.plots.view import exponent, views
-from suites.tables.case_table import IDENTITY, RATIOS, STEP_COLUMNS
+from suites.tables.columns import IDENTITY, RATIOS
+from suites.tables.step_table import STEP_COLUMNS
 
 CORE = ("full_recompute", "cross_kv", "contiguous_kv", "static_kv")
 ODD = ("static_kv(capacity=512,read=buffer)", "cost_$x^2$_{", "<script>alert('$')</script>", "_under_score")

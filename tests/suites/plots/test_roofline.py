@@ -11,7 +11,7 @@ from suites.ceilings.sentences import share
 from suites.plots import draw, roofline
 from suites.plots.style import RC
 from suites.plots.view import views
-from suites.tables.case_table import read_tables
+from suites.tables.table_files import read_tables
 
 from ...command import ROOT
 from .test_plots import CORE, tables

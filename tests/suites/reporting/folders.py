@@ -6,7 +6,7 @@ import pandas as pd
 
 from suites.store.files import write_json
 from suites.store.frame import write_frame
-from suites.tables.case_table import completed
+from suites.tables.columns import completed
 from suites.tables.role_table import ROLE_COLUMNS
 
 from ..plots.test_plots import CORE, ODD, TIED, tables

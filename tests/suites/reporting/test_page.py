@@ -17,7 +17,8 @@ from suites.metrics import metrics
 from suites.reporting.bundles import exported
 from suites.reporting.numbers import COLUMNS, rounded
 from suites.reporting.run import write_report
-from suites.tables.case_table import completed, read_tables
+from suites.tables.columns import completed
+from suites.tables.table_files import read_tables
 from suites.telling.advice.rows import longest
 from suites.telling.summary import ranked, rankings
 

@@ -17,8 +17,8 @@ from suites.reporting.environment import environment_lines
 from suites.store.cell_folder import read_cells, write_json
 from suites.store.files import ResultsError, read_json
 from suites.store.schema import SCHEMA
-from suites.tables.case_table import read_tables
 from suites.tables.role_table import read_roles
+from suites.tables.table_files import read_tables
 from suites.two_runs.runs import read_run
 from suites.verbs.collect import collect
 from suites.verbs.plot import main as plot

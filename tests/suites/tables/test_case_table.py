@@ -14,7 +14,10 @@ from suites.store.cell_folder import CellResult
 from suites.store.files import ResultsError
 from suites.store.records import ArmResult, Round
 from suites.tables import case_table as table_module
-from suites.tables.case_table import STEP_COLUMNS, case_table, read_tables, step_table, write_tables
+from suites.tables import columns
+from suites.tables.case_table import case_table
+from suites.tables.step_table import STEP_COLUMNS, step_table
+from suites.tables.table_files import read_tables, write_tables
 
 STEPS = 3
 CELL = {
@@ -220,7 +223,8 @@ def test_a_metric_that_raises_is_empty_and_told_once_with_its_traceback_kept(tmp
 
     known = dict(metrics())
     added = {f.__name__: Metric(f.__name__, "s", "lower", "none", f is text_s, f) for f in (raises_s, text_s)}
-    monkeypatch.setattr(table_module, "metrics", lambda: known | added)
+    for module in (table_module, columns):
+        monkeypatch.setattr(module, "metrics", lambda: known | added)
     cells = [result([ok(), ok("static_kv")], [a_round(), a_round("static_kv")])]
     table, _ = write_tables(tmp_path, cells)
     assert table[["raises_s", "text_s"]].isna().all(axis=None)

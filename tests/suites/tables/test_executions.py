@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from suites.__main__ import main
-from suites.tables.case_table import read_tables
 from suites.tables.executions import BEST, EQUAL, by_execution, execution_in
+from suites.tables.table_files import read_tables
 from suites.telling.choices_told import kernels_told
 from suites.telling.summary import slower_executions
 

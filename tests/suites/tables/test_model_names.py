@@ -10,7 +10,7 @@ from suites.plots.view import views
 from suites.settings.cells import Cell, make_cell
 from suites.settings.config import RunConfig
 from suites.store.cell_folder import CellResult
-from suites.tables.case_table import GROUP
+from suites.tables.columns import GROUP
 from suites.tables.model_names import checkpoints_told, model_names
 
 PRONOUNCE = {"name": "pronounce", "source": "pronounce"}

@@ -7,7 +7,7 @@ import pytest
 
 from suites.__main__ import main
 from suites.store.files import read_json
-from suites.tables.case_table import read_tables
+from suites.tables.table_files import read_tables
 
 from ...command import SMALL_MODEL, suites
 

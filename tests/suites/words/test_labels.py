@@ -7,7 +7,7 @@ from suites.plots import draw
 from suites.settings.cells import make_cell
 from suites.settings.config import RunConfig
 from suites.store.frame import as_csv, read_frame, write_frame
-from suites.tables.case_table import completed
+from suites.tables.columns import completed
 from suites.telling.summary import print_summary
 
 from ..plots.test_plots import TIED, tables

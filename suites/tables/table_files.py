@@ -1,0 +1,60 @@
+"""``table.csv`` and ``steps.csv`` in the run folder, written and read."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from ..settings.faults import Fault
+from ..store.cell_folder import CellResult
+from ..store.files import write_text
+from ..store.frame import read_frame, write_frame
+from ..words.slug import slug
+from .case_table import case_table
+from .columns import IDENTITY, RATIOS, columns
+from .executions import execution_in
+from .soundness import require_same_cases, require_sound_table
+from .step_table import STEP_COLUMNS, step_table
+
+PLOTTED = [
+    "prefill_s", "e2e_s", "throughput_tokens_per_s", "executed_flops", "necessary_flops", "flops_waste", "step_bytes",
+    "kv_used_bytes", "kv_reserved_bytes", "peak_memory_bytes",
+]  # fmt: skip
+
+
+def write_tables(run_dir: Path, cells: Sequence[CellResult]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """table.csv and steps.csv (and .parquet where pyarrow is installed); returns both."""
+    told: set[str] = set()
+
+    def tell(cell_id: str, name: str, fault: Fault) -> None:
+        if name in told:
+            return
+        told.add(name)
+        kept = run_dir / "cells" / cell_id / f"traceback-metric-{slug(name)}.txt"
+        with contextlib.suppress(OSError):  # a folder that may be read only
+            write_text(kept, fault.traceback)
+        print(f"decodebench: the metric {name} is empty where it fails: {fault.located}; see {kept}", file=sys.stderr)
+
+    table, steps = case_table(cells, tell), step_table(cells)
+    write_frame(run_dir, "table", table)
+    write_frame(run_dir, "steps", steps)
+    return table, steps
+
+
+def read_tables(run_dir: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The two tables that ``write_tables`` wrote, equal to them. Raises ResultsError."""
+    required = [*(name for name in IDENTITY if name not in ("linear", "weights", "execution")), *PLOTTED, *RATIOS]
+    table = read_frame(run_dir / "table.csv", required, columns())
+    contenders = (table["status"] == "ok") & table["executed_flops"].isna()
+    executions = table["strategy"].map(execution_in).mask(contenders, "")
+    for name, value in (("weights", table["dtype"]), ("linear", "torch"), ("execution", executions)):
+        if name not in table:  # of before it was written
+            table.insert(IDENTITY.index(name), name, value)
+    require_sound_table(run_dir / "table.csv", table)
+    steps = read_frame(run_dir / "steps.csv", STEP_COLUMNS)
+    require_same_cases(run_dir / "steps.csv", steps, table)
+    return table, steps
