@@ -1,1 +1,1 @@
-"""What this process may use and what it runs on: cores, memory limits, software, and what slows a GPU."""
+"""What this process may use and what it runs on: cores, memory limits, software versions, and GPU throttling."""

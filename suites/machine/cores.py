@@ -1,4 +1,4 @@
-"""The cores that this process may use, also after OpenMP has bound the main thread to one of them."""
+"""CPU cores that this process may use, found also after OpenMP has bound the main thread to one of them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ OPENMP = re.compile(r"/\S*/lib(?:gomp|iomp5|omp)\b[^/\s]*$", re.MULTILINE)
 
 
 def places() -> frozenset[int]:
-    """Numbers of the cores that OpenMP binds threads to; none where it binds none, or is not loaded.
+    """Numbers of the cores that OpenMP binds threads to; empty where it binds none or is not loaded.
 
-    ``OMP_PROC_BIND``, ``OMP_PLACES`` and ``GOMP_CPU_AFFINITY`` have it do so as soon as torch is imported, to the main
-    thread too, whose affinity is one place from then on. The functions are those of OpenMP 4.5.
+    ``OMP_PROC_BIND``, ``OMP_PLACES`` and ``GOMP_CPU_AFFINITY`` make OpenMP bind threads as soon as torch is imported.
+    It binds the main thread too, whose affinity is a single place from then on. The functions called are those of
+    OpenMP 4.5.
     """
     found: set[int] = set()
     with contextlib.suppress(OSError, AttributeError):  # no /proc, or a library without these functions
@@ -31,7 +32,7 @@ def places() -> frozenset[int]:
 
 
 def allowed() -> frozenset[int]:
-    """Numbers of the cores that the whole process may use: OpenMP's places, or without any the thread's affinity."""
+    """Numbers of the cores that the whole process may use: OpenMP's places or, without any, the thread's affinity."""
     if bound := places():
         return bound
     if hasattr(os, "sched_getaffinity"):
@@ -41,7 +42,10 @@ def allowed() -> frozenset[int]:
 
 @contextlib.contextmanager
 def all_allowed() -> Iterator[None]:
-    """What this thread starts inside may use every core of ``allowed``: a process inherits the cores of its thread."""
+    """Let processes that are started inside the ``with`` block use every core of ``allowed``.
+
+    A process inherits the affinity of the thread that starts it, so this thread's affinity is widened meanwhile.
+    """
     if not hasattr(os, "sched_setaffinity"):
         yield
         return

@@ -1,4 +1,4 @@
-"""The machine and the software that a run was made with."""
+"""Description of the machine and the software that a run was made with."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PACKAGES = ("decodebench", "torch", "numpy", "pandas", "scipy", "matplotlib", "h
 
 
 def cpu_name() -> str:
-    """The processor's name, by the kernel or else by the platform."""
+    """The processor's name, from /proc/cpuinfo or else from Python's ``platform``."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
@@ -31,7 +31,7 @@ def cpu_name() -> str:
 
 
 def _git(*arguments: str) -> str | None:
-    """Output of a git command about the sources, None outside a checkout."""
+    """Output of a git command run in the folder of this file; None outside a checkout or where git fails."""
     try:
         done = subprocess.run(
             ["git", *arguments], cwd=Path(__file__).parent, capture_output=True, text=True, timeout=5, check=True
@@ -52,12 +52,12 @@ def _versions() -> dict[str, str]:
 
 
 def environment() -> dict[str, Any]:
-    """CPU, GPU, cores, memory in bytes, what this process may use of them, versions, commit and load, as plain data."""
+    """Describe CPU, GPU, cores, memory in bytes, the process's limits, versions, commit and load, as plain data."""
     gpu = None
     if torch.cuda.is_available():
         properties = torch.cuda.get_device_properties(0)
         gpu = {"name": properties.name, "memory_bytes": properties.total_memory, "cuda": torch.version.cuda}
-    # Installed inside another project's checkout, git would speak of that one.
+    # If this package is installed inside another project's checkout, git would report that project's commit.
     ours = _git("ls-files", "--error-unmatch", Path(__file__).name) is not None
     commit = _git("rev-parse", "HEAD") if ours else None
     return {

@@ -1,8 +1,8 @@
-"""How much of the machine this process may use, and what bounds it: cores, memory, control groups, OMP_NUM_THREADS.
+"""How many cores, threads and bytes of memory this process may use, and what sets each limit.
 
-A control group (cgroup; a container, a batch system's job, a systemd slice) limits all that lies below it, so those of
-the process's own group and of every group above it hold: in version 1, where each controller has a hierarchy of its
-own, and in version 2.
+A control group (cgroup) is a container, a batch system's job or a systemd slice. It limits every group below it, so the
+limits of the process's own group and of all groups above it hold. Both versions are read: version 1, in which each
+controller has a hierarchy of its own, and version 2.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ import psutil
 from .cores import allowed as allowed_cores
 
 ROOT = Path("/")
-"""Where /proc and /sys are looked for."""
+"""Folder that holds /proc and /sys."""
 
 
 @dataclass(frozen=True)
 class Limit:
-    """So many bytes, cores or threads, and in words what allows no more."""
+    """A limit: ``amount`` in bytes, cores or threads, and ``bound_by``, which says in words what sets it."""
 
     amount: int
     bound_by: str
 
 
 def memory_limit(root: Path = ROOT) -> Limit:
-    """The machine's memory in bytes, or less where a control group allows less."""
+    """Memory that this process may use, in bytes: the machine's, or less where a control group allows less."""
     found = [Limit(int(psutil.virtual_memory().total), "this machine's memory")]
     for folder, name in _groups("memory", root):
         for file in ("memory.max", "memory.limit_in_bytes"):
@@ -40,9 +40,9 @@ def memory_limit(root: Path = ROOT) -> Limit:
 
 
 def cores_limit(root: Path = ROOT) -> Limit:
-    """Cores that this process may run on at once: by affinity, or by a control group's quota of CPU time.
+    """Number of cores that this process may use at once: by affinity, or by a control group's quota of CPU time.
 
-    A quota of 2.5 cores is 2: a third thread would be halted in every period.
+    A quota of 2.5 cores counts as 2, since a third thread would be halted in every period.
     """
     count = os.cpu_count() or 1
     allowed = len(allowed_cores())
@@ -59,9 +59,9 @@ def cores_limit(root: Path = ROOT) -> Limit:
 
 
 def threads_limit(root: Path = ROOT) -> Limit:
-    """Threads to use unless another number is asked for: the cores, or OMP_NUM_THREADS where that is less."""
+    """Default number of threads: ``cores_limit``, or OMP_NUM_THREADS where that is less."""
     cores = cores_limit(root)
-    # "4,2" asks for 4, and for 2 in parallel regions inside others.
+    # OMP_NUM_THREADS=4,2 asks for 4 threads, and for 2 in parallel regions inside others.
     asked = re.match(r"\s*(\d{1,6})\s*(,|$)", os.environ.get("OMP_NUM_THREADS", ""))
     if asked and 0 < int(asked[1]) < cores.amount:
         return Limit(int(asked[1]), f"OMP_NUM_THREADS={asked[1]}")
@@ -69,7 +69,7 @@ def threads_limit(root: Path = ROOT) -> Limit:
 
 
 def _groups(controller: str, root: Path) -> Iterator[tuple[Path, str]]:
-    """Folders of the control groups that this process is in, its own first, with their names; none where none is."""
+    """Folders and names of the control groups that hold this process, innermost first; none where there is none."""
     own: dict[str, PurePosixPath] = {}
     for line in _lines(root / "proc/self/cgroup"):
         controllers, _, path = line.partition(":")[2].partition(":")
@@ -82,7 +82,7 @@ def _groups(controller: str, root: Path) -> Iterator[tuple[Path, str]]:
         if key not in own or (key and key not in kind[2].split(",")):
             continue
         top, place = PurePosixPath(_unescaped(mount[3])), root / _unescaped(mount[4]).lstrip("/")
-        # In a container the mount may show less than the whole hierarchy: then its top is the nearest that is seen.
+        # In a container the mount may show only part of the hierarchy. Its top is then the nearest visible group.
         mine = own[key]
         parts = mine.relative_to(top).parts if mine.is_relative_to(top) and ".." not in mine.parts else ()
         for depth in range(len(parts), -1, -1):
@@ -90,12 +90,12 @@ def _groups(controller: str, root: Path) -> Iterator[tuple[Path, str]]:
 
 
 def _unescaped(text: str) -> str:
-    r"""A path of mountinfo, which writes a space as \040."""
+    r"""Decode a path of /proc/self/mountinfo, which writes a space as \040."""
     return re.sub(r"\\(\d{3})", lambda found: chr(int(found[1], 8)), text)
 
 
 def _lines(path: Path) -> list[str]:
-    """Of a file; none where it cannot be read."""
+    """The lines of a file; none where it cannot be read."""
     try:
         return path.read_text(errors="replace").splitlines()
     except OSError:
@@ -103,6 +103,6 @@ def _lines(path: Path) -> list[str]:
 
 
 def _numbers(path: Path) -> list[int]:
-    """The whole numbers of a file's first line; none where it says "max", or cannot be read."""
+    """The whole numbers in a file's first line; none where it holds another word, such as "max", or cannot be read."""
     words = next(iter(_lines(path)), "").split()
     return [int(word) for word in words] if all(re.fullmatch(r"-?\d{1,25}", word) for word in words) else []

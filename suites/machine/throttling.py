@@ -1,4 +1,4 @@
-"""What slows a GPU while rounds are measured: nvidia-smi, asked twice a second by a process of its own."""
+"""Watch for GPU throttling while rounds are measured: nvidia-smi reports twice per second, as a process of its own."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ THROTTLE = {
     0x04: "power cap", 0x08: "hardware slowdown", 0x20: "heat (software)", 0x40: "heat (hardware)",
     0x80: "power brake (hardware)",
 }  # fmt: skip
-"""Bits of NVML's clock event reasons (nvml.h) that slow a busy GPU; the others are settings, or that it is idle."""
+"""Bits of NVML's clock event reasons (nvml.h) that slow a busy GPU; the other bits are settings or mean an idle GPU."""
 EVERY_MS = 500
+"""Milliseconds between two readings."""
 
 
 def throttle_reasons(mask: int) -> list[str]:
-    """The names of the bits of ``clocks_throttle_reasons.active``.
+    """Name the bits of ``clocks_throttle_reasons.active`` that slow a busy GPU.
 
     >>> throttle_reasons(0x41), throttle_reasons(0x1)
     (['heat (hardware)'], [])
@@ -25,7 +26,10 @@ def throttle_reasons(mask: int) -> list[str]:
 
 
 class GpuWatch:
-    """From its making to ``ended``. An idle GPU is slowed by nothing, so it must be asked while it works."""
+    """Records what slows a GPU, from construction until ``ended``.
+
+    Nothing slows an idle GPU, so the driver must be asked while the GPU works.
+    """
 
     def __init__(self, uuid: str) -> None:
         self._log = tempfile.TemporaryFile("w+")
@@ -43,7 +47,7 @@ class GpuWatch:
                 )
 
     def ended(self) -> list[str]:
-        """Everything that slowed it since; nothing where nvidia-smi is not there or does not tell."""
+        """Stop watching and name everything that slowed the GPU; empty where nvidia-smi is absent or does not say."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()

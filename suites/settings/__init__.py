@@ -1,1 +1,1 @@
-"""From a command line to frozen cells: keys and their values, what goes together, models, sources and drop-in files."""
+"""From a command line to frozen cells: keys, their values, which values go together, models and sources."""

@@ -1,4 +1,4 @@
-"""What can be chosen by name without loading a model: the files of the conf package."""
+"""Names that can be chosen without loading a model: the files of the folder ``conf``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from .own import CONF
 
 
 def group(name: str) -> dict[str, str]:
-    """Files of conf/<name>/ -> the comment on their first line: the command that runs it, and what it is."""
+    """Map each name of a YAML file in ``conf/<name>/`` to a description, taken from the comment on its first line.
+
+    The first line holds the command that runs the file and then, after eight spaces, the description. A line without a
+    description is given whole.
+    """
     found = {}
     for file in sorted((CONF / name).iterdir()):
         if file.name.endswith(".yaml") and file.is_file():
@@ -21,6 +25,6 @@ def group(name: str) -> dict[str, str]:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """``did you mean 'x'? `` where a known name is close, else nothing."""
+    """``did you mean 'x'? `` with the known name that is closest, or "" where none is close."""
     close = difflib.get_close_matches(name, list(known), n=1)
     return f"did you mean {close[0]!r}? " if close else ""

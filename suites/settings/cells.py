@@ -19,10 +19,12 @@ from .sources import pad_id, read_sources
 
 @dataclass(frozen=True)
 class Cell:
-    """One case of a sweep. Lengths in tokens, ``threads`` within an operator.
+    """Everything that a measurement depends on except the strategy. A sweep measures one cell after another.
 
-    ``linear``: the kernel of products with weights (``strategies.models.kernels.linears``); ``weights``: their type
-    there, "" where it is ``dtype`` (``strategies.models.kernels.narrow``).
+    ``src_len`` and ``tgt_len`` are in tokens, ``batch_size`` in sentences. ``threads`` is the number of CPU threads
+    within an operator. ``linear`` is the kernel of products with weights (``strategies.models.kernels.linears``).
+    ``weights`` is the element type of the weights in those products, "" where it is ``dtype``
+    (``strategies.models.kernels.narrow``).
     """
 
     model: ModelSpec
@@ -40,41 +42,47 @@ class Cell:
 
     @property
     def id(self) -> str:
-        """Readable, and unique through a hash of every field; of a checkpoint its content counts, not its path."""
+        """Name of the cell's folder: readable, and unique through a hash of every field.
+
+        The hash of a checkpoint covers its content, not its path.
+        """
         fields = dataclasses.asdict(self)
-        if self.linear == "torch":  # ids are those of before there was a choice
+        if self.linear == "torch":  # the id stays what it was before this field existed
             del fields["linear"]
         if not self.weights:
             del fields["weights"]
         if self.model.content is None:
             del fields["model"]["content"]
-        else:  # what a folder holds, wherever it lies
+        else:  # the same checkpoint has the same id under any path
             del fields["model"]["name"], fields["model"]["checkpoint"]
         text = json.dumps(fields, sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:8]
         model = re.sub(r"[^\w.-]+", "-", self.model.name).strip("-")
         rest = f"_b{self.batch_size}_s{self.src_len}_t{self.tgt_len}_{self.device}_{self.dtype}_{digest}"
-        # A file's name has at most 255 bytes; the hash still tells models apart.
+        # A file name has at most 255 bytes. The hash still tells apart models whose names are cut to the same text.
         return model.encode()[: 255 - len(rest)].decode(errors="ignore") + rest
 
     @property
     def rounding(self) -> str:
-        """The type to whose precision strategies may differ: products of narrower weights are rounded to bf16."""
+        """Element type whose rounding sets how far the logits of two strategies may differ.
+
+        It is bf16 with narrower weights, whose products are rounded to bf16, and ``dtype`` otherwise.
+        """
         return "bf16" if self.weights else self.dtype
 
     @property
     def weight_width(self) -> int:
-        """Bytes of an element of the weights that a product reads."""
+        """Bytes per element of the weights that a product reads."""
         return {"bf16": 2, "int8": 1}.get(self.weights, {"fp32": 4}.get(self.dtype, 2))
 
     @property
     def rows_max(self) -> int:
-        """The most rows that a product with weights is fed: by prefill, or by the last step of full recompute."""
+        """Largest number of rows that a product with weights is fed: by prefill, or by full recompute's last step."""
         return self.batch_size * max(self.src_len, self.tgt_len)
 
     @property
     def title(self) -> str:
-        """For a line of progress."""
+        """Text that names the cell in a line of progress."""
         linear = "" if self.linear == "torch" else f" linear={self.linear}"
         linear += f" weights={self.weights}" if self.weights else ""
         return (
@@ -83,7 +91,7 @@ class Cell:
 
 
 def device_of(asked: str) -> str:
-    """``auto`` is cuda where there is one."""
+    """Resolve ``auto`` to "cuda" where there is a CUDA device and to "cpu" elsewhere; return other values unchanged."""
     if asked != "auto":
         return asked
     import torch
@@ -92,10 +100,12 @@ def device_of(asked: str) -> str:
 
 
 def make_cell(config: RunConfig) -> Cell:
-    """The cell of a configuration. Raises ConfigError or ModelError for a value that no cell could have.
+    """Make the cell of a configuration.
 
-    ``device=auto`` becomes cuda where there is one. Values that do not go together stay, as a device that is not there
-    does: ``obstacles`` says why such a case is ``skipped``.
+    ``device=auto`` becomes cuda where there is a CUDA device. Values that do not go together are kept, and so is a
+    device that this machine lacks: ``obstacles`` says why such a cell is ``skipped``.
+
+    Raises ConfigError or ModelError for a value that no cell could have.
     """
     check(config)
     spec = ModelSpec.of(config.model).identified()

@@ -1,6 +1,6 @@
-"""The configuration: flat keys with their meaning, type, unit and default, known to Hydra and to ``--help``.
+"""The configuration keys, each with its meaning, type, unit and default, as Hydra and ``--help`` know them.
 
-No torch here: help and mistakes are answered at once.
+This module does not import torch, so that help and mistakes are answered without delay.
 """
 
 from __future__ import annotations
@@ -14,30 +14,33 @@ from .rules import Rule, flag, names, number, one_of, share, shown, text, whole
 
 DEVICES = ("auto", "cpu", "cuda")
 LINEARS = ("torch", "transposed", "onednn", "mkl", "fused", "auto")
-"""As in ``strategies.models.kernels.linears``, which is not imported here, as it needs torch."""
+"""Kernels of ``strategies.models.kernels.linears``, repeated because importing that module would import torch."""
 EXECUTIONS = ("eager", "compiled", "graph")
 WEIGHTS = ("fp32", "bf16", "int8")
-"""As in ``strategies.models.kernels.narrow``."""
+"""Element types of ``strategies.models.kernels.narrow``, repeated because importing that module would import torch."""
 DTYPES = ("fp32", "bf16", "fp16")
 STOPS = ("fixed", "eos")
 MAX_THREADS = 1024
 MAX_LENGTH = 1 << 30
-"""Sentences or tokens beyond which nobody asks."""
+"""Largest batch, in sentences, and largest length, in tokens, that may be asked for."""
 MAX_SECONDS = 1e8
-"""Three years; the operating system refuses to wait for much longer."""
+"""Largest time limit, in seconds: three years. The operating system refuses to wait much longer."""
 MAX_SEED = 2**63 - 1
-"""The largest that a table's column of 64-bit whole numbers holds."""
+"""Largest seed: a table's column of 64-bit integers holds no larger number."""
 MAX_GIB = 2.0**20
 LENGTH = whole(1, MAX_LENGTH, optional=True)
 SECONDS = number(f"seconds above 0 and at most {MAX_SECONDS:.0f}", 0, MAX_SECONDS)
 
 
 class ConfigError(Mistake):
-    """A configuration that cannot be run; the message is one line: what, value, allowed, remedy."""
+    """A configuration that cannot be run.
+
+    The message is one line: what is wrong, the value, what is allowed, what to do.
+    """
 
 
 def key(help: str, default: Any, kind: str, rule: Rule | None = None) -> Any:
-    """A field with its help text, the type and unit that people are shown, and what its value may be."""
+    """Declare a configuration key: a dataclass field with help text, shown type or unit, and rule for its values."""
     metadata = {"help": help, "kind": kind, "rule": rule}
     if isinstance(default, (dict, list)):
         return field(default_factory=lambda: default, metadata=metadata)
@@ -46,7 +49,7 @@ def key(help: str, default: Any, kind: str, rule: Rule | None = None) -> Any:
 
 @dataclass
 class MeasureConfig:
-    """How often each case is measured; presets are the files of conf/measure/."""
+    """Keys ``measure.*``: how often each case is measured. The files of conf/measure/ are presets."""
 
     rounds: int = key(
         "timed rounds of every strategy, interleaved in shuffled order; the fewest, with a precision",
@@ -89,7 +92,7 @@ class MeasureConfig:
 
 @dataclass
 class RunConfig:
-    """Everything that ``run`` reads."""
+    """All configuration keys that the verb ``run`` reads."""
 
     model: dict[str, Any] = key(
         "model to decode with: a file of conf/model/; model=t5 model.checkpoint=DIR for yours", {}, "name"
@@ -153,14 +156,14 @@ class RunConfig:
 
 
 def rules() -> dict[str, Rule]:
-    """What the value of each key may be; groups are left out, as their files are listed."""
+    """Map each key to the rule for its values; groups are left out, as their values are the names of files."""
     found = {f.name: f.metadata.get("rule") for f in fields(RunConfig)}
     found |= {f"measure.{f.name}": f.metadata.get("rule") for f in fields(MeasureConfig)}
     return {name: rule for name, rule in found.items() if rule is not None}
 
 
 def check(config: RunConfig) -> None:
-    """Raise ConfigError for a value that no case could have."""
+    """Raise ConfigError for a value that no cell could have."""
     for name, rule in rules().items():
         holder: Any = config.measure if name.startswith("measure.") else config
         value = getattr(holder, name.removeprefix("measure."))
@@ -174,13 +177,13 @@ def check(config: RunConfig) -> None:
 
 
 def known_keys() -> list[str]:
-    """Every key that may be overridden, groups with their fields."""
+    """List every key that may be overridden: groups, and the fields within them."""
     keys = [f.name for f in fields(RunConfig)]
     return [*keys, *(f"measure.{f.name}" for f in fields(MeasureConfig))]
 
 
 def register() -> None:
-    """Tell Hydra of the schema."""
+    """Register ``RunConfig`` with Hydra as the schema of the configuration."""
     from hydra.core.config_store import ConfigStore
 
     ConfigStore.instance().store(name="run_config", node=RunConfig)

@@ -1,4 +1,4 @@
-"""Keys that were typed and that no case of the run is affected by: refused, as who typed one expects another run."""
+"""Refusal of keys that were typed but affect no cell of the run: whoever typed one expects a different run."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ if TYPE_CHECKING:
     from .values import Typed
 
 PROFILED = ("contenders", "plots", "report", "measure", *(f"measure.{f.name}" for f in fields(MeasureConfig)))
-"""Keys that have no part where nothing is timed against anything."""
+"""Keys without effect in verbs that time no strategy against another, such as ``profile``."""
 
 
 def refuse_idle(typed: Mapping[str, Typed], jobs: Sequence[RunConfig]) -> None:
-    """Raise ConfigError for a key that affects none of ``jobs``; of lengths, the more specific one wins silently."""
+    """Raise ConfigError for a key that affects none of ``jobs``.
+
+    ``seq_len`` beside both ``src_len`` and ``tgt_len`` is allowed: the more specific keys win silently.
+    """
     for key, one in typed.items():
         reasons = [why_idle(key, job) for job in jobs]
         if reasons and all(reasons):
@@ -27,14 +30,20 @@ def refuse_idle(typed: Mapping[str, Typed], jobs: Sequence[RunConfig]) -> None:
 
 
 def refuse_keys(verb: str, typed: Mapping[str, Typed], idle: Collection[str], why: str) -> None:
-    """Raise ConfigError for the first key that has no part in ``verb``; of Hydra's, the folder alone has."""
+    """Raise ConfigError for the first key that has no effect in ``verb``.
+
+    These are the keys of ``idle``, and all of Hydra's keys except ``hydra.run.dir``.
+    """
     for key, one in typed.items():
         if key in idle or (key.startswith("hydra") and key != "hydra.run.dir"):
             raise ConfigError(f"{verb}: {key}={shown(one.text)} has no effect, as {why}; leave it out")
 
 
 def why_idle(key: str, config: RunConfig) -> str:
-    """Why a key does nothing in one case and what to do, to be read after "has no effect"; "" where it does."""
+    """Say why a key has no effect in one job's configuration and what to do; return "" where it has an effect.
+
+    The text continues a sentence that ends in "has no effect".
+    """
     if key.startswith("model."):
         return _why_idle_model(key.removeprefix("model."), config.model)
     measure = config.measure
@@ -78,12 +87,15 @@ def _why_idle_model(name: str, model: Mapping[str, Any]) -> str:
         None,
         "t5",
     ):
-        return f"with model.architecture={model['architecture']}; it is of t5: leave it out"
+        return f"with model.architecture={model['architecture']}, as only t5 has it; leave it out"
     return ""
 
 
 def refuse_idle_sweeps(names: Sequence[str], typed: Mapping[str, Typed]) -> None:
-    """Raise ConfigError for a sweep file of which other keys, or later files, replace everything by single values."""
+    """Raise ConfigError for a sweep file that has no effect.
+
+    Such a file sets only keys that a later file sets too or that the command line gives one value.
+    """
     replaced = {key: f"{key}={shown(one.text)}" for key, one in typed.items() if not one.swept and key != "sweep"}
     for name in reversed(names):
         keys = sweep_keys(name)
@@ -94,7 +106,7 @@ def refuse_idle_sweeps(names: Sequence[str], typed: Mapping[str, Typed]) -> None
 
 
 def sweep_keys(name: str) -> list[str]:
-    """The keys that a file of conf/sweep/ sets.
+    """List the keys that the file ``conf/sweep/<name>.yaml`` sets.
 
     >>> sweep_keys("grid"), sweep_keys("shazeer2019")
     (['seq_len', 'batch_size'], ['model', 'seq_len', 'batch_size', 'strategies', 'model.num_kv_heads'])

@@ -1,4 +1,4 @@
-"""Which executions a verb takes, and which would change nothing."""
+"""Checks of ``execution`` and ``linear``: which values a verb allows, and which would have no effect."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 def require_eager(verb: str, strategies: Sequence[Strategy], config: RunConfig) -> None:
-    """Raise ConfigError unless all are executed operator by operator, which ``verb`` looks at."""
+    """Raise ConfigError unless every strategy is executed eagerly, since ``verb`` looks at single operators.
+
+    ``linear=fused`` is refused too, as it is a kernel of compiled steps.
+    """
     asked = [config.execution, *(strategy.execution for strategy in strategies)]
     if other := next((found for found in asked if found != "eager"), None):
         raise ConfigError(f"{verb}: execution={other} is not allowed; it looks at single operators: leave it out")
@@ -24,8 +27,9 @@ def require_eager(verb: str, strategies: Sequence[Strategy], config: RunConfig) 
 
 
 def without_effect(strategies: Sequence[Strategy], cell: Cell) -> str:
-    """Why ``execution=compiled`` would compile nothing, or ``linear=fused``, for compiled steps of one float32 row,
-    would change nothing; "" where neither is so.
+    """Say why ``execution=compiled`` would compile nothing or ``linear=fused`` would change nothing; "" otherwise.
+
+    ``linear=fused`` is a kernel of compiled steps that feed one float32 row.
     """
     if any(strategy.execution == "compiled" for strategy in strategies):
         from strategies.models.kernels.compiling import why_not_compiled

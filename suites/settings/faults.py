@@ -1,4 +1,4 @@
-"""What the code of a user raises: a line for a table, and the whole traceback for a file."""
+"""Exceptions raised by a user's code, as text: one line for a table, and the whole traceback for a file."""
 
 from __future__ import annotations
 
@@ -16,19 +16,25 @@ LONGEST = 500
 
 @dataclass(frozen=True)
 class Fault:
-    """``reason``: one line. ``traceback``: where it was raised, in many lines; "" where the reason says all."""
+    """An exception as text.
+
+    ``reason`` is one line. ``traceback`` is Python's traceback in many lines, "" where the reason says enough.
+    """
 
     reason: str
     traceback: str = ""
     where: str = ""
-    """File and line, "" where the reason says all."""
+    """File name and line number, "" where the reason says enough."""
     status: Literal["failed", "invalid"] = "failed"
-    """Of the row: invalid where nothing can be proven, as what judges has logits that are not finite."""
+    """Status of the case: "invalid" where equality cannot be proven, because the oracle's logits are not finite."""
 
     @classmethod
     def of(cls, error: BaseException) -> Fault:
-        """Text alone, as an error holds whatever its frames hold: tensors too."""
-        told = getattr(error, "traceback", "")  # of a contender's process
+        """Turn an exception into text.
+
+        The exception itself is not kept: through its frames it would keep their tensors alive.
+        """
+        told = getattr(error, "traceback", "")  # set by an error that a contender's process reported
         if isinstance(told, str) and told:
             return cls(reason_of(error), told)
         if isinstance(error, Mistake):
@@ -39,14 +45,15 @@ class Fault:
 
     @property
     def located(self) -> str:
-        """The reason, with file and line where no file holds the traceback."""
+        """The reason, followed by file and line where they are known; for messages that come without a traceback."""
         return f"{self.reason} ({self.where})" if self.where else self.reason
 
 
 @contextmanager
 def contained(told: Callable[[Fault], None], *through: type[Exception]) -> Iterator[None]:
-    """Inside, whatever is raised is told and goes no further, ``sys.exit`` included. An interrupt goes on, as does what
-    is let ``through``.
+    """Pass whatever is raised inside the ``with`` block to ``told`` and stop it there, ``sys.exit`` included.
+
+    KeyboardInterrupt and the exceptions in ``through`` are raised on.
     """
     try:
         yield
@@ -58,8 +65,10 @@ def contained(told: Callable[[Fault], None], *through: type[Exception]) -> Itera
 
 @contextmanager
 def blamed(label: str) -> Iterator[None]:
-    """Inside runs the code of one strategy, for verbs that can show nothing without it: what it raises, but for a
-    Mistake, is a StrategyError of one line.
+    """Turn what one strategy's code raises inside the ``with`` block into a StrategyError of one line.
+
+    It is for verbs that can show nothing without that strategy. A Mistake, an interrupt and an error for lack of memory
+    are raised on unchanged.
     """
     try:
         yield
@@ -75,7 +84,7 @@ def blamed(label: str) -> Iterator[None]:
 
 
 def reason_of(error: BaseException) -> str:
-    """One line for a table: out of memory by that name, else the exception's type and first line."""
+    """One line for a table: "out of memory", a Mistake's own message, or the exception's type and first line."""
     text = _first_line(error)
     if _is_memory(error):
         return f"out of memory: {text}" if text else "out of memory"
@@ -85,18 +94,18 @@ def reason_of(error: BaseException) -> str:
 
 
 def _first_line(error: BaseException) -> str:
-    """Of its message, as text that can be printed; long ones are cut."""
+    """First line of the exception's message, made printable and cut after ``LONGEST`` characters."""
     try:
         message = str(error)
-    except Exception:  # of a user's own class
-        message = "its message cannot be had"
+    except Exception:  # __str__ of a user's own class may raise
+        message = "its message cannot be read"
     line = next(iter(message.strip().splitlines()), "").strip()
     clean = "".join(letter if letter.isprintable() else "?" for letter in line)
     return clean if len(clean) <= LONGEST else f"{clean[:LONGEST]}..."
 
 
 def _is_memory(error: BaseException) -> bool:
-    """By name, as torch is not imported for it."""
+    """Whether an exception means lack of memory. torch's is recognised by name, so that torch need not be imported."""
     return (
         isinstance(error, MemoryError)
         or type(error).__name__ == "OutOfMemoryError"
@@ -105,7 +114,7 @@ def _is_memory(error: BaseException) -> bool:
 
 
 def _where(error: BaseException) -> str:
-    """The innermost line outside of installed packages: of a strategy's file, where that called torch."""
+    """File and line of the innermost frame outside installed packages: a strategy's own line, even if torch raised."""
     frames = traceback.extract_tb(error.__traceback__)
     ours = [frame for frame in frames if "site-packages" not in frame.filename] or list(frames)
     return f"{Path(ours[-1].filename).name}, line {ours[-1].lineno}" if ours else ""

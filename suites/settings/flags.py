@@ -1,4 +1,4 @@
-"""The flags of ``run``, all of which Hydra answers: which there are, and which go together."""
+"""The flags of the verb ``run``, which Hydra carries out: which flags there are and which go together."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ WORDS = {
     **dict.fromkeys(CFG, ("job", "hydra", "all")),
     **dict.fromkeys(INFO, ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")),
 }
-"""What may follow a flag; of INFO nothing need."""
+"""Words that may follow a flag. A flag of CFG needs one, a flag of INFO does not."""
 SHOWING = (*CFG, *INFO, "--hydra-help")
 BESIDE_CFG = (*PACKAGE, "--resolve")
 
 
 def split(given: Sequence[str]) -> tuple[list[str], list[str], str]:
-    """(flags with their words, the other arguments, the flag that only shows something or "").
+    """Split arguments into (flags with their words, other arguments, the flag that only shows something or "").
 
     Raises ConfigError for flags that are unknown, lack their word or do not go together.
     """
@@ -40,7 +40,10 @@ def split(given: Sequence[str]) -> tuple[list[str], list[str], str]:
 
 
 def _takes_word(flag: str, then: str) -> bool:
-    """Whether ``then`` belongs to the flag. Raises ConfigError where it should and is not allowed."""
+    """Whether the argument ``then`` belongs to the flag before it.
+
+    Raises ConfigError if the flag needs a word and ``then`` is none, or if ``then`` is a word that is not allowed.
+    """
     if flag in PACKAGE:
         if not re.fullmatch(r"\w[\w.]*", then):
             raise ConfigError(f"{flag} is given no package; give {flag} NAME, such as measure")
@@ -54,7 +57,7 @@ def _takes_word(flag: str, then: str) -> bool:
 
 
 def _showing(flags: Sequence[str]) -> str:
-    """The flag that shows something, or "". Raises ConfigError for flags that do not go together."""
+    """The flag that only shows something and ends, or "". Raises ConfigError for flags that do not go together."""
     showing = [flag for flag in flags if flag in SHOWING]
     if len(showing) > 1:
         raise ConfigError(f"{showing[0]} and {showing[1]} each show something and end; give one of them")

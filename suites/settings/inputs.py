@@ -1,4 +1,4 @@
-"""What a cell decodes: real phrases for the embedded model, seeded ids for a model without a vocabulary."""
+"""Sources that a cell decodes: real phrases for the embedded model, seeded random ids for any other model."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from .sources import outside
 
 @dataclass(frozen=True)
 class Inputs:
-    """Sources int64 [B, S], their bool mask (None where all are full), and each one's real length."""
+    """Source ids int64 [B, S], their mask bool [B, S] (None where no row is padded), and each row's real length."""
 
     src_BS: Tensor
     src_mask_BS: Tensor | None
     src_lens: tuple[int, ...]
 
     def rows(self) -> list[list[int]]:
-        """Token ids of each sentence, padding left out."""
+        """Token ids of each sentence, without padding."""
         return [row[:length] for row, length in zip(self.src_BS.tolist(), self.src_lens, strict=True)]
 
     @property
@@ -37,7 +37,7 @@ class Inputs:
 
 
 def phrase(length: int, words: list[str], rng: np.random.Generator) -> str:
-    """Random words that fill at most ``length`` letters and spaces; the first that fits starts it."""
+    """Join random ``words`` by spaces into a phrase of at most ``length`` characters, or "" where no word fits."""
     chosen: list[str] = []
     room = length
     for i in rng.permutation(len(words)):
@@ -50,7 +50,7 @@ def phrase(length: int, words: list[str], rng: np.random.Generator) -> str:
 
 
 def _rows(cell: Cell, config: ModelConfig) -> Sequence[Sequence[int] | NDArray[np.int64]]:
-    """Token ids of each sentence, padding left out."""
+    """Token ids of each sentence, without padding. Raises ConfigError for ids outside the model's vocabulary."""
     rng = np.random.default_rng([cell.seed, cell.src_len, cell.batch_size])
     if cell.src_ids is not None:
         if line := outside(cell.src_ids, config.vocab_size):
@@ -65,7 +65,10 @@ def _rows(cell: Cell, config: ModelConfig) -> Sequence[Sequence[int] | NDArray[n
 
 
 def make_inputs(cell: Cell, config: ModelConfig) -> Inputs:
-    """Sources of a cell, on its device; the same for the same seed, lengths and batch. Raises ConfigError."""
+    """Make the sources of a cell on its device; equal seed, source length and batch size give equal sources.
+
+    Raises ConfigError if the cell's own source ids lie outside the model's vocabulary.
+    """
     rows = _rows(cell, config)
     lengths = tuple(map(len, rows))
     src_BS = torch.full((cell.batch_size, cell.src_len), config.pad_id)

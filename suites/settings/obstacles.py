@@ -1,4 +1,4 @@
-"""Why a case cannot run, known before anything of it is made: what its settings together rule out."""
+"""Why a cell cannot run: settings that do not go together, found before weights or sources are made."""
 
 from __future__ import annotations
 
@@ -16,9 +16,12 @@ from .sources import outside
 
 
 def obstacle(cell: Cell, strategies: Sequence[Strategy] = (), contenders: Sequence[str] = ()) -> str:
-    """One line, "" where there is none. Without ``strategies``, that of the cell alone.
+    """Say in one line why a cell cannot run; return "" where it can.
 
-    Raises ModelError for a checkpoint that cannot be read, as it is no matter of settings.
+    With ``strategies``, a reason that rules out all of them counts too, unless there are ``contenders``. Without
+    ``strategies`` the cell alone is checked.
+
+    Raises ModelError for a checkpoint that cannot be read, since no other setting would help.
     """
     if cell.device == "cuda" and not torch.cuda.is_available():
         return "device=cuda: no CUDA device here; give device=cpu"
@@ -49,7 +52,7 @@ def obstacle(cell: Cell, strategies: Sequence[Strategy] = (), contenders: Sequen
 
 
 def require_possible(cell: Cell) -> None:
-    """Raise ConfigError with the obstacle of the cell."""
+    """Raise ConfigError if the cell cannot run, with the reason."""
     if line := obstacle(cell):
         raise ConfigError(line)
 
@@ -58,6 +61,7 @@ def _of_strategy(cell: Cell, strategy: Strategy) -> str:
     if strategy.execution == "graph" and cell.device == "cpu":
         return f"{strategy.label}: execution=graph needs a CUDA device; leave it out"
     refusals: list[str] = []
-    with contained(lambda fault: refusals.append("" if fault.traceback else fault.reason)):  # others are their row's
+    # A refusal is a Mistake, without a traceback. Anything else that bind raises becomes the row of this case.
+    with contained(lambda fault: refusals.append("" if fault.traceback else fault.reason)):
         strategy.bind(cell.tgt_len)
     return "".join(refusals)

@@ -1,4 +1,4 @@
-"""The command line of ``run`` as Hydra reads it, with mistakes found and told before anything starts."""
+"""The command line of the verb ``run``, read as Hydra reads it; mistakes are reported before anything starts."""
 
 from __future__ import annotations
 
@@ -21,8 +21,11 @@ from .values import FOLDERS, MAX_CASES, Typed, check_group, read_argument
 
 @dataclass(frozen=True)
 class Overrides:
-    """``given``: the words; ``arguments`` for Hydra, with ``--multirun`` where there is something to sweep; ``typed``:
-    what they say, by key.
+    """A command line, checked and split.
+
+    ``given`` holds the words as typed. ``arguments`` are those for Hydra, with ``--multirun`` where there is something
+    to sweep. ``typed`` maps each key to what was typed for it. ``sweep`` joins the names of the sweep files.
+    ``run_dir`` is the folder that was asked for. ``show_only``: a flag asks to show something, and nothing runs.
     """
 
     given: list[str]
@@ -34,13 +37,13 @@ class Overrides:
 
     @property
     def keys(self) -> list[str]:
-        """The overrides among the arguments, flags and their words left out."""
+        """The arguments that are overrides, without flags and their words."""
         return [one.argument for one in self.typed.values()]
 
 
 @dataclass(frozen=True)
 class Job:
-    """One job of a run: its overrides, its typed configuration, and the same as YAML."""
+    """One job of a run: its overrides, its configuration as a dataclass, and the same configuration as YAML."""
 
     overrides: list[str]
     config: RunConfig
@@ -48,7 +51,7 @@ class Job:
 
 
 def read_overrides(given: list[str]) -> Overrides:
-    """Split flags from overrides and check keys and values. Raises ConfigError or ModelError."""
+    """Split flags from overrides and check keys and values. Raises ConfigError or ModelError for a mistake."""
     flags, others, showing = split(given)
     typed: dict[str, Typed] = {}
     arguments = list(flags)
@@ -66,17 +69,20 @@ def read_overrides(given: list[str]) -> Overrides:
         arguments.append(found.argument)
     sweep = _sweep(typed)
     if math.prod(len(one.values) for one in typed.values()) > MAX_CASES:
-        raise ConfigError(f"this sweep has more than {MAX_CASES} cases; give fewer values")
+        raise ConfigError(f"this sweep has more than {MAX_CASES} cells; give fewer values")
     swept = next((one for one in typed.values() if one.swept), None)
     if showing and swept:
-        raise ConfigError(f"{showing} shows one case; give one value of {swept.key}, not {shown(swept.text)}")
+        raise ConfigError(f"{showing} shows one cell; give one value of {swept.key}, not {shown(swept.text)}")
     if (sweep or swept) and not showing and not set(MULTIRUN) & set(flags):
         arguments = ["--multirun", *arguments]
     return Overrides(given, arguments, typed, sweep, _run_dir(typed), bool(showing))
 
 
 def _sweep(typed: Mapping[str, Typed]) -> str | None:
-    """Names of the sweep files, joined. Raises ConfigError for none, or one that the command line leaves nothing of."""
+    """Names of the sweep files, joined by hyphens; None where ``+sweep`` is not given.
+
+    Raises ConfigError if no file is named, one is unknown or named twice, or one has no effect beside the other keys.
+    """
     if "sweep" not in typed:
         return None
     one = typed["sweep"]
@@ -95,7 +101,10 @@ def _sweep(typed: Mapping[str, Typed]) -> str | None:
 
 
 def _run_dir(typed: Mapping[str, Typed]) -> Path | None:
-    """Of hydra.run.dir or hydra.sweep.dir, which mean the same here. Raises ConfigError."""
+    """The folder given by hydra.run.dir or hydra.sweep.dir, which mean the same here; None where neither is given.
+
+    Raises ConfigError if they name two folders, or if the folder is not a plain path.
+    """
     asked = {typed[key].values[0]: key for key in FOLDERS if key in typed}
     if len(asked) > 1:
         (first, one), (second, other) = asked.items()
@@ -108,7 +117,7 @@ def _run_dir(typed: Mapping[str, Typed]) -> Path | None:
 
 
 def typed(config: Any) -> RunConfig:
-    """The structured configuration as its dataclass, plain containers inside."""
+    """Convert Hydra's structured configuration to a ``RunConfig`` of plain containers."""
     from omegaconf import OmegaConf
 
     result = OmegaConf.to_object(config)
@@ -117,9 +126,10 @@ def typed(config: Any) -> RunConfig:
 
 
 def name_model(config: RunConfig, overrides: Iterable[str]) -> RunConfig:
-    """Put sizes that were overridden into the model's name, so that models that differ are told apart: in place.
+    """Put the overridden sizes into the model's name, so that different models have different names.
 
-    Sizes that another model of the same sweep is given, and that this one has no use for, are taken out.
+    ``config`` is changed in place and returned. A size that is meant for another model of the same sweep, and has no
+    effect on this one, is removed.
 
     >>> name_model(RunConfig(model={"name": "tiny", "d_ff": 64}), ["seq_len=8", "++model.d_ff=64"]).model["name"]
     'tiny(d_ff=64)'
@@ -136,10 +146,10 @@ def name_model(config: RunConfig, overrides: Iterable[str]) -> RunConfig:
 
 
 def compose_jobs(overrides: Overrides) -> list[Job]:
-    """Every job's configuration, in Hydra's order.
+    """Compose every job's configuration, in Hydra's order.
 
-    Raises ConfigError for a value that no case could have, for a key that affects none, and with Hydra's first line for
-    what Hydra refuses.
+    Raises ConfigError for a value that no cell could have, for a key that affects no cell, and for what Hydra refuses;
+    the last with the first line of Hydra's message.
     """
     from hydra import compose, initialize_config_dir
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -172,7 +182,7 @@ def compose_jobs(overrides: Overrides) -> list[Job]:
 
 
 def _one_line(error: Exception) -> str:
-    """Hydra's message without its decoration: the cause, if it has one, says which value was refused."""
+    """Hydra's message in one line. The cause of the error, if there is one, says which value was refused."""
     lines = [line.strip() for line in str(error.__cause__ or error).splitlines() if line.strip()]
     if missing := re.fullmatch(r"In '.+': Could not find 'hydra/launcher/(.*)'", lines[0]):
         lines[0] = f"unknown hydra/launcher '{shown(missing[1])}'"

@@ -1,4 +1,7 @@
-"""What is ours is found by where this package lies: another project's of that name may come first on the path."""
+"""Where decodebench's own packages and configuration files lie, derived from the location of this file.
+
+Python's path is no safe answer: another project's package of the same name may come first on it.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,10 @@ CONF = ROOT / "conf"
 
 
 def foreign(package: str) -> str:
-    """Where Python finds another package of that name than the one beside this, which, and what to do; else ""."""
+    """Say where Python finds a package of this name that is not decodebench's own, and what to do about it.
+
+    Returns one sentence, or "" where Python finds decodebench's own package or none.
+    """
     found = find_spec(package)
     places = [] if found is None else [found.origin, *(found.submodule_search_locations or [])]
     folders = [Path(place).resolve() for place in places if place]

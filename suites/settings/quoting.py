@@ -1,4 +1,4 @@
-"""How a value is written so that the shell and Hydra read it as it is meant."""
+"""Quoting: how to write a value so that both the shell and Hydra read it as one text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NAMES = ("strategies", "contenders")
 
 
 def quoted(text: str) -> str:
-    r"""As Hydra reads it back: within quotes, only a backslash before a quote or at the end needs another.
+    r"""Quote a text for Hydra. A quote gets a backslash; backslashes are doubled only before a quote or at the end.
 
     >>> print(quoted("it's"), quoted("a\\b"), quoted("a\\"))
     'it\'s' 'a\b' 'a\\'
@@ -21,7 +21,9 @@ def quoted(text: str) -> str:
 
 
 def typed(key: str, value: str) -> str:
-    """A whole argument for a shell, in which ``value`` is one text; options of strategies are quoted one by one.
+    """Write KEY=VALUE for a shell, so that Hydra reads ``value`` as one text.
+
+    In a list of strategies or contenders each name with options is quoted by itself.
 
     >>> print(typed("model.checkpoint", "~/t5"))
     "model.checkpoint='~/t5'"
@@ -35,17 +37,17 @@ def typed(key: str, value: str) -> str:
 
 
 def outer_commas(value: str) -> list[str]:
-    """The parts between commas that stand in no parentheses, without their quotes."""
+    """Split at commas outside parentheses; the parts come without quotes around them."""
     return [part.strip().strip("'\"") for part in re.split(r",(?![^()]*\))", value) if part.strip()]
 
 
 def for_shell(argument: str) -> str:
-    """Within double quotes where that is enough, as it is easier to read."""
+    """Quote an argument for a shell: in double quotes where they suffice, since they are easier to read."""
     return shlex.quote(argument) if re.search(r'[$`"\\!]', argument) else f'"{argument}"'
 
 
 def unreadable(argument: str, key: str, value: str) -> str:
-    """What to do about an argument that Hydra cannot read.
+    """Say what to do about an argument that Hydra cannot read.
 
     >>> unreadable("model.checkpoint=a(1)", "model.checkpoint", "a(1)")
     'cannot read model.checkpoint=a(1); quote the value: "model.checkpoint=\\'a(1)\\'"'

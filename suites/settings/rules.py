@@ -1,4 +1,4 @@
-"""What the value of a key may be: its type and range, and how people are told of them. No torch here."""
+"""Rules for the values of keys: type and range, and how a message words them. This module does not import torch."""
 
 from __future__ import annotations
 
@@ -11,15 +11,17 @@ from typing import Any
 from strategies.models.shown import plain
 
 MOST = 2**31 - 1
-"""The largest whole number of any key but the seed: sizes beyond it overflow 32-bit indices."""
+"""Largest whole number that any key but the seed may have: larger sizes overflow 32-bit indices."""
 FLAGS = ("true", "false", "yes", "no", "y", "n", "on", "off", "1", "0")
 
 
 @dataclass(frozen=True)
 class Rule:
-    """``told``: what is allowed, after "give"; ``holds``: whether a value that is not null is allowed.
+    """Which values a key may have.
 
-    ``most`` is told of instead where a whole number is above it.
+    ``told`` words what is allowed, to follow "give" in a message. ``holds`` says whether a value other than null is
+    allowed, ``optional`` whether null is. ``most`` is the largest whole number allowed; a message about a larger one
+    names it instead of ``told``.
     """
 
     told: str
@@ -28,11 +30,11 @@ class Rule:
     most: int | None = None
 
     def admits(self, value: Any) -> bool:
-        """Whether a key may have this value."""
+        """Whether the key may have this value."""
         return self.optional if value is None else self.holds(value)
 
     def refusal(self, key: str, text: str) -> str:
-        """One line: the key, the value as people wrote it, what is allowed.
+        """Message of one line: the key, the value as it was typed, what is allowed.
 
         >>> whole(1, 1024, optional=True).refusal("threads", "0")
         'threads=0 is not allowed; give a whole number of at least 1, or null'
@@ -46,7 +48,7 @@ class Rule:
 
 
 def whole(least: int, most: int = MOST, *, optional: bool = False, why: str = "") -> Rule:
-    """Whole numbers; also as quoted text, which Hydra turns into a number."""
+    """Rule for whole numbers from ``least`` to ``most``. Text of digits passes too: Hydra turns it into a number."""
 
     def holds(value: Any) -> bool:
         if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,20}", value):
@@ -57,7 +59,7 @@ def whole(least: int, most: int = MOST, *, optional: bool = False, why: str = ""
 
 
 def number(told: str, above: float, most: float, *, optional: bool = False) -> Rule:
-    """Finite numbers above one and not above another."""
+    """Rule for finite numbers greater than ``above`` and at most ``most``."""
 
     def holds(value: Any) -> bool:
         try:
@@ -70,34 +72,34 @@ def number(told: str, above: float, most: float, *, optional: bool = False) -> R
 
 
 def share(*, optional: bool = False) -> Rule:
-    """Numbers between 0 and 1, both left out."""
+    """Rule for numbers between 0 and 1, both excluded."""
     return number("a share between 0 and 1, such as 0.02", 0, math.nextafter(1, 0), optional=optional)
 
 
 def one_of(names: Iterable[str], *, optional: bool = False, also: Iterable[str] = ()) -> Rule:
-    """Words of a list; those of ``also`` are allowed and not told of."""
+    """Rule for one of ``names``; the words of ``also`` are allowed too, but messages do not mention them."""
     known = tuple(names)
     every = {*known, *also}
     return Rule(f"one of {', '.join(known)}", lambda value: isinstance(value, str) and value in every, optional)
 
 
 def flag() -> Rule:
-    """Truth values, in the spellings that Hydra knows."""
+    """Rule for truth values, in the spellings that Hydra knows."""
     return Rule("true or false", lambda value: str(value).lower() in FLAGS)
 
 
 def text(told: str, *, optional: bool = False) -> Rule:
-    """Text that is not empty."""
+    """Rule for text that is not empty."""
     return Rule(told, lambda value: isinstance(value, str) and value.strip() != "", optional)
 
 
 def names(told: str, *types: type) -> Rule:
-    """A name, or a list, or one of ``types``; what they name is looked up by whoever owns the names."""
+    """Rule for a name, a list, or a value of one of ``types``. Whether the names exist is checked elsewhere."""
     return Rule(told, lambda value: isinstance(value, (str, list, *types)) and value != "")
 
 
 def shown(value: Any) -> str:
-    """A value for a message: as it is typed, on one line, and cut where it is long.
+    """Write a value for a message: as one types it, on one line, and cut if it is long.
 
     >>> shown(None), shown(True), shown("two\\nlines"), len(shown("x" * 1000))
     ('null', 'true', 'two\\\\nlines', 60)

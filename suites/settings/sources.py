@@ -1,4 +1,4 @@
-"""Source token ids that a user wrote: one sentence a line."""
+"""Reading of a user's file of source token ids, one sentence per line."""
 
 from __future__ import annotations
 
@@ -20,14 +20,20 @@ REMEDY = "write whole numbers, a sentence a line"
 
 @dataclass(frozen=True)
 class Sources:
-    """``rows``: the ids of each sentence, without the pads at its end; ``padded``: how many sentences had some."""
+    """Source sentences of a file.
+
+    ``rows`` holds each sentence's token ids without pad ids at its end; ``padded`` counts the sentences that had some.
+    """
 
     rows: Ids
     padded: int
 
 
 def read_ids(path: str) -> Ids:
-    """Token ids of a file: one sentence a line, ids apart by spaces or commas. Raises ConfigError."""
+    """Read token ids from a file: one sentence per line, ids separated by spaces or commas.
+
+    Raises ConfigError if the file cannot be read, is empty, or holds a blank line or a word that is no whole number.
+    """
     told = f"src_ids={shown(path)}"
     try:
         file = Path(path).expanduser()
@@ -54,7 +60,10 @@ def read_ids(path: str) -> Ids:
 
 
 def read_sources(path: str, pad_id: int) -> Sources:
-    """Sentences of a file, pads at their ends left out. Raises ConfigError, also for a sentence of pads alone."""
+    """Read the sentences of a file and remove the pad ids at their ends.
+
+    Raises ConfigError as ``read_ids`` does, and for a sentence of pad ids alone.
+    """
     rows, padded = [], 0
     for number, row in enumerate(read_ids(path), 1):
         length = max((place for place, found in enumerate(row, 1) if found != pad_id), default=0)
@@ -68,7 +77,10 @@ def read_sources(path: str, pad_id: int) -> Sources:
 
 
 def pad_id(spec: ModelSpec) -> int:
-    """Of a model, whose other sizes need not fit together. Raises ModelError for a folder that cannot be read."""
+    """The pad id of a model; sizes of a random model that do not go together are not an error here.
+
+    Raises ModelError for a checkpoint folder that cannot be read.
+    """
     from strategies import ModelConfig, config_of
 
     if spec.source == "random":
@@ -77,7 +89,7 @@ def pad_id(spec: ModelSpec) -> int:
 
 
 def outside(rows: Ids, vocab_size: int) -> str:
-    """The first id that a model does not have, in a line; "" where it has all."""
+    """Report in one line the first id outside a vocabulary of ``vocab_size``; return "" where all ids are inside."""
     for number, row in enumerate(rows, 1):
         for found in row:
             if not 0 <= found < vocab_size:

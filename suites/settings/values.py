@@ -1,4 +1,4 @@
-"""One KEY=VALUE as it was typed: its key known, its values of the right type and range, its text kept as text."""
+"""One argument KEY=VALUE: its key is checked, its values are checked for type and range, and text stays text."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 FOLDERS = ("hydra.run.dir", "hydra.sweep.dir")
 HYDRA = r"hydra/launcher|hydra\.launcher\.[\w.]{1,100}|hydra\.job\.chdir|hydra\.verbose"
-"""Keys of Hydra's own that change where and how jobs run, or are refused with a reason."""
+"""Pattern of Hydra's own keys that are let through (where and how jobs run) or refused later with a reason."""
 TEXTS = {
     "model.name": text("a name"),
     "model.checkpoint": text("a folder", optional=True),
@@ -32,7 +32,11 @@ MAX_CASES = 10_000
 
 @dataclass(frozen=True)
 class Typed:
-    """``values``: one, or those of a sweep; ``argument``: for Hydra, which reads the text that was typed as text."""
+    """One argument, checked.
+
+    ``text`` is the value as typed. ``values`` holds one value, or all values of a sweep (``swept``). ``argument`` is
+    what Hydra is given: the same, written so that Hydra reads text as text.
+    """
 
     key: str
     text: str
@@ -42,7 +46,7 @@ class Typed:
 
 
 def read_argument(argument: str) -> Typed:
-    """Raises ConfigError or ModelError: what is wrong, the value, what is allowed, what to do."""
+    """Read and check one argument KEY=VALUE. Raises ConfigError or ModelError for a mistake in key or value."""
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
 
@@ -73,14 +77,14 @@ def read_argument(argument: str) -> Typed:
         raise ConfigError(f"{key}={shown(raw)} is not allowed; give the name of a launcher, such as basic")
     if key in PATHS:
         _check_paths(key, raw, values, swept)
-    # A model's yaml need not list every size, so model.x=1 may add a key. A plus before another known key means
-    # nothing, as it is there already.
+    # A model's YAML file need not list every size, so model.x=1 may add a key. Any other known key exists already, so
+    # that a plus before it means nothing.
     plain = argument.lstrip("+")
     if key.startswith("model."):
         argument = f"++{plain}"
     elif key == "sweep":
-        # Package _global_ is said here, not in each file, so that a sweep file's first line can be the command that
-        # runs it.
+        # Hydra reads a package header only from a file's first lines, and the first line of each sweep file is the
+        # command that runs it. So the package _global_ is given here.
         argument = f"+sweep@_global_={raw}"
     elif key in known_keys():
         argument = plain
@@ -92,7 +96,7 @@ def _check_key(key: str, argument: str) -> None:
     if key in known or key in FOLDERS or re.fullmatch(rf"sweep|model\.\w+|{HYDRA}", key):
         return
     if key.startswith("hydra"):
-        raise ConfigError(f"{shown(key)} is no key here; of Hydra's there are {', '.join(FOLDERS)} and hydra/launcher")
+        raise ConfigError(f"{shown(key)} is no key here; known of Hydra's: {', '.join(FOLDERS)} and hydra/launcher")
     known = [*known, "model.checkpoint", "sweep"]
     full = next((name for name in known if name.endswith(f".{key}")), "")
     near = f"did you mean {full!r}? " if full else did_you_mean(key, known)
@@ -101,13 +105,13 @@ def _check_key(key: str, argument: str) -> None:
 
 
 def _rule(key: str, raw: str) -> Rule | None:
-    """Of keys whose value cannot be meant as text; none where quotes may be what is missing."""
+    """The rule of a key whose value cannot be free text; None for other keys, whose value may only lack quotes."""
     rule = rules().get(key)
     return None if rule is None or key in ("src_ids", "strategies", "contenders") else rule
 
 
 def _check_model(key: str, value: Any) -> None:
-    """Raise ModelError for a value of ``model.SIZE`` that no model could have."""
+    """Raise ModelError for a value of ``model.SIZE`` that no model could have, ConfigError for an unknown source."""
     if not key.startswith("model.") or key in TEXTS:
         return
     name = key.removeprefix("model.")
@@ -121,7 +125,7 @@ def _check_model(key: str, value: Any) -> None:
 
 
 def _values(parsed: Override, key: str, raw: str) -> list[Any]:
-    """Every value, in Hydra's order. Raises ConfigError for a sweep that cannot be run."""
+    """All values of an override, in Hydra's order. Raises ConfigError for a sweep that cannot be run."""
     from hydra.core.override_parser.types import Glob, IntervalSweep, RangeSweep, Sweep, Transformer
 
     value = parsed.value()
@@ -145,7 +149,7 @@ def _values(parsed: Override, key: str, raw: str) -> list[Any]:
 
 
 def _plain(element: Any) -> Any:
-    """Without the quotes that Hydra keeps within a sweep."""
+    """Remove the quotes that Hydra keeps around the values of a sweep."""
     from hydra.core.override_parser.types import QuotedString
 
     if isinstance(element, list):
@@ -159,16 +163,16 @@ def _check_values(key: str, raw: str, values: list[Any], swept: bool) -> None:
         check_group(key, values, raw)
     for value in values:
         if isinstance(value, str) and "${" in value:
-            continue  # what it stands for is checked when it is known
+            continue  # an interpolation: ``check`` looks at its value once Hydra has resolved it
         if rule is not None and not rule.admits(value):
             several = isinstance(value, list) and value and all(map(rule.admits, value))
-            remedy = f"; for several cases, write {key}={','.join(map(shown, value))}" if several else ""
+            remedy = f"; for several cells, write {key}={','.join(map(shown, value))}" if several else ""
             raise ConfigError(rule.refusal(key, shown(value) if swept else raw) + remedy)
         _check_model(key, value)
 
 
 def check_group(name: str, values: list[Any], raw: str) -> None:
-    """Raise ConfigError for a value that is no file of conf/<name>/."""
+    """Raise ConfigError for a value that names no file of conf/<name>/."""
     known = group(name)
     for value in values:
         if not isinstance(value, str) or value not in known:
@@ -178,7 +182,7 @@ def check_group(name: str, values: list[Any], raw: str) -> None:
 
 
 def _as_text(argument: str, raw: str, values: list[Any], swept: bool) -> tuple[str, list[Any]]:
-    """Text that Hydra would read as a number, such as 1e5 or 007, kept as it was typed."""
+    """Keep text that Hydra would read as a number, such as 1e5 or 007, as it was typed; return (argument, values)."""
     parts = raw.split(",") if swept else [raw]
     if all(isinstance(value, str | None) for value in values) or len(parts) != len(values):
         return argument, values
@@ -216,4 +220,4 @@ def _exists(path: str) -> bool:
     try:
         return Path(path).expanduser().exists()
     except OSError:
-        return True  # it is there, or may be: reading it says more
+        return True  # it may exist; reading it later gives the clearer message

@@ -1,1 +1,1 @@
-"""Where time is taken: the clock, the one timed body, and the rest before it."""
+"""Where time is measured: the clock, the one function that is timed, and the rest before it."""

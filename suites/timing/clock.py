@@ -1,4 +1,4 @@
-"""Time at a few points of a round: the CPU's clock, or events on a CUDA stream, behind one interface."""
+"""Clocks that take the marks of a round: the CPU's clock, or events on a CUDA stream, behind one interface."""
 
 from __future__ import annotations
 
@@ -9,25 +9,28 @@ import torch
 
 
 class Clock(Protocol):
-    """Takes marks; a step's mark may be dropped by a clock that must not disturb throughput."""
+    """Takes the marks of a round.
+
+    ``every_step`` says whether each step gets a mark. A clock that must not disturb throughput takes none.
+    """
 
     every_step: bool
 
     def start(self) -> None:
-        """Forget earlier marks and take the first, at zero."""
+        """Forget earlier marks and take the first mark, which is zero."""
 
     def mark(self) -> None:
-        """A mark that is always taken."""
+        """Take a mark, with or without ``every_step``."""
 
     def step(self) -> None:
-        """A mark after a decode step."""
+        """Take a mark after a decode step, if ``every_step``."""
 
     def marks_s(self) -> list[float]:
-        """Seconds from the start of every mark taken; waits for the device."""
+        """Wait for the device, then return every mark in seconds since ``start``."""
 
 
 class CpuClock:
-    """``time.perf_counter_ns``: a mark costs a fraction of a microsecond, so every step gets one."""
+    """Clock of the CPU, ``time.perf_counter_ns``. A mark costs a fraction of a microsecond, so every step gets one."""
 
     every_step = True
 
@@ -35,23 +38,26 @@ class CpuClock:
         self._marks_ns: list[int] = []
 
     def start(self) -> None:
-        """Forget earlier marks, take the first."""
+        """Forget earlier marks and take the first."""
         self._marks_ns = [time.perf_counter_ns()]
 
     def mark(self) -> None:
-        """One reading of the clock."""
+        """Read the clock."""
         self._marks_ns.append(time.perf_counter_ns())
 
     step = mark
 
     def marks_s(self) -> list[float]:
-        """Seconds since ``start``."""
+        """Every mark in seconds since ``start``."""
         first = self._marks_ns[0]
         return [(mark - first) * 1e-9 for mark in self._marks_ns]
 
 
 class CudaClock:
-    """CUDA events on the current stream. With ``every_step=False`` steps are not marked, as throughput asks."""
+    """Clock of a GPU: CUDA events on the current stream.
+
+    With ``every_step=False`` steps are not marked, so that end-to-end time is measured without events between steps.
+    """
 
     def __init__(self, every_step: bool) -> None:
         self.every_step = every_step
@@ -59,32 +65,32 @@ class CudaClock:
         self._taken = 0
 
     def start(self) -> None:
-        """Wait for the device, then the first event."""
+        """Wait for the device, forget earlier marks and record the first event."""
         torch.cuda.synchronize()
         self._taken = 0
         self.mark()
 
     def mark(self) -> None:
-        """An event; those of earlier rounds are used again, so that after the warm-up none is made."""
+        """Record an event. Events of earlier rounds are reused, so that none is created after the warm-up."""
         if self._taken == len(self._events):
             self._events.append(torch.cuda.Event(enable_timing=True))  # type: ignore[no-untyped-call]
         self._events[self._taken].record()
         self._taken += 1
 
     def step(self) -> None:
-        """An event, if steps are marked."""
+        """Record an event, if steps are marked."""
         if self.every_step:
             self.mark()
 
     def marks_s(self) -> list[float]:
-        """Seconds since ``start``, after waiting for the last event."""
+        """Wait for the last event, then return every mark in seconds since ``start``."""
         taken = self._events[: self._taken]
         taken[-1].synchronize()
         return [taken[0].elapsed_time(event) * 1e-3 for event in taken]
 
 
 def clocks(device: str) -> list[Clock]:
-    """The clocks that each round is timed with: one on the CPU; on CUDA one without and one with step marks."""
+    """Make the clocks that rounds are timed with: one on the CPU; on CUDA one without and one with step marks."""
     if device == "cuda":
         return [CudaClock(every_step=False), CudaClock(every_step=True)]
     return [CpuClock()]

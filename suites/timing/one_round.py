@@ -1,4 +1,4 @@
-"""The only timed body: one round of one arm."""
+"""The only function that is timed: one round of one arm."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from .clock import Clock
 
 
 def one_round(session: Session, inputs: Inputs, stop: Stop, clock: Clock) -> list[Tensor]:
-    """Decode one batch; marks before prefill, after it, after the first token, after each later one, and at the end.
+    """Decode one batch and take marks: at the start, after prefill, after the first token, after each later token.
 
-    Returns the tokens, one int64 [B] a step. Nothing happens here but decoding and marks.
+    A clock that does not mark steps takes one mark at the end instead of those after later tokens. Returns the tokens,
+    one int64 [B] per step. Nothing happens here except decoding and marks.
     """
     tokens: list[Tensor] = []
     keep: Callable[[Tensor], None] = tokens.append
@@ -36,5 +37,5 @@ def one_round(session: Session, inputs: Inputs, stop: Stop, clock: Clock) -> lis
 
 
 def token_ids(tokens: list[Tensor]) -> Tensor:
-    """int64 [B, N] on the CPU."""
+    """Stack the tokens of N steps into one tensor, int64 [B, N] on the CPU."""
     return torch.stack(tokens, 1).cpu()

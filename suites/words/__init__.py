@@ -1,1 +1,1 @@
-"""How figures, labels and progress are written for people; everything else may import this."""
+"""How figures, labels and progress are written for people. Every other room may import this one."""

@@ -1,4 +1,4 @@
-"""Where results are printed: standard output, as wide as the terminal, or as wide as asked where there is none."""
+"""The console that results are printed to: standard output, as wide as the terminal or, without one, as asked."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import Any
 from rich.console import Console
 
 READABLE = 100
-"""Columns for people who read a file."""
+"""Width, in columns, of output that goes to a file and is read by people."""
 UNBROKEN = 10_000
-"""Columns where nothing is to be wrapped or cut: for programs that read lines."""
+"""Width, in columns, at which no line is wrapped or cut: for programs that read lines."""
 
 
 def console(**options: Any) -> Console:
-    """One that prints text as it stands: a bracket in a label is no markup, and ``:name:`` no picture."""
+    """Make a console that prints text unchanged: a bracket in a label is no markup and ``:name:`` no emoji."""
     return Console(markup=False, emoji=False, highlight=False, **options)
 
 
 def standard_output(width: int = READABLE) -> Console:
-    """Standard output; ``width`` in columns holds where it is not a terminal."""
+    """Make the console for standard output. ``width``, in columns, applies where it is not a terminal."""
     out = console()
     return out if out.is_terminal else console(width=width)

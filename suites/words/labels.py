@@ -1,4 +1,4 @@
-"""Labels are text and no markup: names of models, strategies and contenders, and reasons, as outputs may hold them."""
+"""Labels made safe for terminals, figures and spreadsheets: names of models, strategies and contenders, and reasons."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import re
 import unicodedata
 
 LONGEST = 60
-"""Characters of a label in a figure."""
+"""Greatest number of characters of a label in a figure."""
 FORMULA = re.compile(r"'*[=+\-@\t\r]")
-"""How a cell begins that spreadsheets take for a formula, or that ``spreadsheet_safe`` has changed."""
+"""Start of a text that spreadsheets take for a formula, or that ``spreadsheet_safe`` has changed."""
 _TURNS = {*range(0x202A, 0x202F), *range(0x2066, 0x206A)}
-"""Characters that turn the direction of the text behind them."""
+"""Characters that change the direction of the text after them."""
 
 
 def plain(text: str) -> str:
-    r"""The text with an escape for what would steer a terminal or break a line, or is no character at all.
+    r"""Escape the characters that would control a terminal or break a line, and lone surrogates.
 
     >>> plain("a\x1b[2J b\n\udcff é")
     'a\\x1b[2J b\\n\\udcff é'
@@ -29,7 +29,7 @@ def _steers(char: str) -> bool:
 
 
 def short(text: str, most: int = LONGEST) -> str:
-    """At most so many characters, from both ends, as labels tend to differ there.
+    """Shorten a text to at most ``most`` characters by cutting its middle, since labels tend to differ at their ends.
 
     >>> short("abcdefghij", 6)
     'abc…ij'
@@ -38,7 +38,7 @@ def short(text: str, most: int = LONGEST) -> str:
 
 
 def shortened(texts: list[str], most: int = LONGEST) -> list[str]:
-    """Each ``short``, with its number where two would be the same.
+    """Shorten each text by ``short``; number those that different texts would otherwise share.
 
     >>> shortened(["aaaaaaXaaaa", "aaaaaaYaaaa", "b"], 6)
     ['aaa…aa', 'aaa…aa (2)', 'b']
@@ -55,7 +55,7 @@ def shortened(texts: list[str], most: int = LONGEST) -> list[str]:
 
 
 def spreadsheet_safe(text: str) -> str:
-    """What a spreadsheet shows as it stands, and does not compute: an apostrophe is put before such a beginning.
+    """Put an apostrophe before a text that a spreadsheet would take for a formula, so that it is shown as it stands.
 
     >>> spreadsheet_safe("=1+1"), spreadsheet_safe("a=1"), spreadsheet_safe("'=1")
     ("'=1+1", 'a=1', "''=1")
@@ -64,7 +64,7 @@ def spreadsheet_safe(text: str) -> str:
 
 
 def as_written(text: str) -> str:
-    """What ``spreadsheet_safe`` was given.
+    """Undo ``spreadsheet_safe``.
 
     >>> [as_written(spreadsheet_safe(text)) for text in ("=1+1", "'=1", "'quoted'")]
     ['=1+1', "'=1", "'quoted'"]
@@ -73,7 +73,7 @@ def as_written(text: str) -> str:
 
 
 def is_file_name(text: str) -> bool:
-    r"""Whether a text names one file in a folder, and no other place.
+    r"""Whether a text is the name of one file within a folder, and no path to any other place.
 
     >>> [is_file_name(text) for text in ("a_b8", "../x", "/abs", "..", "", "a\\b", "a\x00b")]
     [True, False, False, False, False, False, False]

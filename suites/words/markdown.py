@@ -1,4 +1,4 @@
-"""Tables in Markdown."""
+"""Markdown: tables and escaped text."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 
 def pipe_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Rows shorter than the header are filled up.
+    """Write a Markdown table. Rows shorter than the header are filled up with empty entries.
 
     >>> print(pipe_table(["a", "b"], [["1", "x|y"], ["2"]]))
     | a | b |
@@ -25,7 +25,7 @@ def _pipes(cells: Sequence[str]) -> str:
 
 
 def literal(text: str) -> str:
-    r"""A label as text: what would be a tag, a link, emphasis, code or the edge of a cell is escaped.
+    r"""Escape a label for Markdown: whatever would be a tag, a link, emphasis, code or the border of a table entry.
 
     >>> print(literal("<b>x</b> [a](b) *c* `d` | static_kv(read=buffer) [0.9, 1.1] _e_"))
     \<b>x\</b> [a]\(b) \*c\* \`d\` \| static_kv(read=buffer) [0.9, 1.1] \_e\_

@@ -1,4 +1,4 @@
-"""Progress over a whole sweep, on standard error: a bar with the time left, or plain lines without a terminal."""
+"""Progress of a whole sweep, on standard error: a bar with the time left or, without a terminal, plain lines."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ PLAIN_EVERY_S = 10.0
 
 
 class TimeLeft(TextColumn):
-    """Time left by the rate achieved so far: work done over time, not the last few updates."""
+    """Column with the time left, estimated from the mean rate since the start and not from the last few updates."""
 
     def __init__(self) -> None:
         super().__init__("")
 
     def render(self, task) -> Text:  # type: ignore[no-untyped-def]
-        """``m:ss left``, or nothing before there is a rate."""
+        """``m:ss left``, or nothing before a rate is known and after the end."""
         if not task.completed or not task.total or task.finished:
             return Text("")
         left_s = (task.elapsed or 0) * (task.total - task.completed) / task.completed
@@ -31,7 +31,10 @@ class TimeLeft(TextColumn):
 
 
 class Progress:
-    """Counts predicted work. Silent until it has run two seconds, unless it is a terminal's bar."""
+    """Shows how much of the predicted work is done.
+
+    On a terminal it is a bar. Elsewhere it prints a line at most once in ``PLAIN_EVERY_S`` seconds.
+    """
 
     def __init__(self, total_work: float, cells: int) -> None:
         self._total, self._cells, self._cell = max(total_work, 1.0), cells, 0
@@ -62,17 +65,17 @@ class Progress:
         self._bar.stop()
 
     def cell(self, title: str) -> None:
-        """A new cell has begun."""
+        """Say that a new cell has begun."""
         self._cell += 1
         self._title = f"[{self._cell}/{self._cells}] {title}"
         self.say("")
 
     def say(self, what: str) -> None:
-        """What the cell is doing."""
+        """Say what is being done in the cell."""
         self._bar.update(self._task, description=f"{self._title} {what}".strip())
 
     def advance(self, work: float) -> None:
-        """Work done."""
+        """Add ``work`` to what is done."""
         self._done += work
         self._bar.advance(self._task, work)
         now = time.monotonic()
@@ -83,12 +86,12 @@ class Progress:
             print(f"{self._title}  {share:.0%}, {max(0, left_s):.0f} s left", file=sys.stderr, flush=True)
 
     def expect(self, work: float) -> None:
-        """More work than was planned, or less where it is negative."""
+        """Add ``work`` to the total; negative where less is to be done than was planned."""
         self._total = max(self._total + work, 1.0)
         self._bar.update(self._task, total=self._total)
 
     def skip(self, title: str, work: float) -> None:
-        """A cell that will not run: its work leaves the total."""
+        """Say that a cell will not run, and take its work off the total."""
         self._cell += 1
         self.expect(-work)
         self._console.print(f"{title}: skipped")

@@ -1,4 +1,4 @@
-"""Figures for people: a few significant digits, a prefix and the unit."""
+"""Figures written for people: a few significant digits, a prefix and the unit."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import math
 
 
 def quantity(value: float, unit: str) -> str:
-    """Three significant digits with a prefix: 0.00123 s -> 1.23 ms; bytes go by 1024, the rest by 1000.
+    """Write three significant digits with a prefix and the unit; prefixes of bytes ("B") are powers of 1024.
+
+    Returns "" for None and NaN.
 
     >>> quantity(0.00123, "s"), quantity(1536, "B"), quantity(2.5e9, "FLOPs")
     ('1.23 ms', '1.50 KiB', '2.50 GFLOPs')
@@ -32,7 +34,7 @@ def quantity(value: float, unit: str) -> str:
 
 
 def percent(share: float) -> str:
-    """Two digits, or more where they are whole.
+    """Write a share as a percentage: whole percents from 10 % on, two significant digits below.
 
     >>> percent(0.314), percent(0.0012), percent(1.0), percent(1.28)
     ('31 %', '0.12 %', '100 %', '128 %')

@@ -1,4 +1,4 @@
-"""A label as the name of a file or a folder."""
+"""Turns a label into the name of a file or a folder."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ LONGEST = 80
 
 
 def slug(label: str) -> str:
-    """Letters, digits and ``_.-`` of a label; one that is cut, or holds nothing else, ends in a digest of all of it.
+    """Keep the letters, digits and ``_.-`` of a label and replace everything between them by hyphens.
+
+    A result that is cut to ``LONGEST`` characters, or would be empty, ends in a digest of the whole label.
 
     >>> slug("static_kv(capacity=64,read=buffer)"), slug("../x")
     ('static_kv-capacity-64-read-buffer', 'x')

@@ -180,7 +180,7 @@ ERRORS = {
     "SystemExit: 0": SystemExit(0),
     "GeneratorExit": GeneratorExit(),
     "StopIteration": StopIteration(),
-    "HostileError: its message cannot be had": HostileError(),
+    "HostileError: its message cannot be read": HostileError(),
 }
 EVERY_FAULT = [
     *((place, *next(iter(ERRORS.items()))) for place in PLACES),
