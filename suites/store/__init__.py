@@ -1,4 +1,4 @@
-"""The run folder, written and read.
+"""The run folder, written and read: rounds, arms, cells, and tables as files.
 
-Records of rounds and arms, cells, tables as files, and what is wrong in any of them.
+A file that is missing or damaged raises ResultsError, whose message says in one line what is wrong.
 """

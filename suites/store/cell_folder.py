@@ -1,15 +1,17 @@
-"""The run folder: results/<run>/cells/<id>/ holds what was measured, one writer each; nothing here computes.
+"""The folder of one cell, written and read. Nothing is computed here, and each folder has one writer.
 
-run.json            schema, command, when, the plan (cells and their predicted work)
-environment.json    machine, versions, commit, load
-noise.json          what may have spoiled times, each with its remedy, in sentences
-advice.txt          the end of the summary: what to use, what it saves and costs, where time goes, what fits
-cells/<id>/cell.json      the cell, its inputs' real lengths, its model's sizes
-cells/<id>/arms.json      one entry a strategy: status, reason, what is known of it besides times
-cells/<id>/rounds.jsonl   one line a round of an arm: strategy, index, warm-up or not, marks in seconds; among them
-                          lines of kind "calibration", the machine's own speed, in the order of measuring
-cells/<id>/traceback-<label>.txt   of an arm whose code raised something
-cells/<id>/conditions.json what ended the rounds, and what else the machine did meanwhile
+A run folder, results/<run>/, holds:
+
+run.json                  schema, command, date, and the plan (cells and their predicted work)
+environment.json          machine, versions, commit, load
+noise.json                sentences on what may have spoiled times, each with its remedy
+advice.txt                the end of the summary: what to use, what it saves and costs, where time goes, what fits
+cells/<id>/cell.json      the cell, the real lengths of its inputs, the sizes of its model
+cells/<id>/arms.json      one entry per strategy: status, reason, and what is known of it besides times
+cells/<id>/rounds.jsonl   one line per round of an arm: strategy, index, warm-up or not, marks in seconds. Between them
+                          stand lines of kind "calibration", the machine's own speed, in the order of measuring
+cells/<id>/traceback-<label>.txt   the traceback of an arm whose code raised an exception
+cells/<id>/conditions.json         what ended the rounds, and what else the machine did meanwhile
 """
 
 from __future__ import annotations
@@ -29,50 +31,50 @@ from .schema import damaged, parsed, parsed_file, read_run_entry
 
 
 class CellWriter:
-    """Writes one cell's folder. Rounds are appended whole lines at a time: a killed run keeps the finished ones."""
+    """Writes one cell's folder. Each round is appended as a whole line, so a killed run keeps its finished rounds."""
 
     def __init__(self, run_dir: Path, cell_id: str) -> None:
         self.run_dir, self.dir = run_dir, run_dir / "cells" / cell_id
         self.dir.mkdir(parents=True, exist_ok=True)
-        for stale in ("cell.json", "arms.json", "conditions.json"):  # of an earlier run into the same folder
+        for stale in ("cell.json", "arms.json", "conditions.json"):  # left by an earlier run into the same folder
             (self.dir / stale).unlink(missing_ok=True)
         for stale_traceback in self.dir.glob("traceback-*.txt"):
             stale_traceback.unlink()
         write_text(self.dir / "rounds.jsonl", "")
 
     def cell(self, content: dict[str, Any]) -> None:
-        """The cell and what is known before anything runs."""
+        """Write cell.json: the cell, and what is known before anything runs."""
         write_json(self.dir / "cell.json", content)
 
     def arms(self, results: list[ArmResult]) -> None:
-        """What came of every arm: the last thing written, so that a cell without it did not come to an end."""
+        """Write arms.json, the result of every arm. It is written last, so a cell without it was not finished."""
         write_json(self.dir / "arms.json", [asdict(result) for result in results])
 
     def round(self, done: Round | Calibration) -> None:
-        """One finished round of an arm, or a calibration."""
+        """Append a finished round of an arm, or a calibration, to rounds.jsonl."""
         kind = {"kind": "calibration"} if isinstance(done, Calibration) else {}
         append_line(self.dir / "rounds.jsonl", json.dumps(kind | _plain(asdict(done)), allow_nan=False))
 
     def traceback(self, label: str, text: str) -> str:
-        """Where an arm failed; the name of the file."""
+        """Write the traceback of an arm that failed, and return the name of the file."""
         name = f"traceback-{slug(label)}.txt"
         write_text(self.dir / name, text.encode(errors="backslashreplace").decode())
         return name
 
     def conditions(self, conditions: Conditions) -> None:
-        """What the rounds were measured under."""
+        """Write conditions.json."""
         write_json(self.dir / "conditions.json", asdict(conditions))
 
 
 def _plain(record: dict[str, Any]) -> dict[str, Any]:
-    """NaN marks as null, since JSON has no NaN."""
+    """Replace NaN marks by None, since JSON has no NaN."""
     marks_s = [None if math.isnan(mark) else mark for mark in record.get("marks_s", [])]
     return record | ({"marks_s": marks_s} if marks_s else {})
 
 
 @dataclass(frozen=True)
 class CellResult:
-    """What one cell's folder holds."""
+    """Content of one cell's folder."""
 
     id: str
     cell: dict[str, Any]
@@ -83,22 +85,23 @@ class CellResult:
 
 
 def read_cells(run_dir: Path) -> list[CellResult]:
-    """Every cell of a run that has begun, in the plan's order. Raises ResultsError.
+    """Read every cell of a run that was begun, in the order of the plan.
 
-    A cell that did not come to an end, because its process was killed, has its finished rounds and failed arms.
+    A cell whose process was killed has its finished rounds, and its arms are "failed". Raises ResultsError if a file is
+    missing or damaged.
     """
     folders = [(entry["id"], run_dir / "cells" / entry["id"]) for entry in read_run_entry(run_dir)["plan"]]
     return [_cell(name, folder) for name, folder in folders if exists(folder / "cell.json")]
 
 
 def read_cell(folder: Path) -> dict[str, Any]:
-    """cell.json, whole, not only what is read in every case. Raises ResultsError."""
+    """Read all of cell.json, also keys unknown to ``CellEntry``. Raises ResultsError if it is missing or damaged."""
     path = folder / "cell.json"
     text = read_text(path)
     parsed(CellEntry, text, damaged(path), "run again")
     try:
         cell: dict[str, Any] = json.loads(text)
-    except (ValueError, RecursionError) as error:  # in what is not read again
+    except (ValueError, RecursionError) as error:  # under a key unknown to CellEntry
         raise ResultsError(f"{damaged(path)} ({error}); run again") from None
     return cell
 
@@ -126,35 +129,35 @@ def _cell(cell_id: str, folder: Path) -> CellResult:
 
 
 def _steps(result: ArmResult, rounds: list[Round]) -> int:
-    """Decode steps that its tables speak of."""
+    """Number of decode steps that the arm's tables cover: those of its longest round with step marks."""
     marked = (len(done.marks_s) - 2 for done in rounds if done.strategy == result.strategy and done.every_step)
     return max(marked, default=result.steps or 0)
 
 
 def _shortest(result: ArmResult, rounds: list[Round]) -> int:
-    """Decode steps of its shortest round; the steps that were told where none has marks of them."""
+    """Number of decode steps in the arm's shortest round with step marks; ``result.steps`` where there is none."""
     marked = (len(done.marks_s) - 2 for done in rounds if done.strategy == result.strategy and done.every_step)
     return min(marked, default=result.steps or 0)
 
 
 def _formula_steps(cell: dict[str, Any], strategy: str) -> int:
-    """Decode steps whose FLOPs and bytes are known."""
+    """Number of decode steps whose FLOPs and bytes cell.json holds."""
     formula = cell["formulas"].get(strategy, {})
     return min((len(values) for values in formula.values() if isinstance(values, list)), default=0)
 
 
 def _unfinished(cell: dict[str, Any], rounds: list[Round]) -> list[ArmResult]:
-    """The strategies of a cell whose process ended before it could say what came of them."""
+    """Make failed arms for a cell whose process ended before it wrote arms.json."""
     labels = [*cell["formulas"], *cell.get("contenders", [])]
     kept = {label: sum(done.strategy == label and not done.warmup for done in rounds) for label in labels}
     return [
-        ArmResult(label, "failed", f"the run was killed, or is still going on, in this case; finished rounds kept: {n}")
+        ArmResult(label, "failed", f"the run was killed, or is still going on, in this cell; finished rounds kept: {n}")
         for label, n in kept.items()
     ]
 
 
 def _records(path: Path) -> Iterator[Round | Calibration]:
-    """A killed run may leave half a line at the end: it is no finished round, and is left out."""
+    """Read rounds.jsonl. A killed run may leave half a line at the end, which is not a finished round and left out."""
     *lines, rest = read_text(path).split("\n")
     for number, line in enumerate(lines, 1):
         yield _record(line, f"{path} line {number} is not a round")

@@ -1,4 +1,7 @@
-"""What of run.json, environment.json and cell.json is read again. More may stand there: other versions write more."""
+"""The keys of run.json, environment.json and cell.json that are read back, with their types.
+
+Other keys are allowed, since other versions write more.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +15,14 @@ from .fields import Amount, CellId, Count, Label, Share, Size
 
 
 class Planned(TypedDict):
-    """A case that a run means to measure, and the settings that it is told apart by."""
+    """A cell that a run plans to measure, and the overrides that distinguish it from the run's other cells."""
 
     id: CellId
     overrides: NotRequired[list[str]]
 
 
 class RunEntry(TypedDict):
-    """What of run.json is read again."""
+    """Keys of run.json that are read back."""
 
     schema: int
     plan: list[Planned]
@@ -28,7 +31,7 @@ class RunEntry(TypedDict):
 
 
 class GpuEntry(TypedDict):
-    """What of a graphics processor is read again."""
+    """Keys of the GPU in environment.json that are read back."""
 
     name: NotRequired[str | None]
     memory_bytes: NotRequired[Count | None]
@@ -36,7 +39,7 @@ class GpuEntry(TypedDict):
 
 
 class EnvironmentEntry(TypedDict):
-    """What of environment.json is read again; folders of other versions have more or less of it."""
+    """Keys of environment.json that are read back; other versions write more or fewer of them."""
 
     cpu: NotRequired[str | None]
     cpu_capability: NotRequired[str | None]
@@ -51,7 +54,10 @@ class EnvironmentEntry(TypedDict):
 
 
 class ModelEntry(TypedDict):
-    """What of a cell's model is read again. ``content``: of a checkpoint (``strategies.models.checkpoints.digest``)."""
+    """Keys of a cell's model that are read back.
+
+    ``content`` is the digest of a checkpoint (``strategies.models.checkpoints.digest``).
+    """
 
     name: str
     source: NotRequired[str]
@@ -61,7 +67,7 @@ class ModelEntry(TypedDict):
 
 
 class Formula(TypedDict):
-    """FLOPs and bytes of a strategy as its formulas say: a prefill, and each step."""
+    """FLOPs and bytes of a strategy by its formulas: of prefill, and of each step k = 1 .. N."""
 
     prefill_flops: Count
     prefill_bytes: NotRequired[Count]
@@ -73,7 +79,7 @@ class Formula(TypedDict):
 
 
 def _same_steps(formula: Formula) -> Formula:
-    """Raise ValueError where its lists are not of the same steps."""
+    """Raise ValueError if the lists of a formula differ in length."""
     if len({len(values) for values in formula.values() if isinstance(values, list)}) > 1:
         raise ValueError("the lists have different numbers of steps")
     return formula
@@ -83,7 +89,7 @@ FormulaEntry = Annotated[Formula, AfterValidator(_same_steps)]
 
 
 class CapacityEntry(TypedDict):
-    """What of a strategy fits in memory, by the formula of its peak (``capacity.py``)."""
+    """Largest batch and length that fit in memory for a strategy, by its peak formula (``suites/work/capacity.py``)."""
 
     peak_bytes: Count
     batch_max: Count
@@ -91,13 +97,16 @@ class CapacityEntry(TypedDict):
 
 
 class MeasureEntry(TypedDict):
-    """What of a cell's measure is read again."""
+    """Keys of a cell's ``measure`` that are read back."""
 
     margin: Annotated[float, AllowInfNan(False), Gt(0), Lt(1)]
 
 
 class ChoiceEntry(TypedDict):
-    """A kernel that ``linear=auto`` chose, for weights of one shape up to so many rows; ``compiled``: in such steps."""
+    """A kernel that ``linear=auto`` chose for weights of one shape, fed at most ``rows_max`` rows.
+
+    ``compiled`` says that the choice holds for compiled steps.
+    """
 
     weight: list[Count]
     rows_max: Count | None
@@ -107,7 +116,7 @@ class ChoiceEntry(TypedDict):
 
 
 class NarrowingEntry(TypedDict):
-    """What narrower weights changed (``narrowing.Narrowing``)."""
+    """Effect of narrower weights on the output (``suites.measuring.narrowing.Narrowing``)."""
 
     logit_error: Amount
     logit_max: Amount
@@ -118,7 +127,7 @@ class NarrowingEntry(TypedDict):
 
 
 class CellEntry(TypedDict):
-    """What of cell.json is read again, in every case."""
+    """Keys of cell.json that are read back and checked for every cell."""
 
     model: ModelEntry
     device: Literal["cpu", "cuda"]

@@ -1,4 +1,4 @@
-"""Files of a run folder: written whole or not at all, and one clear line for what cannot be read."""
+"""Files of a run folder: written whole or not at all, and read with one clear line of error."""
 
 from __future__ import annotations
 
@@ -19,27 +19,30 @@ from ..words.labels import plain
 
 
 class ResultsError(Mistake):
-    """A run folder that cannot be read; the message is one line."""
+    """A run folder, or a file in it, that cannot be read. The message is one line."""
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write whole or not at all; a number that is not finite is null, as JSON has neither NaN nor infinity."""
+    """Write JSON, whole or not at all. NaN and infinity are written as null, since JSON has neither."""
     write_text(path, json.dumps(finite(content), indent=1, default=str, allow_nan=False) + "\n")
 
 
 def write_text(path: Path, content: str) -> None:
-    """Write whole or not at all, as UTF-8; a byte of a file's name that is no character is written as an escape."""
+    """Write text as UTF-8, whole or not at all. Bytes of a file name that are no UTF-8 are written as escapes."""
     write_bytes(path, content.encode(errors="backslashreplace"))
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write whole or not at all: to a temporary name, which then takes the place of the old file."""
+    """Write a file whole or not at all: under a temporary name, which then replaces the old file.
+
+    Raises OSError that names ``path``.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         part.write_bytes(content)
         part.replace(path)
-    except OSError as error:  # a full disk is met in a write, which names no file
+    except OSError as error:  # a full disk shows in a write, whose error names no file
         raise _of(path, error) from None
     finally:
         with contextlib.suppress(OSError):
@@ -47,12 +50,15 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def append_line(path: Path, line: str) -> None:
-    """Add a line, whole: what a full disk took of it is cut off again. Raises OSError that names the file."""
+    """Append a line, whole or not at all: what was written of it before the disk was full is cut off again.
+
+    Raises OSError that names ``path``.
+    """
     try:
         with path.open("ab", buffering=0) as file:
             end, rest = file.tell(), f"{line}\n".encode()
             try:
-                while rest:  # of a write that a limit cuts, the next says why
+                while rest:  # a write that stops short raises nothing; the next one raises the reason
                     rest = rest[file.write(rest) :]
             except OSError:
                 with contextlib.suppress(OSError):
@@ -63,21 +69,22 @@ def append_line(path: Path, line: str) -> None:
 
 
 def _of(path: Path, error: OSError) -> OSError:
-    """The same error with the file's name."""
+    """Make the same error with the name of the file."""
     return OSError(error.errno, error.strerror or str(error), str(path))
 
 
 def lost(path: Path, what: str, error: Exception) -> str:
-    """A sentence for what could not be made, whose traceback is kept in ``path``."""
+    """Write the traceback of ``error`` to ``path``, and return a sentence that says what could not be made and why."""
     write_text(path, "".join(traceback.format_exception(error)))
     first = plain((str(error).strip() or "no message").splitlines()[0])[:200]
     return f"{what} could not be made ({type(error).__name__}: {first}); {path} has the traceback, please report it"
 
 
 def made_once(folder: Path, fill: Callable[[Path], object]) -> Path:
-    """``folder``; if it is not there, ``fill`` makes it under a temporary name, so that it is whole or not at all.
+    """Make ``folder``, whole or not at all, unless it exists, and return it.
 
-    Another process may do the same meanwhile: the first stays.
+    ``fill`` makes it under a temporary name, which is then renamed. If another process makes the folder meanwhile, the
+    first to finish wins.
     """
     if folder.exists():
         return folder
@@ -94,7 +101,7 @@ def made_once(folder: Path, fill: Callable[[Path], object]) -> Path:
 
 
 def read_text(path: Path) -> str:
-    """The content of a file of a run folder. Raises ResultsError."""
+    """Read a text file of a run folder. Raises ResultsError if it is missing, unreadable, not regular or not UTF-8."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # a pipe or a device has no end
             raise ResultsError(f"{path} cannot be read (it is no regular file); give a folder that `run` wrote")
@@ -108,7 +115,7 @@ def read_text(path: Path) -> str:
 
 
 def exists(path: Path) -> bool:
-    """Whether there is such a file or folder. Raises ResultsError where that cannot be told."""
+    """Whether a file or folder exists. Raises ResultsError if the operating system does not say."""
     try:
         return path.exists()
     except OSError as error:
@@ -116,7 +123,7 @@ def exists(path: Path) -> bool:
 
 
 def is_folder(path: Path) -> bool:
-    """Whether it is a folder. Raises ResultsError where that cannot be told."""
+    """Whether a path is a folder. Raises ResultsError if the operating system does not say."""
     try:
         return path.is_dir()
     except OSError as error:
@@ -124,11 +131,11 @@ def is_folder(path: Path) -> bool:
 
 
 def _unreadable(path: Path, error: OSError) -> ResultsError:
-    return ResultsError(f"{path} cannot be read ({error.strerror}); give a folder that `run` wrote, and you may read")
+    return ResultsError(f"{path} cannot be read ({error.strerror}); give a folder that `run` wrote and you may read")
 
 
 def finite(content: Any) -> Any:
-    """The same with None for what is no finite number, as JSON has neither NaN nor infinity.
+    """Copy ``content`` with NaN and infinity replaced by None, since JSON has neither.
 
     >>> finite({"a": [1.5, float("nan")]})
     {'a': [1.5, None]}
@@ -141,9 +148,9 @@ def finite(content: Any) -> Any:
 
 
 def read_json(path: Path) -> Any:
-    """The content of a JSON file of a run folder. Raises ResultsError."""
+    """Read a JSON file of a run folder. Raises ResultsError as ``read_text`` does, or if it is not JSON."""
     text = read_text(path)
     try:
         return json.loads(text)
-    except (ValueError, RecursionError) as error:  # a number of thousands of digits; brackets in brackets
+    except (ValueError, RecursionError) as error:  # also a number of thousands of digits; brackets nested too deeply
         raise ResultsError(f"{path} is not readable as JSON ({error}); the file is damaged or foreign") from None

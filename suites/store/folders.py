@@ -1,4 +1,4 @@
-"""Run folders: where a verb writes what it found."""
+"""Run folders: the folder that a verb writes its results to."""
 
 from __future__ import annotations
 
@@ -16,20 +16,22 @@ WRITTEN = {
     "ranges.csv", "operators.csv", "unprofiled.csv", "profile", "roofline.json", ".hydra", "decodebench.log",
     "contenders",
 }  # fmt: skip
-"""Names in a folder that ``run``, ``profile`` or ``roofline`` wrote."""
+"""Names of the files and folders that ``run``, ``profile`` and ``roofline`` write."""
 OF_THE_SYSTEM = ("lost+found", ".DS_Store")
-"""Names that nobody put there."""
+"""Names that the operating system puts into a folder."""
 
 
 def make_run_dir(
     asked: Path | None, name: str, flag: str = "hydra.run.dir=", beside: Collection[str] | None = None
 ) -> Path:
-    """The folder that was asked for, or a new results/<date>_<name>; absolute. Raises ConfigError.
+    """Make the folder that was asked for, or a new results/<date>_<name>, and return its absolute path.
 
-    A folder that holds a run is refused, as its rounds would be lost, and so is one that holds files which no run
-    writes, as it is somebody's. ``beside``: what a verb writes that may write beside others' files: refused is then a
-    folder with one of these names and without the first of them, by which its own folders are known.
-    ``flag``: how a folder is asked for, up to its name.
+    ``flag`` is how a user gives the folder, up to its name; messages quote it. ``beside`` is for verbs that may write
+    beside other files: the names that the verb writes, first the one by which its own folders are known.
+
+    Raises ConfigError if the folder cannot be made, or if writing to it could destroy something. A folder that holds a
+    run would lose its rounds. A folder that holds files which no run writes belongs to somebody. With ``beside``, a
+    folder is refused only if it holds one of these names without the first of them.
     """
     try:
         if asked is not None:
@@ -54,14 +56,14 @@ def make_run_dir(
 
 
 def from_here(path: Path) -> Path:
-    """A path for people: from the folder in which they are, where it lies in there."""
+    """Write a path relative to the current folder if it lies inside that folder; return it unchanged otherwise."""
     with contextlib.suppress(OSError, ValueError):
         return path.relative_to(Path.cwd())
     return path
 
 
 def _foreign(folder: Path, beside: Collection[str] | None) -> str:
-    """The first name in a folder that is not the verb's own; "" where there is none."""
+    """The first name in a folder for which the folder is refused (see ``make_run_dir``); "" where there is none."""
     held = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     held = [name for name in held if name not in OF_THE_SYSTEM and not name.startswith(".nfs")]
     if beside is None:

@@ -1,4 +1,4 @@
-"""A table of a run folder as a file: CSV, read back equal to the bit, and Parquet where pyarrow is installed."""
+"""Tables of a run folder as files: CSV, which reads back equal to the bit, and Parquet where pyarrow is installed."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ TEXT = {
     "tokens_equal", "baseline", "phase", "role", "figure", "kind", "verdict", "gate", "e2e_verdict", "stopped_by",
     "best_strategy", "best_verdict", "memory_bound_by",
 }  # fmt: skip
-"""Columns of words; all others hold numbers."""
+"""Columns that hold text; all others hold numbers."""
 SIZES = {"threads": 1, "batch_size": 1, "src_len": 1, "tgt_len": 1, "k": 1, "seed": 0, "rounds": 0}
-"""Columns of whole numbers, with the least that each may be."""
+"""Columns that hold whole numbers, with the least value of each."""
 
 
 def as_csv(frame: pd.DataFrame) -> str:
-    """CSV in which no spreadsheet takes a label for a formula (``labels.spreadsheet_safe``)."""
+    """Write a table as CSV in which no spreadsheet takes a label for a formula (``labels.spreadsheet_safe``)."""
     return _text_changed(frame, spreadsheet_safe).to_csv(index=False)
 
 
 def from_csv(frame: pd.DataFrame) -> pd.DataFrame:
-    """What ``as_csv`` was given, of what was read of it."""
+    """Undo what ``as_csv`` changed, in a table that was read from its CSV."""
     return _text_changed(frame, lambda text: plain(as_written(text)))
 
 
@@ -46,24 +46,24 @@ def _text_changed(frame: pd.DataFrame, change: Callable[[str], str]) -> pd.DataF
 
 
 def write_frame(run_dir: Path, name: str, frame: pd.DataFrame) -> None:
-    """``name``.csv, whole or not at all, and ``name``.parquet."""
+    """Write ``name``.csv, whole or not at all, and ``name``.parquet where pyarrow is installed."""
     write_text(run_dir / f"{name}.csv", as_csv(frame))
     with contextlib.suppress(ImportError):
         write_bytes(run_dir / f"{name}.parquet", frame.to_parquet(index=False))
 
 
 def read_frame(path: Path, required: Sequence[str], optional: Sequence[str] = ()) -> pd.DataFrame:
-    """What ``write_frame`` wrote.
+    """Read a CSV file that ``write_frame`` wrote.
 
-    Raises ResultsError, also where a ``required`` column is missing, or a number of these and of ``optional`` ones is
-    none, infinite, or out of range.
+    Raises ResultsError if the file cannot be read, ends within a line or lacks a ``required`` column. The same holds if
+    a ``required`` or ``optional`` column of numbers holds text, or if any number is infinite or out of range.
     """
     text = read_text(path)
     try:
         header = next(csv.reader(StringIO(text)), [])
         # A label may read "null" or "NA"; only numbers may be missing.
         missing = {column: ["", "nan"] for column in header if column not in TEXT}
-        with warnings.catch_warnings():  # of a line that is longer than the first
+        with warnings.catch_warnings():  # pandas only warns of a line that has more fields than the header
             warnings.simplefilter("error", pd.errors.ParserWarning)
             frame = pd.read_csv(
                 StringIO(text),
@@ -96,7 +96,7 @@ def _numeric(column: pd.Series) -> bool:
 
 
 def _require_range(path: Path, name: str, column: pd.Series) -> None:
-    """Raise ResultsError for what no measurement gives."""
+    """Raise ResultsError for a number that no measurement gives."""
     values = column.to_numpy(float)
     if np.isinf(values).any():
         raise ResultsError(f"{path} has infinity among the numbers of {name}; the file is damaged or foreign")

@@ -1,4 +1,4 @@
-"""What a run writes down of a cell, as data: timed rounds, calibrations, what came of arms, and conditions."""
+"""Records that a run writes for each cell: timed rounds, calibrations, results of arms, and conditions."""
 
 from __future__ import annotations
 
@@ -10,20 +10,23 @@ from typing_extensions import TypedDict
 from .fields import Amount, Count, Error, Label, Marks, Number, Seconds, Size, Speed
 
 EXACT: dict[str, Any] = {"extra": "forbid"}
-"""Of a record that is read: a field that this version does not know is a mistake."""
+"""pydantic's settings of a record: a field that this version does not know is an error."""
 
 Status = Literal["ok", "invalid", "failed", "skipped"]
 
 
 @dataclass(frozen=True)
 class Round:
-    """One timed pass of one arm. ``marks_s``: start (0), prefill, first token, then each token, or the end alone.
+    """One timed decode of the cell's batch by one arm.
 
-    NaN is a mark that a contender's library does not let one take; it is written as null. ``strategy``: the arm's
-    label; an A/A arm's is ``twin_label`` or ``crossed_label`` of the strategy that it repeats. ``collections``: garbage
-    collections inside. Noted of rounds in a child process alone: ``others_cores``, the cores that other processes used
-    meanwhile, as coarse as the kernel counts (below 0 by that, too; None: not readable), and ``disturbed``, whether it
-    is a load for certain in this round by itself.
+    ``strategy`` is the arm's label; an A/A arm has the ``twin_label`` or ``crossed_label`` of the strategy that it
+    repeats. ``marks_s`` are seconds: start (0), after prefill, after the first token, then after each later token
+    (``every_step``) or at the end alone. NaN stands for a mark that a contender's library does not let us take; it is
+    written as null. ``collections`` counts the garbage collections inside the round.
+
+    Two fields are set only for rounds in a child process. ``others_cores`` is how many cores other processes used
+    meanwhile; the kernel counts coarsely, so it may even be below 0, and None means not readable. ``disturbed`` says
+    that this round by itself shows a load for certain.
     """
 
     __pydantic_config__: ClassVar = EXACT
@@ -39,11 +42,11 @@ class Round:
 
 @dataclass(frozen=True)
 class Calibration:
-    """The machine's own speed in a round: a streaming read in bytes/s, a product of fp32 matrices in FLOPs/s.
+    """The machine's own speed, measured among the rounds: a streaming read (bytes/s) and an fp32 product (FLOPs/s).
 
-    ``kernels``: these and others by name (``suites/ceilings``), rows, columns, sum and copy in bytes/s, gemm_<dtype>
-    in FLOPs/s. ``cache_bytes``: the last cache, None where it is not told; ``buffer_bytes``: what was read in turn.
-    Folders of earlier versions have none of the three.
+    ``kernels`` maps every kernel of ``suites/ceilings`` to its rate: rows, columns, sum and copy in bytes/s, and
+    gemm_<dtype> in FLOPs/s. ``cache_bytes`` is the size of the last cache, None where the system does not say.
+    ``buffer_bytes`` is the size of the buffer that was read in turn. Folders of earlier versions lack these three.
     """
 
     __pydantic_config__: ClassVar = EXACT
@@ -58,11 +61,12 @@ class Calibration:
 
 @dataclass(frozen=True)
 class Conditions:
-    """Of a cell's rounds, warm-up included: what ended them, and what the machine did meanwhile. None: not readable.
+    """What ended a cell's rounds, warm-up included, and what the machine did meanwhile. None means not readable.
 
-    Seconds of CPU time are summed over cores, ``busy_cpu_s`` over the whole machine's. ``cpu_mhz``: after rounds,
-    the fastest core that this process may use. ``throttled``: what NVIDIA's driver names. ``aa_reason``: why there is
-    no A/A arm though one was asked for; ``crossed_reason``: why there is none in a child process.
+    CPU times are summed over cores, in seconds: ``own_cpu_s`` is that of the run and the processes it started,
+    ``busy_cpu_s`` that of the whole machine. ``cpu_mhz`` holds the frequency after rounds of the fastest core that this
+    process may use. ``throttled`` holds the reasons that NVIDIA's driver gives for slowing the GPU. ``aa_reason`` says
+    why there is no A/A arm although one was asked for, ``crossed_reason`` why there is none in a child process.
     """
 
     __pydantic_config__: ClassVar = EXACT
@@ -79,17 +83,17 @@ class Conditions:
 
 
 def twin_label(strategy: str) -> str:
-    """The label of the A/A arm of a strategy."""
+    """The label of the A/A arm that repeats a strategy."""
     return f"{strategy} (A/A)"
 
 
 def crossed_label(strategy: str) -> str:
-    """The label of the A/A arm of a strategy that runs in a child process, as contenders do."""
+    """The label of the A/A arm that repeats a strategy in a child process, as contenders run."""
     return f"{strategy} (A/A in a child process)"
 
 
 class RoleSums(TypedDict):
-    """FLOPs and bytes by role, over prefill and over the steps that were taken."""
+    """FLOPs and bytes by role, summed over prefill and over the decode steps that were taken."""
 
     prefill_flops: dict[Label, Count]
     decode_flops: dict[Label, Count]
@@ -98,14 +102,15 @@ class RoleSums(TypedDict):
 
 @dataclass(frozen=True)
 class ArmResult:
-    """What is known of one strategy in one cell besides its rounds. Bytes and seconds; None where it was not measured.
+    """What is known of one strategy or contender in one cell besides its rounds. None means not measured.
 
-    A contender is one, too: of it only set-up (loading included), tokens and the memory of its process are known.
-    ``status`` invalid: it disagrees with the oracle; a ``reason`` beside ok is a remark. ``steps``: decode steps taken;
-    ``row_lens``: tokens of each row up to its end; ``tokens_equal``: the last round chose the oracle's tokens;
-    ``execution``: of its steps, None of a contender, of which it is not known;
-    ``roles``: FLOPs and bytes of the steps taken (``formulas.role_sums``); ``dispatch_s``: what asking for a step's
-    kernels takes (``probes/overhead``). Folders of earlier versions lack these three.
+    Of a contender only set-up time (loading included), tokens and the memory of its process are known.
+
+    ``status`` "invalid" means that it disagrees with the oracle; a ``reason`` beside "ok" is a remark. ``steps`` counts
+    the decode steps taken, ``row_lens`` the tokens of each row up to its end. ``tokens_equal`` says whether the last
+    round chose the oracle's tokens. ``execution`` is how its steps are run, None for a contender. ``roles`` holds FLOPs
+    and bytes of the steps taken (``formulas.role_sums``). ``dispatch_s`` is the time in seconds that asking for a
+    step's kernels takes (``probes/overhead``). Folders of earlier versions lack the last three.
     """
 
     __pydantic_config__: ClassVar = EXACT

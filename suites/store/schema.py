@@ -1,4 +1,4 @@
-"""JSON of a run folder held to the types of ``records`` and ``entries``; what is wrong is told in one line."""
+"""Checks the JSON of a run folder against the types of ``records`` and ``entries``, with one line of error."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 SCHEMA = 2
 READABLE = (1, SCHEMA)
-"""Schema 1 has no calibrations, no conditions.json, and no ``measure`` in cell.json."""
+"""Schemas that can be read. Schema 1 has no calibrations, no conditions.json, and no ``measure`` in cell.json."""
 
 
 @lru_cache
@@ -25,9 +25,10 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 
 
 def parsed(kind: Any, text: str, what: str, remedy: str) -> Any:
-    """JSON as a ``kind`` of those; a field that is absent, unknown, of another type or range is named.
+    """Parse JSON as the type ``kind``, a record or entry.
 
-    Raises ResultsError: ``what`` is wrong, and where, then the ``remedy``.
+    Raises ResultsError if a field is missing, unknown, or of another type or range. Its message says ``what`` is wrong,
+    names the field, and ends in the ``remedy``.
     """
     from pydantic import ValidationError
 
@@ -40,17 +41,17 @@ def parsed(kind: Any, text: str, what: str, remedy: str) -> Any:
 
 
 def parsed_file(kind: Any, path: Path) -> Any:
-    """A whole file. Raises ResultsError."""
+    """Parse a whole JSON file as the type ``kind``. Raises ResultsError if it is missing or does not fit the type."""
     return parsed(kind, read_text(path), damaged(path), "run again")
 
 
 def damaged(path: Path) -> str:
-    """The start of a sentence about a file that is not as this version writes it."""
+    """Start of a sentence about a file that differs from what this version writes."""
     return f"{path} is damaged, foreign or of another version"
 
 
 def read_run_entry(run_dir: Path) -> RunEntry:
-    """run.json: schema, plan, and what is told of the command. Raises ResultsError."""
+    """Read run.json. Raises ResultsError if it is missing, damaged or of a schema that cannot be read."""
     path = run_dir / "run.json"
     run: RunEntry = parsed_file(RunEntry, path)
     if run["schema"] not in READABLE:
@@ -60,7 +61,7 @@ def read_run_entry(run_dir: Path) -> RunEntry:
 
 
 def read_environment(run_dir: Path) -> EnvironmentEntry:
-    """environment.json; nothing where the folder has none. Raises ResultsError."""
+    """Read environment.json; an empty entry where the folder has none. Raises ResultsError if it is damaged."""
     path = run_dir / "environment.json"
     found: EnvironmentEntry = parsed_file(EnvironmentEntry, path) if exists(path) else {}
     return found

@@ -90,7 +90,7 @@ def test_a_run_that_is_killed_is_read_and_made_whole_tables_of(tmp_path, capsys)
     table, _ = read_tables(folder)
     kept = sum(done.strategy == "static_kv" and not done.warmup for done in second.rounds)
     reasons = table.set_index(["tgt_len", "strategy"])["reason"]
-    assert reasons[96, "static_kv"].endswith(f"in this case; finished rounds kept: {kept}")
+    assert reasons[96, "static_kv"].endswith(f"in this cell; finished rounds kept: {kept}")
     assert (table.loc[table["tgt_len"] == 8, "status"] == "ok").all()
 
 
