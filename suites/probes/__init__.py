@@ -1,4 +1,4 @@
-"""What a model did, and what it held, each measured in a round of its own: never inside a timed one."""
+"""Probes of a running model: matrix products, operators, memory. Each watches a round that is not timed."""
 
 from .dispatch import ProbeError
 from .memory import PeakMemory, peak_memory

@@ -1,4 +1,4 @@
-"""What the probes that watch operators stand on: a dispatch mode that shows every operator as the kernels get it."""
+"""Basis of the probes that watch operators: a dispatch mode that shows every operator as the kernels get it."""
 
 from __future__ import annotations
 
@@ -13,15 +13,18 @@ Saw = Callable[[Any, Sequence[Any], Any], None]
 
 
 class ProbeError(Mistake):
-    """Something that a probe cannot measure; the message is one line: what, value, allowed, remedy."""
+    """Something that a probe cannot measure.
+
+    The message is one line: what is wrong, the value, what is allowed, what to do.
+    """
 
 
 class OperatorMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Calls ``saw(operator, arguments, result)`` after every operator that runs inside the ``with`` block.
 
-    Composite operators are taken apart first: ``linear``, ``matmul`` or ``scaled_dot_product_attention`` reach a
-    dispatch mode whole under ``torch.inference_mode``, but as what they are made of under ``torch.no_grad``. So both
-    read alike here. Nothing inside a kernel is seen, and nothing inside compiled code.
+    Composite operators, such as ``linear``, ``matmul`` and ``scaled_dot_product_attention``, are taken apart first.
+    They reach a dispatch mode whole under ``torch.inference_mode``, but already in parts under ``torch.no_grad``; here
+    both look alike. Nothing inside a kernel is seen, and nothing inside compiled code.
     """
 
     def __init__(self, saw: Saw) -> None:
@@ -31,13 +34,13 @@ class OperatorMode(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        """Without this, torch imports its compiler (over a second) to keep it out of code that is eager anyway."""
+        """Tell torch not to import its compiler, which takes over a second, only to keep it out of eager code."""
         return False
 
     def __torch_dispatch__(
         self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        """Run the operator, or what it is composed of, and show it."""
+        """Run the operator, or the operators that it is composed of, and pass what ran to ``saw``."""
         kwargs = kwargs or {}
         if func not in self._whole:
             with self:

@@ -1,4 +1,4 @@
-"""Logits that are no numbers: with them nothing can be proven equal, and no token chosen."""
+"""Check for logits that are NaN or infinite: with such logits equality cannot be proven and no token chosen."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from strategies.models.encoder_decoder import EncoderDecoder
 
 
 class NotFiniteError(Mistake):
-    """The logits that all others are judged by hold NaN or infinity, so that nothing can be proven."""
+    """The oracle's logits hold NaN or infinity, so that no strategy's equality can be proven."""
 
     status = "invalid"
 
 
 def require_finite(logits_BV: Tensor, model: EncoderDecoder, label: str, k: int) -> None:
-    """Raise NotFiniteError, with what to do, where the logits [B, V] of ``label`` at step ``k`` are not all finite."""
+    """Raise NotFiniteError, with what to do, if the logits [B, V] of ``label`` at step ``k`` are not all finite."""
     finite_BV = logits_BV.isfinite()
     if bool(finite_BV.all()):
         return
@@ -26,7 +26,7 @@ def require_finite(logits_BV: Tensor, model: EncoderDecoder, label: str, k: int)
 
 
 def _remedy(model: EncoderDecoder) -> str:
-    """By where the first value that is not finite may come from: a weight of the model, or a sum."""
+    """Say what to do, by the likely origin of the value that is not finite: a weight of the model, or an overflow."""
     dtype = model.embedding.weight.dtype
     broken = next((name for name, weight in model.named_parameters() if not bool(weight.isfinite().all())), "")
     if dtype == torch.float16:

@@ -1,8 +1,8 @@
-"""Peak of live tensor bytes: what a piece of work needs beyond what was there before it.
+"""Peak memory of a piece of code: the most bytes of live tensors at once, beyond those that were live before.
 
-On the CPU no allocator keeps such a figure (a process's resident size is neither exact nor repeatable), so every new
-storage is weighed as it appears and again as it goes. On CUDA the caching allocator is asked. Both have the same
-interface:
+On the CPU no allocator keeps such a figure, and a process's resident size is neither exact nor repeatable. So the bytes
+of every new storage are added when it is created and subtracted when it is freed. On CUDA the caching allocator is
+asked. Both have the same interface:
 
 >>> import torch
 >>> with peak_memory("cpu") as memory:
@@ -29,7 +29,7 @@ from .dispatch import OperatorMode, ProbeError
 
 
 class PeakMemory(Protocol):
-    """A context manager whose figures are of what was allocated inside it; they stay readable, also after an error."""
+    """Context manager that measures what is allocated inside it; its figures stay readable, also after an error."""
 
     @property
     def peak_bytes(self) -> int:
@@ -52,13 +52,13 @@ class PeakMemory(Protocol):
 
 @cache
 def _is_view(func: Any) -> bool:
-    """An operator all of whose results share the storage of an argument and leave it as it is: most of a step's."""
+    """Whether every result of an operator shares an argument's storage without writing to it, as a view does."""
     returns = func._schema.returns
     return bool(returns) and all(r.alias_info is not None and not r.alias_info.is_write for r in returns)
 
 
 def _storages(args: Sequence[Any]) -> set[int]:
-    """Storages of the tensors among the arguments, also in lists."""
+    """Addresses of the storages of all tensors among the arguments, also of those in lists."""
     found: set[int] = set()
     for arg in args:
         if isinstance(arg, list | tuple):
@@ -69,22 +69,21 @@ def _storages(args: Sequence[Any]) -> set[int]:
 
 
 class LiveTensors:
-    """Bytes of the tensor storages that operators create, from their creation until nothing refers to them.
+    """Counts the bytes of tensor storages that operators create, from creation until nothing refers to them (CPU).
 
-    A view shares its storage and an in-place operator makes none, so neither adds; storages from before, such as
-    weights, are never counted, even if they die inside. Exact and repeatable, with or without ``torch.no_grad`` and
-    ``torch.inference_mode``.
+    A view shares a storage and an in-place operator creates none, so neither adds bytes. Storages from before, such as
+    weights, are never counted, even if they are freed inside. The figures are exact and repeatable, with or without
+    ``torch.no_grad`` and ``torch.inference_mode``. Tensors made from Python or NumPy data count with their own bytes.
 
-    Not seen: scratch memory inside kernels (attention's tiles, packed copies of a weight, threads' buffers), what the
-    allocator rounds up or keeps for later, Python objects, memory that is not a tensor's. Tensors made from Python or
-    NumPy data count with their own bytes. Each operator costs microseconds more, so never time a round that is
-    weighed.
+    Not seen are scratch memory inside kernels (attention's tiles, packed copies of a weight, threads' buffers), what
+    the allocator rounds up or keeps for later, Python objects, and memory that is not a tensor's. Each operator takes
+    some microseconds longer, so never time a round that is measured.
     """
 
     def __init__(self) -> None:
         self.peak_bytes = self.live_bytes = self.allocations = 0
         self.allocated_bytes = self.largest_bytes = 0
-        """All allocations together, and the largest single one."""
+        """Bytes of all allocations together, and of the largest single one."""
         self._live: dict[int, tuple[weakref.ref[Any], int]] = {}
         self._mode = OperatorMode(self._saw)
 
@@ -96,12 +95,12 @@ class LiveTensors:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop watching: what dies later no longer changes ``live_bytes``."""
+        """Stop watching: storages that are freed later no longer change ``live_bytes``."""
         self._mode.__exit__(kind, error, trace)  # type: ignore[no-untyped-call]
         self._live.clear()
 
     def _saw(self, func: Any, args: Sequence[Any], out: Any) -> None:
-        # Tensors made of Python data reach operators first as the argument of lift_fresh, which returns it.
+        # A tensor made of Python data first appears as the argument of lift_fresh, which returns it.
         made = func.overloadpacket is torch.ops.aten.lift_fresh
         if _is_view(func) and not made:
             return
@@ -137,11 +136,11 @@ class LiveTensors:
 
 
 class CudaAllocator:
-    """What torch's CUDA caching allocator handed out on one device, above what it had handed out before.
+    """Counts the bytes asked of torch's CUDA caching allocator on one device, above those live before (CUDA).
 
-    As many bytes as were asked for, not those of the blocks that were handed out, and workspaces that libraries ask the
-    allocator for. Not seen: the CUDA context, the allocator's unused cache, memory that libraries take from the
-    driver. Resets the device's peak statistics.
+    Requested bytes count, not the size of the blocks that are handed out. Workspaces that libraries ask the allocator
+    for are included. Not seen are the CUDA context, the allocator's unused cache, and memory that libraries take from
+    the driver. Entering resets the device's peak statistics.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -157,7 +156,7 @@ class CudaAllocator:
         return peak - bytes_before, live - bytes_before, count - count_before
 
     def _count(self) -> tuple[int, int, int]:
-        """Bytes asked for at most and now, and allocations so far."""
+        """Read (peak requested bytes, requested bytes now, number of allocations so far)."""
         found = torch.cuda.memory_stats(self._device)
         names = "requested_bytes.all.peak", "requested_bytes.all.current", "allocation.all.allocated"
         peak, live, count = (int(found.get(name, 0)) for name in names)
@@ -195,8 +194,7 @@ class CudaAllocator:
 def peak_memory(device: torch.device | str) -> PeakMemory:
     """Measure what is allocated on ``device`` inside a ``with`` block. Raises ProbeError for an unknown device.
 
-    ``peak_bytes``, ``live_bytes`` and ``allocations`` are of what is allocated inside; see ``LiveTensors`` and
-    ``CudaAllocator`` for what each does not see.
+    See ``PeakMemory`` for its figures, and ``LiveTensors`` (CPU) and ``CudaAllocator`` (CUDA) for what is not seen.
     """
     device = torch.device(device)
     if device.type == "cpu":

@@ -1,4 +1,4 @@
-"""Which module of a running model is asking: a stack of module calls, kept by hooks that come and go with it."""
+"""Which module of a model is running: a stack of module calls, kept by hooks that are there only meanwhile."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import nn
 
 @dataclass
 class Frame:
-    """One running call of the module at ``path``; the probe that watches may leave ``marks`` on it."""
+    """One running call of the module at ``path``. A probe may keep notes of its own in ``marks``."""
 
     path: str
     role: str
@@ -23,9 +23,10 @@ Hooks = tuple[Callable[..., None], Callable[..., None]]
 
 
 def role_of(model: nn.Module, path: str) -> str:
-    """``decoder.layers.3.self_attn.qkv`` -> ``decoder.self_attn.qkv``: lists of modules that do the same are left out.
+    """Role of the module at ``path``: the path without lists of modules that do the same, and without their indices.
 
-    What ends in a list is named by it (``heads.2`` -> ``heads``), the model itself by its class.
+    ``decoder.layers.3.self_attn.qkv`` becomes ``decoder.self_attn.qkv``. A path that ends in a list is named by the
+    list (``heads.2`` -> ``heads``), and the model itself by its class.
     """
     kept: list[str] = []
     ending: list[str] = []
@@ -43,10 +44,10 @@ def role_of(model: nn.Module, path: str) -> str:
 
 @contextmanager
 def module_calls(model: nn.Module) -> Iterator[list[Frame]]:
-    """The running module calls of ``model``, innermost last, kept up to date inside the ``with`` block.
+    """Yield the running module calls of ``model``, innermost last; the list is kept up to date in the ``with`` block.
 
-    The first frame is always there and stands for whatever runs outside every module. All hooks are removed at the
-    exit, also after an error; a call that raises is left like any other.
+    The first frame is always there and stands for whatever runs outside every module. A call that raises leaves the
+    list like any other call. All hooks are removed at the exit, also after an error.
     """
     frames = [Frame("", "outside")]
 

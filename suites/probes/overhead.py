@@ -1,4 +1,4 @@
-"""What it takes to ask for a step's kernels: the same step with next to nothing in its tensors."""
+"""Dispatch: the time that Python and torch take to ask for a step's kernels, measured with very small tensors."""
 
 from __future__ import annotations
 
@@ -21,14 +21,17 @@ WIDTH = 8
 
 
 def shrunk(config: ModelConfig) -> ModelConfig:
-    """As many layers and heads, so the same operators in the same order, with the least width and vocabulary."""
+    """Shrink a model to width ``WIDTH`` and the smallest vocabulary.
+
+    Layers and heads stay, so that the same operators run in the same order.
+    """
     vocabulary = max(config.pad_id, config.start_id, *config.eos_ids) + 2
     return replace(config, d_model=WIDTH, d_kv=WIDTH, d_ff=WIDTH, vocab_size=vocabulary)
 
 
 @lru_cache(maxsize=1)
 def _shrunk_model(config: ModelConfig, dtype: str, device: str) -> EncoderDecoder:
-    """One for all strategies of a cell."""
+    """The shrunk model, made once for all strategies of a cell."""
     shape = tuple(asdict(shrunk(config)).items())
     return load_model(ModelSpec("shrunk", "random", shape=shape), DTYPES[dtype], device)
 
@@ -36,11 +39,12 @@ def _shrunk_model(config: ModelConfig, dtype: str, device: str) -> EncoderDecode
 def dispatch_s(
     config: ModelConfig, strategy: Strategy, dtype: str, device: str, clock: Clock, tgt_len: int = STEPS
 ) -> float:
-    """Seconds a decode step of the shrunk model, batch 1, one source token: the median round's mean.
+    """Measure dispatch in seconds per decode step: the shrunk model, batch 1, one source token.
 
-    Python, torch's dispatcher and, on a GPU, the launches: all that does not depend on the width, the batch, or
-    (but for strategies that feed the prefix, ten tokens at most) the length. Kernels at their least are in it.
-    ``tgt_len``: no more steps than that.
+    It is the mean over the steps of a round, and the median over ``ROUNDS`` rounds. It holds the time of Python, of
+    torch's dispatcher and, on a GPU, of kernel launches, none of which depend on width, batch or length. Kernels are
+    in it too, at their smallest; those of strategies that feed the whole prefix have up to ``STEPS`` rows. A round has
+    ``STEPS`` steps, or ``tgt_len`` where that is less.
     """
     model = _shrunk_model(config, dtype, device)
     steps = min(STEPS, tgt_len)

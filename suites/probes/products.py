@@ -1,8 +1,7 @@
-"""Every matrix product of a running model, with the module that asked for it, and every copy of a tensor.
+"""Recorder of every matrix product of a running model, with the module that asked for it, and of every tensor copy.
 
-The recorder needs nothing of ours: it takes any ``nn.Module``, gives each product the path of the innermost module
-that is running, and opens ``scaled_dot_product_attention`` into its two batched products. Its hooks exist only while
-it records.
+The recorder takes any ``nn.Module``. It gives each product the path of the innermost module that is running, and
+splits ``scaled_dot_product_attention`` into its two batched products. Its hooks exist only while it records.
 
 >>> import torch
 >>> model = torch.nn.Sequential(torch.nn.Linear(3, 5))
@@ -35,11 +34,11 @@ from .module_calls import Frame, module_calls
 class ProductRecord:
     """One matrix product that ran: [rows, inner] x [inner, cols], ``product.batch`` times.
 
-    ``path`` is the module that asked for it; ``product.role`` is that without layers (``role_of``), and ends in
-    ``.scores`` or ``.context`` for the two products of an attention, which the softmax between them tells apart. The
-    operand is the second factor: the weight of a plain product, K or V (as stored, if several query heads share them)
-    in attention. ``input_bytes`` is the first factor; what a fused attention keeps inside its kernel, its scores, has
-    no bytes.
+    ``path`` names the module that asked for it. ``product.role`` is the path without layers (``role_of``); the two
+    products of an attention, told apart by the softmax between them, end in ``.scores`` and ``.context``.
+    ``input_bytes`` is the size of the first factor. The operand is the second factor: the weight in a plain product, K
+    or V in attention (as stored, if several query heads share them). The scores that a fused attention keeps inside its
+    kernel count 0 bytes.
     """
 
     product: Product
@@ -52,7 +51,7 @@ class ProductRecord:
 
 @dataclass(frozen=True)
 class CopyRecord:
-    """One operator that copied a tensor: where (see ``ProductRecord``), in what shape, and how many bytes it wrote."""
+    """One operator that copied a tensor: role and path as in ``ProductRecord``, shape, and number of bytes written."""
 
     role: str
     path: str
@@ -63,24 +62,27 @@ class CopyRecord:
 
 @dataclass
 class Recording:
-    """What a model did while it was recorded, in order."""
+    """Products and copies of a model while it was recorded, in order."""
 
     products: list[ProductRecord] = field(default_factory=list)
     copies: list[CopyRecord] = field(default_factory=list)
 
 
 def tally(records: Iterable[ProductRecord]) -> list[Product]:
-    """The products of ``records``, equal ones merged into one with their count, sorted."""
+    """List the products of ``records``, sorted; equal products are merged into one with their count."""
     return sorted(replace(product, count=n) for product, n in Counter(record.product for record in records).items())
 
 
 @contextmanager
 def record(model: nn.Module) -> Iterator[Recording]:
-    """Record what runs inside the ``with`` block, whose hooks on ``model`` are gone after it, also after an error.
+    """Record the matrix products and copies of what runs inside the ``with`` block.
 
-    Use it under ``torch.no_grad`` or ``torch.inference_mode``, never in a timed round. Raises ProbeError at a product
-    that it cannot open: in a packed or quantised kernel, a convolution, a backward pass, or a fused layer (for torch's
-    own ``MultiheadAttention`` call ``torch.backends.mha.set_fastpath_enabled(False)``). Compiled code is not seen.
+    Use it under ``torch.no_grad`` or ``torch.inference_mode``, never in a timed round. Compiled code is not seen. The
+    hooks on ``model`` are removed at the exit, also after an error.
+
+    Raises ProbeError at an operator whose products it cannot see: a packed or quantised kernel, a convolution, a
+    backward pass, or a fused layer (for torch's own ``MultiheadAttention`` call
+    ``torch.backends.mha.set_fastpath_enabled(False)``).
     """
     with module_calls(model) as frames:
         recorder = _Recorder(model, frames)
@@ -93,14 +95,14 @@ _aten = torch.ops.aten
 _PLAIN = {_aten.mm: 0, _aten.addmm: 1, _aten._addmm_activation: 1, _aten.mv: 0}
 _BATCHED = {_aten.bmm: 0, _aten.baddbmm: 1}
 _SOFTMAX = {_aten._softmax, _aten._safe_softmax}
-# The kernel of any backend: its query, key and value are [B, H, T, K], [B, H, M, K], [B, H, M, K] and come first.
+# The attention kernel of any backend. Its first arguments are query [B, H, T, K], key and value [B, H, M, K].
 _ATTENTION = re.compile(r"_scaled_dot_product_\w+(?<!_backward)")
-# Operator -> position of the tensor whose elements it writes, or None: those of its result.
+# Operator -> position of the argument that is as large as what the operator writes; None: as large as its result.
 _COPIES: dict[Any, int | None] = dict.fromkeys(
     (_aten.cat, _aten.stack, _aten.clone, _aten.index, _aten.index_select, _aten.gather)
 )
 _COPIES |= {_aten.copy_: 0, _aten.index_copy: 3, _aten.index_copy_: 3, _aten.slice_scatter: 1, _aten.index_put_: 2}
-# Other operators with a product inside, and namespaces that have none.
+# Names of other operators that hold a product, and namespaces whose operators hold none.
 _CLOSED = re.compile(r"(^|_)(\w*mm|\w*mv|v?dot|linear|matmul|conv\w*|attention|lstm|gru|rnn|encoder)(_|$)")
 _KNOWN_NAMESPACES = {"aten", "prim", "prims", "profiler"}
 
@@ -143,7 +145,7 @@ class _Recorder:
 
     def _plain(self, left: Tensor, right: Tensor, out: Tensor) -> None:
         if right.dim() == 1:
-            # mv is one row times a transposed matrix.
+            # mv counts as one row times the transposed matrix.
             cols, inner = left.shape
             self._add((1, 1, inner, cols), right.nbytes, left, out.nbytes)
         else:
@@ -153,11 +155,11 @@ class _Recorder:
         batch, rows, inner = left.shape
         cols = right.shape[2]
         if right.untyped_storage()._cdata in self._weights and right.stride(0) == 0:
-            # A linear whose input cannot be flattened: one weight, spread over the batch.
+            # This is a linear layer whose input cannot be flattened: its one weight is expanded over the batch.
             self._add((1, batch * rows, inner, cols), left.nbytes, right, out.nbytes)
             return
-        # Scores and context of an attention written out are told apart by the softmax between them, which may be a
-        # module of its own: products wait for it under "before" in the marks of their frame.
+        # In an attention that is not fused, the softmax between scores and context tells them apart. The softmax may be
+        # a module of its own, so products wait for it under "before" in the marks of their frame.
         marks = self._frames[-1].marks
         if marks.pop("softmaxed", False):
             suffix = ".context"
@@ -189,6 +191,6 @@ class _Recorder:
 
 
 def _nbytes(operand: Tensor) -> int:
-    """Bytes of its distinct elements: a dimension of stride 0 repeats one."""
+    """Bytes of a tensor's distinct elements: along a dimension of stride 0 one element is repeated."""
     sizes = zip(operand.shape, operand.stride(), strict=True)
     return math.prod(size for size, stride in sizes if stride or size == 0) * operand.element_size()

@@ -1,4 +1,4 @@
-"""Bytes that a recorded decode step moved, sorted as ``costs.role_bytes`` predicts them."""
+"""Bytes that a recorded decode step moved, by role, to compare with the prediction of ``costs.role_bytes``."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from .products import Recording
 
 
 def role_bytes(recording: Recording) -> dict[str, StepBytes]:
-    """What one decode step of this package's model read and wrote, by role, as ``costs.role_bytes`` defines it.
+    """Bytes that one recorded decode step of this package's model moved, by role, as ``costs.role_bytes`` defines them.
 
-    Weights and K/V are the recorded operands of products; new rows of K and V are written, and what was copied of them
-    was read once and written once.
+    Weights and K/V are read as operands of the recorded products. New rows of K and V are written, and each row that a
+    store copied was read once and written once.
     """
     found: defaultdict[str, StepBytes] = defaultdict(StepBytes)
     for done in recording.products:
@@ -31,9 +31,9 @@ def role_bytes(recording: Recording) -> dict[str, StepBytes]:
 
 
 def new_bytes(recording: Recording) -> int:
-    """Bytes of the T new rows of self-attention K and V: of what the packed product of Q, K, V wrote, all but Q.
+    """Bytes of the T new rows of self-attention K and V: the output of the packed product of Q, K and V, without Q.
 
-    Q is as wide as what the output projection reads.
+    Q is as wide as the input of the output projection.
     """
     packed = [r for r in recording.products if r.product.role == "decoder.self_attn.qkv"]
     q_width = next(r.product.inner for r in recording.products if r.product.role == "decoder.self_attn.out")
@@ -41,11 +41,11 @@ def new_bytes(recording: Recording) -> int:
 
 
 def copied_bytes(recording: Recording) -> int:
-    """Bytes of K and V that stores moved to make room: what they wrote in ``append`` beyond the new rows themselves."""
+    """Bytes of K and V that stores copied to make room: those written in ``append`` beyond the new rows themselves."""
     written = sum(copy.written_bytes for copy in recording.copies if copy.role == "decoder.self_attn.append")
     return max(0, written - new_bytes(recording))
 
 
 def step_bytes(recording: Recording) -> StepBytes:
-    """The sum of ``role_bytes`` over roles, as ``costs.step_bytes`` is of its own."""
+    """The sum of ``role_bytes`` over roles, to compare with ``costs.step_bytes``."""
     return sum(role_bytes(recording).values(), StepBytes())

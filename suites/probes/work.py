@@ -1,7 +1,7 @@
-"""What running code asks of the machine, counted between marks: figures that are the same on every CPU and every run.
+"""Counts of what running code asks of the machine between marks; they are the same on every CPU and in every run.
 
-A ``WorkCounter`` is a clock that counts. Where a round is timed, it takes the clock's place, so what is counted is
-exactly what is timed; any other code calls ``mark`` itself:
+A ``WorkCounter`` takes the place of the clock in a round, so that what it counts is exactly what is timed with a clock.
+Any other code calls ``mark`` itself:
 
 >>> import torch
 >>> model = torch.nn.Linear(3, 5)
@@ -34,17 +34,18 @@ from .products import record
 
 @dataclass(frozen=True)
 class Work:
-    """What ran between two marks. Views are operators, and neither allocations nor copies.
+    """Counts of what ran between two marks. A view counts as an operator, not as an allocation or a copy.
 
-    - ``flops``: of all matrix products.
-    - ``moved_bytes``: what products read of weights, K and V (their second factor), and what operators that copy
-      read and wrote. Activations that products read and write stay in the processor's caches and are left out.
-    - ``operators``: calls, composite ones taken apart: what Python and dispatch are paid for.
+    - ``flops``: FLOPs of all matrix products.
+    - ``moved_bytes``: bytes of weights, K and V that products read (their second factor), and bytes that copying
+      operators read and wrote. Activations stay in the processor's caches and are left out.
+    - ``operators``: number of operators called, composite ones taken apart. Each costs time in Python and dispatch.
     - ``allocations``, ``allocated_bytes``: storages that operators created, short-lived ones too.
     - ``synchronisations``: operators that need a value or a size from the device before the program can go on, such
-      as ``_local_scalar_dense``, which ``item``, ``int`` and ``bool`` of a tensor end in. ``tolist``, ``numpy`` and
+      as ``_local_scalar_dense``, in which ``item``, ``int`` and ``bool`` of a tensor end. ``tolist``, ``numpy`` and
       ``cpu`` of a tensor on the CPU call no operator and are not seen.
-    - ``products``: calls by role, the first part of which (encoder or decoder) is left out: a mark tells them apart.
+    - ``products``: number of products by role. The role's first part, encoder or decoder, is left out, since marks
+      separate prefill from steps.
     """
 
     flops: int
@@ -58,7 +59,7 @@ class Work:
 
 @dataclass(frozen=True)
 class _Mark:
-    """How much had been seen when a mark was taken; the fields of ``Work`` that are sums of records come later."""
+    """Counts so far when a mark was taken; products and copies are numbers of records, which are summed up later."""
 
     products: int
     copies: int
@@ -69,11 +70,11 @@ class _Mark:
 
 
 class WorkCounter:
-    """Counts what runs inside its ``with`` block, where ``model`` is the module whose parts name the products.
+    """Counts what runs inside its ``with`` block; the modules of ``model`` name the products.
 
-    Its marks follow the interface of ``suites.timing.clock.Clock``; ``marks_s`` has no times to give. Use it as
-    ``record``, whose limits it shares: forward only, never in a timed round; nothing inside kernels or compiled
-    code is seen. Raises ProbeError at a product that cannot be opened.
+    It has the interface of ``suites.timing.clock.Clock``, but takes no times. The limits of ``record`` hold here too:
+    use it forward only and never in a timed round; nothing inside kernels or compiled code is seen. Raises ProbeError
+    at an operator whose products it cannot see.
     """
 
     every_step = True
@@ -102,12 +103,12 @@ class WorkCounter:
         self._synchronisations += _waits(func, args)
 
     def start(self) -> None:
-        """Forget earlier marks, take the first."""
+        """Forget earlier marks and take the first."""
         self._marks.clear()
         self.mark()
 
     def mark(self) -> None:
-        """What ran since the mark before is one ``Work``."""
+        """Take a mark: what ran since the mark before it becomes one ``Work``."""
         self._marks.append(
             _Mark(
                 len(self._recording.products),
@@ -122,11 +123,11 @@ class WorkCounter:
     step = mark
 
     def marks_s(self) -> list[float]:
-        """No times."""
+        """An empty list, since no times are taken."""
         return []
 
     def work(self) -> list[Work]:
-        """One a pair of neighbouring marks; none below two marks."""
+        """One ``Work`` per pair of neighbouring marks; an empty list below two marks."""
         return [self._between(first, last) for first, last in pairwise(self._marks)]
 
     def _between(self, first: _Mark, last: _Mark) -> Work:
@@ -150,12 +151,12 @@ def _kind(role: str) -> str:
 
 
 def _waits(func: Any, args: Sequence[Any]) -> bool:
-    """Whether the program must wait for a value, or for a size that depends on values."""
+    """Whether an operator makes the program wait for a value, or for a size that depends on values."""
     if torch.Tag.data_dependent_output in func.tags:
         return True
     if torch.Tag.dynamic_output_shape not in func.tags:
         return False
     if func.overloadpacket is not torch.ops.aten.index:
         return True
-    # Indexing by whole numbers has a size that is known, by a mask one that is not.
+    # The size of a result is known beforehand if the index holds whole numbers, and unknown if it is a mask.
     return any(isinstance(index, Tensor) and index.dtype == torch.bool for index in args[1])

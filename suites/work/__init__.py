@@ -1,4 +1,1 @@
-"""What a cell must compute, move and hold, by the model's closed formulas.
-
-FLOPs, bytes, memory, before anything runs.
-"""
+"""FLOPs, bytes moved and memory of a cell, by the model's closed formulas, before anything runs."""

@@ -1,4 +1,4 @@
-"""Up to which batch and length decoding fits in a memory, by the closed formula of its peak."""
+"""The largest batch and length at which decoding fits in memory, by the closed formula of its peak memory."""
 
 from __future__ import annotations
 
@@ -20,24 +20,28 @@ GIB = 1 << 30
 
 
 def device_memory(device: str) -> Limit:
-    """Bytes that weights and decoding may use: the GPU's memory, or what this process may use of the machine's."""
+    """Memory that weights and decoding may use, in bytes: the GPU's, or what this process may use of the machine's."""
     if device == "cuda":
         return Limit(int(torch.cuda.get_device_properties(0).total_memory), "the GPU's memory")
     return memory_limit()
 
 
 def memory_given(given_gib: float | None, device: str) -> Limit:
-    """What forecasts are for: the memory that is given, or the device's."""
+    """Memory that forecasts assume, in bytes: ``given_gib`` (``measure.memory_gib``) or else the device's."""
     if given_gib is None:
         return device_memory(device)
     return Limit(int(given_gib * GIB), f"measure.memory_gib={given_gib:g}")
 
 
 def predicted_peak_bytes(config: ModelConfig, cell: Cell, strategy: Strategy, padded: bool) -> int:
-    """Peak of live tensor bytes above the weights. Raises StrategyError where the strategy cannot hold the target."""
+    """Predict the peak of live tensor bytes above the weights; ``padded`` says whether sources hold padding.
+
+    Raises StrategyError if the strategy cannot be bound to the target length.
+    """
     bound, last = strategy.bind(cell.tgt_len), cell.tgt_len
     kept = Remembered(
-        # Before the first step, of which facts do not speak: what is there for good, or what its key does not fill.
+        # Facts describe the state after a step. Before the first step a static store holds all the rows that it
+        # reserves, and any other store those that the first key does not fill.
         reserved_first=bound.rows_reserved(1) - (0 if bound.static else bound.rows_used(1)),
         reserved_last=bound.rows_reserved(last),
         copied=bound.rows_copied(last),
@@ -49,7 +53,9 @@ def predicted_peak_bytes(config: ModelConfig, cell: Cell, strategy: Strategy, pa
 
 
 def most(need: Callable[[int], int], memory_bytes: int) -> int:
-    """The largest n for which ``need(n)``, which grows with n, fits; 0 if not even 1 does. No more than MAX_LENGTH.
+    """The largest n below MAX_LENGTH for which ``need(n)`` bytes fit in memory; 0 if not even n = 1 fits.
+
+    ``need`` must not decrease.
 
     >>> most(lambda n: 3 * n + 1, 100)
     33
@@ -66,7 +72,11 @@ def most(need: Callable[[int], int], memory_bytes: int) -> int:
 
 @dataclass(frozen=True)
 class Capacity:
-    """Of a strategy in a cell. ``batch_max``: at its lengths; ``length_max``: of source and target, at its batch."""
+    """What fits in memory for a strategy in a cell.
+
+    ``peak_bytes`` is the predicted peak above the weights. ``batch_max`` is the largest batch, in sentences, at the
+    cell's lengths. ``length_max`` is the largest source = target length, in tokens, at the cell's batch.
+    """
 
     peak_bytes: int
     batch_max: int
@@ -76,13 +86,13 @@ class Capacity:
 def capacity(
     config: ModelConfig, cell: Cell, strategy: Strategy, padded: bool, weight_bytes: int, memory_bytes: int
 ) -> Capacity:
-    """What fits in ``memory_bytes``, weights included. Raises StrategyError as ``predicted_peak_bytes``."""
+    """Find what fits in ``memory_bytes``, weights included. Raises StrategyError as ``predicted_peak_bytes`` does."""
     cell = replace(cell, src_ids=None)
 
     def need(sized: Cell) -> int:
         try:
             return weight_bytes + predicted_peak_bytes(config, sized, strategy, padded)
-        except StrategyError:  # longer than the strategy's own limit
+        except StrategyError:  # the length exceeds the strategy's own limit
             return memory_bytes + 1
 
     return Capacity(
@@ -95,9 +105,9 @@ def capacity(
 def why_too_large(
     config: ModelConfig, cell: Cell, strategy: Strategy, padded: bool, weight_bytes: int, memory: Limit
 ) -> str:
-    """Why a case is not started, or "": it needs more than ``memory``, or than its device has.
+    """Say why a case is not started: it needs more than ``memory`` or than its device has. Return "" if it fits.
 
-    Raises StrategyError as ``predicted_peak_bytes``.
+    Raises StrategyError as ``predicted_peak_bytes`` does.
     """
     memory = min(memory, device_memory(cell.device), key=lambda limit: limit.amount)
     needed = weight_bytes + predicted_peak_bytes(config, cell, strategy, padded)

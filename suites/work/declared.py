@@ -1,4 +1,4 @@
-"""What a strategy declares of its steps, held to what a number of rows can be before anything is reckoned with it."""
+"""Check of a strategy's facts: each must be a possible number of rows before anything is computed from it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from strategies import Strategy, StrategyError
 
 FACTS = ("rows_fed", "keys_read", "rows_copied", "rows_reserved", "rows_used")
 MOST = 1 << 40
-"""Rows; more of them fit in no memory."""
+"""Greatest number of rows that a fact may give: more rows fit in no memory."""
 
 
 def require_rows(bound: Strategy, tgt_len: int) -> None:
-    """Raise StrategyError for a fact of a first, middle or last step that is no whole number of rows."""
+    """Check the facts at the first, the middle and the last step of ``tgt_len``.
+
+    Raises StrategyError for a fact that is no whole number from 0 to ``MOST``.
+    """
     for name in FACTS:
         for k in sorted({1, (tgt_len + 1) // 2, tgt_len}):
             value = getattr(bound, name)(k)

@@ -1,4 +1,4 @@
-"""What each strategy of a cell will take and hold, by its formulas, before any of it is allocated."""
+"""Work and memory that each strategy of a cell will need, by formulas, before anything is allocated."""
 
 from __future__ import annotations
 
@@ -20,8 +20,11 @@ from .planning import predict
 
 @dataclass
 class Forecast:
-    """By label. ``totals``: of a round; ``fits``: what fits in memory; ``too_large``: why a strategy is not started, or
-    ""; ``steps``: FLOPs and bytes of each step, of those that are started.
+    """Forecast of a cell; each dictionary is keyed by a strategy's label.
+
+    ``totals`` holds FLOPs and bytes of one round. ``fits`` holds the largest batch and length that fit in memory.
+    ``too_large`` says why a strategy is not started, "" where it is. ``steps`` holds FLOPs and bytes of each step, for
+    the strategies that are started.
     """
 
     totals: dict[str, Totals]
@@ -30,7 +33,7 @@ class Forecast:
     steps: dict[str, Formulas] = field(default_factory=dict)
 
     def written(self) -> dict[str, Any]:
-        """As cell.json has it."""
+        """The entries ``formulas`` and ``capacity`` of cell.json."""
         return {
             "formulas": {label: dataclasses.asdict(found) for label, found in self.steps.items()},
             "capacity": {label: dataclasses.asdict(found) for label, found in self.fits.items()},
@@ -46,7 +49,10 @@ def forecast(
     memory: Limit,
     fail: Callable[[str, Fault], None],
 ) -> Forecast:
-    """Of every strategy that can be bound to the target's length; ``fail`` is told what the others raised."""
+    """Forecast every strategy that can be bound to the target length.
+
+    ``fail`` is called with the label and the fault of each other strategy.
+    """
     found = Forecast(predict(cell, config, strategies, fail))
     for strategy in strategies:
         label = strategy.label

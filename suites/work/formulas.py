@@ -1,4 +1,4 @@
-"""What a strategy must compute and move in one cell, by the model's closed formulas and the strategy's facts."""
+"""FLOPs and bytes of a strategy in one cell, by the model's closed formulas and the strategy's facts."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ..store.records import RoleSums
 from .steps import Linear, Sums, facts_at, linear, sum_over_steps
 
 BYTE_IN_FLOPS = 10
-"""FLOPs that take as long as moving a byte, roughly, on the machines at hand: only used to predict time left."""
+"""FLOPs that take roughly as long as moving one byte on common machines; used only to predict the time left."""
 
 
 @dataclass(frozen=True)
 class Formulas:
-    """Of one strategy in one cell; a list has one entry a step, k = 1 .. N. FLOPs and bytes."""
+    """FLOPs and bytes of one strategy in one cell; a list has one entry per step k = 1 .. N."""
 
     prefill_flops: int
     prefill_bytes: int
@@ -32,19 +32,19 @@ class Formulas:
 
 @dataclass(frozen=True)
 class Totals:
-    """Of one round of a strategy in one cell: FLOPs of prefill and every step, and bytes moved over all steps."""
+    """Work of one round of a strategy in one cell: FLOPs of prefill and all steps, and bytes that all steps move."""
 
     executed_flops: int
     moved_bytes: int
 
     @property
     def work(self) -> int:
-        """Predicted cost of a round, in FLOPs and bytes counted as FLOPs."""
+        """Predicted cost of a round in FLOPs, where a byte counts as ``BYTE_IN_FLOPS`` FLOPs."""
         return self.executed_flops + BYTE_IN_FLOPS * self.moved_bytes
 
 
 def totals(config: ModelConfig, cell: Cell, strategy: Strategy) -> Totals:
-    """What ``formulas`` add up to, as quickly for a long target as for a short one. Raises StrategyError as it does."""
+    """Sum up ``formulas`` in a time that does not grow with the target length. Raises StrategyError as that does."""
     bound = strategy.bind(cell.tgt_len)
     sums = sum_over_steps(bound, cell.tgt_len)
     step = sum(cost(sums) for cost in _step_flops(config, cell, bound).values())
@@ -53,7 +53,7 @@ def totals(config: ModelConfig, cell: Cell, strategy: Strategy) -> Totals:
 
 
 def formulas(config: ModelConfig, cell: Cell, strategy: Strategy) -> Formulas:
-    """Evaluate for ``tgt_len`` steps. Raises StrategyError if the strategy cannot be bound to that length."""
+    """Evaluate the formulas for ``tgt_len`` steps. Raises StrategyError if the strategy cannot be bound to so many."""
     bound = strategy.bind(cell.tgt_len)
     batch, width = cell.batch_size, DTYPES[cell.dtype].itemsize
     steps = [Sums.of(facts_at(bound, k)) for k in range(1, cell.tgt_len + 1)]
@@ -75,10 +75,10 @@ def formulas(config: ModelConfig, cell: Cell, strategy: Strategy) -> Formulas:
 
 
 def necessary(config: ModelConfig, cell: Cell, weight_bytes: int | None = None) -> Formulas:
-    """Of any exact incremental decoder in this cell: one row a step, k keys, cross K/V once, nothing copied.
+    """Work of any exact incremental decoder in this cell: one row per step, k keys, cross K/V once, nothing copied.
 
-    ``weight_bytes``: of an element of its weights, where they differ from the cell's type. A cell's narrower weights
-    are this project's alone.
+    ``weight_bytes`` is the size of one element of the decoder's weights, where it differs from that of the cell's
+    type. By default it is that of the cell's type: only this project's own strategies read a cell's narrower weights.
     """
     found = formulas(config, cell, Strategy())
     if weight_bytes is None and not cell.weights:
@@ -94,9 +94,9 @@ def necessary(config: ModelConfig, cell: Cell, weight_bytes: int | None = None) 
 
 
 def role_sums(config: ModelConfig, cell: Cell, strategy: Strategy, steps: int) -> RoleSums:
-    """Sums by role, over prefill and over the first ``steps`` decode steps: prefill_flops, decode_flops, decode_bytes.
+    """Sum FLOPs and bytes by role, over prefill and over the first ``steps`` decode steps.
 
-    Over all roles they are what ``formulas`` gives for as many steps. Raises StrategyError as that does.
+    Summed over all roles too, they are what ``formulas`` gives for that many steps. Raises StrategyError as that does.
     """
     bound = strategy.bind(cell.tgt_len)
     sums = sum_over_steps(bound, steps)
@@ -108,23 +108,23 @@ def role_sums(config: ModelConfig, cell: Cell, strategy: Strategy, steps: int) -
 
 
 def _step_flops(config: ModelConfig, cell: Cell, bound: Strategy) -> dict[str, Linear]:
-    """FLOPs by role of a step."""
+    """FLOPs per step, by role."""
     return linear(lambda *facts: costs.role_flops(costs.step(config, _shape(cell, bound, *facts))))
 
 
 def _step_bytes(config: ModelConfig, cell: Cell, bound: Strategy) -> dict[str, Linear]:
-    """Bytes by role of a step."""
+    """Bytes per step, by role."""
     return linear(lambda *facts: {role: part.total for role, part in _bytes(config, cell, bound, *facts).items()})
 
 
 def _prefill(config: ModelConfig, cell: Cell, bound: Strategy) -> list[costs.Product]:
-    """The encoder, and cross K/V if cached."""
+    """Matrix products of prefill: the encoder's, and those of cross K/V where they are cached."""
     once = costs.cross_projection(config, cell.batch_size, cell.src_len) if bound.cross == "cached" else []
     return costs.encoder(config, cell.batch_size, cell.src_len) + once
 
 
 def _prefill_bytes(config: ModelConfig, cell: Cell, bound: Strategy) -> int:
-    """Weights of the prefill's products, read once, and the cross K/V that it writes if they are cached."""
+    """Bytes of prefill: the weights of its products, read once, and the cross K/V that it writes where cached."""
     width = DTYPES[cell.dtype].itemsize
     weights = costs.Widths(cell.weight_width, _widths(config, cell).ffn_out)
     read = sum(
@@ -136,19 +136,19 @@ def _prefill_bytes(config: ModelConfig, cell: Cell, bound: Strategy) -> int:
 
 
 def _widths(config: ModelConfig, cell: Cell) -> costs.Widths:
-    """Of the cell's type; a T5 keeps one matrix in fp32 where the type is fp16."""
+    """Bytes per element in the cell's type. In fp16, T5 keeps the feed-forward's second matrix in fp32."""
     return costs.Widths(DTYPES[cell.dtype].itemsize, 4 if cell.dtype == "fp16" and config.is_t5 else None)
 
 
 def _shape(cell: Cell, bound: Strategy, rows: int, keys: int, copied: int) -> costs.StepShape:
-    """Of the step that feeds and reads so many rows, and copies so many of its cache."""
+    """Shape of the step that feeds ``rows`` rows, reads ``keys`` keys and copies ``copied`` rows of its cache."""
     return costs.StepShape(cell.batch_size, cell.src_len, rows, keys, copied, bound.cross == "recompute")
 
 
 def _bytes(
     config: ModelConfig, cell: Cell, bound: Strategy, rows: int, keys: int, copied: int
 ) -> dict[str, costs.StepBytes]:
-    """Bytes by role of the step that feeds and reads so many, and copies so many rows of its cache."""
+    """Bytes, by role, of the step that feeds ``rows`` rows, reads ``keys`` keys and copies ``copied`` cache rows."""
     widths = _widths(config, cell)
     found = costs.role_bytes(config, _shape(cell, bound, rows, keys, copied), widths)
     if not cell.weights:

@@ -1,4 +1,4 @@
-"""What a sweep will take, told before its first cell starts."""
+"""Predicted work of a sweep, known before its first cell starts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ def predict(
     strategies: Sequence[Strategy],
     fail: Callable[[str, Fault], None] = lambda label, fault: None,
 ) -> dict[str, Totals]:
-    """What a round takes of each strategy that can be bound to the cell's target length; ``fail`` is told of others."""
+    """Predict one round of each strategy that can be bound to the cell's target length.
+
+    ``fail`` is called with the label and the fault of each other strategy.
+    """
     found = {}
     for strategy in strategies:
         with contained(partial(fail, strategy.label)):
@@ -33,35 +36,38 @@ def predict(
 
 
 def timed_passes(measure: MeasureConfig, device: str) -> int:
-    """Times that each arm decodes a cell in warm-up and rounds, as few as there may be."""
+    """Least number of timed decodes of each arm in a cell, warm-up included; twice as many on CUDA (two clocks)."""
     return (measure.warmup + measure.rounds) * (2 if device == "cuda" else 1)
 
 
 @dataclass(frozen=True)
 class Effort:
-    """Of a whole cell, every pass of every strategy: FLOPs for people, work (FLOPs and bytes) for the time left."""
+    """Predicted effort of a whole cell, over every decode of every strategy.
+
+    ``flops`` is shown to people. ``work``, which counts bytes as FLOPs too, serves to predict the time left.
+    """
 
     flops: int
     work: int
 
 
 def contender_work(predicted: Mapping[str, Totals]) -> int:
-    """A contender's round, of which no formula is known: about that of the quickest strategy."""
+    """Assumed work of a contender's round, which has no formula: that of the strategy with the least work."""
     return min((total.work for total in predicted.values()), default=0)
 
 
 def effort(cell: Cell, strategies: Sequence[Strategy], measure: MeasureConfig, contenders: int = 0) -> Effort:
-    """What a cell will take, before any of it runs; FLOPs of ``contenders``, so many, are not known and not counted.
+    """Predict the effort of a cell before any of it runs; a cell that cannot run takes none.
 
-    A cell that cannot run takes nothing.
+    ``contenders`` is their number. Their work is estimated, but their FLOPs are unknown and not counted.
     """
     if obstacle(cell):
         return Effort(0, 0)
     predicted = predict(cell, config_of(cell.model), strategies)
     timed = timed_passes(measure, cell.device)
-    runs = [(total, 2 + timed) for total in predicted.values()]  # equality and memory, then the rounds
+    runs = [(total, 2 + timed) for total in predicted.values()]  # two untimed decodes: equality, peak memory
     if measure.aa and predicted:
-        # Twice as contenders run on the CPU alone: in this process, and in a child as they do.
+        # One A/A arm runs in this process. On the CPU, where contenders run too, another runs in a child process.
         runs += [(predicted[baseline_of(predicted)], timed)] * (2 if cell.device == "cpu" else 1)
-    others = contenders * (1 + timed) * contender_work(predicted)  # the first round, whose tokens are checked
+    others = contenders * (1 + timed) * contender_work(predicted)  # one more round, whose tokens are checked
     return Effort(sum(n * f.executed_flops for f, n in runs), sum(n * f.work for f, n in runs) + others)

@@ -1,4 +1,4 @@
-"""Names of matrix products as people say them, from the module paths that the formulas and the recorder use."""
+"""Short names of roles for people, from the module paths that the formulas and the recorder use."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _WITHIN = ("qkv", "q", "k", "v", "kv", "append", "scores", "context", "out", "wi
 
 
 def role_name(path: str) -> str:
-    """The decoder goes without saying, and attention is told by what it attends to.
+    """Shorten a module path to a role name: "decoder" is left out, and attention is named by what it attends to.
 
     >>> role_name("decoder.self_attn.qkv"), role_name("encoder.self_attn.scores"), role_name("decoder.ffn.wi")
     ('self.qkv', 'encoder.self.scores', 'ffn.wi')
@@ -19,7 +19,7 @@ def role_name(path: str) -> str:
 
 
 def part_of(name: str) -> str:
-    """The block of a layer that a role belongs to: one of ``PARTS``, else its first word.
+    """The part of the model that a role belongs to: its first word, which is one of ``PARTS`` in our model.
 
     >>> part_of("self.scores"), part_of("encoder.ffn.wi")
     ('self', 'encoder')
@@ -28,7 +28,7 @@ def part_of(name: str) -> str:
 
 
 def in_model_order(names: Iterable[str]) -> list[str]:
-    """Role names as data flows through the model; those of other models keep their order, at the end.
+    """Sort role names in the order in which data flows through the model; names of other models follow, in their order.
 
     >>> in_model_order(["lm_head", "self.out", "cross.q", "self.qkv", "encoder.ffn.wi"])
     ['encoder.ffn.wi', 'self.qkv', 'self.out', 'cross.q', 'lm_head']

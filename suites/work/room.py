@@ -1,4 +1,4 @@
-"""Whether a case has room in memory, told by formulas alone, before its weights or its sources are made."""
+"""Whether a case fits in memory, by formulas alone, before its weights or its sources are made."""
 
 from __future__ import annotations
 
@@ -19,15 +19,17 @@ from .declared import require_rows
 
 
 def weight_bytes(config: ModelConfig, cell: Cell) -> int:
-    """Of the model's parameters, and of the copies that the cell's kernel or its narrower weights read."""
+    """Bytes of the model's parameters and of the copies that the cell's kernel or its narrower weights read."""
     return parameter_bytes(config, cell.dtype) + copy_bytes(config, cell.dtype, cell.linear, cell.weights)
 
 
 def why_no_room(
     config: ModelConfig, cell: Cell, strategies: Sequence[Strategy], memory: Limit, padded: bool
 ) -> dict[str, str]:
-    """Label -> why that strategy cannot be started in the cell: too long, or too large. "" where it can, or where its
-    own facts raise something, which is another matter.
+    """Map each strategy's label to why it cannot be started in the cell: the target is too long, or memory too small.
+
+    The reason is "" where the strategy can be started. It is also "" where the strategy's own code raises an exception,
+    which is reported elsewhere.
     """
     unbuilt, weights = why_not_built(config, cell), weight_bytes(config, cell)
     found = {}
@@ -43,9 +45,10 @@ def why_no_room(
 
 
 def why_not_built(config: ModelConfig, cell: Cell) -> str:
-    """Why the machine cannot make the weights, or "": in float32 first, whatever they become, beside any copies.
+    """Say why this machine has too little memory to make the weights; return "" where it has enough.
 
-    Narrower weights are held against a second, whole model.
+    Weights are made in float32 first, whatever their type later, and copies for a kernel lie beside them. A cell with
+    narrower weights needs a second model with whole weights, to compare with.
     """
     models = 2 if cell.weights else 1
     needed = models * FP32 * parameters(config) + copy_bytes(config, cell.dtype, cell.linear, cell.weights)
@@ -61,7 +64,7 @@ def why_not_built(config: ModelConfig, cell: Cell) -> str:
 def require_room(
     verb: str, config: ModelConfig, cell: Cell, strategies: Sequence[Strategy], padded: bool, remedy: str
 ) -> None:
-    """Raise ConfigError for the first strategy that has no room on the cell's device."""
+    """Raise ConfigError if the weights cannot be made, or for the first strategy that does not fit on the device."""
     if unbuilt := why_not_built(config, cell):
         raise ConfigError(f"{verb}: {cell.model.name}: {unbuilt}")
     reasons = why_no_room(config, cell, strategies, device_memory(cell.device), padded)
@@ -71,7 +74,7 @@ def require_room(
 
 
 def require_room_to_train(verb: str, config: ModelConfig, cell: Cell, remedy: str) -> None:
-    """Raise ConfigError where the teacher-forced pass, with logits of every target row, has no room."""
+    """Raise ConfigError if the teacher-forced pass, with the logits of every target row, does not fit in memory."""
     dtype, rows = DTYPES[cell.dtype], cell.tgt_len
     fed = Remembered(reserved_first=0, reserved_last=0, copied=0, rows=rows, keys=rows, cross=True)
     decoder = peak_bytes(config, cell.batch_size, cell.src_len, rows, fed, dtype)

@@ -1,7 +1,8 @@
-"""Sums over decode steps of what a strategy's facts say, in a time that does not grow with the number of steps.
+"""Sums of costs over decode steps, in a time that does not grow with the number of steps.
 
-Every cost of a step, by the model's formulas, is linear in five numbers: 1, the rows fed T, the keys read M, T * M, and
-the rows copied. So a cost's five coefficients and the sums of the five numbers give its sum over any steps.
+By the model's formulas, every cost of a step is linear in five numbers: 1, the rows fed T, the keys read M, the product
+T * M, and the rows copied. So the sum of a cost over any steps follows from the cost's five coefficients and the sums
+of the five numbers.
 """
 
 from __future__ import annotations
@@ -14,18 +15,18 @@ from fractions import Fraction
 from strategies import Strategy
 
 Facts = tuple[int, int, int]
-"""T, M and rows copied of one step."""
+"""Rows fed T, keys read M and rows copied of one step."""
 ONE_BY_ONE = 1 << 14
-"""So many steps are added one by one."""
+"""Greatest number of steps of a target that are all added one by one."""
 LEAF = 32
-"""So are those of a piece that is no longer."""
+"""Greatest number of steps of a piece, of a longer target, that are added one by one."""
 MOST_ASKED = 1 << 16
-"""Steps whose facts are asked for, at most, of a longer target."""
+"""Number of steps of a longer target whose facts are asked for before every piece left counts as straight."""
 
 
 @dataclass(frozen=True)
 class Sums:
-    """Over some steps: how many, T, M, T * M, and rows copied."""
+    """Sums over some steps: their number, T, M, T * M, and rows copied."""
 
     steps: int = 0
     rows: int = 0
@@ -35,7 +36,7 @@ class Sums:
 
     @classmethod
     def of(cls, facts: Facts) -> Sums:
-        """Of one step."""
+        """The sums over a single step."""
         rows, keys, copied = facts
         return cls(1, rows, keys, rows * keys, copied)
 
@@ -51,7 +52,7 @@ class Sums:
 
 @dataclass(frozen=True)
 class Linear:
-    """A cost by its coefficients, each of the sum of the same name."""
+    """A cost as its five coefficients; each multiplies the field of ``Sums`` with the same name."""
 
     steps: int
     rows: int
@@ -60,7 +61,7 @@ class Linear:
     copied: int
 
     def __call__(self, sums: Sums) -> int:
-        """The cost of those steps."""
+        """The cost of the steps that ``sums`` were taken over."""
         return (
             self.steps * sums.steps
             + self.rows * sums.rows
@@ -71,7 +72,7 @@ class Linear:
 
 
 def linear(cost: Callable[[int, int, int], Mapping[str, int]]) -> dict[str, Linear]:
-    """The coefficients of costs by name, which ``cost(rows, keys, copied)`` gives of one step.
+    """Find the coefficients of costs from ``cost(rows, keys, copied)``, which gives one step's costs by name.
 
     >>> linear(lambda rows, keys, copied: {"f": 5 + 2 * rows * keys + 3 * copied})["f"]
     Linear(steps=5, rows=0, keys=0, pairs=2, copied=3)
@@ -90,22 +91,23 @@ def linear(cost: Callable[[int, int, int], Mapping[str, int]]) -> dict[str, Line
 
 
 def facts_at(bound: Strategy, k: int) -> Facts:
-    """Of the step that attends k keys, by a strategy that is bound to a target length."""
+    """Facts of the step that attends k keys, asked of a strategy that is bound to a target length."""
     return bound.rows_fed(k), bound.keys_read(k), bound.rows_copied(k)
 
 
 def sum_over_steps(bound: Strategy, last: int) -> Sums:
-    """Over k = 1 .. ``last``.
+    """Sum the facts over the steps k = 1 .. ``last``.
 
-    Exact for up to ONE_BY_ONE steps. Of more, pieces of k in which each fact is a straight line, as probes say, are
-    added in closed form, and others are halved; the facts that ship are lines in a few pieces. One that goes by small
-    stairs would ask for every step: after MOST_ASKED of them each small piece that is left counts as straight.
+    The sums are exact for up to ONE_BY_ONE steps. A longer range is cut into pieces: a piece in which each fact is a
+    straight line, judged by a few probes, is added in closed form, and any other piece is halved. The facts of the
+    strategies that ship are straight in a few pieces. A fact that rises in small stairs would have every step asked
+    for, so after MOST_ASKED steps each piece left, which is small by then, counts as straight.
     """
     if last <= ONE_BY_ONE:
         return sum((Sums.of(facts_at(bound, k)) for k in range(1, last + 1)), Sums())
     total, asked = Sums(), 0
     pieces = deque([(1, last)])
-    while pieces:  # the longest are first, so that those that are left at the end are short
+    while pieces:  # the longest pieces come first, so that those left at the end are short
         first, end = pieces.popleft()
         if end - first < LEAF:
             total += sum((Sums.of(facts_at(bound, k)) for k in range(first, end + 1)), Sums())
@@ -122,13 +124,13 @@ def sum_over_steps(bound: Strategy, last: int) -> Sums:
 
 
 def _probes(first: int, end: int) -> list[int]:
-    """Both ends, their neighbours, and places between that share no period."""
+    """Steps to probe in a piece: both ends, their neighbours, and four between at spacings of no common period."""
     span = end - first
     return sorted({first, first + 1, end - 1, end, *(first + span * part // 89 for part in (13, 34, 55, 76))})
 
 
 def _is_straight(probes: Mapping[int, Facts]) -> bool:
-    """Whether each fact is a line through its values at the first two probes."""
+    """Whether each fact lies, at every probe, on the line through its values at the first two probes."""
     (first, start), (_, second), *_ = probes.items()
     return all(
         value == start[i] + (second[i] - start[i]) * (k - first)
@@ -138,10 +140,10 @@ def _is_straight(probes: Mapping[int, Facts]) -> bool:
 
 
 def _straight(first: int, end: int, start: Facts, stop: Facts) -> Sums:
-    """Sums of three lines from ``start`` at k = ``first`` to ``stop`` at k = ``end``."""
+    """Sums over a piece whose facts go in straight lines from ``start`` at k = ``first`` to ``stop`` at k = ``end``."""
     steps = end - first + 1
     rises = [Fraction(b - a, steps - 1) for a, b in zip(start, stop, strict=True)]
-    ones = steps * (steps - 1) // 2  # the sum of 0 .. steps - 1, and of their squares
+    ones = steps * (steps - 1) // 2  # the sum of 0 .. steps - 1; squares is the sum of their squares
     squares = ones * (2 * steps - 1) // 3
     rows, keys, copied = (int(steps * a + rise * ones) for a, rise in zip(start, rises, strict=True))
     cross = start[0] * rises[1] + start[1] * rises[0]
