@@ -1,4 +1,4 @@
-"""The size of the last-level cache: what fits in it need not come from memory again."""
+"""The size of the last-level cache: data that fits in it need not be read from memory again."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
 def last_cache_bytes(device: str, threads: int = 1) -> int | None:
-    """Bytes of the last cache that ``threads`` threads share or own; None where the system does not tell.
+    """Bytes of the last-level cache that ``threads`` threads can fill; None where the system does not say.
 
-    On a CPU with several last caches (one for each group of cores) each thread may fill another: as many are counted as
-    there are threads. A virtual machine may own less of them than it is told. On CUDA it is the L2 cache.
+    A CPU may have several last caches, one for each group of cores, and each thread may fill another. So as many of
+    them are counted as there are threads. A virtual machine may own less of them than the system says. On CUDA the size
+    is that of the L2 cache.
     """
     if device == "cuda":
         import torch
@@ -25,7 +26,10 @@ def last_cache_bytes(device: str, threads: int = 1) -> int | None:
 
 
 def cpu_cache_bytes(root: Path, cores: Iterable[int], threads: int) -> int | None:
-    """The same of Linux's ``/sys/devices/system/cpu`` or a folder like it, for the cores that may be used."""
+    """Bytes of the last-level caches of ``cores``, as many caches as ``threads``, read from the folder ``root``.
+
+    ``root`` is Linux's ``/sys/devices/system/cpu`` or a folder like it. Returns None where it does not say.
+    """
     found: dict[int, dict[str, int]] = {}
     for core in cores:
         for folder in (root / f"cpu{core}" / "cache").glob("index*"):
@@ -43,7 +47,7 @@ def cpu_cache_bytes(root: Path, cores: Iterable[int], threads: int) -> int | Non
 
 
 def size_bytes(text: str) -> int:
-    """Raises ValueError for what is no size.
+    """Convert a size of Linux's sysfs to bytes. Raises ValueError for a text that is no size.
 
     >>> size_bytes("32768K"), size_bytes("1M"), size_bytes("64")
     (33554432, 1048576, 64)

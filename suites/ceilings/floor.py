@@ -1,4 +1,4 @@
-"""From what calibrations measured to the least time that a step can take on this machine. Pure functions."""
+"""Floors: the least time that a step can take on this machine, from what calibrations measured. Pure functions."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import numpy as np
 from ..store.records import Calibration
 
 READS = ("rows", "columns", "sum")
-"""Kernels that only read: the fastest of them is the read bandwidth."""
+"""Kernels that only read memory. The rate of the fastest is the read bandwidth."""
 
 
 @dataclass(frozen=True)
 class Spread:
-    """A median, with the least and the most. NaN where nothing was measured."""
+    """Median, least and greatest of some values; all NaN where nothing was measured."""
 
     median: float = math.nan
     low: float = math.nan
@@ -25,7 +25,7 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Self:
-        """Of any number of values.
+        """Median, least and greatest of ``values``; NaN without values.
 
         >>> Spread.of([3.0, 1.0, 2.0])
         Spread(median=2.0, low=1.0, high=3.0)
@@ -35,9 +35,10 @@ class Spread:
 
 @dataclass(frozen=True)
 class Ceilings:
-    """Of one cell, over its counted calibrations. Bytes and FLOPs a second; the last cache in bytes, NaN if not told.
+    """Ceilings in one cell, from the counted calibrations among its own rounds, which are nearest in time.
 
-    They are the calibrations nearest in time: those among the rounds of the same cell.
+    Rates are in bytes per second and FLOPs per second. ``cache_bytes`` is the size of the last cache, NaN where the
+    system does not say.
     """
 
     read_bytes_per_s: Spread = Spread()
@@ -47,9 +48,10 @@ class Ceilings:
 
     @classmethod
     def of(cls, calibrations: Sequence[Calibration], dtype: str) -> Self:
-        """NaN all through for folders of earlier versions, whose calibrations name no kernels.
+        """Compute the ceilings of a cell from its calibrations.
 
-        FLOPs are those of the faster of ``dtype`` and fp32: where a processor has no units for a type, kernels convert.
+        The GEMM peak is that of the faster of ``dtype`` and fp32, since kernels convert to fp32 where a processor has
+        no units for a type. Everything is NaN for folders of earlier versions, whose calibrations name no kernels.
         """
         counted = [c for c in calibrations if not c.warmup and c.kernels]
         if not counted:
@@ -65,12 +67,14 @@ class Ceilings:
 
 
 def best(kernels: dict[str, float], names: Sequence[str]) -> float:
-    """The fastest of those that were measured; NaN if none was."""
+    """The highest rate of the kernels ``names``; NaN if none of them was measured."""
     return max((kernels[name] for name in names if name in kernels), default=math.nan)
 
 
 def floor_s(bytes_N: Sequence[float], flops_N: Sequence[float], ceilings: Ceilings) -> float:
-    """Mean over steps of max(bytes / read bandwidth, FLOPs / GEMM peak); NaN without steps or ceilings.
+    """Floor in seconds per step: the mean over N steps of max(bytes / read bandwidth, FLOPs / GEMM peak).
+
+    NaN without steps or without ceilings.
 
     >>> floor_s([10, 30], [8, 8], Ceilings(Spread(10.0), flops_per_s=Spread(4.0)))
     2.5
@@ -82,7 +86,9 @@ def floor_s(bytes_N: Sequence[float], flops_N: Sequence[float], ceilings: Ceilin
 
 
 def resident_share(bytes_N: Sequence[float], cache_bytes: float) -> float:
-    """Share of steps whose bytes fit in the last cache, which the next step can read from there. NaN: not known.
+    """Share of steps whose bytes fit in the last cache, so that the next step can read them from there.
+
+    NaN without steps, or where the size of the cache is not known.
 
     >>> resident_share([10, 20, 30, 40], 20.0)
     0.5

@@ -1,4 +1,4 @@
-"""The kernels whose best rates are the ceilings: reads of memory, a copy, and square products by element type."""
+"""Kernels whose best rates are the ceilings: reads of memory, a copy, and products of square matrices."""
 
 from __future__ import annotations
 
@@ -18,31 +18,36 @@ from ..machine.limits import memory_limit
 from ..timing.clock import Clock, clocks
 
 WINDOW_BYTES = {"cpu": 64 << 20, "cuda": 256 << 20}
-"""What one run reads at least: some milliseconds of one core."""
+"""Least number of bytes that one run reads: some milliseconds on one core."""
 WINDOW_A_THREAD_BYTES, LARGEST_WINDOW_BYTES = 32 << 20, 512 << 20
 LARGEST_BYTES = 1 << 30
 CACHES = 8
-"""So many last caches large is the buffer, where that is possible: what is read was pushed out since it last was.
+"""Size of the buffer in last caches, where memory allows: each window has left the cache before it is read again.
 
-Twice the cache would do if that forgot the oldest first. An AMD EPYC keeps some: it read 2 caches 10 to 20 % faster
-than 16, and 8 of them up to 4 % faster."""
+Twice the cache would do if the cache dropped the oldest data first. An AMD EPYC keeps some of it: it read a buffer of 2
+caches 10 to 20 % faster than one of 16, and a buffer of 8 caches up to 4 % faster."""
 SHARE_OF_MEMORY = 8
+"""The buffer takes at most the available memory divided by this."""
 ROW = 4096
-"""Elements of a row of the row-major matrix."""
+"""Elements per row of the row-major matrix."""
 COLUMNS = 512
-"""Columns of the column-major one, as those of a small model's transposed LM head."""
+"""Columns of the column-major matrix: as many as a small model's transposed LM head has."""
 SMALL = 128
-"""Rows of the matrices of a type for which the processor has no units."""
+"""Rows of the square matrices in a type for which the processor has no units."""
 SLOW = 4
-"""Such a type is slower than fp32 by this factor, on small matrices."""
+"""Factor by which a type must be slower than fp32, on small matrices, to count as one without units."""
 LONG_S = 0.05
-"""A kernel that has taken so long is not run again."""
+"""Seconds after which a kernel is not run again."""
 RUNS = 3
+"""Greatest number of runs of a kernel per measurement."""
 
 
 @dataclass(frozen=True)
 class Kernel:
-    """One kernel: a run of it moves so many bytes (``unit`` B/s), or does so many FLOPs (FLOP/s)."""
+    """A kernel whose rate is measured.
+
+    One run moves ``amount`` bytes where ``unit`` is "B/s", or does ``amount`` FLOPs where it is "FLOP/s".
+    """
 
     name: str
     unit: str
@@ -51,32 +56,37 @@ class Kernel:
 
 
 class Buffer:
-    """float32 ones, read a window at a time in turn, so that the whole of it lies between two reads of a window."""
+    """A buffer of float32 ones that is read one window at a time, in turn.
+
+    All other windows are read between two reads of the same window, and so push it out of the caches.
+    """
 
     def __init__(self, device: str, cache_bytes: int | None, threads: int) -> None:
-        """Allocates. Raises MemoryError or torch's error where there is no room."""
+        """Allocate the buffer. Raises MemoryError or torch's own error if there is too little memory."""
         if device == "cuda":
             available = torch.cuda.mem_get_info()[0]
         else:
             available = min(psutil.virtual_memory().available, memory_limit().amount)
         self.window_bytes, count = plan(device, cache_bytes or 0, threads, available // SHARE_OF_MEMORY)
-        # ones, not empty: pages that were never written are all one page, which stays in the caches
+        # torch.empty would not do: pages that were never written are all one page, which stays in the caches.
         self._windows = torch.ones(count, self.window_bytes // 4, device=device)
         self._next = 0
 
     @property
     def nbytes(self) -> int:
-        """All windows."""
+        """Bytes of all windows together."""
         return self._windows.nbytes
 
     def window(self) -> Tensor:
-        """The next one, float32 [window_bytes / 4]."""
+        """The next window in turn, float32 [window_bytes / 4]."""
         self._next = (self._next + 1) % len(self._windows)
         return self._windows[self._next]
 
 
 def plan(device: str, cache_bytes: int, threads: int, room_bytes: int) -> tuple[int, int]:
-    """(bytes of a window, a power of two; how many). Raises MemoryError where not even a small one fits the room.
+    """Plan a buffer: (bytes per window, a power of two; number of windows).
+
+    Raises MemoryError if not even one small window fits into ``room_bytes``.
 
     >>> [size >> 20 for size in plan("cpu", 33554432, 1, 1 << 32)], plan("cpu", 1 << 28, 1, 1 << 32)[1]
     ([64, 0], 16)
@@ -90,9 +100,10 @@ def plan(device: str, cache_bytes: int, threads: int, room_bytes: int) -> tuple[
 
 
 def memory_kernels(buffer: Buffer, device: str) -> list[Kernel]:
-    """rows, columns: a matrix in either storage order times a vector; sum; copy: half a window onto the other half.
+    """Make the kernels that read or copy memory; each run moves one window of ``buffer``.
 
-    A copy's bytes are those read and those written.
+    "rows" and "columns" multiply a matrix, row-major or column-major, by a vector. "sum" adds up the elements. "copy"
+    copies one half of the window onto the other; its bytes are those read and those written.
     """
     elements = buffer.window_bytes // 4
     in_row, in_column = torch.ones(ROW, device=device), torch.ones(COLUMNS, device=device)
@@ -113,8 +124,8 @@ def memory_kernels(buffer: Buffer, device: str) -> list[Kernel]:
 
 
 def gemm_kernel(device: str, dtype: str, size: int) -> Kernel:
-    """A product of two square matrices of ``size`` rows: 2 * size^3 FLOPs."""
-    # not all alike: a GPU draws less power, and runs faster, on those
+    """Make the kernel that multiplies two square matrices of ``size`` rows: 2 * size^3 FLOPs."""
+    # The elements must differ: on equal ones a GPU draws less power and runs faster.
     matrix = torch.linspace(-1, 1, size * size, device=device).view(size, size).to(DTYPES[dtype])
     out = torch.empty_like(matrix)
     return Kernel(f"gemm_{dtype}", "FLOP/s", 2 * size**3, lambda: torch.mm(matrix, matrix, out=out))
@@ -122,7 +133,9 @@ def gemm_kernel(device: str, dtype: str, size: int) -> Kernel:
 
 @lru_cache
 def gemm_size(device: str, dtype: str, threads: int) -> int:
-    """Rows of the matrices: enough for every thread, few where ``dtype`` is slow. The same for the whole process.
+    """Rows of the square matrices: enough for every thread, few where ``dtype`` is slow.
+
+    The result is kept, so that it stays the same for the whole process.
 
     >>> gemm_size("cpu", "fp32", 1), gemm_size("cpu", "fp32", 8)
     (512, 1024)
@@ -142,7 +155,7 @@ def gemm_size(device: str, dtype: str, threads: int) -> int:
 
 @torch.no_grad()
 def best_rate(kernel: Kernel, clock: Clock) -> float:
-    """Bytes or FLOPs a second of the fastest of ``RUNS`` runs, or of fewer that are long."""
+    """Bytes or FLOPs per second in the fastest of ``RUNS`` runs; no further run starts after ``LONG_S`` seconds."""
     clock.start()
     start = time.perf_counter()
     for _ in range(RUNS):

@@ -1,4 +1,4 @@
-"""The machine's ceilings, measured once or again and again with the same buffer."""
+"""Measurement of the machine's ceilings, once or repeatedly with the same buffer."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ from .kernels import Buffer, Kernel, best_rate, gemm_kernel, gemm_size, memory_k
 
 
 class Meter:
-    """Of one device, with the threads that torch has now. Reads are float32; products have the ``dtypes`` given."""
+    """Measures the ceilings of one device with torch's current number of threads.
+
+    Reads are of float32; products are measured in each of ``dtypes``.
+    """
 
     def __init__(self, device: str, dtypes: Iterable[str] = ("fp32",)) -> None:
-        """Allocates its buffers on ``device``. Raises MemoryError or torch's error where there is no room."""
+        """Allocate the buffers on ``device``. Raises MemoryError or torch's own error if there is too little memory."""
         threads = torch.get_num_threads()
         self.cache_bytes = last_cache_bytes(device, threads)
         buffer = Buffer(device, self.cache_bytes, threads)
@@ -28,5 +31,5 @@ class Meter:
         self._clock = clocks(device)[0]
 
     def measure(self) -> dict[str, float]:
-        """Kernel's name -> bytes or FLOPs a second, each the best of a few runs; about 0.1 s on one core."""
+        """Map each kernel's name to its bytes or FLOPs per second, the best of a few runs; about 0.1 s on one core."""
         return {kernel.name: best_rate(kernel, self._clock) for kernel in self.kernels}

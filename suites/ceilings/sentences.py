@@ -1,4 +1,4 @@
-"""How near to its floor a case came, in words, from rows of the table."""
+"""Words for how near a case came to its floor, from a row of the table."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..words.quantity import percent
 
 
 def limit(row: Mapping[Hashable, Any]) -> str:
-    """Which of the two makes the floor of the row's decode step: "FLOPs" or "bytes".
+    """Name what sets the floor of a decode step: "FLOPs" or "bytes".
 
     >>> limit({"mbu": 0.3, "mfu": 0.03})
     'bytes'
@@ -18,7 +18,9 @@ def limit(row: Mapping[Hashable, Any]) -> str:
 
 
 def share(row: Mapping[Hashable, Any], of: str = "") -> str:
-    """Percent of the limit, and which limit it is: bytes, FLOPs, or bytes that a cache serves, which is none.
+    """Say what percentage of its floor a case reached and what sets the floor: "bytes" or "FLOPs".
+
+    "bytes, cached" means that a cache serves some steps, for which the floor by bytes is no limit.
 
     >>> share({"floor_fraction": 0.284, "mbu": 0.284, "mfu": 0.03, "cache_resident": 0.0}, " of its limit")
     '28 % of its limit (bytes)'

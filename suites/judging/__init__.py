@@ -1,4 +1,1 @@
-"""From paired times to what may be said of them.
-
-Ratios with intervals, verdicts, crossovers, and what spoiled a run.
-"""
+"""Conclusions from paired times: ratios with intervals, verdicts, crossovers, and warnings about noise."""

@@ -1,4 +1,4 @@
-"""Every strategy against the baseline of its cell: ratios of paired rounds, verdicts over a table, the noise floor."""
+"""Comparison of every arm with the baseline of its cell: paired ratios, verdicts over a table, the noise floor."""
 
 from __future__ import annotations
 
@@ -13,36 +13,41 @@ from .verdict import MARGIN, holm, verdict
 
 BASELINE = "full_recompute"
 CROSSING = 0.05
-"""Share by which the time of the same code may differ between two processes: a contender, which runs in one of its own,
-is not called faster or slower within it. What stays with a process for many rounds no interval over rounds holds. In
-12 of 13 quiet runs with one thread the same strategy stayed within it, in the other it was 6 % faster; with two threads
-and weights about as large as the last cache it may be far more, which an A/A arm shows (docs/figures.md)."""
+"""Share by which times of the same code may differ between two processes. A contender runs in a process of its own, so
+a difference within this share is not called faster or slower: an interval over rounds does not cover an effect that
+stays with a process for many rounds. In 12 of 13 quiet runs with one thread the same strategy stayed within the share;
+in the other it was 6 % faster. With two threads and weights about as large as the last cache the difference may be far
+more, which an A/A arm shows (docs/figures.md)."""
 NO_RATIO = Ratio(math.nan, math.nan, math.nan, 0)
 
 
 def baseline_of(strategies: Collection[str]) -> str:
-    """Full recompute, or the first of those that were measured; "" if there is none."""
+    """Label of the baseline: full_recompute, or the first of ``strategies`` where it is absent; "" without any."""
     return BASELINE if BASELINE in strategies else next(iter(strategies), "")
 
 
 def end_to_end_s(rounds: Sequence[Round], label: str) -> dict[int, float]:
-    """Seconds of an arm's counted rounds by index: those without step marks where there are any, as on CUDA."""
+    """Map the index of each counted round of an arm to its end-to-end time in seconds.
+
+    Where an arm has rounds without step marks, as on CUDA, only these count.
+    """
     mine = [r for r in rounds if r.strategy == label and not r.warmup]
     whole = [r for r in mine if not r.every_step] or mine
     return {r.index: r.marks_s[-1] for r in whole}
 
 
 def ratio_of(times: Mapping[int, float], baseline: Mapping[int, float]) -> Ratio:
-    """Of the rounds that both have, by their index."""
+    """The paired ratio of ``times`` to ``baseline``, over the rounds whose index both have."""
     both = sorted(times.keys() & baseline.keys())
     return paired_ratio([times[i] for i in both], [baseline[i] for i in both])
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A strategy or contender beside another of its cell, the baseline. ``verdict`` "": it was not timed.
+    """Comparison of a strategy or contender with another of its cell, ``baseline``.
 
-    ``beyond``: the share of 1 beyond which it would be faster or slower; NaN where nothing is compared.
+    ``p_holm`` is the p-value adjusted over the whole table. ``verdict`` is "" where the arm was not timed. ``beyond``
+    is the share by which the ratio must differ from 1 to be called faster or slower; NaN where nothing is compared.
     """
 
     baseline: str
@@ -53,20 +58,20 @@ class Comparison:
 
 
 def noise_floor(result: CellResult, baseline: str) -> Ratio:
-    """The ratio of the A/A arm to the baseline, which it repeats; NaN where none was measured."""
+    """The noise floor: the ratio of the A/A arm to the baseline that it repeats; NaN where there was no A/A arm."""
     return ratio_of(end_to_end_s(result.rounds, twin_label(baseline)), end_to_end_s(result.rounds, baseline))
 
 
 def crossed_floor(result: CellResult, baseline: str) -> Ratio:
-    """The ratio of the A/A arm in a child process to the baseline, which it repeats; NaN where none was measured."""
+    """The ratio of the A/A arm in a child process to the baseline that it repeats; NaN where there was no such arm."""
     return ratio_of(end_to_end_s(result.rounds, crossed_label(baseline)), end_to_end_s(result.rounds, baseline))
 
 
 def crossing(result: CellResult, baseline: str) -> float:
-    """Share of 1 by which the same code may take other time in another process, as contenders do.
+    """Share by which times of the same code may differ between this process and a contender's.
 
-    ``CROSSING``, or what the A/A arm in a child process shows if that is more: max(ratio, 1 / ratio) - 1, if its
-    interval excludes 1. One that is not told from 1 shows nothing.
+    It is ``CROSSING``, or max(ratio, 1 / ratio) - 1 of the A/A arm in a child process where that is more. The A/A arm
+    counts only if the interval of its ratio excludes 1.
     """
     floor = crossed_floor(result, baseline)
     differs = floor.low > 1 or floor.high < 1
@@ -74,15 +79,15 @@ def crossing(result: CellResult, baseline: str) -> float:
 
 
 Comparisons = list[dict[str, Comparison]]
-"""For each cell, by label."""
+"""One dictionary per cell, from an arm's label to its comparison."""
 
 
 def compare(cells: Sequence[CellResult]) -> tuple[Comparisons, Comparisons]:
-    """(everything beside the cell's baseline, everything beside its quickest strategy).
+    """Compare every arm of each cell with the cell's baseline, and with its quickest strategy; return both.
 
-    The quickest is the strategy with the least ratio to the baseline; a contender where none was timed. P-values of
-    either are adjusted over all cells together (Holm). As the quickest is chosen by the same rounds, what ties with it
-    is a little too often told apart.
+    The quickest strategy is the one with the least ratio to the baseline, or a contender where no strategy was timed.
+    In each of the two, p-values are adjusted over all cells together (Holm). Since the quickest is chosen by the rounds
+    that it is then judged by, an equally fast arm is called slower a little too often.
     """
     times = [timed_s(result) for result in cells]
     baselines = [baseline_of(timed) for timed in times]
@@ -96,7 +101,7 @@ def compare(cells: Sequence[CellResult]) -> tuple[Comparisons, Comparisons]:
 
 
 def timed_s(result: CellResult) -> dict[str, dict[int, float]]:
-    """Label -> ``end_to_end_s`` of each arm that came to the end and was timed."""
+    """Map each arm that succeeded and was timed to its ``end_to_end_s``."""
     timed = {arm.strategy: end_to_end_s(result.rounds, arm.strategy) for arm in result.arms if arm.status == "ok"}
     return {label: seconds for label, seconds in timed.items() if seconds}
 
@@ -113,9 +118,10 @@ def _beside(
     crossings: Sequence[float],
     bases: Sequence[str],
 ) -> Comparisons:
-    """Each arm beside the one of its cell that ``bases`` names; p-values adjusted over all.
+    """Compare each arm with the arm of its cell that ``bases`` names; p-values are adjusted over all comparisons.
 
-    ``crossings``: by how much two arms may differ of which one is a contender.
+    ``crossings`` holds, for each cell, the share by which a contender and another arm may differ for no reason but
+    running in two processes.
     """
     ratios: dict[tuple[int, str], Ratio] = {}
     found: Comparisons = []

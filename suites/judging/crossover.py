@@ -1,4 +1,4 @@
-"""From which length on one strategy beats another in cumulative time: fits of the step's latency, paired by round."""
+"""Crossover: the length from which on one strategy beats another in cumulative time, by fits paired within rounds."""
 
 from __future__ import annotations
 
@@ -14,24 +14,26 @@ from numpy.typing import NDArray
 from .ratios import CONFIDENCE
 
 DEGREE = 2
-"""latency(k) = a + b k + c k^2: what is read or computed once, for each key, and for each pair of them."""
+"""Degree of the fit latency(k) = a + b k + c k^2: work done once, once per key, and once per pair of keys."""
 FAR = 5.0
-"""Robust standard deviations (1.4826 MAD) from the fit beyond which a step is left out of it: one in two million of
-normal noise, but a step that the machine interrupted is tens of them away."""
+"""Distance from the fit, in robust standard deviations (1.4826 MAD), beyond which a step is left out of the fit. Normal
+noise lies beyond it once in two million steps; a step that the machine interrupted is tens of deviations away."""
 ROBUST_FROM = 8
-"""Steps from which the fit is robust; half of them are always kept, and still determine it."""
+"""Number of steps from which the fit is robust. At least half of the steps are always kept, enough to determine it."""
 ROUNDING = 1e-9
 """Log ratios nearer to zero than this are ties."""
 PASSES = 10
+"""Greatest number of fits until the set of kept steps must have settled."""
 
 Marks = Mapping[int, Sequence[float]]
 
 
 @dataclass(frozen=True)
 class Crossover:
-    """The first length from which on a strategy has taken less time, to the end of what was measured; None: never.
+    """The first length from which on a strategy has taken less cumulative time than the baseline.
 
-    ``low``: from there on it could have; ``high``: it has, with 95 % confidence. low <= k <= high, never being last.
+    ``k`` is the estimate; ``low`` and ``high`` are the ends of its 95 % confidence interval, with low <= k <= high.
+    None means never and counts as the greatest. ``steps`` is the longest length that was measured.
     """
 
     k: int | None
@@ -42,17 +44,20 @@ class Crossover:
 
 
 def crossover(strategy: Marks, baseline: Marks) -> Crossover:
-    """Where the cumulative time of ``strategy`` falls below that of ``baseline``, for good.
+    """Find the length from which on the cumulative time of ``strategy`` stays below that of ``baseline``.
 
-    Both map a round's index to its marks in seconds: start, prefill, first token, then each token. In each round that
-    both have, with the steps that all have, n = 1 .. N:
+    Both map a round's index to its marks in seconds: start, after prefill, after the first token, then after each later
+    token. In each round that both have, over the steps that all rounds have, n = 1 .. N:
 
         T(n) = prefill + latency(1) + sum over k = 2 .. n of fit(k),   D(n) = log(T_strategy(n) / T_baseline(n))
 
-    ``k`` is the first n from which on the mean of D over rounds stays below zero; ``low`` and ``high`` are that of the
-    lower and the upper end of its 95 % Student t interval at each n (from one round: everything, and never). The ratio,
-    and not the difference, since what slows a round slows both; so the verdict at N is that of ``paired_ratio``, as
-    far as the fits leave no step out. The first step, whose caches are cold, counts as itself and is not fitted.
+    ``k`` is the first n from which on the mean of D over rounds stays below zero. ``low`` and ``high`` are the same for
+    the lower and the upper end of the mean's 95 % Student t interval at each n. With a single round the interval spans
+    everything, so ``low`` is 1 and ``high`` is never.
+
+    D is a ratio and not a difference, since what slows a round slows both arms. So the verdict at N agrees with that of
+    ``paired_ratio``, unless the fits leave steps out. The first step, whose caches are cold, counts as measured and is
+    not fitted.
 
     >>> equal, growing = [0.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0], [0.0, 1.0, 1.5, 2.5, 4.0, 6.0, 8.5]
     >>> crossover({0: equal, 1: equal}, {0: growing, 1: growing})
@@ -72,11 +77,12 @@ def crossover(strategy: Marks, baseline: Marks) -> Crossover:
 
 
 def cumulative_s(marks_RM: NDArray[np.float64]) -> NDArray[np.float64]:
-    """T(n) of each round, [R, N] in seconds, from its M = N + 2 marks: see ``crossover``.
+    """Cumulative time T(n) of each round (see ``crossover``), [R, N] in seconds, from its M = N + 2 marks.
 
-    The fit is by least squares, which keeps the sum of the steps, over those within ``FAR`` of it; which these are is
-    seen from a fit to running medians of five, and again until it settles. So a step that the machine interrupted
-    moves no sum. Few steps are all kept, and below four the degree is lower.
+    The fit is by least squares, which keeps the sum of the steps, over the steps within ``FAR`` of it. These steps are
+    found from a fit to running medians of five, and again from each new fit until they settle. So a step that the
+    machine interrupted moves no sum. Below ``ROBUST_FROM`` fitted steps all of them are kept, and below three the
+    degree is lower.
 
     >>> cumulative_s(np.array([[0.0, 1.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 109.0, 110.0, 111.0]]))[0, -1].round(3)
     np.float64(11.0)
@@ -89,7 +95,10 @@ def cumulative_s(marks_RM: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _fit(latency_N: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Fitted values. Steps are scaled to 0 .. 1, which changes the coefficients and not the values."""
+    """Fit the latency of N steps and return the fitted values, [N] in seconds.
+
+    k is scaled to 0 .. 1, which changes the coefficients of the fit but not its values.
+    """
     steps = len(latency_N)
     x_N = np.linspace(0.0, 1.0, steps)
 
@@ -119,7 +128,7 @@ def _half_interval(gap_RN: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _stays_negative(values_N: NDArray[np.float64]) -> int | None:
-    """The first n from which on all are below zero, by more than rounding; None if the last is not."""
+    """The first n from which on all values are below zero by more than ``ROUNDING``; None if the last one is not."""
     not_N = np.flatnonzero(values_N >= -ROUNDING)
     first = int(not_N[-1]) + 2 if len(not_N) else 1
     return first if first <= len(values_N) else None

@@ -1,4 +1,4 @@
-"""What may have spoiled a run's times, told with cause and remedy: pure functions of what the run wrote down."""
+"""Warnings about what may have spoiled a run's times, each with cause and remedy; pure functions of its records."""
 
 from __future__ import annotations
 
@@ -15,11 +15,10 @@ from .baseline import baseline_of, end_to_end_s
 from .verdict import MARGIN
 
 LOAD_CORES, LOAD_SHARE = 0.25, 0.05
-"""Other processes may use so many cores, or this share of all, whichever is more, before they are called a load."""
+"""Cores, or share of all cores, that other processes may use before they are called a load; the greater one counts."""
 COARSE_S = 0.03
-"""Of CPU time that others seem to have used, what may be an error: three standard deviations of one pair of readings.
-
-The kernel counts in hundredths of a second, each kind of use by itself; errors of several pairs add up by their root.
+"""Error, in seconds, of the CPU time that other processes seem to have used: three standard deviations of one pair of
+readings. The kernel counts each kind of use in hundredths of a second. For n pairs the error is sqrt(n) times as large.
 """
 CLOCK_SHARE = 0.1
 DRIFT_SHARE = 0.1
@@ -29,7 +28,7 @@ TREND_FROM = 6
 
 @dataclass(frozen=True)
 class Noise:
-    """One thing that may have spoiled times. ``severity`` orders those of a ``kind``."""
+    """One thing that may have spoiled times. ``severity`` compares noises of the same ``kind``."""
 
     kind: str
     severity: float
@@ -38,9 +37,10 @@ class Noise:
 
 
 def trend_p(values: Sequence[float]) -> float:
-    """Two-sided p-value of no trend, by the exact distribution of Kendall's tau without ties (Mann 1945).
+    """Two-sided p-value of the test against trend, by the exact distribution of Kendall's tau without ties (Mann 1945).
 
-    The number of pairs in ascending order is the sum of independent uniform numbers on 0 .. i, i = 1 .. n - 1.
+    Without a trend, the number of pairs in ascending order is distributed as the sum of independent uniform integers
+    on 0 .. i, for i = 1 .. n - 1.
 
     >>> round(trend_p([1, 2, 3, 4, 5, 6]) * 720)
     2
@@ -57,7 +57,9 @@ def trend_p(values: Sequence[float]) -> float:
 def others_load(
     wall_s: float, own_cpu_s: float, busy_cpu_s: float | None, machine_cores: int, readings: int = 1
 ) -> float:
-    """Cores that other processes used; 0 where they are too few, or it may be the error of so many pairs of readings.
+    """Number of cores that other processes used, on average over ``wall_s`` seconds.
+
+    It is 0 where that is too little to be called a load, or could be the error of ``readings`` pairs of readings.
 
     >>> others_load(1.0, 1.0, 1.1, 2), others_load(1.0, 1.0, 3.0, 2), others_load(1.0, 1.0, None, 2)
     (0.0, 2.0, 0.0)
@@ -140,7 +142,7 @@ def _collections(result: CellResult) -> Iterator[Noise]:
 
 
 def _disturbed(result: CellResult) -> Iterator[Noise]:
-    """Rounds in a child process: those that tell by themselves, and short ones that tell only all together."""
+    """Load during rounds in child processes: seen in single rounds, or only in all rounds of an arm together."""
     cores = result.conditions.machine_cores if result.conditions else 1
     for label in dict.fromkeys(r.strategy for r in result.rounds):
         counted = [r for r in result.rounds if r.strategy == label and not r.warmup]
@@ -159,7 +161,7 @@ def _disturbed(result: CellResult) -> Iterator[Noise]:
 
 
 def noises(result: CellResult) -> list[Noise]:
-    """Of one cell. A folder of schema 1 knows of trends alone."""
+    """List what may have spoiled the times of one cell. A folder of schema 1 shows only trends."""
     found = [*_trend(result), *_collections(result), *_disturbed(result)]
     if (seen := result.conditions) is not None:
         found += [*_load(seen), *_threads(result.cell["threads"], result.cell["device"], seen), *_clock(seen)]
@@ -173,7 +175,10 @@ def noises(result: CellResult) -> list[Noise]:
 
 
 def drift(cells: Sequence[CellResult]) -> list[Noise]:
-    """Between cells on the same device with the same threads, by the medians of their counted calibrations."""
+    """Changes of the machine's speed between cells that have the same device and number of threads.
+
+    The median of a cell's counted calibrations is its speed.
+    """
     found = []
     groups: dict[tuple[str, int], list[CellResult]] = {}
     for result in cells:
@@ -196,7 +201,7 @@ def drift(cells: Sequence[CellResult]) -> list[Noise]:
 
 
 def told(cells: Sequence[CellResult]) -> list[str]:
-    """A line for each kind of noise in a run: its worst case, in how many cells, and the remedy."""
+    """One line for each kind of noise in a run: its worst occurrence, the number of cells that have it, the remedy."""
     kinds: dict[str, list[Noise]] = {}
     for result in cells:
         worst = {noise.kind: noise for noise in sorted(noises(result), key=lambda noise: noise.severity)}

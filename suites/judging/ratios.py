@@ -1,4 +1,4 @@
-"""Comparison of two arms that were timed in the same rounds: the mean paired log ratio and its interval."""
+"""Comparison of two arms that were timed in the same rounds: their paired ratio and its 95 % confidence interval."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from numpy.typing import NDArray
 
 CONFIDENCE = 0.95
 BOOTSTRAP_FROM = 20
-"""Rounds from which the BCa bootstrap is heard; below, its intervals are too narrow for any noise."""
+"""Number of rounds from which the BCa bootstrap is used; with fewer, its intervals are too narrow for any noise."""
 
 
 @dataclass(frozen=True)
 class Ratio:
-    """A ratio of times with its 95 % interval; NaN bounds below two rounds, a NaN value without any.
+    """A ratio of times with its 95 % confidence interval, ``low`` to ``high``.
 
-    ``p``: two-sided p-value of the paired t test that the ratio is 1, for ``verdict.holm``.
+    The interval is NaN below two rounds, and the value too without any. ``p`` is the two-sided p-value of the paired t
+    test that the ratio is 1; ``verdict.holm`` adjusts it.
     """
 
     value: float
@@ -30,14 +31,14 @@ class Ratio:
 
 
 def half_interval(logs: NDArray[np.float64]) -> float:
-    """Half the 95 % Student t interval of the mean of ``logs``, of which there are at least two."""
-    from scipy.special import stdtrit  # scipy.stats takes seconds to import: only where the bootstrap needs it
+    """Half the width of the 95 % Student t interval of the mean of ``logs``, which must be two or more."""
+    from scipy.special import stdtrit  # not scipy.stats, which takes seconds to import
 
     return float(stdtrit(len(logs) - 1, (1 + CONFIDENCE) / 2)) * float(logs.std(ddof=1)) / math.sqrt(len(logs))
 
 
 def _p_value(mean: float, error: float, degrees: int) -> float:
-    """Of the t test that the mean is zero, which is certain where nothing varies."""
+    """Two-sided p-value of the t test that the mean is zero; 0 or 1 where nothing varies."""
     from scipy.special import stdtr
 
     if error == 0.0:
@@ -46,12 +47,13 @@ def _p_value(mean: float, error: float, degrees: int) -> float:
 
 
 def paired_ratio(times: Sequence[float], baseline: Sequence[float], seed: int = 0) -> Ratio:
-    """exp(mean(log(times / baseline))), round by round, with its interval.
+    """Ratio of ``times`` to ``baseline``, paired by round: exp(mean(log(times / baseline))), with a 95 % interval.
 
-    Student's t below ``BOOTSTRAP_FROM`` rounds. From there on it spans that interval and the one of the bias-corrected
-    and accelerated bootstrap (Efron 1987): the second follows noise that is skewed, but of 300 comparisons of equal
-    arms under load, whose noise has heavy tails, it held the truth in 87 % at 24 rounds, the first in 97 %
-    (docs/figures.md). The p-value is that of the t test throughout, so an interval that excludes 1 has one below 0.05.
+    Below ``BOOTSTRAP_FROM`` rounds the interval is Student's t. From there on it spans both that interval and the one
+    of the bias-corrected and accelerated (BCa) bootstrap (Efron 1987). The bootstrap follows skewed noise. But under
+    load, whose noise has heavy tails, its interval held the truth in only 87 % of 300 comparisons of equal arms with 24
+    rounds, Student's t in 97 % (docs/figures.md). The p-value is always that of the t test, so a ratio whose interval
+    excludes 1 has a p-value below 0.05.
 
     >>> paired_ratio([2.0, 2.0, 2.0], [1.0, 1.0, 1.0]).value
     2.0

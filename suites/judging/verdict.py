@@ -1,4 +1,4 @@
-"""What a comparison amounts to: faster, slower, indistinguishable or undecided; p-values adjusted over a table."""
+"""Verdict on a comparison: faster, slower, indistinguishable or undecided; p-values are adjusted over a table."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from .ratios import CONFIDENCE, Ratio
 
 Verdict = Literal["faster", "slower", "indistinguishable", "undecided", "baseline"]
 MARGIN = 0.02
-"""Share by which times may differ and still be the same to people, unless ``measure.margin`` says otherwise."""
+"""Share by which times may differ and still count as the same, unless ``measure.margin`` says otherwise."""
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """P-values adjusted for all of them being tested at once (Holm 1979).
+    """Adjust p-values for being tested together (Holm 1979).
 
-    In ascending order, for the i-th of m, from 0:
+    For the i-th of m p-values in ascending order, counted from 0:
 
         adjusted(i) = max over j <= i of min(1, (m - j) p(j))
 
-    so that below 0.05 none of all is wrong with 95 % confidence, however they depend on one another. NaN, a comparison
-    that could not be made, stays NaN and does not count.
+    If every comparison with an adjusted p-value below 0.05 is called different, the chance that any of these calls is
+    wrong is at most 5 %, however the comparisons depend on one another. NaN, for a comparison that could not be made,
+    stays NaN and does not count.
 
     >>> [round(p, 6) for p in holm([0.01, 0.04, 0.03])]
     [0.03, 0.06, 0.06]
@@ -36,13 +37,16 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def verdict(ratio: Ratio, margin: float = MARGIN, p_holm: float | None = None, apart: float = 0.0) -> Verdict:
-    """Of a ratio of times, a strategy's over the baseline's; ``margin`` and ``apart`` as shares of 1.
+    """Judge a ratio of times, an arm's over the baseline's.
 
-    faster, slower: the interval excludes 1, the estimate is beyond the margin, which is 1 / (1 + margin) .. 1 + margin,
-    and beyond ``apart`` alike, by which equal things may differ for reasons that the interval does not know,
-    and ``p_holm``, the adjusted p-value of its table, is below 0.05 (None: the ratio stands alone).
-    indistinguishable: the interval lies inside the margin, both ends of it allowed. undecided: anything else; more
-    rounds may decide, unless it is ``apart`` that does not let them.
+    ``margin`` and ``apart`` are shares: they span 1 / (1 + share) .. 1 + share. ``apart`` is how far the ratio of equal
+    things may be from 1 for reasons that the interval does not cover. ``p_holm`` is the p-value adjusted over the
+    ratio's table; None where the ratio stands alone.
+
+    - faster, slower: the interval excludes 1, the ratio lies outside both ``margin`` and ``apart``, and ``p_holm`` is
+      below 0.05.
+    - indistinguishable: the interval lies within ``margin``, its ends included.
+    - undecided: anything else. More rounds may decide, unless ``apart`` is what prevents a verdict.
 
     >>> verdict(Ratio(0.9, 0.85, 0.95, 6), 0.02), verdict(Ratio(1.0, 0.99, 1.01, 6), 0.02)
     ('faster', 'indistinguishable')

@@ -1,4 +1,4 @@
-"""Figures computed from what a run wrote down; each file adds some."""
+"""Metrics: figures computed from what a run wrote down. Each file of this folder adds some."""
 
 from .metric import Case, Metric, TimedRound, metric, metrics
 

@@ -1,4 +1,4 @@
-"""Bytes held."""
+"""Metrics of memory: K/V, peak, weights, and what fits."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from .metric import NAN, Case, metric
 
 @metric("bytes", "lower", "K/V memory that persists after the last step, self and cross, filled or not")
 def kv_reserved_bytes(case: Case) -> float:
-    """K/V reserved."""
+    """K/V bytes reserved, filled or not."""
     return case.kv_reserved_bytes
 
 
 @metric("bytes", "lower", "the part of it that holds keys and values")
 def kv_used_bytes(case: Case) -> float:
-    """K/V used."""
+    """K/V bytes used: the part of those reserved that holds keys and values."""
     return case.kv_used_bytes
 
 
@@ -21,47 +21,47 @@ def kv_used_bytes(case: Case) -> float:
     "bytes", "lower", "peak of live tensor bytes above the weights, in a round of its own (CUDA: the allocator's peak)"
 )
 def peak_memory_bytes(case: Case) -> float:
-    """Peak memory."""
+    """Measured peak memory above the weights."""
     return case.peak_memory_bytes
 
 
 @metric("bytes", "neither", "resident memory of the whole process at the end, all strategies together: no comparison")
 def rss_bytes(case: Case) -> float:
-    """Process RSS."""
+    """Resident memory (RSS) of the process, which all strategies share."""
     return case.rss_bytes
 
 
 @metric("bytes", "lower", "peak of live tensor bytes above the weights, by the formula of models/footprint.py")
 def predicted_peak_bytes(case: Case) -> float:
-    """What peak_memory_bytes should be."""
+    """Peak memory above the weights that the formula predicts."""
     return case.predicted_peak_bytes
 
 
 @metric("sentences", "higher", "the largest batch at these lengths whose weights + predicted peak fit in memory_bytes")
 def batch_max_sentences(case: Case) -> float:
-    """How many sentences fit at once."""
+    """Largest batch that fits in memory."""
     return case.batch_max
 
 
 @metric("tokens", "higher", "the largest source = target length at this batch whose weights + predicted peak fit")
 def length_max_tokens(case: Case) -> float:
-    """How long sentences may be."""
+    """Largest source = target length that fits in memory."""
     return case.length_max
 
 
 @metric("bytes", "neither", "memory that weights and decoding may use: measure.memory_gib, or the device's")
 def memory_bytes(case: Case) -> float:
-    """What batch_max and length_max were reckoned for."""
+    """Memory for which batch_max_sentences and length_max_tokens were computed."""
     return case.memory_bytes
 
 
 @metric("bytes", "lower", "parameters, in the types that they are loaded in")
 def weight_bytes(case: Case) -> float:
-    """What the model itself takes."""
+    """Memory of the model's parameters."""
     return case.model_weight_bytes
 
 
 @metric("bytes", "lower", "mean over steps of cache rows that concatenation reads and writes anew")
 def copied_bytes(case: Case) -> float:
-    """What growing a cache moves."""
+    """Bytes per step that growing a cache copies."""
     return case.copied_bytes / case.steps if case.steps else NAN

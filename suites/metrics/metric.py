@@ -1,7 +1,8 @@
-"""What a metric is, and the registry that finds metrics by their files.
+"""Definition of a metric, and the registry that finds metrics in the files of this folder.
 
-A metric is a pure function of what a run wrote down, with a unit, a formula for people, and which way is better. One
-that takes ``(case, round)`` has a value for each timed round; one that takes ``(case)`` has one for the case.
+A metric is a pure function of what a run wrote down. It has a unit, a formula for people, and says whether lower or
+higher is better. A function of ``(case, round)`` has a value for each timed round, a function of ``(case)`` one value
+for the case.
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ NAN = math.nan
 
 @dataclass(frozen=True)
 class TimedRound:
-    """Marks of one round as the field names them, in seconds. ``itl_s`` is empty where steps were not marked."""
+    """Times of one round in seconds, from its marks: prefill, TTFT, end to end, and the gaps between tokens.
+
+    ``itl_s`` holds the gaps, [N - 1], and is empty where steps were not marked.
+    """
 
     prefill_s: float
     ttft_s: float
@@ -36,18 +40,18 @@ class TimedRound:
 
     @classmethod
     def of(cls, marks_s: list[float], every_step: bool) -> TimedRound:
-        """From marks: start, prefill, first token, then each token or the end alone."""
-        import numpy as np  # here, as `run --help` lists metrics and needs none
+        """Compute the times from marks: start, prefill, first token, then each later token or the end alone."""
+        import numpy as np  # imported here because `run --help` lists metrics and need not wait for numpy
 
         itl_s = np.diff(np.array(marks_s[2:])) if every_step else np.array([])
         return cls(marks_s[1], marks_s[2], marks_s[-1], itl_s)
 
     @property
     def decode_s(self) -> float:
-        """Every decode step: end to end without prefill.
+        """Seconds of all decode steps together: end to end without prefill.
 
-        Where no mark after prefill could be taken (a contender's library), as long as if the first step took what the
-        others do: (end to end - TTFT) * N / (N - 1).
+        A contender's library may not let one take the mark after prefill. Then the first step is assumed to take as
+        long as the others: (end to end - TTFT) * N / (N - 1).
         """
         decode_s = self.e2e_s - self.prefill_s
         gaps = len(self.itl_s)
@@ -56,13 +60,14 @@ class TimedRound:
 
 @dataclass(frozen=True)
 class Case:
-    """One strategy in one cell: what is known besides its timings. Missing figures are NaN.
+    """One strategy or contender in one cell: what is known besides its times. Missing figures are NaN.
 
-    ``moved_bytes``: of all steps, and ``copied_bytes`` the part that concatenation moves. ``floor_bytes``: mean over
-    steps of weights and K/V, copies left out; ``floor_weight_bytes``: of weights. ``floor_flops``: of all decode steps.
-    A contender's floor, prefill included, is that of the necessary work, as of its own nothing is known. Rates are the
-    machine's ceilings (``suites/ceilings``). ``memory_bytes``: what weights and decoding may use, of which
-    ``batch_max`` and ``length_max`` fit (``suites/work/capacity.py``).
+    ``moved_bytes`` are the bytes that all decode steps move, ``copied_bytes`` the part that concatenation copies.
+    ``floor_bytes`` is the mean over steps of weights and K/V, without copies; ``floor_weight_bytes`` is its part of
+    weights. ``floor_flops`` are the FLOPs of all decode steps. A contender's floor, prefill included, is that of the
+    necessary work, since its own work is not known. ``read_bytes_per_s`` and ``peak_flops_per_s`` are the machine's
+    ceilings (``suites/ceilings``). ``memory_bytes`` is what weights and decoding may use; ``batch_max`` (sentences) and
+    ``length_max`` (tokens) are the largest that fit in it (``suites/work/capacity.py``).
     """
 
     batch_size: int
@@ -99,7 +104,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Metric:
-    """A named figure. ``per_round``: measured anew each round."""
+    """A registered metric. ``per_round`` says whether it has a value for each timed round or one for the case."""
 
     name: str
     unit: str
@@ -113,7 +118,10 @@ _METRICS: dict[str, Metric] = {}
 
 
 def metric(unit: str, better: Better, formula: str) -> Callable[[Callable[..., float]], Callable[..., float]]:
-    """Function decorator: make a metric known by the function's name, which ends in its unit (``_s``, ``_bytes``)."""
+    """Register the decorated function as a metric under its name, which ends in its unit (``_s``, ``_bytes``).
+
+    Raises ConfigError if another module has registered a metric of this name.
+    """
 
     def add(function: Callable[..., float]) -> Callable[..., float]:
         taken = _METRICS.get(function.__name__)
@@ -134,6 +142,6 @@ def _discover() -> None:
 
 
 def metrics() -> dict[str, Metric]:
-    """Every metric of this package, by name."""
+    """Map the name of every registered metric to the metric, sorted by name."""
     _discover()
     return dict(sorted(_METRICS.items()))

@@ -1,4 +1,4 @@
-"""Tokens over time."""
+"""Metric of throughput: tokens per second."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from .metric import Case, TimedRound, metric
 
 @metric("tokens/s", "higher", "real tokens of the whole batch / end to end")
 def throughput_tokens_per_s(case: Case, timed: TimedRound) -> float:
-    """Throughput, which counts every sentence of the batch."""
+    """Throughput over all sentences of the batch."""
     return case.real_tokens / timed.e2e_s

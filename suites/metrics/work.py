@@ -1,4 +1,4 @@
-"""FLOPs and bytes, by closed formulas that tests hold equal to the running model."""
+"""Metrics of work: FLOPs and bytes by closed formulas, which tests hold equal to what the running model does."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def necessary_flops(case: Case) -> float:
 
 @metric("ratio", "lower", "executed FLOPs / necessary FLOPs")
 def flops_waste(case: Case) -> float:
-    """How many times the necessary work a strategy does."""
+    """Executed over necessary FLOPs."""
     return case.executed_flops / case.necessary_flops if case.necessary_flops else NAN
 
 
 @metric("bytes", "lower", "mean over steps of weights + self K/V + cross K/V + concatenation copies; activations apart")
 def step_bytes(case: Case) -> float:
-    """Bytes that a decode step must move."""
+    """Bytes that a decode step moves, as a mean over steps."""
     return case.moved_bytes / case.steps if case.steps else NAN
 
 
