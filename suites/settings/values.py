@@ -96,7 +96,7 @@ def _check_key(key: str, argument: str) -> None:
     if key in known or key in FOLDERS or re.fullmatch(rf"sweep|model\.\w+|{HYDRA}", key):
         return
     if key.startswith("hydra"):
-        raise ConfigError(f"{shown(key)} is no key here; known of Hydra's: {', '.join(FOLDERS)} and hydra/launcher")
+        raise ConfigError(f"{shown(key)} is no key here; of Hydra's keys, give {', '.join(FOLDERS)} or hydra/launcher")
     known = [*known, "model.checkpoint", "sweep"]
     full = next((name for name in known if name.endswith(f".{key}")), "")
     near = f"did you mean {full!r}? " if full else did_you_mean(key, known)

@@ -11,7 +11,7 @@ KEYS = [
     (["run", "~seq_len"], "~seq_len is not allowed; leave seq_len out for its default, or write seq_len=VALUE"),
     (["run", "model@x=tiny"], "model@x=tiny is not allowed; write model=VALUE, without @"),
     (["run", "seq_len=8", "+seq_len=9"], "seq_len is given twice, as 8 and 9; give it once"),
-    (["run", "hydra.foo=1"], "hydra.foo is no key here; known of Hydra's: hydra.run.dir, hydra.sweep.dir and hydra"),
+    (["run", "hydra.foo=1"], "hydra.foo is no key here; of Hydra's keys, give hydra.run.dir, hydra.sweep.dir or hydra"),
     (["run", "hydra.sweep.subdir=../x"], "hydra.sweep.subdir is no key here"),
     (["run", "--resolve"], "--resolve is not allowed without --cfg job"),
     (["run", "--cfg", "bogus"], "--cfg bogus is not allowed; give --cfg job, hydra, all"),
