@@ -25,7 +25,7 @@ CACHES = 8
 """Size of the buffer in last caches, where memory allows: each window has left the cache before it is read again.
 
 Twice the cache would do if the cache dropped the oldest data first. An AMD EPYC keeps some of it: it read a buffer of 2
-caches 10 to 20 % faster than one of 16, and a buffer of 8 caches up to 4 % faster."""
+caches 10 to 20 % faster than one of 16 caches, and one of 8 caches up to 4 % faster than one of 16."""
 SHARE_OF_MEMORY = 8
 """The buffer takes at most the available memory divided by this."""
 ROW = 4096

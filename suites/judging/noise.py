@@ -37,7 +37,7 @@ class Noise:
 
 
 def trend_p(values: Sequence[float]) -> float:
-    """Two-sided p-value of the test against trend, by the exact distribution of Kendall's tau without ties (Mann 1945).
+    """Two-sided p-value of the test for a trend, by the exact distribution of Kendall's tau without ties (Mann 1945).
 
     Without a trend, the number of pairs in ascending order is distributed as the sum of independent uniform integers
     on 0 .. i, for i = 1 .. n - 1.
