@@ -34,7 +34,7 @@ _HOMES = {
     "session": ["KVBytes", "Session"],
     "strategy": ["Strategy", "StrategyError", "register", "registry"],
 }
-"""Module -> the names that are had from here. They are imported when they are asked for, as most need torch."""
+"""Module -> the public names that it defines. A name is imported at its first use, because most of them need torch."""
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [

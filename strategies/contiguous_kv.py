@@ -1,4 +1,4 @@
-"""Self-attention K/V that grow by concatenation: a new, larger tensor at every step, into which all is copied."""
+"""A self-attention KV cache that grows by concatenation: every step copies all rows into a new, larger tensor."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .strategy import Execution, Strategy, register
 
 
 class ContiguousStore:
-    """K and V of one layer, exactly as long as what they hold."""
+    """K and V of one layer, in tensors of [B, G, k, K] that are exactly as long as what they hold."""
 
     past_only = True
 
@@ -23,22 +23,30 @@ class ContiguousStore:
         self._k_BGMK = self._v_BGMK = self._empty_BG0K
 
     def append(self, k_BGTK: Tensor, v_BGTK: Tensor, step: Step) -> tuple[Tensor, Tensor]:
-        """Concatenate along the key dimension: k - T old rows are copied."""
+        """Concatenate the new rows along the key dimension, which copies the k - T old rows."""
         self._k_BGMK = torch.cat((self._k_BGMK, k_BGTK), dim=2)
         self._v_BGMK = torch.cat((self._v_BGMK, v_BGTK), dim=2)
         return self._k_BGMK, self._v_BGMK
 
     def key_position_M(self, step: Step) -> Tensor:
-        """0 .. k - 1. A compiled step must not read the host's length, but knows what is held and the rows to come."""
+        """Positions 0 to k - 1, int64 [k].
+
+        A compiled step must not read ``step.length``, a host integer that changes from step to step. It adds the number
+        of rows fed to the number of rows held.
+        """
         length = self._k_BGMK.shape[2] + step.rows if torch.compiler.is_compiling() else step.length
         return torch.arange(length, device=self._empty_BG0K.device)
 
     def reset(self) -> None:
-        """Start again from no rows."""
+        """Forget every row."""
         self._k_BGMK = self._v_BGMK = self._empty_BG0K
 
     def grow_to(self, length: int) -> Sequence[Tensor]:
-        """Zeros, unless as many rows are held: those have the layout that the step before left."""
+        """Hold ``length`` rows, and return K and V.
+
+        The rows are zeros, unless the store already holds ``length`` rows. Those are kept, because they have the memory
+        layout that the previous step left.
+        """
         batch, heads, held, size = self._k_BGMK.shape
         if held != length:
             self._k_BGMK = self._empty_BG0K.new_zeros(batch, heads, length, size)
@@ -46,7 +54,7 @@ class ContiguousStore:
         return self._k_BGMK, self._v_BGMK
 
     def nbytes(self, length: int) -> tuple[int, int]:
-        """(reserved, used): equal."""
+        """Bytes (reserved, used). The two are equal, because no row is allocated before it is filled."""
         held = self._k_BGMK.nbytes + self._v_BGMK.nbytes
         return held, held
 
@@ -57,18 +65,24 @@ class ContiguousKV(Strategy):
     """Self-attention K/V grow by concatenation; cross-attention K/V cached."""
 
     def self_kv(self, shape: KVShape) -> SelfKV:
-        """A growing store."""
+        """A store that grows by concatenation."""
         return ContiguousStore(shape)
 
     @property
     def supports(self) -> frozenset[Execution]:
-        """A compiled step takes any length; a captured one reads where it read, and these tensors move."""
+        """Eager and compiled.
+
+        A compiled step takes any length. A captured step reads the same addresses each time, and these tensors move.
+        """
         return frozenset({"eager", "compiled"})
 
     def variant(self, k: int) -> int:
-        """1 and 2: with no key before, and with one, sizes that the compiler takes for constants; then one for all."""
+        """One variant for no earlier key, one for one earlier key, and one for any larger number.
+
+        The compiler treats the sizes 0 and 1 as constants.
+        """
         return min(k, 3)
 
     def rows_copied(self, k: int) -> int:
-        """All earlier rows."""
+        """All k - 1 earlier rows."""
         return k - 1

@@ -1,4 +1,4 @@
-"""Files that register themselves: all are imported, and one that cannot be is told in a line and left out."""
+"""Import files that register themselves, such as strategies. A file that fails is left out with a one-line warning."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from functools import partial
 from importlib.metadata import entry_points
 
 LEFT_OUT: dict[str, str] = {}
-"""Module, or entry point, that is left out -> why, in one line."""
+"""Module that is left out, of a file or of an entry point -> the reason, in one line."""
 
 
 def import_all(package: str, first: Collection[str], entry_point_group: str = "") -> None:
-    """Import a package's modules, its packages left out, and what other distributions offer by an entry point.
+    """Import the modules of ``package``, without its subpackages, and what other distributions offer as entry points.
 
-    ``first``: modules whose names nobody may take, so they come before the others.
+    The modules named in ``first`` are imported before the others, so that no other can take the names they register.
     """
     found = pkgutil.iter_modules(importlib.import_module(package).__path__)
     for module in sorted(found, key=lambda module: module.name not in first):
@@ -29,7 +29,7 @@ def import_all(package: str, first: Collection[str], entry_point_group: str = ""
 
 
 def leave_out(module: str, what: str, error: BaseException) -> None:
-    """Tell on standard error, once, that ``what`` is left out, and why."""
+    """Print one line on standard error that says that ``what`` is left out, and why; once per module."""
     if module in LEFT_OUT:
         return
     text = next(iter(str(error).strip().splitlines()), "")[:200]
@@ -42,12 +42,12 @@ def _attempt(module: str, what: str, load: Callable[[], object]) -> None:
         load()
     except KeyboardInterrupt:
         raise
-    except BaseException as error:  # a file of a user may end in any way, by sys.exit too: the others go on
+    except BaseException as error:  # a user's file may raise anything, even SystemExit; the others still load
         leave_out(module, what, error)
 
 
 def _line(error: BaseException, module: str) -> str:
-    """Where in the module's own file it was raised, or "" where that is not known or said already."""
+    """The text ", line N" for the line of the module's file that raised; "" if it is unknown or in the error's text."""
     if isinstance(error, SyntaxError):
         return ""
     end = f"{module.replace('.', '/')}.py"

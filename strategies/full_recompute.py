@@ -1,4 +1,7 @@
-"""Remembers nothing: the whole prefix goes through the decoder at every step. The oracle of the others."""
+"""Decoding without a KV cache: the whole prefix goes through the decoder at every step.
+
+It is the oracle: the other strategies must give its logits.
+"""
 
 from __future__ import annotations
 
@@ -11,18 +14,18 @@ from .strategy import CrossMode, Strategy, register
 @register("full_recompute")
 @dataclass(frozen=True)
 class FullRecompute(Strategy):
-    """Remembers nothing: feeds the whole prefix at every step (the oracle)."""
+    """No KV cache: feeds the whole prefix at every step (the oracle)."""
 
     cross: CrossMode = "recompute"
 
     def self_kv(self, shape: KVShape) -> SelfKV:
-        """A store that returns what it is given."""
+        """A store that remembers nothing and returns the rows it is given."""
         return PassThrough()
 
     def rows_fed(self, k: int) -> int:
-        """All k rows."""
+        """All k rows of the prefix."""
         return k
 
     def rows_reserved(self, k: int) -> int:
-        """None."""
+        """No rows: nothing persists between steps."""
         return 0

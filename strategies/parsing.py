@@ -1,4 +1,4 @@
-"""Strategies from text: ``static_kv(capacity=512,read=buffer)``, groups such as ``core``, and lists of either."""
+"""Turn text into strategies: ``static_kv(capacity=512,read=buffer)``, a group such as ``core``, or a list."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from .models.shown import plain, shown
 from .strategy import CORE, Execution, Strategy, StrategyError, registry
 
 MOST = 2**31 - 1
-"""The largest whole number of an option, in either direction: larger ones overflow 32-bit indices."""
+"""The largest absolute value of an option that is a whole number; larger ones overflow 32-bit indices."""
 
 
 def options_of(strategy: type[Strategy]) -> dict[str, str]:
-    """Option name -> allowed values and default, as text for people."""
+    """Option name -> its allowed values and its default, as text for people to read."""
     hints = typing.get_type_hints(strategy)
     return {f.name: f"{_allowed(hints[f.name])}, default {f.default}" for f in dataclasses.fields(strategy)}
 
@@ -34,7 +34,10 @@ def _allowed(hint: Any) -> str:
 
 
 def _convert(text: str, hint: Any) -> Any:
-    """``text`` as a value of the annotated type; ValueError or KeyError if it is none, OverflowError if too large."""
+    """Convert ``text`` to the annotated type of an option.
+
+    Raises ValueError or KeyError if it is no value of that type, OverflowError if it is a whole number beyond ``MOST``.
+    """
     if typing.get_origin(hint) is Literal:
         for value in typing.get_args(hint):
             if str(value) == text:
@@ -54,13 +57,15 @@ def _convert(text: str, hint: Any) -> Any:
 
 
 def nearest(name: str, known: typing.Iterable[str]) -> str:
-    """The words "did you mean 'x'? " where a known name is close, else nothing."""
+    """The text "did you mean 'x'? " if a known name is close to ``name``, else ""."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f"did you mean {close[0]!r}? " if close else ""
 
 
 def parse(text: str) -> Strategy:
-    """``static_kv(capacity=512,read=buffer)`` -> the strategy. Raises StrategyError.
+    """Turn text such as ``static_kv(capacity=512,read=buffer)`` into the strategy.
+
+    Raises StrategyError for text that cannot be read, and for an unknown name, option or value.
 
     >>> parse("full_recompute(cross=cached)") == parse("cross_kv")
     True
@@ -97,9 +102,11 @@ def parse(text: str) -> Strategy:
 
 
 def select(chosen: Any) -> list[Strategy]:
-    """Strategies of ``core``, ``grid``, ``all``, one text, or a list of texts or one-entry dicts, each once.
+    """Turn a group, a text, or a list of texts or ``{name: {option: value}}`` into strategies, each of them once.
 
-    ``grid`` is the three self-attention stores x both cross modes. Raises StrategyError for none or an unknown one.
+    The groups are ``core``, the four basic strategies; ``all``, every registered one; and ``grid``, the three
+    self-attention stores, each with cross K/V recomputed and cached. Raises StrategyError if ``chosen`` is empty or
+    names an unknown strategy.
     """
     if isinstance(chosen, Mapping):
         chosen = [chosen]
@@ -134,7 +141,7 @@ def select(chosen: Any) -> list[Strategy]:
 
 
 def with_execution(strategies: Sequence[Strategy], execution: Execution) -> list[Strategy]:
-    """The strategies, and behind them those that ``execution`` is to be tried of besides, each once.
+    """The strategies, followed by the compiled or captured form of those that support ``execution``, each of them once.
 
     >>> [strategy.label for strategy in with_execution(select("core"), "compiled")][4:]
     ['contiguous_kv(execution=compiled)', 'static_kv(execution=compiled,read=bucket)']
@@ -146,18 +153,21 @@ def with_execution(strategies: Sequence[Strategy], execution: Execution) -> list
 
 
 def _distinct(strategies: Iterable[Strategy]) -> list[Strategy]:
-    """Each once. Raises StrategyError where two that differ have one label, by which rows are told apart."""
+    """The strategies without duplicates.
+
+    Raises StrategyError if two different strategies have the same label, because labels tell the rows of tables apart.
+    """
     found: dict[str, Strategy] = {}
     for strategy in strategies:
         first = found.setdefault(strategy.label, strategy)
         if first != strategy:
             kinds = " and ".join(f"{type(one).__name__} of {type(one).__module__}" for one in (first, strategy))
-            raise StrategyError(f"{kinds} both call themselves {shown(strategy.label)}; give one another label")
+            raise StrategyError(f"{kinds} both have the label {shown(strategy.label)}; give one of them another")
     return list(found.values())
 
 
 def executed(strategy: Strategy, execution: Execution) -> Strategy | None:
-    """Raises StrategyError, whatever the strategy's own code raises."""
+    """Return ``strategy.executed(execution)``; any error of the strategy's own code becomes a StrategyError."""
     try:
         return strategy.executed(execution)
     except (StrategyError, KeyboardInterrupt):

@@ -14,11 +14,11 @@ Stop = Literal["fixed", "eos"]
 
 
 def greedy(session: Session, stop: Stop = "eos") -> Iterator[Tensor]:
-    """Choose the likeliest token at each step of a prefilled session; yields token ids, int64 [B].
+    """Choose the most likely token at each step of a prefilled session; yields token ids, int64 [B].
 
-    ``eos``: a row that has ended yields padding; the search stops when all rows have, or after ``max_new`` tokens.
-    That asks the device once a step. ``fixed``: EOS is never chosen, and exactly ``max_new`` tokens come, without
-    asking the device.
+    With ``eos``, a row that has ended yields padding, and the search stops when all rows have ended, or after
+    ``max_new`` tokens. This waits for the device once per step. With ``fixed``, EOS is never chosen, so exactly
+    ``max_new`` tokens come, without waiting for the device.
     """
     config = session.model.config
     device = session.model.embedding.weight.device
@@ -39,7 +39,7 @@ def greedy(session: Session, stop: Stop = "eos") -> Iterator[Tensor]:
 
 
 def is_end(token_X: Tensor, eos_ids: Sequence[int]) -> Tensor:
-    """Which tokens end a sentence: bool, of the same shape."""
+    """Which tokens end a sentence: bool, of the shape of ``token_X``."""
     ended_X = token_X == eos_ids[0]
     for other in eos_ids[1:]:
         ended_X |= token_X == other
@@ -47,13 +47,16 @@ def is_end(token_X: Tensor, eos_ids: Sequence[int]) -> Tensor:
 
 
 def forbid(logits_BV: Tensor, eos_ids: Sequence[int], lowest: float) -> None:
-    """Give every end of a sentence the logit ``lowest``, in place, so that none is chosen."""
-    for number in eos_ids:  # slices: a list of ids would be copied to the device at each step
+    """Set the logit of every EOS id to ``lowest``, in place, so that none is chosen."""
+    for number in eos_ids:  # one slice per id: a list of ids as an index would be copied to the device at each step
         logits_BV[:, number] = lowest
 
 
 def lengths(token_BN: Tensor, eos_id: int | Sequence[int]) -> Tensor:
-    """Tokens of each row up to and with its first EOS, or all N if there is none: int64 [B]. EOS may be several ids."""
+    """Number of tokens of each row up to and including its first EOS, or N if it has none: int64 [B].
+
+    ``eos_id`` is one id or several.
+    """
     ended_BN = is_end(token_BN, [eos_id] if isinstance(eos_id, int) else eos_id)
     first_B = ended_BN.int().argmax(1) + 1
     return torch.where(ended_BN.any(1), first_B, token_BN.shape[1])

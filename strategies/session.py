@@ -29,20 +29,25 @@ class KVBytes:
 
     @property
     def used(self) -> int:
-        """The part of it that holds K/V."""
+        """The part of ``reserved`` that holds K/V."""
         return self.self_used + self.cross
 
 
 class Session:
     """Decodes batches of one shape. Everything that depends on the shape alone is allocated here, once.
 
-    ``prefill`` starts a batch, each ``step`` takes the token chosen last and returns the logits of the next. The first
-    step has nothing before it and is the same code path. What every strategy shares: the encoder runs once, the LM head
+    ``prefill`` starts a batch. Each ``step`` takes the tokens chosen last and returns the logits of the next ones; the
+    first step runs the same code as the others. Under every strategy the encoder runs once per batch, and the LM head
     runs on the last row only.
     """
 
     def __init__(self, model: EncoderDecoder, strategy: Strategy, batch: int, src_len: int, max_new: int) -> None:
-        """Allocate for B=``batch`` sources of S=``src_len`` and at most N=``max_new`` tokens. Raises StrategyError."""
+        """Allocate buffers for B=``batch`` sources of S=``src_len`` tokens and targets of at most N=``max_new`` tokens.
+
+        Raises StrategyError if a size is below 1, if the strategy does not fit the target length or does not give one
+        store per decoder layer, or if ``execution=graph`` has no CUDA device. Raises CompileError if a step was to be
+        compiled and torch compiled nothing.
+        """
         if min(batch, src_len, max_new) < 1:
             raise StrategyError(f"batch={batch}, src_len={src_len}, max_new={max_new}: each must be at least 1")
         self.model = model
@@ -70,22 +75,23 @@ class Session:
         self._fed_B1: Tensor | None = None
         self._forward: Forward = next_logits
         if self.strategy.execution != "eager":
-            self._fed_B1 = torch.zeros(batch, 1, dtype=torch.int64, device=weight.device)  # one place, one layout
+            # Compiled and captured steps need their input in one layout, captured ones also at one address.
+            self._fed_B1 = torch.zeros(batch, 1, dtype=torch.int64, device=weight.device)
             self._forward = self._executor()
             self._prepare(steps)
 
     def _executor(self) -> Forward:
         if self.strategy.execution == "compiled":
             weight, trains = self.model.embedding.weight, self.model.training
-            case = self.strategy, self.batch, self.src_len, self.max_new, weight.dtype, weight.device, trains
-            return Compiled(case)
+            key = self.strategy, self.batch, self.src_len, self.max_new, weight.dtype, weight.device, trains
+            return Compiled(key)
         if self.model.embedding.weight.device.type != "cuda":
             raise StrategyError(f"{self.strategy.label}: execution=graph needs a CUDA device; give eager or compiled")
         return Captured()
 
     @torch.no_grad()
     def _prepare(self, steps: range) -> None:
-        """Compile or capture each variant of the step, at the last position it serves, on sources of no meaning."""
+        """Compile or capture each variant of the step, at the last position that it serves, on placeholder sources."""
         self.prefill(torch.full((self.batch, self.src_len), self.model.config.start_id, device=self._token_BN.device))
         last = {self.strategy.variant(k): k for k in steps}
         for k in last.values():
@@ -101,9 +107,10 @@ class Session:
 
     @torch.no_grad()
     def prefill(self, src_BS: Tensor, src_mask_BS: Tensor | None = None) -> None:
-        """Read sources: int64 [B, S], with a bool mask, True at real tokens (None: all are). Forgets an earlier batch.
+        """Start a batch: run the encoder on sources, int64 [B, S]. An earlier batch is forgotten.
 
-        Runs the encoder, then the cross-attention's K and V products if the strategy caches them.
+        ``src_mask_BS`` is bool, True at real tokens (None: all are real). If the strategy caches cross-attention K/V,
+        they are projected here. Raises StrategyError for sources of another shape.
         """
         if src_BS.shape != (self.batch, self.src_len):
             raise StrategyError(f"sources of shape {list(src_BS.shape)} in a session for {[self.batch, self.src_len]}")
@@ -111,10 +118,11 @@ class Session:
         self._position_1.zero_()
         for store in self._stores:
             store.reset()
-        self._attended = None  # the sources of before go before those to come are made
+        self._attended = None  # frees what is kept of the previous sources before the new ones are read
         bias = self.model.source_bias(src_mask_BS)
         memory_BSD = self.model.encoder(src_BS, bias)
-        if src_mask_BS is None and self.strategy.execution != "eager":  # one step for sources with padding and without
+        if src_mask_BS is None and self.strategy.execution != "eager":
+            # A mask of zeros, so that one compiled or captured step serves sources with padding and without.
             bias = self.model.source_bias(torch.ones_like(src_BS, dtype=torch.bool))
         sources = self.model.decoder.attend_to(memory_BSD, self._make_source)
         self._attended = Attended(self._stores, sources, self._tables, bias)
@@ -123,10 +131,10 @@ class Session:
 
     @torch.no_grad()
     def step(self, token_B: Tensor) -> Tensor:
-        """Feed the last chosen tokens, int64 [B] (the start token first) -> logits [B, V] of the next ones.
+        """Feed the tokens chosen last, int64 [B] (at first the start token); return the logits of the next, [B, V].
 
-        The result may be overwritten by the next call: clone what you keep. Raises StrategyError past ``max_new``
-        steps or before ``prefill``.
+        The next call may overwrite the result: clone what you keep. Raises StrategyError after ``max_new`` steps, or
+        before ``prefill``.
         """
         k = self._step.length
         if k > self.max_new or self._attended is None:
@@ -144,7 +152,7 @@ class Session:
         return logits_BV
 
     def _run(self, token_B: Tensor) -> Tensor:
-        """The step that the session stands at."""
+        """Run the step that the session stands at; return its logits, [B, V]."""
         step, attended = self._step, self._attended
         assert attended is not None
         if self._feeds_prefix:
@@ -157,7 +165,7 @@ class Session:
         return self._forward(self.model, token_BT, step, attended)
 
     def _stand_at(self, k: int) -> None:
-        """At the step that attends k keys; the position on the device is advanced apart."""
+        """Move to the step that attends k keys. The position on the device is advanced separately."""
         self._step.length, self._step.rows = k, self.strategy.rows_fed(k)
         self._step.keys, self._step.variant = self.strategy.keys_read(k), self.strategy.variant(k)
 
@@ -173,7 +181,7 @@ class Session:
 
 
 def _written(new: Attended, held: Attended) -> Attended:
-    """The sources just read, put where a captured step reads them."""
+    """Copy the sources just read into ``held``, whose addresses a captured step reads; return ``held``."""
     assert held.source_bias is not None
     assert new.source_bias is not None
     held.source_bias.copy_(new.source_bias)

@@ -1,4 +1,7 @@
-"""Self-attention K/V in a buffer allocated once and written in place; attention reads its filled part, or all of it."""
+"""A self-attention KV cache in a buffer that is allocated once and written in place.
+
+Attention reads the filled part of the buffer, the whole buffer, or the part up to a length bucket.
+"""
 
 from __future__ import annotations
 
@@ -14,15 +17,15 @@ from .strategy import Execution, Strategy, StrategyError, register
 
 Read = Literal["filled", "buffer", "bucket"]
 FIRST_BUCKET = 64
-"""Rows of the smallest length bucket; each further one is twice as long."""
+"""Rows of the smallest length bucket; each following bucket is twice as long."""
 
 
 class StaticStore:
-    """K and V of one layer in [B, G, C, K] buffers.
+    """K and V of one layer in buffers of [B, G, C, K].
 
-    Reading the filled part depends on the host's length at each step. Reading the whole buffer, or the part of it that
-    holds the length's bucket, under a mask depends on tensors of the device within a bucket, so that step can be
-    compiled or captured.
+    A step that reads the filled part depends on the length, which the host knows. A step that reads the whole buffer or
+    a bucket of it, under a mask, depends on tensors of the device alone for as long as the bucket is the same. Such a
+    step can be compiled or captured.
     """
 
     def __init__(self, shape: KVShape, capacity: int, read: Read) -> None:
@@ -35,23 +38,23 @@ class StaticStore:
         self.past_only = read == "filled"
 
     def append(self, k_BGTK: Tensor, v_BGTK: Tensor, step: Step) -> tuple[Tensor, Tensor]:
-        """Write the new rows in place at the device's own position."""
+        """Write the new rows in place, at the position that the device holds."""
         position_T = step.query_position_T()
         self._k_BGCK.index_copy_(2, position_T, k_BGTK)
         self._v_BGCK.index_copy_(2, position_T, v_BGTK)
-        if step.keys == self._capacity:  # a slice of all would be an operator more
+        if step.keys == self._capacity:  # saves the operator that slicing the whole buffer would be
             return self._k_BGCK, self._v_BGCK
         return self._k_BGCK[:, :, : step.keys], self._v_BGCK[:, :, : step.keys]
 
     def key_position_M(self, step: Step) -> Tensor:
-        """0 .. M - 1."""
+        """Positions 0 to M - 1, int64 [M]."""
         return self._position_C if step.keys == self._capacity else self._position_C[: step.keys]
 
     def reset(self) -> None:
-        """Nothing to clear: what lies beyond the length is never attended."""
+        """Do nothing: rows beyond the length are never attended, so old ones need not be cleared."""
 
     def nbytes(self, length: int) -> tuple[int, int]:
-        """(reserved, used): the capacity, and the filled part of it."""
+        """Bytes (reserved, used): of the whole buffers, and of their first ``length`` rows."""
         reserved = self._k_BGCK.nbytes + self._v_BGCK.nbytes
         return reserved, reserved // self._capacity * length
 
@@ -71,7 +74,10 @@ class StaticKV(Strategy):
             )
 
     def bind(self, max_new: int) -> Self:
-        """Capacity defaults to the target length."""
+        """This strategy for targets of at most ``max_new`` tokens, which is the default of ``capacity``.
+
+        Raises StrategyError if the capacity is smaller.
+        """
         if self.capacity is None:
             return dataclasses.replace(self, capacity=max_new)
         if self.capacity < max_new:
@@ -86,7 +92,10 @@ class StaticKV(Strategy):
         return StaticStore(shape, self._rows, self.read)
 
     def keys_read(self, k: int) -> int:
-        """k, the capacity where the whole buffer is read, or k's bucket: 64, 128, 256 rows and so on within it."""
+        """The keys read: k for ``read=filled``, the capacity for ``buffer``, the bucket of k for ``bucket``.
+
+        Buckets have 64, 128, 256 rows and so on, and at most the capacity.
+        """
         if self.read == "filled":
             return k
         return self._rows if self.read == "buffer" else min(max(FIRST_BUCKET, 1 << (k - 1).bit_length()), self._rows)
@@ -97,16 +106,19 @@ class StaticKV(Strategy):
 
     @property
     def static(self) -> bool:
-        """Reading the filled part too takes views of one buffer."""
+        """True for every ``read``: reading the filled part takes views of one buffer, too."""
         return True
 
     @property
     def supports(self) -> frozenset[Execution]:
-        """Slicing by the host's length is eager; within a buffer or bucket a step reads tensors only."""
+        """Eager alone for ``read=filled``, which slices by the host's length; else every execution.
+
+        Within the buffer or a bucket, what a step reads of its position are tensors only.
+        """
         return frozenset({"eager"} if self.read == "filled" else {"eager", "compiled", "graph"})
 
     def executed(self, execution: Execution) -> Self | None:
-        """What is compiled or captured reads buckets, where nothing else was asked for."""
+        """This strategy with that execution. A compiled or captured step reads buckets where ``read`` is ``filled``."""
         if execution != "eager" and self.read == "filled":
             return dataclasses.replace(self, read="bucket").executed(execution)
         return super().executed(execution)

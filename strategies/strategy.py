@@ -1,7 +1,7 @@
 """What a decoding strategy declares, and the registry that finds strategies by name.
 
 A strategy is a frozen dataclass whose fields are its options. It chooses a self-attention store, says whether cross
-K/V are cached, and states closed facts about each step; the model turns those into FLOPs and bytes.
+K/V are cached, and states facts about each step as functions of k. The model turns those into FLOPs and bytes.
 """
 
 from __future__ import annotations
@@ -24,22 +24,25 @@ CORE = ("full_recompute", "cross_kv", "contiguous_kv", "static_kv")
 
 
 class StrategyError(Mistake):
-    """A strategy that cannot be had; the message is one line: what, value, allowed, remedy."""
+    """A strategy cannot be made or used. The message is one line: what, value, allowed, remedy."""
 
 
 @dataclass(frozen=True)
 class Strategy:
-    """Base of every strategy. Override ``self_kv``, or ``open``, and whichever facts differ from a growing cache's.
+    """Base of every strategy. Override ``self_kv`` or ``open``, and the facts that differ from a growing cache's.
 
-    k counts the keys that the decoder's self-attention attends at a step, the new one included: 1, 2, ... N. Facts are
-    asked of a strategy bound to a target length (``bind``). Rows are rows of one layer's K or V.
+    k is the number of keys that the decoder's self-attention attends at a step, the new one included: 1, 2, ... N.
+    Facts are asked of a strategy that is bound to a target length (``bind``). Rows are rows of one layer's K or V.
     """
 
     cross: CrossMode = "cached"
     execution: Execution = "eager"
 
     def bind(self, max_new: int) -> Self:
-        """This strategy for targets of at most ``max_new`` tokens: defaults filled in; StrategyError if too long."""
+        """This strategy for targets of at most ``max_new`` tokens, with its defaults filled in.
+
+        Raises StrategyError if such targets are too long for it.
+        """
         return self
 
     def self_kv(self, shape: KVShape) -> SelfKV:
@@ -47,10 +50,10 @@ class Strategy:
         raise NotImplementedError(f"{type(self).__name__} defines neither self_kv(shape) nor open(shape, layers)")
 
     def open(self, shape: KVShape, layers: int) -> Sequence[SelfKV]:
-        """New self-attention stores of one session, one for each decoder layer, in their order.
+        """New self-attention stores of one session, one per decoder layer, first layer to last.
 
-        By default ``self_kv`` makes each. Override it where layers share something: a pool of blocks and its table.
-        ``models/stores.py`` says in which order the session and the decoder call them.
+        By default ``self_kv`` makes each. Override ``open`` where layers share something, such as a pool of blocks and
+        its table. ``models/stores.py`` says in which order the session and the decoder call the stores.
         """
         return [self.self_kv(shape) for _ in range(layers)]
 
@@ -59,43 +62,44 @@ class Strategy:
         return 1
 
     def keys_read(self, k: int) -> int:
-        """Keys that a query row's product with K spans."""
+        """Keys that a query row is multiplied with: k, or more where a buffer is read beyond what is filled."""
         return k
 
     def variant(self, k: int) -> int:
-        """Which compiled or captured step serves k keys: those of one number differ in the values of tensors alone.
+        """Number of the compiled or captured step that serves k keys.
 
-        Or in the length of what ``Growing`` stores hold. By default there is one for each number of keys read.
+        Steps of the same number may differ only in the values of tensors, and in the lengths of what ``Growing`` stores
+        hold. By default there is one variant for each value of ``keys_read``.
         """
         return self.keys_read(k)
 
     def rows_copied(self, k: int) -> int:
-        """Cache rows that are moved to make room for the new one."""
+        """Rows of the cache that this step copies to make room for the new one."""
         return 0
 
     def rows_reserved(self, k: int) -> int:
-        """Rows of memory that persist once this step is done."""
+        """Rows whose memory persists after this step, whether they are filled or not."""
         return k
 
     def rows_used(self, k: int) -> int:
-        """Those of them that hold keys."""
+        """Rows that persist after this step and hold a key."""
         return min(k, self.rows_reserved(k))
 
     @property
     def supports(self) -> frozenset[Execution]:
-        """Ways to execute a step that give the same answer."""
+        """The executions that this strategy supports with these options. All of them give the same answer."""
         return frozenset({"eager"})
 
     @property
     def static(self) -> bool:
-        """Whether K and V that are attended lie at one address in every step, and no step allocates anything as large.
+        """Whether the attended K and V lie at one address in every step and no step allocates anything as large.
 
-        So they do where a step can be captured; others may declare it, and the conformance kit holds them to it.
+        This is so wherever a step can be captured. Other strategies may declare it; the conformance kit checks them.
         """
         return "graph" in self.supports
 
     def executed(self, execution: Execution) -> Self | None:
-        """This strategy executed in that way, with other options where it must be; None where it cannot be."""
+        """This strategy with that execution, and other options if it needs them; None if it does not support it."""
         found = dataclasses.replace(self, execution=execution)
         return found if execution in found.supports else None
 
@@ -119,7 +123,10 @@ class Strategy:
 
 
 def _sound(made: Strategy) -> Strategy:
-    """It, if it says what it is in the types that are asked for. Raises ValueError, or whatever its own code raises."""
+    """Return ``made``, once its ``supports`` and ``label`` are known to have the right types.
+
+    Raises ValueError if they do not, or whatever the strategy's own code raises.
+    """
     known = typing.get_args(Execution)
     if not (isinstance(made.supports, Set) and made.supports <= set(known)):
         raise ValueError(f"supports is {made.supports!r}; give a frozenset of {', '.join(known)}")
@@ -137,12 +144,15 @@ class Entry:
     summary: str
 
     def check(self) -> None:
-        """Raise whatever hinders that it is made without options, is asked what it is, or that its options are told."""
+        """Raise whatever keeps the strategy from being made without options, described or hashed."""
         typing.get_type_hints(self.strategy)
         hash(_sound(self.strategy(**dict(self.preset))))
 
     def make(self, **options: Any) -> Strategy:
-        """The strategy with these options over the preset. Raises StrategyError, whatever its own code raises."""
+        """The strategy with these options over the preset.
+
+        Raises StrategyError for any error of the strategy's own code, and for an execution that it does not support.
+        """
         try:
             found = self.strategy(**{**dict(self.preset), **options})
             hash(_sound(found))
@@ -169,7 +179,8 @@ AnyStrategy = TypeVar("AnyStrategy", bound=type[Strategy])
 def register(name: str, summary: str | None = None, **preset: Any) -> Callable[[AnyStrategy], AnyStrategy]:
     """Class decorator: make a strategy known by ``name``; ``preset`` sets options that the name implies.
 
-    ``summary`` is the line that ``list`` prints, by default the first line of the class docstring.
+    ``summary`` is the line that ``list`` prints, by default the first line of the class docstring. The decorator raises
+    StrategyError for what is no subclass of Strategy, and for a name that is taken or not allowed.
     """
 
     def add(strategy: AnyStrategy) -> AnyStrategy:
@@ -191,7 +202,7 @@ _discovered = False
 
 
 def _discover() -> None:
-    """Import every module of this package and every entry point, so that each registers itself; keep what is sound."""
+    """Import every module of this package and every entry point, which register themselves; drop unsound strategies."""
     import_all(__package__, CORE, "decodebench.strategies")
     for name, entry in list(_ENTRIES.items()):
         module = entry.strategy.__module__
@@ -207,10 +218,10 @@ def _discover() -> None:
 
 
 def registry() -> dict[str, Entry]:
-    """Every known name, in order: the core four as the field introduces them, then the rest by name."""
+    """Every registered name -> its entry: first the core four, as the field introduces them, then the rest by name."""
     global _discovered
     if not _discovered:
-        _discovered = True  # before it is: a label that is checked on the way asks for the names
+        _discovered = True  # set first: discovery checks labels, which call this function
         _discover()
     rest = sorted(set(_ENTRIES) - set(CORE))
     return {name: _ENTRIES[name] for name in (*CORE, *rest) if name in _ENTRIES}
