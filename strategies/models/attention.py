@@ -1,6 +1,6 @@
-"""Attention without a branch on the strategy: it talks to the stores, and they decide what is remembered.
+"""Attention without a branch on the strategy: it calls stores, which decide what is remembered.
 
-Q, K and V of self-attention are one packed product, as are K and V of cross-attention, for every strategy alike.
+Under every strategy, Q, K and V of self-attention are one packed product, and K and V of cross-attention are another.
 
 K and V may have fewer heads than Q (``ModelConfig.num_kv_heads``). The H / G query heads that share a head of K and V
 are then laid out as rows of one product, [B, G, H/G * T, K] x [B, G, K, M], so K and V are read once for all of them
@@ -18,9 +18,10 @@ from .stores import CrossKV, SelfKV, Step
 
 
 def group_bias(bias: Tensor, group: int) -> Tensor:
-    """A score bias for query heads laid out as rows, ``group`` to a key/value head: broadcasts to [B, G, H/G * T, M].
+    """Lay out a score bias for query heads that are rows of one product, ``group`` per key/value head.
 
-    ``bias`` is [B or 1, H or 1, T or 1, M]. One for each head is only viewed; one of T rows for all heads is repeated.
+    ``bias`` is [B or 1, H or 1, T or 1, M]; the result broadcasts to [B, G, H/G * T, M]. A bias with H heads is only
+    viewed. A bias of T rows for all heads is repeated ``group`` times.
     """
     _, heads, rows, keys = bias.shape
     if heads == 1 and rows == 1:
@@ -31,7 +32,7 @@ def group_bias(bias: Tensor, group: int) -> Tensor:
 
 
 class Append(nn.Module):
-    """The call of a store: a module of its own, so that whoever watches the model's modules sees what a store moves."""
+    """The call of a store. It is a module, so that probes that watch the model's modules see what a store copies."""
 
     def forward(self, store: SelfKV, k_BGTK: Tensor, v_BGTK: Tensor, step: Step) -> tuple[Tensor, Tensor]:
         """K and V to attend, [B, G, M, K] each."""
@@ -64,7 +65,7 @@ class _Attention(nn.Module):
         batch, heads, rows, size = q_BHTK.shape
         q_BGXK = q_BHTK.reshape(batch, heads // self.group, self.group * rows, size)
         context_BGXK = attention(q_BGXK, k_BGMK, v_BGMK, attn_mask=bias, scale=self.scale)
-        # The rows of the last query head of a group stay T apart from those of the first: [B, G, H/G, T, K].
+        # Within a group, rows lie head by head, so X splits into [H/G, T].
         by_head = context_BGXK.view(batch, heads // self.group, self.group, rows, size)
         return self.out(by_head.permute(0, 3, 1, 2, 4).flatten(2))
 

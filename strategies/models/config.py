@@ -21,20 +21,20 @@ from .shown import plain
 
 Architecture = Literal["t5", "transformer2017"]
 MAX_SIZE = 2**31 - 1
-"""Of any size or id: beyond it, 32-bit indices overflow."""
+"""The largest size or id; larger ones overflow 32-bit indices."""
 MAX_LAYERS = 10_000
-"""No stack is deeper: layers are Python objects, which take memory and time that no formula of weights counts."""
+"""The most layers of a stack: layers are Python objects, whose memory and time no formula of weights counts."""
 SHOWN = 256
-"""Divisors up to this are named in a message."""
+"""The largest divisor that a message names, beside the number itself."""
 
 
 class ModelError(Mistake):
-    """A model that cannot be built or loaded; the message is one line: what, value, allowed, remedy."""
+    """A model cannot be built or loaded. The message is one line: what, value, allowed, remedy."""
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Everything that decides a model's shapes and arithmetic; weights are not part of it.
+    """Everything that decides a model's shapes and arithmetic, except its weights.
 
     ``architecture`` sets what two papers settled differently:
 

@@ -1,8 +1,8 @@
 """Closed formulas: every matrix product that the model runs, its FLOPs and the bytes it must move.
 
-A product [rows, inner] x [inner, cols] costs 2 * rows * inner * cols FLOPs, a batched one that times its batch. Only
-matrix products count; norms, softmax and activations are left out, as is usual (Kaplan et al. 2020, arXiv 2001.08361,
-section 2.1). ``tests/test_conformance.py`` holds these equal to what is recorded from the running model.
+A product [rows, inner] x [inner, cols] costs 2 * rows * inner * cols FLOPs; a batched product costs that times its
+batch. Only matrix products count. Norms, softmax and activations are left out, as is usual (Kaplan et al. 2020, arXiv
+2001.08361, section 2.1). ``tests/test_conformance.py`` requires the formulas to equal a record of the running model.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from .config import ModelConfig
 
 @dataclass(frozen=True, order=True)
 class Product:
-    """One matrix product and how many times it runs (once a layer, say). ``batch`` is 1 for a plain GEMM.
+    """One matrix product and how many times it runs, such as once per layer. ``batch`` is 1 for a plain GEMM.
 
-    ``role`` is the module that asks for it, with scores (q k^T) and context (p v) for the two inside attention.
+    ``role`` is the module that asks for it. The two products inside attention add ``.scores`` (q k^T) and ``.context``
+    (p v) to the module's name.
     """
 
     role: str
@@ -35,17 +36,17 @@ class Product:
 
     @property
     def is_attention(self) -> bool:
-        """True for scores and context, whose operand is K or V; that of any other product is a weight."""
+        """True for scores and context, whose second operand is K or V; that of any other product is a weight."""
         return self.role.endswith((".scores", ".context"))
 
 
 def flops(products: Iterable[Product]) -> int:
-    """Sum over products."""
+    """Sum of the FLOPs of ``products``."""
     return sum(product.flops for product in products)
 
 
 def role_flops(products: Iterable[Product]) -> dict[str, int]:
-    """``flops`` by role."""
+    """Sum of the FLOPs of ``products`` for each role."""
     found: Counter[str] = Counter()
     for product in products:
         found[product.role] += product.flops
@@ -53,7 +54,7 @@ def role_flops(products: Iterable[Product]) -> dict[str, int]:
 
 
 def _attention(role: str, config: ModelConfig, batch: int, rows: int, keys: int, count: int) -> list[Product]:
-    # Query heads that share K and V are rows of one product.
+    # Query heads that share K and V are rows of one product (attention.py).
     heads, grouped, size = batch * config.kv_heads, rows * config.group, config.d_kv
     return [
         Product(f"{role}.scores", heads, grouped, size, keys, count),
@@ -81,15 +82,15 @@ def encoder(config: ModelConfig, batch: int, src_len: int) -> list[Product]:
 
 
 def cross_projection(config: ModelConfig, batch: int, src_len: int) -> list[Product]:
-    """Products that turn the encoder's output into every layer's cross K and V: once a sentence, or every step."""
+    """Products that turn the encoder's output into every layer's cross K and V, at prefill or at every step."""
     rows, count = batch * src_len, config.decoder_layers
     return [Product("decoder.cross_attn.kv", 1, rows, config.d_model, 2 * config.kv_inner, count)]
 
 
 def decoder(config: ModelConfig, batch: int, src_len: int, rows: int, keys: int, logit_rows: int = 1) -> list[Product]:
-    """Products of one call of the decoder on T=``rows`` rows against M=``keys`` keys, cross projection apart.
+    """Products of one call of the decoder on T=``rows`` rows against M=``keys`` keys, without ``cross_projection``.
 
-    The LM head runs on ``logit_rows`` rows of each sentence: the last one when decoding, all in training.
+    The LM head runs on ``logit_rows`` rows of each sentence: the last row in decoding, all rows in training.
     """
     fed, count = batch * rows, config.decoder_layers
     return [
@@ -103,7 +104,7 @@ def decoder(config: ModelConfig, batch: int, src_len: int, rows: int, keys: int,
 
 
 def necessary_flops(config: ModelConfig, src_lens: Iterable[int], tgt_lens: Iterable[int]) -> int:
-    """FLOPs of any exact incremental decoder: one row a step, k keys, real source tokens only, cross K/V once.
+    """FLOPs that any exact incremental decoder needs: one row per step, k keys, real source tokens, cross K/V once.
 
     Sum over sentences of real length s: encoder(s) + cross projection(s) + sum over k of decoder(1 row, k keys, s).
     The terms are linear in k, so the sum over k is N times the value at the mean (N + 1) / 2.
@@ -118,7 +119,7 @@ def necessary_flops(config: ModelConfig, src_lens: Iterable[int], tgt_lens: Iter
 
 @dataclass(frozen=True)
 class StepBytes:
-    """Bytes that one decode step must move between memory and the processor, by what they are."""
+    """Bytes that one decode step must move between memory and the processor, by kind."""
 
     weights: int = 0
     self_kv: int = 0
@@ -135,7 +136,7 @@ class StepBytes:
 
     @property
     def total(self) -> int:
-        """All of them."""
+        """The sum over all kinds."""
         return self.weights + self.self_kv + self.cross_kv + self.copies
 
 
@@ -143,8 +144,8 @@ class StepBytes:
 class StepShape:
     """The sizes of one decode step: T=``rows`` rows of each of B sequences, M=``keys`` keys, and S source positions.
 
-    ``copied``: rows of each layer's K, and of its V, that are moved to make room; ``cross_recomputed``: whether cross K
-    and V are projected again.
+    ``copied`` is the number of rows of each layer's K, and of its V, that are copied to make room. ``cross_recomputed``
+    says whether cross K and V are projected again.
     """
 
     batch: int
@@ -157,29 +158,29 @@ class StepShape:
 
 @dataclass(frozen=True)
 class Widths:
-    """Bytes of an element, and of one of the feed-forward's second matrix where that differs (float16 T5)."""
+    """Bytes per element, and per element of the feed-forward's second matrix where that differs (float16 T5)."""
 
     element: int
     ffn_out: int | None = None
 
     def of_weight(self, role: str) -> int:
-        """Of the weight of a product."""
+        """Bytes per element of the weight of the product ``role``."""
         return self.ffn_out or self.element if role.endswith("ffn.wo") else self.element
 
 
 def step(config: ModelConfig, shape: StepShape) -> list[Product]:
-    """Products of one decode step."""
+    """Products of one decode step, with the cross projection if it runs again."""
     products = decoder(config, shape.batch, shape.src_len, shape.rows, shape.keys)
     return products + (cross_projection(config, shape.batch, shape.src_len) if shape.cross_recomputed else [])
 
 
 def role_bytes(config: ModelConfig, shape: StepShape, widths: Widths) -> dict[str, StepBytes]:
-    """Bytes by role of one decode step.
+    """Bytes that one decode step must move, by role.
 
     - each plain product reads its weight once (biases and norms, under 1 %, are left out);
     - ``decoder.self_attn.append`` writes the T new rows of K and V in each layer, and reads and writes each of the
       ``copied`` rows that concatenation moves;
-    - scores read K, contexts V: M rows in self-attention, S in cross-attention;
+    - scores read K and contexts read V: M rows in self-attention, S in cross-attention;
     - ``decoder.cross_attn.kv``, where it runs, also reads the encoder's output and writes K and V.
 
     Activations, which stay in the processor's caches, are left out.
@@ -190,7 +191,7 @@ def role_bytes(config: ModelConfig, shape: StepShape, widths: Widths) -> dict[st
         if not p.is_attention
     }
     layers = widths.element * config.decoder_layers
-    row = shape.batch * config.kv_inner * layers  # of K, or of V
+    row = shape.batch * config.kv_inner * layers  # one row of K, or of V, in all layers
     found["decoder.self_attn.append"] = StepBytes(self_kv=2 * shape.rows * row, copies=2 * 2 * shape.copied * row)
     for operand in ("scores", "context"):
         found[f"decoder.self_attn.{operand}"] = StepBytes(self_kv=shape.keys * row)

@@ -65,7 +65,7 @@ class DecoderLayer(nn.Module):
 
 
 class _Stack(nn.Module):
-    """What encoder and decoder share: the tied embedding's scaling, positions, dropout and T5's final norm."""
+    """What encoder and decoder have in common: the scaled embedding, positions, dropout and T5's final norm."""
 
     relative_bias: RelativeBias | None
 
@@ -95,7 +95,7 @@ class _Stack(nn.Module):
 
 
 class Encoder(_Stack):
-    """Reads the whole source at once."""
+    """The encoder, which reads the whole source at once."""
 
     def __init__(self, config: ModelConfig, embedding: nn.Embedding) -> None:
         super().__init__(config, embedding, bidirectional=True)
@@ -110,18 +110,21 @@ class Encoder(_Stack):
         return self.dropout(self.final_norm(x_BSD))
 
     def _score_bias(self, length: int, source_bias: Tensor | None) -> Tensor | None:
-        """Relative positions and padding as one additive bias for all layers, contiguous: kernels copy any other."""
+        """Relative positions and padding as one additive bias for all layers, or None.
+
+        The bias is contiguous, because kernels copy one that is not.
+        """
         bias = source_bias
         if self.relative_bias is not None:
             bias = self.relative_bias.square_HSS(length)[None]
             if source_bias is not None:
-                # Clamped, since float16's minimum plus a negative bias would be -inf.
+                # Clamped, because float16's minimum plus a negative bias would be -inf.
                 bias = (bias + source_bias).clamp_(min=torch.finfo(bias.dtype).min)
         return bias if bias is None or self.group == 1 else group_bias(bias, self.group)
 
 
 class DecoderTables:
-    """What the decoder looks up at each step and a session prepares once, at set-up."""
+    """Tables that a session prepares once, at set-up, and the decoder reads at each step."""
 
     def __init__(self, decoder: Decoder, queries: int, keys: int) -> None:
         weight = decoder.embedding.weight
@@ -131,9 +134,10 @@ class DecoderTables:
 
 @dataclass(frozen=True)
 class Attended:
-    """What the decoder's rows attend, and what is looked up for it.
+    """What the decoder's rows attend to, and the tables that this needs.
 
-    ``stores``, ``sources``: one for each layer; ``source_bias`` masks the sources' padding, [B, 1, 1, S] or None.
+    ``stores`` and ``sources`` hold one item per layer. ``source_bias`` masks padding of the sources, [B, 1, 1, S] or
+    None.
     """
 
     stores: Sequence[SelfKV]
@@ -143,7 +147,7 @@ class Attended:
 
 
 class Decoder(_Stack):
-    """Computes T rows of the target against the stores' keys."""
+    """The decoder, which computes T rows of the target against the keys that the stores return."""
 
     def __init__(self, config: ModelConfig, embedding: nn.Embedding) -> None:
         super().__init__(config, embedding, bidirectional=False)
@@ -152,8 +156,8 @@ class Decoder(_Stack):
     def forward(self, token_BT: Tensor, step: Step, attended: Attended) -> Tensor:
         """Token ids [B, T] -> hidden rows [B, T, D].
 
-        The score bias is looked up once for all layers. A single row whose store returns past keys only needs no mask,
-        so without relative positions it needs no bias at all.
+        The score bias is looked up once for all layers. A single row needs no mask if its store returns past keys only;
+        without relative positions it then needs no bias at all.
         """
         stores, tables = attended.stores, attended.tables
         query_position_T = step.query_position_T()
@@ -168,13 +172,13 @@ class Decoder(_Stack):
         return self.dropout(self.final_norm(x_BTD))
 
     def attend_to(self, memory_BSD: Tensor, make: Callable[[CrossProject, Tensor], CrossKV]) -> list[CrossKV]:
-        """Cross-attention K/V of each layer from the encoder's output, remembered in whatever way ``make`` does."""
+        """Cross-attention K/V of each layer, made by ``make`` from the layer's projection and the encoder's output."""
         attentions = [cast(DecoderLayer, layer).cross_attn for layer in self.layers]
         return [make(attention.project, memory_BSD) for attention in attentions]
 
 
 class Head(nn.Module):
-    """Hidden rows to logits. A module of its own that shares a tied Parameter, so that its product has a name.
+    """The LM head, from hidden rows to logits. It is a module even if it is tied, so that its product has a name.
 
     T5 v1.0 scales hidden states by D**-0.5 before its tied head; v1.1, which is untied, does not.
     """
@@ -191,7 +195,7 @@ class Head(nn.Module):
         return self.project(x_XD)
 
     def project(self, x_XD: Tensor) -> Tensor:
-        """The product alone; ``linears`` puts another kernel in its place."""
+        """The matrix product alone, which another kernel may replace (``kernels/packing.py``)."""
         return nn.functional.linear(x_XD, self.weight)
 
 
@@ -215,7 +219,7 @@ class EncoderDecoder(nn.Module):
         return bias_BS.masked_fill_(~src_mask_BS, torch.finfo(dtype).min)[:, None, None, :]
 
     def forward(self, src_BS: Tensor, src_mask_BS: Tensor | None, token_BN: Tensor) -> Tensor:
-        """Teacher forcing: all N target rows at once. -> logits [B, N, V].
+        """Compute the logits [B, N, V] of all N target rows at once (teacher forcing).
 
         ``src_mask_BS`` is bool, True at real tokens; ``token_BN`` is the decoder's input, start token first.
         """

@@ -1,4 +1,4 @@
-"""This package's T5 written as a folder that others read: config, weights, and a tokenizer whose words are ids."""
+"""Write a T5 of this package as a Hugging Face folder: config, weights, and a tokenizer whose words are ids."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from .encoder_decoder import EncoderDecoder
 
 
 def why_no_t5(config: ModelConfig) -> str:
-    """What keeps a model from being a Hugging Face T5, or ""."""
+    """Why a model of ``config`` cannot be a Hugging Face T5; "" if it can."""
     if not config.is_t5:
         return "this model is of the 2017 architecture"
     return "its K and V have fewer heads than its queries" if config.group > 1 else ""
 
 
 def save_t5(model: EncoderDecoder, folder: Path) -> None:
-    """Write ``model`` into ``folder`` as a float32 Hugging Face T5, which ``load_t5`` reads back to the bit.
+    """Write ``model`` into ``folder`` as a float32 Hugging Face T5, which ``load_t5`` reads back bit for bit.
 
-    Beside config.json and model.safetensors lies the least that a converter asks of a tokenizer: a word for each id,
-    which is its number, so that "17" is token 17. Raises ModelError for what is no T5.
+    Beside config.json and model.safetensors lies the smallest tokenizer that a converter accepts: the word of each id
+    is its number, so "17" is token 17. Raises ModelError if the model is no T5.
     """
     from safetensors.torch import save_file
 
@@ -89,5 +89,5 @@ def _tokenizer_config(config: ModelConfig) -> dict[str, Any]:
 
 
 def _unknown(config: ModelConfig) -> str:
-    """A tokenizer must name one; no word is unknown to this one."""
+    """The unknown token. A tokenizer must name one, although no word is unknown to this one."""
     return str(config.vocab_size - 1)

@@ -1,8 +1,8 @@
-"""Closed formula of the memory that decoding needs above the weights: the most bytes of tensors alive at once.
+"""Closed formula of the peak memory of decoding above the weights: the most bytes of tensors alive at once.
 
 It follows the shapes of ``encoder_decoder.py`` in eager mode with an attention kernel that keeps no scores (Dao et al.
-2022, arXiv 2205.14135). ``tests/suites/work/test_footprint.py`` holds it beside the peak that is measured. Left out:
-what kernels use inside, and what an allocator rounds up or keeps.
+2022, arXiv 2205.14135). ``tests/suites/work/test_footprint.py`` compares it with the measured peak. What kernels use
+inside, and what an allocator rounds up or keeps, is left out.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ from .costs import kv_bytes
 
 @dataclass(frozen=True)
 class Remembered:
-    """What a strategy keeps, in rows of one layer's K or V: before the first step, after the last, and moved in it.
+    """What a strategy keeps, in rows of one layer's K or V.
 
-    ``rows`` and ``keys``: T and M of the last step. ``cross``: cross K/V are cached; else the encoder's output is kept.
+    ``reserved_first`` rows persist before the first step and ``reserved_last`` after the last step, in which ``copied``
+    rows are copied. ``rows`` and ``keys`` are T and M of the last step. ``cross`` says whether cross K/V are cached; if
+    not, the encoder's output is kept.
     """
 
     reserved_first: int
@@ -32,21 +34,21 @@ class Remembered:
 
 @dataclass(frozen=True)
 class Widths:
-    """Bytes of an element: of what is kept and multiplied, and of the residual stream.
+    """Bytes per element: ``value`` of what is kept and multiplied, ``stream`` of the residual stream.
 
-    ``wide``: the feed-forward's second product is in float32, as float16 T5 asks (``FeedForward``), and with it the
-    stream after the first of them.
+    ``wide`` says that the feed-forward's second product is in float32, as in float16 T5 (``FeedForward``). The residual
+    stream is then float32 after the first of these products.
     """
 
     value: int
     stream: int
     wide: bool
     promoted: bool
-    """Norms that are not one kernel compute in float32."""
+    """Whether RMSNorm, which is several kernels, holds a float32 copy of rows that are narrower."""
 
     @classmethod
     def of(cls, config: ModelConfig, dtype: torch.dtype, layers: int) -> Widths:
-        """In a stack of so many layers."""
+        """The widths in a stack of ``layers`` layers."""
         wide = dtype == torch.float16 and config.is_t5
         stream = 4 if wide and layers > 1 else dtype.itemsize
         return cls(dtype.itemsize, stream, wide, stream < 4)
@@ -61,17 +63,17 @@ def peak_bytes(
     dtype: torch.dtype,
     padded: bool = False,
 ) -> int:
-    """The larger of prefill's and the last step's peak, in bytes.
+    """Peak memory in bytes: the larger of the peaks of prefill and of the last step.
 
-    Live at once, beside tokens and tables of positions, each in the width that ``Widths`` gives it:
+    The following is alive at once, beside tokens and position tables, each in the width that ``Widths`` gives it:
 
-        the bias      self K/V reserved from the start + score bias, with and without padding
-        encoder       self K/V reserved from the start + score bias + B * S * block
-        its end       self K/V reserved from the start + B * S * (D + cross K/V)
-        last step     self K/V + cross K/V + score bias + the logits before + max(B * T * block, B * V)
+        encoder's bias  self K/V reserved from the start + score bias, with and without padding
+        encoder         self K/V reserved from the start + score bias + B * S * block
+        encoder's end   self K/V reserved from the start + B * S * (D + cross K/V)
+        last step       self K/V + cross K/V + score bias + the previous logits + max(B * T * block, B * V)
 
-    where a block holds the input of its layer, its own, and the widest of a norm, of attention (the normed rows, packed
-    Q, K, V and the context) and of the feed-forward network (the normed rows, both sides of its activation).
+    A block holds the input of its layer, its own input, and the largest of a norm, of attention (the normed rows,
+    packed Q, K, V and the context) and of the feed-forward network (the normed rows, both sides of its activation).
     """
     encoder = Widths.of(config, dtype, config.encoder_layers)
     decoder = Widths.of(config, dtype, config.decoder_layers)
@@ -90,30 +92,30 @@ def _tables(config: ModelConfig, batch: int, tgt_len: int, kept: Remembered, wid
 
 
 def _kv_width(config: ModelConfig) -> int:
-    """Elements of K and V of one row in all decoder layers."""
+    """Elements of one row of K and V in all decoder layers."""
     return 2 * config.kv_inner * config.decoder_layers
 
 
 def _cross(config: ModelConfig, kept: Remembered) -> int:
-    """Elements that persist of one source token."""
+    """Elements that persist per source token."""
     return _kv_width(config) if kept.cross else config.d_model
 
 
 def _normed(config: ModelConfig) -> int:
-    """T5 normalises before a block, and holds that beside the residual stream; the 2017 block takes the stream."""
+    """Elements per row of a block's normed input, which T5 holds beside the residual stream; 0 in the 2017 model."""
     return config.d_model if config.is_t5 else 0
 
 
 def _norm(config: ModelConfig, width: Widths) -> int:
-    """Bytes a row inside RMSNorm: scaled, then weighted, in float32; and the rows in float32 where they are not."""
+    """Bytes per row inside RMSNorm: scaled and weighted rows in float32, and a float32 copy of narrower rows."""
     return config.d_model * (12 if width.promoted else 8) if config.is_t5 else 0
 
 
 def _network(config: ModelConfig, width: Widths) -> int:
-    """Bytes a row inside the feed-forward network, after its norm.
+    """Bytes per row inside the feed-forward network, after its norm.
 
-    Both sides of the activation (a gate: both its factors, one activated, and their product), or what the second
-    product reads and writes.
+    This is the larger of two moments: both sides of the activation (with a gate: both factors, the activated one, and
+    the product), and what the second matrix product reads and writes.
     """
     value, out, inner = width.value, 4 if width.wide else width.value, config.d_ff
     widened = 4 * inner if width.wide else 0
@@ -122,19 +124,19 @@ def _network(config: ModelConfig, width: Widths) -> int:
 
 
 def _regrouped(config: ModelConfig) -> int:
-    """Query heads that share K and V are copied into rows of one product, and their contexts back."""
+    """Elements per row of two copies: query heads that share K and V into rows of one product, and contexts back."""
     return 2 * config.inner if config.group > 1 else 0
 
 
 def _self_attention(config: ModelConfig) -> int:
-    """Elements a row inside self-attention: its norm, packed Q, K, V, the context, and its projection."""
+    """Elements per row inside self-attention: the normed row, packed Q, K, V, the context, and its projection."""
     return _normed(config) + 2 * config.inner + 2 * config.kv_inner + config.d_model + _regrouped(config)
 
 
 def _encoder_bias(config: ModelConfig, batch: int, src_len: int, padded: bool) -> tuple[int, int]:
-    """Elements of the encoder's score bias: while it is made, and after.
+    """Elements of the encoder's score bias: (while it is made, afterwards).
 
-    By distance for every head, and with padding again for each sentence.
+    Relative positions need one square per head; with padding there is one more per head and sentence.
     """
     if not config.is_t5:
         found = batch * src_len if padded else 0
@@ -145,7 +147,7 @@ def _encoder_bias(config: ModelConfig, batch: int, src_len: int, padded: bool) -
 
 def _prefill(config: ModelConfig, batch: int, src_len: int, kept: Remembered, width: Widths, padded: bool) -> int:
     rows = batch * src_len
-    # The layer's input is held until its output is there; the feed-forward network begins after a first sum.
+    # The layer's input lives until its output is there. The feed-forward network begins after a first residual sum.
     attention = config.d_model * width.stream + width.value * _self_attention(config)
     network = width.value * _normed(config) + _network(config, width)
     block = max(attention, 2 * config.d_model * width.stream + max(network, _norm(config, width)))
@@ -159,7 +161,7 @@ def _prefill(config: ModelConfig, batch: int, src_len: int, kept: Remembered, wi
 def _step(config: ModelConfig, batch: int, src_len: int, kept: Remembered, width: Widths) -> int:
     rows, sources, value = batch * kept.rows, batch * src_len, width.value
     bias = (config.num_heads if config.is_t5 else 1) * kept.rows * kept.keys
-    if config.group > 1 and kept.rows > 1 and not config.is_t5:  # the mask, repeated for the heads that are now rows
+    if config.group > 1 and kept.rows > 1 and not config.is_t5:  # the mask, repeated for query heads that are rows
         bias += config.group * kept.rows * kept.keys
     positions = 0 if config.is_t5 else kept.rows * config.d_model
     fed = config.d_model * width.stream
@@ -169,7 +171,7 @@ def _step(config: ModelConfig, batch: int, src_len: int, kept: Remembered, width
     cross = rows * (2 * fed + value * inside_cross) + sources * projected
     network = rows * (2 * fed + max(value * _normed(config) + _network(config, width), _norm(config, width)))
     head = value * (rows * config.d_model + batch * config.vocab_size)
-    before = batch * config.vocab_size  # the last step's logits, until these take their name
+    before = batch * config.vocab_size  # the previous step's logits, which the caller holds until it has these
     transient = value * (bias + positions + before) + max(attention, cross, network, head)
     held = kv_bytes(config, batch, kept.reserved_last, value)
     return held + value * sources * _cross(config, kept) + transient

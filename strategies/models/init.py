@@ -1,4 +1,4 @@
-"""Seeded random weights, for training from nothing and for shapes that come without a checkpoint."""
+"""Seeded random weights, for training from scratch and for shapes that come without a checkpoint."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from .positions import RelativeBias
 def randomize(model: EncoderDecoder, seed: int) -> EncoderDecoder:
     """Fill every weight from ``seed``, in place, on the CPU's generator so that devices agree; returns the model.
 
-    Matrices have standard deviation fan_in**-0.5, which keeps activations near unit size in both architectures; the
-    embedding has D**-0.5 where its rows are scaled by D**0.5 (2017) or serve as T5's unscaled input (1).
+    Matrices have standard deviation fan_in**-0.5, which keeps activations near unit size in both architectures. The
+    embedding has D**-0.5 in the 2017 architecture, which scales its rows by D**0.5, and 1 in T5, which does not.
     """
     generator = torch.Generator().manual_seed(seed)
 

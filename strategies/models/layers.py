@@ -14,8 +14,8 @@ from .config import ModelConfig
 class RMSNorm(nn.Module):
     """x / rms(x) * weight, without a mean or a bias (Zhang and Sennrich 2019, arXiv 1910.07467, eq. 4).
 
-    The statistic is taken in the dtype of ``x`` (float32 where a residual stream was promoted) and the result has the
-    dtype of the weight, so that a float16 model goes on in float16 after it.
+    The statistic is computed in the dtype of ``x``, which is float32 where a residual stream was promoted. The result
+    has the dtype of the weight, so a float16 model continues in float16.
     """
 
     def __init__(self, width: int, eps: float) -> None:
@@ -55,9 +55,9 @@ class RowDropout(nn.Module):
 class FeedForward(nn.Module):
     """The position-wise network: D -> F -> D.
 
-    ReLU (2017, eq. 2; T5 v1.0) or gated GELU (Shazeer 2020, arXiv 2002.05202, eq. 6; T5 v1.1), whose two first
-    products are packed into one [D, 2F]. The second product runs in the dtype of its own weight: float16 T5 keeps it
-    in float32, since its sums leave the range of float16.
+    The activation is ReLU (2017, eq. 2; T5 v1.0) or gated GELU (Shazeer 2020, arXiv 2002.05202, eq. 6; T5 v1.1), whose
+    two first products are packed into one [D, 2F]. The second product runs in the dtype of its own weight: float16 T5
+    keeps it in float32, because its sums leave the range of float16.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -87,7 +87,7 @@ class Residual(nn.Module):
         self.dropout = RowDropout(config.dropout)
 
     def forward(self, x_BTD: Tensor, block: Callable[[Tensor], Tensor]) -> Tensor:
-        """X + block(norm(x)), or norm(x + block(x)); [B, T, D] -> [B, T, D]."""
+        """Return x + block(norm(x)) in T5, norm(x + block(x)) in 2017; [B, T, D] -> [B, T, D]."""
         if self.pre_norm:
             return x_BTD + self.dropout(block(self.norm(x_BTD)))
         return self.norm(x_BTD + self.dropout(block(x_BTD)))

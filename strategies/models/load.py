@@ -1,4 +1,4 @@
-"""One way to get a model: the embedded one, a checkpoint folder, or a shape with seeded random weights."""
+"""Load a model: the embedded one, a checkpoint folder, or a shape with seeded random weights."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ Source = Literal["pronounce", "checkpoint", "random"]
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """Where a model comes from. ``shape`` holds ModelConfig fields and is read where ``source`` is ``random``.
+    """Where a model comes from. ``shape`` holds ModelConfig fields and is read only where ``source`` is ``random``.
 
-    ``checkpoint``: the folder, an absolute path where ``of`` made it; ``content``: what it holds (``identified``).
+    ``checkpoint`` is the folder, an absolute path if ``of`` made this spec. ``content`` is a digest of what the folder
+    holds, which ``identified`` fills in.
     """
 
     name: str
@@ -37,7 +38,10 @@ class ModelSpec:
 
     @classmethod
     def of(cls, entries: Mapping[str, Any]) -> ModelSpec:
-        """From the keys of a ``conf/model/*.yaml``. Raises ModelError."""
+        """Make a spec from the keys of a ``conf/model/*.yaml``.
+
+        Raises ModelError for an unknown source or size, a size that has no effect, and a folder that is missing.
+        """
         shape = {k: tuple(v) if isinstance(v, list) else v for k, v in entries.items()}
         shape = {k: v for k, v in shape.items() if k not in ("name", "source", "checkpoint")}
         source = entries.get("source", "random")
@@ -62,12 +66,14 @@ class ModelSpec:
         return cls(name, source, checkpoint, tuple(sorted(shape.items())))
 
     def identified(self) -> ModelSpec:
-        """The same with ``content``: it tells a model from another that lay in the same folder before, and is the same
-        in another folder. Unchanged where there is no folder. Raises ModelError.
+        """This spec with ``content``, a digest of the checkpoint; unchanged if there is no checkpoint.
+
+        The digest differs from that of another model that was in the same folder before, and stays the same when the
+        folder moves. Raises ModelError for a folder that cannot be loaded.
         """
         if self.source != "checkpoint":
             return self
-        folder = open_t5(str(self.checkpoint))  # what is wrong with it is told before all of it is read
+        folder = open_t5(str(self.checkpoint))  # finds faults before all of it is read
         files = {name: folder.stored[name].file for name in folder.stored.names}
         return replace(self, content=checkpoint_digest(folder.path, files))
 
@@ -86,10 +92,11 @@ def config_of(spec: ModelSpec) -> ModelConfig:
 def load_model(
     spec: ModelSpec | str | Path, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu", seed: int = 0
 ) -> EncoderDecoder:
-    """The model, in inference mode: eval, no gradients, ``dtype`` on ``device``. A path is a T5 checkpoint folder.
+    """Load a model for inference: in eval mode, without gradients, in ``dtype`` on ``device``.
 
-    float16 T5 keeps the feed-forward's second product in float32 (see ``FeedForward``). ``seed`` is read where weights
-    are random. On CUDA this turns cuDNN's attention off for the whole process. Raises ModelError.
+    ``spec`` may also be the path of a T5 checkpoint folder. ``seed`` is used only for random weights. float16 T5 keeps
+    the feed-forward's second product in float32 (see ``FeedForward``). On CUDA this turns cuDNN's attention off for the
+    whole process. Raises ModelError if the model cannot be built or loaded, or a weight lies outside ``dtype``.
     """
     if not isinstance(spec, ModelSpec):
         spec = ModelSpec(Path(spec).name, "checkpoint", str(spec))
@@ -114,7 +121,7 @@ def load_model(
 
 
 def _kept_in_float32(model: EncoderDecoder, dtype: torch.dtype) -> dict[nn.Parameter, Tensor]:
-    """Weights of a float32 model that stay what they are, each with its values."""
+    """Weights of a float32 model that stay float32 in a model of ``dtype``, each with its values."""
     if dtype != torch.float16 or not model.config.is_t5:
         return {}
     layers = (*model.encoder.layers, *model.decoder.layers)
@@ -122,7 +129,7 @@ def _kept_in_float32(model: EncoderDecoder, dtype: torch.dtype) -> dict[nn.Param
 
 
 def _require_in_range(model: EncoderDecoder, dtype: torch.dtype, kept: Container[nn.Parameter]) -> None:
-    """Raise ModelError where a finite weight, but for those ``kept``, is beyond ``dtype`` and would be infinite."""
+    """Raise ModelError if a finite weight, other than those ``kept``, would become infinite in ``dtype``."""
     most = torch.finfo(dtype).max
     if most >= torch.finfo(torch.bfloat16).max:
         return

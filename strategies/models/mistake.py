@@ -1,4 +1,4 @@
-"""The base of every error that a user can mend."""
+"""The base of every error that a user can put right."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from typing import ClassVar, Literal
 
 
 class Mistake(ValueError):  # noqa: N818 - the base, which is never raised itself
-    """What a user gave, or a file of theirs, cannot be used. The message is one line that says all: what is wrong, the
-    value, what is allowed, and what to do. Commands print it without a traceback.
+    """An input, or a file of the user, cannot be used.
+
+    The message is one line: what is wrong, the value, what is allowed, and what to do. Commands print it without a
+    traceback.
     """
 
     status: ClassVar[Literal["failed", "invalid"]] = "failed"
-    """Of a case that it ends; invalid where it shows that nothing can be proven."""
+    """Status of a case that this error ends: invalid if it shows that nothing can be proven, else failed."""

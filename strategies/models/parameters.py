@@ -1,6 +1,6 @@
-"""Closed formula of what a model's weights take in memory, so that one that is too large is refused before it is built.
+"""Closed formula of the memory of a model's weights, so that a model that is too large is refused before it is built.
 
-``tests/models/test_parameters.py`` holds it equal to the parameters of built models, in every type and kernel.
+``tests/models/test_parameters.py`` compares it with the parameters of built models, in every type and kernel.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ FP32 = 4
 
 @dataclass(frozen=True)
 class Weight:
-    """The matrix of one product, [out, in], that ``count`` layers have one of each."""
+    """The weight matrix of one product, [out, in]; ``count`` layers have one each."""
 
     out: int
     inner: int
@@ -23,29 +23,29 @@ class Weight:
 
     @property
     def elements(self) -> int:
-        """Over all layers."""
+        """Number of elements over all layers."""
         return self.out * self.inner * self.count
 
 
 def second_matrices(config: ModelConfig) -> Weight:
-    """Those that lead a feed-forward network back to the model's width; float16 T5 keeps them in float32."""
+    """The second matrix of every feed-forward network, from F to D; float16 T5 keeps it in float32."""
     return Weight(config.d_model, config.d_ff, config.encoder_layers + config.decoder_layers)
 
 
 def products(config: ModelConfig) -> Iterator[Weight]:
-    """The matrices of all products with weights; a tied head's is the embedding."""
+    """The weight matrices of all products; that of a tied head is the embedding."""
     width, both, decoder = config.d_model, config.encoder_layers + config.decoder_layers, config.decoder_layers
     yield Weight(config.inner + 2 * config.kv_inner, width, both)  # self-attention's packed Q, K, V
-    yield Weight(width, config.inner, both + decoder)  # the way out of self- and cross-attention
+    yield Weight(width, config.inner, both + decoder)  # output projections of self- and cross-attention
     yield Weight(config.inner, width, decoder)  # cross-attention's Q
-    yield Weight(2 * config.kv_inner, width, decoder)  # and its packed K, V
+    yield Weight(2 * config.kv_inner, width, decoder)  # cross-attention's packed K, V
     yield Weight(config.d_ff * (2 if config.gated else 1), width, both)
     yield second_matrices(config)
     yield Weight(config.vocab_size, width, 1)
 
 
 def parameters(config: ModelConfig) -> int:
-    """How many numbers the model has to learn, a tied head counted once."""
+    """Number of parameters of the model, a tied head counted once."""
     both, decoder = config.encoder_layers + config.decoder_layers, config.decoder_layers
     matrices = sum(weight.elements for weight in products(config))
     if not config.tie_head:
@@ -58,7 +58,7 @@ def parameters(config: ModelConfig) -> int:
 
 
 def parameter_bytes(config: ModelConfig, dtype: str) -> int:
-    """As ``load_model`` loads them in ``dtype`` (fp32, bf16, fp16)."""
+    """Bytes of the parameters as ``load_model`` loads them in ``dtype`` (fp32, bf16, fp16)."""
     if dtype == "fp32":
         return FP32 * parameters(config)
     kept = second_matrices(config).elements if dtype == "fp16" and config.is_t5 else 0
@@ -66,9 +66,9 @@ def parameter_bytes(config: ModelConfig, dtype: str) -> int:
 
 
 def copy_bytes(config: ModelConfig, dtype: str, linear: str, weights: str) -> int:
-    """Of the copies that another kernel (``linears``) or narrower weights (``narrow``) read, beside the weights.
+    """Bytes of the copies that another kernel (``linears``) or narrower weights (``narrow``) add to the weights.
 
-    Of ``linear=auto``, which chooses among kernels by their times, nothing is known before: 0, the least.
+    ``linear=auto`` chooses kernels by their times, so its copies are not known in advance and count 0, the least.
     """
     elements = sum(weight.elements for weight in products(config))
     if weights == "bf16":

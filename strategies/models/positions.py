@@ -1,7 +1,7 @@
-"""What a decoder or encoder knows about places: sinusoids added to embeddings, or a bias added to scores.
+"""Positions in an encoder or a decoder: sinusoids added to embeddings, or a bias added to attention scores.
 
-Both are functions of the weights alone, so everything a decoding session needs is tabulated once, at set-up:
-``distance_bias`` holds the score bias by distance, and with it the causal mask, so that each step only looks it up.
+Both depend on the weights alone, so a decoding session tabulates what it needs once, at set-up. ``DistanceTable`` holds
+the score bias by distance together with the causal mask, and each step only looks them up.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def bucket_of_distance(distance: Tensor, buckets: int, max_distance: int, bidire
     """T5's bucket of each distance (key position - query position), int64 of the same shape.
 
     Half the buckets are exact, the rest are spaced logarithmically up to ``max_distance`` (Raffel et al. 2020,
-    section 2.1). A bidirectional encoder uses half of all for keys after the query.
+    section 2.1). A bidirectional encoder uses half of all buckets for keys after the query.
     """
     offset = torch.zeros_like(distance)
     if bidirectional:
@@ -49,7 +49,7 @@ def bucket_of_distance(distance: Tensor, buckets: int, max_distance: int, bidire
 
 
 class RelativeBias(nn.Module):
-    """T5's learned score bias by distance, one weight a bucket and head, shared over a stack's layers."""
+    """T5's learned score bias by distance: one weight per bucket and head, shared by all layers of a stack."""
 
     def __init__(self, config: ModelConfig, bidirectional: bool) -> None:
         super().__init__()
@@ -66,17 +66,17 @@ class RelativeBias(nn.Module):
     def square_HSS(self, length: int) -> Tensor:
         """Bias of every pair of S positions, [H, S (query), S (key)], contiguous.
 
-        Looked up once for each of the 2 S - 1 distances, of which each query's row is a window.
+        Each of the 2 S - 1 distances is looked up once; the row of a query is a window of the result.
         """
         by_distance_HX = self(torch.arange(1 - length, length, device=self.weight.device))
         return by_distance_HX.unfold(1, length, 1).flip(1).contiguous()
 
 
 class DistanceTable:
-    """Score bias and causal mask of a decoder by distance: one look-up a step serves every layer and every store.
+    """Score bias and causal mask of a decoder by distance: one look-up per step serves every layer and every store.
 
-    ``bias_HX[:, query - key + origin]`` is the relative bias of the pair, and the dtype's minimum where the key lies
-    after the query. ``relative`` says whether it holds anything but the mask (H is 1 where it does not).
+    ``bias_HX[:, query - key + origin]`` is the relative bias of the pair, or the dtype's minimum where the key lies
+    after the query. ``relative`` says whether the table holds more than the mask; where it does not, H is 1.
     """
 
     def __init__(

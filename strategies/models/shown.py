@@ -1,11 +1,11 @@
-"""A value for a message of one line."""
+"""Show a value in a message of one line."""
 
 from __future__ import annotations
 
 from typing import Any
 
 WIDTH = 60
-"""Characters that a message shows of a value."""
+"""The most characters that a message shows of a value."""
 
 
 def plain(text: str) -> str:
@@ -19,7 +19,7 @@ def plain(text: str) -> str:
 
 
 def shown(value: Any) -> str:
-    """Its repr, cut where it is long; of a text the quotes are single ones.
+    """The repr of a value, cut where it is long; a text is always in single quotes.
 
     >>> shown(10**30), shown("a" * 100)[-8:], shown("it\\n")
     ('1000000000000000000000000000000', "aaaa...'", "'it\\\\n'")

@@ -1,16 +1,15 @@
-"""What attention asks of a decoding strategy: two protocols and the step they share. Nothing else is known of it.
+"""What attention knows of a decoding strategy: two protocols, ``SelfKV`` and ``CrossKV``, and the ``Step`` they share.
 
-Of the self-attention stores of a session, one for each decoder layer, these are called in this order:
+A session has one self-attention store per decoder layer. Its methods are called in this order:
 
-    reset()                    of every layer's, at each prefill: a session decodes one batch after another
-    key_position_M(step)       once a step and of the first layer's store alone, BEFORE any ``append`` of that step
-    append(k, v, step)         of each layer's, first to last
-    nbytes(length)             of every layer's, at any time between steps
+    reset()                    of every layer's store, at each prefill: a session decodes one batch after another
+    key_position_M(step)       at most once per step, of the first layer's store, BEFORE any ``append`` of that step
+    append(k, v, step)         once per step, of every layer's store, first layer to last
+    nbytes(length)             of every layer's store, at any time between steps
 
-``Step`` is the same for all layers of a step. ``step.length`` counts the new keys already when ``key_position_M`` is
-asked, so that answers for what ``append`` is about to return, and for all layers. What layers share, such as a table of
-blocks, must not be moved on by one layer in ``append`` as if the step were over: the session moves ``Step`` on, after
-the last.
+All layers see the same ``Step``. When ``key_position_M`` is called, ``step.length`` already counts the new keys, so the
+answer holds for what ``append`` is about to return, in all layers. What layers share, such as a table of blocks, must
+not advance in the ``append`` of one layer as if the step were over: the session advances ``Step`` after the last layer.
 """
 
 from __future__ import annotations
@@ -37,13 +36,14 @@ class KVShape:
 
 @dataclass
 class Step:
-    """Where decoding stands. The session advances it once a step, after all layers.
+    """Where decoding stands. The session advances it once per step, after all layers.
 
     ``length``: k, the number of keys that exist once this step has appended its own (host integer, for eager slicing).
     ``rows``: T, decoder rows computed in this call; the last of them is position k - 1.
     ``keys``: M, keys that the strategy reads at this step; k, or more where a buffer is read beyond what is filled.
-    ``position_1``: position of the last row, k - 1, as an int64 tensor on the device; advanced in place. A compiled or
-    captured step reads it and, as constants, ``rows`` and what is the same for all k of its ``variant``.
+    ``position_1``: position of the last row, k - 1, as an int64 tensor on the device; advanced in place.
+    ``variant``: number of the compiled or captured step (``Strategy.variant``). Such a step reads ``position_1`` and
+    contains, as constants, ``rows`` and whatever is the same for all k of its variant.
     """
 
     length: int
@@ -58,7 +58,7 @@ class Step:
         return self.length - self.rows
 
     def query_position_T(self) -> Tensor:
-        """Positions of the rows of this call, from the device's own counter."""
+        """Positions of the rows of this call, int64 [T], computed from the device's ``position_1``."""
         if self.rows == 1:
             return self.position_1
         return self.position_1 + torch.arange(1 - self.rows, 1, device=self.position_1.device)
@@ -68,13 +68,13 @@ class SelfKV(Protocol):
     """Self-attention keys and values of one layer."""
 
     past_only: bool
-    """True where every key returned lies at or before the last query row: one row then needs no mask."""
+    """Whether every key returned lies at or before the last query row; a step of one row then needs no mask."""
 
     def append(self, k_BGTK: Tensor, v_BGTK: Tensor, step: Step) -> tuple[Tensor, Tensor]:
-        """Take the K/V of this call's rows, return those to attend: [B, G, M, K] each."""
+        """Take the K/V of this call's rows, [B, G, T, K]; return the K and V to attend, [B, G, M, K] each."""
 
     def key_position_M(self, step: Step) -> Tensor:
-        """Position of each key that ``append`` will return at this step, int64 [M]. Asked before it, of one layer."""
+        """Position of each key that ``append`` will return at this step, int64 [M]. Called before it, of one layer."""
 
     def reset(self) -> None:
         """Forget everything; called at prefill."""
@@ -85,10 +85,10 @@ class SelfKV(Protocol):
 
 @runtime_checkable
 class Growing(Protocol):
-    """A ``SelfKV`` whose tensors are longer at each step, which a compiled step must not take for constant."""
+    """A ``SelfKV`` whose tensors grow at each step, so that a compiled step must not treat their length as constant."""
 
     def grow_to(self, length: int) -> Sequence[Tensor]:
-        """Hold ``length`` rows of no meaning, to be compiled with; the tensors that grow, along dimension 2."""
+        """Hold ``length`` placeholder rows to compile with; return the tensors that grow along dimension 2."""
 
 
 class CrossProject(Protocol):
@@ -107,14 +107,14 @@ class CrossKV(Protocol):
         """K and V of the source: [B, G, S, K] each."""
 
     def copy_(self, other: Self) -> None:
-        """Take over another source's tensors in place, where a captured step reads them."""
+        """Copy another source's tensors into this one's, whose addresses a captured step reads."""
 
     def nbytes(self) -> int:
         """Bytes of K/V that persist between steps."""
 
 
 class CachedCross:
-    """Projects once, at prefill, and drops the encoder's output."""
+    """Cross-attention K/V projected once, at prefill; the encoder's output is not kept."""
 
     def __init__(self, project: CrossProject, memory_BSD: Tensor) -> None:
         self._kv = project(memory_BSD)
@@ -124,51 +124,51 @@ class CachedCross:
         return self._kv
 
     def copy_(self, other: Self) -> None:
-        """Both K and V."""
+        """Copy K and V."""
         for mine, new in zip(self._kv, other._kv, strict=True):
             mine.copy_(new)
 
     def nbytes(self) -> int:
-        """Bytes of both."""
+        """Bytes of K and V."""
         return sum(tensor.nbytes for tensor in self._kv)
 
 
 class RecomputedCross:
-    """Keeps the encoder's output and projects it again at every step."""
+    """Cross-attention K/V projected again at every step from the encoder's output, which is kept."""
 
     def __init__(self, project: CrossProject, memory_BSD: Tensor) -> None:
         self._project = project
         self._memory_BSD = memory_BSD
 
     def get(self) -> tuple[Tensor, Tensor]:
-        """Fresh K/V, [B, G, S, K] each."""
+        """Newly projected K and V, [B, G, S, K] each."""
         return self._project(self._memory_BSD)
 
     def copy_(self, other: Self) -> None:
-        """The encoder's output."""
+        """Copy the encoder's output."""
         self._memory_BSD.copy_(other._memory_BSD)
 
     def nbytes(self) -> int:
-        """No K/V persist."""
+        """0, because no K/V persist."""
         return 0
 
 
 class PassThrough:
-    """A store that remembers nothing: what it is given is all there is. Training and full recompute use it."""
+    """A store that remembers nothing and returns the rows it is given. Training and full recompute use it."""
 
     past_only = False
 
     def append(self, k_BGTK: Tensor, v_BGTK: Tensor, step: Step) -> tuple[Tensor, Tensor]:
-        """Returns its arguments: T = M."""
+        """Return the arguments: T = M."""
         return k_BGTK, v_BGTK
 
     def key_position_M(self, step: Step) -> Tensor:
-        """Keys and queries are the same rows."""
+        """Positions of the rows that are fed, because keys and queries are the same rows."""
         return step.query_position_T()
 
     def reset(self) -> None:
-        """Nothing to forget."""
+        """Do nothing: there is nothing to forget."""
 
     def nbytes(self, length: int) -> tuple[int, int]:
-        """Nothing persists."""
+        """0 and 0, because nothing persists."""
         return 0, 0

@@ -1,1 +1,1 @@
-"""How the products of a model are computed and its steps executed: kernels stand above the model, which knows none."""
+"""How the products of a model are computed and its steps executed. Kernels import the model, which imports none."""

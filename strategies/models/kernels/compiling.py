@@ -1,4 +1,4 @@
-"""Functions that torch's compiler turns into one graph, called without asking whether they still fit."""
+"""Compile functions into one graph with torch's compiler, and call them with no guards except those of lengths."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 CPU_OPTIONS: dict[str, Any] = {
-    # What several loops read is computed once, not again in each iteration of each of them.
+    # What several loops read is computed once, and not again in each iteration of each loop.
     "realize_reads_threshold": 2,
     "realize_opcount_threshold": 2,
     "cpp.enable_floating_point_contract_flag": "fast",  # multiply-add as one instruction
@@ -25,11 +25,11 @@ CPU_OPTIONS: dict[str, Any] = {
 
 BACKENDS = "TORCH_COMPILE_OVERRIDE_BACKENDS"
 SWITCHES = ("TORCHDYNAMO_DISABLE", "TORCH_COMPILE_DISABLE", BACKENDS)
-"""Environment variables with which torch runs eagerly (the value 1), or by another backend, what it was to compile."""
+"""Environment variables that have torch run eagerly what it was to compile (the value 1), or use another backend."""
 
 
 class CompileError(Mistake):
-    """A function that was to be compiled and was not; the message is one line."""
+    """A function that was to be compiled was not. The message is one line."""
 
 
 def why_not_compiled() -> str:
@@ -42,16 +42,16 @@ def why_not_compiled() -> str:
 
 
 def graphs_so_far() -> int:
-    """Graphs that torch has compiled in this process."""
+    """Number of graphs that torch has compiled in this process."""
     return int(torch._dynamo.utils.counters["stats"]["unique_graphs"])
 
 
 def proven(function: Callable[P, R], *given: P.args, **named: P.kwargs) -> R:
-    """Call what ``one_graph`` made for the first time. Raises CompileError if nothing was compiled by that."""
+    """Make the first call of a function that ``one_graph`` made. Raises CompileError if the call compiled nothing."""
     before, skipped = graphs_so_far(), False
     try:
         result = function(*given, **named)
-    except RuntimeError as error:  # newer versions of torch notice it themselves
+    except RuntimeError as error:  # newer versions of torch raise this themselves
         if "found no compiled frames" not in str(error):
             raise
         skipped = True
@@ -65,22 +65,25 @@ def proven(function: Callable[P, R], *given: P.args, **named: P.kwargs) -> R:
 
 
 def few_guards(guards: Sequence[Any]) -> list[bool]:
-    """Of lengths alone: to check that a hundred tensors are what they were takes 0.3 ms, a tenth of a step."""
+    """Keep the guards of lengths alone: checking a hundred tensors takes 0.3 ms, a tenth of a step."""
     return [guard.guard_type == "SHAPE_ENV" for guard in guards]
 
 
 def lengthen(tensors: Sequence[Tensor]) -> None:
-    """Have what is compiled with these take any length of their dimension 2, where it has one of at least 2."""
+    """Let code that is compiled with ``tensors`` take any length of their dimension 2.
+
+    A tensor whose length is 0 or 1 is left alone, because the compiler treats these sizes as constants.
+    """
     for tensor in tensors:
         if tensor.shape[2] > 1:
             torch._dynamo.mark_dynamic(tensor, 2)
 
 
 def one_graph(function: Callable[P, R], device: str) -> Callable[P, R]:
-    """``function`` compiled at its first call, which is by ``proven``; a break in the graph is an error.
+    """Return ``function``, to be compiled by its first call, which ``proven`` makes. A graph break is an error.
 
-    Every call must be like the first in all but the values of tensors, and lengths that ``lengthen`` freed: nothing
-    else is checked. A copy of the code, as the compiler remembers by code object what it has compiled.
+    Later calls may differ from the first only in the values of tensors and in lengths that ``lengthen`` freed; nothing
+    else is checked. The result is a copy of the code, because the compiler keeps what it compiled by code object.
     """
     assert isinstance(function, types.FunctionType)
     own = types.FunctionType(function.__code__.replace(), function.__globals__, function.__name__)

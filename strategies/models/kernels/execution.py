@@ -1,8 +1,8 @@
 """How a decode step is executed: operator by operator, as one compiled function, or as a captured CUDA graph.
 
-All three run ``next_logits``. A compiled or captured step reads nothing that changes from one position to the next but
-tensors on the device; what else it reads is the same for all positions of a variant (``Strategy.variant``), as a
-length bucket is. There are a few, each compiled or captured once.
+All three run ``next_logits``. Of what a compiled or captured step reads, only tensors on the device change from one
+position to the next. Everything else is the same for all positions of a variant (``Strategy.variant``), such as a
+length bucket. A strategy has a few variants, and each is compiled or captured once.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Forward = Callable[[*Given], Tensor]
 
 
 def next_logits(model: EncoderDecoder, token_BT: Tensor, step: Step, attended: Attended) -> Tensor:
-    """Feed T rows -> logits [B, V] of the token after the last of them."""
+    """Feed T rows per sentence; return the logits [B, V] of the token after the last row."""
     x_BTD = model.decoder(token_BT, step, attended)
     logits_BV: Tensor = model.lm_head(x_BTD[:, -1])
     return logits_BV
@@ -32,47 +32,48 @@ def next_logits(model: EncoderDecoder, token_BT: Tensor, step: Step, attended: A
 _COMPILED: WeakKeyDictionary[EncoderDecoder, dict[Hashable, Forward]] = WeakKeyDictionary()
 
 
-def compiled(case: Hashable, *given: *Given) -> tuple[Forward, Tensor]:
-    """``next_logits`` as one graph of ``torch.compile``, shared by sessions of a model that are alike in ``case``.
+def compiled(key: Hashable, *given: *Given) -> tuple[Forward, Tensor]:
+    """Return (``next_logits`` as one graph of ``torch.compile``, its result for ``given``).
 
-    Compiled by a first call; with what it gives for ``given``. Raises CompileError where torch compiled nothing.
+    Sessions of a model with the same ``key`` share the graph, which the first call compiles. Raises CompileError if
+    torch compiled nothing.
     """
     model = given[0]
     made = _COMPILED.setdefault(model, {})
-    if case in made:
-        return made[case], made[case](*given)
+    if key in made:
+        return made[key], made[key](*given)
     forward = one_graph(next_logits, model.embedding.weight.device.type)
     logits_BV = proven(forward, *given)
-    made[case] = forward
+    made[key] = forward
     return forward, logits_BV
 
 
 def forget(model: EncoderDecoder) -> None:
-    """Compile anew what sessions to come run, since the model's products have changed."""
+    """Drop a model's compiled steps, because its products have changed; later sessions compile anew."""
     _COMPILED.pop(model, None)
 
 
 class Compiled:
-    """``next_logits`` compiled, once for each variant of sessions that are alike in ``case``."""
+    """``next_logits``, compiled once per variant for all sessions with the same ``key``."""
 
-    def __init__(self, case: Hashable) -> None:
-        self._case = case, torch.get_num_threads()
+    def __init__(self, key: Hashable) -> None:
+        self._key = key, torch.get_num_threads()
         self._variants: dict[int, Forward] = {}
 
     def __call__(self, *given: *Given) -> Tensor:
-        """Run this step's variant. Raises CompileError where it is the first and torch compiled nothing."""
+        """Run this step's variant. Raises CompileError if this is its first run and torch compiled nothing."""
         variant = given[2].variant
         if variant in self._variants:
             return self._variants[variant](*given)
-        self._variants[variant], logits_BV = compiled((self._case, variant), *given)
+        self._variants[variant], logits_BV = compiled((self._key, variant), *given)
         return logits_BV
 
 
 class Captured:
-    """``next_logits`` as CUDA graphs, one for each variant, captured at the first call with it.
+    """``next_logits`` as CUDA graphs, one per variant, which the first call with that variant captures.
 
-    What it is given must lie where it lay at the capture: the session copies tokens and, at prefill, sources there. The
-    result is overwritten by the next call.
+    The arguments must keep the addresses that they had at the capture: the session copies tokens, and at prefill
+    sources, there. The next call overwrites the result.
     """
 
     def __init__(self) -> None:
@@ -88,7 +89,7 @@ class Captured:
         return logits_BV
 
     def _capture(self, *given: *Given) -> tuple[torch.cuda.CUDAGraph, Tensor]:
-        """Warm up on a stream of its own, as libraries allocate on first use, then capture."""
+        """Warm up on a separate stream, because libraries allocate memory on first use, then capture."""
         side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):

@@ -1,4 +1,4 @@
-"""Whether the products of a compiled step of one row are faster as loops of the compiler than by kernels it calls."""
+"""A probe: whether the products of a compiled step of one row are faster as the compiler's loops than as kernels."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from .packing import pack, products
 
 
 def loops(weights: Sequence[Tensor], inputs: dict[int, Tensor]) -> list[Tensor]:
-    """Each weight times the row of its width, [X] each."""
+    """Multiply each weight [X, D] by the input row of its width D; the results are [X] each."""
     return [product(weight_XD, None)(inputs[weight_XD.shape[1]]) for weight_XD in weights]
 
 
 def loops_over_calls(model: EncoderDecoder, kernels: dict[tuple[int, ...], str], clock: Clock) -> float:
-    """Time of all products of a step as loops over that by ``kernels``, by shape; the median of paired passes.
+    """Time of all products of a step as loops over their time by ``kernels``: the median ratio of paired passes.
 
-    The products of a layer are one compiled function, called with the weights of each layer in turn, and that of the
-    head is another. ``clock`` gives seconds.
+    ``kernels`` maps the shape of a weight to the name of its kernel. The products of a layer are one compiled function,
+    called with the weights of each layer in turn, and that of the head is another. ``clock`` gives seconds.
     """
     parts = [list(products(layer)) for layer in model.decoder.layers] + [[model.lm_head]]
     weights = [[module.weight.detach() for module in part] for part in parts]

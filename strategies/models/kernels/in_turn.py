@@ -1,4 +1,4 @@
-"""Two ways to do the same, timed beside one another while a model is set up."""
+"""Run two ways of doing the same in pairs, so that a probe can compare their times while a model is set up."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import TypeVar
 
 T = TypeVar("T")
 Clock = Callable[[], float]
-"""Seconds."""
+"""A function that returns the time in seconds."""
 PASSES, SECONDS = 9, 0.3
-"""Of pairs: at most so many, and none is begun after so long, three apart."""
+"""The most pairs, and the seconds after which no further pair begins; three pairs always run."""
 
 
 def in_turn(one: Callable[[], T], other: Callable[[], T], clock: Clock) -> Iterator[tuple[T, T]]:
-    """What ``one`` and ``other`` give, run in pairs, either first in turn."""
+    """Yield the results of ``one`` and ``other`` in pairs. The two take turns in running first."""
     end = clock() + SECONDS
     for number in range(PASSES):
         if number >= 3 and clock() > end:

@@ -1,9 +1,9 @@
-"""Which kernel is the fastest for each shape of weight and number of rows: a probe of a second or two.
+"""A probe of a second or two: which kernel is the fastest for each shape of weight and number of rows.
 
 A decode step reads every weight of the decoder once, so a weight comes from memory rather than from a cache. The probe
-keeps to that: it goes through all products of the decoder and the head in their order, by a kernel and by torch's in
-turn, and adds up what each shape took. For more rows than a cached step feeds, arithmetic decides and one layer is
-enough. Figures are medians of the paired passes.
+does the same: it runs all products of the decoder and the head in order, by a kernel and by torch's in turn, and adds
+up the time that each shape took. With more rows than a cached step feeds, arithmetic decides, and one layer is enough.
+Figures are medians of the paired passes.
 """
 
 from __future__ import annotations
@@ -24,12 +24,14 @@ from .in_turn import Clock, in_turn
 from .packing import Choice, pack, products, unavailable
 
 CALLED = ("transposed", "onednn", "mkl")
-"""Kernels beside torch's that are called; ``fused`` is part of the code around it."""
+"""Kernels other than torch's that are called; ``fused`` becomes part of the code around it."""
 MARGIN, APART = 0.03, 0.1
-"""A kernel must beat torch's by the first, and the one that is best over the whole pass by the second: kernels of
-several libraries in one step disturb each other, and the fastest of four noisy figures is too fast."""
+"""Shares of time by which a kernel must beat torch's (the first) and the best kernel of the whole pass (the second).
+
+Kernels of several libraries in one step disturb one another, and the least of four noisy times is too low.
+"""
 GROWTH = 8
-"""A bucket of rows goes up to so many times the one before: kernels change places slowly."""
+"""The limit of a bucket of rows over that of the bucket before; the ranking of kernels changes slowly with rows."""
 
 Shape = tuple[int, ...]
 
@@ -38,10 +40,11 @@ Shape = tuple[int, ...]
 def choose(
     model: EncoderDecoder, rows: int, rows_max: int, compiled: bool = False, clock: Clock = time.perf_counter
 ) -> list[Choice]:
-    """For each shape of weight the kernels by rows: up to ``rows``, the cached step's, and in buckets to ``rows_max``.
+    """Choose a kernel for each shape of weight and each bucket of rows.
 
-    The last bucket has no limit. ``compiled``: whether steps will be, which for a single row adds the choice between
-    the kernel found and a loop that is part of the compiled step. ``clock`` gives seconds.
+    The first bucket ends at ``rows``, which a cached step feeds; further ones follow up to ``rows_max``, and the last
+    has no limit. ``compiled`` says whether steps will be compiled: for a single row, this adds the choice between the
+    kernels found and loops that are part of the compiled step. ``clock`` gives seconds.
     """
     weight = model.embedding.weight
     if weight.device.type == "cuda":
@@ -72,7 +75,7 @@ def choose(
     if compiled and rows == 1 and not unavailable(model, "fused"):
         kernels = {shape: kernel for (shape, bucket), (kernel, _) in found.items() if bucket == 0}
         ratio = loops_over_calls(model, kernels, clock)
-        if ratio < 1 + MARGIN:  # as fast alone, loops also save what lies between products
+        if ratio < 1 + MARGIN:  # even where they are only as fast, loops save work between products
             choices += [Choice(shape, rows, "fused", ratio, compiled=True) for shape in kernels]
     return choices
 
@@ -100,7 +103,7 @@ def buckets(rows: int, rows_max: int) -> list[int]:
 
 
 def _ratios(modules: Sequence[nn.Linear | Head], kernel: str, rows: int, clock: Clock) -> dict[Shape, float]:
-    """The kernel's time over torch's by shape of weight; the median over passes through ``modules``."""
+    """The kernel's time over torch's for each shape of weight: the median over passes through ``modules``."""
     arms = [[pack(module, name, rows)[0] for module in modules] for name in ("torch", kernel)]
     shapes = [tuple(module.weight.shape) for module in modules]
     weight = modules[0].weight
@@ -120,7 +123,7 @@ def _ratios(modules: Sequence[nn.Linear | Head], kernel: str, rows: int, clock: 
 def _pass(
     arm: Sequence[Callable[[Tensor], Tensor]], shapes: Sequence[Shape], inputs: dict[Shape, Tensor], clock: Clock
 ) -> dict[Shape, float]:
-    """Seconds that products of each shape took, once through the modules."""
+    """Seconds that the products of each shape took in one pass through the modules."""
     took = dict.fromkeys(inputs, 0.0)
     for apply, shape in zip(arm, shapes, strict=True):
         x = inputs[shape]

@@ -1,9 +1,9 @@
-"""How products with weights are computed: by torch's own kernel, or one that reads a copy of the weight in its layout.
+"""How products with weights are computed: by torch's own kernel, or by one that reads a copy in a layout of its own.
 
-All strategies of a cell share the kernel, which decides how fast weights are read and changes results by rounding
-alone; only ``fused``, and with it ``auto``, has another for compiled steps than for eager ones. Products of activations
-(attention) are none of its business. A packed copy comes beside the plain weight, which the embedding and other row
-counts go on using.
+All strategies of a cell share the kernel. It decides how fast weights are read, and changes results by rounding alone.
+Only ``fused``, and ``auto`` where it chose ``fused``, uses another kernel in compiled steps than in eager ones.
+Products of activations (attention) are not affected. A packed copy is held beside the plain weight, which the embedding
+and products of other numbers of rows still use.
 
 | kernel | layout of its copy | from |
 |---|---|---|
@@ -14,7 +14,7 @@ counts go on using.
 | fused | none: a loop over the weight, part of the whole step's one function | torch's compiler (``one_row``) |
 | auto | the fastest for the whole step, or much faster for a shape of weight, by rows | ``linear_probe`` |
 
-``fused`` is for the steps of a single row that are compiled; all else is torch's kernel then.
+``fused`` serves compiled steps of a single row; all other products then use torch's kernel.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ LINEARS = (*KERNELS, "auto")
 
 @dataclass(frozen=True)
 class Linears:
-    """What ``use_linear`` did: the bytes of the copies of weights that it holds, and what ``auto`` chose."""
+    """What ``use_linear`` did: the bytes of the copies of weights that it made, and what ``auto`` chose."""
 
     copy_bytes: int
     choices: tuple[Choice, ...] = ()
@@ -44,12 +44,12 @@ class Linears:
 def use_linear(
     model: EncoderDecoder, kind: str, rows: int, rows_max: int | None = None, compiled: bool = False
 ) -> Linears:
-    """Compute the model's linear products by ``kind``.
+    """Have the model's products with weights computed by the kernel ``kind``.
 
-    ``rows`` are those that a cached step feeds: the batch. ``rows_max``: the most that any product is fed, by prefill
-    or full recompute, and ``compiled``: whether any step will be; only ``auto`` asks. Call once, on a model in
-    inference mode. Raises ModelError for a kernel that is not known, that this build of torch does not have, or that
-    cannot take the model's type or device.
+    ``rows`` is the number of rows that a cached step feeds, the batch. Only ``auto`` reads ``rows_max``, the most rows
+    that prefill or full recompute feed to a product, and ``compiled``, whether any step will be compiled. Call once, on
+    a model in inference mode. Raises ModelError for a kernel that is not known, that this build of torch does not have,
+    or that cannot take the model's type or device.
     """
     if kind not in LINEARS:
         raise ModelError(f"linear={kind} is not known; known: {', '.join(LINEARS)}")

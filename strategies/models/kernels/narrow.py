@@ -1,8 +1,8 @@
-"""Weights narrower than activations and K/V, in every product of the model: bfloat16, or int8 with a scale a row.
+"""Weights narrower than activations and K/V, in every product of the model: bfloat16, or int8 with a scale per row.
 
-Weight-only: activations, attention and K/V keep the model's float32. In products they are rounded to bfloat16, as
-torch's operators take activations of that type, but for compiled steps of one row, which need no such operator
-(``one_row``). The embedding's look-up and the norms stay as they are.
+Only weights are narrower: activations, attention and K/V keep the model's float32. Inside a product, activations are
+rounded to bfloat16, because torch's operators take that type. Compiled steps of one row need no such operator and do
+not round (``one_row``). The embedding's look-up and the norms use the float32 weights.
 """
 
 from __future__ import annotations
@@ -22,11 +22,14 @@ from .packing import multiply_by, products
 
 WEIGHTS = ("fp32", "bf16", "int8")
 INNER = {"bf16": 2, "int8": 16}
-"""Inputs must be a multiple: bf16 lies in pairs; torch's int8 product reads 16 at a time, beyond a row's end."""
+"""The inputs of a weight must be a multiple of this.
+
+bf16 elements are stored in pairs. torch's int8 product reads 16 elements at a time, even beyond the end of a row.
+"""
 
 
 def use_weights(model: EncoderDecoder, kind: str) -> int:
-    """Multiply by copies of the weights as ``kind``; returns the bytes of the copies.
+    """Have the model multiply by copies of its weights in ``kind``; returns the bytes of the copies.
 
     Call once, on a float32 model in inference mode. Raises ModelError for an unknown kind, another type of model, and a
     width that the kernel cannot take.
@@ -56,8 +59,8 @@ def quantise(weight_XD: Tensor) -> tuple[Tensor, Tensor]:
     """Symmetric int8 by row of outputs: (int8 [out, in], bfloat16 scales [out]) with weight = int8 * scale.
 
     The largest absolute value of a row becomes 127, so no element is off by more than half a scale. Scales are rounded
-    to the type in which products multiply by them before the weights are divided: after it, 127 times the rounding of
-    the scale would add to that.
+    to the type in which products multiply by them before the weights are divided by them. Rounded afterwards, they
+    would add up to 127 times their rounding error.
     """
     smallest = torch.finfo(torch.bfloat16).tiny  # below it bfloat16 has fewer digits
     scale_X = (weight_XD.abs().amax(1) / 127).clamp(min=smallest).bfloat16()
@@ -88,7 +91,7 @@ def _int8(weight: Tensor, bias: Tensor | None) -> tuple[Apply, int]:
 
 
 def _laid_out(x: Tensor, weight: Tensor | None = None) -> Tensor:
-    """A narrow weight, or rows that go with it, in the order of columns that loops want; only the CPU has those."""
+    """Lay out a narrow weight, or rows for it, in the order of columns that loops need; only the CPU has loops."""
     if x.device.type != "cpu":
         return x
     return one_row.interleave(x, 4 // (x if weight is None else weight).itemsize)

@@ -1,9 +1,9 @@
-"""One row at a time, written out for torch's compiler: products with weights as multiply and sum.
+"""Products of a single row with weights, written out for torch's compiler as multiply and sum.
 
-For one row a product needs no blocks and no packed copy, only a weight that is read once, front to back. A library's
-product would stay a call in compiled code, with threads that start and stop around it; of a product that is written out
-the compiler makes a loop, and of a whole step one function in which the threads go from loop to loop. Float32 rows on
-the CPU alone: elsewhere, and in eager steps, libraries serve better.
+A product of one row needs no blocks and no packed copy; it reads the weight once, front to back. In compiled code a
+library's product remains a call, around which threads start and stop. A product that is written out becomes a loop, and
+a whole step becomes one function in which the threads go from loop to loop. This serves float32 rows on the CPU alone:
+elsewhere, and in eager steps, library kernels are better.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .opaque import Apply
 
 
 def at_one_row(written: Apply, otherwise: Apply) -> Apply:
-    """``written`` for a single row [..., in] of a compiled step, ``otherwise`` for all else."""
+    """A product that is ``written`` for a single row [..., in] of a compiled step, and ``otherwise`` for all else."""
 
     def apply(x: Tensor) -> Tensor:
         if is_written_out(x) and x.numel() == x.shape[-1]:
@@ -29,7 +29,7 @@ def at_one_row(written: Apply, otherwise: Apply) -> Apply:
 
 
 def product(weight_XD: Tensor, bias: Tensor | None) -> Apply:
-    """A row times a weight, [..., D] -> [..., X]."""
+    """The product of a row with a weight, [..., D] -> [..., X]."""
 
     def apply(x: Tensor) -> Tensor:
         return _finished((x.reshape(-1) * weight_XD).sum(-1), bias, x)
@@ -40,14 +40,14 @@ def product(weight_XD: Tensor, bias: Tensor | None) -> Apply:
 def interleave(x: Tensor, parts: int) -> Tensor:
     """[..., D] with its columns in the order 0, D / parts, 2 D / parts, ..., 1, D / parts + 1 and so on.
 
-    So a 32-bit word of 2 bfloat16 or 4 int8 elements holds one of each part of a row. The compiler has fast code for
-    words on every processor, for narrower elements on some.
+    A 32-bit word of 2 bfloat16 or 4 int8 elements then holds one element of each part of a row. The compiler has fast
+    code for words on every processor, but for narrower elements only on some.
     """
     return x.view(*x.shape[:-1], parts, -1).transpose(-1, -2).flatten(-2)
 
 
 def word_product(narrow_XD: Tensor, bias: Tensor | None, scale_X: Tensor | None = None) -> Apply:
-    """As ``product``, by an interleaved weight of bfloat16, or of int8 with its scales."""
+    """The same as ``product``, with an interleaved weight in bfloat16, or in int8 with its scales."""
     parts = 4 // narrow_XD.itemsize
     word_XD = narrow_XD.view(torch.int32)
 

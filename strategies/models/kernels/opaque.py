@@ -1,7 +1,7 @@
-"""Kernels that torch's compiler cannot look into, as one operator of ours that it calls and leaves alone.
+"""Hide kernels that torch's compiler cannot trace in one operator, which compiled code calls as it is.
 
-The compiler knows oneDNN's and MKL's products only where it has packed the weights itself; asked to compile ours, it
-fails. Inside a compiled function a kernel is therefore reached through ``torch.ops.decodebench.packed_linear``.
+The compiler knows the products of oneDNN and MKL only where it has packed the weights itself, and fails on weights that
+we packed. Compiled functions therefore call a kernel through ``torch.ops.decodebench.packed_linear``.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ torch.library.register_fake("decodebench::packed_linear", _shape, lib=_LIBRARY)
 
 
 def opaque(apply: Apply, width: int) -> Apply:
-    """``apply``, [..., in] -> [..., ``width``], for eager and for compiled code."""
+    """Make ``apply``, [..., in] -> [..., ``width``], callable from eager and from compiled code."""
     number = next(_NUMBERS)
     _KERNELS[number] = apply
 

@@ -1,6 +1,6 @@
-"""The kernels by name, and what each makes of one weight: a product, and the bytes of the copy that it reads.
+"""The kernels by name. Each turns a weight into a function that multiplies by it, most of them by a copy they make.
 
-``linears`` says which there are and has a model use one; the probes time them.
+``linears`` describes the kernels and has a model use one; the probes time them.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ KERNELS = ("torch", "transposed", "onednn", "mkl", "fused")
 
 @dataclass(frozen=True)
 class Choice:
-    """The kernel for weights of one shape, [out, in], up to ``rows_max`` rows (None: any), by ``linear=auto``.
+    """What ``linear=auto`` chose for weights of one shape, [out, in], up to ``rows_max`` rows (None: any number).
 
-    ``ratio``: its time over that of torch's kernel in the probe. ``compiled``: in compiled steps alone, where it goes
-    before the others, and ``ratio`` is over them.
+    ``ratio`` is the kernel's time over that of torch's kernel in the probe. A choice that is ``compiled`` holds in
+    compiled steps alone, where it takes precedence over the other choices, and its ``ratio`` is over their time.
     """
 
     weight: tuple[int, ...]
@@ -47,7 +47,10 @@ def multiply_by(module: nn.Linear | Head, apply: Apply) -> None:
 
 
 def pack(module: nn.Linear | Head, kind: str, rows: int) -> tuple[Apply, int]:
-    """(the module's product by this kernel, the bytes of the copy that it holds). Raises ModelError."""
+    """Return (the module's product by this kernel, the bytes of the copy that it reads).
+
+    Raises ModelError if the kernel cannot take the weight.
+    """
     weight, bias = module.weight, getattr(module, "bias", None)
     try:
         return _PACK[kind](weight.detach(), bias, rows)
@@ -57,7 +60,7 @@ def pack(module: nn.Linear | Head, kind: str, rows: int) -> tuple[Apply, int]:
 
 
 def by_rows(table: Iterable[tuple[int | None, Apply]]) -> Apply:
-    """One of several, by the number of rows: the first whose limit (None: no limit) is not passed."""
+    """A product that chooses by the number of rows: the first of ``table`` whose limit (None: none) is not exceeded."""
     kept: list[tuple[float, Apply]] = []
     for limit, apply in table:
         if kept and kept[-1][1] is apply:
