@@ -1,1 +1,1 @@
-"""Weights on disk: one file a family of checkpoints, and what all of them share. Every fault is a ``ModelError``."""
+"""Weights on disk: one module per family of checkpoints, and what they share. Every fault raises a ``ModelError``."""

@@ -1,7 +1,7 @@
-"""What a checkpoint folder holds, as a short text: the same for the same model, wherever its folder lies.
+"""A digest of what a checkpoint folder holds: the same for the same model, wherever its folder lies.
 
-To read a large folder takes as long as to load it, so what was found is kept in the user's cache, by path, sizes and
-times of change.
+Reading a large folder takes as long as loading it, so its digest is kept in the user's cache, by path, sizes and times
+of change.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ PIECE_BYTES = 1 << 24
 
 
 def checkpoint_digest(folder: Path, files: Mapping[str, Path]) -> str:
-    """16 hexadecimal digits of all tensors (name, type, shape, bytes) and of the configuration.
+    """The digest of all tensors (name, type, shape, bytes) and of the configuration, 16 hexadecimal digits.
 
-    ``files``: tensor name -> the safetensors file that holds it. How tensors are spread over files does not count.
-    Raises ModelError for what cannot be read.
+    ``files`` maps the name of a tensor to the safetensors file that holds it. How tensors are spread over files makes
+    no difference. Raises ModelError if a file cannot be read.
     """
     found = [folder / name for name in CONFIGURATIONS if (folder / name).exists()]
     try:
@@ -62,7 +62,7 @@ def _digest(configurations: list[Path], files: Mapping[str, Path]) -> str:
 
 
 def _configuration(path: Path) -> str:
-    """Its JSON, whatever the order of its keys; as it stands where it is none."""
+    """The file's JSON with its keys sorted and without ``PLACES``; the text as it is if it is no JSON."""
     text = path.read_text(encoding="utf-8", errors="replace")
     try:
         content = json.loads(text)
@@ -74,7 +74,7 @@ def _configuration(path: Path) -> str:
 
 
 def _entries(path: Path) -> dict[str, dict[str, Any]]:
-    """Of each tensor its type, shape and place in the file, from the file's start."""
+    """Name of a tensor -> its type, shape and offsets from the start of the file."""
     with path.open("rb") as file:
         size = int.from_bytes(file.read(8), "little")
         header = json.loads(file.read(size))
@@ -94,7 +94,7 @@ def _pieces(path: Path, start: int, end: int) -> Iterator[bytes]:
 
 
 def _place(folder: Path) -> Path:
-    """One file a folder, so that there are no more of them than of folders."""
+    """The cache file of a folder. There is one per folder, so the cache does not grow when a folder changes."""
     name = hashlib.blake2b(os.fsencode(folder.resolve()), digest_size=16).hexdigest()
     return platformdirs.user_cache_path("decodebench") / "checkpoints" / f"{name}.json"
 
@@ -108,7 +108,7 @@ def _kept(folder: Path, stamp: Stamp) -> str:
 
 
 def _keep(folder: Path, stamp: Stamp, digest: str) -> None:
-    """Whole or not at all; where the cache cannot be written, the folder is read again the next time."""
+    """Write the digest to the cache, whole or not at all. If that fails, the folder is read again the next time."""
     path = _place(folder)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""Which files of a folder hold a model's weights, and what a folder is that holds none that can be read here."""
+"""Find the files of a checkpoint folder that hold its weights, and say what a folder is that holds none."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ GIVE = "give a folder with config.json and model.safetensors, as save_pretrained
 
 
 def existing_folder(path: str | Path) -> Path:
-    """``path`` with ``~`` expanded, where it is a folder. Raises ModelError that says what it is else."""
+    """``path`` with ``~`` expanded. Raises ModelError if it is not a folder, or cannot be looked at."""
     try:
         folder = Path(path).expanduser()
     except RuntimeError as error:
@@ -38,7 +38,7 @@ def existing_folder(path: str | Path) -> Path:
 
 
 def require_a_model(folder: Path) -> None:
-    """Raise ModelError where a folder is known to be something else than one model that stands for itself."""
+    """Raise ModelError if a folder does not hold one whole model, but an adapter, a hub cache or other folders, say."""
     if exists(folder / "adapter_config.json"):
         raise ModelError(
             f"{folder} holds a LoRA adapter (adapter_config.json), which is no whole model; merge it by peft's "
@@ -55,7 +55,7 @@ def require_a_model(folder: Path) -> None:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The safetensors files: one, or those that an index names. Raises ModelError."""
+    """The safetensors files of a folder: one, or those that an index names. Raises ModelError if there is none."""
     single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
     if exists(single):
         return [single]
@@ -76,7 +76,7 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def conversion(folder: Path) -> str:
-    """A shell command that writes a folder's weights as safetensors beside it."""
+    """A shell command that saves a folder's model as safetensors, in a folder beside it."""
     target = folder.with_name(folder.name + "-safetensors")
     program = (
         "import sys; from transformers import AutoModelForSeq2SeqLM as M; "
@@ -86,7 +86,7 @@ def conversion(folder: Path) -> str:
 
 
 def _shards(index: Path) -> list[str]:
-    """Files that an index names, each within the folder."""
+    """The files that an index names. Raises ModelError if it names none, or one that is not within the folder."""
     remedy = "save the checkpoint again"
     files = read_object(index, remedy).get("weight_map")
     if not isinstance(files, dict) or not files or not all(isinstance(name, str) for name in files.values()):
@@ -101,7 +101,7 @@ def _shards(index: Path) -> list[str]:
 
 
 def _snapshots(folder: Path) -> Iterator[Path]:
-    """Folders of whole models in a cache of the hub, in one of its models, or one level above either."""
+    """Folders of whole models in a cache of the hub, in the folder of one of its models, or one level above these."""
     for pattern in ("snapshots/*", "models--*/snapshots/*", "hub/models--*/snapshots/*"):
         yield from (child for child in _children(folder, pattern) if exists(child / "config.json"))
 

@@ -1,4 +1,4 @@
-"""What a checkpoint asks of generation besides its ids: transformers follows it, greedy decoding does not."""
+"""Generation settings of a checkpoint, other than its ids, that transformers follows and greedy search does not."""
 
 from __future__ import annotations
 
@@ -26,14 +26,15 @@ WITHOUT_EFFECT: dict[str, tuple[object, ...]] = {
     "watermarking_config": (),
     "stop_strings": (),
 }
-"""Settings of transformers' ``GenerationConfig`` that choose other tokens or end a sentence elsewhere, and the values
-with which they do not, besides null and what is empty. The longest length is a run's own."""
+"""Setting of transformers' ``GenerationConfig`` that can change the tokens or the end of a sentence -> the values with
+which it does not. null and empty values never do. The maximum length is not listed, because a run sets its own."""
 
 
 def not_followed(folder: Path) -> tuple[str, dict[str, Any]]:
-    """(the file, its settings that would change greedy decoding's tokens).
+    """Return (the name of the file, its settings that would change the tokens of greedy search).
 
-    ``generation_config.json``, and ``config.json`` only where that is not there. Raises ModelError for no JSON object.
+    The file is ``generation_config.json``, or ``config.json`` where that does not exist. Raises ModelError if it holds
+    no JSON object.
     """
     path = folder / "generation_config.json"
     path = path if exists(path) else folder / "config.json"

@@ -1,4 +1,4 @@
-"""This package's own file: every parameter by its own name, and a card as the file's metadata."""
+"""This package's own file of weights: a safetensors file of every parameter by its name, with a card as metadata."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .tensors import StoredTensors
 
 
 def load_own(path: Path, config: ModelConfig) -> EncoderDecoder:
-    """A file that ``save_own`` wrote, as a float32 model of ``config``. Raises ModelError."""
+    """Load a file that ``save_own`` wrote as a float32 model of ``config``. Raises ModelError if they do not match."""
     stored = StoredTensors([path])
     model = EncoderDecoder(config)
     parameters = dict(model.named_parameters())
@@ -28,7 +28,7 @@ def load_own(path: Path, config: ModelConfig) -> EncoderDecoder:
 
 
 def save_own(model: EncoderDecoder, path: Path, dtype: torch.dtype, card: Mapping[str, str]) -> None:
-    """Write every parameter once (a tied head is the embedding) with ``card`` as the file's metadata."""
+    """Write every parameter once (a tied head is the embedding), with ``card`` as the file's metadata."""
     from safetensors.torch import save_file
 
     tensors = {name: p.detach().to(dtype).contiguous() for name, p in model.named_parameters()}

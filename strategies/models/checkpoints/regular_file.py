@@ -1,4 +1,4 @@
-"""Files that somebody else wrote, opened only once it is known that they can be read to their end."""
+"""Read files that somebody else wrote, once it is known that they can be read to their end."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 from ..config import ModelError
 
 JSON_LIMIT_BYTES = 64 * 2**20
-"""Far above any configuration or index of tensors."""
+"""The largest JSON file that is read, far above any configuration or index of tensors."""
 
 
 def exists(path: Path) -> bool:
-    """Whether there is anything at ``path``. Raises ModelError where that cannot be found out."""
+    """Whether there is anything at ``path``. Raises ModelError if that cannot be found out."""
     try:
         path.lstat()
     except (FileNotFoundError, NotADirectoryError):
@@ -25,7 +25,7 @@ def exists(path: Path) -> bool:
 
 
 def size_of(path: Path, remedy: str) -> int:
-    """Bytes of a regular file: no folder, and no pipe or device, which may never end. Raises ModelError."""
+    """Size of a regular file in bytes. Raises ModelError for a folder, and for a pipe or device, which may not end."""
     try:
         status = path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -34,12 +34,12 @@ def size_of(path: Path, remedy: str) -> int:
         raise ModelError(f"cannot read {path}: {error.strerror}; {remedy}") from None
     if not stat.S_ISREG(status.st_mode):
         kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe or a device"
-        raise ModelError(f"{path} is {kind}, and no file; {remedy}")
+        raise ModelError(f"{path} is {kind}, not a file; {remedy}")
     return status.st_size
 
 
 def read_object(path: Path, remedy: str) -> dict[str, Any]:
-    """The JSON object that a file holds. Raises ModelError, whose message ends with ``remedy``."""
+    """The JSON object that a file holds. Raises ModelError, whose message ends with ``remedy``, if there is none."""
     size = size_of(path, remedy)
     if size > JSON_LIMIT_BYTES:
         raise ModelError(f"{path} has {size:,} bytes, above the {JSON_LIMIT_BYTES:,} allowed; {remedy}")

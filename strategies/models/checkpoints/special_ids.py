@@ -1,8 +1,9 @@
 """The ids that decoding starts with, ends at and pads with, read from where transformers reads them.
 
-``generation_config.json`` settles them where it is there, and ``config.json`` only where it is not: transformers does
-not look a missing id up in the other file. Where transformers would refuse to generate for want of a start id, it is
-``config.json``'s, else padding, which T5 starts from (Raffel et al. 2020, in the released code).
+``generation_config.json`` decides where it exists, and ``config.json`` only where it does not: transformers does not
+look up a missing id in the other file. Where transformers would refuse to generate because there is no start id, the
+start id is that of ``config.json``, else the family's own, else padding, which T5 starts from (Raffel et al. 2020, in
+the released code).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ FORCED = ("forced_bos_token_id", "forced_eos_token_id")
 
 @dataclass(frozen=True)
 class SpecialIds:
-    """``eos`` are the ids that end a sentence, at least one."""
+    """The special ids of a checkpoint. ``eos`` holds the ids that end a sentence, at least one."""
 
     start: int
     eos: tuple[int, ...]
@@ -30,16 +31,17 @@ class SpecialIds:
 
 
 def special_ids(folder: Path, config: Mapping[str, Any], default_start: int | None) -> SpecialIds:
-    """Of a checkpoint folder whose ``config.json`` is ``config``. Raises ModelError.
+    """The special ids of a checkpoint folder whose ``config.json`` holds ``config``.
 
-    ``default_start`` is the family's own start id, where it has one.
+    ``default_start`` is the family's own start id, if it has one. Raises ModelError for an id that is not allowed, for
+    forced tokens, and if no id ends a sentence.
     """
     path = folder / "generation_config.json"
     if exists(path):
         given: Mapping[str, Any] = read_object(path, "save the checkpoint again, or remove this file")
         where = path.name
     else:
-        given, where = {"eos_token_id": 1, "pad_token_id": 0, **config}, "config.json"  # the two are a T5Config's own
+        given, where = {"eos_token_id": 1, "pad_token_id": 0, **config}, "config.json"  # T5Config's defaults
 
     def read(key: str, given: Mapping[str, Any] = given, where: str = where) -> int | None:
         return _id(f"{folder / where}: {key}", given.get(key))

@@ -1,6 +1,6 @@
 """A Hugging Face folder of the T5 family (T5, T5 v1.1, Flan-T5, ByT5, mT5): its names and shapes, and its weights.
 
-Everything is settled from ``config.json`` and the files' headers before anything of the model's size is made.
+Everything is checked in ``config.json`` and the headers of the files before anything of the model's size is allocated.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ STRAYS = ("decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weigh
 
 @dataclass(frozen=True)
 class T5Folder:
-    """A folder whose configuration, names, shapes and types are sound; ``table`` is that of ``t5_names``."""
+    """A folder whose configuration, names, shapes and types are sound; ``table`` is what ``t5_names`` returns."""
 
     path: Path
     config: ModelConfig
@@ -38,11 +38,11 @@ class T5Folder:
 
 
 _kept: dict[Path, tuple[Stamp, T5Folder]] = {}
-"""The folder that was opened last, by what its files were then: each case of a sweep asks for it."""
+"""The folder that was opened last, with the stamp that its files had: every cell of a sweep asks for it."""
 
 
 def t5_names(config: ModelConfig, embedding: str = EMBEDDING_NAMES[0]) -> dict[str, list[str]]:
-    """Our parameter name -> the T5 tensors that are stacked to make it; ``embedding`` is the name of that one."""
+    """Our name of a parameter -> the T5 tensors that are stacked to make it; ``embedding`` is the embedding's name."""
     ffn = ["wi_0", "wi_1"] if config.gated else ["wi"]
     table = {
         "embedding.weight": [embedding],
@@ -94,14 +94,14 @@ def t5_shape(config: ModelConfig, name: str) -> tuple[int, ...]:
 
 
 def open_t5(folder: str | Path) -> T5Folder:
-    """Everything about a folder but the values of its weights. Raises ModelError."""
+    """Read and check everything about a folder except the values of its weights. Raises ModelError for any fault."""
     path = existing_folder(folder)
     require_a_model(path)
     raw = read_object(path / "config.json", GIVE)
     try:
         files = weight_files(path)
         stamp: Stamp = []
-        with contextlib.suppress(OSError):  # of a name that no file can have, say: reading it says more
+        with contextlib.suppress(OSError):  # such as of a name no file can have: reading says more
             stamp = stamp_of([path / "config.json", path / "generation_config.json", *files])
         if stamp and path in _kept and _kept[path][0] == stamp:
             return _kept[path][1]
@@ -129,13 +129,13 @@ def open_t5(folder: str | Path) -> T5Folder:
 
 
 def _embedding_name(stored: StoredTensors, facts: T5Facts) -> str:
-    """The name under which the embedding lies: of tied tensors safetensors keeps one name, whichever it is."""
+    """The name under which the embedding is stored: of tied tensors safetensors keeps one name, and it may be any."""
     names = (*EMBEDDING_NAMES, HEAD) if facts.tied else EMBEDDING_NAMES
     return next((name for name in names if name in stored.names), EMBEDDING_NAMES[0])
 
 
 def _require_match(stored: StoredTensors, config: ModelConfig, table: Mapping[str, list[str]]) -> None:
-    """Every tensor that the model reads is stored as it must be, and every stored one is read or known. ModelError."""
+    """Raise ModelError unless each tensor that the model reads is stored as it must be, and each stored one is read."""
     needed = [name for names in table.values() for name in names]
     missing = [name for name in needed if name not in stored.names]
     if missing:
@@ -164,7 +164,7 @@ def _require_match(stored: StoredTensors, config: ModelConfig, table: Mapping[st
 
 
 def _is_tied(stored: StoredTensors, facts: T5Facts, embedding: str) -> bool:
-    """Whether a stored head is the embedding."""
+    """Whether a stored head is the embedding. Raises ModelError if versions of transformers would differ on that."""
     if embedding == HEAD:
         return True
     if not facts.tied:
@@ -180,7 +180,10 @@ def _is_tied(stored: StoredTensors, facts: T5Facts, embedding: str) -> bool:
 
 
 def load_t5(folder: str | Path) -> EncoderDecoder:
-    """A Hugging Face T5 folder (one file or shards, any float dtype) as a float32 model. Raises ModelError."""
+    """Load a Hugging Face T5 folder (one file or shards, any float dtype) as a float32 model.
+
+    Raises ModelError if the folder cannot be read as one.
+    """
     opened = open_t5(folder)
     model = EncoderDecoder(opened.config)
     with torch.no_grad():
@@ -190,5 +193,5 @@ def load_t5(folder: str | Path) -> EncoderDecoder:
 
 
 def config_of_t5(folder: str | Path) -> ModelConfig:
-    """The sizes that a folder's model has, once all that is known without its weights is sound. Raises ModelError."""
+    """The sizes of a folder's model, without reading its weights. Raises ModelError if the folder is not sound."""
     return open_t5(folder).config

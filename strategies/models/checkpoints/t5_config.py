@@ -29,17 +29,17 @@ ALIASES = {
     "num_hidden_layers": "num_layers",
     "head_dim": "d_kv",
 }
-"""Names that transformers takes for a size as well; save_pretrained writes none of them."""
+"""Other names of a size that transformers accepts; save_pretrained writes none of them."""
 ACTIVATIONS = {(False, "relu"): "relu", (True, "gelu_new"): "gated-gelu"}
 """(is_gated_act, dense_act_fn) of each feed-forward network that the model computes."""
 LARGEST = 2**31 - 1
-"""Of any size; the files' headers bound those that memory depends on."""
+"""The largest size; the headers of the files bound the sizes that memory depends on."""
 WITH_HEAD = re.compile(r"\w*(ForConditionalGeneration|T5WithLMHeadModel)")
 
 
 @dataclass(frozen=True)
 class T5Facts:
-    """What ``config.json`` says, its types checked; ``newest`` where it is read as transformers 5 reads it."""
+    """What ``config.json`` says, its types checked. ``newest`` says that it is read as transformers 5 reads it."""
 
     kind: str
     sizes: Mapping[str, int]
@@ -54,11 +54,11 @@ class T5Facts:
 
     @property
     def default_start(self) -> int | None:
-        """The start id that the family has where none is written."""
+        """The start id that the family uses if the folder names none, or None."""
         return 0 if self.kind == "mt5" else None
 
     def model_config(self, ids: SpecialIds, tie_head: bool) -> ModelConfig:
-        """Raises ModelError for values that make no model."""
+        """The model's configuration with these special ids. Raises ModelError for values that make no model."""
         return ModelConfig(
             vocab_size=self.sizes["vocab_size"],
             d_model=self.sizes["d_model"],
@@ -81,7 +81,7 @@ class T5Facts:
 
 
 def t5_facts(raw: Mapping[str, Any]) -> T5Facts:
-    """Of the content of a ``config.json``. Raises ModelError."""
+    """Read the content of a ``config.json``. Raises ModelError for what is missing, not allowed or not supported."""
     kind = raw.get("model_type")
     if kind not in KNOWN_TYPES:
         raise ModelError(f"model_type {shown(kind)} is not known; known: {', '.join(KNOWN_TYPES)}")
@@ -110,7 +110,7 @@ def t5_facts(raw: Mapping[str, Any]) -> T5Facts:
         sizes=sizes,
         decoder_layers=layers,
         gated=_is_gated(raw, "gated-gelu" if kind == "mt5" else "relu"),
-        # Version 5 ties whatever the file says, and means by false that nothing is scaled.
+        # Version 5 ties the head whatever the file says; tie_word_embeddings=false means to it that nothing is scaled.
         tied=tied or newest,
         scaled=scaled,
         newest=newest,
@@ -159,7 +159,7 @@ def _flag(raw: Mapping[str, Any], key: str, default: bool) -> bool:
 
 
 def _version(raw: Mapping[str, Any]) -> int:
-    """The major version of transformers that wrote the file, 0 if it is not told."""
+    """The major version of transformers that wrote the file, 0 if the file does not say."""
     value = raw.get("transformers_version")
     if value is None:
         return 0
@@ -170,7 +170,7 @@ def _version(raw: Mapping[str, Any]) -> int:
 
 
 def _is_gated(raw: Mapping[str, Any], default: str) -> bool:
-    """Whether the feed-forward network is gated. Two keys of their own replace what ``feed_forward_proj`` says."""
+    """Whether the feed-forward network is gated. is_gated_act and dense_act_fn override ``feed_forward_proj``."""
     said = raw.get("feed_forward_proj", default)
     if said not in ACTIVATIONS.values():
         raise ModelError(f"feed_forward_proj {shown(said)} is not known; known: relu, gated-gelu")

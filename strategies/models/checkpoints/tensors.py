@@ -1,4 +1,4 @@
-"""The tensors of safetensors files: names, shapes and types from the headers, values only once they are asked for."""
+"""The tensors of safetensors files: names, shapes and types are read from the headers, values only on request."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from ..config import ModelError
 from .regular_file import size_of
 
 FLOATS = ("F32", "F64", "BF16", "F16")
-"""The types of weights, as safetensors names them. Others are codes whose meaning lies in scales elsewhere."""
+"""The types of weights, as safetensors names them. Other types hold codes, which mean nothing without their scales."""
 LFS_POINTER = b"version https://git-lfs"
 AGAIN = "save the checkpoint again"
 ROWS = 4096
-"""Compared at a time, so that no tensor is held in another type as a whole."""
+"""Rows that are compared at a time, so that no whole tensor is held in a second type."""
 
 
 @dataclass(frozen=True)
 class Stored:
-    """Where a tensor lies, its shape and its type in safetensors' letters."""
+    """The file that holds a tensor, its shape, and its type as safetensors names it."""
 
     file: Path
     shape: tuple[int, ...]
@@ -32,7 +32,7 @@ class Stored:
 
 
 class StoredTensors:
-    """All tensors of some files, by name. Raises ModelError for a file that is no safetensors."""
+    """All tensors of some files, by name. Raises ModelError for a file that is not a safetensors file."""
 
     def __init__(self, files: Iterable[Path]) -> None:
         self._stored: dict[str, Stored] = {}
@@ -45,7 +45,7 @@ class StoredTensors:
 
     @property
     def names(self) -> frozenset[str]:
-        """Of all tensors."""
+        """The names of all tensors."""
         return frozenset(self._stored)
 
     def __getitem__(self, name: str) -> Stored:
@@ -72,7 +72,7 @@ class StoredTensors:
         return self._opened[file]
 
     def require_float(self, name: str) -> None:
-        """Raise ModelError where a tensor is of a type that is none of weights."""
+        """Raise ModelError if the type of a tensor is not one of ``FLOATS``."""
         dtype = self._stored[name].dtype
         if dtype not in FLOATS:
             raise ModelError(
@@ -81,13 +81,16 @@ class StoredTensors:
             )
 
     def require_shape(self, name: str, shape: tuple[int, ...], asks: str) -> None:
-        """Raise ModelError where a tensor has another shape than ``asks``, such as config.json, asks for."""
+        """Raise ModelError if a tensor does not have the shape that ``asks``, such as config.json, asks for."""
         stored = self._stored[name].shape
         if stored != shape:
             raise ModelError(f"tensor {name} has shape {list(stored)}, {asks} asks for {list(shape)}")
 
     def read(self, name: str) -> Tensor:
-        """The values as stored; a float64 that float32 cannot hold is a ModelError, as models are float32."""
+        """The values of a tensor in their type, or in float32 if they are stored as float64.
+
+        Raises ModelError if they cannot be read, or if float32, the type of models, cannot hold a float64 value.
+        """
         self.require_float(name)
         file = self._stored[name].file
         try:
@@ -112,7 +115,7 @@ class StoredTensors:
         a, b = self.read(one).reshape(rows or (1,)), self.read(other).reshape(rows or (1,))
         starts = range(0, rows[0] if rows else 1, ROWS)
         pairs = ((a[i : i + ROWS], b[i : i + ROWS]) for i in starts)
-        # A NaN equals the same NaN here: damaged weights are told of elsewhere.
+        # NaN equals NaN here: damaged weights are reported elsewhere.
         return all(torch.allclose(x.float(), y.float(), rtol=0, atol=0, equal_nan=True) for x, y in pairs)
 
 

@@ -94,7 +94,7 @@ def unavailable(model: EncoderDecoder, kind: str) -> str:
         return ""
     backend = torch.backends.mkldnn if kind == "onednn" else torch.backends.mkl
     if not backend.is_available():
-        return f"linear={kind}: this build of torch has none; give linear=torch or linear=transposed"
+        return f"linear={kind}: this build of torch has no such kernel; give linear=torch or linear=transposed"
     return ""
 
 

@@ -12,7 +12,7 @@ __all__ = ["TextError", "Vocabulary", "load_pronounce", "load_vocabulary", "mode
 
 
 def model_config(dropout: float = 0.0) -> ModelConfig:
-    """The shape: 2017 architecture, D 192, 4 heads of 48, F 768, 3 + 3 layers, 3.1 M parameters."""
+    """The configuration: 2017 architecture, D 192, 4 heads of 48, F 768, 3 + 3 layers, 3.1 M parameters."""
     vocabulary = load_vocabulary()
     return ModelConfig(
         vocab_size=len(vocabulary),

@@ -1,6 +1,6 @@
 """Training data of the pronounce model: the CMU Pronouncing Dictionary, its held-out words, and seeded batches.
 
-Only ``dictionary`` needs the extra ``[train]``; the held-out words ship with the package.
+Only ``dictionary`` needs the extra ``[train]``. The held-out words ship with the package.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Batch:
 
 
 def _numbered(ids: list[int], space: int) -> list[int]:
-    """Number of the word that each token belongs to; a space belongs to the word before it, EOS to the last."""
+    """The number of the word that each token belongs to. A space belongs to the word before it, EOS to the last."""
     word, numbers = 0, []
     for i in ids:
         numbers.append(word)
@@ -77,7 +77,10 @@ def pad(rows: list[list[int]], value: int) -> Tensor:
 
 
 class Phrases:
-    """Endless phrases of random words; batch ``i`` depends on ``seed`` and ``i`` alone, so training can resume."""
+    """An endless sequence of batches of random phrases.
+
+    Batch ``i`` depends on ``seed`` and ``i`` alone, so training can resume.
+    """
 
     def __init__(self, lexicon: Lexicon, vocabulary: Vocabulary, tokens: int, max_words: int, seed: int) -> None:
         self.words = list(lexicon)
@@ -90,8 +93,8 @@ class Phrases:
     def __getitem__(self, index: int) -> Batch:
         """A batch of about ``tokens`` source and target tokens.
 
-        The words of a phrase are 1 in a fifth of the batches; in the others, their number is log-uniform up to
-        ``max_words`` in half and uniform in half.
+        All phrases of a batch have the same number of words. It is 1 in a fifth of the batches. In half of the others
+        it is log-uniform up to ``max_words``, in the other half uniform.
         """
         rng = np.random.default_rng([self.seed, index])
         shape = rng.random()

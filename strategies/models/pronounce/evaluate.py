@@ -4,11 +4,11 @@ Every held-out word is read once, in an order shuffled by a seed, alone or in ph
 pronunciation counts as right; stress counts.
 
 Phoneme error rate, PER: the fewest phonemes and spaces to insert, delete or replace so that the output becomes a listed
-reading of the whole phrase, over the phonemes and spaces of that reading (of readings equally near: the shortest). The
-space between words is a symbol like any other, so a lost or an added one is one error.
+reading of the whole phrase, over the phonemes and spaces of that reading. Of readings equally near, the shortest
+counts. The space between words is a symbol like any other, so a lost or an added space is one error.
 
-Word error rate, WER: the fewest words to insert, delete or replace, over the words of the phrase. The words of the
-output are what stands between its spaces, so a lost space between two words costs both.
+Word error rate, WER: the fewest words to insert, delete or replace, over the words of the phrase. An output word is
+what stands between two spaces, so a lost space between two words costs both.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from .training_state import load_trained
 WORDS_PER_PHRASE = (1, 4, 16, 30)
 BATCH_TOKENS = 8192
 _EDIT = 1 << 20
-"""Weight of an edit against one symbol of length: no reading is as long."""
+"""What an edit costs if a symbol of length costs 1; it is more than any reading is long."""
 
 Readings = Sequence[Sequence[Hashable]]
 """The alternatives of one stretch of a reference, each a sequence of symbols."""
@@ -54,7 +54,7 @@ class ErrorRates:
 
     @property
     def per(self) -> float:
-        """Phoneme error rate, a fraction; over 1 where more was inserted than there is."""
+        """Phoneme error rate, a fraction; insertions can make it exceed 1."""
         return self.phoneme_errors / self.phonemes
 
     @property
@@ -72,7 +72,7 @@ class ErrorRates:
 
 
 def fewest_edits(reference: Sequence[Readings], output: Sequence[Hashable]) -> tuple[int, int]:
-    """(edits, length) of the reading that the output is nearest to; of those equally near, the shortest.
+    """Return (edits, length) of the reading that the output is nearest to; of those equally near, the shortest.
 
     A reading takes one alternative of each stretch of ``reference``. This is Levenshtein's distance to the nearest path
     through a lattice: a row of the table is kept for each alternative, and their minimum goes on to the next stretch.
@@ -100,7 +100,7 @@ def fewest_edits(reference: Sequence[Readings], output: Sequence[Hashable]) -> t
 
 
 def compare(listed: Sequence[Sequence[Sequence[str]]], output: Sequence[Sequence[str]]) -> ErrorRates:
-    """Errors of one phrase: for each word its listed pronunciations, against the words that came out.
+    """Count the errors of one phrase: ``listed`` has the pronunciations of each word, ``output`` the words decoded.
 
     >>> compare([[["T", "UW1"]], [["T", "IY1"], ["T", "IY0"]]], [["T", "UW1"], ["T", "IY0", "Z"]])
     ErrorRates(phoneme_errors=1, phonemes=5, word_errors=1, words=2)
@@ -114,14 +114,15 @@ def compare(listed: Sequence[Sequence[Sequence[str]]], output: Sequence[Sequence
 
 
 def target_limit(src_len: int) -> int:
-    """Tokens to allow for a source of S = ``src_len`` tokens: more than any word of the dictionary needs."""
+    """The most target tokens for a source of S = ``src_len`` tokens: more than any word of the dictionary needs."""
     return 2 * src_len + 8
 
 
 def pronounce(model: EncoderDecoder, phrases: Sequence[str]) -> list[list[list[str]]]:
-    """Phrases as words of phonemes, in the same order; decoded in padded batches of like length. Raises TextError.
+    """Decode phrases into words of phonemes, in the order of the phrases.
 
-    Each output ends at its own EOS, or at its own ``target_limit``, whatever batch it was in.
+    Phrases of similar length are decoded together, padded. Each output ends at its own EOS, or at its own
+    ``target_limit``, whatever batch it was in. Raises TextError for a phrase that cannot be spelled.
     """
     vocabulary, pad_id = load_vocabulary(), model.config.pad_id
     rows = [vocabulary.spell(phrase) for phrase in phrases]
@@ -143,8 +144,8 @@ def pronounce(model: EncoderDecoder, phrases: Sequence[str]) -> list[list[list[s
 def error_rates(model: EncoderDecoder, words_per_phrase: int, limit: int | None = None, seed: int = 0) -> ErrorRates:
     """PER and WER on the held-out words, or on ``limit`` of them, in phrases of ``words_per_phrase``.
 
-    The words are shuffled by ``seed``; those left over at the end, too few for a phrase, are not read. Raises
-    ModelError where that leaves none.
+    The words are shuffled by ``seed``. Words left over at the end, too few for a phrase, are not read. Raises
+    ModelError if that leaves no phrase.
     """
     lexicon = held_out()
     count = len(lexicon) if limit is None else max(0, limit)
@@ -162,7 +163,7 @@ def error_rates(model: EncoderDecoder, words_per_phrase: int, limit: int | None 
 
 
 def table_rows(rates: Mapping[int, ErrorRates]) -> list[tuple[str, ...]]:
-    """Rows of text, their header first, of rates by words per phrase; counts beside each rate."""
+    """Rows of text for a table, header first: the rates for each number of words per phrase, and their counts."""
     header = "words per phrase", "words", "phonemes and spaces", "phoneme error", "word error"
     return [
         header,
@@ -171,7 +172,7 @@ def table_rows(rates: Mapping[int, ErrorRates]) -> list[tuple[str, ...]]:
 
 
 def main() -> int:
-    """Print a table of error rates; 0, or 1 with one line on standard error."""
+    """Print a table of error rates; return 0, or 1 after one line on standard error."""
     parser = argparse.ArgumentParser(
         prog="evaluate", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )

@@ -33,7 +33,7 @@ def recipe_of(state: State) -> Recipe:
 
 
 def progress_text(step: int, recipe: Recipe) -> str:
-    """How far a run had come.
+    """Say how far a training run had come.
 
     >>> progress_text(500, Recipe(steps=800, cool_down=200))
     '500 steps of a run of 800, at the full rate, before its cool-down'
@@ -61,9 +61,9 @@ def markdown(rows: list[tuple[str, ...]]) -> str:
 
 
 def write_card(template: Path, card: Path, weights: Path, state: State, rates: str, earlier: str = "") -> None:
-    """Fill the template in with facts of the file ``weights`` and of its training.
+    """Fill in the template with facts of the file ``weights`` and of its training, and write it to ``card``.
 
-    ``earlier`` tells of the training of the weights that this run started from, if it did.
+    ``earlier`` describes the training of the weights that this run started from, if it started from any.
     """
     recipe, config = recipe_of(state), model_config()
     content = weights.read_bytes()
@@ -96,10 +96,10 @@ def export(
     card: Path = CARD,
     earlier: str = "",
 ) -> None:
-    """Write ``weights`` and ``card``; the old weights stay until the new ones are measured. Raises ModelError.
+    """Write ``weights`` and ``card``; the old weights stay until the new ones are measured.
 
-    ``limit`` is the number of held-out words to measure on, by default all; ``earlier`` tells of the training of the
-    weights that this run started from.
+    ``limit`` is the number of held-out words to measure on, by default all. ``earlier`` describes the training of the
+    weights that this run started from. Raises ModelError if the checkpoint cannot be loaded.
     """
     model, state = load_trained(checkpoint)
     part = weights.with_suffix(".part")
@@ -117,7 +117,7 @@ def export(
 
 
 def main() -> int:
-    """Export; 0, or 1 with one line on standard error."""
+    """Export a checkpoint; return 0, or 1 after one line on standard error."""
     parser = argparse.ArgumentParser(prog="export", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("checkpoint", type=Path, help="a checkpoint that train wrote")
     parser.add_argument("--earlier", default="", help="how the weights were trained that this run started from")

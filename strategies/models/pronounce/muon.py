@@ -1,4 +1,4 @@
-"""Muon in float32: the optimizer of the matrices, beside AdamW for everything else."""
+"""Muon in float32: the optimizer of the matrices inside layers; AdamW serves everything else."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ _ITERATIONS = 5
 
 
 def orthogonalized(matrix_PXY: Tensor) -> Tensor:
-    """U V^T of each matrix's singular value decomposition, roughly: most singular values come to lie around 1.
+    """Approximate U V^T of each matrix's singular value decomposition, [P, X, Y] -> [P, X, Y].
 
-    The smallest of a square matrix stay smaller.
-
-    Newton-Schulz iterations on the normalised matrix, [P, X, Y] -> [P, X, Y].
+    Newton-Schulz iterations on the normalised matrix bring most singular values near 1; the smallest of a square matrix
+    stay smaller.
     """
     wide = matrix_PXY.shape[1] <= matrix_PXY.shape[2]
     x = matrix_PXY if wide else matrix_PXY.mT
@@ -31,11 +30,12 @@ def orthogonalized(matrix_PXY: Tensor) -> Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum, orthogonalised, for matrices (Jordan et al. 2024), scaled to AdamW's step size.
+    """Orthogonalised momentum for matrices (Jordan et al. 2024), scaled to AdamW's step size.
 
-    The update has a root mean square of 0.2 (Liu et al. 2025, arXiv 2502.16982, section 2.2), so AdamW's rate and
-    weight decay serve. A group's ``parts`` says how many matrices each of its parameters packs along its rows; each is
-    orthogonalised alone. ``torch.optim.Muon`` iterates in bfloat16, which a CPU without it does many times slower.
+    The update has a root mean square of 0.2 (Liu et al. 2025, arXiv 2502.16982, section 2.2), so AdamW's learning rate
+    and weight decay can be used. A group's ``parts`` says how many matrices each of its parameters packs along its
+    rows; each matrix is orthogonalised alone. ``torch.optim.Muon`` iterates in bfloat16, which is many times slower on
+    a CPU without bfloat16.
     """
 
     def __init__(self, groups: list[dict[str, Any]], lr: float, weight_decay: float, momentum: float = 0.95) -> None:
@@ -43,7 +43,7 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
-        """Decay, then one step along the orthogonalised Nesterov momentum."""
+        """Apply weight decay, then one step along the orthogonalised Nesterov momentum."""
         for group in self.param_groups:
             for weight_XY in group["params"]:
                 state = self.state[weight_XY]

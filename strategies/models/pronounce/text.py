@@ -16,7 +16,7 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz'"
 
 
 class TextError(Mistake):
-    """Text that the vocabulary cannot spell; the message is one line."""
+    """The vocabulary cannot spell a text. The message is one line."""
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,14 @@ class Vocabulary:
         return len(self.tokens)
 
     def id(self, token: str) -> int:
-        """Id of one token; KeyError where there is none."""
+        """Id of one token. Raises KeyError if it is not in the vocabulary."""
         ids: dict[str, int] = self._id  # type: ignore[attr-defined]
         return ids[token]
 
     def spell(self, phrase: str) -> list[int]:
-        """Ids of a phrase's letters, EOS last. Case is folded and runs of white space count as one space.
+        """Ids of a phrase's letters, EOS last. Case is folded, and a run of white space counts as one space.
+
+        Raises TextError for an empty phrase and for other characters than letters a to z, apostrophe and space.
 
         >>> load_vocabulary().spell("It's") == load_vocabulary().spell("  it's ")
         True
@@ -61,7 +63,7 @@ class Vocabulary:
         return [*ids[:-1], self.id(EOS)]
 
     def pronunciation(self, ids: Sequence[int]) -> list[list[str]]:
-        """Words of phonemes up to the first EOS; ids that are no phonemes are kept as they are written."""
+        """Words of phonemes up to the first EOS. Padding and start are dropped; other tokens are kept as written."""
         words: list[list[str]] = [[]]
         for i in ids:
             token = self.tokens[i]

@@ -2,10 +2,12 @@
 
 The recipe: Muon for the layers' matrices and AdamW for the rest, with warm-up, a constant rate, and a linear cool-down
 to zero (Hägele et al. 2024, arXiv 2405.18392), so that a run can be stopped, resumed and cooled down at any length;
-label smoothing and dropout as in the 2017 paper;
-and one cross-attention head taught to look at the word being pronounced (Garg et al. 2019, arXiv 1909.02074), without
-which the decoder is slow to find its place in phrases of many words. Checkpoints are written to ``--dir`` and resumed
-from there; batches and dropout masks follow from the seed and the step, so a resumed run ends as an uninterrupted one.
+label smoothing and dropout as in the 2017 paper; and one cross-attention head that is taught to look at the word being
+pronounced (Garg et al. 2019, arXiv 1909.02074). Without this the decoder is slow to find its place in phrases of many
+words.
+
+Checkpoints are written to ``--dir`` and resumed from there. Batches and dropout masks follow from the seed and the step
+alone, so a resumed run ends like an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -39,7 +41,7 @@ LABEL_SMOOTHING = 0.1
 GUIDE_WEIGHT = 0.1
 GUIDED_LAYER = 1
 PACKED = {"qkv": 3, "kv": 2}
-"""Products that the model packs into one weight."""
+"""Module -> the number of products that the model packs into its weight."""
 
 
 @dataclass(frozen=True)
@@ -66,14 +68,14 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Losses:
-    """Mean over one batch: cross entropy of the labels (smoothed, nats) and of the guided head's place (nats)."""
+    """Means over one batch, in nats: cross entropy of the labels (smoothed), and loss of the guided head."""
 
     label: float
     guide: float
 
 
 Report = Callable[[int, Losses], None]
-"""Called after each step with the number of steps done and their losses."""
+"""Called after each step with the number of steps done and the losses of the last one."""
 
 
 class Guide:
@@ -95,7 +97,7 @@ class Guide:
         self.log_p_BNS = score_BNS.log_softmax(-1)
 
     def loss(self, batch: Batch) -> Tensor:
-        """Mean of -log (attention on the letters of the word that the label belongs to)."""
+        """Mean over labels of -log of the attention, in sum, on the letters of the word that a label belongs to."""
         right_BNS = batch.label_word_BN[:, :, None] == batch.src_word_BS[:, None, :]
         mass_BN = self.log_p_BNS.masked_fill(~right_BNS, -1e4).logsumexp(-1)
         return -mass_BN[batch.label_word_BN >= 0].mean()
@@ -128,8 +130,9 @@ def train(
 ) -> EncoderDecoder:
     """Run the recipe on ``lexicon``, or resume it from ``folder``; returns the model of the last step.
 
-    The constant phase keeps a checkpoint of its own, ``constant.pt``, so that a longer run can resume from it and not
-    from a cooled-down model, ``cooled.pt``. Where there is none yet, ``weights`` are started from, else random ones.
+    The constant phase has a checkpoint of its own, ``constant.pt``, so that a longer run can resume from it instead of
+    a cooled-down model, ``cooled.pt``. Where there is no checkpoint, training starts from ``weights``, or from random
+    ones.
     """
     phrases = Phrases(lexicon, load_vocabulary(), recipe.tokens, recipe.max_words, recipe.seed)
     model = randomize(EncoderDecoder(model_config(recipe.dropout)), recipe.seed).train()

@@ -1,4 +1,4 @@
-"""The checkpoints of a training run: written whole or not at all, resumed from, and read back as a model.
+"""The checkpoints of a training run: they are written whole or not at all, and read back to resume or as a model.
 
 A checkpoint holds ``step``, ``steps``, ``model``, ``optimizers``, ``recipe`` and ``seconds``, the time spent so far.
 """
@@ -25,7 +25,7 @@ def save(state: State, path: Path) -> None:
 
 
 def to_resume(folder: Path, steps: int) -> State | None:
-    """The state that a run of ``steps`` goes on from: its own cool-down, else any run's constant phase, else None.
+    """The state that a run of ``steps`` resumes from: its own cool-down, else any run's constant phase, else None.
 
     Raises ModelError for a checkpoint of an earlier version.
     """
@@ -40,7 +40,7 @@ def to_resume(folder: Path, steps: int) -> State | None:
 
 
 def load_trained(path: Path) -> tuple[EncoderDecoder, State]:
-    """The model of a checkpoint, in inference mode, and the checkpoint itself. Raises ModelError."""
+    """The model of a checkpoint, in inference mode, and the checkpoint itself. Raises ModelError if unreadable."""
     model = EncoderDecoder(model_config())
     try:
         state: State = torch.load(path, weights_only=True)
