@@ -1,4 +1,4 @@
-"""One decoding session: a model, a strategy and buffers for one shape. The same class for every strategy."""
+"""A decoding session: a model, a strategy and the buffers for one shape. One class serves every strategy."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class KVBytes:
 
     @property
     def reserved(self) -> int:
-        """All memory held for K/V."""
+        """All bytes held for K/V, whether they are filled or not."""
         return self.self_reserved + self.cross
 
     @property

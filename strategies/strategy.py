@@ -21,6 +21,7 @@ from .models.stores import KVShape, SelfKV
 Execution = Literal["eager", "compiled", "graph"]
 CrossMode = Literal["cached", "recompute"]
 CORE = ("full_recompute", "cross_kv", "contiguous_kv", "static_kv")
+"""The four basic strategies, in the order in which the field introduces them."""
 
 
 class StrategyError(Mistake):
@@ -218,7 +219,7 @@ def _discover() -> None:
 
 
 def registry() -> dict[str, Entry]:
-    """Every registered name -> its entry: first the core four, as the field introduces them, then the rest by name."""
+    """Every registered name -> its entry: first those of ``CORE``, then the rest by name."""
     global _discovered
     if not _discovered:
         _discovered = True  # set first: discovery checks labels, which call this function

@@ -1,1 +1,1 @@
-"""The shared model definition. It knows no strategy."""
+"""The one model definition that all strategies share. It knows no strategy."""

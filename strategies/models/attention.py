@@ -35,7 +35,7 @@ class Append(nn.Module):
     """The call of a store. It is a module, so that probes that watch the model's modules see what a store copies."""
 
     def forward(self, store: SelfKV, k_BGTK: Tensor, v_BGTK: Tensor, step: Step) -> tuple[Tensor, Tensor]:
-        """K and V to attend, [B, G, M, K] each."""
+        """Return the K and V to attend, [B, G, M, K] each."""
         return store.append(k_BGTK, v_BGTK, step)
 
 
@@ -50,7 +50,7 @@ class _Attention(nn.Module):
         self.group = config.group
 
     def _split(self, packed_BTX: Tensor, *heads: int) -> tuple[Tensor, ...]:
-        """[B, T, sum of heads * K] -> a view of [B, heads, T, K] for each of ``heads``."""
+        """Split [B, T, sum of heads * K] into a view of [B, heads, T, K] for each of ``heads``."""
         batch, rows, _ = packed_BTX.shape
         return packed_BTX.view(batch, rows, -1, self.head_size).transpose(1, 2).split_with_sizes(heads, 1)
 
@@ -81,7 +81,7 @@ class SelfAttention(_Attention):
     def forward(
         self, x_BTD: Tensor, bias: Tensor | None, store: SelfKV | None = None, step: Step | None = None
     ) -> Tensor:
-        """[B, T, D] -> [B, T, D]; ``bias`` broadcasts to [B, H, T, M], grouped as ``group_bias`` does where G < H."""
+        """Attend, [B, T, D] -> [B, T, D]; ``bias`` broadcasts to [B, H, T, M], or is laid out by ``group_bias``."""
         q_BHTK, k_BGTK, v_BGTK = self._split(self.qkv(x_BTD), self.heads, self.kv_heads, self.kv_heads)
         if store is None or step is None:
             return self._attend(q_BHTK, k_BGTK, v_BGTK, bias)
@@ -103,6 +103,6 @@ class CrossAttention(_Attention):
         return k_BGSK, v_BGSK
 
     def forward(self, x_BTD: Tensor, source: CrossKV, bias: Tensor | None) -> Tensor:
-        """[B, T, D] -> [B, T, D]; ``bias`` broadcasts to [B, 1, 1, S]."""
+        """Attend to the source, [B, T, D] -> [B, T, D]; ``bias`` broadcasts to [B, 1, 1, S]."""
         (q_BHTK,) = self._split(self.q(x_BTD), self.heads)
         return self._attend(q_BHTK, *source.get(), bias)

@@ -31,7 +31,7 @@ class Product:
 
     @property
     def flops(self) -> int:
-        """2 * batch * rows * inner * cols * count."""
+        """FLOPs of all its runs: 2 * batch * rows * inner * cols * count."""
         return 2 * self.batch * self.rows * self.inner * self.cols * self.count
 
     @property

@@ -32,7 +32,7 @@ class EncoderLayer(nn.Module):
         self.ffn_residual = Residual(config)
 
     def forward(self, x_BSD: Tensor, bias: Tensor | None) -> Tensor:
-        """[B, S, D] -> [B, S, D]."""
+        """Apply the layer, [B, S, D] -> [B, S, D]."""
         x_BSD = self.self_residual(x_BSD, lambda x: self.self_attn(x, bias))
         return self.ffn_residual(x_BSD, self.ffn)
 
@@ -58,7 +58,7 @@ class DecoderLayer(nn.Module):
         self_bias: Tensor | None,
         source_bias: Tensor | None,
     ) -> Tensor:
-        """[B, T, D] -> [B, T, D]."""
+        """Apply the layer, [B, T, D] -> [B, T, D]."""
         x_BTD = self.self_residual(x_BTD, lambda x: self.self_attn(x, self_bias, store, step))
         x_BTD = self.cross_residual(x_BTD, lambda x: self.cross_attn(x, source, source_bias))
         return self.ffn_residual(x_BTD, self.ffn)
@@ -87,7 +87,7 @@ class _Stack(nn.Module):
         return sinusoids_ND(length, self.width, weight.device).to(weight.dtype)
 
     def embed(self, token_BT: Tensor, position_TD: Tensor | None) -> Tensor:
-        """Token ids [B, T] -> [B, T, D]; ``position_TD`` is added after the 2017 paper's scaling."""
+        """Embed token ids, [B, T] -> [B, T, D]; ``position_TD`` is added after the 2017 paper's scaling."""
         x_BTD = self.embedding(token_BT)
         if self.embedding_scale is not None:
             x_BTD = x_BTD * self.embedding_scale + position_TD
@@ -102,7 +102,7 @@ class Encoder(_Stack):
         self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.encoder_layers))
 
     def forward(self, src_BS: Tensor, source_bias: Tensor | None) -> Tensor:
-        """Token ids [B, S] -> memory [B, S, D]; ``source_bias`` masks padding, [B, 1, 1, S] or None."""
+        """Encode token ids, [B, S] -> memory [B, S, D]; ``source_bias`` masks padding, [B, 1, 1, S] or None."""
         bias = self._score_bias(src_BS.shape[1], source_bias)
         x_BSD = self.embed(src_BS, self.sinusoids(src_BS.shape[1]))
         for layer in self.layers:
@@ -154,7 +154,7 @@ class Decoder(_Stack):
         self.layers = nn.ModuleList(DecoderLayer(config) for _ in range(config.decoder_layers))
 
     def forward(self, token_BT: Tensor, step: Step, attended: Attended) -> Tensor:
-        """Token ids [B, T] -> hidden rows [B, T, D].
+        """Compute the hidden rows of token ids, [B, T] -> [B, T, D].
 
         The score bias is looked up once for all layers. A single row needs no mask if its store returns past keys only;
         without relative positions it then needs no bias at all.
@@ -189,7 +189,7 @@ class Head(nn.Module):
         self.weight = embedding.weight if config.tie_head else nn.Parameter(torch.empty_like(embedding.weight))
 
     def forward(self, x_XD: Tensor) -> Tensor:
-        """[..., D] -> [..., V]."""
+        """Compute logits, [..., D] -> [..., V]."""
         if self.scale is not None:
             x_XD = x_XD * self.scale
         return self.project(x_XD)

@@ -146,6 +146,7 @@ def _encoder_bias(config: ModelConfig, batch: int, src_len: int, padded: bool) -
 
 
 def _prefill(config: ModelConfig, batch: int, src_len: int, kept: Remembered, width: Widths, padded: bool) -> int:
+    """Bytes at the peak of prefill."""
     rows = batch * src_len
     # The layer's input lives until its output is there. The feed-forward network begins after a first residual sum.
     attention = config.d_model * width.stream + width.value * _self_attention(config)
@@ -159,6 +160,7 @@ def _prefill(config: ModelConfig, batch: int, src_len: int, kept: Remembered, wi
 
 
 def _step(config: ModelConfig, batch: int, src_len: int, kept: Remembered, width: Widths) -> int:
+    """Bytes at the peak of the last step."""
     rows, sources, value = batch * kept.rows, batch * src_len, width.value
     bias = (config.num_heads if config.is_t5 else 1) * kept.rows * kept.keys
     if config.group > 1 and kept.rows > 1 and not config.is_t5:  # the mask, repeated for query heads that are rows

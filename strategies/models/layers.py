@@ -31,7 +31,7 @@ class RMSNorm(nn.Module):
 
 
 def make_norm(config: ModelConfig) -> nn.Module:
-    """The norm of the architecture, over D."""
+    """The architecture's norm over D: RMS norm in T5, layer norm in 2017."""
     if config.is_t5:
         return RMSNorm(config.d_model, config.norm_eps)
     return nn.LayerNorm(config.d_model, eps=config.norm_eps)
@@ -45,7 +45,7 @@ class RowDropout(nn.Module):
         self.rate = rate
 
     def forward(self, x_BTD: Tensor) -> Tensor:
-        """[B, T, D] -> [B, T, D]; the identity outside training."""
+        """Drop columns of each sequence, [B, T, D] -> [B, T, D]; the identity outside training."""
         if not self.training or self.rate == 0:
             return x_BTD
         keep_B1D = torch.rand(x_BTD.shape[0], 1, x_BTD.shape[2], device=x_BTD.device) >= self.rate
@@ -68,7 +68,7 @@ class FeedForward(nn.Module):
         self.wo = nn.Linear(config.d_ff, config.d_model, bias=bias)
 
     def forward(self, x_BTD: Tensor) -> Tensor:
-        """[B, T, D] -> [B, T, D]."""
+        """Apply the network to each row, [B, T, D] -> [B, T, D]."""
         if self.gated:
             gate_BTF, linear_BTF = self.wi(x_BTD).chunk(2, dim=-1)
             hidden_BTF = F.gelu(gate_BTF, approximate="tanh") * linear_BTF

@@ -1,6 +1,6 @@
 """What attention knows of a decoding strategy: two protocols, ``SelfKV`` and ``CrossKV``, and the ``Step`` they share.
 
-A session has one self-attention store per decoder layer. Its methods are called in this order:
+A session has one self-attention store per decoder layer. Their methods are called in this order:
 
     reset()                    of every layer's store, at each prefill: a session decodes one batch after another
     key_position_M(step)       at most once per step, of the first layer's store, BEFORE any ``append`` of that step
@@ -95,7 +95,7 @@ class CrossProject(Protocol):
     """Turns the encoder's output into one layer's cross-attention K and V."""
 
     def __call__(self, memory_BSD: Tensor, /) -> tuple[Tensor, Tensor]:
-        """[B, S, D] -> K, V of [B, G, S, K] each."""
+        """Project the encoder's output, [B, S, D] -> K, V of [B, G, S, K] each."""
 
 
 class CrossKV(Protocol):
