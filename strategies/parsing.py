@@ -10,7 +10,7 @@ import typing
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
-from .models.shown import plain, shown
+from .models.message_text import plain, shown
 from .strategy import CORE, Execution, Strategy, StrategyError, registry
 
 MOST = 2**31 - 1

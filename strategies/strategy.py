@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self, TypeVar
 
 from .discovery import LEFT_OUT, import_all, leave_out
+from .models.message_text import shown
 from .models.mistake import Mistake
-from .models.shown import shown
 from .models.stores import KVShape, SelfKV
 
 Execution = Literal["eager", "compiled", "graph"]

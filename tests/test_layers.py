@@ -4,6 +4,7 @@ import importlib.util
 import shutil
 import subprocess
 import sys
+import tomllib
 
 import pytest
 
@@ -59,3 +60,18 @@ def test_an_import_against_the_layers_is_found(copy, fault):
     assert done.returncode == 1
     module = name.removesuffix(".py").replace("/", ".")
     assert f"{module} -> " in done.stdout.partition("Broken contracts")[2]
+
+
+def test_every_module_of_the_model_is_named_in_its_contract():
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (mine,) = (contract for contract in contracts if contract["name"] == "The model knows no kernel")
+    found = {path.stem for path in (ROOT / "strategies" / "models").glob("*.py")} - {"__init__"} | {"checkpoints"}
+    assert {name.removeprefix("strategies.models.") for name in mine["source_modules"]} == found
+
+
+def test_every_module_of_strategies_is_one_that_models_may_not_import():
+    """But those of authors, which come and go."""
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (mine,) = (contract for contract in contracts if contract["name"].startswith("Models know no strategy"))
+    found = {f"strategies.{path.stem}" for path in (ROOT / "strategies").glob("*.py")} - {"strategies.__init__"}
+    assert {*mine["forbidden_modules"]} == found | {"strategies"}

@@ -16,8 +16,8 @@ import reprlib
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
+from .message_text import plain
 from .mistake import Mistake
-from .shown import plain
 
 Architecture = Literal["t5", "transformer2017"]
 MAX_SIZE = 2**31 - 1

@@ -16,7 +16,7 @@ from .checkpoints.t5 import config_of_t5, load_t5, open_t5
 from .config import ModelConfig, ModelError
 from .encoder_decoder import EncoderDecoder
 from .init import randomize
-from .shown import plain, shown
+from .message_text import plain, shown
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 Source = Literal["pronounce", "checkpoint", "random"]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from strategies.models.shown import plain
+from strategies.models.message_text import plain
 
 MOST = 2**31 - 1
 """Largest whole number that any key but the seed may have: larger sizes overflow 32-bit indices."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config import ModelError
-from ..shown import shown
+from ..message_text import shown
 from .regular_file import exists, read_object
 
 LARGEST = 2**31 - 1

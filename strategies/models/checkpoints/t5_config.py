@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..config import ModelConfig, ModelError
-from ..shown import shown
+from ..message_text import shown
 from .special_ids import SpecialIds
 
 KNOWN_TYPES = ("t5", "mt5")

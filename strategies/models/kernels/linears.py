@@ -12,7 +12,7 @@ and products of other numbers of rows still use.
 | onednn | blocks chosen by oneDNN | ``torch.ops.mkldnn._linear_pointwise``, as torch's compiler calls it |
 | mkl | panels chosen by MKL for one number of rows; others take torch's | ``torch.ops.mkl._mkl_linear``, likewise |
 | fused | none: a loop over the weight, part of the whole step's one function | torch's compiler (``one_row``) |
-| auto | the fastest for the whole step, or much faster for a shape of weight, by rows | ``linear_probe`` |
+| auto | the fastest for the whole step, or much faster for a shape of weight, by rows | ``choose`` |
 
 ``fused`` serves compiled steps of a single row; all other products then use torch's kernel.
 """
@@ -26,8 +26,8 @@ from dataclasses import dataclass
 from ..config import ModelError
 from ..encoder_decoder import EncoderDecoder
 from . import one_row
+from .choose import choose
 from .execution import forget
-from .linear_probe import choose
 from .packing import KERNELS, Choice, by_rows, multiply_by, pack, products, unavailable
 
 LINEARS = (*KERNELS, "auto")

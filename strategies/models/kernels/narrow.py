@@ -16,8 +16,8 @@ from torch import Tensor
 from ..config import ModelError
 from ..encoder_decoder import EncoderDecoder
 from . import one_row
+from .custom_operator import Apply, opaque
 from .execution import forget
-from .opaque import Apply, opaque
 from .packing import multiply_by, products
 
 WEIGHTS = ("fp32", "bf16", "int8")

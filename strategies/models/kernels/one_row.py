@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..one_position import is_written_out
-from .opaque import Apply
+from .custom_operator import Apply
 
 
 def at_one_row(written: Apply, otherwise: Apply) -> Apply:

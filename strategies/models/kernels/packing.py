@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ..config import ModelError
 from ..encoder_decoder import EncoderDecoder, Head
 from . import one_row
-from .opaque import Apply, opaque
+from .custom_operator import Apply, opaque
 
 KERNELS = ("torch", "transposed", "onednn", "mkl", "fused")
 

@@ -24,8 +24,9 @@ import torch.nn.functional as F
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
+from ..blocks import DecoderLayer
 from ..checkpoints.own import load_own
-from ..encoder_decoder import DecoderLayer, EncoderDecoder
+from ..encoder_decoder import EncoderDecoder
 from ..init import randomize
 from ..stores import CrossKV
 from . import model_config

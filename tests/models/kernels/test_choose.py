@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from strategies import Session, parse
-from strategies.models.kernels import compiling, linear_probe, linears, packing
+from strategies.models.kernels import choose as choosing
+from strategies.models.kernels import compiling, linears, packing
+from strategies.models.kernels.choose import buckets, choose
 from strategies.models.kernels.fused_probe import loops, loops_over_calls
-from strategies.models.kernels.linear_probe import buckets, choose
 from strategies.models.kernels.linears import use_linear
 from strategies.models.kernels.packing import Choice, by_rows
 
@@ -37,8 +38,8 @@ def costs(monkeypatch):
 
         return apply, 0
 
-    monkeypatch.setattr(linear_probe, "pack", pack)
-    monkeypatch.setattr(linear_probe, "unavailable", lambda model, kind: "")
+    monkeypatch.setattr(choosing, "pack", pack)
+    monkeypatch.setattr(choosing, "unavailable", lambda model, kind: "")
     return found
 
 
@@ -73,7 +74,7 @@ def test_a_kernel_that_packs_for_one_number_of_rows_is_tried_at_that_alone(model
 def test_compiled_steps_of_one_row_get_loops_unless_those_are_slower(model, costs, monkeypatch, ratio, taken):
     """Beside what was found for eager steps, which stays."""
     asked = []
-    monkeypatch.setattr(linear_probe, "loops_over_calls", lambda model, kernels, clock: asked.append(kernels) or ratio)
+    monkeypatch.setattr(choosing, "loops_over_calls", lambda model, kernels, clock: asked.append(kernels) or ratio)
     costs["onednn"] = lambda rows, shape: 0.5
     found = chosen(model, 1, 30, compiled=True)
     of_a_step = {tuple(m.weight.shape) for m in [*packing.products(model.decoder), model.lm_head]}
@@ -84,7 +85,7 @@ def test_compiled_steps_of_one_row_get_loops_unless_those_are_slower(model, cost
 
 
 def test_loops_are_not_asked_of_for_several_rows_or_eager_steps(model, costs, monkeypatch):
-    monkeypatch.setattr(linear_probe, "loops_over_calls", None)
+    monkeypatch.setattr(choosing, "loops_over_calls", None)
     assert not any(c.compiled for c in [*chosen(model, 2, 30, compiled=True), *chosen(model, 1, 30)])
 
 
@@ -142,7 +143,7 @@ def test_a_model_whose_kernels_were_chosen_gives_torchs_logits(architecture, tin
 
 
 def test_torch_alone_holds_no_copies(model, monkeypatch):
-    monkeypatch.setattr(linear_probe, "CALLED", ())
+    monkeypatch.setattr(choosing, "CALLED", ())
     done = use_linear(model, "auto", 1, 4)
     assert (done.copy_bytes, {choice.kernel for choice in done.choices}) == (0, {"torch"})
 
