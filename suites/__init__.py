@@ -1,6 +1,6 @@
-"""How decoding strategies are measured, from the command line (`python -m suites --help`) or from Python.
+"""decodebench measures decoding strategies, from the command line (`python -m suites --help`) or from Python.
 
-``measure`` runs what ``python -m suites run`` runs, ``load`` reads a run that was measured.
+``measure`` runs what ``python -m suites run`` runs. ``load`` reads a run that was measured.
 """
 
 from .notebook import Measurement, load, measure

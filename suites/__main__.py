@@ -1,4 +1,7 @@
-"""``python -m suites VERB ...``, also installed as ``decodebench``; each verb is a module with ``main(arguments)``."""
+"""The command line, ``python -m suites VERB ...`` or ``decodebench VERB ...``.
+
+Each verb is a module of ``suites.verbs`` with a function ``main(arguments)``.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,11 @@ from importlib.metadata import PackageNotFoundError, version
 from .verbs import VERBS, streams, system
 
 HUGE_PAGES = "THP_MEM_ALLOC_ENABLE"
-"""Has torch ask Linux for pages of 2 MiB for large tensors, in contenders' processes too, as a step streams through all
-weights (docs/performance.md). Torch reads it once, at its first allocation."""
+"""Environment variable that makes torch ask Linux for pages of 2 MiB for large tensors, in contenders' processes too.
+
+A decode step streams through all weights, and larger pages make that faster (docs/performance.md). Torch reads the
+variable once, at its first allocation.
+"""
 USAGE = """\
 decodebench compares decoding strategies of an encoder-decoder Transformer: one model, one set of weights.
 
@@ -34,13 +40,13 @@ def usage() -> str:
 
 
 def fail(message: str) -> int:
-    """One line on standard error; the exit code of a mistake."""
+    """Print one line on standard error and return 1, the exit code of a mistake."""
     print(f"decodebench: {message}", file=sys.stderr)
     return 1
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run a verb; 0 is good, 1 otherwise, 130 on an interrupt."""
+    """Run a verb and return the exit code: 0 if all is good, 1 otherwise, 130 on an interrupt."""
     os.environ.setdefault(HUGE_PAGES, "1")
     streams.prepare()
     try:

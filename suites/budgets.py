@@ -1,4 +1,4 @@
-"""The path by which other projects import ``guarding.budgets``."""
+"""The import path of ``guarding.budgets`` for other projects."""
 
 from .guarding.budgets import Budget, BudgetError, count, guard, rewrite
 

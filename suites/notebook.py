@@ -1,4 +1,4 @@
-"""Measuring from Python: the verb ``run`` as a function, and what it wrote as a table."""
+"""Measuring from Python: the verb ``run`` as a function, and the run that it wrote as a table."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ if TYPE_CHECKING:
 
 
 def load(run_dir: str | Path) -> pd.DataFrame:
-    """A run as a tidy table: a row a case, that is a strategy or contender at one batch and length.
+    """Return a run as a tidy table with one row per case: one strategy or contender at one batch size and length.
 
-    ``attrs["units"]`` and ``attrs["formulas"]`` hold, by column, the unit and the formula of each metric: times in
-    seconds, sizes in bytes, all of the whole batch. ``*_ratio`` columns are times over the baseline's or the best's,
-    paired within rounds, and stand with the ends ``_low`` and ``_high`` of their 95 % intervals; ``*_verdict`` says
-    what they amount to. Columns that the version which wrote the run did not know are NaN, or "" where they hold text.
+    ``attrs["units"]`` and ``attrs["formulas"]`` hold the unit and the formula of each metric by column. Times are in
+    seconds and sizes in bytes, for the whole batch. ``*_ratio`` columns are times over the baseline's or the best
+    strategy's, paired within rounds; ``_low`` and ``_high`` are the ends of their 95 % confidence intervals, and
+    ``*_verdict`` says what they amount to. Columns that did not exist in the version that wrote the run are NaN, or ""
+    where they hold text.
 
-    Raises ResultsError, a Mistake, for a folder that is no run.
+    Raises ResultsError, a Mistake, if the folder is not a run.
     """
     from .metrics import metrics
     from .tables.columns import completed
@@ -41,8 +42,8 @@ def load(run_dir: str | Path) -> pd.DataFrame:
 class Measurement:
     """A run that was measured. In a notebook it shows the ranked table and the headline plot.
 
-    ``dir``: its folder, with plots/, report.html and the raw rounds; ``complete``: whether every case was measured or
-    skipped.
+    ``dir`` is its folder, with plots/, report.html and the raw rounds. ``complete`` says whether every case was
+    measured or skipped.
     """
 
     dir: Path
@@ -50,25 +51,25 @@ class Measurement:
 
     @cached_property
     def table(self) -> pd.DataFrame:
-        """As ``load`` gives it."""
+        """The table of the run, as ``load`` gives it."""
         return load(self.dir)
 
     @cached_property
     def steps(self) -> pd.DataFrame:
-        """A row a decode step of each case: k keys attended, quartiles of its latency in seconds, FLOPs and bytes."""
+        """One row per decode step of each case: k keys attended, quartiles of its latency in seconds, FLOPs, bytes."""
         from .tables.table_files import read_tables
 
         return read_tables(self.dir)[1]
 
     @cached_property
     def advice(self) -> str:
-        """What to use, what it saves and costs, where its time goes and what fits in memory, in sentences."""
+        """Sentences on what to use, what it saves and costs, where its time goes, and what fits in memory."""
         from .store.files import read_text
 
         return read_text(self.dir / "advice.txt")
 
     def __repr__(self) -> str:
-        """The ranked table, as the terminal shows it."""
+        """Return the ranked table, as the terminal shows it."""
         from .telling.summary import rankings
         from .words.console import console
 
@@ -79,7 +80,7 @@ class Measurement:
         return f"{text.getvalue().rstrip()}\n{self.dir}"
 
     def _repr_html_(self) -> str:
-        """The same with the headline plot, for a notebook."""
+        """Return the ranked table and the headline plot as HTML, for a notebook."""
         from .reporting.cell import cell_html
 
         return cell_html(self.dir, self.table)
@@ -93,15 +94,16 @@ def measure(
     quiet: bool = False,
     **keys: Any,
 ) -> Measurement:
-    """Measure strategies in one call, as ``python -m suites run`` does; a list as a value of a key or size is swept.
+    """Measure strategies in one call, as ``python -m suites run`` does.
 
-    ``strategies``: a set's name, or labels such as ``"static_kv(read=buffer)"``. ``model``: a name of
-    ``python -m suites list models``, a T5 checkpoint's folder as a Path, or a mapping of sizes over ``model=tiny``.
-    ``run_dir``: a new folder (results/<date>_<sweep>). ``quiet``: no progress. ``keys``: any other key of
-    ``python -m suites run --help``, those with a dot by ``**{"measure.rounds": 12}``.
+    A list as the value of a key or size is swept. ``strategies``: the name of a set, or labels such as
+    ``"static_kv(read=buffer)"``. ``model``: a name from ``python -m suites list models``, the folder of a T5 checkpoint
+    as a Path, or a mapping of sizes that replace those of ``model=tiny``. ``run_dir``: a new folder, by default
+    results/<date>_<sweep>. ``quiet``: no progress. ``keys``: any other key of ``python -m suites run --help``; give
+    those with a dot as ``**{"measure.rounds": 12}``.
 
-    Raises a Mistake (ConfigError, StrategyError, ModelError) for what is not allowed, before anything runs. A
-    case that fails is a row of the table with its reason, and ``complete`` is False.
+    Raises a Mistake (ConfigError, StrategyError or ModelError) for what is not allowed, before anything runs. A case
+    that fails is a row of the table with its reason, and ``complete`` is False.
 
         measure(["contiguous_kv", "static_kv"], model="small", seq_len=[64, 128], batch_size=8, measure="quick")
     """
@@ -127,7 +129,7 @@ def measure(
 
 
 def _swept(value: Any) -> str:
-    """A list as Hydra sweeps it."""
+    """Write a list as Hydra reads a sweep: values with commas between them."""
     return ",".join(map(_value, value)) if isinstance(value, list | tuple) else _value(value)
 
 
@@ -144,7 +146,7 @@ def _model(model: str | Path | Mapping[str, Any]) -> list[str]:
 
 
 def _value(value: Any) -> str:
-    """As Hydra reads it.
+    """Write a value as Hydra reads it.
 
     >>> _value(["static_kv(read=buffer)", "cross_kv"]), _value(None), _value(8)
     ("['static_kv(read=buffer)','cross_kv']", 'null', '8')

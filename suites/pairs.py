@@ -1,4 +1,4 @@
-"""The path by which other projects import ``guarding.pairs``."""
+"""The import path of ``guarding.pairs`` for other projects."""
 
 from .guarding.pairs import time_ratio
 

@@ -1,4 +1,4 @@
-"""The path by which other projects import ``judging.verdict``."""
+"""The import path of ``judging.verdict`` for other projects."""
 
 from .judging.verdict import MARGIN, Verdict, holm, verdict
 

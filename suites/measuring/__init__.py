@@ -1,4 +1,4 @@
-"""One cell measured.
+"""Measuring one cell.
 
-Arms are made and held to the oracle, rounds run until they are enough, what comes of each is kept.
+Arms are made and compared with the oracle, rounds run until there are enough, and the outcome of each arm is kept.
 """

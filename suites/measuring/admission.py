@@ -1,4 +1,8 @@
-"""From strategies to arms that may be timed: they fit, they agree with the oracle, and their memory is weighed."""
+"""Admission turns the strategies of a cell into arms that may be timed.
+
+A strategy is admitted if its session can be allocated and its logits agree with the oracle's. Its peak memory and its
+dispatch are measured here too, outside the rounds.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +28,10 @@ ORACLE = "full_recompute"
 
 
 class Admission:
-    """Of one cell. What is learned on the way goes to ``outcomes``; one that fails at something goes no further."""
+    """Admission of the strategies of one cell.
+
+    What is learned about an arm goes to ``outcomes``. An arm that fails at one stage does not reach the next.
+    """
 
     def __init__(
         self,
@@ -36,21 +43,24 @@ class Admission:
         progress: Progress,
         no_oracle: str = "",
     ) -> None:
-        """``no_oracle``: why full recompute has no room to judge the others, "" where it has."""
+        """``no_oracle`` says why full recompute has no room to judge the others; it is "" if there is room."""
         self._cell, self._model, self._inputs = cell, model, inputs
         self._outcomes, self._work, self._progress = outcomes, work, progress
         self._no_oracle = no_oracle
         self._arms: list[StrategyArm] = []
 
     def arms(self, strategies: Sequence[Strategy]) -> list[StrategyArm]:
-        """Those that may be timed. Raises NotFiniteError where the oracle's logits are not finite: then none may."""
+        """Return the arms that may be timed. Raises NotFiniteError if the oracle's logits are not finite."""
         self._allocate(strategies)
         self._compare()
         self._weigh()
         return self._arms
 
     def oracle(self) -> StrategyArm:
-        """Full recompute: the arm that may be timed, or another. Raises StrategyError where it has no room."""
+        """Return the arm of full recompute: the admitted one, or a new one.
+
+        Raises StrategyError if full recompute has no room.
+        """
         mine = next((arm for arm in self._arms if arm.label == ORACLE), None)
         if mine is None and self._no_oracle:
             raise StrategyError(f"{ORACLE}, which judges the others, {self._no_oracle}")
@@ -62,17 +72,17 @@ class Admission:
                 self._arms.append(StrategyArm(strategy, self._model, self._inputs, self._cell))
 
     def _compare(self) -> None:
-        """Keep the arms that agree with the oracle."""
+        """Keep the arms whose logits agree with the oracle's."""
         self._progress.say("equality")
         arms = {arm.label: arm for arm in sorted(self._arms, key=lambda arm: arm.label != ORACLE)}
         judges = list(arms) if ORACLE in arms or self._no_oracle or not arms else [ORACLE, *arms]
         rivals: list[StrategyArm] = []
         self._why_no_oracle = f"{ORACLE} {self._no_oracle}" if self._no_oracle else ""
-        # Full recompute judges the others; should it fail (it needs the most memory), the next that works does.
+        # Full recompute is the oracle. If it fails (it needs the most memory), the next strategy that works is.
         for label in judges:
             rivals = [arm for arm in self._arms if arm.label in self._outcomes.open()]
             found: list[Agreement] = []
-            # Of full recompute alone logits that are not finite say something of the model.
+            # Logits that are not finite say something about the model only if full recompute gives them.
             with contained(partial(self._fail_oracle, label), *([NotFiniteError] if label == ORACLE else [])):
                 found = check(
                     arms.get(label) or self.oracle(),
@@ -107,9 +117,9 @@ class Admission:
             self._outcomes.fail(label, fault)
 
     def _weigh(self) -> None:
-        """Peak memory, and what dispatch alone takes: passes of their own, outside the rounds.
+        """Measure peak memory and dispatch in passes of their own, outside the rounds.
 
-        Of eager steps alone: in compiled or captured ones the operators that are weighed do not exist.
+        Only eager steps are measured: the operators that these probes watch do not exist in compiled or captured steps.
         """
         cell, config = self._cell, self._model.config
         good, clock = [], clocks(cell.device)[0]
@@ -118,7 +128,7 @@ class Admission:
             with contained(partial(self._outcomes.fail, arm.label)):
                 if arm.strategy.execution == "eager":
                     self._outcomes.note(arm.label, peak_memory_bytes=arm.peak_memory_bytes(clock))
-                    if not cell.weights:  # the model that dispatch is measured on has whole weights
+                    if not cell.weights:  # dispatch is measured on a model with whole weights
                         found_s = dispatch_s(config, arm.strategy, cell.dtype, cell.device, clock, cell.tgt_len)
                         self._outcomes.note(arm.label, dispatch_s=found_s)
                 self._progress.advance(self._work[arm.label])

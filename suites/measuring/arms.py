@@ -1,4 +1,7 @@
-"""An arm is one thing that is timed in a cell: here, a strategy with its session; a contender's is in contenders/."""
+"""Arms: the things that are timed in a cell.
+
+Here an arm is a strategy with its session. The arm of a contender is in contenders/.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ from ..work.formulas import role_sums
 
 @contextmanager
 def collector_set_aside() -> Iterator[None]:
-    """Inside, a garbage collection need not look through what is alive now, so the one before each round is quick."""
+    """Inside, garbage collections skip the objects that are alive now, so the collection before each round is quick."""
     gc.collect()
     gc.freeze()
     try:
@@ -37,39 +40,39 @@ def collector_set_aside() -> Iterator[None]:
 
 
 def collections_so_far() -> int:
-    """Garbage collections of this process so far."""
+    """Number of garbage collections in this process so far."""
     return sum(generation["collections"] for generation in gc.get_stats())
 
 
 class Arm(Protocol):
-    """What the rounds of a cell ask of what is timed in them."""
+    """The protocol of an arm: what the rounds of a cell need from anything that is timed in them."""
 
     label: str
     setup_s: float
     remark: str
-    """Beside the status ok in a table, "" if there is nothing to say."""
+    """Text that a table shows beside the status ok; "" if there is nothing to say."""
     token_BN: Tensor | None
-    """Of the last round, int64 [B, N] on the CPU."""
+    """Tokens of the last round, int64 [B, N] on the CPU; None before it."""
 
     @property
     def weights(self) -> Sequence[Tensor]:
-        """Those that lie in this process."""
+        """Weights that this process holds."""
 
     def twin(self) -> Self:
-        """The same again. Raises what says why there can be none."""
+        """Return a repeat of this arm (A/A). Raises an error that says why there can be none."""
 
     def round(self, index: int, warmup: bool, clock: Clock) -> Round:
-        """One timed round."""
+        """Run one round and return its marks."""
 
     def row_lens(self) -> list[int]:
-        """Tokens of each row of the last round."""
+        """Number of tokens of each sentence in the last round."""
 
     def figures(self) -> dict[str, Any]:
-        """Fields of ``ArmResult`` that only this kind of arm knows, after its last round."""
+        """Fields of ``ArmResult`` that only this kind of arm knows, to be read after its last round."""
 
 
 class StrategyArm:
-    """A strategy, its session and its inputs in one cell. ``label``: the strategy's own, unless another is given."""
+    """A strategy with its session and inputs in one cell. ``label`` replaces the strategy's own label if given."""
 
     remark = ""
 
@@ -93,12 +96,12 @@ class StrategyArm:
         return session
 
     def twin(self) -> StrategyArm:
-        """The same again in a session of its own: the A/A arm, labelled as such."""
+        """Return the A/A arm: the same strategy in a session of its own, labelled as a repeat."""
         return StrategyArm(self.strategy, self._model, self._inputs, self._cell, twin_label(self.label))
 
     @property
     def weights(self) -> list[Tensor]:
-        """Of the model."""
+        """Weights of the model."""
         return list(self._model.parameters())
 
     def prefill(self) -> None:
@@ -106,7 +109,7 @@ class StrategyArm:
         self.session.prefill(self._inputs.src_BS, self._inputs.src_mask_BS)
 
     def round(self, index: int, warmup: bool, clock: Clock) -> Round:
-        """One timed round. Python's garbage is collected before it and left alone inside it."""
+        """Run one round and return its marks. Python's garbage is collected before it and left alone inside it."""
         gc.collect()
         gc.disable()
         before = collections_so_far()
@@ -120,7 +123,7 @@ class StrategyArm:
         return Round(self.label, index, warmup, clock.every_step, marks_s, collections)
 
     def row_lens(self) -> list[int]:
-        """Tokens of each row of the last round, up to and with its end; all of them where the length is fixed."""
+        """Number of tokens of each sentence in the last round, up to and with EOS; all N if the length is fixed."""
         if self.token_BN is None:
             return []
         if self._cell.stop == "fixed":
@@ -128,7 +131,7 @@ class StrategyArm:
         return [int(length) for length in lengths(self.token_BN, self._model.config.eos_ids)]
 
     def figures(self) -> dict[str, Any]:
-        """FLOPs, bytes and roles of the last round."""
+        """FLOPs, K/V bytes, resident memory and sums by role of the last round."""
         assert self.token_BN is not None
         config, held = self._model.config, self.session.nbytes
         return {
@@ -140,7 +143,7 @@ class StrategyArm:
         }
 
     def peak_memory_bytes(self, clock: Clock) -> int:
-        """Peak of live tensor bytes above the loaded weights, set-up included, in an untimed round of its own."""
+        """Peak bytes of live tensors above the loaded weights, set-up included, in an untimed round of its own."""
         with peak_memory(self._cell.device) as memory:
             session = Session(self._model, self.strategy, self._cell.batch_size, self._cell.src_len, self._cell.tgt_len)
             one_round(session, self._inputs, self._cell.stop, clock)
@@ -148,5 +151,5 @@ class StrategyArm:
 
 
 def rss_bytes() -> int:
-    """Resident memory of this process."""
+    """Resident memory of this process, in bytes."""
     return int(psutil.Process().memory_info().rss)

@@ -1,4 +1,4 @@
-"""Arms that decode in processes of their own, as measuring asks for them; ``contenders`` makes them."""
+"""The protocol of arms that decode in processes of their own: what measuring needs; ``contenders`` implements it."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from ..work.formulas import necessary
 from .arms import Arm, StrategyArm
 
 Tell = Callable[[str, Status, str], None]
-"""Label, status and reason of an arm that is not timed."""
+"""Function that is given the label, status and reason of an arm that is not timed."""
 
 
 class ChildArm(Arm, Protocol):
     """An arm whose process can be ended."""
 
     def close(self) -> None:
-        """End its process."""
+        """End the process of this arm."""
 
 
 class ChildArms(Protocol):
-    """The contenders of a run, and strategies of ours in a process like theirs."""
+    """The contenders of a run, and strategies of this project in a process like a contender's."""
 
     @property
     def names(self) -> Sequence[str]:
-        """The contenders that were asked for."""
+        """Names of the contenders that the run asks for."""
 
     def weight_bytes(self, name: str) -> int | None:
-        """Bytes of an element of a contender's weights; None: those of the cell's type."""
+        """Bytes per element of a contender's weights; None if they are of the cell's type."""
 
     def line_up(
         self,
@@ -50,16 +50,19 @@ class ChildArms(Protocol):
         run_dir: Path,
         kept: Callable[[str, Fault], str],
     ) -> AbstractContextManager[Sequence[Arm]]:
-        """Inside, the contenders that may be timed in a cell; their processes are ended on leaving."""
+        """Context in which the contenders that may be timed in a cell are running; leaving it ends their processes."""
 
     def strategy(
         self, label: str, cell: Cell, config: ModelConfig, src_ids: Sequence[Sequence[int]], seconds_max: float
     ) -> ChildArm:
-        """A strategy of ours, by its label, with model and inputs of its own. Raises what says why it cannot start."""
+        """Start a strategy of this project, by its label, with a model and inputs of its own.
+
+        Raises an error that says why it cannot start.
+        """
 
 
 def floors(children: ChildArms, config: ModelConfig, cell: Cell) -> dict[str, Any]:
-    """Contender -> the necessary FLOPs and bytes, which bound it: of its own work nothing is known."""
+    """Contender -> necessary FLOPs and bytes, which bound its time; its executed work is not known."""
     widths = {name: children.weight_bytes(name) for name in children.names}
     bounds = {width: dataclasses.asdict(necessary(config, cell, width)) for width in set(widths.values())}
     return {name: bounds[width] for name, width in widths.items()}

@@ -1,4 +1,4 @@
-"""What else the machine does while a cell's rounds are measured, read at the edges of rounds and never inside one."""
+"""Conditions: what else the machine does during the rounds of a cell, read between rounds and never inside one."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from ..machine.throttling import GpuWatch
 from ..store.records import Conditions
 
 IDLE = {"idle", "iowait", "guest", "guest_nice"}
-"""Fields of CPU time in which nothing runs, or (guest) that others hold already."""
+"""Fields of CPU time in which nothing runs, and those of guests, which other fields contain already."""
 READ_SHARE = 0.01
-"""Of the time of the rounds, what reading the frequency may take."""
+"""Share of the time of the rounds that reading the CPU frequency may take."""
 
 
 def busy_cpu_s() -> float | None:
-    """Seconds that the machine's cores were busy since it started, with what a hypervisor took (steal)."""
+    """Seconds that the machine's cores were busy since it started, time stolen by a hypervisor included."""
     try:
         times = psutil.cpu_times()._asdict()
     except (psutil.Error, OSError, RuntimeError, NotImplementedError):
@@ -31,7 +31,10 @@ def busy_cpu_s() -> float | None:
 
 
 def fastest_core_mhz(cores: Collection[int]) -> float | None:
-    """Of ``cores``, which this process may use: the busy one among them says what a round ran at."""
+    """Highest frequency in MHz among ``cores``, those that this process may use; None if it cannot be read.
+
+    A round runs on a busy core, and the busy core is the fastest one.
+    """
     try:
         speeds = psutil.cpu_freq(percpu=True) or []
     except (psutil.Error, OSError, RuntimeError, NotImplementedError, AttributeError):
@@ -40,7 +43,7 @@ def fastest_core_mhz(cores: Collection[int]) -> float | None:
 
 
 class Watch:
-    """Over the rounds of a cell, from its making to ``conditions``."""
+    """Observes the machine during the rounds of a cell, from its construction to the call of ``conditions``."""
 
     def __init__(self, device: str) -> None:
         self._gpu = GpuWatch(str(torch.cuda.get_device_properties(0).uuid)) if device == "cuda" else None
@@ -51,7 +54,7 @@ class Watch:
         self._busy_s, self._own_s, self._start = busy_cpu_s(), self._cpu_s(), time.monotonic()
 
     def _cpu_s(self) -> float:
-        """Of this process and of what it started: contenders are no load of others."""
+        """CPU seconds of this process and its children: contenders do not count as load by others."""
         spent = 0.0
         for process in (self._process, *self._process.children(recursive=True)):
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -60,7 +63,7 @@ class Watch:
         return float(spent)
 
     def after_round(self) -> None:
-        """Note the frequency at which the round ended, unless reading it, slow with many cores, would cost much."""
+        """Note the CPU frequency after a round, unless reading it would cost much (it is slow with many cores)."""
         start = time.monotonic()
         if self._read_s > READ_SHARE * (start - self._last):
             return
@@ -71,7 +74,7 @@ class Watch:
             self._mhz.append(mhz)
 
     def conditions(self, stopped_by: str, aa_reason: str = "", crossed_reason: str = "") -> Conditions:
-        """What was seen."""
+        """Return what was observed."""
         wall_s, busy_s = time.monotonic() - self._start, busy_cpu_s()
         return Conditions(
             stopped_by=stopped_by,

@@ -1,4 +1,4 @@
-"""Equality before timing: every strategy must reproduce the oracle's logits at every step, fed the oracle's tokens."""
+"""Equality before timing: every strategy must give the oracle's logits at every step, when fed the oracle's tokens."""
 
 from __future__ import annotations
 
@@ -16,17 +16,20 @@ from ..settings.faults import Fault, contained
 from .arms import StrategyArm
 
 TOLERANCE = {"fp32": 1e-4, "bf16": 6e-2, "fp16": 1e-2}
-"""Largest difference of a logit, as a share of the oracle's largest logit at that step, or of 1 if that is smaller.
+"""Largest allowed difference of a logit, as a share of max(1, the oracle's largest logit at that step).
 
-The formats round at 2**-24, 2**-9 and 2**-12; sums over D terms in another order, layer upon layer, multiply that.
-Logits within it choose the same token wherever the oracle's two best are further apart than twice the tolerance.
+The formats round at 2**-24, 2**-9 and 2**-12. Sums over D terms in another order, layer upon layer,
+multiply them. Logits within the tolerance choose the same token wherever the oracle's two best logits are further apart
+than twice the tolerance.
 """
 
 
 @dataclass
 class Agreement:
-    """Of one arm: its largest logit error so far (NaN after a logit that is), and the reason if it disagreed or failed;
-    then ``fault`` has more.
+    """How far one arm agrees with the oracle.
+
+    ``max_error`` is the largest logit error so far, NaN once a logit was NaN. ``reason`` says why the arm disagreed or
+    failed, "" if it did neither. ``fault`` has the traceback if it failed.
     """
 
     max_error: float = 0.0
@@ -34,12 +37,12 @@ class Agreement:
     fault: Fault | None = None
 
     def fail(self, fault: Fault) -> None:
-        """It goes no further."""
+        """Note that the arm raised an error; it takes no further step."""
         self.reason, self.fault = fault.located, fault
 
 
 def _difference(logits_BV: Tensor, oracle_BV: Tensor, tolerance: float) -> tuple[float, str]:
-    """(largest error, what is wrong or ""). NaN is wrong. The oracle's logits are finite."""
+    """(largest error, what is wrong or ""). NaN counts as wrong. The oracle's logits are finite."""
     error_BV = (logits_BV - oracle_BV).abs()
     error = float(error_BV.max())
     allowed = tolerance * max(1.0, float(oracle_BV.abs().max()))
@@ -57,11 +60,11 @@ def check(
     fixed: bool,
     advance: Callable[[StrategyArm], None] = lambda arm: None,
 ) -> list[Agreement]:
-    """Decode once, all arms in step with the oracle; an ``Agreement`` for each. ``advance`` is told of each arm's step.
+    """Decode once, all arms in step with the oracle, and return an ``Agreement`` for each arm.
 
-    An arm that raises or disagrees takes no further step. With ``fixed``, EOS is never chosen, as in timed rounds;
-    without, decoding stops once every row of the oracle has ended. Raises NotFiniteError where the oracle's logits are
-    not finite, and what the oracle itself raises.
+    An arm that raises an error or disagrees takes no further step. With ``fixed``, EOS is never chosen, as in timed
+    rounds; without it, decoding stops once every sentence of the oracle has ended. ``advance`` is called after each
+    step of an arm. Raises NotFiniteError if the oracle's logits are not finite, and whatever the oracle itself raises.
     """
     found = [Agreement() for _ in arms]
     config = oracle.session.model.config
@@ -70,7 +73,7 @@ def check(
     for arm, agreement in zip(arms, found, strict=True):
         with contained(agreement.fail):
             arm.prefill()
-            if arm is not oracle:  # a session decodes one batch after another: what it kept of one must not be left
+            if arm is not oracle:  # start again after one step: nothing of the earlier batch may be left in the session
                 arm.session.step(token_B)
                 arm.prefill()
     ended_B = torch.zeros_like(token_B, dtype=torch.bool)
@@ -81,7 +84,7 @@ def check(
         for arm, agreement in zip(arms, found, strict=True):
             if agreement.reason or arm is oracle:
                 continue
-            with contained(agreement.fail):  # a strategy of a user may fail in any way: the others go on
+            with contained(agreement.fail):  # a user's strategy may fail in any way: the other arms go on
                 error, wrong = _difference(arm.session.step(token_B).float(), oracle_BV, TOLERANCE[dtype])
                 agreement.max_error = error if math.isnan(error) else max(agreement.max_error, error)
                 if wrong:

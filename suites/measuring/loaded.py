@@ -1,4 +1,4 @@
-"""The model of a cell with its kernel, kept from one cell to the next."""
+"""The model of a cell with its kernel, kept for the next cell if that needs the same one."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from strategies.models.kernels.narrow import use_weights
 from ..settings.cells import Cell
 
 _kept: dict[tuple[object, ...], tuple[EncoderDecoder, Linears]] = {}
-"""The last one, by what it was made of: it is gone before another is made, so that memory need not hold both."""
+"""The last model, by what it was made of. It is dropped before another is made: memory may not hold both."""
 
 
 def loaded(cell: Cell, compiled: bool) -> tuple[EncoderDecoder, Linears]:
-    """The model, and what its kernel holds and chose; ``compiled``: whether some steps will be. Raises ModelError."""
+    """Return the model, and what its kernel holds and chose. ``compiled``: some of its steps will be compiled.
+
+    Raises ModelError.
+    """
     rows = _rows(cell)
     made_of = cell.model, cell.dtype, cell.device, cell.seed, cell.linear, cell.weights, rows, compiled
     if made_of not in _kept:
@@ -28,8 +31,9 @@ def loaded(cell: Cell, compiled: bool) -> tuple[EncoderDecoder, Linears]:
 
 
 def _rows(cell: Cell) -> tuple[int, int] | None:
-    """What the choice of a kernel depends on, so that cells of equal rows share a model: those that a cached step feeds
-    and the most of any product; None with torch's kernel, which serves all.
+    """(rows that a cached step feeds, most rows of any product), on which the choice of a kernel depends.
+
+    Cells with equal rows share a model. None for torch's kernel, which does not depend on them.
     """
     if cell.linear == "torch":
         return None

@@ -1,4 +1,4 @@
-"""What narrower weights change beside the whole ones: logits, choices and, of the embedded model, phoneme errors."""
+"""What narrower weights change: logits, choices of tokens and, for the embedded model, the phoneme error rate."""
 
 from __future__ import annotations
 
@@ -22,16 +22,17 @@ from .arms import StrategyArm
 
 STRATEGY = "static_kv"
 WORDS = 500
-"""Held-out words whose phoneme errors are counted, each alone."""
+"""Number of held-out words whose phoneme errors are counted, each decoded alone."""
 
 
 @dataclass(frozen=True)
 class Narrowing:
-    """Of a cell, over all steps and rows, fed the same tokens.
+    """The effect of narrower weights in one cell, over all steps and sentences, both models fed the same tokens.
 
-    ``logit_error``: the largest difference of a logit; ``logit_max``: the largest logit; ``choices_equal``: the share
-    of steps and rows with the same choice; ``per``, ``per_fp32``: phoneme error rates on so many held-out ``words``, by
-    eager steps, None for other models than the embedded one.
+    ``logit_error``: the largest difference of a logit. ``logit_max``: the largest logit. ``choices_equal``: the share
+    of steps and sentences at which both models choose the same token. ``per`` and ``per_fp32``: phoneme error rates of
+    the narrow and of the whole model on ``words`` held-out words, with eager steps; None unless the model is the
+    embedded one.
     """
 
     logit_error: float
@@ -45,8 +46,10 @@ class Narrowing:
 def beside_whole(
     cell: Cell, config: ModelConfig, arms: Sequence[StrategyArm], inputs: Inputs
 ) -> tuple[EncoderDecoder, dict[str, Any]]:
-    """(the cell's model with whole weights, what narrower ones change beside it as cell.json has it, or why that is not
-    known). Raises NotFiniteError where the whole model's logits are not finite.
+    """(the cell's model with whole weights, the entries of cell.json that compare the narrower weights with them).
+
+    The entries are narrowings, or the reason why they are not known. Raises NotFiniteError if the whole model's logits
+    are not finite.
     """
     whole, memory = load_model(cell.model, DTYPES[cell.dtype], cell.device, cell.seed), device_memory(cell.device)
     padded = inputs.src_mask_BS is not None
@@ -63,9 +66,10 @@ def beside_whole(
 def narrowings(
     arms: Sequence[StrategyArm], whole: EncoderDecoder, inputs: Inputs, spoken: bool
 ) -> dict[str, Narrowing]:
-    """Of the steps that are timed, which round otherwise when they are compiled: ``narrowing`` of those that are not,
-    ``narrowing_compiled`` of those that are, by the arm of each that feeds the fewest rows; without the one that no arm
-    has. ``whole`` and ``spoken`` as in ``narrowing``, whose phoneme errors are counted once.
+    """Measure the steps that are timed: ``narrowing`` of steps that are not compiled, ``narrowing_compiled`` of others.
+
+    The two round differently. Of the arms of each kind, the one that feeds the fewest rows is measured; a kind without
+    arms is left out. ``whole`` and ``spoken`` are as in ``narrowing``; phoneme errors are counted once.
     """
     compiled = [arm for arm in arms if arm.strategy.execution == "compiled"]
     others = [arm for arm in arms if arm not in compiled]
@@ -79,10 +83,10 @@ def narrowings(
 
 @torch.no_grad()
 def narrowing(session: Session, whole: EncoderDecoder, inputs: Inputs, spoken: bool) -> Narrowing:
-    """Decode the cell's sources by ``session``, of the narrow model, and by an eager one of ``whole``, the same model
-    with whole weights; each step is fed what ``whole`` chose. ``spoken``: count phoneme errors too.
+    """Compare ``session``, of the narrow model, with an eager session of ``whole``, the same model with whole weights.
 
-    Raises NotFiniteError where logits of the whole model are not finite.
+    Both decode the cell's sources, and each step is fed what ``whole`` chose. ``spoken``: count phoneme errors too.
+    Raises NotFiniteError if logits of the whole model are not finite.
     """
     oracle = Session(whole, parse(STRATEGY), session.batch, session.src_len, session.max_new)
     for each in (oracle, session):

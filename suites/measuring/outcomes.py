@@ -1,4 +1,4 @@
-"""What comes of each arm of a cell, from "not reached" on."""
+"""The outcome of each arm of a cell: status, reason and figures. Every arm begins as "not reached"."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ NOT_REACHED = "not reached"
 
 
 class Outcomes:
-    """One ``ArmResult`` for each arm, by label, in their order."""
+    """One ``ArmResult`` per arm, by label, in the order of the arms."""
 
     def __init__(self, executions: Mapping[str, str | None], keep: Callable[[str, str], str]) -> None:
-        """``executions``: label -> how its steps are executed, None of a contender. ``keep`` puts an arm's traceback,
-        given its label and text, into a file and returns the file's name.
+        """``executions``: label -> execution of its steps, None for a contender.
+
+        ``keep`` writes the traceback of an arm, given its label and the text, to a file and returns the file's name.
         """
         self._results = {
             label: ArmResult(label, "failed", NOT_REACHED, execution=how) for label, how in executions.items()
@@ -32,19 +33,19 @@ class Outcomes:
         return label in self._results
 
     def note(self, label: str, **known: Any) -> None:
-        """Set fields of an arm."""
+        """Set fields of the result of an arm."""
         self._results[label] = replace(self._results[label], **known)
 
     def settle(self, label: str, status: Status, reason: str) -> None:
-        """An arm goes no further."""
+        """Set the status and reason of an arm that goes no further."""
         self.note(label, status=status, reason=reason)
 
     def fail(self, label: str, fault: Fault) -> None:
-        """An arm raised something: its reason names the file that holds the traceback, if there is more to say."""
+        """Note that an arm raised an error. Its reason names the file with the traceback, if there is one."""
         self.settle(label, fault.status, self.kept(label, fault))
 
     def kept(self, label: str, fault: Fault) -> str:
-        """The reason of a fault, whose traceback is put into a file."""
+        """Write the traceback of a fault to a file and return the reason, which names that file."""
         if not fault.traceback:
             return fault.reason
         try:
@@ -53,7 +54,10 @@ class Outcomes:
             return fault.located
 
     def finish(self, arm: Arm, oracle_BN: Tensor | None) -> None:
-        """An arm's rounds are done; its tokens are held beside the oracle's, int64 [B, N], where that was timed too."""
+        """Note the figures of an arm whose rounds are done.
+
+        Its tokens are compared with ``oracle_BN``, the oracle's, int64 [B, N]; None if the oracle was not timed.
+        """
         assert arm.token_BN is not None
         self.note(
             arm.label,
@@ -67,18 +71,18 @@ class Outcomes:
         )
 
     def fail_open(self, fault: Fault) -> None:
-        """What all arms need did so: one traceback for all that nothing was said of yet."""
+        """Fail every arm without an outcome, because something that all of them need failed; one traceback is kept."""
         self.settle_open(fault.status, self.kept("cell", fault))
 
     def settle_open(self, status: Status, reason: str) -> None:
-        """Nor does any arm that nothing was said of yet."""
+        """Set the status and reason of every arm that has no outcome yet."""
         for label in self.open():
             self.settle(label, status, reason)
 
     def open(self) -> list[str]:
-        """Labels of those."""
+        """Labels of the arms that have no outcome yet."""
         return [label for label, result in self._results.items() if result.reason == NOT_REACHED]
 
     def all(self) -> list[ArmResult]:
-        """Of every arm."""
+        """Results of all arms."""
         return list(self._results.values())

@@ -1,4 +1,4 @@
-"""What the arms of a cell are made of: its model with a kernel, its sources, and what each strategy will take."""
+"""What the arms of a cell are made from: the model with its kernel, the sources, and the forecast of their work."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ from .loaded import loaded
 
 @dataclass(frozen=True)
 class Prepared:
-    """Of one cell. ``weight_bytes``: of the model's parameters and of the copies that its kernel reads."""
+    """What the arms of one cell are made from.
+
+    ``weight_bytes``: bytes of the model's parameters and of the copies that its kernel reads.
+    """
 
     model: EncoderDecoder
     linears: Linears
@@ -38,7 +41,10 @@ class Prepared:
         memory: Limit,
         fail: Callable[[str, Fault], None],
     ) -> Self:
-        """Load and forecast; ``fail`` is told of strategies that cannot be bound. Raises ModelError."""
+        """Load the model and forecast the work. ``fail`` is called for each strategy that cannot be bound.
+
+        Raises ModelError.
+        """
         model, linears = loaded(cell, any(strategy.execution == "compiled" for strategy in strategies))
         weight_bytes = sum(p.nbytes for p in model.parameters()) + linears.copy_bytes
         inputs = make_inputs(cell, model.config)
@@ -48,11 +54,11 @@ class Prepared:
 
     @property
     def padded(self) -> bool:
-        """Whether a source ends in padding."""
+        """Whether some source ends in padding."""
         return self.inputs.src_mask_BS is not None
 
     def written(self) -> dict[str, Any]:
-        """As cell.json has it."""
+        """The entries of cell.json."""
         return {
             "src_lens": self.inputs.src_lens,
             "real_fraction": self.inputs.real_fraction,

@@ -1,4 +1,4 @@
-"""The A/A arms of a cell: its baseline again in this process, and again in a child process as contenders run."""
+"""The A/A arms of a cell: its baseline repeated in this process, and in a child process such as contenders have."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ from .child_arms import ChildArm, ChildArms
 
 @dataclass
 class Repeats:
-    """``arms``: those that repeat ``baseline``, ``twin`` here and ``crossed`` in a child; why one is not among them."""
+    """The arms that repeat ``baseline``: ``twin`` in this process, ``crossed`` in a child process.
+
+    ``arms`` holds those that are still timed. ``twin_reason`` and ``crossed_reason`` say why one is not among them.
+    """
 
     baseline: str = ""
     twin: Arm | None = None
@@ -29,19 +32,19 @@ class Repeats:
 
     @property
     def missing(self) -> int:
-        """How many of those that were asked for are not there."""
+        """Number of repeats that were asked for and could not be made or timed."""
         return bool(self.twin_reason) + bool(self.crossed_reason)
 
     def lose_twin(self, fault: Fault) -> None:
-        """It could not be made."""
+        """Note that the repeat in this process could not be made."""
         self.twin_reason = fault.located
 
     def lose_crossed(self, fault: Fault) -> None:
-        """It could not be made."""
+        """Note that the repeat in a child process could not be made."""
         self.crossed_reason = fault.located
 
     def drop(self, arm: Arm, reason: str) -> None:
-        """One that failed in its rounds, or whose baseline did."""
+        """Remove an arm that failed in its rounds, or whose baseline failed."""
         self.arms.remove(arm)
         if arm is self.twin:
             self.twin_reason = reason
@@ -58,7 +61,10 @@ def repeats(
     src_ids: Sequence[Sequence[int]],
     children: ChildArms,
 ) -> Iterator[Repeats]:
-    """What ``measure.aa`` asks for beside ``arms``. The child process, on the CPU alone, is ended on leaving."""
+    """Make the repeats that ``measure.aa`` asks for beside ``arms``; leaving the context ends the child process.
+
+    Only cells on the CPU have a repeat in a child process.
+    """
     baseline = next((arm for arm in arms if arm.label == baseline_of([arm.label for arm in arms])), None)
     found = Repeats()
     if measure.aa and baseline is None:
@@ -67,7 +73,7 @@ def repeats(
         found.baseline = baseline.label
         with contained(found.lose_twin):
             found.twin = baseline.twin()
-        # A contender is the baseline only where no strategy is left, and on CUDA none runs.
+        # A contender is the baseline only where no strategy is left; and contenders do not run on CUDA.
         if cell.linear == "auto":
             found.crossed_reason = "linear=auto may choose other kernels in another process; give linear=torch"
         elif cell.device == "cpu" and isinstance(baseline, StrategyArm):

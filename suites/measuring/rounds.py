@@ -1,4 +1,4 @@
-"""The rounds of a cell: every arm once in each, in shuffled order, until they are enough."""
+"""The rounds of a cell: every arm runs once in each, in shuffled order, until there are enough of them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ Fail = Callable[[str, Fault], None]
 
 
 class Rounds:
-    """Runs them. ``work`` predicts an arm's round; ``fail`` is told label and fault of an arm that drops out."""
+    """Runs the rounds of a cell.
+
+    ``work`` holds the predicted work of one round by label. ``fail`` is given label and fault of an arm that drops out.
+    """
 
     def __init__(
         self,
@@ -50,7 +53,7 @@ class Rounds:
         self._rounds_s, self._planned = 0.0, measure.rounds
 
     def _make_calibrator(self) -> Calibrator | None:
-        """None where there is no room for its buffer, or nothing to time."""
+        """None if there is no room for its buffers, or nothing to time."""
         if not self.arms:
             return None
         try:
@@ -60,7 +63,7 @@ class Rounds:
             return None
 
     def run(self) -> tuple[list[Arm], Conditions]:
-        """(the arms that came to the end, the A/A arms left out, what their rounds were measured under)."""
+        """Run all rounds. Return (the arms that came to the end, without A/A arms; the conditions of the rounds)."""
         watch = Watch(self._cell.device)
         with collector_set_aside():
             for index in range(-self._measure.warmup, 0):
@@ -90,18 +93,18 @@ class Rounds:
             return
         try:
             self._writer.round(self._calibrator.measure(index, index < 0))
-        except RuntimeError:  # no room for it on the device: the arms need that more
+        except RuntimeError:  # the device has no room for the buffers: the arms need it more
             self._calibrator = None
 
     def _arm(self, arm: Arm, index: int) -> None:
         with contained(partial(self._lose, arm)):
             for clock in self._clocks:
                 if self._cell.device == "cpu":
-                    wait_until_quiet()  # before all alike, whichever process an arm runs in
+                    wait_until_quiet()  # the same rest before every arm, whichever process it runs in
                 done = arm.round(index, index < 0, clock)
                 self._writer.round(done)
                 self._rounds_s += done.marks_s[-1]
-                if index >= 0 and clock is self._clocks[0]:  # on CUDA the one without step marks, as in the table
+                if index >= 0 and clock is self._clocks[0]:  # on CUDA, the table uses the clock without step marks
                     self._times[arm.label][index] = done.marks_s[-1]
                 self._progress.advance(self._work[arm.label])
 
@@ -115,7 +118,7 @@ class Rounds:
         self._fail(arm.label, fault)
 
     def _drop_repeats(self) -> None:
-        """They compare with nothing without their baseline."""
+        """Drop the A/A arms: without their baseline there is nothing to compare them with."""
         for arm in list(self._repeats.arms):
             self._repeats.drop(arm, f"{self._repeats.baseline}, which it repeats, failed")
             self.arms.remove(arm)
@@ -132,8 +135,8 @@ class Rounds:
         return ended
 
     def _half_widths(self) -> list[float]:
-        """Of every arm's ratio to the baseline, or to the first that is left without it."""
+        """Half width of every arm's ratio to the baseline, or to the first arm left if the baseline dropped out."""
         times = {arm.label: self._times[arm.label] for arm in self.arms}
         base = times.pop(self._baseline if self._baseline in times else baseline_of(times))
-        # An arm that is left has run in every round so far, and so has the baseline.
+        # An arm that is left has run in every round so far, and so has the baseline: the two lists are paired.
         return [half_width(list(mine.values()), list(base.values())) for mine in times.values()]

@@ -1,4 +1,4 @@
-"""One cell from start to end: arms, equality, memory, rounds; each result written at once."""
+"""One cell measured from start to end: arms, equality, memory, rounds. Each result is written at once."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ def run_cell(
     progress: Progress,
     children: ChildArms,
 ) -> list[ArmResult]:
-    """Measure strategies and contenders in one cell and write it to ``run_dir``; what fails is a row with a reason."""
+    """Measure strategies and contenders in one cell and write it to ``run_dir``; failures are rows with a reason."""
     writer = CellWriter(run_dir, cell.id)
     return CellRun(cell, strategies, measure, writer, progress, children).run()
 
 
 class CellRun:
-    """Steps of measuring one cell, in the order in which they are written."""
+    """Measures one cell. Its methods stand in the order in which they run."""
 
     def __init__(
         self,
@@ -65,12 +65,12 @@ class CellRun:
         executions = {s.label: s.execution for s in strategies} | dict.fromkeys(children.names)
         self._outcomes = Outcomes(executions, writer.traceback)
         self._work: dict[str, int] = {}
-        """Predicted of a round, by label."""
+        """Predicted work of one round, by label."""
         self._found: dict[str, Any] = {}
-        """What cell.json holds besides the cell and its settings."""
+        """Entries of cell.json besides the cell and its settings."""
 
     def run(self) -> list[ArmResult]:
-        """All of them; what came of each arm is written whatever happens."""
+        """Run all stages. The outcome of each arm is written whatever happens."""
         outcomes = self._outcomes
         try:
             with contained(outcomes.fail_open):  # the cell is a row with a reason; the sweep goes on
@@ -113,7 +113,7 @@ class CellRun:
         self._note_finished(self._time(prepared, arms, oracle))
 
     def _refuse(self, reasons: Mapping[str, str]) -> None:
-        """No strategy has room: rows with the reasons, and nothing of the cell is made."""
+        """Write rows with the reasons why no strategy has room. Neither model nor sources are made."""
         cell = self._cell
         self._write(src_lens=[], formulas={}, weight_bytes=predicted_weight_bytes(self._config, cell))
         self._progress.cell(cell.title)
@@ -124,7 +124,7 @@ class CellRun:
         self._outcomes.settle_open("failed", f"no strategy has room to be compared with: {first}")
 
     def _write(self, **found: Any) -> None:
-        """What has been found out of the cell, with what was known before."""
+        """Write cell.json: what was known before, and what has been found out since."""
         self._found |= found
         known = {
             "model_config": dataclasses.asdict(self._config),
@@ -136,7 +136,7 @@ class CellRun:
         self._writer.cell({**dataclasses.asdict(self._cell), **known, **self._found})
 
     def _prepare(self) -> Prepared:
-        """Model, sources and forecast; cell.json is written with them."""
+        """Load the model and the sources and forecast the work; cell.json is written with them."""
         cell = self._cell
         if cell.linear == "auto":
             self._progress.say("kernels")
@@ -149,7 +149,7 @@ class CellRun:
         return prepared
 
     def _drop(self, label: str, status: Status, why: str) -> None:
-        """An arm that will not be timed."""
+        """Note the outcome of an arm that will not be timed, and take its rounds out of the expected work."""
         self._outcomes.settle(label, status, why)
         self._progress.expect(-timed_passes(self._measure, self._cell.device) * self._work[label])
 
@@ -167,7 +167,7 @@ class CellRun:
         return Admission(cell, prepared.model, prepared.inputs, self._outcomes, self._work, self._progress, no_oracle)
 
     def _measure_narrowing(self, prepared: Prepared, arms: Sequence[StrategyArm]) -> EncoderDecoder:
-        """The model whose weights are whole; what narrower weights change beside it is written to cell.json."""
+        """Return the model with whole weights. What narrower weights change is written to cell.json."""
         cell = self._cell
         if not cell.weights or not (arms or self._children.names):
             return prepared.model
@@ -177,7 +177,7 @@ class CellRun:
         return whole
 
     def _time(self, prepared: Prepared, ours: Sequence[Arm], oracle: Callable[[], StrategyArm]) -> list[Arm]:
-        """The arms that came to the end of the rounds, contenders among them."""
+        """Run the rounds and return the arms that came to their end, contenders included."""
         cell, model, inputs, measure = self._cell, prepared.model, prepared.inputs, self._measure
         writer, progress, outcomes = self._writer, self._progress, self._outcomes
         progress.say("contenders")
@@ -195,7 +195,7 @@ class CellRun:
         return timed
 
     def _note_finished(self, timed: Sequence[Arm]) -> None:
-        """What is known of arms whose rounds are done; their tokens beside the oracle's, where that was timed too."""
+        """Note the figures of timed arms, and whether their tokens equal the oracle's if the oracle was timed."""
         oracle_BN = next((arm.token_BN for arm in timed if arm.label == ORACLE), None)
         for arm in timed:
             with contained(partial(self._outcomes.fail, arm.label)):

@@ -1,4 +1,4 @@
-"""When rounds stop by themselves: a pure rule of how many there were, how narrow intervals are, and the time."""
+"""When the rounds of a cell stop: a pure rule of their number, the width of the intervals, and the time."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ StoppedBy = Literal["rounds", "precision", "rounds_max", "seconds_max"]
 
 
 def half_width(times: Sequence[float], baseline: Sequence[float]) -> float:
-    """Half the width of a paired ratio's 95 % interval, as a share of the ratio; NaN below two rounds.
+    """Half the width of a paired ratio's 95 % confidence interval, as a share of the ratio; NaN below two rounds.
 
-    Student's t at any number of rounds, exp(t s / sqrt(n)) - 1 with s the standard deviation of the log ratios; it
-    costs nothing after each round, where the bootstrap that is heard besides from 20 rounds on costs milliseconds.
+    It is exp(t s / sqrt(n)) - 1, with Student's t and s, the standard deviation of the log ratios, at any number of
+    rounds. That costs nothing after each round. The bootstrap that verdicts use besides, from 20 rounds on, costs
+    milliseconds.
     """
     if len(times) < 2:
         return math.nan
@@ -26,11 +27,11 @@ def half_width(times: Sequence[float], baseline: Sequence[float]) -> float:
 
 
 def stopped_by(measure: MeasureConfig, rounds: int, half_widths: Sequence[float], elapsed_s: float) -> StoppedBy | None:
-    """What ends the counted rounds after ``rounds`` of them, None if nothing does yet.
+    """Return what ends the counted rounds after ``rounds`` of them, None if nothing does yet.
 
-    Without ``measure.precision``, or with nothing to compare, exactly ``measure.rounds``. With it these are the floor,
-    which time does not cut short; then rounds go on until every half width is at most ``measure.precision``, or there
-    were ``measure.rounds_max``, or they took ``measure.seconds_max``.
+    Without ``measure.precision``, or with nothing to compare, there are exactly ``measure.rounds``. With it,
+    ``measure.rounds`` is the least number, whatever time it takes. Then rounds go on until every half width is at most
+    ``measure.precision``, or there were ``measure.rounds_max``, or they took ``measure.seconds_max``.
     """
     if rounds < measure.rounds:
         return None
@@ -44,7 +45,10 @@ def stopped_by(measure: MeasureConfig, rounds: int, half_widths: Sequence[float]
 
 
 def forecast(measure: MeasureConfig, rounds: int, half_widths: Sequence[float], elapsed_s: float) -> int:
-    """How many counted rounds there will be in all, for the time left: intervals narrow with their root."""
+    """Predict the total number of counted rounds, for the progress display.
+
+    Half widths are taken to shrink with the square root of the number of rounds.
+    """
     if measure.precision is None or rounds < measure.rounds or rounds < 2:
         return max(rounds, measure.rounds)
     widest = max((width for width in half_widths if not math.isnan(width)), default=0.0)
