@@ -1,4 +1,4 @@
-"""Systems of others, measured in the same rounds as the strategies, each in a process of its own."""
+"""Contenders: other libraries, measured in the same rounds as the strategies, each in a process of its own."""
 
 from .contender import Contender, ContenderError, Decoded, register, registry, select_contenders
 

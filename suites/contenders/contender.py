@@ -1,8 +1,7 @@
 """What a contender is, and the registry that finds contenders by name.
 
-One file with a class for each name: those of this package are found by themselves, others by the entry point
-``decodebench.contenders``. Libraries are imported in ``prepare``, so that a name can be listed without them:
-
+A contender is a class in a file of its own. Those of this package are found by themselves, others by the entry point
+``decodebench.contenders``. Import the library in ``prepare``, so that the name can be listed without it:
     @register("mine")
     class Mine(Contender):
         '''What `list contenders` says of it.'''
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
 
 
 class ContenderError(Mistake):
-    """A contender that cannot go on; the message is one line. ``traceback``: all that its process said of it, or ""."""
+    """An error that ends a contender; the message is one line. ``traceback``: all output of its process, or ""."""
 
     def __init__(self, message: str, traceback: str = "") -> None:
         super().__init__(message)
@@ -47,11 +46,11 @@ class ContenderError(Mistake):
 
 @dataclass(frozen=True)
 class Decoded:
-    """What a round gave. ``token_ids``: of each sentence, up to and with its end.
+    """Tokens and marks of one round. ``token_ids``: the tokens of each sentence, up to and with EOS.
 
-    ``marks_s``: seconds from the start (0) to the end of the encoder, the first token, and each later one, the last
-    being when the call returned; with ``every_step`` false, the call's return alone after the first token. NaN for a
-    mark between start and return that the library does not let one take.
+    ``marks_s``: seconds from the start (0) to the end of the encoder, to the first token, and to each later token; the
+    last mark is the moment when the call returned. With ``every_step`` false, the return is the only mark after the
+    first token. A mark between start and return that the library does not let one take is NaN.
     """
 
     token_ids: list[list[int]]
@@ -60,26 +59,26 @@ class Decoded:
 
 
 class Contender:
-    """Base of every contender. ``prepare`` and ``round`` run in its own process, the rest in that of the run."""
+    """Base of every contender. ``prepare`` and ``round`` run in its own process, the rest in the run's process."""
 
     name: ClassVar[str] = ""
     requires: ClassVar[tuple[str, ...]] = ()
-    """Distributions that must be installed."""
+    """Names of the distributions that must be installed."""
     install: ClassVar[str] = ""
-    """The line that installs them, where it is not ``pip install`` and their names."""
+    """The command that installs them, if it is not ``pip install`` and their names."""
     exact: ClassVar[bool] = True
-    """False where its weights are of another type than the cell's, so that other tokens are no mistake."""
+    """False if its weights are of another type than the cell's, so that other tokens are no mistake."""
     weight_bytes: ClassVar[int | None] = None
-    """Bytes of an element of its weights, where they differ from the cell's type: its floor reads so many."""
+    """Bytes per element of its weights if they differ from the cell's type; its floor counts that many."""
 
     @classmethod
     def summary(cls) -> str:
-        """A line for people: the first of its docstring."""
+        """One line for people: the first line of the docstring."""
         return (cls.__doc__ or "").strip().split("\n")[0].rstrip(".")
 
     @classmethod
     def missing(cls) -> str:
-        """Why it cannot run here, with the line that helps, or ""."""
+        """Return why it cannot run here, with the command that helps, or ""."""
         for distribution in cls.requires:
             try:
                 version(distribution)
@@ -90,7 +89,10 @@ class Contender:
 
     @classmethod
     def supports(cls, cell: Cell) -> str:
-        """Why it cannot decode this cell, or "". What is said here holds for all: they share one float32 T5 folder."""
+        """Return why it cannot decode this cell, or "".
+
+        These reasons hold for all contenders, because they share one T5 folder in float32.
+        """
         if cell.device != "cpu":
             return f"contenders run on the CPU alone, not on {cell.device}"
         if cell.dtype != "fp32":
@@ -102,9 +104,10 @@ class Contender:
         raise NotImplementedError
 
     def round(self, src_ids: Sequence[Sequence[int]], stop: Literal["fixed", "eos"]) -> Decoded:
-        """Decode these sentences (ids, without padding) greedily, at most the cell's ``tgt_len`` tokens each.
+        """Decode these sentences (token ids, without padding) greedily, at most ``cell.tgt_len`` tokens each.
 
-        ``fixed``: exactly that many, EOS is never chosen. The clock starts once the input is as the library wants it.
+        With ``fixed``, decode exactly that many and never choose EOS. The clock starts when the input has the form
+        that the library wants.
         """
         raise NotImplementedError
 
@@ -114,7 +117,7 @@ AnyContender = TypeVar("AnyContender", bound=type[Contender])
 
 
 def register(name: str) -> Callable[[AnyContender], AnyContender]:
-    """Class decorator: make a contender known by ``name``. The first line of its docstring is what ``list`` prints."""
+    """Class decorator: register a contender as ``name``. ``list`` prints the first line of its docstring."""
 
     def add(contender: AnyContender) -> AnyContender:
         taken = _CONTENDERS.get(name)
@@ -139,7 +142,7 @@ def registry() -> dict[str, type[Contender]]:
 
 
 def select_contenders(chosen: Any) -> list[str]:
-    """Names of ``all``, one name, or a list of names, each once; none of ``[]``. Raises ConfigError for an unknown one.
+    """Return names from ``all``, one name, or a list of names, each once. Raises ConfigError for an unknown name.
 
     >>> select_contenders(["transformers_dynamic", "transformers_dynamic"])
     ['transformers_dynamic']

@@ -1,4 +1,4 @@
-"""CTranslate2's Translator, greedy, on a conversion of the checkpoint that is made once and kept beside it."""
+"""CTranslate2's Translator, greedy, on a converted checkpoint that is made once and kept beside the original."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def converted(checkpoint: Path) -> Path:
-    """The checkpoint as CTranslate2 reads it, in float32: ``ctranslate2`` beside it, made if it is not there."""
+    """Path of the checkpoint converted to CTranslate2's format in float32; it is converted if that is not there yet."""
 
     def convert(part: Path) -> None:
         from ctranslate2.converters import TransformersConverter
@@ -27,10 +27,10 @@ def converted(checkpoint: Path) -> Path:
 
 
 class CTranslate2(Contender):
-    """The base of both. Marks: start, none at the encoder's end, each step's end, the last when the call returns.
+    """Base of both. Marks: start, none at the encoder's end, the end of each step, the last when the call returns.
 
-    A step's end is the first of the callbacks that it makes, one a sentence, once its tokens are chosen. Sentences that
-    have ended leave the batch, which our strategies do not do; with a fixed length none does.
+    CTranslate2 calls back once per sentence and step, after choosing the token; the first call of a step is its end.
+    Sentences that have ended leave the batch. In our strategies they stay; with a fixed length none ends.
     """
 
     requires: ClassVar[tuple[str, ...]] = ("ctranslate2", "transformers")
@@ -38,7 +38,7 @@ class CTranslate2(Contender):
     compute_type: ClassVar[str] = "float32"
 
     def prepare(self, checkpoint: Path, cell: Cell) -> None:
-        """Load, with the threads of the cell. Raises RuntimeError where this CPU computes in another type."""
+        """Load with the threads of the cell. Raises RuntimeError if this CPU computes in another type."""
         import ctranslate2
 
         from strategies import config_of
@@ -56,7 +56,7 @@ class CTranslate2(Contender):
             raise RuntimeError(f"{self.compute_type} became {self._translator.compute_type} on this CPU")
 
     def round(self, src_ids: Sequence[Sequence[int]], stop: Literal["fixed", "eos"]) -> Decoded:
-        """One call of ``translate_batch``; a fixed length by a minimum that is the maximum."""
+        """Call ``translate_batch`` once. With a fixed length, the minimal length equals the maximal one."""
         words = [list(map(str, row)) for row in src_ids]
         steps_s: list[float] = []
 
@@ -88,7 +88,7 @@ class Float32(CTranslate2):
 
 @register("ctranslate2_int8")
 class Int8(CTranslate2):
-    """The same with weights in int8, quantized when it is loaded."""
+    """CTranslate2 Translator, greedy, weights quantized to int8 when they are loaded."""
 
     exact: ClassVar[bool] = False
     weight_bytes: ClassVar[int | None] = 1

@@ -1,4 +1,4 @@
-"""transformers' ``generate()`` with each of its caches, as a user calls it: greedy, in eager mode unless it says so."""
+"""transformers' ``generate()`` with each of its caches, as a user calls it: greedy, eager unless the name says so."""
 
 from __future__ import annotations
 
@@ -15,38 +15,38 @@ if TYPE_CHECKING:
 
 
 class Marks:
-    """A streamer of ``generate()``: told of the prompt, then of each step's tokens once they are chosen."""
+    """A streamer for ``generate()``, which receives the prompt, then the tokens of each step once they are chosen."""
 
     def __init__(self) -> None:
         self._started = False
         self.marks_s: list[float] = []
 
     def start(self) -> None:
-        """The first mark."""
+        """Take the first mark."""
         self.marks_s = [time.perf_counter()]
         self._started = False
 
     def encoded(self, *_: Any) -> None:
-        """A forward hook of the encoder."""
+        """Take the mark at the encoder's end, as its forward hook."""
         self.marks_s.append(time.perf_counter())
 
     def put(self, token_B: Any) -> None:
-        """A step is done; the first call brings the prompt, before any step."""
+        """Take the mark of a step. The first call brings the prompt, before any step, and is ignored."""
         if self._started:
             self.marks_s.append(time.perf_counter())
         self._started = True
 
     def end(self) -> None:
-        """The call returns: the last token's mark is moved here."""
+        """Move the last token's mark to now, when the call returns."""
         self.marks_s[-1] = time.perf_counter()
 
 
 class HuggingFace(Contender):
-    """The base of all of them; ``options`` are what they set of a GenerationConfig.
+    """Base of all of them. ``options`` are the fields that each sets in its GenerationConfig.
 
-    Marks: start; the encoder's end, by a hook on it (cross-attention K/V, which our strategies count to prefill, are
-    made in the first step here); each step's end, when the streamer is given its tokens; the last when the call
-    returns. EOS is masked in the scores as our own loop does it, in place.
+    Marks: start; the encoder's end, by a hook on it; the end of each step, when the streamer is given its tokens; the
+    last when the call returns. Cross-attention K/V are made in the first step here; our strategies make them in
+    prefill. EOS is masked in place in the scores, as in our own loop.
     """
 
     requires: ClassVar[tuple[str, ...]] = ("transformers",)
@@ -55,7 +55,7 @@ class HuggingFace(Contender):
 
     @classmethod
     def supports(cls, cell: Cell) -> str:
-        """What is said of all, and a decoder deeper than the encoder (seen in 5.24: IndexError in the cache)."""
+        """Reasons of every contender, and a decoder that is deeper than the encoder (5.24: IndexError in the cache)."""
         from strategies import config_of
 
         config = config_of(cell.model)
@@ -64,7 +64,7 @@ class HuggingFace(Contender):
         return super().supports(cell)
 
     def prepare(self, checkpoint: Path, cell: Cell) -> None:
-        """Load in float32."""
+        """Load the model in float32."""
         from transformers import AutoModelForSeq2SeqLM, GenerationConfig, LogitsProcessorList
         from transformers.utils import logging
 
@@ -86,7 +86,7 @@ class HuggingFace(Contender):
         return scores_BV
 
     def round(self, src_ids: Sequence[Sequence[int]], stop: Literal["fixed", "eos"]) -> Decoded:
-        """One call of ``generate()``."""
+        """Call ``generate()`` once."""
         import torch
 
         lengths = torch.tensor([len(row) for row in src_ids])
@@ -117,7 +117,7 @@ class Dynamic(HuggingFace):
 
 @register("transformers_no_cache")
 class NoCache(HuggingFace):
-    """transformers generate(use_cache=False): the whole prefix at every step."""
+    """transformers generate(use_cache=False): it feeds the whole prefix at every step."""
 
     options: ClassVar[dict[str, Any]] = {"use_cache": False}
 
@@ -131,15 +131,15 @@ class Static(HuggingFace):
 
 @register("transformers_static_compiled")
 class StaticCompiled(HuggingFace):
-    """The same with its decoder step compiled by torch.compile, once, before anything is timed."""
+    """transformers generate(cache_implementation="static"), its decoder step compiled before anything is timed."""
 
     options: ClassVar[dict[str, Any]] = {"cache_implementation": "static"}
 
     def prepare(self, checkpoint: Path, cell: Cell) -> None:
-        """Load, and decode once, in which the step is compiled.
+        """Load, and decode once, which compiles the step.
 
-        By itself ``generate()`` compiles on accelerators alone; on the CPU by a flag of its own that is meant for
-        tests. Inductor compiles in this process: its pool of workers would stay beside the rounds.
+        By default ``generate()`` compiles on accelerators alone. A private flag, meant for tests, makes it compile on
+        the CPU. Inductor compiles in this process, because its pool of workers would stay alive during the rounds.
         """
         os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"
         super().prepare(checkpoint, cell)

@@ -1,1 +1,1 @@
-"""A page that walks through decoding one real phrase: ``walk`` watches it, ``page`` writes it down."""
+"""A page that explains how one real phrase is decoded: ``walk`` observes it, ``page`` writes it down."""

@@ -1,4 +1,4 @@
-"""The page itself: Markdown from the walk and the ledger, and the same as one HTML file with its pictures inside."""
+"""The page itself: Markdown from the walk and the ledger, and as one HTML file with its pictures inside."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Products:
         return f"`{self._row(strategy, role, k)['shape_numbers']}`"
 
     def shape(self, strategy: str, role: str, k: int | None = None) -> str:
-        """Letters, then numbers, as code."""
+        """The shape in letters, then in numbers, as code."""
         row = self._row(strategy, role, k)
         return f"`{row['shape']}` = `{row['shape_numbers']}`"
 
@@ -53,19 +53,19 @@ class Products:
         return quantity(float((step["flops"] * step["count"]).sum()), "")
 
     def growing_flops(self, strategy: str, k: int) -> str:
-        """FLOPs of those products of a step that grow with k."""
+        """FLOPs of the products of a step that grow with k."""
         step = self._step(strategy, k)
         step = step[step["grows_with"].str.contains("k")]
         return quantity(float((step["flops"] * step["count"]).sum()), "")
 
     def share(self, strategy: str, role: str, k: int) -> str:
-        """Of one product in the FLOPs of a step."""
+        """Share of one product in the FLOPs of a step."""
         step = self._step(strategy, k)
         work = step["flops"] * step["count"]
         return f"{work[step['role'] == role].sum() / work.sum():.0%}"
 
     def strategies(self, k: int) -> list[dict[str, Any]]:
-        """A line for each strategy at step k."""
+        """One line per strategy at step k."""
         rows = []
         for label in dict.fromkeys(self.ledger["strategy"]):
             if label == TRAINING:
@@ -87,7 +87,7 @@ class Products:
 
 
 def shown_steps(steps: int, k: int) -> list[int]:
-    """1, 2, 3 and k, as far as there are so many.
+    """Steps 1, 2, 3 and k, as far as they exist.
 
     >>> shown_steps(2, 2), shown_steps(30, 12)
     ([1, 2], [1, 2, 3, 12])
@@ -96,7 +96,7 @@ def shown_steps(steps: int, k: int) -> list[int]:
 
 
 def filled(text: str, indent: str = "") -> str:
-    """One paragraph in lines of at most 120 characters; further lines of a list's item start with ``indent``.
+    """Fill one paragraph to lines of at most 120 characters; all but the first start with ``indent``.
 
     >>> filled("many  words\\nin a paragraph")
     'many words in a paragraph'
@@ -108,7 +108,7 @@ def filled(text: str, indent: str = "") -> str:
 def markdown_page(
     phrase: str, walk: Walk, ledger: pd.DataFrame, k: int, cached: str, full: str, pictures: Sequence[Picture]
 ) -> str:
-    """The page as Markdown; pictures are linked from plots/.
+    """Return the page as Markdown, with links to pictures in plots/.
 
     ``cached`` and ``full`` are the labels of the strategy that the walk used and of full recompute.
     """
@@ -144,7 +144,7 @@ def markdown_page(
 
 
 def html_page(markdown: str, folder: Path) -> str:
-    """The same as one HTML file that needs no other: pictures of ``folder`` are put inside."""
+    """Return the page as one HTML file that needs no other file: pictures in ``folder`` are embedded."""
 
     def inside(match: re.Match[str]) -> str:
         data = base64.b64encode((folder / match[1]).read_bytes()).decode()

@@ -1,4 +1,4 @@
-"""Decode one phrase with a cache, step by step, beside the teacher-forced pass over the same tokens."""
+"""Decode one phrase with a KV cache, step by step, and compare with the teacher-forced pass over the same tokens."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from ..probes.products import record
 from ..store.files import read_json, write_json
 
 SHOWN = 3
-"""Candidates listed for each step."""
+"""Number of candidate tokens that are listed for each step."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A token with its logit at a step with a cache, and in the row of the teacher-forced pass for the same step."""
+    """A token with its logit in a step with a cache, and its logit in the same row of the teacher-forced pass."""
 
     token: str
     logit: float
@@ -32,7 +32,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class StepSeen:
-    """One decode step: what was fed and chosen, and rows of self-attention K/V that one layer held before and after."""
+    """One decode step: the tokens fed and chosen, and the rows of self-attention K/V in one layer before and after."""
 
     k: int
     fed: str
@@ -44,10 +44,11 @@ class StepSeen:
 
 @dataclass(frozen=True)
 class Walk:
-    """Of a whole phrase. ``fed_N``: ids that each step was fed. ``difference``: of any step's logits from its
-    teacher-forced row, the largest.
+    """The decoding of a whole phrase.
 
-    ``cross_kept``: at every step, the cross-attention of each layer read its K and V at the same addresses.
+    ``fed_N``: the token ids that the steps were fed. ``difference``: the largest difference between the logits of a
+    step and its teacher-forced row. ``cross_kept``: whether the cross-attention of each layer read its K and V at the
+    same addresses in every step.
     """
 
     source: Sequence[str]
@@ -60,12 +61,12 @@ class Walk:
 
 
 def write_walk(walk: Walk, folder: Path) -> None:
-    """walk.json, from which the page is written."""
+    """Write walk.json, from which the page can be made again."""
     write_json(folder / "walk.json", dataclasses.asdict(walk))
 
 
 def read_walk(folder: Path) -> Walk:
-    """What ``write_walk`` wrote. Raises ResultsError."""
+    """Read what ``write_walk`` wrote. Raises ResultsError."""
     content = read_json(folder / "walk.json")
     steps = [
         StepSeen(**{**step, "candidates": [Candidate(**c) for c in step["candidates"]]}) for step in content["steps"]
@@ -74,7 +75,7 @@ def read_walk(folder: Path) -> Walk:
 
 
 def show(token: str) -> str:
-    """A token as text: the space between words is not seen otherwise.
+    """Return a token as text, with a word for the space, which could not be seen.
 
     >>> show(" "), show("AH0")
     ('(space)', 'AH0')
@@ -126,7 +127,7 @@ def walk(model: EncoderDecoder, strategy: Strategy, ids: Sequence[int], limit: i
 
 
 def _row_bytes(model: EncoderDecoder) -> int:
-    """Bytes of one row of K and V in all layers, batch 1."""
+    """Bytes of one row of K and V in all layers, for batch size 1."""
     config = model.config
     return 2 * config.kv_inner * config.decoder_layers * model.embedding.weight.element_size()
 

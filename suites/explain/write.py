@@ -1,4 +1,4 @@
-"""Walk through a phrase, record its ledger, draw, and write page.md and page.html into a run folder."""
+"""Write page.md and page.html into a run folder: walk through a phrase, record its ledger, and draw."""
 
 from __future__ import annotations
 
@@ -27,9 +27,10 @@ FULL, CACHED = "full_recompute", "contiguous_kv"
 
 
 def explain(cell: Cell, strategies: Sequence[Strategy], phrase: str, k: int | None, asked: Path | None) -> list[Path]:
-    """Write the page for a phrase; k is a third of its steps unless said. Raises ConfigError, TextError or LedgerError.
+    """Write the page for a phrase and return the paths. Raises ConfigError, TextError or LedgerError.
 
-    ``asked`` is the run folder, results/<date>_explain if None.
+    ``k`` is the step to look at, by default the one at a third of the steps. ``asked`` is the run folder, by default
+    results/<date>_explain.
     """
     if cell.model.source != "pronounce" or cell.device != "cpu":
         raise ConfigError(
@@ -52,7 +53,7 @@ def explain(cell: Cell, strategies: Sequence[Strategy], phrase: str, k: int | No
 
 
 def write_page(run_dir: Path, phrase: str, k: int) -> list[Path]:
-    """page.md and page.html from ledger.csv and walk.json of the folder, with pictures."""
+    """Write page.md, page.html and the pictures, from ledger.csv and walk.json in the folder."""
     ledger, seen = read_ledger(run_dir), read_walk(run_dir)
     pictures = draw(run_dir, ledger, k, len(seen.source))
     text = markdown_page(phrase, seen, ledger, k, CACHED, FULL, pictures)

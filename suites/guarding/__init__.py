@@ -1,4 +1,4 @@
-"""What a project's own tests need so that decoding does not get slower.
+"""Guards that a project's own tests use so that decoding does not get slower.
 
-Deterministic budgets, and paired times of two pieces of code.
+There are deterministic budgets of work, and paired times of two pieces of code.
 """

@@ -1,15 +1,15 @@
-"""Deterministic budgets: the work of a decoder's round, held to the digit to a reviewed file, by version of torch.
+"""Deterministic budgets: the work of a decoder's round must equal a reviewed file exactly, by version of torch.
 
-The file is TOML with one line a figure, whose values are those of the stages in ``at``:
+The file is TOML with one line per figure, which holds its values at the stages in ``at``:
 
     ["2.13"."t5 static_kv"]
     at                           = ["prefill", "step 4", "step 12"]
     allocations                  = [       43,       60,        60]
     peak_bytes                   = 23456
 
-Figures are those of ``suites.probes.work.Work``, and the peak of live bytes of a whole round. A change in either
-direction is a difference: who meant it writes the file anew, and the diff is reviewed. Graph breaks and recompilations
-have no figure, since nothing is compiled yet.
+The figures are those of ``suites.probes.work.Work`` and the peak of live bytes in a whole round. A change in either
+direction is a difference. If it is intended, write the file anew and have the diff reviewed. Graph breaks and
+recompilations have no figure, because only eager steps are counted.
 """
 
 from __future__ import annotations
@@ -40,22 +40,22 @@ NARROWEST = 10
 
 
 class BudgetError(AssertionError):
-    """Figures that differ from the reviewed ones, a line each, or a file that is damaged, one line; and the remedy."""
+    """Figures that differ from the reviewed ones, one per line, or a damaged file, in one line; with the remedy."""
 
 
 class UnknownVersionError(LookupError):
-    """No figures for this version of torch yet; the message is the line that adds them."""
+    """The file has no figures for this version of torch; the message says how to add them."""
 
 
 @dataclass(frozen=True)
 class Budget:
-    """The work of each named stage of a round, and the peak of live bytes above the weights over all of it."""
+    """The work of each named stage of a round, and the peak of live bytes above the weights in the whole round."""
 
     stages: Mapping[str, Work]
     peak_bytes: int | None = None
 
     def entry(self) -> Entry:
-        """As it stands in the file: figures that are zero at every stage are kept, products only where they ran."""
+        """The entry for the file. Figures that are zero at every stage are kept, but products only where they ran."""
         works = list(self.stages.values())
         names = [field.name for field in dataclasses.fields(Work) if field.name != "products"]
         kinds = list(dict.fromkeys(kind for work in works for kind in work.products))
@@ -66,10 +66,10 @@ class Budget:
 
 
 def measure_budget(arm: StrategyArm, steps: Sequence[int] = (4, 12)) -> Budget:
-    """The budget of prefill and of the steps that attend these numbers of keys, after one round of warm-up.
+    """Return the budget of prefill and of the steps that attend ``steps`` keys, after one warm-up round.
 
-    Counted in the round that ``run`` times, with a counter in the place of its clock. Raises ProbeError at a product
-    that cannot be opened, IndexError for a step beyond the target length.
+    The work is counted in the same round that ``run`` times, with a counter in place of the clock. Raises ProbeError at
+    a product that cannot be opened, IndexError for a step beyond the target length.
     """
     arm.round(-1, True, CpuClock())
     with WorkCounter(arm.session.model) as counter:
@@ -80,11 +80,10 @@ def measure_budget(arm: StrategyArm, steps: Sequence[int] = (4, 12)) -> Budget:
 
 
 def count(model: nn.Module, decode: Callable[..., Iterable[object]], *inputs: object) -> Budget:
-    """The budget of any decoder: of the first and the last step, where ``decode(*inputs)`` yields once a step.
+    """Return the budget of any decoder, of its first and its last step. ``decode(*inputs)`` must yield once per step.
 
-    What is done before the first step belongs to it. Counted after one round of warm-up, without gradients. Raises
-    ValueError for a decoder without steps, ProbeError at a product that cannot be opened.
-
+    Work before the first step counts to the first step. It is counted after one warm-up round, without gradients.
+    Raises ValueError if the decoder has no steps, ProbeError at a product that cannot be opened.
     >>> model = nn.Linear(4, 4)
     >>> count(model, lambda rows: (model(row) for row in rows), torch.ones(3, 1, 4)).entry()["flops"]
     [32, 32]
@@ -102,7 +101,7 @@ def count(model: nn.Module, decode: Callable[..., Iterable[object]], *inputs: ob
 
 
 def torch_version() -> str:
-    """Major and minor: operators and what they allocate change with these.
+    """Major and minor version of torch: operators and their allocations change with these.
 
     >>> torch_version() in torch.__version__
     True
@@ -111,7 +110,7 @@ def torch_version() -> str:
 
 
 def read(path: Path | str, remedy: str = "make budgets") -> Budgets:
-    """Every version's figures; none where there is no such file. Raises BudgetError for a file that is damaged."""
+    """Read the figures of every version; empty if there is no file. Raises BudgetError if the file is damaged."""
     path = Path(path)
     try:
         found = tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
@@ -132,7 +131,7 @@ def _table_of(where: str, value: Any) -> dict[str, Any]:
 
 
 def _check(where: str, entry: Any) -> None:
-    """Raise ValueError for an entry that does not hold a figure's values at each of its stages."""
+    """Raise ValueError unless an entry holds a value of each figure at each of its stages."""
     stages = _table_of(where, entry).get(STAGES)
     if not isinstance(stages, list) or not all(isinstance(stage, str) for stage in stages):
         raise ValueError(f"{where}: no list of stages `{STAGES}`")
@@ -144,7 +143,7 @@ def _check(where: str, entry: Any) -> None:
 
 
 def of_this_torch(path: Path | str, remedy: str = "make budgets") -> dict[str, Entry]:
-    """The figures that the file holds for the torch that is installed. Raises UnknownVersionError, or BudgetError."""
+    """Read the figures for the installed version of torch. Raises UnknownVersionError or BudgetError."""
     known = read(path, remedy)
     if torch_version() not in known:
         held = ", ".join(sorted(known)) or "none"
@@ -155,9 +154,9 @@ def of_this_torch(path: Path | str, remedy: str = "make budgets") -> dict[str, E
 
 
 def guard(path: Path | str, measured: Mapping[str, Budget], remedy: str = "make budgets") -> None:
-    """Hold budgets to those of the file. Raises BudgetError, or UnknownVersionError.
+    """Require that budgets equal those of the file. Raises BudgetError or UnknownVersionError.
 
-    ``remedy`` is the command that calls ``rewrite``.
+    ``remedy`` is the command that calls ``rewrite``; messages name it.
     """
     known = of_this_torch(path, remedy)
     lines, grew = [], False
@@ -175,7 +174,7 @@ def guard(path: Path | str, measured: Mapping[str, Budget], remedy: str = "make 
 
 
 def _compare(known: Entry, measured: Entry) -> tuple[list[str], bool]:
-    """(a line for each figure that differs, whether any of them grew)."""
+    """(one line per figure that differs, whether any of them grew)."""
     if known[STAGES] != measured[STAGES]:
         return [f"stages were {known[STAGES]}, are {measured[STAGES]}"], True
     lines, grew = [], False
@@ -197,22 +196,22 @@ def _compare(known: Entry, measured: Entry) -> tuple[list[str], bool]:
 
 
 def _values(entry: Entry, figure: str, stages: int) -> list[int]:
-    """A figure at each stage, or of the whole round; a kind of product that never ran is zero."""
+    """Values of a figure at each stage, or its value for the whole round; zero for a kind of product that never ran."""
     value = entry.get(figure, 0 if figure == PEAK else [0] * stages)
     return [value] if isinstance(value, int) else [int(number) for number in value]
 
 
 def rewrite(path: Path | str, measured: Mapping[str, Budget]) -> None:
-    """Put these in the place of the file's figures for the torch that is installed; other versions stay.
+    """Replace the file's figures for the installed version of torch; those of other versions stay.
 
-    Raises BudgetError for a file that is damaged, and leaves it as it is.
+    Raises BudgetError if the file is damaged, and leaves it as it is.
     """
     entries = {name: budget.entry() for name, budget in measured.items()}
     write_text(Path(path), text({**read(path, "this again"), torch_version(): entries}))
 
 
 def text(budgets: Budgets) -> str:
-    """The file that holds these, always in the same layout, so that a diff shows figures."""
+    """Contents of the file that holds these budgets. The layout is always the same, so that a diff shows figures."""
     header = (
         "# Work of a round, exact on any CPU: what it may be. docs/ci.md of decodebench says what each figure counts.\n"
         "# Values are those of the stages in `at`; step k attends k keys. By torch version, written by a command.\n"
@@ -223,7 +222,7 @@ def text(budgets: Budgets) -> str:
 
 def _table(version: str, name: str, entry: Entry) -> str:
     columns = [value for value in entry.values() if isinstance(value, list)]
-    # No narrower than most figures ask, so that one that grows does not shift the others.
+    # A minimal width for all columns, so that a figure that grows does not shift the others.
     widths = [max(NARROWEST, *(len(json.dumps(value)) for value in column)) for column in zip(*columns, strict=True)]
     key_width = max(len(_key(figure)) for figure in entry)
     lines = [f"[{json.dumps(version)}.{json.dumps(name)}]"]

@@ -1,4 +1,4 @@
-"""Two pieces of code beside one another in time: pairs of runs in shuffled order, and the ratio that they give."""
+"""The time of one piece of code relative to another, from pairs of runs in shuffled order."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ from ..measuring.arms import collector_set_aside
 
 
 def time_ratio(run: Callable[[], object], baseline: Callable[[], object], pairs: int = 10, seed: int = 0) -> Ratio:
-    """The time of ``run`` over that of ``baseline``, each of which waits for its own result.
+    """Return the ratio of the time of ``run`` to that of ``baseline``. Each must wait for its own result.
 
-    Each pair in an order of its own, after one pair of warm-up that is discarded. Garbage is collected before each
+    The order within each pair is shuffled. One warm-up pair is discarded. Python's garbage is collected before each
     run and left alone inside it.
-
     >>> time_ratio(lambda: sum(range(50_000)), lambda: sum(range(500))).low > 5
     True
     """

@@ -1,1 +1,1 @@
-"""How contenders are run: a process for each, asked one at a time, and an arm that stands for it in the rounds."""
+"""Running contenders: one process per contender, used by one arm at a time, and the arm that stands for it."""

@@ -1,4 +1,4 @@
-"""Whether a contender's tokens are those of the oracle: each against the oracle's logits after the same prefix."""
+"""Whether a contender's tokens are the oracle's: each is compared with the oracle's logits after the same prefix."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from ...probes.finite import require_finite
 
 @dataclass(frozen=True)
 class TokenCheck:
-    """Of ``total`` tokens, ``different`` are not the oracle's choice, the first at ``first`` ("step 5 of row 1").
+    """Of ``total`` tokens, ``different`` are not the oracle's choice, the first of them at ``first``.
 
-    ``wrong``: what is told of the first that the oracle puts further behind its own than rounding explains, or "".
+    ``first`` reads "step 5 of row 1". ``wrong`` describes the first token whose logit is lower than the oracle's best
+    by more than rounding explains, or is "".
     """
 
     total: int
@@ -28,7 +29,7 @@ class TokenCheck:
     wrong: str = ""
 
     def reason(self, exact: bool) -> tuple[bool, str]:
-        """(whether it passes, what a table says of it); where weights are of another type everything passes."""
+        """(whether it passes, the remark for a table). With weights of another type, every contender passes."""
         if not self.different:
             return True, ""
         count = f"{self.different} of {self.total} tokens {'is' if self.different == 1 else 'are'}"
@@ -43,10 +44,11 @@ class TokenCheck:
 
 
 def check_tokens(oracle: StrategyArm, token_ids: Sequence[Sequence[int]], dtype: str, fixed: bool) -> TokenCheck:
-    """Feed the oracle a contender's tokens: each must be its best, or as near to it as twice the tolerance of logits.
+    """Feed the oracle a contender's tokens, and compare each token with the oracle's best at that step.
 
-    So what follows a tie is judged, too. ``token_ids``: of each row, up to and with its end. Raises NotFiniteError
-    where the oracle's logits are not finite.
+    A token passes if its logit is within twice the tolerance of the best logit. The oracle is fed the contender's
+    tokens, so tokens after a tie are judged, too. ``token_ids``: the tokens of each sentence, up to and with EOS.
+    Raises NotFiniteError if the oracle's logits are not finite.
     """
     session, config = oracle.session, oracle.session.model.config
     lengths_B = torch.tensor([len(row) for row in token_ids])
@@ -77,7 +79,7 @@ def check_tokens(oracle: StrategyArm, token_ids: Sequence[Sequence[int]], dtype:
 
 
 def padded(token_ids: Sequence[Sequence[int]], pad_id: int) -> Tensor:
-    """int64 [B, N].
+    """Token ids as a tensor, int64 [B, N], rows padded at their end.
 
     >>> padded([[5, 6], [7]], 0).tolist()
     [[5, 6], [7, 0]]

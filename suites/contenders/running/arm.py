@@ -22,10 +22,10 @@ from .process import Process
 
 
 class ContenderArm:
-    """One contender, prepared for a cell in a process of its own. Its process ends when it fails, or by ``close``."""
+    """One contender, prepared for a cell in a process of its own. The process ends by ``close`` or on a failure."""
 
     weights: tuple[Tensor, ...] = ()
-    """None in this process."""
+    """Empty: this process holds no weights of a contender."""
 
     def __init__(
         self,
@@ -37,9 +37,9 @@ class ContenderArm:
         seconds_max: float,
         label: str | None = None,
     ) -> None:
-        """Start and prepare it. ``label``: its name, unless another is given.
+        """Start the process and prepare the contender. ``label`` replaces the contender's name if given.
 
-        Raises ContenderError; then no process is left.
+        Raises ContenderError, and leaves no process behind.
         """
         self.label, self._cell, self._config = label or name, cell, config
         self._process = Process(name, cell.threads, seconds_max)
@@ -63,11 +63,11 @@ class ContenderArm:
 
     @property
     def pid(self) -> int:
-        """Of its process."""
+        """Id of its process."""
         return self._process.pid
 
     def twin(self) -> ContenderArm:
-        """Raises ContenderError: it is the baseline, which is timed again, only where no strategy is left."""
+        """Raise ContenderError. A contender is the baseline, which is repeated, only if no strategy is left."""
         raise ContenderError("no strategy is left to be timed again")
 
     def close(self) -> None:
@@ -75,7 +75,7 @@ class ContenderArm:
         self._process.close()
 
     def round(self, index: int, warmup: bool, clock: Clock) -> Round:
-        """One round by the contender's own clock. Raises ContenderError."""
+        """Run one round by the contender's own clock. Raises ContenderError."""
         answer = self._ask(do="round")
         self.token_ids, marks_s, every_step = answer["token_ids"], answer["marks_s"], answer["every_step"]
         try:
@@ -91,7 +91,7 @@ class ContenderArm:
         return Round(self.label, index, warmup, every_step, marks_s, answer["collections"], disturbed, others)
 
     def _require_sound(self, marks_s: list[float], every_step: bool) -> None:
-        """What a contender of a user may get wrong: so many rows, so long, and as many marks."""
+        """Raise ContenderError unless the number and lengths of rows, the tokens and the marks are possible ones."""
         cell, lengths = self._cell, [len(row) for row in self.token_ids]
         if len(lengths) != cell.batch_size or not all(0 < length <= cell.tgt_len for length in lengths):
             raise ContenderError(f"gave rows of {lengths} tokens for {cell.batch_size} of at most {cell.tgt_len}")
@@ -101,14 +101,14 @@ class ContenderArm:
             if not all(0 <= number < self._config.vocab_size for number in row):
                 raise ContenderError(f"gave a token outside the vocabulary of {self._config.vocab_size}")
         expected = max(lengths) + 2 if every_step else 4
-        known = [mark for mark in marks_s if mark == mark]  # NaN: not told
+        known = [mark for mark in marks_s if mark == mark]  # without NaN
         if len(marks_s) != expected or known != sorted(known) or not known[-1] > known[0] == 0:
             raise ContenderError(f"gave {len(marks_s)} marks for {max(lengths)} steps; {expected}, ascending from 0")
 
     def row_lens(self) -> list[int]:
-        """Tokens of each row of the last round, up to and with its end."""
+        """Number of tokens of each sentence in the last round, up to and with EOS."""
         return [len(row) for row in self.token_ids]
 
     def figures(self) -> dict[str, Any]:
-        """All that can be asked of it besides its rounds: the memory of its process, in bytes."""
+        """Resident memory of its process in bytes: nothing more can be asked of a contender."""
         return {"rss_bytes": self.rss_bytes}

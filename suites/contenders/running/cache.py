@@ -1,4 +1,4 @@
-"""The checkpoint that contenders share: this run's model as a Hugging Face folder, kept by what is in it."""
+"""The checkpoint that contenders share: the cell's model as a Hugging Face folder, cached by digest."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from strategies.models.export import save_t5
 from ...store.files import made_once
 
 KEPT_BYTES = 8 << 30
-"""Of checkpoints that are not in use; the one that was used longest ago goes first. May be deleted at any time."""
+"""Bytes of checkpoints that are kept, the least recently used going first. The cache may be deleted at any time."""
 IN_USE_S = 24 * 3600.0
-"""After it was asked for, a checkpoint may be in use by a run."""
+"""Seconds after its last request during which a run may still use a checkpoint."""
 
 
 def digest(model: EncoderDecoder) -> str:
-    """Of its sizes and every weight."""
+    """Digest of the model's sizes and of all weights."""
     found = hashlib.sha256(json.dumps(dataclasses.asdict(model.config), sort_keys=True).encode())
     for name, parameter in model.named_parameters():
         found.update(name.encode())
@@ -34,7 +34,7 @@ def digest(model: EncoderDecoder) -> str:
 
 
 def cache_of(run_dir: Path) -> Path:
-    """A folder in the user's cache, or in the run folder where that cannot be made."""
+    """Return a folder in the user's cache, or in the run folder if that one cannot be made or written."""
     folder = platformdirs.user_cache_path("decodebench") / "contenders"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -44,7 +44,10 @@ def cache_of(run_dir: Path) -> Path:
 
 
 def shared_checkpoint(model: EncoderDecoder, cache: Path) -> Path:
-    """The folder ``<cache>/<digest>/t5``, absolute, written whole if it is not there. Raises ModelError, OSError."""
+    """Return the folder ``<cache>/<digest>/t5``, absolute, and write it at once if it is not there.
+
+    Raises ModelError or OSError.
+    """
     entry = (cache / digest(model)).absolute()
     folder = made_once(entry / "t5", lambda part: save_t5(model, part))
     with contextlib.suppress(OSError):
@@ -54,7 +57,7 @@ def shared_checkpoint(model: EncoderDecoder, cache: Path) -> Path:
 
 
 def bound(cache: Path, kept_bytes: int = KEPT_BYTES, in_use_s: float = IN_USE_S) -> None:
-    """Remove checkpoints, the longest unused first, until the rest takes ``kept_bytes``; none that may be in use."""
+    """Remove least recently used checkpoints beyond ``kept_bytes``, except those that a run may still use."""
     used = sorted(((entry.stat().st_mtime, entry) for entry in cache.iterdir() if entry.is_dir()), reverse=True)
     total = 0
     for used_s, entry in used:

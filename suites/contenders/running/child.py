@@ -1,12 +1,13 @@
-"""A contender's process: ``python -m suites.contenders.running.child NAME``, asked by lines of JSON on its input.
+"""A contender's process: ``python -m suites.contenders.running.child NAME``. It answers requests, one JSON line each.
 
-It says {"ready": true} once it has started.
+It writes {"ready": true} once it has started. Requests come on its standard input:
 
     {"do": "prepare", "checkpoint": DIR, "cell": {...}, "src_ids": [[..], ..]}  ->  {"setup_s": ..}
     {"do": "round"}  ->  {"token_ids", "marks_s", "every_step", "collections", "wall_s", "own_cpu_s", "busy_cpu_s",
                            "rss_bytes"}
 
-or {"error": TEXT, "traceback": LINES}. It ends with its input. What the contender prints goes to standard error.
+An error is answered by {"error": TEXT, "traceback": LINES}. The process ends when its input ends. What the contender
+prints goes to standard error.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from .own import PREFIX, Own
 
 
 def cell_of(entries: dict[str, Any]) -> Cell:
-    """A cell that went through JSON."""
+    """Make a cell from its JSON form."""
     from strategies import ModelSpec
 
     model = {**entries["model"], "shape": tuple(map(tuple, entries["model"]["shape"]))}
@@ -41,22 +42,22 @@ def cell_of(entries: dict[str, Any]) -> Cell:
 
 
 def contender_of(name: str) -> Contender:
-    """The contender of a name, or the strategy of "strategy:LABEL"."""
+    """Return the contender called ``name``, or the strategy LABEL if the name is "strategy:LABEL"."""
     if name.startswith(PREFIX):
         return Own(name.removeprefix(PREFIX))
     return registry()[name]()
 
 
 class Served:
-    """One contender and the cell that it was prepared for."""
+    """Serves one contender in the cell that it was prepared for."""
 
     def __init__(self, contender: Contender) -> None:
         self._contender = contender
 
     def prepare(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Seconds that it took, loading and what the contender makes on first use included."""
+        """Prepare the contender. ``setup_s`` includes loading and whatever the contender makes on first use."""
         self._cell, self._src_ids = cell_of(request["cell"]), request["src_ids"]
-        torch.set_num_threads(self._cell.threads)  # as in the run's process, where it fixes MKL's threads besides
+        torch.set_num_threads(self._cell.threads)  # as in the run's process; this fixes MKL's threads besides
         start = time.perf_counter()
         self._contender.prepare(Path(request["checkpoint"]), self._cell)
         setup_s = time.perf_counter() - start
@@ -66,9 +67,9 @@ class Served:
         return {"setup_s": setup_s}
 
     def round(self) -> dict[str, Any]:
-        """One round, between the same as our own: a rest, a garbage collection, and none inside.
+        """Run one round under the conditions of our own: a rest and a garbage collection before, none inside.
 
-        What else the CPU did meanwhile is noted before the rest, since reading that takes as long as some rounds do.
+        The CPU times are read before the rest, because reading them takes as long as some rounds do.
         """
         from ...measuring.arms import collections_so_far, rss_bytes
         from ...measuring.conditions import busy_cpu_s
@@ -95,9 +96,9 @@ class Served:
 
 
 def main(name: str) -> None:
-    """Answer until the input ends."""
+    """Answer requests until the input ends."""
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # a line that a library prints is no answer
+    os.dup2(2, 1)  # a line that a library prints must not look like an answer
     served = Served(contender_of(name))
     answer: dict[str, Any] = {"ready": True}
     faults: list[Fault] = []
@@ -108,7 +109,7 @@ def main(name: str) -> None:
         if not line:
             return
         request = json.loads(line)
-        with contained(faults.append):  # the parent makes a row of it
+        with contained(faults.append):  # the parent makes a failed row of it
             answer = served.prepare(request) if request["do"] == "prepare" else served.round()
         if faults:
             answer = {"error": faults[0].reason, "traceback": faults[0].traceback}

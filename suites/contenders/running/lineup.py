@@ -1,4 +1,4 @@
-"""The contenders of a run, from their names to arms that may be timed; the others are rows with a reason."""
+"""The contenders of a run, from their names to arms that may be timed; those that may not become rows with a reason."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from .own import PREFIX
 
 
 def why_not(contender: type[Contender], cell: Cell, model: EncoderDecoder) -> str:
-    """Why a contender is skipped in a cell, or ""."""
+    """Return why a contender is skipped in a cell, or ""."""
     if reason := why_no_t5(model.config):
         return f"contenders take a T5, and {reason}; model=small or another T5"
     return contender.missing() or contender.supports(cell)
@@ -35,12 +35,12 @@ def why_not(contender: type[Contender], cell: Cell, model: EncoderDecoder) -> st
 
 @dataclass(frozen=True)
 class Contenders:
-    """Those of a run, by ``names``: ``measuring.child_arms.ChildArms`` says what each method gives."""
+    """The contenders of a run, given by ``names``. It implements ``measuring.child_arms.ChildArms``."""
 
     names: Sequence[str] = ()
 
     def weight_bytes(self, name: str) -> int | None:
-        """Bytes of an element of its weights; None: those of the cell's type."""
+        """Bytes per element of a contender's weights; None if they are of the cell's type."""
         return registry()[name].weight_bytes
 
     @contextmanager
@@ -55,14 +55,14 @@ class Contenders:
         run_dir: Path,
         kept: Callable[[str, Fault], str],
     ) -> Iterator[list[ContenderArm]]:
-        """As ``line_up``, with the checkpoint in the user's cache."""
+        """Call the function ``line_up`` with the checkpoint in the user's cache."""
         with line_up(self.names, cell, model, inputs, seconds_max, oracle, tell, cache_of(run_dir), kept) as arms:
             yield arms
 
     def strategy(
         self, label: str, cell: Cell, config: ModelConfig, src_ids: Sequence[Sequence[int]], seconds_max: float
     ) -> ContenderArm:
-        """A strategy of ours in a process like a contender's. Raises ContenderError."""
+        """Start a strategy of this project in a process like a contender's. Raises ContenderError."""
         return ContenderArm(PREFIX + label, cell, config, src_ids, Path(), seconds_max, crossed_label(label))
 
 
@@ -78,10 +78,11 @@ def line_up(
     cache: Path,
     kept: Callable[[str, Fault], str] = lambda label, fault: fault.reason,
 ) -> Iterator[list[ContenderArm]]:
-    """Inside, the arms of those that are there, support the cell, and gave the oracle's tokens in a first round.
+    """Start contenders, and give the arms of those that may be timed. Leaving the context ends every process.
 
-    ``tell`` is given label, status and reason of the others; ``kept`` makes a fault's reason and keeps its traceback.
-    Every process is ended on leaving.
+    A contender may be timed if it is installed, supports the cell, and gave the oracle's tokens in a first round.
+    ``tell`` is given label, status and reason of the others. ``kept`` keeps the traceback of a fault and returns the
+    reason.
     """
     started: list[ContenderArm] = []
     arms: list[ContenderArm] = []

@@ -1,4 +1,4 @@
-"""A strategy of this project, served by a contender's process: the arm that shows what crossing processes does."""
+"""A strategy of this project in a contender's process. Its arm shows what running in another process changes."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from ...timing.one_round import one_round, token_ids
 from ..contender import Contender, Decoded
 
 PREFIX = "strategy:"
-"""Of the name by which a process is asked for a strategy; no contender's name holds a colon."""
+"""Prefix of the name by which a process is asked for a strategy; no contender's name holds a colon."""
 
 
 class Own(Contender):
-    """The strategy of a label, by the same arm, model and inputs as in the process of the run."""
+    """The strategy with a given label. It uses the same kind of arm, model and inputs as the run's own process."""
 
     def __init__(self, label: str) -> None:
         self._label = label
 
     def prepare(self, checkpoint: Path, cell: Cell) -> None:
-        """Make the cell's own model and inputs anew; ``checkpoint`` is not read. Raises StrategyError, ModelError."""
+        """Load the cell's model and make its inputs; ``checkpoint`` is not read. Raises StrategyError or ModelError."""
         from ...measuring.loaded import loaded
 
         strategy = parse(self._label)
@@ -35,7 +35,7 @@ class Own(Contender):
         self._arm = StrategyArm(strategy, model, self._inputs, cell)
 
     def round(self, src_ids: Sequence[Sequence[int]], stop: Literal["fixed", "eos"]) -> Decoded:
-        """The timed body of the run's own arms; the garbage collector is set aside around it as around theirs."""
+        """Run the timed body of the run's own arms. The process around it sets the garbage collector aside."""
         clock = CpuClock()
         self._arm.token_BN = token_ids(one_round(self._arm.session, self._inputs, stop, clock))
         rows = zip(self._arm.token_BN.tolist(), self._arm.row_lens(), strict=True)

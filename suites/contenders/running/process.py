@@ -1,4 +1,4 @@
-"""A contender's process as its parent has it: started, asked, and ended if it crashes or does not answer."""
+"""A contender's process, seen from its parent: it is started, asked, and ended if it crashes or does not answer."""
 
 from __future__ import annotations
 
@@ -19,16 +19,19 @@ from ...machine.cores import all_allowed
 from ..contender import ContenderError
 
 STARTING_S = 300.0
-"""What the process may take to start and to import this package."""
+"""Seconds that the process may take to start and to import this package."""
 CLOSING_S = 2.0
-"""After its input has ended, what it may take to end by itself."""
+"""Seconds that it may take to end by itself after its input has ended."""
 
 
 class Process:
-    """Of one contender. It is blocked on its input whenever it is not asked."""
+    """The process of one contender. It waits for input whenever it has no request."""
 
     def __init__(self, name: str, threads: int, seconds_max: float) -> None:
-        """Start it with ``threads`` for OpenMP and torch; an answer may take ``seconds_max``. Raises ContenderError."""
+        """Start it with ``threads`` threads for OpenMP and torch. An answer may take ``seconds_max``.
+
+        Raises ContenderError.
+        """
         self._name, self._seconds_max = name, seconds_max
         self._stderr: IO[bytes] = tempfile.TemporaryFile()
         with all_allowed():
@@ -44,9 +47,9 @@ class Process:
                     "TOKENIZERS_PARALLELISM": "false",
                 },
                 text=True,
-                # An interrupt of the terminal is the parent's to handle, so a process group of its own. No session of
-                # its own: Linux shares CPU time between sessions first (autogroups), so that on a busy machine it
-                # would be faster than the same code in the parent.
+                # The parent handles an interrupt of the terminal, so the child gets a process group of its own. It gets
+                # no session of its own: Linux shares CPU time between sessions first (autogroups), so on a busy machine
+                # it would be faster than the same code in the parent.
                 process_group=0,
             )
         self._answers: queue.SimpleQueue[str] = queue.SimpleQueue()
@@ -66,13 +69,16 @@ class Process:
 
     @property
     def pid(self) -> int:
-        """Of the process."""
+        """Id of the process."""
         return self._popen.pid
 
     def ask(self, **request: Any) -> dict[str, Any]:
-        """The answer. Raises ContenderError if there is none in time, or it is an error; then the process is ended."""
+        """Send a request and return the answer.
+
+        Raises ContenderError, and ends the process, if no answer comes in time or the answer is an error.
+        """
         assert self._popen.stdin is not None
-        with contextlib.suppress(OSError):  # it has ended: there will be no answer
+        with contextlib.suppress(OSError):  # the process has ended: no answer will come
             self._popen.stdin.write(json.dumps(request) + "\n")
             self._popen.stdin.flush()
         return self._answer(self._seconds_max, "no answer, and measure.contender_seconds_max=S allows more,")
@@ -92,7 +98,7 @@ class Process:
         return answer
 
     def _ended(self) -> tuple[str, str]:
-        """How it ended and the last thing that it said; and all that it said."""
+        """(how the process ended and the last line it wrote, everything it wrote on standard error)."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._popen.wait(CLOSING_S)
         code = self._popen.poll()
@@ -106,7 +112,7 @@ class Process:
         return f"its process {how}" + (f": {said[-1].strip()}" if said else ""), told.strip()
 
     def kill(self) -> None:
-        """End it and whatever it started."""
+        """Kill the process and all its children."""
         with contextlib.suppress(psutil.Error):
             for process in psutil.Process(self.pid).children(recursive=True):
                 with contextlib.suppress(psutil.Error):
@@ -115,7 +121,7 @@ class Process:
         self._popen.wait()
 
     def close(self) -> None:
-        """Let it end, or end it."""
+        """Close its input and wait for it to end; kill it if it does not."""
         assert self._popen.stdin is not None
         with contextlib.suppress(OSError):
             self._popen.stdin.close()
