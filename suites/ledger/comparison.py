@@ -1,4 +1,4 @@
-"""Our model beside one of another make: which products are the same, and which are not."""
+"""Our model compared with another implementation of it: which matrix products are the same, and which are not."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from .view import Sheet, at_step
 
 OURS = ("full_recompute", "contiguous_kv", "static_kv(read=buffer)")
 PAIRS = ((TRAINING, TRAINING), *zip(OURS, (NO_CACHE, DYNAMIC, STATIC), strict=True))
-"""(our strategy, their way) of the same kind."""
+"""(strategy of this project, way of transformers that does the same)."""
 
 
 def packed(role: str) -> str:
-    """The product that ours packs this one into.
+    """Return the product of our model that contains this one, because ours packs several into one.
 
     >>> packed("self.k"), packed("cross.v"), packed("ffn.wi_1"), packed("cross.q")
     ('self.qkv', 'cross.kv', 'ffn.wi', 'cross.q')
@@ -28,14 +28,14 @@ def packed(role: str) -> str:
 
 
 def _of(ledger: pd.DataFrame, strategy: str) -> pd.DataFrame:
-    """By packed role: FLOPs in the whole model, products, and when; training's, prefill's and step's together."""
+    """Table by packed role: FLOPs in the whole model, number of products, and when they run; all phases together."""
     mine = ledger[(ledger["strategy"] == strategy) & (ledger["kind"] != "copy")]
     work = mine.assign(role=mine["role"].map(packed), flops=mine["flops"] * mine["count"])
     return work.groupby("role").agg({"flops": "sum", "count": "sum", "when": "first"})
 
 
 def comparison(ours: pd.DataFrame, theirs: pd.DataFrame, k: int, src_len: int) -> Sheet:
-    """Role by pair: ``=``, or how often they do the work, in how many products for one of ours."""
+    """Table of roles by pairs: ``=``, or how much work theirs is, and in how many products for one of ours."""
     tables = [(_of(at_step(ours, k, src_len), a), _of(at_step(theirs, k, src_len), b)) for a, b in PAIRS]
     roles = in_model_order(role for pair in tables for table in pair for role in table.index)
     rows = [[role, *(_verdict(role, mine, other) for mine, other in tables)] for role in roles]
@@ -64,7 +64,7 @@ def _verdict(role: str, mine: pd.DataFrame, other: pd.DataFrame) -> str:
 
 
 def differences(sheet: Sheet) -> str:
-    """One sentence: what is the same, and what is not."""
+    """One sentence that says what is the same and what is not."""
     other = [row for row in sheet.rows if any(cell not in ("=", "") for cell in row[1:])]
     split = [row[0] for row in other if all(re.fullmatch(r"=||\d+ for 1", cell) for cell in row[1:])]
     more = [f"{row[0]} ({_names(row)})" for row in other if row[0] not in split]

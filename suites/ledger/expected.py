@@ -1,4 +1,4 @@
-"""What the formulas say, in letters: the products of training, and of each strategy's prefill and steps."""
+"""The matrix products by formula, in letters: those of training, and those of each strategy's prefill and steps."""
 
 from __future__ import annotations
 
@@ -16,12 +16,16 @@ from .symbols import GROWING, MOVED, SIZES, Expression, Sizes
 
 Phase = Literal["training", "prefill", "step"]
 TRAINING = "training"
-"""Stands where a strategy's label does: all target rows at once, under a causal mask."""
+"""Label of training in place of a strategy's: all target rows at once, under a causal mask."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """Of one bound strategy, in letters: rows fed, keys read, rows moved at step k; its capacity if that is fixed."""
+    """Facts of one bound strategy in letters, as they hold at every step k.
+
+    ``rows``: rows fed. ``keys``: keys read. ``copied``: rows moved ("" for none, "k-1", or "some"). ``capacity``: rows
+    reserved, None if they change with k. ``cross_cached``: whether cross-attention K/V are cached.
+    """
 
     rows: Expression
     keys: Expression
@@ -31,7 +35,7 @@ class Facts:
 
 
 def facts(bound: Strategy, steps: int) -> Facts:
-    """Recognise what ``bound`` declares for k = 1 .. ``steps``: 1, k, capacity C, a number, or its own letter."""
+    """Read the facts of ``bound`` at k = 1 .. ``steps`` as letters: 1, k, the capacity C, a number, or T and M."""
     every_k = range(1, steps + 1)
     reserved = {bound.rows_reserved(k) for k in every_k}
     capacity = reserved.pop() if len(reserved) == 1 else None
@@ -56,7 +60,7 @@ def facts(bound: Strategy, steps: int) -> Facts:
 
 
 def numbers(bound: Strategy, k: int) -> dict[Expression, int]:
-    """The letters that depend on the step and the strategy, at step k."""
+    """Numbers of the letters that depend on the step and the strategy, at step k."""
     at = {"k": k, "T": bound.rows_fed(k), "M": bound.keys_read(k), "C": bound.rows_reserved(k)}
     return {**{GROWING[name]: number for name, number in at.items()}, MOVED: bound.rows_copied(k)}
 
@@ -73,7 +77,7 @@ def training(config: ModelConfig) -> list[Product]:
 
 
 def prefill(config: ModelConfig, known: Facts) -> list[Product]:
-    """Products that run once a sentence before the first step."""
+    """Products that run once per sentence, before the first step."""
     batch, source = SIZES["B"], GROWING["S"]
     sizes = Sizes(config).as_config()
     once = costs.cross_projection(sizes, batch, source) if known.cross_cached else []

@@ -1,6 +1,7 @@
-"""The ledger of a T5 that is not ours, that of ``transformers``, by the recorder alone.
+"""The ledger of a T5 that is not ours, the one of ``transformers``, from what the recorder sees.
 
-Letters come from a shadow whose sizes are primes, so that each recorded number has one reading as a product of letters.
+No formula gives its letters. They come from a shadow, a model whose sizes are primes, so that each recorded number has
+one reading as a product of letters.
 """
 
 from __future__ import annotations
@@ -28,12 +29,12 @@ from .verify import LedgerError
 
 NO_CACHE, DYNAMIC, STATIC = "use_cache=False", "dynamic cache", "static cache"
 _NAMES = {"SelfAttention": "self_attn", "EncDecAttention": "cross_attn", "DenseReluDense": "ffn", "o": "out"}
-"""Their module names -> ours."""
+"""Names of modules in transformers -> our names."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Lengths:
-    """B, S, N, the step k, and the capacity C of a static cache."""
+    """Sizes of a recording: batch B, source S, target N, the step k, and the capacity C of a static cache."""
 
     batch: int
     source: int
@@ -46,7 +47,7 @@ SHADOW = Lengths(SIZED.batch, SIZED.source, SIZED.target, SIZED.step, SIZED.capa
 
 
 def build(config: ModelConfig) -> Any:
-    """A ``T5ForConditionalGeneration`` of this shape with random weights. Raises ConfigError where there is none."""
+    """Build a ``T5ForConditionalGeneration`` of these sizes, random weights. Raises ConfigError if there is none."""
     if not config.is_t5:
         raise ConfigError("--module transformers builds a T5, and this model is none; give model=small or another T5")
     if config.group > 1:
@@ -84,7 +85,7 @@ def _record(model: Any, at: Lengths, advance: Callable[[], None]) -> Iterator[tu
     src_BS = torch.randint(2, vocabulary, (at.batch, at.source), generator=generator)
     token_BN = torch.randint(2, vocabulary, (at.batch, max(2, at.target)), generator=generator)
     own = model.decoder.config
-    # The argument's name changed within transformers 5.
+    # The name of the argument changed within transformers 5.
     name = "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"
     with record(model) as recording:
         model(input_ids=src_BS, decoder_input_ids=token_BN[:, : at.target], use_cache=False)
@@ -128,7 +129,9 @@ def _renamed(recording: Recording) -> Recording:
 
 
 def read_number(number: int, letters: dict[int, Expression]) -> Expression:
-    """The product of letters that a number of the shadow is; 2 and 3 may stand for themselves. Raises LedgerError.
+    """Read a number of the shadow's record as a product of letters; factors 2 and 3 may be numbers.
+
+    Raises LedgerError if another prime is none of its sizes.
 
     >>> read_number(35, {5: GROWING["S"], 7: GROWING["N"]})
     N*S
@@ -142,7 +145,7 @@ def read_number(number: int, letters: dict[int, Expression]) -> Expression:
 
 
 def _letters_at(config: ModelConfig, at: Lengths, label: str, k: int | None) -> dict[Expression, int]:
-    """Letters that can occur in one record, with their numbers."""
+    """Letters that can occur in one recording, with their numbers."""
     growing = {"B": at.batch, "S": at.source}
     if label == TRAINING:
         growing |= {"N": at.target}
@@ -154,7 +157,7 @@ def _letters_at(config: ModelConfig, at: Lengths, label: str, k: int | None) -> 
 
 
 def _read(config: ModelConfig, label: str, k: int | None, recording: Recording) -> dict[str, Product]:
-    """A record of the shadow in letters, by role. A first step's k is 1, which is no prime: none of its sizes is k."""
+    """Read a recording of the shadow in letters, by role. In a first step k is 1, so that no size can be read as k."""
     numbers = _letters_at(config, SHADOW, label, k)
     by_prime = {number: letter for letter, number in numbers.items() if number > 1}
     found = {}
@@ -165,10 +168,10 @@ def _read(config: ModelConfig, label: str, k: int | None, recording: Recording) 
 
 
 def record_transformers(config: ModelConfig, at: Lengths, advance: Callable[[], None] = lambda: None) -> pd.DataFrame:
-    """The ledger of transformers' T5: training, no cache, dynamic and static cache. Raises LedgerError, ConfigError.
+    """Record the ledger of transformers' T5: training, no cache, dynamic and static cache.
 
-    The shadow's numbers are read as letters; these must give the numbers of the real shape back. What a first step
-    shares with later ones is read from those.
+    The shadow's numbers are read as letters, and these must give the numbers of the real model. Products of a first
+    step that later steps run too are read from a later step, where k is a prime. Raises LedgerError or ConfigError.
     """
     real = build(config)
     small = dataclasses.replace(
@@ -191,7 +194,7 @@ def record_transformers(config: ModelConfig, at: Lengths, advance: Callable[[], 
 
 
 def _once(ledger: pd.DataFrame) -> pd.DataFrame:
-    """What only the first of the steps of a cache runs belongs to the sentence, not to a step."""
+    """Mark products that only the first step of a cache runs: they run once per sentence, not in every step."""
     for label in (DYNAMIC, STATIC):
         mine = (ledger["strategy"] == label) & (ledger["phase"] == "step")
         again = set(ledger.loc[mine & (ledger["k"] > 1), "role"])

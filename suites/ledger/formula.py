@@ -1,4 +1,4 @@
-"""The ledger of a case by its formulas alone, where no model is at hand: of a run that was read from its folder."""
+"""The ledger of a cell by formulas alone. It serves runs that were read from a folder, where no model is at hand."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from .verify import facts_of, formula_of, in_numbers
 def formula_ledger(
     config: ModelConfig, strategies: Sequence[Strategy], batch: int, src_len: int, tgt_len: int, k: int, width: int
 ) -> pd.DataFrame:
-    """Training, and of every strategy prefill and step k, as ``make_ledger`` records them; ``width`` bytes a number.
+    """Return the ledger that ``make_ledger`` would record: training, and prefill and step k of every strategy.
 
-    Raises StrategyError where a strategy cannot hold ``tgt_len``.
+    ``width`` is the number of bytes per element. Raises StrategyError if a strategy cannot hold ``tgt_len`` tokens.
     """
     sizes = values(config, B=batch, S=src_len, N=tgt_len)
     rows = list(_phase(config, TRAINING, "training", None, None, sizes, width))
@@ -51,7 +51,7 @@ def _phase(
 
 
 def _bytes(product: Product, width: int) -> Bytes:
-    """Of one product; attention's scores stay inside the kernel."""
+    """Bytes that one product moves. Attention's scores stay inside the kernel and count none."""
     first, second, result = (
         width * product.batch * height * breadth
         for height, breadth in (
@@ -66,7 +66,7 @@ def _bytes(product: Product, width: int) -> Bytes:
 
 
 def _stored(numbers: dict[Expression, int], width: int) -> Bytes:
-    """What one layer moves of its K and V at the step, and what it writes."""
+    """Bytes of K and V that one layer reads to move them at a step, and that it writes."""
     name = {str(letter): number for letter, number in numbers.items()}
     row_bytes = 2 * name["B"] * name.get("G", name["H"]) * name["K"] * width
     return Bytes(name["moved"] * row_bytes, 0, (name["T"] + name["moved"]) * row_bytes)

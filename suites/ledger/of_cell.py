@@ -1,4 +1,4 @@
-"""Record the ledger of one cell: its model and sources, the steps worth recording, and a second source length."""
+"""Record the ledger of one cell: its model and sources, some steps, and a second source length."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FIRST_STEPS = (1, 2, 3)
 
 
 def load(cell: Cell) -> EncoderDecoder:
-    """The cell's model on its device. Raises ConfigError for a device that is not there, ModelError."""
+    """Load the cell's model on its device. Raises ConfigError if the device is not there, or ModelError."""
     if cell.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device=cuda: no CUDA device here; give device=cpu")
     torch.set_num_threads(cell.threads)
@@ -31,11 +31,10 @@ def load(cell: Cell) -> EncoderDecoder:
 
 
 def record_cell(cell: Cell, strategies: Sequence[Strategy], k: int, token_BN: Tensor | None = None) -> pd.DataFrame:
-    """Training and every strategy: steps up to ``k`` and the last one; the first steps at half the source length too.
+    """Record training and every strategy: chosen steps, and the first ones at half the source length too.
 
-    Steps are fed ``token_BN``, int64 [B, N], seeded random ones if None.
-
-    Raises LedgerError, StrategyError, ModelError or ConfigError.
+    Step ``k`` and the last step are among the chosen ones. Steps are fed ``token_BN``, int64 [B, N], or
+    seeded random tokens if it is None. Raises LedgerError, StrategyError, ModelError or ConfigError.
     """
     model = load(cell)
     recorded: list[tuple[Inputs, Collection[int]]] = [
@@ -51,7 +50,10 @@ def record_cell(cell: Cell, strategies: Sequence[Strategy], k: int, token_BN: Te
 
 
 def record_transformers(cell: Cell, k: int) -> pd.DataFrame:
-    """The same cell on the T5 of transformers, random weights, float32 on the CPU. Raises LedgerError, ConfigError."""
+    """Record the cell on transformers' T5, with random weights in float32 on the CPU.
+
+    Raises LedgerError or ConfigError.
+    """
     torch.set_num_threads(cell.threads)
     at = foreign.Lengths(cell.batch_size, cell.src_len, cell.tgt_len, k, max(2, cell.tgt_len))
     with Progress(2 * max(2, k), 1) as progress:

@@ -1,4 +1,4 @@
-"""What the running model does, by watching it: products of training, and of a session's prefill and chosen steps."""
+"""The matrix products that the running model asks for, observed in training, in prefill and in chosen steps."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .expected import TRAINING, Phase
 
 @dataclass(frozen=True)
 class Bytes:
-    """Of one product, in bytes: its first factor, its second (weight, K or V), and its result."""
+    """Bytes of one product: its first factor, its second factor (a weight, K or V), and its result."""
 
     input: int
     operand: int
@@ -30,10 +30,10 @@ class Bytes:
 
 @dataclass(frozen=True)
 class Recorded:
-    """One phase of one strategy: merged products in running order, and the bytes of one of each.
+    """One phase of one strategy: merged products in running order, and the bytes of one product of each role.
 
-    ``k`` is None outside steps. At a step, ``stored`` is what one layer's self-attention K/V took: bytes read to be
-    moved, and bytes written.
+    ``k`` is None outside steps. At a step, ``stored`` holds what one layer's self-attention K/V took: bytes read in
+    order to move them, and bytes written.
     """
 
     strategy: str
@@ -45,7 +45,7 @@ class Recorded:
 
 
 def merged(strategy: str, phase: Phase, k: int | None, recording: Recording) -> Recorded:
-    """Equal products as one with a count, in the order in which each first ran."""
+    """Merge equal products into one with a count, in the order in which each ran first."""
     first: dict[str, ProductRecord] = {}
     for entry in recording.products:
         first.setdefault(entry.product.role, entry)
@@ -67,7 +67,7 @@ def _stored(recording: Recording) -> Bytes:
 
 
 def record_training(model: EncoderDecoder, inputs: Inputs, token_BN: Tensor) -> Recorded:
-    """The teacher-forced pass over int64 [B, N] target rows, start token first."""
+    """Record the teacher-forced pass over target rows, int64 [B, N], the start token first."""
     with torch.no_grad(), record(model) as recording:
         model(inputs.src_BS, inputs.src_mask_BS, token_BN)
     return merged(TRAINING, "training", None, recording)
@@ -81,9 +81,9 @@ def record_decoding(
     steps: Collection[int],
     advance: Callable[[], None] = lambda: None,
 ) -> Iterator[Recorded]:
-    """Prefill, then each of ``steps`` as it is reached, fed int64 [B, N] tokens. Raises StrategyError, NotFiniteError.
+    """Record prefill, then each of ``steps`` as it is reached, fed the tokens of ``token_BN``, int64 [B, N].
 
-    ``advance`` is called after each step, recorded or not.
+    ``advance`` is called after each step, recorded or not. Raises StrategyError or NotFiniteError.
     """
     batch, src_len = inputs.src_BS.shape
     session = Session(model, strategy, batch, src_len, token_BN.shape[1])

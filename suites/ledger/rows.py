@@ -1,4 +1,4 @@
-"""From what was recorded to rows of the ledger: each product in letters and in numbers."""
+"""Rows of the ledger, made from recordings: each product in letters and in numbers."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ COLUMNS = [
     "shape_numbers", "batch", "rows", "inner", "cols",
     "flops", "input_bytes", "operand_bytes", "output_bytes", "grows_with", "when",
 ]  # fmt: skip
-"""FLOPs and bytes are of one product; it runs ``count`` times, once a layer. k is empty outside steps.
+"""FLOPs and bytes are those of one product; it runs ``count`` times, once per layer. k is empty outside steps.
 
-A row of kind ``copy``, one a step, is no product: what a layer writes of K and V, and what it moves to make room.
+A step also has one row of kind ``copy``, which is no product: the K and V that one layer writes, and those that it
+moves to make room.
 """
 TEXT = [
     "strategy", "phase", "part", "role", "kind", "shape", "batch_letters", "rows_letters", "inner_letters",
@@ -31,7 +32,7 @@ WHEN = {"training": "once a sentence", "prefill": "once a sentence", "step": "ev
 def rows_of(
     found: Recorded, letters: Sequence[Product], numbers: dict[Expression, int], known: Facts | None
 ) -> Iterator[dict[str, object]]:
-    """A row for each product that was recorded, beside the formula in letters that it equals; then the copies."""
+    """Make one row per recorded product, with the equal product of the formula in letters; then the row of copies."""
     by_role = {product.role: product for product in letters}
     name = {str(letter): number for letter, number in numbers.items()}
     case = {
@@ -67,7 +68,7 @@ def rows_of(
 
 
 def _copy_row(found: Recorded, known: Facts, name: dict[str, int]) -> dict[str, object]:
-    """The new rows of K and V that one layer writes, and the old ones that it moves to make room."""
+    """The row for the new rows of K and V that one layer writes, and the old ones that it moves to make room."""
     assert found.stored is not None
     letter = "G" if "G" in name else "H"
     heads, size = name["B"] * name[letter], name["K"]

@@ -1,4 +1,4 @@
-"""Sizes as symbols: the formulas of ``costs`` evaluated on letters instead of numbers, and how people write them.
+"""Sizes as symbols: the formulas of ``costs`` evaluated on letters instead of numbers, and written for people.
 
 >>> k = GROWING["k"]
 >>> text(3 * SIZES["H"] * SIZES["K"]), text(SIZES["B"] * k)
@@ -15,7 +15,7 @@ import sympy
 from strategies import ModelConfig
 from strategies.models.costs import Product
 
-# Sympy has no types of its own: an expression, or a plain number.
+# Sympy has no types, so this stands for an expression or a plain number.
 Expression: TypeAlias = sympy.Expr
 
 
@@ -29,19 +29,19 @@ LETTERS = {
     "S": "source length", "N": "target length", "C": "capacity of the buffer", "k": "keys attended at the step",
     "T": "rows fed at the step", "M": "keys read at the step",
 }  # fmt: skip
-"""What each letter stands for, in the order in which a product of letters is written."""
+"""Meaning of each letter, in the order in which a product of letters is written."""
 SIZES = _symbols("BHGKDFV")
-"""Sizes that are the same for every sentence and step. G stands only where a model has fewer of them than H."""
+"""Sizes that are the same for every sentence and step. G occurs only if a model has fewer K/V heads than heads."""
 GROWING = _symbols("SNCkTM")
-"""Sizes that depend on the sentence or the step. T and M stand for facts of a strategy that are none of the others."""
+"""Sizes that depend on the sentence or the step. T and M stand for facts of a strategy that no other letter gives."""
 MOVED = sympy.Symbol("moved", integer=True, nonnegative=True)
-"""Old rows of K and V that are moved at a step: in no product."""
+"""Old rows of K and V that are moved at a step; the letter occurs in no product."""
 _ORDER = {symbol: place for place, symbol in enumerate((SIZES | GROWING)[name] for name in LETTERS)}
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """What the formulas read of a ``ModelConfig``, each size a letter; layers are counted, not lettered."""
+    """The sizes of a ``ModelConfig`` that the formulas read, each as a letter; numbers of layers stay numbers."""
 
     config: ModelConfig
     num_heads: Expression = SIZES["H"]
@@ -53,41 +53,41 @@ class Sizes:
 
     @property
     def kv_heads(self) -> Expression:
-        """G, or H where they are as many."""
+        """G, or H if there are as many K/V heads as heads."""
         return SIZES["H"] if self.config.group == 1 else SIZES["G"]
 
     @property
     def kv_inner(self) -> Expression:
-        """Width of K, and of V."""
+        """Width of K, which is also that of V."""
         return self.kv_heads * self.d_kv
 
     @property
     def group(self) -> Expression:
-        """Query heads that share one head of K and V."""
+        """Number of query heads that share one head of K and V."""
         return self.num_heads / self.kv_heads
 
     @property
     def gated(self) -> bool:
-        """Decides which products there are."""
+        """Whether the feed-forward layer is gated, which decides which products there are."""
         return self.config.gated
 
     @property
     def encoder_layers(self) -> int:
-        """Number of layers."""
+        """Number of layers in the encoder."""
         return self.config.encoder_layers
 
     @property
     def decoder_layers(self) -> int:
-        """Number of layers."""
+        """Number of layers in the decoder."""
         return self.config.decoder_layers
 
     def as_config(self) -> ModelConfig:
-        """The same, for functions that ask for a configuration and only multiply its sizes."""
+        """Return these sizes for functions that ask for a configuration and only multiply its sizes."""
         return cast(ModelConfig, self)
 
 
 def values(config: ModelConfig, **growing: int) -> dict[Expression, int]:
-    """The number of each letter in one case: ``values(config, B=8, S=64, k=3)``."""
+    """Return the number of each letter in one cell: ``values(config, B=8, S=64, k=3)``."""
     sizes = {
         "H": config.num_heads, "K": config.d_kv, "D": config.d_model, "F": config.d_ff, "V": config.vocab_size,
         **({"G": config.kv_heads} if config.group > 1 else {}),
@@ -97,7 +97,7 @@ def values(config: ModelConfig, **growing: int) -> dict[Expression, int]:
 
 
 def evaluate(expression: Expression | int, numbers: dict[Expression, int]) -> int:
-    """Its value; every letter in it must have a number.
+    """Return the value of an expression; every letter in it must have a number.
 
     >>> evaluate(2 * SIZES["B"] * GROWING["k"], {SIZES["B"]: 8, GROWING["k"]: 5})
     80
@@ -106,14 +106,14 @@ def evaluate(expression: Expression | int, numbers: dict[Expression, int]) -> in
 
 
 def _factors(expression: Expression | int) -> tuple[int, list[tuple[Expression, int]]]:
-    """(number in front, letters with their powers in writing order) of a product of letters."""
+    """(number in front, letters with their powers in writing order), for a product of letters."""
     number, rest = sympy.sympify(expression).as_coeff_Mul()
     powers = [(base, int(power)) for base, power in rest.as_powers_dict().items() if base != 1]
     return int(number), sorted(powers, key=lambda item: _ORDER[item[0]])
 
 
 def text(expression: Expression | int) -> str:
-    """As people write a product of letters, a quotient, or a sum of them.
+    """Write a product of letters, a quotient, or a sum of them, as people do.
 
     >>> H, G, K = (SIZES[name] for name in "HGK")
     >>> text(3 * H * K), text(H / G * GROWING["k"]), text(H * K + 2 * G * K)
@@ -129,9 +129,9 @@ def text(expression: Expression | int) -> str:
 
 
 def grows_with(product: Product) -> str:
-    """The growing letters of its FLOPs, apart by spaces (``k S``), or ``-`` where its size is fixed.
+    """Return the growing letters of a product's FLOPs with spaces between (``k S``), or ``-`` if its size is fixed.
 
-    T and M count as the k that they follow.
+    T and M count as k, which they follow.
     """
     powers = sympy.sympify(product.batch * product.rows * product.inner * product.cols).as_powers_dict()
     follows = {"T": "k", "M": "k"}
@@ -140,9 +140,9 @@ def grows_with(product: Product) -> str:
 
 
 def shape_text(product: Product, batch: Expression | int) -> str:
-    """``[B,1,D] x [D,3HK]`` for a product with a weight, ``[BH,1,K] x [BH,K,k]`` for a batched one; also of numbers.
+    """``[B,1,D] x [D,3HK]`` for a product with a weight, ``[BH,1,K] x [BH,K,k]`` for a batched one; or with numbers.
 
-    Rows of a weight's product are written as ``batch`` sentences of so many rows each.
+    The rows of a product with a weight are written as ``batch`` sentences with as many rows each.
     """
     if product.is_attention:
         left, right = (product.batch, product.rows, product.inner), (product.batch, product.inner, product.cols)

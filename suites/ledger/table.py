@@ -1,4 +1,4 @@
-"""The ledger as a table: one row a matrix product of a phase, in letters and in numbers, written as ledger.csv."""
+"""The ledger as a table, written as ledger.csv: one row per matrix product of a phase, in letters and in numbers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .verify import check_shadow, facts_of, formula_of, in_numbers, require_equa
 
 
 def steps_to_record(last: int, chosen: int) -> list[int]:
-    """The first three, a few for each power of two, the chosen one and the last.
+    """Return the steps to record: the first three, a few per power of two, the chosen one and the last.
 
     >>> steps_to_record(40, 20)
     [1, 2, 3, 4, 6, 8, 12, 16, 20, 24, 32, 40]
@@ -36,7 +36,7 @@ def steps_to_record(last: int, chosen: int) -> list[int]:
 
 
 def default_step(steps: int) -> int:
-    """The step that is shown unless another is asked for: a third of the way, where k is not yet N or C.
+    """Return the step that is shown by default, at a third of the way, where k is neither N nor C yet.
 
     >>> default_step(64), default_step(1)
     (21, 1)
@@ -53,11 +53,10 @@ def make_ledger(
     advance: Callable[[], None] = lambda: None,
     token_BN: Tensor | None = None,
 ) -> pd.DataFrame:
-    """Record training and every strategy on each of ``cases``: sources, and the steps to record there.
+    """Record training and every strategy on each of ``cases``, which are pairs of sources and the steps to record.
 
-    Steps are fed ``token_BN``, int64 [B, N], seeded random ones if None.
-
-    Raises LedgerError where a formula and what ran differ, StrategyError where a strategy cannot hold ``tgt_len``.
+    Steps are fed ``token_BN``, int64 [B, N], or seeded random tokens if it is None. Raises LedgerError if a formula and
+    the running model differ, StrategyError if a strategy cannot hold ``tgt_len`` tokens.
     """
     check_shadow(model.config, strategies)
     rows: list[dict[str, object]] = []
@@ -78,7 +77,7 @@ def make_ledger(
 
 
 def seeded_tokens(vocabulary: int, batch: int, tgt_len: int, seed: int) -> Tensor:
-    """Random ids, int64 [B, N]."""
+    """Return random token ids, int64 [B, N]."""
     return torch.randint(vocabulary, (batch, tgt_len), generator=torch.Generator().manual_seed(seed))
 
 
@@ -91,14 +90,14 @@ def _checked(
 
 
 def write_ledger(ledger: pd.DataFrame, run_dir: Path, name: str = "ledger.csv") -> Path:
-    """Whole or not at all."""
+    """Write the ledger, whole or not at all, and return its path."""
     path = run_dir / name
     write_text(path, as_csv(ledger))
     return path
 
 
 def read_ledger(run_dir: Path, name: str = "ledger.csv") -> pd.DataFrame:
-    """The table that ``write_ledger`` wrote, equal to it. Raises ResultsError."""
+    """Read the table that ``write_ledger`` wrote; it equals the original. Raises ResultsError."""
     path = run_dir / name
     content = read_text(path)
     try:
@@ -108,7 +107,7 @@ def read_ledger(run_dir: Path, name: str = "ledger.csv") -> pd.DataFrame:
             keep_default_na=False,
             na_values={"k": [""]},
         )
-    except (ValueError, OverflowError) as error:  # pandas' own are ValueErrors
+    except (ValueError, OverflowError) as error:  # pandas' own errors are ValueErrors
         raise ResultsError(f"{path} is no ledger ({plain(str(error).strip())}); write it again with `shapes`") from None
     if missing := [name for name in COLUMNS if name not in ledger]:
         raise ResultsError(f"{path} lacks {', '.join(missing)}; write it again with `shapes`")

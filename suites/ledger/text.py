@@ -1,4 +1,4 @@
-"""A ledger for the terminal, as Markdown, or as data for programs."""
+"""A ledger printed for the terminal, as Markdown, or as data for programs."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from .view import Sheet, answer, at_step, columns, growth, legend, products, tot
 
 
 def sheets(ledger: pd.DataFrame, k: int, src_len: int) -> list[Sheet]:
-    """What is printed: growth, products, totals."""
+    """Return the sheets that are printed: growth, products, totals."""
     rows = at_step(ledger, k, src_len)
     found = columns(rows)
     return [growth(found), products(found, k), totals(rows, k)]
 
 
 def print_ledger(ledger: pd.DataFrame, k: int, src_len: int, title: str, form: str) -> None:
-    """Print to standard output; csv and json hold the whole ledger, the others step k at one source length."""
+    """Print to standard output. csv and json hold the whole ledger, the others step k at one source length."""
     if form == "csv":
         sys.stdout.write(as_csv(ledger))
         return
@@ -48,7 +48,7 @@ def print_ledger(ledger: pd.DataFrame, k: int, src_len: int, title: str, form: s
 
 
 def print_comparison(ours: pd.DataFrame, theirs: pd.DataFrame, k: int, src_len: int, form: str) -> None:
-    """Their products beside ours; nothing for csv and json, which hold their ledger alone."""
+    """Print their products beside ours. Print nothing for csv and json, which hold the other ledger alone."""
     sheet = comparison(ours, theirs, k, src_len)
     if form == "md":
         sys.stdout.write(f"\n{markdown(sheet)}\n\n{differences(sheet)}\n")
@@ -76,7 +76,7 @@ def _table(sheet: Sheet) -> Table:
 
 
 def markdown(sheet: Sheet) -> str:
-    """A heading, a pipe table and its note.
+    """Write a sheet as Markdown: a heading, a pipe table and its note.
 
     >>> print(markdown(Sheet("Title", ["a", "b"], [["1", "x|y"]])))
     ### Title

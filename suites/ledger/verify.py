@@ -1,5 +1,6 @@
-"""Formula against record: on a shadow model whose sizes are primes, so that no two letters can stand for each other,
-and on the model itself.
+"""Formula against record: the products by formula must equal the recorded ones, on a shadow and on the model itself.
+
+A shadow is a model of the same architecture whose sizes are primes, so that no two letters have the same number.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ from .recorded import Recorded, record_decoding, record_training
 from .symbols import Expression, evaluate, values
 
 GROUP = 4
-"""Query heads of a shadow that share a head of K and V, where its model has such. No other size is 4, nor 4 + 2."""
+"""Query heads of a shadow that share a head of K and V if its model shares them. No other size is 4, nor 4 + 2."""
 
 
 @dataclass(frozen=True)
 class Shadow:
-    """Sizes of a shadow: all prime, but for D, twice a prime where sinusoids come in pairs. No two are equal."""
+    """Sizes of a shadow, no two equal. All are primes, except that D is twice a prime where sinusoids come in pairs."""
 
     batch: int
     source: int
@@ -43,7 +44,7 @@ class Shadow:
     vocabulary: int
 
     def config(self, config: ModelConfig) -> ModelConfig:
-        """The same architecture in these sizes; several query heads share K and V where they do in ``config``."""
+        """Return the configuration in these sizes; several query heads share K and V if they do in ``config``."""
         shared = config.group > 1
         return dataclasses.replace(
             config,
@@ -58,22 +59,22 @@ class Shadow:
         )
 
     def shares(self, capacity: int) -> bool:
-        """Whether a capacity that a strategy insists on could be taken for another of these sizes."""
+        """Whether the fixed capacity of a strategy could be mistaken for another of these sizes."""
         sizes = {value for name, value in dataclasses.asdict(self).items() if name != "capacity"}
         return bool(sizes & {capacity, capacity // 2 if capacity % 2 == 0 else 0})
 
 
 SHADOW = Shadow(5, 17, 23, 11, 29, 7, 13, 19, 43, 101)
 ANOTHER = Shadow(5, 61, 37, 31, 41, 7, 53, 47, 67, 103)
-"""For a strategy whose own capacity is a size of the first."""
+"""Second shadow, for a strategy whose own capacity is a size of the first."""
 
 
 class LedgerError(Mistake):
-    """Formula and record differ; the message names product and step."""
+    """Formula and record differ. The message names product and step."""
 
 
 def in_numbers(products: Sequence[Product], numbers: dict[Expression, int]) -> list[Product]:
-    """Each letter replaced by its number."""
+    """Replace each letter by its number."""
 
     def number(p: Product, size: str) -> int:
         return evaluate(getattr(p, size), numbers)
@@ -85,7 +86,7 @@ def in_numbers(products: Sequence[Product], numbers: dict[Expression, int]) -> l
 
 
 def require_equal(formula: Sequence[Product], found: Recorded) -> None:
-    """Raise LedgerError naming the first product that only one of the two has, or that differs."""
+    """Raise LedgerError if formula and record differ, naming the first product that differs or is in one alone."""
     if sorted(formula) == sorted(found.products):
         return
     said, ran = ({p.role: p for p in products} for products in (formula, found.products))
@@ -104,13 +105,16 @@ def _shape(*products: Product | None) -> str:
 
 
 def facts_of(strategy: Strategy) -> Facts:
-    """Its facts in letters, recognised where no two letters have the same number. Raises StrategyError."""
+    """Return the facts of a strategy in letters, read where no two letters have the same number.
+
+    Raises StrategyError.
+    """
     _, bound, steps = _bind(strategy)
     return facts(bound, steps)
 
 
 def formula_of(config: ModelConfig, known: Facts | None, found: Recorded) -> list[Product]:
-    """The products, in letters, that belong to a recorded phase."""
+    """Return the products of a recorded phase by formula, in letters."""
     if known is None:
         return expected.training(config)
     return (expected.prefill if found.phase == "prefill" else expected.step)(config, known)
@@ -132,7 +136,7 @@ def require_stored(found: Recorded, known: Facts, numbers: dict[Expression, int]
 
 
 def check_shadow(config: ModelConfig, strategies: Sequence[Strategy]) -> None:
-    """Run training and one step of every strategy on a shadow model. Raises LedgerError at a difference."""
+    """Record training and one step of every strategy on a shadow. Raises LedgerError if formula and record differ."""
     models = {shadow: randomize(EncoderDecoder(shadow.config(config)), 0).eval() for shadow in (SHADOW, ANOTHER)}
     for shadow, model in models.items():
         inputs, token_BN, sizes = _case(shadow, model.config)
@@ -151,7 +155,7 @@ def check_shadow(config: ModelConfig, strategies: Sequence[Strategy]) -> None:
 
 
 def _case(shadow: Shadow, config: ModelConfig) -> tuple[Inputs, Tensor, dict[Expression, int]]:
-    """Random sources and targets int64 [B, N] of a shadow, and its letters."""
+    """Random sources, random targets, int64 [B, N], and the numbers of the letters of a shadow."""
     generator = torch.Generator().manual_seed(0)
     src_BS = torch.randint(2, config.vocab_size, (shadow.batch, shadow.source), generator=generator)
     token_BN = torch.randint(2, config.vocab_size, (shadow.batch, shadow.target), generator=generator)
@@ -160,7 +164,10 @@ def _case(shadow: Shadow, config: ModelConfig) -> tuple[Inputs, Tensor, dict[Exp
 
 
 def _bind(strategy: Strategy) -> tuple[Shadow, Strategy, int]:
-    """A shadow, and the strategy bound to its capacity with its steps, or to the most that its own options allow."""
+    """(a shadow, the strategy bound to a capacity, its number of steps).
+
+    The capacity is that of the shadow, or the most that the strategy's own options allow.
+    """
     for shadow in (SHADOW, ANOTHER):
         for capacity in (shadow.capacity, *range(shadow.target, 0, -1)):
             try:

@@ -1,4 +1,4 @@
-"""What people read of a ledger: strategies with equal products side by side, as sheets of text and numbers."""
+"""Sheets of text and numbers made from a ledger. Strategies with equal products share a column."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .symbols import LETTERS
 
 @dataclass(frozen=True)
 class Sheet:
-    """A small table for people: a title, a header, rows of text, a line of explanation, and what its columns are."""
+    """A small table for people: a title, a header, rows of text, a note, and a key that explains its columns."""
 
     title: str
     header: Sequence[str]
@@ -27,24 +27,24 @@ class Sheet:
 
 @dataclass(frozen=True)
 class Column:
-    """Strategies whose products are the same, and role -> row of the ledger: prefill and the step together."""
+    """Strategies whose products are the same, and role -> row of the ledger for prefill and step together."""
 
     labels: tuple[str, ...]
     products: dict[str, dict[str, Any]]
 
     @property
     def name(self) -> str:
-        """Its strategies."""
+        """Labels of its strategies."""
         return ", ".join(self.labels)
 
 
 def at_step(ledger: pd.DataFrame, k: int, src_len: int) -> pd.DataFrame:
-    """Rows of one source length: training, prefill, and step k of every strategy."""
+    """Select the rows of one source length: training, prefill, and step k of every strategy."""
     return ledger[(ledger["src_len"] == src_len) & (ledger["k"].isna() | (ledger["k"] == k))]
 
 
 def columns(rows: pd.DataFrame) -> list[Column]:
-    """One for training, then one for each set of products that strategies share, in the ledger's order."""
+    """Return one column for training, then one for each set of equal products, in the ledger's order."""
     found: dict[tuple[Any, ...], Column] = {}
     for label, mine in rows[rows["kind"] != "copy"].groupby("strategy", sort=False):
         records = ({str(name): value for name, value in row.items()} for row in mine.to_dict("records"))
@@ -56,7 +56,7 @@ def columns(rows: pd.DataFrame) -> list[Column]:
 
 
 def letters(rows: pd.DataFrame) -> dict[str, int]:
-    """The number of each letter that stands alone in some shape, in writing order."""
+    """Return the number of each letter that stands alone in some shape, in writing order."""
     found: dict[str, int] = {"B": int(rows["batch_size"].iloc[0])}
     for name in ("rows", "inner", "cols"):
         for text, number in zip(rows[f"{name}_letters"], rows[name], strict=True):
@@ -70,7 +70,7 @@ def letters(rows: pd.DataFrame) -> dict[str, int]:
 
 
 def growth(found: Sequence[Column]) -> Sheet:
-    """Role by column: the letters that the product's size grows with; in brackets what runs once a sentence."""
+    """Sheet of roles by columns: the letters that a product grows with, in brackets if it runs once per sentence."""
     roles = in_model_order(role for column in found for role in column.products)
     rows = []
     for role in roles:
@@ -93,7 +93,7 @@ def _tag(row: dict[str, Any] | None) -> str:
 
 
 def products(found: Sequence[Column], k: int) -> Sheet:
-    """Each role's different shapes, in letters and in numbers, with one product's cost and the columns that run it."""
+    """Sheet of shapes: the different ones of each role, what one product costs, and which columns run it."""
     rows: list[list[str]] = []
     for role in in_model_order(role for column in found for role in column.products):
         if role.startswith("encoder.") and not rows:
@@ -130,7 +130,7 @@ def products(found: Sequence[Column], k: int) -> Sheet:
 
 
 def totals(rows: pd.DataFrame, k: int) -> Sheet:
-    """The whole model's step k, strategy by strategy, beside the pass of training over all rows."""
+    """Sheet of the whole model's step k, one row per strategy, beside the pass of training over all rows."""
     out = []
     for label, mine in rows.groupby("strategy", sort=False):
         products = mine[mine["kind"] != "copy"]
@@ -165,7 +165,7 @@ def totals(rows: pd.DataFrame, k: int) -> Sheet:
 
 
 def answer(found: Sequence[Column]) -> str:
-    """Whether only self-attention's batched products change with the step, for the strategies that feed one row."""
+    """Say whether only self-attention's batched products change with the step, for a strategy that feeds one row."""
     for column in found:
         step = {role: row for role, row in column.products.items() if row["when"] == "every step"}
         if not step or any("k" in row_growth(row) for row in step.values() if row["kind"] == "GEMM"):
@@ -189,10 +189,10 @@ def answer(found: Sequence[Column]) -> str:
 
 
 def row_growth(row: dict[str, Any]) -> list[str]:
-    """The letters that one row of the ledger grows with."""
+    """Return the letters that one row of the ledger grows with."""
     return str(row["grows_with"]).split()
 
 
 def legend(rows: pd.DataFrame) -> str:
-    """Letters, what they stand for, and their numbers here."""
+    """Return the letters, what they stand for, and their numbers in these rows."""
     return ", ".join(f"{letter} {LETTERS[letter]} {number}" for letter, number in letters(rows).items())

@@ -1,4 +1,4 @@
-"""Case by case and figure by figure: how the second run differs from the first, and whether that is for worse."""
+"""How each figure of each case differs between two runs, and whether the second run is worse."""
 
 from __future__ import annotations
 
@@ -18,25 +18,29 @@ from .runs import CASE, Key, RunRead
 DETERMINISTIC = (
     "executed_flops", "step_bytes", "kv_reserved_bytes", "kv_used_bytes", "peak_memory_bytes", "flops_waste",
 )  # fmt: skip
-"""Figures that equal runs have equal, of which less is better."""
+"""Figures that are equal in equal runs. For all of them, less is better."""
 CALIBRATED = {"e2e_read_gb": "calibration_read_gb_per_s", "e2e_gemm_gflop": "calibration_gemm_gflops_per_s"}
-"""Time end to end, times a speed of the machine in the same rounds: what it would have read or multiplied."""
+"""Figure -> column of a speed of the machine. The figure is end-to-end time x that speed in the same rounds.
+
+It says how much the machine would have read or multiplied in that time.
+"""
 COLUMNS = [
     "cell", *CASE, "figure", "kind", "baseline", "a", "b", "change", "change_low", "change_high", "p_holm", "verdict",
     "gate",
 ]  # fmt: skip
 """``kind``: deterministic, ratio (to ``baseline`` in the same run) or time (unpaired). ``change``: b / a with its 95 %
-interval. ``p_holm``: adjusted over its kind. ``gate``: yes where it fails the comparison."""
+confidence interval. ``p_holm``: p-value adjusted over all rows of its kind. ``gate``: yes if the row fails the
+comparison."""
 
 
 def compare_runs(
     a: RunRead, b: RunRead, matched: Matched, margin: float, time_margin: float | None, times: bool
 ) -> tuple[pd.DataFrame, list[str]]:
-    """One row a figure of each case that both runs have, one for each that the second lost; and notes on baselines.
+    """Return (one row per figure of each case in both runs and one per case that the second lost, notes on baselines).
 
     ``margin``: by how much a within-run ratio may worsen, 0.02 for 2 %. ``time_margin``: the same for times, None to
-    judge none. ``times``: whether the machines are the same, so that times mean anything. Raises ConfigError where
-    differing baselines leave nothing to judge a ratio by.
+    judge no time. ``times``: whether the machines are the same, so that times mean anything. Raises ConfigError if
+    different baselines leave nothing to compare ratios with.
     """
     bases, notes = _bases(a, b, matched.both)
     rows = [_case(a.rows[key]) | _status(a.rows[key]["status"], "missing") for key in matched.lost]
@@ -99,7 +103,7 @@ def _status(a: str, b: str) -> dict[str, Any]:
 
 
 def _deterministic(name: str, a: float, b: float) -> dict[str, Any]:
-    """new: a figure that the first run lacks; missing: one that the second lacks."""
+    """The row of a deterministic figure. "new": the first run lacks it; "missing": the second run lacks it."""
     gone, came = math.isnan(b), math.isnan(a)
     same = a == b or (gone and came)
     word = "same" if same else "missing" if gone else "new" if came else "grew" if b > a else "shrank"
@@ -109,7 +113,7 @@ def _deterministic(name: str, a: float, b: float) -> dict[str, Any]:
 
 
 def _ratio(run: RunRead, key: Key, base: str) -> Mean:
-    """To ``base``: of the rounds that both have, or else as the table tells it."""
+    """Mean log ratio to ``base``, from the rounds that both have, or from the table if raw rounds are not kept."""
     if key[0] not in run.cells:
         row = run.rows[key]
         return Mean.of_interval(row["e2e_ratio"], row["e2e_ratio_low"], row["e2e_ratio_high"], int(row["rounds"]))
@@ -118,12 +122,12 @@ def _ratio(run: RunRead, key: Key, base: str) -> Mean:
 
 
 def _totals(run: RunRead, key: Key) -> dict[int, float]:
-    """End-to-end seconds of the counted rounds by index, none where they are not kept."""
+    """End-to-end seconds of the counted rounds by index; empty if raw rounds are not kept."""
     return end_to_end_s(run.cells[key[0]].rounds, key[1]) if key[0] in run.cells else {}
 
 
 def _calibrated(a: dict[str, Any], b: dict[str, Any]) -> list[dict[str, Any]]:
-    """Seconds times a speed of the machine, 1e9 bytes or FLOPs, for each speed that both runs have; no verdict."""
+    """Rows of seconds x a speed of the machine, in 1e9 bytes or FLOPs, without verdicts, where both runs have it."""
     rows = []
     for figure, speed in CALIBRATED.items():
         first, second = (float(row["e2e_s"] * row[speed]) if speed in row else math.nan for row in (a, b))
@@ -133,13 +137,13 @@ def _calibrated(a: dict[str, Any], b: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _changed(name: str, kind: str, a: float, b: float, change: Ratio) -> dict[str, Any]:
-    """A row without its verdict. ``ratio`` is for ``_judge`` and no column."""
+    """A row without its verdict. Its entry ``ratio`` is for ``_judge`` and is no column."""
     value = b / a if math.isnan(change.value) else change.value
     interval = {"change_low": change.low, "change_high": change.high}
     return {"figure": name, "kind": kind, "a": a, "b": b, "change": value, **interval, "ratio": change}
 
 
 def _judge(rows: list[dict[str, Any]], margin: float) -> None:
-    """Verdicts of one family of rows, their p-values adjusted together."""
+    """Give verdicts to one family of rows, with p-values adjusted over all of them."""
     for row, (p, word) in zip(rows, verdicts([row["ratio"] for row in rows], margin), strict=True):
         row |= {"p_holm": p, "verdict": word, "gate": "yes" if word == "slower" else ""}

@@ -1,4 +1,4 @@
-"""Which cases of two runs are the same, which the second lost, and which were never meant to be in both."""
+"""Match the cases of two runs: which are in both, which the second run lost, and which it was not meant to have."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ SETTINGS = (
     "stop",
     "src_ids",
 )
-"""What, with the model, a cell's id is a hash of."""
+"""Settings that a cell's id is a hash of, besides the model."""
 UNTOLD = "something that cell.json would tell, which is not kept"
-"""In which setting two cells differ whose ids say that they do."""
+"""What is said of two cells whose ids differ when the setting in which they differ is not known."""
 LONGEST = 20
-"""Characters of a setting's value that is shown."""
+"""Characters of the longest value of a setting that is shown."""
 
 
 @dataclass(frozen=True)
 class Matched:
-    """``both``: cases that both runs have. ``lost``: cases of the first run that the second was to have and has not.
+    """``both``: cases that both runs have. ``lost``: cases of the first run that the second should have and has not.
 
-    It was to have those that its run.json plans, and, where both ran by the same command, all.
+    The second should have the cases that its run.json plans, and all of them if both runs had the same command.
     """
 
     both: list[Key]
@@ -43,7 +43,7 @@ class Matched:
 
 
 def match(a: RunRead, b: RunRead) -> Matched:
-    """Cases by cell id and strategy. Raises ConfigError where none is in both and the second planned none."""
+    """Match cases by cell id and strategy. Raises ConfigError if the runs share none and the second planned none."""
     both = [key for key in a.rows if key in b.rows]
     alone = [key for key in a.rows if key not in b.rows]
     extra = [key for key in b.rows if key not in a.rows]
@@ -67,7 +67,7 @@ def match(a: RunRead, b: RunRead) -> Matched:
 
 
 def counted(count: int, noun: str = "case") -> str:
-    """1 case, 2 cases."""
+    """Return a count with its noun: 1 case, 2 cases."""
     return f"{count} {noun}{'s' * (count != 1)}"
 
 
@@ -90,7 +90,7 @@ def _chosen(overrides: Iterable[str] | None) -> list[str] | None:
 
 
 def _counterparts(a: RunRead, b: RunRead, alone: list[Key], extra: list[Key]) -> dict[Key, Key]:
-    """Cases of the first run alone, each with one of the second alone that is equal in all that a table tells."""
+    """Pair cases of the first run alone with cases of the second alone that are equal in all columns of ``CASE``."""
     free: dict[tuple[Any, ...], list[Key]] = {}
     for key in extra:
         free.setdefault(_case(b, key), []).append(key)
@@ -98,13 +98,13 @@ def _counterparts(a: RunRead, b: RunRead, alone: list[Key], extra: list[Key]) ->
 
 
 def _case(run: RunRead, key: Key) -> tuple[Any, ...]:
-    """With the model's own name, which a table lengthens where another of its run has the same."""
+    """Identity of a case for people, with the model's own name; a table lengthens names that models share."""
     model = run.cells[key[0]].cell["model"]["name"] if key[0] in run.cells else run.rows[key]["model"]
     return (model, *(run.rows[key][name] for name in CASE if name != "model"))
 
 
 def _difference(a: RunRead, b: RunRead, mine: Key, theirs: Key) -> str:
-    """The settings in which two cells differ, by name, with values that are short."""
+    """Name the settings in which two cells differ, with their values if these are short."""
     if mine[0] not in a.cells or theirs[0] not in b.cells:
         return UNTOLD
     first, second = (_settings(run.cells[key[0]].cell) for run, key in ((a, mine), (b, theirs)))
@@ -113,7 +113,7 @@ def _difference(a: RunRead, b: RunRead, mine: Key, theirs: Key) -> str:
 
 
 def _settings(cell: dict[str, Any]) -> dict[str, Any]:
-    """Those of a cell.json, the model's as model.*; of a checkpoint its path only where its content is not known."""
+    """Settings in a cell.json, the model's as model.*; a checkpoint's path only if its content is not known."""
     cell = {"linear": "torch", **cell, "weights": cell.get("weights") or cell.get("dtype")}
     model = {"content": None, **cell["model"]}
     if model["content"]:

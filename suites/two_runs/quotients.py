@@ -1,4 +1,4 @@
-"""A figure of one run over that of another, whose rounds are not paired: Welch's interval, p-value and verdicts."""
+"""A figure of one run over that of another, with rounds that are not paired: Welch's interval, p-value, verdicts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..judging.verdict import Verdict, holm, verdict
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean of logarithms, its squared standard error (NaN below two rounds), and how many rounds it is from."""
+    """A mean of logarithms, its squared standard error (NaN below two rounds), and its number of rounds."""
 
     log: float
     variance: float
@@ -22,7 +22,7 @@ class Mean:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Mean:
-        """Of positive values, one a round."""
+        """Make one from positive values, one per round."""
         logs, count = np.log(np.asarray(values, float)), len(values)
         if count < 2:
             return cls(float(logs[0]) if count else math.nan, math.nan, count)
@@ -30,7 +30,7 @@ class Mean:
 
     @classmethod
     def of_interval(cls, value: float, low: float, high: float, rounds: int) -> Mean:
-        """From a ratio and its 95 % interval, whose half width on the log scale is t times the standard error."""
+        """Make one from a ratio and its 95 % interval; half its width on the log scale is t x the standard error."""
         from scipy.special import stdtrit
 
         if rounds < 2:
@@ -40,7 +40,7 @@ class Mean:
 
 
 def quotient(a: Mean, b: Mean) -> Ratio:
-    """exp(b - a) with the 95 % interval and the p-value of Welch 1947: unequal variances, no pairs.
+    """exp(b - a) with its 95 % confidence interval and p-value by Welch (1947): unequal variances, no pairs.
 
     >>> ratio = quotient(Mean.of([1.0, 1.1, 0.9, 1.0]), Mean.of([2.0, 2.1, 1.9, 2.0]))
     >>> round(ratio.value, 2), ratio.low < 2 < ratio.high, ratio.p < 0.001
@@ -62,7 +62,7 @@ def quotient(a: Mean, b: Mean) -> Ratio:
 
 
 def verdicts(changes: Sequence[Ratio], margin: float) -> list[tuple[float, Verdict]]:
-    """Adjusted p-value (Holm, over all of them) and verdict of each; ``margin`` as a share of 1.
+    """Return the adjusted p-value (Holm, over all changes) and the verdict of each change; ``margin`` is a share of 1.
 
     >>> verdicts([Ratio(1.2, 1.01, 1.4, 6, 0.04), Ratio(1.2, 1.1, 1.3, 6, 0.001)], 0.05)
     [(0.04, 'slower'), (0.002, 'slower')]

@@ -1,4 +1,4 @@
-"""What ``compare`` prints: for people, as Markdown, or as data."""
+"""What ``compare`` prints: a table for people, Markdown, or data for programs."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ NAMES = {
     "e2e_gemm_gflop": "time x GEMM, unpaired",
 }
 UNITS = {"flops": ("FLOPs", 1.0), "bytes": ("B", 1.0), "s": ("s", 1.0), "gb": ("bytes", 1e9), "gflop": ("FLOPs", 1e9)}
-"""By the end of a figure's name: its unit, and how many of these one is. Bytes of a rate go by 1000, as it does."""
+"""Last part of a figure's name -> its unit, and how many of these one is. A "gb" is 1e9 bytes, as in a rate."""
 
 
 def print_comparison(a: RunRead, b: RunRead, found: pd.DataFrame, notes: Sequence[str], form: str) -> None:
-    """Print to standard output; beside CSV, which has no room for notes, these go to standard error."""
+    """Print to standard output. With csv, which has no room for notes, the notes go to standard error."""
     if form == "csv":
         sys.stdout.write(as_csv(found))
         sys.stderr.write("".join(f"{note}\n" for note in notes))
@@ -68,7 +68,7 @@ HEADER = ("case", "strategy", "figure", "first", "second", "change", "verdict")
 
 
 def lines_of(found: pd.DataFrame) -> list[tuple[str, ...]]:
-    """Rows of text: every ratio and time, and of deterministic figures those that changed."""
+    """Rows of text: every ratio and every time, and the deterministic figures that changed."""
     shown = found[(found["kind"] != "deterministic") | (found["verdict"] != "same")]
     return [
         (
@@ -85,7 +85,7 @@ def lines_of(found: pd.DataFrame) -> list[tuple[str, ...]]:
 
 
 def _to(row: dict[Any, Any]) -> str:
-    """What a ratio is to, where it is not full recompute."""
+    """Name the strategy that a ratio is to, if it is not full recompute."""
     return "" if pd.isna(row["baseline"]) or row["baseline"] == BASELINE else f" to {row['baseline']}"
 
 
@@ -119,7 +119,7 @@ def conclusion(found: pd.DataFrame) -> str:
 
 
 def _judged(found: pd.DataFrame, kind: str) -> str:
-    """As in "3 ratios were judged (1 undecided)"."""
+    """Say how many were judged: "3 ratios were judged (1 undecided)"."""
     words = found.loc[found["kind"] == kind, "verdict"]
     undecided = int((words == "undecided").sum())
     count = f"{len(words) or 'no'} {kind}{'s were' if len(words) > 1 else ' was'} judged"

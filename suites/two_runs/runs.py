@@ -1,4 +1,4 @@
-"""The two runs of a comparison as they were written, refused where the machines differ."""
+"""Read the two runs of a comparison, and refuse runs of different machines."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from ..tables.columns import GROUP
 from ..tables.table_files import read_tables
 
 CASE = [*GROUP, "batch_size", "src_len", "tgt_len", "strategy"]
-"""What people tell a case by; two cases that agree in it may still differ, in their sources for one."""
+"""Columns by which people tell cases apart. Cases that agree in them may still differ, in their sources for example."""
 KEY = ["cell", "strategy"]
-"""What tells a case apart from every other: the cell's id holds a hash of all that it depends on."""
+"""Columns that identify a case: the cell's id holds a hash of everything that the cell depends on."""
 MACHINE = ("cpu", "cpu_capability", "cores", "gpu")
 Key = tuple[str, str]
 
 
 @dataclass(frozen=True)
 class RunRead:
-    """One run: where, the rows of its case table by ``KEY``, its machine, what it meant to measure, and its raw cells.
+    """One run: its folder, the rows of its case table by ``KEY``, its machine, its plan, and its raw cells.
 
-    ``command``: the arguments it was started with, those that name a folder left out. ``plan``: the overrides of each
-    cell by its id. ``cells``: by id, none where raw rounds are not kept.
+    ``command``: the arguments that started it, without those that name a folder. ``plan``: the overrides of each cell,
+    by cell id. ``cells``: results by cell id, empty if raw rounds are not kept.
     """
 
     path: Path
@@ -46,7 +46,7 @@ class RunRead:
 
 
 def read_run(path: Path) -> RunRead:
-    """A run folder: the table of its raw cells, or table.csv where none are kept. Raises ResultsError."""
+    """Read a run folder: tables made from its raw cells, or table.csv if none are kept. Raises ResultsError."""
     cells = read_cells(path) if is_folder(path / "cells") else []
     source = path / ("cells" if cells else "table.csv")
     table = case_table(cells) if cells else read_tables(path)[0]
@@ -60,7 +60,7 @@ def read_run(path: Path) -> RunRead:
 
 
 def _intended(path: Path) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]]]:
-    """Command and plan, both empty where there is no run.json."""
+    """(command, plan) from run.json, both empty if there is none."""
     if not exists(path / "run.json"):
         return (), {}
     run = read_run_entry(path)
@@ -73,7 +73,7 @@ def _intended(path: Path) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]]]:
 
 
 def require_comparable(a: RunRead, b: RunRead, across_machines: bool) -> list[str]:
-    """Notes on versions that differ. Raises ConfigError for runs of other machines."""
+    """Return notes on versions that differ. Raises ConfigError if the runs are of different machines."""
     different = [name for name in MACHINE if a.machine[name] != b.machine[name]]
     if different and not across_machines:
         said = ", ".join(f"{name} {a.machine[name]} and {b.machine[name]}" for name in different)
