@@ -1,4 +1,4 @@
-"""The profiler's events as plain data: each range and operator that ran, with the ranges that it lies in."""
+"""The profiler's events as plain data: each range and operator that ran, with the ranges that enclose it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-# The operators that ``probes.record`` counts, by the names that the profiler gives them.
+# The operators that ``probes.record`` counts, under the profiler's names.
 _PRODUCT = re.compile(r"aten::(mm|addmm|_addmm_activation|mv|bmm|baddbmm)")
 _FUSED = re.compile(r"aten::_scaled_dot_product_(?!attention_math)\w+")
 ROOTS = ("prefill", "decode_step")
@@ -17,10 +17,11 @@ ROOTS = ("prefill", "decode_step")
 class Call:
     """One range (``shapes`` is None) or one operator that ran inside ``prefill`` or a ``decode_step``.
 
-    ``ranges`` are the names of the ranges that it lies in, outermost first; a range's own is the last. Times in
-    seconds, on the host: ``self_s`` leaves out operators and ranges inside it; ``device_s`` is what its own kernels
-    took on a GPU. ``allocated_bytes``: what it allocated itself and did not free before its end. ``products``: matrix
-    products that it is, two of a fused attention; ``in_product`` is true of these and of what a fused attention calls.
+    ``ranges``: names of the enclosing ranges, outermost first; the last of a range is its own. Times are in seconds on
+    the host. ``self_s`` excludes the operators and ranges inside it; ``device_s`` is the time of its own kernels on a
+    GPU. ``allocated_bytes``: bytes that it allocated itself and did not free before its end. ``products``: how many
+    matrix products it is, two for a fused attention. ``in_product``: whether it is one, or is called by a fused
+    attention.
     """
 
     name: str
@@ -35,12 +36,12 @@ class Call:
 
     @property
     def is_range(self) -> bool:
-        """Whether it is a named range, not an operator."""
+        """Whether it is a named range and not an operator."""
         return self.shapes is None
 
 
 def show_shapes(shapes: Any) -> str:
-    """Shapes of an operator's tensors; those without dimensions and other arguments are left out.
+    """Write the shapes of an operator's tensors; scalars and other arguments are left out.
 
     >>> show_shapes([[24], [1, 24], [24, 48], [], []]), show_shapes([[[1, 2, 3, 8], [1, 2, 1, 8]], []])
     ('24 1x24 24x48', '1x2x3x8 1x2x1x8')
@@ -51,7 +52,7 @@ def show_shapes(shapes: Any) -> str:
 
 
 def _enclosing(event: Any) -> list[Any]:
-    """The event and all that it lies in, outermost first."""
+    """The event and all events that enclose it, outermost first."""
     chain = []
     while event is not None:
         chain.append(event)
@@ -60,7 +61,7 @@ def _enclosing(event: Any) -> list[Any]:
 
 
 def read_calls(events: Iterable[Any]) -> list[Call]:
-    """What ran on the host inside ``prefill`` and each ``decode_step``, of ``torch.profiler.profile.events()``."""
+    """Read what ran on the host in ``prefill`` and each ``decode_step`` from ``torch.profiler.profile.events()``."""
     calls = []
     for event in events:
         if event.device_type.name != "CPU":
@@ -70,7 +71,7 @@ def read_calls(events: Iterable[Any]) -> list[Call]:
         start = next((i for i, name in enumerate(names) if name.partition(" ")[0] in ROOTS), None)
         if start is None or event.name == "[memory]":
             continue
-        # Older torch has only ``input_shapes``, in which a list of tensors has no shapes.
+        # Older versions of torch have only ``input_shapes``, in which a list of tensors has no shapes.
         shapes = getattr(event, "structured_input_shapes", None) or event.input_shapes
         fused = any(_FUSED.fullmatch(e.name) for e in chain)
         product = bool(_PRODUCT.fullmatch(event.name))

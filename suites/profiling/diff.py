@@ -1,4 +1,4 @@
-"""Two strategies side by side, and sentences that say which is slower and where the time went."""
+"""Compare the profiles of two strategies, and say in sentences which is slower and where the time went."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..judging.verdict import MARGIN
 from .tables import KINDS, STEP, apportion, percents, step_of
 
 NAMED = 5
-"""Parts that make up a smaller percentage of the difference are not named in the sentence."""
+"""Parts with a smaller percentage of the difference are not named in the sentence."""
 PARTS = ("self_attn", "cross_attn", "ffn", "lm_head")
 
 Pair = tuple[str, str]
@@ -22,10 +22,10 @@ Pair = tuple[str, str]
 
 @dataclass(frozen=True)
 class Comparison:
-    """Which of two strategies takes longer for a step.
+    """Which of two strategies takes longer per step.
 
-    ``ratio`` is how many times as long, in decodes without the profiler that were paired; ``profiled`` is the same
-    ratio under it, below 1 where it is the other that took longer there.
+    ``ratio``: time per step of ``slow`` over that of ``fast``, from paired decodes without the profiler. ``profiled``:
+    the same ratio under the profiler; it is below 1 if ``fast`` took longer there.
     """
 
     slow: str
@@ -35,30 +35,30 @@ class Comparison:
 
     @property
     def within_noise(self) -> bool:
-        """Whether the interval of the ratio holds 1."""
+        """Whether the confidence interval of the ratio contains 1."""
         return not self.ratio.low > 1
 
     @property
     def same(self) -> bool:
-        """Whether nothing was seen that matters: within noise, or within the margin of ``verdict``."""
+        """Whether no difference of interest was seen: it is within noise, or within the margin of ``verdict``."""
         return self.within_noise or self.ratio.value <= 1 + MARGIN
 
     @property
     def divided(self) -> bool:
-        """Whether there is a difference that the profile shows too, so that its parts mean something."""
+        """Whether there is a difference that the profile shows too, so that its parts can be named."""
         return not self.same and self.profiled > 1 + MARGIN
 
 
 def steps_of(ranges: pd.DataFrame, pair: Pair) -> tuple[dict[str, float], dict[str, float]]:
-    """``step_of`` each of the two."""
+    """``step_of`` for each of the two strategies."""
     first, second = (step_of(ranges[ranges["strategy"] == label]) for label in pair)
     return first, second
 
 
 def compare(ranges: pd.DataFrame, pair: Pair, unprofiled_s: Mapping[str, Sequence[float]]) -> Comparison:
-    """Set two strategies against each other.
+    """Compare two strategies.
 
-    ``unprofiled_s`` is the time of a step of each in every decode without the profiler, in the order of the rounds.
+    ``unprofiled_s``: label -> seconds per step in each decode without the profiler, in the order of the rounds.
     """
     slow, fast = pair
     ratio = paired_ratio(unprofiled_s[slow], unprofiled_s[fast])
@@ -70,10 +70,10 @@ def compare(ranges: pd.DataFrame, pair: Pair, unprofiled_s: Mapping[str, Sequenc
 
 
 def diff_table(table: pd.DataFrame, key: str, column: str, ranges: pd.DataFrame, pair: Pair) -> pd.DataFrame:
-    """``column`` of the decode steps, in seconds a step, of two strategies: one row a value of ``key``.
+    """Compare ``column`` in the decode steps of two strategies, in seconds per step, one row per value of ``key``.
 
-    Columns: ``key``, first_s, second_s, more_s = first_s - second_s, and its ``share`` of the difference of the whole
-    steps, NaN where there is none. What one of the two does not have is 0 there.
+    Columns: ``key``, first_s, second_s, more_s = first_s - second_s, and ``share``, more_s over the difference of the
+    whole steps (NaN if there is none). A value of ``key`` that one strategy does not have counts 0 there.
     """
     mine = table[table["range"].str.startswith(STEP)]
     counts = ranges[ranges["range"] == STEP].set_index("strategy")["calls"]
@@ -88,7 +88,7 @@ def diff_table(table: pd.DataFrame, key: str, column: str, ranges: pd.DataFrame,
 
 
 def sentence(ranges: pd.DataFrame, comparison: Comparison) -> str:
-    """How much longer the slower of the two takes for a step, and what of its operators and of Python that is."""
+    """How much longer the slower strategy takes per step, and which operators and how much of Python that is."""
     slow, fast, ratio = comparison.slow, comparison.fast, comparison.ratio
     times, interval = f"{ratio.value:.3f}x", f"95 % interval {ratio.low:.3f} to {ratio.high:.3f}"
     profiled = f"{comparison.profiled:.2f}x"
@@ -118,9 +118,9 @@ def sentence(ranges: pd.DataFrame, comparison: Comparison) -> str:
 
 
 def _product_parts(ranges: pd.DataFrame, comparison: Comparison, whole: int) -> dict[str, int]:
-    """What matrix products of each part of the model make up of the difference, in percent of it; ``whole`` together.
+    """Percent of the difference that the matrix products of each part of the model make up; they sum to ``whole``.
 
-    The largest first, and what is too small to name as "the rest"; empty where nothing is to be named.
+    The largest comes first, and what is too small to name is "the rest". Empty if there is nothing to name.
     """
     pair = comparison.slow, comparison.fast
     table = diff_table(ranges, "range", "product_s", ranges, pair)

@@ -16,25 +16,25 @@ from .tables import KINDS, STEP, step_of
 from .trace import Trace
 
 TOP = 12
-"""Operators shown of a strategy, and of a comparison; the file has all."""
+"""Number of operators shown for a strategy and for a comparison; the file has all."""
 Column = tuple[str, Sequence[str]]
-"""The head of a table's column, and its cells."""
+"""The head of a table's column, and the text of its rows."""
 
 
 def of_strategy(table: pd.DataFrame, label: str) -> pd.DataFrame:
-    """Its rows."""
+    """Select the rows of one strategy."""
     return table[table["strategy"] == label]
 
 
 def steps_of(trace: Trace) -> str:
-    """How many steps were profiled, and which."""
+    """Say how many steps were profiled, and which."""
     count = len(trace.steps)
     last = f" to {trace.steps[-1]}" if count > 1 else ""
     return f"{count} {'step' if count == 1 else 'steps'}, k = {trace.steps[0]}{last}"
 
 
 def numbers(labels: Sequence[str]) -> dict[str, str]:
-    """Labels, each once, to the numbers that stand for them in a table.
+    """Map labels to the numbers that stand for them in a table; a repeated label has one number.
 
     >>> numbers(["full_recompute", "cross_kv", "static_kv", "cross_kv"])
     {'full_recompute': '1', 'cross_kv': '2', 'static_kv': '3'}
@@ -43,19 +43,19 @@ def numbers(labels: Sequence[str]) -> dict[str, str]:
 
 
 def print_key(console: Console, names: Mapping[str, str]) -> None:
-    """What the numbers of a table stand for."""
+    """Print what the numbers of a table stand for."""
     for label, number in names.items():
         console.print(Text(f"{number} {label}"), soft_wrap=True)
 
 
 def say(console: Console, text: str, style: str = "") -> None:
-    """Print prose, wrapped at the console's width; a word that is longer, such as a label, stays whole."""
+    """Print prose, wrapped at the console's width. A longer word, such as a label, stays whole."""
     lines = textwrap.wrap(text, console.width, break_long_words=False, break_on_hyphens=False)
     console.print(Text("\n".join(lines), style=style), soft_wrap=True)
 
 
 def _needed(columns: Sequence[Column], wrapped: bool = False) -> int:
-    """Columns of a terminal that the table takes without breaking a name, a number or one of the shapes."""
+    """Number of characters per line that the table needs so that no name, number or single shape is broken."""
     widths = [max(map(len, [head, *cells])) for head, cells in columns]
     if wrapped:
         head, cells = columns[-1]
@@ -64,9 +64,10 @@ def _needed(columns: Sequence[Column], wrapped: bool = False) -> int:
 
 
 def _print_table(console: Console, columns: Sequence[Column], wrapped: bool = False) -> None:
-    """The first column to the left, the others to the right but for the last where it is ``wrapped`` at spaces.
+    """Print a table: the first column to the left, the others to the right.
 
-    Where the terminal is too narrow, the lines are longer than it, and the names are whole all the same.
+    With ``wrapped``, the last column is to the left and is broken at spaces. If the terminal is too narrow, lines are
+    longer than it, and names stay whole.
     """
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="dim")
     for i, (head, _) in enumerate(columns):
@@ -102,7 +103,7 @@ def _three_shares(rows: pd.DataFrame) -> list[Column]:
 
 
 def print_ranges(console: Console, ranges: pd.DataFrame) -> None:
-    """Time, calls and memory of one strategy by range."""
+    """Print time, calls and memory of one strategy by range."""
     columns: list[Column] = [
         ("range", _indented(ranges["range"])),
         ("calls", [str(count) for count in ranges["calls"]]),
@@ -117,7 +118,7 @@ def print_ranges(console: Console, ranges: pd.DataFrame) -> None:
 
 
 def print_operators(console: Console, operators: pd.DataFrame, device: str) -> None:
-    """The longest ``TOP``. A terminal that is too narrow for all columns gets none for memory."""
+    """Print the ``TOP`` operators with the most time. The memory column is left out if the terminal is too narrow."""
     steps = operators[operators["range"] == STEP]
     top = steps.head(TOP)
     columns: dict[str, list[str]] = {
@@ -148,7 +149,7 @@ def print_diff(
     pair: Pair,
     comparison: Comparison,
 ) -> None:
-    """Two tables, by range and by operator; percentages only of a difference that there is."""
+    """Print two tables, by range and by operator; percentages only if there is a difference to divide."""
     own = "device_s" if trace.device == "cuda" else "self_s"
     by_range = diff_table(ranges, "range", "time_s", ranges, pair)
     by_range["range"] = _indented(by_range["range"])
@@ -171,7 +172,7 @@ def print_diff(
 
 
 def print_steps(console: Console, traces: Sequence[Trace], ranges: pd.DataFrame, names: Mapping[str, str]) -> None:
-    """One row a strategy, by its name in ``names`` and in their order; numbers where the terminal is too narrow."""
+    """Print one row per strategy, by its name in ``names`` and in that order; by number if the terminal is narrow."""
     by_label = {trace.label: trace for trace in traces}
     steps = pd.DataFrame([step_of(of_strategy(ranges, label)) for label in names])
     columns: list[Column] = [

@@ -1,4 +1,4 @@
-"""Named ranges in a trace: the modules of a model as people say them, by hooks that come and go with the profile."""
+"""Named ranges in a trace: the modules of a model under the names that people use, by hooks that are removed again."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NAMES = (
 
 
 def range_name(path: str) -> str | None:
-    """The range of the module at ``path``, None for one that has none.
+    """Return the range of the module at ``path``, None if it has none.
 
     >>> range_name("decoder.layers.3"), range_name("encoder.layers.0.ffn"), range_name("decoder.layers.0.ffn.wi")
     ('layer 3', 'ffn', None)
@@ -47,11 +47,11 @@ def _hooks(name: str) -> tuple[Callable[..., None], Callable[..., None]]:
 
 @contextmanager
 def named_ranges(model: nn.Module) -> Iterator[None]:
-    """Inside the ``with`` block, module calls open ranges; the hooks are gone after it, also after an error.
+    """Let calls of modules open named ranges inside the ``with`` block; hooks are removed after it, errors included.
 
-    ``encode`` is the encoder; ``layer i`` holds ``self_attn``, ``cross_attn`` and ``ffn``; ``project_kv`` is the
-    cross-attention's K and V product, at prefill or, where they are not cached, inside ``cross_attn``; ``lm_head``
-    comes last. Raises ProbeError for a module that has none of these.
+    ``encode`` is the encoder. ``layer i`` contains ``self_attn``, ``cross_attn`` and ``ffn``. ``project_kv`` is the
+    product for the K and V of cross-attention, at prefill, or inside ``cross_attn`` if they are not cached. ``lm_head``
+    comes last. Raises ProbeError if the model has none of these.
     """
     named = [(module, name) for path, module in model.named_modules() if (name := range_name(path))]
     if not named:

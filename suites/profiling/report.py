@@ -1,4 +1,4 @@
-"""What ``profile`` prints: the three shares first, then tables by range and by operator, and how to open the traces."""
+"""What ``profile`` prints: three shares first, then tables by range and by operator, then how to open the traces."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from .tables import KINDS, percents, step_of
 from .trace import ROUNDS, Trace
 
 LARGE_BYTES = 100 * 1024**2
-"""A trace above this size gets a warning: viewers become slow."""
+"""Size in bytes above which a trace gets a warning, because viewers become slow."""
 BUSY = 0.2
-"""A larger part of the steps off the processor says that others were using it; a GPU is waited for."""
+"""Part of the steps off the processor above which others must have been using it. On a GPU, waiting is normal."""
 _SHARES = (
     "matrix, other, Python: matrix products (a fused attention whole), other operators, and the rest, Python and "
     "dispatch, in % of the row."
@@ -47,7 +47,7 @@ DIVIDED_LEGEND = f"% of it: of the whole steps' difference. {DIFF_LEGEND}"
 def print_report(
     traces: Sequence[Trace], ranges: pd.DataFrame, operators: pd.DataFrame, run_dir: Path, pair: Pair | None
 ) -> None:
-    """Print to standard output. With ``pair`` its two strategies are set side by side, not one after the other."""
+    """Print to standard output. With ``pair``, its two strategies are compared instead of shown one by one."""
     prose, tables = standard_output(), standard_output(UNBROKEN)
     for trace in traces:
         say(tables, shares_line(trace.label, of_strategy(ranges, trace.label)))
@@ -82,7 +82,7 @@ def print_report(
 
 
 def shares_line(label: str, ranges: pd.DataFrame) -> str:
-    """How much of a decode step is matrix products, other operators, and Python and dispatch."""
+    """Say how much of a decode step is matrix products, other operators, and Python and dispatch."""
     step = step_of(ranges)
     shares = zip(percents([step[kind] for kind in KINDS]), KINDS.values(), strict=True)
     product, other, python = (f"{percent} % {kind}" for percent, kind in shares)
@@ -90,7 +90,7 @@ def shares_line(label: str, ranges: pd.DataFrame) -> str:
 
 
 def busy_lines(traces: Sequence[Trace]) -> list[str]:
-    """A warning for each strategy whose profile others on the machine disturbed."""
+    """Return a warning for each strategy whose profile was disturbed by other programs."""
     return [
         f"warning: {trace.label} had to wait for a processor in {100 * trace.waited:.0f} % of the profiled time: the "
         "machine is busy with other things; profile again, or give fewer threads"
@@ -100,7 +100,7 @@ def busy_lines(traces: Sequence[Trace]) -> list[str]:
 
 
 def closing_lines(traces: Sequence[Trace], run_dir: Path) -> list[str]:
-    """Where everything is, how large the traces are, and how to open them."""
+    """Say where everything is, how large the traces are, and how to open them."""
     lines = []
     for trace in traces:
         size = trace.path.stat().st_size

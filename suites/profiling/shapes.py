@@ -1,4 +1,4 @@
-"""Shapes of the same operator in several decode steps as one: dimensions that change from step to step are ranges."""
+"""Merge the shapes of the same operator in several decode steps: dimensions that change per step become ranges."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _NUMBER = re.compile(r"\d+")
 
 
 def merge(shapes: Sequence[str]) -> str | None:
-    """What the shapes have in common, with a range where their numbers differ; None if more than numbers does.
+    """Return what the shapes have in common, with ranges where numbers differ; None if more than numbers differs.
 
     >>> merge(["61x192 192x768", "62x192 192x768", "63x192 192x768"])
     '61..63x192 192x768'
@@ -25,9 +25,10 @@ def merge(shapes: Sequence[str]) -> str | None:
 
 
 def across_steps(calls: Sequence[Call]) -> list[Call]:
-    """The calls with the operators' shapes merged over decode steps.
+    """Return the calls, with the shapes of operators merged over decode steps.
 
-    The operators of one name in one range of one layer are matched in order, if every step has as many of them.
+    Operators with the same name in the same range of the same layer are matched in order, if every step has equally
+    many of them.
     """
     matched: dict[tuple[object, ...], dict[str, list[int]]] = {}
     steps = set()

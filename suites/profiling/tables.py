@@ -1,4 +1,4 @@
-"""A profile's calls added up: by range, by operator, and the three shares of a decode step."""
+"""The calls of a profile added up: by range, by operator, and as the three shares of a decode step."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OPERATOR_KEYS = ["strategy", "range", "operator", "kind", "shapes"]
 
 
 def range_path(ranges: Sequence[str]) -> str:
-    """Ranges with their numbers left out: steps and layers that do the same are one row.
+    """Join the names of ranges without their numbers, so that steps and layers that do the same are one row.
 
     >>> range_path(("decode_step 61", "layer 0", "ffn"))
     'decode_step/layer/ffn'
@@ -33,16 +33,16 @@ def range_path(ranges: Sequence[str]) -> str:
 
 
 def operator_s(call: Call, device: str) -> float:
-    """Time of an operator without those that it calls: on the CPU its own, on a GPU that of its kernels."""
+    """Seconds of an operator without the operators that it calls: host time on the CPU, kernel time on a GPU."""
     return call.device_s if device == "cuda" else call.self_s
 
 
 def range_table(trace: Trace) -> pd.DataFrame:
-    """One row a range, sums over all its calls, parents first. Seconds, bytes; ``share`` is of prefill or of the steps.
+    """Return one row per range, with sums over all its calls, parents first, in seconds and bytes.
 
-    ``time_s`` is the range's duration on the host, of which ``self_s`` lies in no narrower range. ``product_s`` and
-    ``other_s`` are the operators inside it, ``python_s`` is the rest of its time. On a GPU, where operators take effect
-    later, ``python_s`` is known of whole steps and of prefill alone.
+    ``time_s`` is the range's duration on the host, and ``self_s`` the part of it in no narrower range. ``product_s``
+    and ``other_s`` are times of the operators inside it, and ``python_s`` is the rest. On a GPU, where kernels run
+    later, ``python_s`` is known only for whole steps and for prefill. ``share`` is the part of prefill or of the steps.
     """
     sums: dict[str, dict[str, float]] = {}
     for call in trace.calls:
@@ -69,12 +69,11 @@ def range_table(trace: Trace) -> pd.DataFrame:
 
 
 def operator_table(trace: Trace) -> pd.DataFrame:
-    """One row an operator and its shapes in prefill or in the steps, the longest first; sums over all its calls.
+    """Return one row per operator and shapes in prefill or in the steps, with sums over all its calls, longest first.
 
-    A dimension that changes from step to step is a range, such as 61..64.
-
-    ``self_s`` leaves out the operators that it calls, as does ``device_s``, its kernels' time on a GPU. ``share`` is of
-    the time of prefill or of the steps, whichever ``range`` says.
+    A dimension that changes from step to step is a range, such as 61..64. ``self_s`` leaves out the operators that it
+    calls, and so does ``device_s``, the time of its kernels on a GPU. ``share`` is the part of the time of prefill or
+    of the steps, whichever ``range`` names.
     """
     whole_s: dict[str, float] = defaultdict(float)
     rows = []
@@ -103,13 +102,13 @@ def operator_table(trace: Trace) -> pd.DataFrame:
 
 
 def step_of(ranges: pd.DataFrame) -> dict[str, float]:
-    """Seconds of one decode step: ``time_s`` and the parts of ``KINDS`` that it consists of, means over the steps."""
+    """Mean seconds per decode step: ``time_s``, and the parts of ``KINDS`` that it consists of."""
     row = ranges[ranges["range"] == STEP].iloc[0]
     return {name: float(row[name]) / int(row["calls"]) for name in ("time_s", *KINDS)}
 
 
 def apportion(parts: Sequence[float], whole: int) -> list[int]:
-    """Whole numbers close to ``parts`` that add up to ``whole``: what rounding leaves goes to the largest remainders.
+    """Return whole numbers close to ``parts`` with the sum ``whole``, by the method of largest remainders.
 
     >>> apportion([62.5, 6.25], 69)
     [63, 6]
@@ -122,7 +121,7 @@ def apportion(parts: Sequence[float], whole: int) -> list[int]:
 
 
 def percents(parts: Sequence[float]) -> list[int]:
-    """Whole percentages of the sum that add up to 100.
+    """Return whole percentages of the sum, which add up to 100.
 
     >>> percents([1, 1, 1]), percents([12, -2])
     ([34, 33, 33], [120, -20])
@@ -131,12 +130,12 @@ def percents(parts: Sequence[float]) -> list[int]:
 
 
 def unprofiled_table(traces: Sequence[Trace]) -> pd.DataFrame:
-    """One row a decode without the profiler: its mean time of a step. Decodes of one ``round`` are paired."""
+    """Return one row per decode without the profiler: mean seconds per step. Decodes of one ``round`` are paired."""
     rows = [(trace.label, index, step_s) for trace in traces for index, step_s in enumerate(trace.unprofiled_s)]
     return pd.DataFrame(rows, columns=["strategy", "round", "step_s"])
 
 
 def write_tables(run_dir: Path, ranges: pd.DataFrame, operators: pd.DataFrame, unprofiled: pd.DataFrame) -> None:
-    """ranges.csv, operators.csv and unprofiled.csv."""
+    """Write ranges.csv, operators.csv and unprofiled.csv."""
     for name, table in (("ranges", ranges), ("operators", operators), ("unprofiled", unprofiled)):
         write_text(run_dir / f"{name}.csv", as_csv(table))

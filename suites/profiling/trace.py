@@ -1,4 +1,4 @@
-"""Times a few decode steps of each strategy, then runs the profiler over them, and writes the traces."""
+"""Time a few decode steps of each strategy, then run the profiler over the same steps, and write the traces."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ from .calls import Call, read_calls
 from .ranges import named_ranges
 
 ROUNDS = 6
-"""Decodes of each strategy without the profiler whose steps are timed, after one to warm up."""
+"""Timed decodes of each strategy without the profiler, after one warm-up."""
 WINDOWS = 3
-"""Decodes with it; the fastest is kept, since whatever disturbs a machine only adds time."""
+"""Decodes of each strategy with the profiler. The fastest is kept, since disturbances only add time."""
 DECODES = 1 + ROUNDS + WINDOWS
 
 Arms = tuple[StrategyArm, StrategyArm]
-"""Two of one strategy that differ in nothing: one for its steps, one for the prefill that is profiled."""
+"""Two equal arms of one strategy: one for its steps, one for the prefill that is profiled."""
 Window = tuple[float, float, profile]
-"""See ``profile_once``."""
+"""What ``profile_once`` returns."""
 
 
 @dataclass(frozen=True)
 class Trace:
-    """One strategy's profile. ``steps`` are the k of its decode steps; ``path`` is the trace for a viewer.
+    """The profile of one strategy. ``steps``: the k of its decode steps. ``path``: the trace for a viewer.
 
-    ``unprofiled_s`` is the mean time of the same steps in each decode without the profiler, in the order of the rounds,
-    which all strategies share; ``waited`` is the part of the profiled steps in which the thread that runs the model was
-    not on a processor.
+    ``unprofiled_s``: mean seconds per step, over the same steps, in each decode without the profiler, in the order of
+    the rounds, which all strategies share. ``waited``: the part of the profiled steps in which the thread that runs the
+    model was not on a processor.
     """
 
     label: str
@@ -53,16 +53,16 @@ class Trace:
 
     @property
     def step_s(self) -> float:
-        """Median over the decodes without the profiler."""
+        """Median seconds per step over the decodes without the profiler."""
         return statistics.median(self.unprofiled_s)
 
 
 def unprofiled_steps_s(
     arms: Sequence[StrategyArm], device: str, steps: range, order: random.Random, advance: Callable[[], None]
 ) -> dict[str, list[float]]:
-    """Mean seconds of these steps of each strategy in each of ``ROUNDS`` decodes, timed as ``run`` times them.
+    """Mean seconds per step, over ``steps``, of each strategy in each of ``ROUNDS`` decodes, timed as ``run`` does.
 
-    Each round decodes with every arm once, in shuffled order, so that a drift of the machine hits all alike.
+    Each round decodes with every arm once, in shuffled order, so that drift of the machine affects all alike.
     """
     clock = clocks(device)[-1]
     steps_s: dict[str, list[float]] = {arm.label: [] for arm in arms}
@@ -77,14 +77,14 @@ def unprofiled_steps_s(
 
 
 def profile_once(arm: StrategyArm, spare: StrategyArm, device: str, steps: range) -> Window:
-    """One window of the profiler over a prefill of ``spare`` and the decode steps ``steps`` of ``arm``.
+    """Profile a prefill of ``spare`` and the decode steps ``steps`` of ``arm`` in one window of the profiler.
 
-    Returns the seconds that the steps took, the part of them that was spent off the processor, and the profiler. The
-    steps before them are not in the window; hence the prefill is of a session of its own.
+    Returns (seconds that the steps took, the part of them that was spent off the processor, the profiler). The earlier
+    steps are not in the window, so the prefill is that of another session.
     """
     wait: Callable[[], None] = torch.cuda.synchronize if device == "cuda" else lambda: None
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if device == "cuda" else [])]
-    # In the window's first part the profiler warms up, and what it sees there it drops.
+    # In the first part of the window the profiler warms up, and it drops what it sees there.
     parts = schedule(wait=0, warmup=1, active=1 + len(steps), repeat=1)
     arm.prefill()
     tokens = greedy(arm.session, "fixed")
@@ -117,9 +117,9 @@ def traces(
 ) -> list[Trace]:
     """Time the decode steps ``steps`` of each strategy without the profiler, then with it.
 
-    Both in rounds of all strategies, in an order that ``seed`` shuffles. Of a strategy's ``WINDOWS`` windows the one
-    whose steps took least is kept. Its trace is ``folder``/<strategy>/decodebench.<ms>.pt.trace.json, which
-    torch-tb-profiler takes for a run of the strategy's name. ``advance`` is called after each of the ``DECODES``.
+    Both happen in rounds of all strategies, in an order shuffled with ``seed``. Of a strategy's ``WINDOWS`` windows,
+    the one with the fastest steps is kept. Its trace is ``folder``/<strategy>/decodebench.<ms>.pt.trace.json;
+    torch-tb-profiler shows it as a run with the strategy's name. ``advance`` is called after each of the ``DECODES``.
     """
     order = random.Random(seed)
     kept: dict[str, Window] = {}
@@ -136,7 +136,7 @@ def traces(
 
 
 def _written(label: str, device: str, steps: range, unprofiled_s: list[float], window: Window, folder: Path) -> Trace:
-    """The window's trace as a file, and its calls."""
+    """Write the trace of a window to a file, and read its calls."""
     _, waited, profiler = window
     path = folder / slug(label) / f"decodebench.{time.time_ns() // 1_000_000}.pt.trace.json"
     path.parent.mkdir(parents=True, exist_ok=True)

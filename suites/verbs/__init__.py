@@ -1,4 +1,4 @@
-"""What ``python -m suites VERB`` does: one module a verb, and what verbs alone need to read arguments and to print."""
+"""The verbs of ``python -m suites VERB``: one module per verb, and what they need to read arguments and to print."""
 
 from __future__ import annotations
 
@@ -14,4 +14,4 @@ VERBS = {
     "roofline": "what this machine can do at most: bytes and FLOPs a second, measured",
     "completion": "a script that completes verbs, keys and names in bash, zsh or fish",
 }
-"""Verb -> what it does; each is a module of this folder with ``main(arguments)``."""
+"""Verb -> what it does. Each verb is a module of this folder with a function ``main(arguments)``."""

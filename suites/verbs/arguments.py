@@ -1,4 +1,4 @@
-"""Flags of a verb beside its KEY=VALUE arguments: mistakes are told in one line, as everywhere."""
+"""Flags of a verb beside its KEY=VALUE arguments; a mistake in them is one line, as everywhere."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..settings.rules import shown, whole
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose mistakes are ConfigError; flags are never guessed from their beginnings."""
+    """A parser that raises ConfigError for mistakes. It accepts no abbreviated flags."""
 
     def __init__(self, verb: str, description: str, epilog: str) -> None:
         super().__init__(
@@ -24,26 +24,26 @@ class Parser(argparse.ArgumentParser):
         self._verb = verb
 
     def error(self, message: str) -> NoReturn:
-        """Raise ConfigError."""
+        """Raise ConfigError with the verb's name and where to read more."""
         raise ConfigError(f"{self._verb}: {message}; see {self._verb} --help")
 
 
 def positive(text: str) -> int:
-    """A whole number of at least 1, for ``type=``."""
+    """Read a whole number of at least 1, for ``type=``."""
     if not (rule := whole(1, MAX_LENGTH)).admits(text):
         raise argparse.ArgumentTypeError(rule.refusal("", text).removeprefix("="))
     return int(text)
 
 
 def folder(text: str) -> Path:
-    """A folder to write to, for ``type=``."""
+    """Read a folder to write to, for ``type=``."""
     if not text.strip():
         raise argparse.ArgumentTypeError("'' is not allowed; give a folder")
     return Path(text)
 
 
 def margin(text: str) -> float:
-    """A share between 0 and 1, written as 0.05 or as 5%, for ``type=``.
+    """Read a share between 0 and 1, written as 0.05 or as 5%, for ``type=``.
 
     >>> margin("5%"), margin("0.05")
     (0.05, 0.05)

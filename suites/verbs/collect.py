@@ -1,4 +1,4 @@
-"""After the jobs: tables, plots, the closing summary, the link ``results/latest`` and the exit code."""
+"""What follows the jobs of a run: tables, plots, the closing summary, the link ``results/latest``, the exit code."""
 
 from __future__ import annotations
 
@@ -27,10 +27,13 @@ if TYPE_CHECKING:
 
 
 def collect(run_dir: Path, *, plots: bool = True, report: bool = True) -> int:
-    """Turn a run's cells into tables, plots and a page, and say what came out; 1 if a case failed or is missing."""
+    """Turn a run's cells into tables, plots and a page, and print the summary.
+
+    Returns the exit code: 1 if a case failed or is missing, else 0.
+    """
     try:
         found = tabulate(run_dir, plots)
-    finally:  # also where nobody reads the summary to its end
+    finally:  # even if the reader of standard output closes it early
         if exists(run_dir / "table.csv"):
             _link_latest(run_dir)
     post(markdown_summary(found.table, found.advice, found.margin))
@@ -41,14 +44,14 @@ def collect(run_dir: Path, *, plots: bool = True, report: bool = True) -> int:
             print(f"report: {from_here(write_report(run_dir))}")
         except (OSError, KeyboardInterrupt, ResultsError):
             raise
-        except Exception as error:  # what was measured stands, and was told
+        except Exception as error:  # the measurements are kept and have been printed
             print(f"decodebench: {lost(run_dir / 'report.error.txt', 'the report', error)}", file=sys.stderr)
             return 1
     return 0 if found.whole else 1
 
 
 def require_no_loss(run_dir: Path, cells: Sequence[CellResult]) -> None:
-    """Raise ResultsError where tables of ``cells`` would hold fewer measured cases than those that are there."""
+    """Raise ResultsError if tables made from ``cells`` would hold fewer measured cases than the tables on disk."""
     if not exists(run_dir / "table.csv"):
         return
     kept, found = _kept(run_dir / "table.csv"), 0
@@ -63,7 +66,7 @@ def require_no_loss(run_dir: Path, cells: Sequence[CellResult]) -> None:
 
 
 def _kept(path: Path) -> int:
-    """Measured cases of a table, whatever else is wrong with it; 1 where that cannot be told."""
+    """Number of measured cases in a table, whatever else is wrong with it; 1 if it cannot be read."""
     import pandas as pd
 
     try:
@@ -74,7 +77,7 @@ def _kept(path: Path) -> int:
 
 @dataclass(frozen=True)
 class Collected:
-    """What came of a run: its plots' paths, and whether every planned case was measured or skipped."""
+    """What was made from a run: plots, table, advice, margin, and whether every case was measured or skipped."""
 
     plots: list[Path]
     table: pd.DataFrame
@@ -84,7 +87,7 @@ class Collected:
 
 
 def tabulate(run_dir: Path, plots: bool = True) -> Collected:
-    """Write tables, plots where they are asked for, and advice; print the summary."""
+    """Write the tables, the advice and, if ``plots``, the plots; print the summary."""
     cells = read_cells(run_dir)
     require_no_loss(run_dir, cells)
     table, steps = write_tables(run_dir, cells)
@@ -110,8 +113,9 @@ def tabulate(run_dir: Path, plots: bool = True) -> Collected:
 
 
 def _link_latest(run_dir: Path) -> None:
-    """Point ``latest`` beside the run folder at it, atomically; a file system without links, or a file of that name,
-    goes without.
+    """Point the link ``latest``, beside the run folder, at the run folder, atomically.
+
+    Nothing happens on a file system without links, or if ``latest`` is a file of another kind.
     """
     link = run_dir.parent / "latest"
     part = run_dir.parent / f".latest.{os.getpid()}"

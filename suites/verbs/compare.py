@@ -1,4 +1,4 @@
-"""The verb ``compare``: two runs, figure by figure, and an exit code that says whether the second is worse."""
+"""The verb ``compare``: compare two runs figure by figure; the exit code says whether the second is worse."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _parser() -> Parser:
 
 
 def main(argv: list[str]) -> int:
-    """Compare and print; 0 if nothing is worse, 1 otherwise. Raises ConfigError or ResultsError."""
+    """Compare two runs and print. Returns 0 if nothing is worse, 1 otherwise. Raises ConfigError or ResultsError."""
     args = _parser().parse_intermixed_args(argv)
     if args.time_margin is not None and not args.gate_times:
         raise ConfigError("compare: --time-margin judges nothing without --gate-times; give both, or neither")

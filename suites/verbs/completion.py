@@ -1,4 +1,4 @@
-"""The verb ``completion``: a script that completes verbs, keys and names in a shell, from what is registered now."""
+"""The verb ``completion``: print a script that completes verbs, keys and registered names in a shell."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from ..settings.config import DEVICES, DTYPES, EXECUTIONS, LINEARS, WEIGHTS, Con
 from . import VERBS
 
 KEYED = ("run", "shapes", "profile")
-"""Verbs that take the keys of a run."""
+"""Verbs that take the keys of ``run``."""
 FLAGS = {
     "run": ["--json"],
     "list": ["--json", "strategies", "models", "sweeps", "metrics", "contenders"],
     "roofline": ["threads=", "device="],
     "completion": ["bash", "zsh", "fish"],
 }
-"""Words of a verb besides the flags that its own parser knows."""
+"""Words that may follow a verb, besides the flags of its parser."""
 GLOBAL = ("--help", "--version")
 FOLDERS = ("compare", "report", "plot")
 """Verbs whose arguments are run folders."""
@@ -67,7 +67,7 @@ fi
 
 
 def words_of(verb: str) -> list[str]:
-    """What may follow a verb: flags, and where it takes them keys, each with the values that are known."""
+    """Return the words that may follow a verb: flags and, if it takes keys, each key with its known values."""
     parser = getattr(import_module(f"suites.verbs.{verb}"), "_parser", None)
     flags = parser()._option_string_actions if parser else {"--help": None}
     found = [*FLAGS.get(verb, []), *(flag for flag in flags if flag.startswith("--"))]
@@ -97,7 +97,7 @@ def words_of(verb: str) -> list[str]:
 
 
 def script(shell: str) -> str:
-    """For bash, zsh or fish."""
+    """Return the script for bash, zsh or fish."""
     known = {verb: words_of(verb) for verb in VERBS}
     if shell == "fish":
         first = "__fish_use_subcommand"
@@ -118,7 +118,7 @@ def script(shell: str) -> str:
 
 
 def _compadd(words: list[str]) -> str:
-    """For zsh; no space behind a key, whose value is to come."""
+    """Write the words as compadd in zsh takes them; no space follows a key, because its value comes next."""
     parts = [("-- ", [w for w in words if not w.endswith("=")]), ("-S '' -- ", [w for w in words if w.endswith("=")])]
     return "; ".join(f"compadd {how}{' '.join(map(_quoted, some))}" for how, some in parts if some)
 
@@ -128,7 +128,7 @@ def _quoted(text: str) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Print the script. Raises ConfigError for another shell."""
+    """Print the script. Raises ConfigError if the shell is not known."""
     if {"-h", "--help"} & set(arguments):
         print(HELP, end="")
         return 0

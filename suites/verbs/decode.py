@@ -1,4 +1,4 @@
-"""The verb ``decode``: pronounce phrases with every strategy, see that they agree, and what each one's time was."""
+"""The verb ``decode``: pronounce phrases with every strategy, check that they agree, and show their times."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _parser() -> Parser:
 
 
 def split_names(text: str) -> str | list[str]:
-    """``core,static_kv(capacity=64,read=buffer)`` at its outer commas; a single name stays text, as groups are.
+    """Split ``core,static_kv(capacity=64,read=buffer)`` at its outer commas; a single name stays a string.
 
     >>> split_names("static_kv(capacity=64,read=buffer), cross_kv")
     ['static_kv(capacity=64,read=buffer)', 'cross_kv']
@@ -58,9 +58,9 @@ def split_names(text: str) -> str | list[str]:
 
 
 def read_phrases(phrases: Sequence[str], file: str | None) -> list[str]:
-    """Phrases of the command line, of a file's lines, or of standard input; blank lines are skipped.
+    """Return the phrases of the command line, of a file's lines, or of standard input; blank lines are skipped.
 
-    Raises ConfigError for none, for two sources, or for a file that cannot be read as text.
+    Raises ConfigError if there is none, if two sources are given, or if a file cannot be read as text.
     """
     if phrases:
         if file is not None:
@@ -87,7 +87,10 @@ def read_phrases(phrases: Sequence[str], file: str | None) -> list[str]:
 
 
 def main(argv: list[str]) -> int:
-    """Decode and print; 0 if every strategy agrees, 1 otherwise. Raises ConfigError, StrategyError or TextError."""
+    """Decode and print. Returns 0 if every strategy agrees, 1 otherwise.
+
+    Raises ConfigError, StrategyError or TextError.
+    """
     args = _parser().parse_args(argv)
     phrases = read_phrases(args.phrases, args.file)
 
@@ -120,10 +123,10 @@ def main(argv: list[str]) -> int:
 
 
 def measure(cell: Cell, rows: list[list[int]], strategies: Sequence[Strategy]) -> list[Decoded]:
-    """Decode sources of token ids: equality, a warm-up, then interleaved rounds. The first strategy is the oracle.
+    """Decode sources of token ids: equality, one warm-up round, then rounds. The first strategy is the oracle.
 
-    One that disagrees or fails is not timed. Raises ConfigError for a device that is not there, StrategyError for a
-    strategy that cannot serve the cell, NotFiniteError where the oracle's logits are not finite.
+    A strategy that disagrees or fails is not timed. Raises ConfigError if the device is not there, StrategyError if a
+    strategy cannot serve the cell, NotFiniteError if the oracle's logits are not finite.
     """
     import torch
 
@@ -154,7 +157,7 @@ def measure(cell: Cell, rows: list[list[int]], strategies: Sequence[Strategy]) -
     told: dict[str, Agreement] = {}
 
     def lose(label: str, fault: Fault) -> None:
-        if not fault.traceback:  # a refusal, which says what to give instead
+        if not fault.traceback:  # a refusal, whose reason says what to give instead
             raise StrategyError(fault.reason)
         told.setdefault(label, Agreement()).fail(fault)
         marks_s[label] = []

@@ -1,4 +1,4 @@
-"""What ``decode`` prints: pronunciations, a table by strategy, and a closing line that says who agrees."""
+"""What ``decode`` prints: pronunciations, a table by strategy, and closing lines that say which strategies agree."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from ..words.console import UNBROKEN, standard_output
 
 @dataclass(frozen=True)
 class Decoded:
-    """One strategy's tokens, int64 [B, N], and the marks of its timed rounds in seconds: start, prefill, ..., end.
+    """Tokens of one strategy, int64 [B, N], and the marks of its timed rounds in seconds: start, prefill, ..., end.
 
-    A strategy that disagrees with the oracle is not timed: no tokens, no rounds.
+    A strategy that disagrees with the oracle is not timed: it has no tokens and no rounds.
     """
 
     label: str
@@ -31,7 +31,7 @@ class Decoded:
 
 
 def print_report(cell: Cell, rows: Sequence[Sequence[int]], decoded: Sequence[Decoded]) -> None:
-    """Print to standard output. ``rows`` are the sources' ids; the first of ``decoded`` is the oracle."""
+    """Print to standard output. ``rows``: token ids of the sources. The first of ``decoded`` is the oracle."""
     console = standard_output(UNBROKEN)
     oracle_BN = decoded[0].token_BN
     assert oracle_BN is not None, "the oracle agrees with itself"
@@ -45,7 +45,7 @@ def print_report(cell: Cell, rows: Sequence[Sequence[int]], decoded: Sequence[De
 
 
 def phrase_lines(src: Sequence[int], said: Sequence[int], limit: int) -> list[str]:
-    """Spelling, pronunciation and the step of the end, from ids of the source and of the output; a blank line last."""
+    """Return spelling, pronunciation, the step of EOS and a blank line, from ids of the source and of the output."""
     vocabulary = load_vocabulary()
     *letters, eos = src
     words = [" ".join(word) or "(nothing)" for word in vocabulary.pronunciation(said)]
@@ -72,7 +72,7 @@ def _table(cell: Cell, decoded: Sequence[Decoded], steps: int) -> Table:
 
 
 def _times(arm: Decoded, oracle: Decoded, steps: int) -> dict[str, float]:
-    """Medians over rounds; the ratio is of totals within a round."""
+    """Medians over rounds. The ratio is the median of the ratios of totals within rounds."""
     pairs = zip(arm.rounds, oracle.rounds, strict=True)
     return {
         "prefill_s": statistics.median(marks[1] for marks in arm.rounds),
@@ -83,7 +83,7 @@ def _times(arm: Decoded, oracle: Decoded, steps: int) -> dict[str, float]:
 
 
 def as_json(rows: Sequence[Sequence[int]], decoded: Sequence[Decoded]) -> str:
-    """Each phrase with its words' phonemes by the oracle, and each strategy with whether it agrees and its times."""
+    """Return phrases with the phonemes of their words by the oracle, and strategies with agreement and times."""
     vocabulary, oracle_BN = load_vocabulary(), decoded[0].token_BN
     assert oracle_BN is not None, "the oracle agrees with itself"
     phrases = [
@@ -99,7 +99,7 @@ def as_json(rows: Sequence[Sequence[int]], decoded: Sequence[Decoded]) -> str:
 
 
 def closing_lines(decoded: Sequence[Decoded]) -> list[str]:
-    """That all agree, or where each one that does not departs; a tie that was broken otherwise is told, too."""
+    """Say that all agree, or where one departs from the oracle; a tie that was decided differently is told, too."""
     oracle = decoded[0]
     lines = []
     for arm in decoded:
@@ -117,7 +117,10 @@ def closing_lines(decoded: Sequence[Decoded]) -> list[str]:
 
 
 def first_difference(token_BN: Tensor | None, oracle_BN: Tensor | None) -> tuple[int, int] | None:
-    """(row from 0, step from 1) of the earliest token that differs; None if none does. int64 [B, N], N may differ."""
+    """(row from 0, step from 1) of the first token that differs, None if none does.
+
+    Both are int64 [B, N], and N may differ.
+    """
     if token_BN is None or oracle_BN is None:
         return None
     steps = min(token_BN.shape[1], oracle_BN.shape[1])

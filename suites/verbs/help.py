@@ -23,7 +23,7 @@ def _rows(config: type, prefix: str = "") -> list[tuple[str, str, str, str]]:
 
 
 def run_help() -> str:
-    """The whole text."""
+    """Return the whole text of the help."""
     from ..contenders import registry
     from ..metrics import metrics
 

@@ -1,4 +1,4 @@
-"""Jobs as Hydra runs them: one cell each, in whatever process its launcher chooses."""
+"""Jobs as Hydra runs them: one cell per job, in whatever process Hydra's launcher chooses."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from .planned import arms_of
 
 
 class Jobs:
-    """What Hydra calls once for each job. Errors become rows, so that the sweep goes on.
+    """The function that Hydra calls once per job. Errors become rows, so that the sweep goes on.
 
-    ``broken``: what the operating system refused to a job of this process, which ends the run.
+    ``broken``: errors of the operating system in a job of this process; they end the run.
     """
 
     def __init__(self, progress: Progress | None = None) -> None:
@@ -35,12 +35,12 @@ class Jobs:
         self._progress = progress
 
     def __getstate__(self) -> dict[str, Any]:
-        """In another process there is no bar of the whole sweep: a job counts for itself."""
+        """State for another process, which has no progress bar of the whole sweep: each job there has its own."""
         return {"broken": [], "_progress": None}
 
     def __call__(self, config: Any) -> None:
         """Measure the cell of one job."""
-        if self.broken:  # a folder that cannot be written holds no further cell
+        if self.broken:  # the folder cannot be written, so measuring further cells is useless
             return
         chosen = HydraConfig.get()
         run_dir = Path(chosen.sweep.dir if chosen.mode == RunMode.MULTIRUN else chosen.run.dir)
@@ -54,14 +54,14 @@ class Jobs:
                 with Progress(effort(cell, strategies, settings.measure, len(children.names)).work, 1) as progress:
                     run_cell(cell, strategies, settings.measure, run_dir, progress, children)
             write_text(run_dir / "cells" / cell.id / "config.yaml", OmegaConf.to_yaml(config))
-        except OSError as error:  # Hydra would print a traceback, and end the process
+        except OSError as error:  # Hydra would print a traceback and end the process
             if self._progress is None:
                 raise
             self.broken.append(error)
 
 
 def hand_over(arguments: list[str], jobs: Jobs) -> None:
-    """Have Hydra read the arguments and call ``jobs`` for each job, or print what it is asked for."""
+    """Have Hydra read the arguments and call ``jobs`` for each job, or print what the arguments ask for."""
     register()
     sys.argv = ["decodebench run", *arguments]
     hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(jobs)()

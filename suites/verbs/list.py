@@ -1,4 +1,4 @@
-"""The verb ``list``: everything that can be chosen by name, a line each."""
+"""The verb ``list``: everything that can be chosen by name, one line each."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ What can be chosen by name, a line each; with --json as data.
 
 
 def entries(kind: str) -> dict[str, dict[str, Any]]:
-    """Name -> what is told of it, for one of ``KINDS``."""
+    """Name -> description, for one of ``KINDS``."""
     if kind == "strategies":
         return _strategies()
     if kind == "metrics":
@@ -63,7 +63,7 @@ def _lines(kind: str) -> list[str]:
 
 
 def main(arguments: list[str]) -> int:
-    """Print the kinds named, or all. Raises ConfigError for a kind that is not known."""
+    """Print the kinds named, or all of them. Raises ConfigError for an unknown kind."""
     if {"-h", "--help"} & set(arguments):
         print(HELP, end="")
         return 0

@@ -1,4 +1,4 @@
-"""What a run will measure: its jobs as cells with their strategies and contenders, or why they do not go together."""
+"""The plan of a run: its jobs as cells with strategies and contenders, or the reason why they do not go together."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ..work.planning import Effort, effort
 
 @dataclass(frozen=True)
 class Planned:
-    """One job of a run."""
+    """One job of a run: a cell, and the strategies and contenders to measure in it."""
 
     job: Job
     cell: Cell
@@ -29,16 +29,16 @@ class Planned:
 
     @cached_property
     def effort(self) -> Effort:
-        """What measuring it is predicted to take."""
+        """Predicted work of measuring it."""
         return effort(self.cell, self.strategies, self.job.config.measure, len(self.contenders))
 
     def written(self) -> dict[str, Any]:
-        """As run.json has it."""
+        """The entry in the plan of run.json."""
         return {"id": self.cell.id, "overrides": self.job.overrides, "predicted_work": self.effort.work}
 
 
 def arms_of(config: RunConfig) -> list[Strategy]:
-    """The strategies of a job, with those that are tried in another execution besides.
+    """Return the strategies of a job, and those of them that also run in another execution.
 
     Raises StrategyError.
     """
@@ -46,7 +46,7 @@ def arms_of(config: RunConfig) -> list[Strategy]:
 
 
 def planned(jobs: Sequence[Job]) -> list[Planned]:
-    """Each job. Raises ConfigError where two are one cell, names clash, or none can run; StrategyError."""
+    """Plan each job. Raises StrategyError, or ConfigError if two jobs are one cell, names clash, or none can run."""
     cells = [make_cell(job.config) for job in jobs]
     _require_distinct(cells)
     found = [

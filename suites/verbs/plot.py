@@ -1,4 +1,4 @@
-"""The verb ``plot``: draw a run's plots again from its tables, or first its tables again from its raw rounds."""
+"""The verb ``plot``: draw the plots of a run again from its tables, which it can first make again from raw rounds."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _parser() -> Parser:
 
 
 def main(arguments: list[str]) -> int:
-    """Draw; prints the paths of what was written. Raises ResultsError for a folder that is no run."""
+    """Draw the plots and print their paths. Raises ResultsError if the folder is not a run."""
     options = _parser().parse_args(arguments)
     if exists(options.dir / "ledger.csv") and not exists(options.dir / "table.csv"):
         return _draw_ledger(options.dir)
@@ -49,7 +49,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _draw_ledger(folder: Path) -> int:
-    """The pictures of a folder that ``shapes`` wrote, at the source length that has most steps."""
+    """Draw the pictures of a folder that ``shapes`` wrote, at the source length with the most steps."""
     from ..ledger.table import default_step, read_ledger
     from ..plots.ledger import draw
 

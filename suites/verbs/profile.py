@@ -43,7 +43,7 @@ def _parser() -> Parser:
 
 
 def step_range(at: int | None, steps: int | None, tgt_len: int) -> range:
-    """The k of the steps to profile; by default the last few. Raises ConfigError for steps beyond the target length.
+    """Return the k of the steps to profile, by default the last few. Raises ConfigError for steps beyond ``tgt_len``.
 
     >>> step_range(None, None, 64), step_range(1, 2, 64)
     (range(61, 65), range(1, 3))
@@ -64,7 +64,7 @@ def step_range(at: int | None, steps: int | None, tgt_len: int) -> range:
 
 
 def _pair(names: Sequence[str], chosen: Sequence[Strategy]) -> tuple[str, str]:
-    """Labels of the two strategies of ``--diff``. Raises ConfigError."""
+    """Return the labels of the two strategies of ``--diff``. Raises ConfigError."""
     from strategies import parse
 
     first, second = (parse(name).label for name in names)
@@ -78,10 +78,10 @@ def _pair(names: Sequence[str], chosen: Sequence[Strategy]) -> tuple[str, str]:
 
 
 def main(argv: list[str]) -> int:
-    """Profile, write and print; 0. Raises ConfigError, StrategyError or ModelError for what cannot be profiled."""
+    """Profile, write and print; returns 0. Raises ConfigError, StrategyError or ModelError."""
     args = _parser().parse_intermixed_args(argv)
-    # The tracer tells on standard error that it starts and stops, and of memory that is older than the profile, unless
-    # these are set when torch is first imported.
+    # Unless these are set before torch is imported, the tracer writes to standard error when it starts and stops, and
+    # about memory that is older than the profile.
     os.environ.setdefault("KINETO_LOG_LEVEL", "6")
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
@@ -137,7 +137,7 @@ def main(argv: list[str]) -> int:
 
 
 def _check_run_dir(asked: Path | None) -> None:
-    """Raise ConfigError for the folder of a measured run, whose configuration and environment would be overwritten."""
+    """Raise ConfigError if the folder is a measured run: its configuration and environment would be overwritten."""
     from ..store.folders import from_here
 
     if asked is not None and (asked / "run.json").exists():
@@ -148,22 +148,22 @@ def _check_run_dir(asked: Path | None) -> None:
 
 
 def _as_run(yaml: str, cell: Cell, strategies: Sequence[Strategy]) -> str:
-    """The job's configuration as YAML, with what was profiled instead of ``core``, ``auto`` and null."""
+    """Return the configuration as YAML, with the values that were profiled instead of ``core``, ``auto`` and null."""
     from omegaconf import OmegaConf
 
     settings = OmegaConf.to_container(OmegaConf.create(yaml))
     assert isinstance(settings, dict)
-    settings.pop("measure", None)  # it has no part in a profile
+    settings.pop("measure", None)  # a profile does not use it
     labels = [strategy.label for strategy in strategies]
     settings |= {"strategies": labels, "device": cell.device, "threads": cell.threads}
     return OmegaConf.to_yaml(OmegaConf.create(settings))
 
 
 def prepare(cell: Cell, strategies: Sequence[Strategy]) -> list[tuple[StrategyArm, StrategyArm]]:
-    """Two arms of each strategy, one for its steps and one for its prefill.
+    """Make two arms of each strategy, one for its steps and one for its prefill.
 
-    Raises ConfigError for what has no room, ModelError or StrategyError for what cannot be built,
-    NotFiniteError for a strategy whose logits are not finite.
+    Raises ConfigError if there is no room, ModelError or StrategyError for what cannot be built, NotFiniteError if the
+    logits of a strategy are not finite.
     """
     import torch
 
@@ -193,7 +193,7 @@ def prepare(cell: Cell, strategies: Sequence[Strategy]) -> list[tuple[StrategyAr
 
 
 def profile(cell: Cell, arms: Sequence[tuple[StrategyArm, StrategyArm]], steps: range, run_dir: Path) -> list[Trace]:
-    """Profile the strategies' steps and write their traces to ``run_dir``/profile/."""
+    """Profile the steps of the strategies, and write their traces to ``run_dir``/profile/."""
     from ..profiling.trace import DECODES, traces
     from ..words.progress import Progress
 

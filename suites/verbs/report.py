@@ -1,4 +1,4 @@
-"""The verb ``report``: one page of a run, or of two, that needs no network and no other file."""
+"""The verb ``report``: one HTML page about a run, or about two, that needs no network and no other file."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ def _parser() -> Parser:
 
 
 def main(argv: list[str]) -> int:
-    """Write and print the path; of two, 1 if the second is worse. Raises ConfigError or ResultsError."""
+    """Write the page and print its path. Returns 1 if there are two runs and the second is worse, else 0.
+
+    Raises ConfigError or ResultsError.
+    """
     args = _parser().parse_intermixed_args(argv)
     folders = args.dirs or [Path("results/latest")]
     if len(folders) > 2:

@@ -1,4 +1,4 @@
-"""The verb ``roofline``: what this machine can do at most, in bytes and FLOPs a second, without any model."""
+"""The verb ``roofline``: the ceilings of this machine, in bytes per second and FLOPs per second, without any model."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _parser() -> Parser:
 
 
 def main(argv: list[str]) -> int:
-    """Measure, write and print; 0. Raises ConfigError for keys that have no part in it, or without the device."""
+    """Measure, write and print; returns 0. Raises ConfigError for keys without effect, or if the device is missing."""
     args = _parser().parse_intermixed_args(argv)
     from ..settings.overrides import compose_jobs, read_overrides
 

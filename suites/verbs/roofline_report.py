@@ -1,4 +1,4 @@
-"""What the verb ``roofline`` found: as data, as a table and as a plot."""
+"""The ceilings that the verb ``roofline`` measured: as data, as a table and as a plot."""
 
 from __future__ import annotations
 
@@ -31,7 +31,10 @@ WHAT = {
 
 @dataclass(frozen=True)
 class Roofline:
-    """Of each kernel its name, unit (B/s or FLOP/s), what a run of it moves or does, and its rate in every round."""
+    """The rates of each kernel, with the machine's device, threads and cache.
+
+    ``kernels``: per kernel its name, unit (B/s or FLOP/s), the bytes or FLOPs of one run, and its rate in every round.
+    """
 
     device: str
     threads: int
@@ -41,7 +44,7 @@ class Roofline:
 
     @classmethod
     def of(cls, device: str, threads: int, meter: Meter, rates: Sequence[dict[str, float]]) -> Roofline:
-        """From the rounds' rates."""
+        """Make one from the rates of the rounds."""
         kernels = [
             {"name": k.name, "unit": k.unit, "amount": k.amount, "rates": [rate[k.name] for rate in rates]}
             for k in meter.kernels
@@ -49,23 +52,23 @@ class Roofline:
         return cls(device, threads, meter.cache_bytes, meter.buffer_bytes, kernels)
 
     def spread(self, name: str) -> Spread:
-        """Of a kernel over rounds, in 1e9 a second."""
+        """Spread of a kernel's rates over rounds, in GB/s or GFLOP/s."""
         (rates,) = (kernel["rates"] for kernel in self.kernels if kernel["name"] == name)
         return Spread.of([1e-9 * rate for rate in rates])
 
     @property
     def fastest_read(self) -> str:
-        """The kernel whose median is the read bandwidth."""
+        """Name of the kernel whose median is the read bandwidth."""
         return max(READS, key=lambda name: self.spread(name).median)
 
     @property
     def ridge(self) -> float:
-        """fp32 FLOPs for each byte from which on computing is the limit."""
+        """Arithmetic intensity, in fp32 FLOPs per byte read, above which computing is the limit."""
         return self.spread("gemm_fp32").median / self.spread(self.fastest_read).median
 
     @property
     def cache(self) -> str:
-        """A sentence: whether memory was read, or the last cache."""
+        """One sentence: whether memory was read, or the last cache."""
         read = f"{quantity(self.buffer_bytes, 'B')} were read in turn"
         if self.cache_bytes is None:
             return f"{read}; the system does not tell how large the last cache is"
@@ -75,12 +78,12 @@ class Roofline:
         return f"{read}: cache-resident, as the last cache has {size}; memory itself may be slower"
 
     def plain(self) -> dict[str, Any]:
-        """For JSON, with the machine."""
+        """The content of roofline.json: these figures and the machine's environment."""
         return {"environment": environment(), **asdict(self)}
 
 
 def print_table(found: Roofline) -> None:
-    """A row a kernel, and what the ceilings mean together."""
+    """Print one row per kernel, and what the ceilings mean together."""
     console = standard_output()
     out = Table(box=None, padding=(0, 2, 0, 0))
     out.add_column("kernel")
@@ -101,7 +104,7 @@ def print_table(found: Roofline) -> None:
 
 
 def draw(found: Roofline, run_dir: Path) -> Path:
-    """The plot, PNG and SVG; returns the PNG's path."""
+    """Draw the plot as PNG and SVG, and return the path of the PNG."""
     names = [kernel["name"] for kernel in found.kernels if kernel["unit"] == "FLOP/s"]
     gemms = {name.removeprefix("gemm_"): found.spread(name) for name in names}
     threads = f"{found.threads} {'thread' if found.threads == 1 else 'threads'}"

@@ -1,7 +1,7 @@
-"""The verb ``run``: one case, or a sweep by Hydra's multirun; then tables, plots and a closing summary.
+"""The verb ``run``: measure one cell, or a sweep by Hydra's multirun; then tables, plots and a closing summary.
 
-The order is: read overrides, compose every job's configuration and refuse mistakes at once, write the plan, let Hydra
-run the jobs (one a cell), collect what they wrote.
+It reads overrides, composes the configuration of every job so that mistakes are refused at once, writes the plan, lets
+Hydra run the jobs (one per cell), and collects what they wrote.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ JSON = "--json"
 
 
 def main(arguments: list[str]) -> int:
-    """Run; 0 if every case was measured or skipped, 1 otherwise. With --json standard output gets data alone."""
+    """Run. Returns 0 if every case was measured or skipped, else 1. With --json, standard output gets data alone."""
     if {"-h", "--help"} & set(arguments):
         from .help import run_help
 
@@ -54,7 +54,10 @@ def main(arguments: list[str]) -> int:
 
 
 def _show(arguments: list[str]) -> int:
-    """What Hydra prints is kept and printed afterwards: of output that is refused it would make a traceback."""
+    """Have Hydra print what was asked for.
+
+    Its output is kept and printed afterwards: Hydra turns a closed standard output into a traceback.
+    """
     told = io.StringIO()
     try:
         with contextlib.redirect_stdout(told):
@@ -68,7 +71,7 @@ def _show(arguments: list[str]) -> int:
 
 
 def measure_jobs(overrides: Overrides, jobs: list[Job]) -> tuple[Path, int]:
-    """Measure; (the run folder, 0 if every case was measured or skipped, else 1)."""
+    """Measure all jobs. Returns (the run folder, 0 if every case was measured or skipped, else 1)."""
     from ..telling.beforehand import told
     from ..words.progress import Progress
     from ..words.quantity import quantity
@@ -92,14 +95,14 @@ def measure_jobs(overrides: Overrides, jobs: list[Job]) -> tuple[Path, int]:
         collect(run_dir, plots=first.plots, report=first.report)
         raise
     if running.broken:
-        with contextlib.suppress(OSError):  # what can still be said of the cells before
+        with contextlib.suppress(OSError):  # what can still be said about the cells before
             collect(run_dir, plots=False, report=False)
         raise running.broken[0]
     return run_dir, collect(run_dir, plots=first.plots, report=first.report)
 
 
 def _write_plan(run_dir: Path, overrides: Overrides, plan: Sequence[Planned]) -> None:
-    """run.json, config.yaml and environment.json, before anything runs."""
+    """Write run.json, config.yaml and environment.json, before anything runs."""
     from ..machine.environment import environment
 
     write_json(

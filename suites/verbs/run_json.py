@@ -1,4 +1,4 @@
-"""A run as data for programs: what `run --json` prints."""
+"""A run as data for programs, as `run --json` prints it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..tables.table_files import read_tables
 
 
 def as_json(run_dir: Path) -> str:
-    """Folder, rows of table.csv, warnings and advice of a run, as JSON; what is not known is null."""
+    """Return folder, rows of table.csv, warnings and advice of a run as JSON; what is not known is null."""
     table, _ = read_tables(run_dir)
     content = {
         "dir": str(run_dir),

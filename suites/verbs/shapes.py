@@ -28,7 +28,7 @@ DEFAULT = (
 )
 SRC_LEN, TGT_LEN = 40, 64
 WRITES = ("ledger.csv", "ledger_transformers.csv", "environment.json", "config.yaml", "plots")
-"""Names in the folder, the first of which shows whose it is."""
+"""Names in the folder that the verb writes; the first one shows that the folder is its own."""
 PHRASE = "attention is all you need"
 FOR_PEOPLE = ("table", "md")
 FORMATS = (*FOR_PEOPLE, "csv", "json")
@@ -74,7 +74,7 @@ def _parser() -> Parser:
 
 
 def split_k(keys: Sequence[str]) -> tuple[list[str], int | None]:
-    """The other keys, and the number of ``k=``. Raises ConfigError.
+    """Return the other keys, and the number after ``k=``. Raises ConfigError.
 
     >>> split_k(["seq_len=8", "k=3"])
     (['seq_len=8'], 3)
@@ -95,7 +95,7 @@ def split_k(keys: Sequence[str]) -> tuple[list[str], int | None]:
 
 
 def main(argv: list[str]) -> int:
-    """Record, check, write and print. Raises ConfigError, ModelError, StrategyError or LedgerError."""
+    """Record, verify, write and print; returns 0. Raises ConfigError, ModelError, StrategyError or LedgerError."""
     args = _parser().parse_intermixed_args(argv)
     from ..settings.effect import PROFILED, refuse_keys
     from ..settings.overrides import compose_jobs, read_overrides
@@ -120,7 +120,7 @@ def main(argv: list[str]) -> int:
 
 
 def _refuse_idle(args: argparse.Namespace, names: set[str]) -> None:
-    """Raise ConfigError for what would have no effect."""
+    """Raise ConfigError for a flag or key that would have no effect."""
     if name := next(iter(sorted({"linear", "weights"} & names)), None):
         raise ConfigError(
             f"shapes: {name} has no effect, as products have the same shapes under every kernel; leave it out"

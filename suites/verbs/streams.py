@@ -1,4 +1,4 @@
-"""Standard streams as a shell may have left them: closed, full, or unable to show a character."""
+"""Standard streams in any state in which a shell may have left them: closed, full, or unable to show a character."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import sys
 
 
 def prepare() -> None:
-    """Open what is closed onto nothing, and let a character that a stream cannot show be written as an escape.
+    """Open closed streams on /dev/null, and let a stream write a character that it cannot show as an escape.
 
-    A closed standard output is as if it went to /dev/null; otherwise the next file that is opened would be it.
+    Without that, the next file that is opened would take the place of a closed standard output.
     """
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         with contextlib.suppress(OSError):
@@ -28,9 +28,9 @@ def prepare() -> None:
 
 
 def named(error: OSError) -> OSError:
-    """The error, with standard output's name where a write failed of no file; then it is written no more.
+    """Return the error, named "standard output" if a write failed that names no file; that stream is then silenced.
 
-    What writes to a file of a run folder names it (``files``).
+    Code that writes a file of a run folder puts its name into the error (``store.files``).
     """
     if error.filename is not None or error.errno not in (errno.ENOSPC, errno.EIO, errno.EBADF, errno.EFBIG):
         return error
@@ -39,6 +39,6 @@ def named(error: OSError) -> OSError:
 
 
 def silence() -> None:
-    """Let Python end without writing, and failing, once more."""
+    """Point standard output at /dev/null, so that Python does not try to write to it again, and fail, when it ends."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -23,7 +23,7 @@ REMEDIES = {
 
 
 def told(error: OSError) -> str:
-    """One line.
+    """Return the error as one line: file, reason, remedy.
 
     >>> told(OSError(errno.ENOSPC, "No space left on device", "/data/table.csv"))
     '/data/table.csv: No space left on device; free some space there, or write elsewhere (hydra.run.dir=DIR, --dir DIR)'

@@ -1,4 +1,4 @@
-"""The budgets of every strategy on tiny models: ``python -m tests.benchmarks.budgets`` rewrites the reviewed file."""
+"""The budgets of every strategy on tiny models. ``python -m tests.benchmarks.budgets`` rewrites the reviewed file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from suites.settings.cells import Cell
 from suites.settings.inputs import make_inputs
 
 FILE = Path(__file__).with_name("budgets.toml")
-# All sizes differ, H*K = 15 from D = 14 among them, and one of the two sources is padded.
+# All sizes differ, also H*K = 15 from D = 14, and one of the two sources is padded.
 SHAPE = {"vocab_size": 29, "d_model": 14, "num_heads": 3, "d_kv": 5, "d_ff": 22, "encoder_layers": 1}
 SOURCES = ((5, 6, 7, 8, 9, 10, 11), (12, 13, 14, 15))
 ARCHITECTURES = {
@@ -25,12 +25,12 @@ BUFFERS = ("static_kv(read=buffer)", "static_kv(cross=recompute,read=buffer)")
 
 
 def guarded() -> list[Strategy]:
-    """The core strategies, every store with both cross modes, and the static one that reads its whole buffer."""
+    """The core strategies, every store with both cross modes, and the static caches that read their whole buffer."""
     return list(dict.fromkeys([*select("core"), *select("grid"), *map(parse, BUFFERS)]))
 
 
 def measured(architecture: str, strategy: Strategy) -> dict[str, Budget]:
-    """Name in the file -> budget."""
+    """Measure one strategy on one architecture. Returns name in the file -> budget."""
     shape = {**SHAPE, "decoder_layers": 2, **ARCHITECTURES[architecture]}
     spec = ModelSpec(architecture, "random", shape=tuple(sorted(shape.items())))
     cell = Cell(spec, len(SOURCES[0]), 12, len(SOURCES), "cpu", "fp32", 1, 0, "fixed", SOURCES)
@@ -40,7 +40,7 @@ def measured(architecture: str, strategy: Strategy) -> dict[str, Budget]:
 
 
 def main() -> None:
-    """Measure all, say what changed, write the file; a damaged one is told in one line before anything is measured."""
+    """Measure all budgets, say what changed, and write the file. A damaged file is refused before that."""
     try:
         read(FILE)
     except BudgetError as error:

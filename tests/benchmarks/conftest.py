@@ -1,4 +1,4 @@
-"""Ratios that benchmarks found, judged together and shown as one table when the tests are done."""
+"""Ratios that benchmarks measured, judged together and shown as one table when the tests are done."""
 
 import pytest
 from pytest_benchmark.storage.file import FileStorage
@@ -16,7 +16,7 @@ HEADER = ("strategy", "time, full_recompute = 1", "95 % interval", "ceiling", "v
 
 
 def pytest_configure(config):
-    """Comparing with saved times needs some: without, pytest-benchmark warns, and warnings are errors here."""
+    """Refuse a comparison with saved times if there are none: pytest-benchmark warns, and warnings are errors here."""
     asked = config.getoption("benchmark_compare", None)
     storage = str(config.getoption("benchmark_storage", "")).removeprefix("file://")
     if not asked or "://" in storage:
@@ -30,7 +30,7 @@ def pytest_configure(config):
 
 @pytest.fixture(scope="module")
 def ratios(request):
-    """Strategy -> ratio: a benchmark adds its own, and the last one done has all of them judged."""
+    """Strategy -> ratio. Each benchmark adds its own, and all are judged when the last one is done."""
     found: dict[str, Ratio] = {}
     yield found
     paces = request.config.stash[PACES] = judge(found)

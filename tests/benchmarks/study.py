@@ -1,8 +1,8 @@
 """How often a comparison of decoders is right: ``make study``.
 
 With load on another core, one decoder is compared with itself, many times, and with itself made slower by a busy wait
-in each step. The samples are kept, one line a comparison, so a study goes on where it was stopped; two rules judge the
-same samples, and ``docs/study.md`` shows what each of them got right.
+in each step. Samples are kept, one line per comparison, so a study goes on where it was stopped. Two rules judge the
+same samples, and ``docs/study.md`` shows how often each of them was right.
 
 - ours: the verdict of ``suites.judging.verdict`` on paired rounds, margin 2 %, fixed before the first sample was taken;
 - medians: pytest-benchmark's ``--benchmark-compare-fail=median:5%``, which fails when the second median is more than
@@ -36,9 +36,9 @@ from suites.timing.clock import CpuClock
 SHAPE = {"d_model": 128, "num_heads": 4, "d_kv": 32, "d_ff": 512, "encoder_layers": 2, "decoder_layers": 2}
 MODEL = ModelSpec("t5-2-layers", "random", None, tuple(sorted({**SHAPE, "vocab_size": 1000}.items())))
 CELL = Cell(MODEL, 8, 2, 1, "cpu", "fp32", 1, 0, "fixed")
-"""Rounds are short because noise that lasts longer than a round falls on both arms and divides out."""
+"""The cell. Its rounds are short, because noise that lasts longer than a round affects both arms and cancels."""
 SHARES = {0.0: 300, 0.01: 40, 0.02: 40, 0.03: 40, 0.05: 40, 0.10: 40}
-"""Slowdown -> comparisons."""
+"""Slowdown -> number of comparisons."""
 COMPARISON_S = 4.6
 MARGIN = 0.02
 
@@ -47,7 +47,8 @@ MARGIN = 0.02
 class Sample:
     """One comparison: end-to-end seconds of each round, the second arm slowed by a wait in each step.
 
-    The wait is ``share`` of a round's time a step, prefill included; ``step_s``: median seconds of the last step.
+    The wait is ``share`` x (seconds of a round, prefill included / its steps). ``step_s``: median seconds of the last
+    step.
     """
 
     number: int
@@ -59,14 +60,14 @@ class Sample:
 
 
 def plan() -> list[float]:
-    """The share of each comparison, in an order that mixes them, so that a part of the study is a study."""
+    """Return the slowdown of each comparison, shuffled, so that a part of the study is itself a study."""
     shares = [share for share, count in SHARES.items() for _ in range(count)]
     random.Random(0).shuffle(shares)
     return shares
 
 
 def slowed(step: Callable[[Tensor], Tensor], wait_s: float) -> Callable[[Tensor], Tensor]:
-    """``step`` followed by a busy wait of ``wait_s`` seconds."""
+    """Return ``step`` followed by a busy wait of ``wait_s`` seconds."""
 
     def wait(token_B: Tensor) -> Tensor:
         logits_BV = step(token_B)
@@ -79,7 +80,7 @@ def slowed(step: Callable[[Tensor], Tensor], wait_s: float) -> Callable[[Tensor]
 
 
 def compare(first: StrategyArm, second: StrategyArm, step_s: float, share: float, number: int) -> Sample:
-    """Interleave rounds, in shuffled order, for ``COMPARISON_S`` seconds. ``step_s``: a step without a wait."""
+    """Run rounds of both arms, in shuffled order, for ``COMPARISON_S`` seconds. ``step_s``: seconds per step."""
     order, clock, last = random.Random(number), CpuClock(), []
     plain = second.session.step
     if share:
@@ -98,13 +99,13 @@ def compare(first: StrategyArm, second: StrategyArm, step_s: float, share: float
 
 
 def calibrate(arm: StrategyArm) -> float:
-    """Seconds of a round a step, prefill included, so that a share of it slows the whole round by that share."""
+    """Seconds per step, prefill included, so that a wait of a share of it slows the whole round by that share."""
     rounds = [arm.round(0, True, CpuClock()).marks_s[-1] for _ in range(30)]
     return sorted(rounds)[len(rounds) // 2] / CELL.tgt_len
 
 
 def _load() -> None:
-    """Keeps another core busy with products of matrices that do not fit its cache."""
+    """Keep another core busy with products of matrices that do not fit into its cache."""
     torch.set_num_threads(1)
     matrix = torch.rand(1500, 1500)
     while True:
@@ -125,7 +126,7 @@ def _start_load() -> multiprocessing.Process:
 
 
 def collect(path: Path, limit: int | None, with_load: bool) -> None:
-    """Take the samples that are missing, at most ``limit``, appending each to ``path`` as a line."""
+    """Take the samples that are missing, at most ``limit``, and append each to ``path`` as a line."""
     path.parent.mkdir(parents=True, exist_ok=True)
     _cut_half_a_line(path)
     done = {sample.number for sample in read(path)}
@@ -147,14 +148,14 @@ def collect(path: Path, limit: int | None, with_load: bool) -> None:
 
 
 def _cut_half_a_line(path: Path) -> None:
-    """What a kill left of a sample, lest the next be appended to it."""
+    """Remove a sample that was cut off when the study was killed, lest the next one be appended to it."""
     if path.exists():
         whole = path.read_bytes()
         os.truncate(path, whole.rfind(b"\n") + 1)
 
 
 def read(path: Path) -> list[Sample]:
-    """Samples taken so far; a line that was cut is no sample."""
+    """Return the samples taken so far, without a line that was cut off."""
     if not path.exists():
         return []
     lines = path.read_text().split("\n")[:-1]
@@ -162,7 +163,7 @@ def read(path: Path) -> list[Sample]:
 
 
 def main() -> None:
-    """Take samples, then write the table and the curve."""
+    """Take samples, then write the table and the detection curve."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--samples", type=Path, default=Path("results/study/samples.jsonl"))
     parser.add_argument("--limit", type=int, help="take at most so many now (all that are missing)")

@@ -1,4 +1,4 @@
-"""What a study found: two rules judge the same samples; a table and a detection curve."""
+"""What a study found, as a table and a detection curve: two rules judge the same samples."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from suites.store.files import write_text
 from .study import CELL, COMPARISON_S, MARGIN, Sample
 
 CUTS = (6, 24, 100)
-"""Rounds to which comparisons are cut in the second table."""
+"""Numbers of rounds to which comparisons are cut in the second table."""
 MEDIAN_RULE = 1.05
 """pytest-benchmark's ``--benchmark-compare-fail=median:5%``."""
 
 
 def ours(sample: Sample) -> str:
-    """The verdict on paired rounds: slower, faster, or neither."""
+    """Judge by the verdict on paired rounds."""
     return verdict(paired_ratio(sample.second_s, sample.first_s), MARGIN)
 
 
 def medians(sample: Sample) -> str:
-    """pytest-benchmark's rule, and the same rule the other way round for the sign."""
+    """Judge by pytest-benchmark's rule for "slower", and by its mirror image for "faster"."""
     ratio = statistics.median(sample.second_s) / statistics.median(sample.first_s)
     return "slower" if ratio > MEDIAN_RULE else "faster" if ratio < 1 / MEDIAN_RULE else "neither"
 
@@ -41,9 +41,9 @@ RULES: dict[str, Rule] = {"ours, margin 2 %": ours, "median:5% (pytest-benchmark
 
 
 def judge(samples: Sequence[Sample], rules: Mapping[str, Rule]) -> pd.DataFrame:
-    """One row a rule and slowdown: comparisons, how many were called slower and faster, with Wilson's 95 % interval.
+    """Return one row per rule and slowdown: comparisons, how many were called different, and Wilson's 95 % interval.
 
-    For slowdown 0 either call is a false alarm; otherwise ``found`` counts slower, and faster is the wrong sign.
+    With slowdown 0, every call is a false alarm. Otherwise ``found`` counts "slower", and "faster" is the wrong sign.
     """
     rows = []
     for name, rule in rules.items():
@@ -66,12 +66,12 @@ def judge(samples: Sequence[Sample], rules: Mapping[str, Rule]) -> pd.DataFrame:
 
 
 def shortened(samples: Sequence[Sample], rounds: int) -> list[Sample]:
-    """The same comparisons as if they had ended after so many rounds."""
+    """Return the same comparisons as if each had ended after ``rounds`` rounds."""
     return [replace(s, first_s=s.first_s[:rounds], second_s=s.second_s[:rounds]) for s in samples]
 
 
 def write_report(samples: Sequence[Sample], docs: Path) -> None:
-    """study.md and images/study.png in ``docs``."""
+    """Write study.md and images/study.png into ``docs``."""
     found = judge(samples, RULES)
     _draw(found, docs / "images")
     counts = sorted(len(sample.first_s) for sample in samples)

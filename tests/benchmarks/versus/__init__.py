@@ -1,1 +1,1 @@
-"""The working tree's speed against a base revision's: ``python -m tests.benchmarks.versus main``."""
+"""The speed of the working tree compared with that of a base revision: ``python -m tests.benchmarks.versus main``."""

@@ -30,7 +30,7 @@ nothing to compare.
 
 
 def _case(given: list[str]) -> tuple[Cell, list[str]]:
-    """The cell and the labels of its strategies. Raises ConfigError."""
+    """Return the cell and the labels of its strategies. Raises ConfigError."""
     if not any(key.startswith("threads=") for key in given):
         given = [*given, "threads=1"]
     overrides = read_overrides(given)
@@ -43,7 +43,7 @@ def _case(given: list[str]) -> tuple[Cell, list[str]]:
 
 
 def _text(rows: list[Row], margin: float) -> str:
-    """The table and what follows from it."""
+    """Return the table and the sentences that follow from it."""
     cells = []
     for row in rows:
         if row.ratio is None:
@@ -69,7 +69,7 @@ def _closing(rows: list[Row], margin: float) -> str:
 
 
 def compare(arguments: list[str]) -> int:
-    """Measure and print. Raises ConfigError, RevisionError, ChildError and those of strategies."""
+    """Measure and print; returns the exit code. Raises ConfigError, RevisionError, ChildError or StrategyError."""
     parser = Parser("bench-compare", __doc__ or "", EPILOG)
     parser.prog = "python -m tests.benchmarks.versus"
     parser.add_argument("base", metavar="BASE", help="the revision to compare with: commit, branch or tag")
@@ -105,7 +105,7 @@ def _say(text: str) -> None:
 
 
 def main() -> int:
-    """0 or 1 as ``EPILOG`` says, 130 after an interrupt; mistakes are one line."""
+    """Return 0 or 1 as ``EPILOG`` says, 130 after an interrupt. Mistakes are one line."""
     # A terminated job cleans up like an interrupted one.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -114,7 +114,7 @@ def main() -> int:
         print("bench-compare: interrupted; the worktree is removed", file=sys.stderr)
         return 130
     except (Mistake, RevisionError, ChildError) as error:
-        # A mistake in a flag begins with the command already.
+        # A mistake in a flag begins with the command's name already.
         print(f"bench-compare: {str(error).removeprefix('bench-compare: ')}", file=sys.stderr)
         return 1
 

@@ -1,4 +1,4 @@
-"""A worker in a process of its own, with the packages of one tree."""
+"""A worker in a process of its own, which imports the packages of one tree."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ WORKER = Path(__file__).with_name("worker.py")
 
 
 class ChildError(RuntimeError):
-    """The worker ended; the message is one line."""
+    """The worker ended. The message is one line."""
 
 
 class UnfitError(ChildError):
-    """The packages of the tree called ``name`` do not fit the worker; the message is one line."""
+    """The packages of the tree called ``name`` do not fit the worker. The message is one line."""
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(f"the packages of the {name} do not fit the worker ({reason})")
@@ -26,7 +26,7 @@ class UnfitError(ChildError):
 
 
 class Child:
-    """Ends with the ``with`` block, whatever happens in it. An interrupt of the terminal does not reach it."""
+    """A worker's process, which ends with the ``with`` block. An interrupt of the terminal does not reach it."""
 
     def __init__(self, name: str, tree: Path, threads: int) -> None:
         self.name = name
@@ -39,7 +39,7 @@ class Child:
             text=True,
             cwd=tree,
             env={**os.environ, "PYTHONPATH": str(tree), "OMP_NUM_THREADS": str(threads)},
-            process_group=0,  # in the session of the run, whose share of a busy machine's time is its session's
+            process_group=0,  # no session of its own: on a busy machine, Linux shares CPU time between sessions
         )
 
     def __enter__(self) -> Self:
@@ -51,7 +51,7 @@ class Child:
         self._errors.close()
 
     def ask(self, request: Any) -> dict[str, Any]:
-        """One request, one reply. Raises ChildError, of which UnfitError is one."""
+        """Send one request and return the reply. Raises ChildError or its subclass UnfitError."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         try:

@@ -1,4 +1,4 @@
-"""Rounds of two trees, interleaved, over several launches; and what their ratios amount to."""
+"""Rounds of two trees, interleaved, over several launches, and verdicts on their ratios."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from .child import Child
 
 BASE, OURS = "base", "working tree"
 PHASES = {"prefill": (0, 1), "decode": (1, -1)}
-"""Phase -> the marks that it lies between."""
+"""Phase -> indexes of the marks at its start and its end."""
 
 Times = dict[tuple[str, str], dict[str, list[float]]]
-"""(strategy, phase) -> tree -> seconds, a round each."""
+"""(strategy, phase) -> tree -> seconds, one value per round."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One strategy and phase: the working tree's time over the base's; or the reason why there is no ratio."""
+    """One strategy and phase: the working tree's time over the base's, or the reason why there is no ratio."""
 
     strategy: str
     phase: str
@@ -38,13 +38,13 @@ class Row:
 
     @property
     def broken(self) -> bool:
-        """Whether the working tree is the reason."""
+        """Whether the strategy failed in the working tree."""
         return self.reason.startswith(f"{OURS}: ")
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Ratios of the working tree's time to the base's, one a launch; and why a strategy has none (tree: error)."""
+    """Ratios of the working tree's time to the base's, one per launch; and why a strategy has none (tree: error)."""
 
     ratios: dict[tuple[str, str], list[float]]
     reasons: dict[str, str]
@@ -60,13 +60,13 @@ def measure(
 ) -> Measured:
     """Decode with both trees. Raises ChildError.
 
-    The working tree sets up first, so that a mistake of the case is told as such, and not as a base that does not fit;
-    where a strategy fails in both trees, the working tree's reason is kept.
+    The working tree sets up first, so that a mistake in the settings is reported as such, and not as a base that does
+    not fit. If a strategy fails in both trees, the working tree's reason is kept.
 
-    A process keeps the memory layout that it happened to get, which alone can make it faster or slower than another of
-    the same code, so that rounds of one pair of processes look more certain than they are. Hence the launches: fresh
-    processes each, and one value from each: the median of its paired ratios, which a round that the machine
-    interrupted does not move.
+    A process keeps the memory layout that it happened to get. The layout alone can make it faster or slower than
+    another process of the same code, so rounds of one pair of processes look more certain than they are. Hence each
+    launch starts fresh processes and gives one value: the median of its paired ratios, which a single interrupted round
+    does not move.
     """
     order = random.Random(cell.seed)
     case = {"cell": dataclasses.asdict(cell), "strategies": list(strategies)}
@@ -111,7 +111,7 @@ def _round(child: Child, label: str, taken: Times, reasons: dict[str, str]) -> N
 
 
 def judge(measured: Measured, strategies: Sequence[str], margin: float) -> list[Row]:
-    """Two rows a strategy, with p-values adjusted over all of them."""
+    """Return two rows per strategy, with p-values adjusted over all of them (Holm)."""
     rows = []
     for label in strategies:
         if label in measured.reasons:

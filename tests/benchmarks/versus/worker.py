@@ -1,7 +1,7 @@
-"""Decodes for whoever asks, with the packages of the tree that PYTHONPATH names; a JSON line in, a JSON line out.
+"""A worker that decodes on request, with the packages of the tree in PYTHONPATH; one JSON line in, one JSON line out.
 
-The first request is the case; later ones name the strategy that decodes one round. The script is the working tree's for
-both trees, and asks little of their packages, so that most bases fit it.
+The first request holds the cell and the strategies; each later one names the strategy that decodes one round. The
+script is the working tree's for both trees, and needs little of their packages, so that most bases fit it.
 """
 
 import gc
@@ -10,7 +10,7 @@ import os
 import sys
 
 UNFIT = (ImportError, AttributeError, TypeError)
-"""What packages raise that lack what this script calls; any other error is a mistake of the case or of the packages."""
+"""Errors that packages raise if they lack what this script calls; other errors are mistakes in settings or packages."""
 
 
 def answer(channel, **reply) -> None:
@@ -18,7 +18,7 @@ def answer(channel, **reply) -> None:
 
 
 def arms(request) -> dict:
-    """Strategy -> what decodes one round and returns its marks, or why there is none."""
+    """Strategy -> function that decodes one round and returns its marks, or the reason why there is none."""
     import torch
 
     from strategies import DTYPES, ModelSpec, Session, load_model, parse
@@ -28,7 +28,7 @@ def arms(request) -> dict:
         from suites.settings.inputs import make_inputs
         from suites.timing.clock import clocks
         from suites.timing.one_round import one_round
-    except ImportError:  # a base from before suites/ had rooms
+    except ImportError:  # a base from before suites/ was divided into rooms
         from suites.bench import one_round
         from suites.cells import Cell
         from suites.clock import clocks
@@ -63,13 +63,13 @@ def arms(request) -> dict:
 
 
 def line(error: BaseException) -> str:
-    """The error as one line."""
+    """Return the error as one line."""
     text = str(error).strip().split("\n")[0]
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def main() -> None:
-    # What the packages print goes to standard error; and an editable installation may not lend a base the modules of
+    # What the packages print goes to standard error. An editable installation must not lend a base the modules of
     # another tree.
     channel = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)

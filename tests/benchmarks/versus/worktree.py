@@ -1,4 +1,4 @@
-"""A revision of this repository in a folder of its own, for as long as it is needed."""
+"""A revision of this repository in a temporary folder of its own."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pathlib import Path
 
 
 class RevisionError(ValueError):
-    """A revision that cannot be had; the message is one line."""
+    """A revision that cannot be checked out. The message is one line."""
 
 
 def _git(root: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    # A hook's variables would point at another repository; hooks of this one have no business in the worktree.
+    # Variables of a git hook would point at another repository, and hooks of this one must not run in the worktree.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     command = ["git", "-c", f"core.hooksPath={os.devnull}", *arguments]
     try:
@@ -25,7 +25,7 @@ def _git(root: Path, *arguments: str | Path) -> subprocess.CompletedProcess[str]
 
 
 def commit_of(root: Path, revision: str) -> str:
-    """The full id of the commit. Raises RevisionError."""
+    """Return the full id of a revision's commit. Raises RevisionError."""
     if _git(root, "rev-parse", "--git-dir").returncode:
         raise RevisionError(f"{root} is not a git repository; compare revisions in a clone")
     found = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
@@ -36,7 +36,7 @@ def commit_of(root: Path, revision: str) -> str:
 
 @contextmanager
 def worktree(root: Path, commit: str) -> Iterator[Path]:
-    """A git worktree of the commit, removed at the exit, also after an error or an interrupt. Raises RevisionError."""
+    """Make a git worktree of the commit, and remove it on leaving, also after an error. Raises RevisionError."""
     with tempfile.TemporaryDirectory(prefix="decodebench-") as folder:
         tree = Path(folder) / "base"
         try:
