@@ -96,7 +96,7 @@ class Contender:
         if cell.device != "cpu":
             return f"contenders run on the CPU alone, not on {cell.device}"
         if cell.dtype != "fp32":
-            return f"contenders are given float32 weights, not {cell.dtype}; dtype=fp32"
+            return f"contenders are given float32 weights, not {cell.dtype}; give dtype=fp32"
         return ""
 
     def prepare(self, checkpoint: Path, cell: Cell) -> None:

@@ -53,7 +53,9 @@ class CTranslate2(Contender):
             intra_threads=cell.threads,
         )
         if not self._translator.compute_type.startswith(self.compute_type):
-            raise RuntimeError(f"{self.compute_type} became {self._translator.compute_type} on this CPU")
+            raise RuntimeError(
+                f"CTranslate2 computes in {self._translator.compute_type}, not {self.compute_type}, on this CPU"
+            )
 
     def round(self, src_ids: Sequence[Sequence[int]], stop: Literal["fixed", "eos"]) -> Decoded:
         """Call ``translate_batch`` once. With a fixed length, the minimal length equals the maximal one."""

@@ -91,7 +91,7 @@ def count(model: nn.Module, decode: Callable[..., Iterable[object]], *inputs: ob
     with torch.no_grad():
         steps = sum(1 for _ in decode(*inputs))
         if not steps:
-            raise ValueError("the decoder yielded nothing; decode must yield once a step")
+            raise ValueError("the decoder yielded nothing; decode must yield once per step")
         with WorkCounter(model) as counter:
             counter.start()
             for _ in decode(*inputs):

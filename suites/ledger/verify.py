@@ -130,7 +130,7 @@ def require_stored(found: Recorded, known: Facts, numbers: dict[Expression, int]
     if (found.stored.input, found.stored.output) != (moved, written):
         raise LedgerError(
             f"self.append in step {found.k} of {found.strategy}: the facts say {moved} bytes moved and {written} "
-            f"written a layer, the running model {found.stored.input} and {found.stored.output}; mend rows_fed or "
+            f"written per layer, the running model {found.stored.input} and {found.stored.output}; mend rows_fed or "
             "rows_copied"
         )
 

@@ -121,7 +121,7 @@ class CellRun:
         for label, reason in reasons.items():
             self._outcomes.settle(label, "failed", reason)
         first = next(iter(reasons.values()))
-        self._outcomes.settle_open("failed", f"no strategy has room to be compared with: {first}")
+        self._outcomes.settle_open("failed", f"no strategy has room, so there is nothing to compare with: {first}")
 
     def _write(self, **found: Any) -> None:
         """Write cell.json: what was known before, and what has been found out since."""

@@ -88,7 +88,7 @@ def _bases(a: RunRead, b: RunRead, both: list[Key]) -> tuple[dict[str, str], lis
             bases[cell] = baseline_of(strategies)
             changed[f"baselines differ ({first} and {second}): ratios to {bases[cell]}, of the raw rounds"] += 1
         else:
-            why = "share but one strategy" if len(strategies) == 1 else "keep no raw rounds to make others of"
+            why = "share only one strategy" if len(strategies) == 1 else "keep no raw rounds for other ratios"
             none[f"baselines differ ({first} and {second}), and the runs {why}: no ratio is judged"] += 1
     return bases, [f"{text} ({counted(count, 'cell')})" for text, count in (changed | none).items()]
 

@@ -24,7 +24,7 @@ SETTINGS = (
     "src_ids",
 )
 """Settings that a cell's id is a hash of, besides the model."""
-UNTOLD = "something that cell.json would tell, which is not kept"
+UNTOLD = "something that only cell.json tells, which is not kept"
 """What is said of two cells whose ids differ when the setting in which they differ is not known."""
 LONGEST = 20
 """Characters of the longest value of a setting that is shown."""

@@ -61,7 +61,7 @@ def require_no_loss(run_dir: Path, cells: Sequence[CellResult]) -> None:
     if found < kept:
         raise ResultsError(
             f"{run_dir / 'table.csv'} holds {kept} measured cases, and {run_dir / 'cells'} only {found} of them: the "
-            "table is kept; bring the raw rounds back, or remove it to make one of what is left"
+            "table is kept; bring the raw rounds back, or remove table.csv to make one from what is left"
         )
 
 

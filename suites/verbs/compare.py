@@ -49,7 +49,10 @@ def main(argv: list[str]) -> int:
             f"{LEAST_TIME_MARGIN:g}"
         )
     if args.gate_times and args.across_machines:
-        raise ConfigError("compare: --gate-times and --across-machines: times of two machines say nothing; give one")
+        raise ConfigError(
+            "compare: --gate-times and --across-machines exclude each other, as times of two machines are not "
+            "comparable; give one"
+        )
     from ..plots import comparison
     from ..plots.style import save
     from ..store.folders import from_here, make_run_dir

@@ -72,7 +72,7 @@ def read_phrases(phrases: Sequence[str], file: str | None) -> list[str]:
     try:
         place = Path(name).expanduser()
         if file not in (None, "-") and place.exists() and not (place.is_file() or place.is_dir()):
-            raise ConfigError(f"decode: {name} is no file; give a file of text, a phrase a line")
+            raise ConfigError(f"decode: {name} is no file; give a file of text, one phrase per line")
         text = sys.stdin.read() if file in (None, "-") else place.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"decode: cannot read {name}: {error.strerror}") from None
@@ -82,7 +82,7 @@ def read_phrases(phrases: Sequence[str], file: str | None) -> list[str]:
         ) from None
     lines = [line for line in text.splitlines() if line.strip()]
     if not lines:
-        raise ConfigError(f"decode: {name} holds no phrase; give one a line")
+        raise ConfigError(f"decode: {name} holds no phrase; give one per line")
     return lines
 
 

@@ -55,10 +55,10 @@ def planned(jobs: Sequence[Job]) -> list[Planned]:
     ]
     for one in found:
         if clash := next((s.label for s in one.strategies if s.label in one.contenders), ""):
-            raise ConfigError(f"a strategy calls itself {clash}, as a contender of this run is called; leave one out")
+            raise ConfigError(f"{clash} is the name of a strategy and of a contender of this run; leave one out")
     obstacles = [obstacle(one.cell, one.strategies, one.contenders) for one in found]
     if all(obstacles):
-        more = f" (and none of the other {len(jobs) - 1} cases can run)" if len(jobs) > 1 else ""
+        more = f" (and none of the other {len(jobs) - 1} cells can run)" if len(jobs) > 1 else ""
         raise ConfigError(obstacles[0] + more)
     return found
 
@@ -71,10 +71,10 @@ def _require_distinct(cells: Sequence[Cell]) -> None:
             continue
         if first.model != twin.model:
             raise ConfigError(
-                f"model.checkpoint={first.model.checkpoint} and {twin.model.checkpoint} hold the same model, of which "
-                f"two jobs would measure the same case ({twin.title}); leave one out"
+                f"model.checkpoint={first.model.checkpoint} and {twin.model.checkpoint} hold the same model, so two "
+                f"jobs would measure the same cell ({twin.title}); leave one out"
             )
         raise ConfigError(
-            f"two jobs of this sweep would measure the same case ({twin.title}); sweep what a case consists of, "
+            f"two jobs of this sweep would measure the same cell ({twin.title}); sweep keys that define a cell, "
             "and write several strategies, or contenders, as a list: strategies=[static_kv,contiguous_kv]"
         )

@@ -93,7 +93,7 @@ def main(argv: list[str]) -> int:
     jobs = compose_jobs(overrides)
     if len(jobs) != 1 or overrides.sweep:
         raise ConfigError(
-            f"profile takes one case, not a sweep of {len(jobs)}; give each key one value, "
+            f"profile takes one cell, not a sweep of {len(jobs)}; give each key one value, "
             "and several strategies as a list: strategies=[static_kv,contiguous_kv]"
         )
     config = jobs[0].config
@@ -177,7 +177,7 @@ def prepare(cell: Cell, strategies: Sequence[Strategy]) -> list[tuple[StrategyAr
     from ..settings.inputs import make_inputs
     from ..work.room import require_room
 
-    require_room("profile", config_of(cell.model), cell, strategies, False, "give a smaller case")
+    require_room("profile", config_of(cell.model), cell, strategies, False, "give a smaller model, batch or length")
     torch.set_num_threads(cell.threads)
     model = load_model(cell.model, DTYPES[cell.dtype], cell.device, cell.seed)
     use_linear(model, cell.linear, cell.batch_size, cell.rows_max)

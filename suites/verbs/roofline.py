@@ -43,10 +43,10 @@ def main(argv: list[str]) -> int:
     overrides = read_overrides(args.keys)
     for key, one in overrides.typed.items():
         if key not in KEYS:
-            raise ConfigError(f"roofline: {key}={shown(one.text)} has no part in it; give {', '.join(KEYS)}")
+            raise ConfigError(f"roofline: {key}={shown(one.text)} has no effect; give only {', '.join(KEYS)}")
     jobs = compose_jobs(overrides)
     if len(jobs) != 1 or overrides.show_only:
-        raise ConfigError(f"roofline measures one case, not {len(jobs)}; give each key one value")
+        raise ConfigError(f"roofline measures one cell, not {len(jobs)}; give each key one value")
     return _measure(jobs[0].config, overrides.run_dir, args.rounds, args.json)
 
 

@@ -113,7 +113,7 @@ def main(argv: list[str]) -> int:
     refuse_keys("shapes", overrides.typed, (*PROFILED, "seed"), "products have the same shapes whatever it is")
     jobs = compose_jobs(overrides)
     if len(jobs) != 1 or overrides.show_only:
-        raise ConfigError(f"shapes shows one case, not {len(jobs)}; give each key one value")
+        raise ConfigError(f"shapes shows one cell, not {len(jobs)}; give each key one value")
     if args.explain:
         return _explain(jobs[0], k, overrides.run_dir, PHRASE if args.phrase is None else args.phrase)
     return _show(jobs[0], k, overrides.run_dir, args.format or "table", args.module is not None)
@@ -189,7 +189,7 @@ def _show(job: Job, k: int | None, asked: Path | None, form: str, foreign: bool)
         )
     strategies = select(list(OURS) if foreign else job.config.strategies)
     require_eager("shapes", strategies, job.config)
-    config, remedy = config_of(cell.model), "give a smaller case; the letters of its ledger are the same"
+    config, remedy = config_of(cell.model), "give a smaller model, batch or length; its ledger has the same letters"
     require_room("shapes", config, cell, strategies, False, remedy)
     require_room_to_train("shapes", config, cell, remedy)
     theirs = record_transformers(cell, k) if foreign else None

@@ -94,7 +94,9 @@ class ContenderArm:
         """Raise ContenderError unless the number and lengths of rows, the tokens and the marks are possible ones."""
         cell, lengths = self._cell, [len(row) for row in self.token_ids]
         if len(lengths) != cell.batch_size or not all(0 < length <= cell.tgt_len for length in lengths):
-            raise ContenderError(f"gave rows of {lengths} tokens for {cell.batch_size} of at most {cell.tgt_len}")
+            raise ContenderError(
+                f"gave rows of {lengths} tokens; give {cell.batch_size} rows of 1 to {cell.tgt_len} tokens"
+            )
         for row, length in zip(self.token_ids, lengths, strict=True):
             if length < cell.tgt_len and (cell.stop == "fixed" or row[-1] not in self._config.eos_ids):
                 raise ContenderError(f"ended a row after {length} of {cell.tgt_len} tokens without an end token")
@@ -103,7 +105,9 @@ class ContenderArm:
         expected = max(lengths) + 2 if every_step else 4
         known = [mark for mark in marks_s if mark == mark]  # without NaN
         if len(marks_s) != expected or known != sorted(known) or not known[-1] > known[0] == 0:
-            raise ContenderError(f"gave {len(marks_s)} marks for {max(lengths)} steps; {expected}, ascending from 0")
+            raise ContenderError(
+                f"gave {len(marks_s)} marks for {max(lengths)} steps; give {expected}, ascending from 0"
+            )
 
     def row_lens(self) -> list[int]:
         """Number of tokens of each sentence in the last round, up to and with EOS."""

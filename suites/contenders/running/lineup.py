@@ -29,7 +29,7 @@ from .own import PREFIX
 def why_not(contender: type[Contender], cell: Cell, model: EncoderDecoder) -> str:
     """Return why a contender is skipped in a cell, or ""."""
     if reason := why_no_t5(model.config):
-        return f"contenders take a T5, and {reason}; model=small or another T5"
+        return f"contenders take a T5, and {reason}; give model=small or another T5"
     return contender.missing() or contender.supports(cell)
 
 

@@ -81,7 +81,7 @@ class Process:
         with contextlib.suppress(OSError):  # the process has ended: no answer will come
             self._popen.stdin.write(json.dumps(request) + "\n")
             self._popen.stdin.flush()
-        return self._answer(self._seconds_max, "no answer, and measure.contender_seconds_max=S allows more,")
+        return self._answer(self._seconds_max, "no answer (measure.contender_seconds_max=S allows more)")
 
     def _answer(self, seconds_max: float, silence: str) -> dict[str, Any]:
         try:

@@ -37,7 +37,7 @@ def _case(given: list[str]) -> tuple[Cell, list[str]]:
     refuse_keys("bench-compare", overrides.typed, {*PROFILED} - {"measure.stop"}, "flags say how often to measure")
     jobs = compose_jobs(overrides)
     if len(jobs) != 1:
-        raise ConfigError(f"{' '.join(given)} makes {len(jobs)} cases; give one")
+        raise ConfigError(f"{' '.join(given)} makes {len(jobs)} cells; give each key one value")
     cell = make_cell(jobs[0].config)
     return cell, [strategy.label for strategy in select(jobs[0].config.strategies)]
 

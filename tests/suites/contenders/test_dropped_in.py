@@ -80,7 +80,7 @@ def test_what_cannot_be_asked_of_it_is_empty(table):
     [
         ("crashes", "failed", "its process ended with exit code 3: no more memory in the engine"),
         ("raises", "failed", "ValueError: a bad batch"),
-        ("hangs", "failed", "no answer, and measure.contender_seconds_max=S allows more, within 4 s"),
+        ("hangs", "failed", "no answer (measure.contender_seconds_max=S allows more) within 4 s"),
         ("killed", "failed", "its process was ended by SIGKILL"),
         ("wrong", "invalid", "step 3: row 1 has token "),
         ("coarse", "ok", "other numerics: "),

@@ -117,7 +117,7 @@ def test_no_line_is_wider_than_a_page(done):
         (["k=x"], "k=x is not allowed"),
         (["strategies=[statik_kv]"], "static_kv"),
         (["strategies=['static_kv(capacity=4)']"], "capacity=4 cannot hold a target of 6 tokens"),
-        (["src_len=4,6"], "shapes shows one case, not 2"),
+        (["src_len=4,6"], "shapes shows one cell, not 2"),
         (["--format", "xml"], "invalid choice: 'xml'"),
         (["--wat"], "unrecognized arguments: --wat"),
         (["batch=2"], "unknown key 'batch'"),

@@ -42,12 +42,12 @@ def test_it_says_whether_memory_was_read_or_the_last_cache(cache_bytes, said):
 
 
 MISTAKES = [
-    (["seq_len=8"], "roofline: seq_len=8 has no part in it; give threads, device, hydra.run.dir"),
-    (["strategies=core"], "roofline: strategies=core has no part in it"),
-    (["+sweep=seq_len"], "has no part in it"),
+    (["seq_len=8"], "roofline: seq_len=8 has no effect; give only threads, device, hydra.run.dir"),
+    (["strategies=core"], "roofline: strategies=core has no effect"),
+    (["+sweep=seq_len"], "has no effect"),
     (["thread=1"], "unknown key 'thread' in 'thread=1'; did you mean 'threads'?"),
     (["threads=0"], "threads=0 is not allowed; give a whole number of at least 1"),
-    (["threads=1,2"], "roofline measures one case, not 2; give each key one value"),
+    (["threads=1,2"], "roofline measures one cell, not 2; give each key one value"),
     (["device=gpu"], "device=gpu is not allowed; give one of auto, cpu, cuda"),
     (["--rounds", "0"], "roofline: argument --rounds: 0 is not allowed; give a whole number of at least 1"),
     (["--fast"], "roofline: unrecognized arguments: --fast; see roofline --help"),

@@ -144,7 +144,7 @@ def test_formats(run_dir, twin, tmp_path, capsys):
         (["x", "y", "--margin", "2"], "2 is not allowed; give a share between 0 and 1 such as 0.05, or a percentage"),
         (["x", "y", "--gate-times", "--time-margin", "5%"], "--time-margin 0.05 is not allowed"),
         (["x", "y", "--time-margin", "20%"], "--time-margin judges nothing without --gate-times"),
-        (["x", "y", "--gate-times", "--across-machines"], "times of two machines say nothing"),
+        (["x", "y", "--gate-times", "--across-machines"], "times of two machines are not comparable; give one"),
     ],
 )
 def test_a_mistake_gets_one_line(tmp_path, monkeypatch, capsys, arguments, told):

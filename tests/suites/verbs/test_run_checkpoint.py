@@ -88,7 +88,7 @@ def test_a_checkpoint_is_known_by_its_content(folder, tmp_path, monkeypatch, cap
 
     code, said = run("c/final,./c/final", "twice")
     assert code == 1
-    assert "two jobs of this sweep would measure the same case" in said.err
+    assert "two jobs of this sweep would measure the same cell" in said.err
     shutil.copytree(tmp_path / "c" / "final", tmp_path / "d" / "final")
     code, said = run("c/final,d/final", "twice")
     assert code == 1
