@@ -1,4 +1,4 @@
-"""Calibration: a small measurement of the machine among the arms of a round: reads, a copy and products."""
+"""Calibration, a small measurement of the machine among the arms of a round: reads, a copy and products."""
 
 from __future__ import annotations
 

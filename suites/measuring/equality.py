@@ -73,7 +73,7 @@ def check(
     for arm, agreement in zip(arms, found, strict=True):
         with contained(agreement.fail):
             arm.prefill()
-            if arm is not oracle:  # start again after one step: nothing of the earlier batch may be left in the session
+            if arm is not oracle:  # one step, then a new start: what an earlier batch left would show
                 arm.session.step(token_B)
                 arm.prefill()
     ended_B = torch.zeros_like(token_B, dtype=torch.bool)

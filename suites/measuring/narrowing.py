@@ -66,10 +66,11 @@ def beside_whole(
 def narrowings(
     arms: Sequence[StrategyArm], whole: EncoderDecoder, inputs: Inputs, spoken: bool
 ) -> dict[str, Narrowing]:
-    """Measure the steps that are timed: ``narrowing`` of steps that are not compiled, ``narrowing_compiled`` of others.
+    """Measure what narrower weights change in the kinds of steps that are timed, compiled and not compiled.
 
-    The two round differently. Of the arms of each kind, the one that feeds the fewest rows is measured; a kind without
-    arms is left out. ``whole`` and ``spoken`` are as in ``narrowing``; phoneme errors are counted once.
+    The first is called ``narrowing_compiled``, the second ``narrowing``; the two round differently. Of the
+    arms of each kind, the one that feeds the fewest rows is measured; a kind without arms is left out. ``whole`` and
+    ``spoken`` are as in ``narrowing``; phoneme errors are counted once.
     """
     compiled = [arm for arm in arms if arm.strategy.execution == "compiled"]
     others = [arm for arm in arms if arm not in compiled]

@@ -71,7 +71,7 @@ class Outcomes:
         )
 
     def fail_open(self, fault: Fault) -> None:
-        """Fail every arm without an outcome, because something that all of them need failed; one traceback is kept."""
+        """Fail every arm without an outcome, because something that all of them need failed. One traceback is kept."""
         self.settle_open(fault.status, self.kept("cell", fault))
 
     def settle_open(self, status: Status, reason: str) -> None:
