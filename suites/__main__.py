@@ -72,7 +72,7 @@ def _main(argv: list[str] | None) -> int:
         except PackageNotFoundError:
             print("decodebench (not installed)")
         return 0
-    from .settings.own import foreign
+    from .settings.own_package import foreign
 
     if line := foreign("strategies"):
         return fail(line)

@@ -107,7 +107,7 @@ def measure(
 
         measure(["contiguous_kv", "static_kv"], model="small", seq_len=[64, 128], batch_size=8, measure="quick")
     """
-    from .settings.own import foreign
+    from .settings.own_package import foreign
 
     if line := foreign("strategies"):
         raise ImportError(line)

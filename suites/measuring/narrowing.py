@@ -17,7 +17,7 @@ from ..settings.cells import Cell
 from ..settings.faults import contained
 from ..settings.inputs import Inputs
 from ..work.capacity import device_memory
-from ..work.room import why_no_room
+from ..work.memory_fit import why_no_room
 from .arms import StrategyArm
 
 STRATEGY = "static_kv"

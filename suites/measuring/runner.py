@@ -22,9 +22,9 @@ from ..store.records import ArmResult, Status
 from ..words.progress import Progress
 from ..work.capacity import device_memory, memory_given, why_too_large
 from ..work.forecast import Forecast
+from ..work.memory_fit import weight_bytes as predicted_weight_bytes
+from ..work.memory_fit import why_no_room
 from ..work.planning import contender_work, effort, timed_passes
-from ..work.room import weight_bytes as predicted_weight_bytes
-from ..work.room import why_no_room
 from .admission import ORACLE, Admission
 from .arms import Arm, StrategyArm
 from .child_arms import ChildArms, floors

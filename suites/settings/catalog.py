@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-from .own import CONF
+from .own_package import CONF
 
 
 def group(name: str) -> dict[str, str]:

@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from .config import ConfigError, MeasureConfig
-from .own import CONF
+from .own_package import CONF
 from .rules import shown
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from .catalog import group
 from .config import ConfigError, RunConfig, check, register
 from .effect import refuse_idle, refuse_idle_sweeps, why_idle
 from .flags import MULTIRUN, split
-from .own import CONF
+from .own_package import CONF
 from .rules import shown
 from .values import FOLDERS, MAX_CASES, Typed, check_group, read_argument
 

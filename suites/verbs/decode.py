@@ -140,7 +140,7 @@ def measure(cell: Cell, rows: list[list[int]], strategies: Sequence[Strategy]) -
     from ..settings.inputs import Inputs
     from ..timing.clock import clocks
     from ..words.progress import Progress
-    from ..work.room import require_room
+    from ..work.memory_fit import require_room
     from .decode_report import Decoded
 
     if cell.device == "cuda" and not torch.cuda.is_available():

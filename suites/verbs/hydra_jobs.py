@@ -17,7 +17,7 @@ from ..measuring.runner import run_cell
 from ..settings.cells import make_cell
 from ..settings.config import register
 from ..settings.overrides import name_model, typed
-from ..settings.own import CONF
+from ..settings.own_package import CONF
 from ..store.files import write_text
 from ..words.progress import Progress
 from ..work.planning import effort

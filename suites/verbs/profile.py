@@ -175,7 +175,7 @@ def prepare(cell: Cell, strategies: Sequence[Strategy]) -> list[tuple[StrategyAr
     from ..measuring.equality import check
     from ..settings.faults import blamed
     from ..settings.inputs import make_inputs
-    from ..work.room import require_room
+    from ..work.memory_fit import require_room
 
     require_room("profile", config_of(cell.model), cell, strategies, False, "give a smaller model, batch or length")
     torch.set_num_threads(cell.threads)

@@ -41,7 +41,7 @@ def main(argv: list[str]) -> int:
 
         print(from_here(write_report(folders[0])))
         return 0
-    from ..reporting.two import write_comparison
+    from ..reporting.two_runs import write_comparison
 
     path, worse = write_comparison(folders[0], folders[1], args.dir, args.across_machines)
     print(from_here(path))

@@ -176,7 +176,7 @@ def _show(job: Job, k: int | None, asked: Path | None, form: str, foreign: bool)
     from ..store.files import write_json, write_text
     from ..store.folders import from_here, make_run_dir
     from ..telling.beforehand import of_sources
-    from ..work.room import require_room, require_room_to_train
+    from ..work.memory_fit import require_room, require_room_to_train
 
     cell = make_cell(job.config)
     require_possible(cell)

@@ -6,7 +6,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from suites.reporting.run import write_report
-from suites.reporting.two import write_comparison
+from suites.reporting.two_runs import write_comparison
 
 from ..suites.plots.test_plots import CORE, ODD
 from ..suites.reporting.folders import FOLDERS, ten_thousand_rows, two_folders, write_run

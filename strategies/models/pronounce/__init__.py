@@ -30,6 +30,6 @@ def model_config(dropout: float = 0.0) -> ModelConfig:
 
 def load_pronounce() -> EncoderDecoder:
     """The trained model, float32 on the CPU."""
-    from ..checkpoints.own import load_own
+    from ..checkpoints.own_format import load_own
 
     return load_own(WEIGHTS, model_config())

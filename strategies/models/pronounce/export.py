@@ -14,7 +14,7 @@ from string import Template
 
 import torch
 
-from ..checkpoints.own import load_own, save_own
+from ..checkpoints.own_format import load_own, save_own
 from ..config import ModelError
 from . import WEIGHTS, model_config, train
 from .data import held_out

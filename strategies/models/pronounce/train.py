@@ -25,7 +25,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor
 
 from ..blocks import DecoderLayer
-from ..checkpoints.own import load_own
+from ..checkpoints.own_format import load_own
 from ..encoder_decoder import EncoderDecoder
 from ..init import randomize
 from ..stores import CrossKV

@@ -27,7 +27,7 @@ from ...settings.cells import Cell
 from ...settings.faults import Fault, contained
 from ...timing.quiet import wait_until_quiet
 from ..contender import Contender, registry
-from .own import PREFIX, Own
+from .own_strategy import PREFIX, Own
 
 
 def cell_of(entries: dict[str, Any]) -> Cell:

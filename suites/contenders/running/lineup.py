@@ -23,7 +23,7 @@ from ..contender import Contender, registry
 from .agreement import TokenCheck, check_tokens
 from .arm import ContenderArm
 from .cache import cache_of, shared_checkpoint
-from .own import PREFIX
+from .own_strategy import PREFIX
 
 
 def why_not(contender: type[Contender], cell: Cell, model: EncoderDecoder) -> str:

@@ -14,7 +14,7 @@ from suites.__main__ import main
 from suites.contenders.running.cache import bound, cache_of
 from suites.settings.config import ConfigError
 from suites.settings.overrides import compose_jobs, read_overrides
-from suites.settings.own import foreign
+from suites.settings.own_package import foreign
 from suites.store.cell_folder import read_cells
 from suites.store.files import append_line, write_json
 from suites.store.folders import make_run_dir

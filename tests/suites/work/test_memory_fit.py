@@ -13,10 +13,10 @@ from suites.measuring.runner import run_cell
 from suites.settings.cells import Cell
 from suites.settings.config import ConfigError, MeasureConfig
 from suites.words.progress import Progress
-from suites.work import capacity, room
+from suites.work import capacity, memory_fit
 from suites.work.capacity import predicted_peak_bytes
+from suites.work.memory_fit import require_room_to_train, weight_bytes, why_not_built
 from suites.work.planning import effort
-from suites.work.room import require_room_to_train, weight_bytes, why_not_built
 
 SHAPE = {
     "vocab_size": 61, "d_model": 16, "num_heads": 2, "d_kv": 16, "d_ff": 32, "encoder_layers": 1, "decoder_layers": 1
@@ -37,7 +37,7 @@ def room_of(monkeypatch):
     """``room_of(bytes)``: a machine of so much memory."""
 
     def set_memory(amount):
-        for module in (capacity, room):
+        for module in (capacity, memory_fit):
             monkeypatch.setattr(module, "memory_limit", lambda: Limit(amount, "a test"))
 
     return set_memory
