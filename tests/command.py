@@ -1,5 +1,6 @@
 """The command line as a user has it: a process in a folder of its own."""
 
+import gc
 import multiprocessing
 import os
 import sys
@@ -8,6 +9,8 @@ from multiprocessing import forkserver
 from pathlib import Path
 from subprocess import CompletedProcess
 from unittest import mock
+
+from . import small_buffer
 
 ROOT = Path(__file__).parent.parent
 SMALL_MODEL = [
@@ -59,7 +62,9 @@ def _given(key: str, arguments: tuple[str, ...]) -> bool:
 
 
 def _main(arguments: list[str], folder: Path, environment: dict[str, str], stdout: Path, stderr: Path) -> None:
-    """In the forked process: become the command."""
+    """In the forked process: become the command. What was imported before is no garbage to look at again and again."""
+    gc.freeze()
+    small_buffer.use()
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)

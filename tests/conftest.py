@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import itertools
 import os
 import types
@@ -19,6 +20,9 @@ import torch
 from hypothesis import settings
 
 from strategies import ModelSpec, Strategy, StrategyError, load_model, registry
+from tests import small_buffer
+
+small_buffer.use()
 
 # All sizes differ, H*K = 15 from D = 14 among them, so that no dimension can stand in for another.
 SHAPE = {
@@ -126,6 +130,12 @@ def strategy(request) -> Strategy:
 def static_strategy(request) -> Strategy:
     """Those among them that declare it: their steps are static."""
     return request.param
+
+
+def pytest_collection_finish():
+    """What was imported stays; no garbage is looked for in it, as is done before each round of a measurement."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

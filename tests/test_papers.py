@@ -76,7 +76,7 @@ def test_the_strategy_of_the_docs_passes_the_kit(tmp_path):
         ignore = shutil.ignore_patterns("__pycache__", "*.safetensors")
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=ignore)
     (tmp_path / "tests").mkdir()
-    for file in ("pyproject.toml", "tests/conftest.py", "tests/test_conformance.py"):
+    for file in ("pyproject.toml", "tests/conftest.py", "tests/small_buffer.py", "tests/test_conformance.py"):
         shutil.copy(ROOT / file, tmp_path / file)
     (tmp_path / "strategies" / "chunked_kv.py").write_text(FILES["strategies/chunked_kv.py"])
     kit = ["tests/test_conformance.py", "-k", "chunked_kv", "-n", "0", "-p", "no:cacheprovider"]

@@ -158,10 +158,11 @@ def test_all_that_slowed_the_gpu_while_it_was_watched_is_told(lines, wanted, tmp
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
     watch = GpuWatch("00000000")
-    while not (tmp_path / "asked").exists():
+    asked = tmp_path / "asked"
+    while not (asked.exists() and asked.read_text()):
         time.sleep(0.01)
     assert watch.ended() == wanted
-    assert "-i GPU-00000000 --query-gpu=clocks_throttle_reasons.active" in (tmp_path / "asked").read_text()
+    assert "-i GPU-00000000 --query-gpu=clocks_throttle_reasons.active" in asked.read_text()
 
 
 def test_an_nvidia_smi_that_fails_tells_nothing(tmp_path, monkeypatch):
