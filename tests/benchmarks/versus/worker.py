@@ -28,11 +28,14 @@ def arms(request) -> dict:
         from suites.settings.inputs import make_inputs
         from suites.timing.clock import clocks
         from suites.timing.one_round import one_round
-    except ImportError:  # a base from before suites/ was divided into rooms
-        from suites.bench import one_round
-        from suites.cells import Cell
-        from suites.clock import clocks
-        from suites.inputs import make_inputs
+    except ImportError as error:
+        try:  # a base from before suites/ had rooms
+            from suites.bench import one_round
+            from suites.cells import Cell
+            from suites.clock import clocks
+            from suites.inputs import make_inputs
+        except ImportError:
+            raise error from None
 
     fields = request["cell"]
     spec = ModelSpec(**{**fields["model"], "shape": tuple(map(tuple, fields["model"]["shape"]))})
