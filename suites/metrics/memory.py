@@ -31,7 +31,7 @@ def rss_bytes(case: Case) -> float:
     return case.rss_bytes
 
 
-@metric("bytes", "lower", "peak of live tensor bytes above the weights, by the formula of models/footprint.py")
+@metric("bytes", "lower", "peak of live tensor bytes above the weights, by formula (strategies/models/footprint.py)")
 def predicted_peak_bytes(case: Case) -> float:
     """Peak memory above the weights that the formula predicts."""
     return case.predicted_peak_bytes
@@ -55,7 +55,7 @@ def memory_bytes(case: Case) -> float:
     return case.memory_bytes
 
 
-@metric("bytes", "lower", "parameters, in the types that they are loaded in")
+@metric("bytes", "lower", "parameters, with the copies that kernels and narrower weights read")
 def weight_bytes(case: Case) -> float:
     """Memory of the model's parameters."""
     return case.model_weight_bytes
