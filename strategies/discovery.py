@@ -10,6 +10,8 @@ from collections.abc import Callable, Collection
 from functools import partial
 from importlib.metadata import entry_points
 
+from .models.message_text import first_line
+
 LEFT_OUT: dict[str, str] = {}
 """Module that is left out, of a file or of an entry point -> the reason, in one line."""
 
@@ -32,7 +34,7 @@ def leave_out(module: str, what: str, error: BaseException) -> None:
     """Print one line on standard error that says that ``what`` is left out, and why; once per module."""
     if module in LEFT_OUT:
         return
-    text = next(iter(str(error).strip().splitlines()), "")[:200]
+    text = first_line(error)
     LEFT_OUT[module] = f"{what} is left out: {type(error).__name__}{f': {text}' if text else ''}{_line(error, module)}"
     print(f"decodebench: {LEFT_OUT[module]}; python -c 'import {module}' shows more", file=sys.stderr)
 

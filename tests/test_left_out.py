@@ -66,6 +66,11 @@ BROKEN = {
     ),
     "suites/contenders/a_exit.py": ("import sys\nsys.exit(0)", "SystemExit: 0, line 2"),
     "suites/metrics/a_syntax.py": ("def (", "SyntaxError: invalid syntax"),
+    "suites/metrics/a_mute.py": (
+        "class Mute(Exception):\n    def __str__(self):\n        raise ValueError\nraise Mute",
+        "Mute: its message cannot be read",
+    ),
+    "suites/metrics/a_bell.py": ("raise ValueError('it \\x1b[31mrings')", "ValueError: it ?[31mrings"),
     "suites/metrics/a_taken.py": (
         'from .metric import metric\n@metric("s", "lower", "none")\ndef e2e_s(case):\n    return 1.0',
         "the metric's name 'e2e_s' is taken by suites.metrics.latency; use another",

@@ -9,6 +9,8 @@ and never repeated (Shazeer 2019, arXiv 1911.02150, section 3; Ainslie et al. 20
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -29,14 +31,6 @@ def group_bias(bias: Tensor, group: int) -> Tensor:
     if heads == 1:
         bias, heads = bias.expand(-1, group, -1, -1), group
     return bias.reshape(-1, heads // group, group * rows, keys)
-
-
-class Append(nn.Module):
-    """The call of a store. It is a module, so that probes that watch the model's modules see what a store copies."""
-
-    def forward(self, store: SelfKV, k_BGTK: Tensor, v_BGTK: Tensor, step: Step) -> tuple[Tensor, Tensor]:
-        """Return the K and V to attend, [B, G, M, K] each."""
-        return store.append(k_BGTK, v_BGTK, step)
 
 
 class _Attention(nn.Module):
@@ -73,10 +67,12 @@ class _Attention(nn.Module):
 class SelfAttention(_Attention):
     """Self-attention of an encoder (no store) or a decoder (through a ``SelfKV``)."""
 
+    regions: ClassVar = ("append",)
+    """Methods that probes watch as they watch modules, so that they see what a store copies."""
+
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
         self.qkv = nn.Linear(config.d_model, config.inner + 2 * config.kv_inner, bias=not config.is_t5)
-        self.append = Append()
 
     def forward(
         self, x_BTD: Tensor, bias: Tensor | None, store: SelfKV | None = None, step: Step | None = None
@@ -87,6 +83,10 @@ class SelfAttention(_Attention):
             return self._attend(q_BHTK, k_BGTK, v_BGTK, bias)
         k_BGMK, v_BGMK = self.append(store, k_BGTK, v_BGTK, step)
         return self._attend(q_BHTK, k_BGMK, v_BGMK, bias)
+
+    def append(self, store: SelfKV, k_BGTK: Tensor, v_BGTK: Tensor, step: Step) -> tuple[Tensor, Tensor]:
+        """Return the K and V to attend, [B, G, M, K] each."""
+        return store.append(k_BGTK, v_BGTK, step)
 
 
 class CrossAttention(_Attention):

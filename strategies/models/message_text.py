@@ -6,6 +6,8 @@ from typing import Any
 
 WIDTH = 60
 """The most characters that a message shows of a value."""
+LONGEST = 500
+"""Characters of an exception's message that a row or a line shows."""
 
 
 def plain(text: str) -> str:
@@ -31,3 +33,14 @@ def shown(value: Any) -> str:
     except ValueError:  # more digits than Python shows
         text = "a number of too many digits"
     return text if len(text) <= WIDTH else text[: WIDTH - 3] + "..."
+
+
+def first_line(error: BaseException) -> str:
+    """First line of an exception's message, made printable and cut after ``LONGEST`` characters."""
+    try:
+        message = str(error)
+    except Exception:  # __str__ of a user's own class may raise
+        message = "its message cannot be read"
+    line = next(iter(message.strip().splitlines()), "").strip()
+    clean = "".join(letter if letter.isprintable() else "?" for letter in line)
+    return clean if len(clean) <= LONGEST else f"{clean[:LONGEST]}..."

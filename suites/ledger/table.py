@@ -47,20 +47,20 @@ def default_step(steps: int) -> int:
 def make_ledger(
     model: EncoderDecoder,
     strategies: Sequence[Strategy],
-    cases: Sequence[tuple[Inputs, Collection[int]]],
+    sources: Sequence[tuple[Inputs, Collection[int]]],
     tgt_len: int,
     seed: int = 0,
     advance: Callable[[], None] = lambda: None,
     token_BN: Tensor | None = None,
 ) -> pd.DataFrame:
-    """Record training and every strategy on each of ``cases``, which are pairs of sources and the steps to record.
+    """Record training and every strategy on each of ``sources``, with the steps to record of each.
 
     Steps are fed ``token_BN``, int64 [B, N], or seeded random tokens if it is None. Raises LedgerError if a formula and
     the running model differ, StrategyError if a strategy cannot hold ``tgt_len`` tokens.
     """
     check_shadow(model.config, strategies)
     rows: list[dict[str, object]] = []
-    for inputs, steps in cases:
+    for inputs, steps in sources:
         batch, src_len = inputs.src_BS.shape
         if token_BN is None:
             token_BN = seeded_tokens(model.config.vocab_size, batch, tgt_len, seed).to(inputs.src_BS.device)

@@ -18,6 +18,7 @@ from ..probes.overhead import dispatch_s
 from ..settings.cells import Cell
 from ..settings.faults import Fault, contained
 from ..settings.inputs import Inputs
+from ..store.records import COMPARED
 from ..timing.clock import clocks
 from ..words.progress import Progress
 from .arms import StrategyArm
@@ -47,6 +48,7 @@ class Admission:
         self._cell, self._model, self._inputs = cell, model, inputs
         self._outcomes, self._work, self._progress = outcomes, work, progress
         self._no_oracle = no_oracle
+        self._why_no_oracle = f"{ORACLE} {no_oracle}" if no_oracle else ""
         self._arms: list[StrategyArm] = []
 
     def arms(self, strategies: Sequence[Strategy]) -> list[StrategyArm]:
@@ -77,7 +79,6 @@ class Admission:
         arms = {arm.label: arm for arm in sorted(self._arms, key=lambda arm: arm.label != ORACLE)}
         judges = list(arms) if ORACLE in arms or self._no_oracle or not arms else [ORACLE, *arms]
         rivals: list[StrategyArm] = []
-        self._why_no_oracle = f"{ORACLE} {self._no_oracle}" if self._no_oracle else ""
         # Full recompute is the oracle. If it fails (it needs the most memory), the next strategy that works is.
         for label in judges:
             rivals = [arm for arm in self._arms if arm.label in self._outcomes.open()]
@@ -100,7 +101,7 @@ class Admission:
         for arm, agreement in zip(rivals, found, strict=True):
             if label != ORACLE:
                 by = "nothing" if arm.label == label else f"the logits of {label}"
-                arm.remark = f"compared with {by}, as {self._why_no_oracle}"
+                arm.remark = f"{COMPARED} {by}, as {self._why_no_oracle}"
             if math.isfinite(agreement.max_error) and (arm.label != label or label == ORACLE):
                 self._outcomes.note(arm.label, max_logit_error=agreement.max_error)
             if agreement.fault:

@@ -47,7 +47,8 @@ def module_calls(model: nn.Module) -> Iterator[list[Frame]]:
     """Yield the running module calls of ``model``, innermost last; the list is kept up to date in the ``with`` block.
 
     The first frame is always there and stands for whatever runs outside every module. A call that raises leaves the
-    list like any other call. All hooks are removed at the exit, also after an error.
+    list like any other call. Methods that a module names in ``regions`` count as modules inside it. All hooks are
+    removed at the exit, also after an error.
     """
     frames = [Frame("", "outside")]
 
@@ -60,13 +61,31 @@ def module_calls(model: nn.Module) -> Iterator[list[Frame]]:
 
         return enter, leave
 
-    handles = []
+    def region(function: Callable[..., Any], path: str, role: str) -> Callable[..., Any]:
+        def call(*args: Any) -> Any:
+            frames.append(Frame(path, role))
+            try:
+                return function(*args)
+            finally:
+                frames.pop()
+
+        return call
+
+    handles, wrapped = [], []
     try:
         for path, module in model.named_modules():
-            enter, leave = hooks(path, role_of(model, path))
+            role = role_of(model, path)
+            for name in getattr(module, "regions", ()):
+                wrapped.append((module, name, vars(module).get(name)))
+                vars(module)[name] = region(getattr(module, name), f"{path}.{name}", f"{role}.{name}")
+            enter, leave = hooks(path, role)
             handles.append(module.register_forward_pre_hook(enter, prepend=True))
             handles.append(module.register_forward_hook(leave, always_call=True))
         yield frames
     finally:
         for handle in handles:
             handle.remove()
+        for module, name, before in reversed(wrapped):
+            del vars(module)[name]
+            if before is not None:
+                vars(module)[name] = before

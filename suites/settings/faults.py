@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from strategies import Mistake
-
-LONGEST = 500
+from strategies.models.message_text import first_line
 
 
 @dataclass(frozen=True)
@@ -85,7 +84,7 @@ def blamed(label: str) -> Iterator[None]:
 
 def reason_of(error: BaseException) -> str:
     """One line for a table: "out of memory", a Mistake's own message, or the exception's type and first line."""
-    text = _first_line(error)
+    text = first_line(error)
     if _is_memory(error):
         return f"out of memory: {text}" if text else "out of memory"
     if isinstance(error, Mistake) and text:
@@ -93,23 +92,12 @@ def reason_of(error: BaseException) -> str:
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
-def _first_line(error: BaseException) -> str:
-    """First line of the exception's message, made printable and cut after ``LONGEST`` characters."""
-    try:
-        message = str(error)
-    except Exception:  # __str__ of a user's own class may raise
-        message = "its message cannot be read"
-    line = next(iter(message.strip().splitlines()), "").strip()
-    clean = "".join(letter if letter.isprintable() else "?" for letter in line)
-    return clean if len(clean) <= LONGEST else f"{clean[:LONGEST]}..."
-
-
 def _is_memory(error: BaseException) -> bool:
     """Whether an exception means lack of memory. torch's is recognised by name, so that torch need not be imported."""
     return (
         isinstance(error, MemoryError)
         or type(error).__name__ == "OutOfMemoryError"
-        or "can't allocate memory" in _first_line(error)
+        or "can't allocate memory" in first_line(error)
     )
 
 

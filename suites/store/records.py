@@ -13,6 +13,8 @@ EXACT: dict[str, Any] = {"extra": "forbid"}
 """pydantic's settings of a record: a field that this version does not know is an error."""
 
 Status = Literal["ok", "invalid", "failed", "skipped"]
+COMPARED = "compared with"
+"""Begins the remark of a case that was not compared with full recompute: it says with what, and why."""
 
 
 @dataclass(frozen=True)

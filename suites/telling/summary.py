@@ -14,6 +14,7 @@ from rich.text import Text
 
 from ..judging.verdict import MARGIN
 from ..store.folders import from_here
+from ..store.records import COMPARED
 from ..tables.columns import GROUP
 from ..tables.executions import by_execution
 from ..words.console import standard_output
@@ -128,7 +129,8 @@ def slower_executions(table: pd.DataFrame) -> Iterator[str]:
 def equality_told(table: pd.DataFrame) -> str:
     """A sentence: how far the logits of what was timed lie from full recompute's; "" where one was not compared."""
     mine = table[(table["status"] == "ok") & (table["execution"] != "")]
-    if mine.empty or mine["max_logit_error"].isna().any():  # remarks say what such a case was compared with
+    others = mine["max_logit_error"].isna() | mine["reason"].str.startswith(COMPARED)
+    if mine.empty or others.any():  # remarks say what such a case was compared with
         return ""
     within = f"{mine['max_logit_error'].max():.1e}"
     return f"equal: before it was timed, every strategy gave full recompute's logits within {within} at each step"

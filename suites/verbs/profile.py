@@ -22,7 +22,7 @@ STEPS = 4
 _EPILOG = """\
 The first line says how much of a step is matrix products, other operators, and Python and dispatch; tables by range
 and by operator follow, and a trace for Perfetto or TensorBoard is written to results/<date>_profile/. KEY=VALUE are
-the keys of run (see run --help) for one case; measure.* has no part in it.
+the keys of run (see run --help) for one cell; measure.* has no part in it.
 
   python -m suites profile "strategies=[static_kv]"
   python -m suites profile --diff full_recompute static_kv model=small seq_len=128

@@ -81,7 +81,7 @@ def measure_jobs(overrides: Overrides, jobs: list[Job]) -> tuple[Path, int]:
 
     plan = planned(jobs)
     run_dir = make_run_dir(overrides.run_dir, overrides.sweep or ("single" if len(jobs) == 1 else "sweep"))
-    count = f"{len(plan)} {'case' if len(plan) == 1 else 'cases'}"
+    count = f"{len(plan)} {'cell' if len(plan) == 1 else 'cells'}"
     print(f"{count}, {quantity(sum(one.effort.flops for one in plan), 'FLOPs')} predicted", file=sys.stderr)
     for line in told(job.config for job in jobs):
         print(line, file=sys.stderr)

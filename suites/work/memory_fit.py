@@ -1,4 +1,4 @@
-"""Whether a case fits in memory, by formulas alone, before its weights or its sources are made."""
+"""Whether a cell fits in memory, by formulas alone, before its weights or its sources are made."""
 
 from __future__ import annotations
 

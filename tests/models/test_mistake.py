@@ -47,5 +47,7 @@ def test_the_names_of_strategies_are_had_without_torch_where_they_need_none():
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
     assert set(strategies.__all__) <= set(dir(strategies))
+    modules = "import strategies; strategies.session.Session; strategies.static_kv.StaticKV; strategies.models"
+    subprocess.run([sys.executable, "-c", modules], check=True)
     with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
         strategies.nothing  # noqa: B018 - it is asked for

@@ -17,23 +17,24 @@ from strategies.models.kernels.linears import use_linear
 from strategies.static_kv import StaticKV
 from tests.conftest import ARCHITECTURES
 
-BATCH, SRC_LEN, TARGET = 2, 5, 7
+BATCH, SRC_LEN, TARGET = 2, 5, 11
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 CUDA = [pytest.mark.cuda, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
 CUDA_EXECUTIONS = [pytest.param("graph", marks=CUDA)]
 EXECUTIONS = ["compiled", *CUDA_EXECUTIONS]
 COMPILED = "static_kv(execution=compiled,read=bucket)"
 COMPILABLE = [s.label for entry in registry().values() if (s := entry.make().executed("compiled"))]
-OTHERS = [name for name in ARCHITECTURES if name != "t5"]
-PAIRS = [*(("t5", label) for label in COMPILABLE), *zip(OTHERS, itertools.cycle(reversed(COMPILABLE)))]
-"""Every strategy with one architecture, and every other architecture with one of them: each compiles for seconds."""
+BOTH = "t5", "transformer2017"
+OTHERS = [name for name in ARCHITECTURES if name not in BOTH]
+PAIRS = [*itertools.product(BOTH, COMPILABLE), *zip(OTHERS, itertools.cycle(reversed(COMPILABLE)))]
+"""Every strategy with both architectures, and shared K/V heads with one of them each: each compiles for seconds."""
 NEAR = {"rtol": 1e-4, "atol": 1e-5}
 
 
 @pytest.fixture(autouse=True)
 def _small_buckets(monkeypatch):
-    """4 and the capacity, so that a short target has two."""
-    monkeypatch.setattr(static_kv, "FIRST_BUCKET", 4)
+    """8 and the capacity, so that a short target has two."""
+    monkeypatch.setattr(static_kv, "FIRST_BUCKET", 8)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -43,8 +44,8 @@ def _forget_compiled():
 
 
 def model_of(tiny_model, architecture):
-    """Of two decoder layers, which differ in their place alone; one is enough for the other architectures."""
-    layers = {} if architecture == "t5" else {"decoder_layers": 1}
+    """Of two decoder layers with T5, shared K/V heads too; one is enough for the other architecture."""
+    layers = {} if architecture.startswith("t5") else {"decoder_layers": 1}
     return copy.deepcopy(tiny_model(architecture, **layers)).to(DEVICE)
 
 
@@ -75,6 +76,8 @@ def agrees_with_the_oracle(model, strategy):
 def test_every_step_has_the_oracles_logits_and_compiles_nothing(tiny_model, architecture, label, monkeypatch):
     """With the compiler's guards, which would notice what a graph took for a constant and a position changes."""
     monkeypatch.setattr(compiling, "few_guards", lambda guards: [True] * len(guards))
+    if architecture == "t5":
+        monkeypatch.setattr(static_kv, "FIRST_BUCKET", 4)  # three: 4, 8 and the capacity
     agrees_with_the_oracle(model_of(tiny_model, architecture), parse(label))
 
 
@@ -88,7 +91,7 @@ def test_every_step_by_the_whole_buffer_has_the_oracles_logits(tiny_model, execu
     agrees_with_the_oracle(model_of(tiny_model, "t5"), StaticKV(read="buffer", execution=execution))
 
 
-@pytest.mark.parametrize(("kind", "label"), [*zip(["fused", "onednn"], itertools.cycle(COMPILABLE))])
+@pytest.mark.parametrize(("kind", "label"), [*(("fused", label) for label in COMPILABLE), ("onednn", COMPILED)])
 @pytest.mark.skipif(DEVICE == "cuda", reason="kernels of the CPU")
 def test_a_single_row_by_another_kernel_has_the_oracles_logits(tiny_model, kind, label):
     """Without guards, as users run it, and under a caller's inference mode too."""
@@ -154,6 +157,7 @@ def test_a_captured_step_reads_what_each_prefill_and_step_put_in_place(tiny_mode
         captures.append(graph)
         return graph, graph.logits_BV
 
+    monkeypatch.setattr(static_kv, "FIRST_BUCKET", 4)
     captures = []
     monkeypatch.setattr(Captured, "_capture", capture)
     monkeypatch.setattr(Session, "_executor", lambda self: Captured())
@@ -161,7 +165,7 @@ def test_a_captured_step_reads_what_each_prefill_and_step_put_in_place(tiny_mode
     oracle = Session(model, parse("full_recompute"), BATCH, SRC_LEN, TARGET)
     session = Session(model, StaticKV(read=read, cross=cross, execution="graph"), BATCH, SRC_LEN, TARGET)
     known = len(captures)
-    assert known == {"buffer": 1, "bucket": 2}[read]
+    assert known == {"buffer": 1, "bucket": 3}[read]
     for padded in (True, False, True):
         given = [tensor if tensor is None else tensor.cpu() for tensor in sources(padded)]
         for expected, found in zip(*(logits(s, given, "cpu") for s in (oracle, session)), strict=True):

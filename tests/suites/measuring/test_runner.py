@@ -19,6 +19,9 @@ from suites.settings.config import MeasureConfig
 from suites.settings.overrides import compose_jobs, read_overrides
 from suites.store.cell_folder import read_cells
 from suites.store.files import write_json
+from suites.store.schema import SCHEMA
+from suites.tables.case_table import case_table
+from suites.telling.summary import equality_told
 from suites.words.progress import Progress
 
 SHAPE = {
@@ -114,6 +117,10 @@ def test_an_oracle_that_was_not_asked_for_and_fails_is_told_of_every_case(tmp_pa
     assert results["contiguous_kv"].reason.startswith(f"compared with the logits of static_kv, {why}")
     assert results["static_kv"].max_logit_error is None
     assert results["contiguous_kv"].max_logit_error < 1e-4
+    write_json(tmp_path / "run.json", {"schema": SCHEMA, "plan": [{"id": CELL.id}]})
+    table = case_table(read_cells(tmp_path))
+    assert equality_told(table) == ""
+    assert equality_told(table[table["strategy"] == "contiguous_kv"]) == ""  # where the judge failed later on
 
 
 def test_a_store_that_keeps_rows_of_the_batch_before_is_invalid(tmp_path):
