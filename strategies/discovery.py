@@ -27,7 +27,8 @@ def import_all(package: str, first: Collection[str], entry_point_group: str = ""
             name = f"{package}.{module.name}"
             _attempt(name, f"{name.replace('.', '/')}.py", partial(importlib.import_module, name))
     for point in entry_points(group=entry_point_group) if entry_point_group else ():
-        _attempt(point.module, f"the entry point {point.name} = {point.value}", point.load)
+        where = getattr(point, "module", point.value)  # one that is malformed has none
+        _attempt(where, f"the entry point {point.name} = {point.value}", point.load)
 
 
 def leave_out(module: str, what: str, error: BaseException) -> None:

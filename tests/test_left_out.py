@@ -92,7 +92,7 @@ def listed(tmp_path_factory):
     metadata = root / "elsewhere-1.0.dist-info"
     metadata.mkdir()
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: elsewhere\nVersion: 1.0\n")
-    (metadata / "entry_points.txt").write_text("[decodebench.strategies]\nany = elsewhere\n")
+    (metadata / "entry_points.txt").write_text("[decodebench.strategies]\nany = elsewhere\nodd = a b c!!\n")
     return subprocess.run(
         [sys.executable, "-m", "suites", "list", "--json"],
         cwd=root,
@@ -120,4 +120,9 @@ def test_what_is_broken_is_one_line_that_names_the_file(listed, path):
     module = path.removesuffix(".py").replace("/", ".")
     assert line.endswith(f"; python -c 'import {module}' shows more")
     assert "Traceback" not in listed.stderr
-    assert len(listed.stderr.splitlines()) == len(BROKEN)
+    assert len(listed.stderr.splitlines()) == len(BROKEN) + 1
+
+
+def test_an_entry_point_that_is_none_is_one_line(listed):
+    assert 1 == sum("the entry point odd = a b c!! is left out" in line for line in listed.stderr.splitlines())
+    assert "Traceback" not in listed.stderr
