@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection
 from functools import partial
 from importlib.metadata import entry_points
 
-from .models.message_text import first_line
+from .models.message_text import described
 
 LEFT_OUT: dict[str, str] = {}
 """Module that is left out, of a file or of an entry point -> the reason, in one line."""
@@ -35,8 +35,7 @@ def leave_out(module: str, what: str, error: BaseException) -> None:
     """Print one line on standard error that says that ``what`` is left out, and why; once per module."""
     if module in LEFT_OUT:
         return
-    text = first_line(error)
-    LEFT_OUT[module] = f"{what} is left out: {type(error).__name__}{f': {text}' if text else ''}{_line(error, module)}"
+    LEFT_OUT[module] = f"{what} is left out: {described(error)}{_line(error, module)}"
     print(f"decodebench: {LEFT_OUT[module]}; python -c 'import {module}' shows more", file=sys.stderr)
 
 

@@ -10,7 +10,7 @@ import typing
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
-from .models.message_text import plain, shown
+from .models.message_text import described, plain, shown
 from .strategy import CORE, Execution, Strategy, StrategyError, registry
 
 MOST = 2**31 - 1
@@ -173,5 +173,4 @@ def executed(strategy: Strategy, execution: Execution) -> Strategy | None:
     except (StrategyError, KeyboardInterrupt):
         raise
     except BaseException as error:
-        told = f"{type(error).__name__}: {error}".split("\n")[0]
-        raise StrategyError(f"{strategy.label}: executed({execution!r}): {told}") from error
+        raise StrategyError(f"{strategy.label}: executed({execution!r}): {described(error)}") from error

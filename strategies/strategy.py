@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Self, TypeVar
 
 from .discovery import LEFT_OUT, import_all, leave_out
-from .models.message_text import shown
+from .models.message_text import described, shown
 from .models.mistake import Mistake
 from .models.stores import KVShape, SelfKV
 
@@ -163,8 +163,8 @@ class Entry:
             raise
         except BaseException as error:
             given = ",".join(f"{key}={value}" for key, value in options.items())
-            told = f"{type(error).__name__}: {error}".split("\n")[0][:200]
-            raise StrategyError(f"{self.strategy.__name__}({given}) of {self.strategy.__module__}: {told}") from error
+            made = f"{self.strategy.__name__}({given}) of {self.strategy.__module__}"
+            raise StrategyError(f"{made}: {described(error)}") from error
         if found.execution not in found.supports:
             raise StrategyError(
                 f"{found.label}: execution={found.execution} is not supported with these options; "

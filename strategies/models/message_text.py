@@ -44,3 +44,13 @@ def first_line(error: BaseException) -> str:
     line = next(iter(message.strip().splitlines()), "").strip()
     clean = "".join(letter if letter.isprintable() else "?" for letter in line)
     return clean if len(clean) <= LONGEST else f"{clean[:LONGEST]}..."
+
+
+def described(error: BaseException) -> str:
+    """Type of an exception and the first line of its message, if it has one.
+
+    >>> described(KeyError("mine")), described(SystemExit())
+    ("KeyError: 'mine'", 'SystemExit')
+    """
+    text = first_line(error)
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from strategies import Strategy, config_of, parse
+from strategies import ModelConfig, Strategy, config_of, parse
 from strategies.models.encoder_decoder import EncoderDecoder
 
+from ..machine.limits import Limit
 from ..settings.cells import Cell
 from ..settings.config import MeasureConfig
 from ..settings.faults import contained
@@ -89,14 +90,20 @@ class CellRun:
             self._writer.arms(outcomes.all())
         return outcomes.all()
 
+    @cached_property
+    def _config(self) -> ModelConfig:
+        return config_of(self._cell.model)
+
+    @cached_property
+    def _memory(self) -> Limit:
+        return memory_given(self._measure.memory_gib, self._cell.device)
+
     def _write_nothing_known(self) -> None:
         self._writer.cell({**dataclasses.asdict(self._cell), "src_lens": [], "formulas": {}})
 
     def _measure_all(self) -> None:
         torch.set_num_threads(self._cell.threads)
         torch.manual_seed(self._cell.seed)
-        self._config = config_of(self._cell.model)
-        self._memory = memory_given(self._measure.memory_gib, self._cell.device)
         reasons = why_no_room(self._config, self._cell, self._strategies, self._memory, padded=False)
         if all(reasons.values()):
             self._refuse(reasons)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from strategies import Mistake
-from strategies.models.message_text import first_line
+from strategies.models.message_text import described, first_line
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def reason_of(error: BaseException) -> str:
         return f"out of memory: {text}" if text else "out of memory"
     if isinstance(error, Mistake) and text:
         return text
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return described(error)
 
 
 def _is_memory(error: BaseException) -> bool:

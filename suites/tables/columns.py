@@ -17,14 +17,14 @@ GROUP = ["model", "device", "dtype", "weights", "linear", "threads", "stop", "se
 """What cases have in common that belong on one plot and in one ranking."""
 RATIOS = ["baseline", "e2e_ratio", "e2e_ratio_low", "e2e_ratio_high", "e2e_vs_best"]
 CROSSOVER = ["crossover_k", "crossover_low_k", "crossover_high_k"]
-"""From which k on a case's cumulative time is less than the baseline's (``crossover.py``); NaN: never as measured."""
+"""First k from which on a case's cumulative time is less than the baseline's (``judging.crossover``); NaN: never."""
 BEST = ["best_strategy", "best_ratio", "best_ratio_low", "best_ratio_high", "best_verdict"]
-"""Time over that of the cell's quickest strategy, paired, and what it amounts to (``comparisons.compare``)."""
+"""Time over that of the cell's quickest strategy, paired, and what it amounts to (``judging.baseline.compare``)."""
 VERDICTS = ["e2e_p_holm", "e2e_beyond", "e2e_verdict"]
 """The p-value adjusted over the table, the share beyond which the ratio would be called faster or slower, and what it
-amounts to (``verdict.py``); "" where it was not timed."""
+amounts to (``judging.verdict``); "" where it was not timed."""
 MEMORY = ["memory_bound_by"]
-"""In words, what sets the memory that forecasts are for (``limits.py``): this machine's, a control group, a key."""
+"""What sets the memory that forecasts are for (``machine.limits``), in words: the machine, a control group, a key."""
 TRUST = [
     "stopped_by", "noise_floor", "noise_floor_low", "noise_floor_high", "crossed_floor", "crossed_floor_low",
     "crossed_floor_high",

@@ -22,7 +22,7 @@ ROLE_COLUMNS = [
 
 
 def role_table(cells: Sequence[CellResult]) -> pd.DataFrame:
-    """One row a role (``roles.role_name``) of each phase, prefill and decode, of each measured case.
+    """One row a role (``work.role_names.role_name``) of each phase, prefill and decode, of each measured case.
 
     Over roles, FLOPs of both phases sum to the case's ``executed_flops``, bytes of decode to its ``step_bytes`` times
     the steps taken; the bytes of prefill are not counted (NaN). A folder of an earlier version has no rows.

@@ -41,8 +41,8 @@ def print_summary(
 ) -> None:
     """Print to standard output: a table a device, what failed and why, what may have spoiled times, and where all is.
 
-    ``noises`` are ``noise.told``, ``kernels`` is of ``kernels.py``, ``advice`` ``advice_lines``; ``margin`` is that of
-    the verdicts.
+    ``noises`` are lines of ``judging.noise``, ``kernels`` those of ``choices_told`` and ``advice`` those of
+    ``advice_lines``; ``margin`` is that of the verdicts.
     """
     console = standard_output()
     for ranking in rankings(table, wide=console.width >= WIDE):

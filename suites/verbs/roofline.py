@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from strategies.models.message_text import first_line
+
 from ..settings.config import ConfigError
 from ..settings.rules import shown
 from .arguments import Parser, positive
@@ -69,7 +71,7 @@ def _measure(config: RunConfig, asked: Path | None, rounds: int, as_json: bool) 
     try:
         meter = Meter(device, DTYPES)
     except (MemoryError, RuntimeError) as error:
-        raise ConfigError(f"roofline: no room to measure in ({str(error).splitlines()[0]}); free some memory") from None
+        raise ConfigError(f"roofline: no room to measure in ({first_line(error)}); free some memory") from None
     run_dir = make_run_dir(asked, "roofline")
     rates: list[dict[str, float]] = []
     with Progress(rounds, 1) as progress:

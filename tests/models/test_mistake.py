@@ -4,12 +4,14 @@ import importlib
 import pkgutil
 import subprocess
 import sys
+from dataclasses import dataclass
 
 import pytest
 
 import strategies
 import suites
-from strategies import Mistake
+from strategies import Mistake, Strategy
+from strategies.strategy import Entry
 from suites.settings.faults import Fault
 
 
@@ -40,6 +42,20 @@ def test_a_mistake_needs_no_traceback_and_another_error_has_its_own():
         other = Fault.of(error)
     assert other.reason == "ValueError: of an author's file"
     assert "test_mistake.py" in other.traceback
+
+
+def test_options_that_end_in_an_error_without_words_are_one_line():
+    class MuteError(Exception):
+        def __str__(self):
+            raise ValueError
+
+    @dataclass(frozen=True)
+    class Mute(Strategy):
+        def __post_init__(self):
+            raise MuteError
+
+    with pytest.raises(strategies.StrategyError, match=r"^Mute\(\) of .*: MuteError: its message cannot be read$"):
+        Entry(Mute, (), "").make()
 
 
 def test_the_names_of_strategies_are_had_without_torch_where_they_need_none():

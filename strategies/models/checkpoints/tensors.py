@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from ..config import ModelError
+from ..message_text import first_line
 from .regular_file import size_of
 
 FLOATS = ("F32", "F64", "BF16", "F16")
@@ -64,7 +65,7 @@ class StoredTensors:
             slices = {name: handle.get_slice(name) for name in handle.keys()}
             return [(n, Stored(file, tuple(s.get_shape()), str(s.get_dtype()))) for n, s in slices.items()]
         except (SafetensorError, OSError) as error:
-            raise ModelError(f"cannot read {file}: {_one_line(error)}; {AGAIN}") from None
+            raise ModelError(f"cannot read {file}: {first_line(error)}; {AGAIN}") from None
 
     def _open(self, file: Path) -> Any:
         if file not in self._opened:
@@ -96,7 +97,7 @@ class StoredTensors:
         try:
             values: Tensor = self._open(file).get_tensor(name)
         except (SafetensorError, OSError, RuntimeError) as error:
-            raise ModelError(f"cannot read {name} of {file}: {_one_line(error)}; {AGAIN}") from None
+            raise ModelError(f"cannot read {name} of {file}: {first_line(error)}; {AGAIN}") from None
         if values.dtype == torch.float64:
             narrowed = values.float()
             if bool((narrowed.isinf() & values.isfinite()).any()):
@@ -117,7 +118,3 @@ class StoredTensors:
         pairs = ((a[i : i + ROWS], b[i : i + ROWS]) for i in starts)
         # NaN equals NaN here: damaged weights are reported elsewhere.
         return all(torch.allclose(x.float(), y.float(), rtol=0, atol=0, equal_nan=True) for x, y in pairs)
-
-
-def _one_line(error: Exception) -> str:
-    return str(error).strip().split("\n")[0]

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ..config import ModelError
 from ..encoder_decoder import EncoderDecoder, Head
+from ..message_text import first_line
 from . import one_row
 from .custom_operator import Apply, opaque
 
@@ -55,8 +56,8 @@ def pack(module: nn.Linear | Head, kind: str, rows: int) -> tuple[Apply, int]:
     try:
         return _PACK[kind](weight.detach(), bias, rows)
     except (RuntimeError, AttributeError) as error:
-        first = str(error).splitlines()[0]
-        raise ModelError(f"linear={kind} cannot take a weight of {list(weight.shape)} here: {first}") from None
+        shape = list(weight.shape)
+        raise ModelError(f"linear={kind} cannot take a weight of {shape} here: {first_line(error)}") from None
 
 
 def by_rows(table: Iterable[tuple[int | None, Apply]]) -> Apply:

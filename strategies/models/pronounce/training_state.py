@@ -12,6 +12,7 @@ import torch
 
 from ..config import ModelError
 from ..encoder_decoder import EncoderDecoder
+from ..message_text import first_line
 from . import model_config
 
 State = dict[str, Any]
@@ -46,6 +47,5 @@ def load_trained(path: Path) -> tuple[EncoderDecoder, State]:
         state: State = torch.load(path, weights_only=True)
         model.load_state_dict(state["model"])
     except Exception as error:  # whatever the unpickler, the zip reader and the disk raise
-        reason = str(error).split("\n")[0]
-        raise ModelError(f"cannot load {path} ({reason}); give a checkpoint that train wrote") from None
+        raise ModelError(f"cannot load {path} ({first_line(error)}); give a checkpoint that train wrote") from None
     return model.eval().requires_grad_(False), state

@@ -55,65 +55,48 @@ class Contenders:
         run_dir: Path,
         kept: Callable[[str, Fault], str],
     ) -> Iterator[list[ContenderArm]]:
-        """Call the function ``line_up`` with the checkpoint in the user's cache."""
-        with line_up(self.names, cell, model, inputs, seconds_max, oracle, tell, cache_of(run_dir), kept) as arms:
+        """Start contenders, and give the arms of those that may be timed. Leaving the context ends every process.
+
+        A contender may be timed if it is installed, supports the cell, and gave the oracle's tokens in a first round.
+        ``tell`` is given label, status and reason of the others. ``kept`` keeps the traceback of a fault and returns
+        the reason.
+        """
+        started: list[ContenderArm] = []
+        arms: list[ContenderArm] = []
+        known: dict[str, TokenCheck] = {}
+        src_ids = inputs.rows()
+
+        def fail(name: str, fault: Fault) -> None:
+            tell(name, fault.status, kept(name, fault))
+
+        try:
+            for name in self.names:
+                with contained(partial(fail, name)):
+                    contender = registry()[name]
+                    if reason := why_not(contender, cell, model):
+                        tell(name, "skipped", reason)
+                        continue
+                    checkpoint = shared_checkpoint(model, cache_of(run_dir))
+                    arm = ContenderArm(name, cell, model.config, src_ids, checkpoint, seconds_max)
+                    started.append(arm)
+                    arm.round(-1, True, CpuClock())
+                    key = str(arm.token_ids)
+                    if key not in known:
+                        known[key] = check_tokens(oracle(), arm.token_ids, cell.dtype, cell.stop == "fixed")
+                    passed, arm.remark = known[key].reason(contender.exact)
+                    if passed:
+                        arms.append(arm)
+                    else:
+                        tell(name, "invalid", arm.remark)
+                if started and started[-1] not in arms:
+                    started.pop().close()
             yield arms
+        finally:
+            for arm in started:
+                arm.close()
 
     def strategy(
         self, label: str, cell: Cell, config: ModelConfig, src_ids: Sequence[Sequence[int]], seconds_max: float
     ) -> ContenderArm:
         """Start a strategy of this project in a process like a contender's. Raises ContenderError."""
         return ContenderArm(PREFIX + label, cell, config, src_ids, Path(), seconds_max, crossed_label(label))
-
-
-@contextmanager
-def line_up(
-    names: Sequence[str],
-    cell: Cell,
-    model: EncoderDecoder,
-    inputs: Inputs,
-    seconds_max: float,
-    oracle: Callable[[], StrategyArm],
-    tell: Tell,
-    cache: Path,
-    kept: Callable[[str, Fault], str] = lambda label, fault: fault.reason,
-) -> Iterator[list[ContenderArm]]:
-    """Start contenders, and give the arms of those that may be timed. Leaving the context ends every process.
-
-    A contender may be timed if it is installed, supports the cell, and gave the oracle's tokens in a first round.
-    ``tell`` is given label, status and reason of the others. ``kept`` keeps the traceback of a fault and returns the
-    reason.
-    """
-    started: list[ContenderArm] = []
-    arms: list[ContenderArm] = []
-    known: dict[str, TokenCheck] = {}
-    src_ids = inputs.rows()
-
-    def fail(name: str, fault: Fault) -> None:
-        tell(name, fault.status, kept(name, fault))
-
-    try:
-        for name in names:
-            with contained(partial(fail, name)):
-                contender = registry()[name]
-                if reason := why_not(contender, cell, model):
-                    tell(name, "skipped", reason)
-                    continue
-                checkpoint = shared_checkpoint(model, cache)
-                arm = ContenderArm(name, cell, model.config, src_ids, checkpoint, seconds_max)
-                started.append(arm)
-                arm.round(-1, True, CpuClock())
-                key = str(arm.token_ids)
-                if key not in known:
-                    known[key] = check_tokens(oracle(), arm.token_ids, cell.dtype, cell.stop == "fixed")
-                passed, arm.remark = known[key].reason(contender.exact)
-                if passed:
-                    arms.append(arm)
-                else:
-                    tell(name, "invalid", arm.remark)
-            if started and started[-1] not in arms:
-                started.pop().close()
-        yield arms
-    finally:
-        for arm in started:
-            arm.close()
