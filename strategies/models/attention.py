@@ -67,7 +67,7 @@ class _Attention(nn.Module):
 class SelfAttention(_Attention):
     """Self-attention of an encoder (no store) or a decoder (through a ``SelfKV``)."""
 
-    regions: ClassVar = ("append",)
+    probe_regions: ClassVar = ("append",)
     """Methods that probes watch as they watch modules, so that they see what a store copies."""
 
     def __init__(self, config: ModelConfig) -> None:

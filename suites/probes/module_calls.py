@@ -47,8 +47,8 @@ def module_calls(model: nn.Module) -> Iterator[list[Frame]]:
     """Yield the running module calls of ``model``, innermost last; the list is kept up to date in the ``with`` block.
 
     The first frame is always there and stands for whatever runs outside every module. A call that raises leaves the
-    list like any other call. Methods that a module names in ``regions`` count as modules inside it. All hooks are
-    removed at the exit, also after an error.
+    list like any other call. Methods that the class of a module names in ``probe_regions`` count as modules inside it.
+    All hooks are removed at the exit, also after an error.
     """
     frames = [Frame("", "outside")]
 
@@ -75,7 +75,7 @@ def module_calls(model: nn.Module) -> Iterator[list[Frame]]:
     try:
         for path, module in model.named_modules():
             role = role_of(model, path)
-            for name in getattr(module, "regions", ()):
+            for name in getattr(type(module), "probe_regions", ()):
                 wrapped.append((module, name, vars(module).get(name)))
                 vars(module)[name] = region(getattr(module, name), f"{path}.{name}", f"{role}.{name}")
             enter, leave = hooks(path, role)
