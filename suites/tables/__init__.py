@@ -1,1 +1,1 @@
-"""From what cells hold to tidy tables: a row a case, a row a decode step, a row a role."""
+"""From run folders to tidy tables: one row per case, per decode step, or per role."""

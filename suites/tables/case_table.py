@@ -1,4 +1,4 @@
-"""One row for each case, a strategy or contender in a cell: ``table.csv``."""
+"""The table of cases, ``table.csv``: one row for each strategy and each contender in each cell."""
 
 from __future__ import annotations
 
@@ -28,7 +28,11 @@ from .step_table import marks_of
 
 
 def _cumulative(rounds: Sequence[Round], strategy: str) -> dict[int, list[float]]:
-    """The same where only sums from the start on count: the first token's mark holds an unmarked prefill's time."""
+    """Map the index of each counted round with step marks to its marks, with 0 for a mark that is missing (NaN).
+
+    That is right where only cumulative times count: if there is no mark after prefill, the first token's mark includes
+    the time of prefill.
+    """
     return {
         index: [0.0 if math.isnan(mark) else mark for mark in marks_s]
         for index, marks_s in marks_of(rounds, strategy).items()
@@ -36,16 +40,19 @@ def _cumulative(rounds: Sequence[Round], strategy: str) -> dict[int, list[float]
 
 
 def _timed(rounds: Sequence[Round], strategy: str, every_step: bool) -> dict[int, TimedRound]:
-    """Counted rounds of a strategy by index, those with step marks or (CUDA) without."""
+    """Map the index of each counted round of a strategy to the round, for rounds with step marks or (CUDA) without."""
     mine = (r for r in rounds if r.strategy == strategy and not r.warmup and r.every_step == every_step)
     return {r.index: TimedRound.of(r.marks_s, r.every_step) for r in mine}
 
 
 def _values(case: Case, rounds: Sequence[Round], strategy: str, tell: Callable[[str, Fault], None]) -> dict[str, float]:
-    """Metric name -> value, the median where it has one a round; NaN for one that raises, of which is told."""
+    """Map each metric's name to its value for the case: the median over rounds where it has a value per round.
+
+    The value is NaN for a metric that raises; ``tell`` is then given its name and the fault.
+    """
     marked = _timed(rounds, strategy, every_step=True)
-    # On CUDA, rounds without a synchronisation or event between steps say how fast decoding is; the others say the
-    # gaps.
+    # On CUDA, end-to-end times come from rounds without a synchronisation or event between steps, the gaps between
+    # tokens from the other rounds.
     whole = _timed(rounds, strategy, every_step=False) or marked
     values = {}
     for name, metric in metrics().items():
@@ -72,10 +79,11 @@ def _trust(result: CellResult) -> dict[str, Any]:
 def case_table(
     cells: Sequence[CellResult], tell: Callable[[str, str, Fault], None] = lambda cell, metric, fault: None
 ) -> pd.DataFrame:
-    """One row a case. Times in seconds are medians over counted rounds; ratios are paired within rounds.
+    """Make the table with one row per case. Times are medians over counted rounds, in seconds.
 
-    The baseline is full recompute, or the first strategy that was measured. Without a common round a ratio is NaN.
-    ``tell`` is given the cell's id and the name of a metric that raises.
+    Ratios are paired within rounds, and NaN if the two arms have no round in common. The baseline is full_recompute, or
+    the first strategy that was timed where full_recompute was not. ``tell`` is given the cell's id, the name of a
+    metric that raises, and the fault.
     """
     rows = []
     for result, name, compared, beside_best in zip(cells, model_names(cells), *compare(cells), strict=True):

@@ -1,6 +1,7 @@
-"""Strategies that were executed in several ways: at equal execution, and each at its best.
+"""Comparisons of strategies that were executed in several ways: at equal execution, and each strategy at its best.
 
-The first comparison shows what remembering gives; the second, what to deploy. Contenders stand in both.
+The first comparison shows what a strategy gains by remembering earlier work, the second what to deploy. Contenders
+appear in both.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ EQUAL, BEST = "equal execution: eager", "each strategy at its best"
 
 
 def execution_in(label: str) -> str:
-    """Of a strategy, by its label: for folders of versions that did not write it down.
+    """Execution of a strategy, read from its label; for folders of versions that did not record it.
 
     >>> execution_in("static_kv(execution=compiled,read=bucket)"), execution_in("static_kv")
     ('compiled', 'eager')
@@ -23,11 +24,11 @@ def execution_in(label: str) -> str:
 
 
 def by_execution(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    """(title, rows of a case table) at equal execution and at its best; only ("", all) where all are eager.
+    """Split the rows of a case table into the two comparisons, and return (title, rows) of each.
 
-    A comparison of which nothing was timed is left out.
-
-    At its best a strategy, whatever its options, has one row a cell: that with the least time end to end.
+    At equal execution, the rows are eager cases and contenders. At its best, each strategy, whatever its options, has
+    one row per cell: the one with the least end-to-end time. A comparison in which nothing was timed is left out. Where
+    every strategy was executed eagerly, the result is ("", all rows) alone.
     """
     eager = rows["execution"].isin(["eager", ""])
     if eager.all():

@@ -1,4 +1,4 @@
-"""From what a cell's folder holds of an arm to the case that metrics are functions of."""
+"""The input of metrics: what a cell's folder holds on one arm, as a ``Case``."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from ..store.records import ArmResult
 
 
 def number(value: Any) -> float:
-    """NaN for what was not measured."""
+    """Convert a figure to float; None, which stands for a figure that was not measured, becomes NaN."""
     return math.nan if value is None else float(value)
 
 
 def case_of(cell: dict[str, Any], arm: ArmResult, ceilings: Ceilings) -> Case:
-    """What metrics are told of ``arm`` besides its rounds; ``cell`` is cell.json."""
+    """Collect what metrics need to know of ``arm`` besides its rounds. ``cell`` is the content of cell.json."""
     formula = cell["formulas"].get(arm.strategy, {})
-    # What bounds a contender, of whose own work nothing is known, is what no decoder could leave out.
+    # A contender's own work is not known, so its floor is that of the work that no exact decoder could leave out.
     bound = formula or cell.get("necessary", {}).get(arm.strategy, {})
     fits = cell.get("capacity", {}).get(arm.strategy, {})
     taken = slice(arm.steps or 0)

@@ -1,4 +1,4 @@
-"""What the models of a run are called where they stand beside each other: by name, lengthened until names differ."""
+"""Names of the models of a run, lengthened where different models have the same name."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from ..store.cell_folder import CellResult
 from ..words.labels import plain
 
 Model = Mapping[str, Any]
-"""``model`` of a cell.json."""
+"""The entry ``model`` of a cell.json."""
 
 
 def model_names(cells: Sequence[CellResult]) -> list[str]:
-    """Of each cell, its model's name. Models that differ have names that differ.
+    """Return the name of each cell's model. Different models have different names.
 
-    Folders of the same name are told apart by the folders that they lie in, random models by their sizes.
+    Checkpoints in folders of the same name are distinguished by their parent folders, random models by their sizes.
     """
     named: dict[str, dict[Hashable, Model]] = {}
     for cell in cells:
@@ -31,7 +31,7 @@ def model_names(cells: Sequence[CellResult]) -> list[str]:
 
 
 def checkpoints_told(cells: Sequence[CellResult]) -> list[str]:
-    """A line for each folder that weights were read from: its model's name, its path and what it held."""
+    """Make one line per folder that weights were read from: the model's name, the path, and a digest of the content."""
     lines = []
     for name, cell in zip(model_names(cells), cells, strict=True):
         model = cell.cell["model"]
@@ -46,13 +46,13 @@ def _name(cell: CellResult) -> str:
 
 
 def _identity(model: Model) -> str:
-    """Of a checkpoint what it holds, or where earlier versions, which did not look, found it."""
+    """Key that is equal for equal models. It identifies a checkpoint by its digest, or by its path if there is none."""
     held = model.get("content") or model.get("checkpoint")
     return json.dumps([model.get("source"), held, model.get("shape")], default=str)
 
 
 def _lengthened(name: str, models: Sequence[Model]) -> list[str]:
-    """Names of models that share one."""
+    """Make different names for different models that share ``name``."""
     tails = iter(_tails([str(model["checkpoint"]) for model in models if model.get("checkpoint")]))
     sizes = [dict(model.get("shape") or ()) for model in models]
     every = {key for shape in sizes for key in shape}
@@ -69,12 +69,12 @@ def _lengthened(name: str, models: Sequence[Model]) -> list[str]:
 
 
 def _with_content(label: str, model: Model, labels: Sequence[str]) -> str:
-    """Where one folder held two models, one after the other."""
+    """Add the digest to a label that several models have: one folder held one after the other."""
     return f"{label} {model['content']}" if labels.count(label) > 1 and model.get("content") else label
 
 
 def _tails(paths: Sequence[str]) -> Iterator[str]:
-    """The last parts of each path, as few as tell them apart.
+    """The last parts of each path, as few as are needed to distinguish the paths.
 
     >>> list(_tails(["/x/a/final", "/x/b/final"]))
     ['a/final', 'b/final']

@@ -1,4 +1,4 @@
-"""Where FLOPs and bytes go: one row a case, phase and role, as sums by the closed formulas."""
+"""The table of roles, ``roles.csv``: the FLOPs and bytes of each role in each phase of a case, by closed formulas."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ ROLE_COLUMNS = [
 
 
 def role_table(cells: Sequence[CellResult]) -> pd.DataFrame:
-    """One row a role (``work.role_names.role_name``) of each phase, prefill and decode, of each measured case.
+    """Make the table with one row per role (``work.role_names.role_name``), phase and measured case.
 
-    Over roles, FLOPs of both phases sum to the case's ``executed_flops``, bytes of decode to its ``step_bytes`` times
-    the steps taken; the bytes of prefill are not counted (NaN). A folder of an earlier version has no rows.
+    The phases are prefill and decode. The FLOPs of a case, summed over roles and both phases, are its
+    ``executed_flops``. The bytes of decode, summed over roles, are its ``step_bytes`` times the number of steps. The
+    bytes of prefill are not counted (NaN). There are no rows for folders of versions that did not record roles.
     """
     rows = []
     for result, model in zip(cells, model_names(cells), strict=True):
@@ -52,16 +53,17 @@ def role_table(cells: Sequence[CellResult]) -> pd.DataFrame:
 
 
 def write_roles(run_dir: Path, cells: Sequence[CellResult]) -> pd.DataFrame:
-    """roles.csv (and .parquet where pyarrow is installed); returns it."""
+    """Write roles.csv, and roles.parquet where pyarrow is installed; return the table."""
     table = role_table(cells)
     write_frame(run_dir, "roles", table)
     return table
 
 
 def read_roles(run_dir: Path, table: pd.DataFrame) -> pd.DataFrame:
-    """What ``write_roles`` wrote beside the case table; no rows for a folder of an earlier version, without the file.
+    """Read roles.csv. It has no rows where there is no such file, as in folders of earlier versions.
 
-    Raises ResultsError.
+    Raises ResultsError if the file is damaged, or has a case that was not measured according to ``table``, the table of
+    cases.
     """
     path = run_dir / "roles.csv"
     if not exists(path):

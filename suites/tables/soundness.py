@@ -1,4 +1,4 @@
-"""Whether the tables of a run folder, which others may have changed, agree with themselves and with one another."""
+"""Checks that each table of a run folder, which somebody may have changed, is possible and agrees with the others."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from ..words.labels import is_file_name
 
 CASE = ["cell", "strategy"]
 SETTINGS = ["model", "device", "dtype", "batch_size", "src_len", "tgt_len"]
-"""What the tables of a folder tell of a cell alike."""
+"""Columns of a cell that all tables of a folder have, with the same values."""
 SHARED = [*SETTINGS, "weights", "linear", "threads", "stop", "seed"]
-"""What all cases of a cell have in common."""
+"""Columns that have the same value in all cases of a cell."""
 POSITIVE = ["prefill_s", "e2e_s", "e2e_ratio", "e2e_ratio_low", "e2e_ratio_high"]
 COUNTED = [
     "throughput_tokens_per_s", "executed_flops", "necessary_flops", "step_bytes", "kv_used_bytes", "kv_reserved_bytes",
@@ -27,7 +27,7 @@ LEAST, LARGEST = 1e-30, 1e30
 
 
 def require_sound_table(path: Path, table: pd.DataFrame) -> None:
-    """Raise ResultsError for a case table that no run can have made."""
+    """Raise ResultsError for a table of cases that no run can have written."""
     statuses = get_args(Status)
     if (odd := next((word for word in table["status"].unique() if word not in statuses), None)) is not None:
         raise _refusal(path, f"has status={odd}; known: {', '.join(statuses)}")
@@ -41,7 +41,7 @@ def require_sound_table(path: Path, table: pd.DataFrame) -> None:
     if table.duplicated(CASE).any():
         raise _refusal(path, "has a case twice")
     if len(table[["cell", *SHARED]].drop_duplicates()) != table["cell"].nunique():
-        raise _refusal(path, "tells one cell's settings in two ways")
+        raise _refusal(path, "has one cell with two different settings")
     for names, least in ((POSITIVE, LEAST), (COUNTED, 0.0)):
         values = table[names].to_numpy(float)
         row, column = np.nonzero((values < least) | (values > LARGEST))
@@ -49,12 +49,12 @@ def require_sound_table(path: Path, table: pd.DataFrame) -> None:
             raise _refusal(path, f"has {names[column[0]]}={values[row[0], column[0]]:g}")
     _require_best(path, table)
     if not (named := set(table["baseline"])) <= {"", *table["strategy"]}:
-        raise _refusal(path, f"has baseline={min(named - {'', *table['strategy']})[:60]}, of which it has no case")
+        raise _refusal(path, f"has baseline={min(named - {'', *table['strategy']})[:60]}, which is no strategy of it")
 
 
 def _require_best(path: Path, table: pd.DataFrame) -> None:
-    """Raise ResultsError where a cell's quickest strategy is none that was timed in it, or its rows name several."""
-    if "best_strategy" not in table:  # of an earlier version
+    """Raise ResultsError if a cell's quickest strategy was not timed in that cell, or if its rows disagree on it."""
+    if "best_strategy" not in table:  # a table of an earlier version
         return
     timed = table[(table["status"] == "ok") & table["e2e_s"].notna()]
     if len(timed[["cell", "best_strategy"]].drop_duplicates()) != timed["cell"].nunique():
@@ -66,14 +66,18 @@ def _require_best(path: Path, table: pd.DataFrame) -> None:
 
 
 def require_same_cases(path: Path, found: pd.DataFrame, table: pd.DataFrame) -> None:
-    """Raise ResultsError where ``found``, the table of ``path``, speaks of what the case table has not measured."""
+    """Raise ResultsError if ``found``, the table read from ``path``, has a case that was not measured.
+
+    ``table``, the table of cases, says what was measured and with which settings. The same error is raised for a number
+    that is negative or larger than any measurement.
+    """
     columns = [*CASE, *SETTINGS]
     known = set(zip(*(table.loc[table["status"] == "ok", name] for name in columns), strict=True))
     if not known.issuperset(zip(*(found[name] for name in columns), strict=True)):
-        raise _refusal(path, "has cases that table.csv has not, or tells otherwise")
+        raise _refusal(path, "has a case that table.csv lacks, or that has other settings there")
     amounts = found.drop(columns=columns).select_dtypes("number").to_numpy(float)
     if ((amounts < 0) | (amounts > LARGEST)).any():
-        raise _refusal(path, "has a number below 0, or beyond every measure")
+        raise _refusal(path, f"has a number below 0 or above {LARGEST:g}")
 
 
 def _refusal(path: Path, what: str) -> ResultsError:

@@ -1,4 +1,4 @@
-"""One row for each decode step of each case: ``steps.csv``."""
+"""The table of decode steps, ``steps.csv``: one row for each decode step of each case."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ STEP_COLUMNS = [
 
 
 def marks_of(rounds: Sequence[Round], strategy: str) -> dict[int, list[float]]:
-    """Marks of a strategy's counted rounds that have one a step, by index."""
+    """Map the index of each counted round of a strategy to its marks, for rounds with one mark per step."""
     return {r.index: r.marks_s for r in rounds if r.strategy == strategy and not r.warmup and r.every_step}
 
 
 def step_table(cells: Sequence[CellResult]) -> pd.DataFrame:
-    """One row a decode step of each case: quartiles of its latency over rounds, and its FLOPs and bytes by formula.
+    """Make the table with one row per decode step of each case.
 
-    The first step's latency is TTFT - prefill; the others are the gaps between tokens.
+    It has the quartiles of the step's latency over rounds, in seconds, and the step's FLOPs and bytes by formula, NaN
+    for contenders. The first step's latency is TTFT - prefill; the others are the gaps between tokens.
     """
     frames = []
     for result, model in zip(cells, model_names(cells), strict=True):
@@ -36,7 +37,7 @@ def step_table(cells: Sequence[CellResult]) -> pd.DataFrame:
             marks = list(marks_of(result.rounds, arm.strategy).values())
             if arm.status != "ok" or not marks:
                 continue
-            shortest = min(map(len, marks))  # on a GPU a near tie may end a round early
+            shortest = min(map(len, marks))  # on a GPU a near tie of logits may end a round early
             gaps_RN = np.diff(np.array([times[:shortest] for times in marks])[:, 1:], axis=1)
             low_N, middle_N, high_N = np.quantile(gaps_RN, [0.25, 0.5, 0.75], axis=0)
             steps = len(middle_N)
@@ -44,7 +45,7 @@ def step_table(cells: Sequence[CellResult]) -> pd.DataFrame:
             frame = pd.DataFrame(
                 {"k": range(1, steps + 1), "latency_s": middle_N, "latency_q25_s": low_N, "latency_q75_s": high_N}
             )
-            # Of a contender no formula is known.
+            # There is no formula for the work of a contender.
             frame["flops"] = formula["step_flops"][:steps] if formula else math.nan
             for part in ("weight", "self_kv", "cross_kv", "copy"):
                 frame[f"{part}_bytes"] = formula[f"{part}_bytes"][:steps] if formula else math.nan

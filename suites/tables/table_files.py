@@ -1,4 +1,4 @@
-"""``table.csv`` and ``steps.csv`` in the run folder, written and read."""
+"""Writing and reading ``table.csv`` and ``steps.csv`` of a run folder."""
 
 from __future__ import annotations
 
@@ -27,7 +27,11 @@ PLOTTED = [
 
 
 def write_tables(run_dir: Path, cells: Sequence[CellResult]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """table.csv and steps.csv (and .parquet where pyarrow is installed); returns both."""
+    """Write table.csv and steps.csv, and .parquet files where pyarrow is installed; return both tables.
+
+    Where a metric raises, it is left empty. The first failure of each metric is printed to standard error, and its
+    traceback is kept in the cell's folder.
+    """
     told: set[str] = set()
 
     def tell(cell_id: str, name: str, fault: Fault) -> None:
@@ -35,7 +39,7 @@ def write_tables(run_dir: Path, cells: Sequence[CellResult]) -> tuple[pd.DataFra
             return
         told.add(name)
         kept = run_dir / "cells" / cell_id / f"traceback-metric-{slug(name)}.txt"
-        with contextlib.suppress(OSError):  # a folder that may be read only
+        with contextlib.suppress(OSError):  # the folder may be read-only
             write_text(kept, fault.traceback)
         print(f"decodebench: the metric {name} is empty where it fails: {fault.located}; see {kept}", file=sys.stderr)
 
@@ -46,13 +50,16 @@ def write_tables(run_dir: Path, cells: Sequence[CellResult]) -> tuple[pd.DataFra
 
 
 def read_tables(run_dir: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The two tables that ``write_tables`` wrote, equal to them. Raises ResultsError."""
+    """Read table.csv and steps.csv. They equal the tables that ``write_tables`` returned.
+
+    Raises ResultsError if a file is missing or damaged, or if the two tables disagree.
+    """
     required = [*(name for name in IDENTITY if name not in ("linear", "weights", "execution")), *PLOTTED, *RATIOS]
     table = read_frame(run_dir / "table.csv", required, columns())
     contenders = (table["status"] == "ok") & table["executed_flops"].isna()
     executions = table["strategy"].map(execution_in).mask(contenders, "")
     for name, value in (("weights", table["dtype"]), ("linear", "torch"), ("execution", executions)):
-        if name not in table:  # of before it was written
+        if name not in table:  # a table of a version that did not write this column
             table.insert(IDENTITY.index(name), name, value)
     require_sound_table(run_dir / "table.csv", table)
     steps = read_frame(run_dir / "steps.csv", STEP_COLUMNS)

@@ -1,4 +1,4 @@
-"""What is told of sources and checkpoint before anything is measured: what they ask for and do not get."""
+"""Notes on sources and checkpoints, made before anything is measured: where decoding departs from the files."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from ..settings.sources import pad_id, read_sources
 
 
 def told(configs: Iterable[RunConfig]) -> list[str]:
-    """Lines of all that will be decoded; files are read once, however many cases share them.
+    """Collect the notes on everything that will be decoded. Each file is read once, however many cells share it.
 
-    Raises ConfigError, ModelError.
+    Raises ConfigError if the sources cannot be read, and ModelError if the model or its checkpoint cannot.
     """
     distinct = {(repr(config.model), config.src_ids): config for config in configs}.values()
     return list(dict.fromkeys(line for config in distinct for line in (*of_sources(config), *of_generation(config))))
 
 
 def of_sources(config: RunConfig) -> Iterator[str]:
-    """A line where sentences end in pads. Raises ConfigError, ModelError."""
+    """Yield a note if lines of the sources end in pad ids. Raises ConfigError or ModelError as ``told`` does."""
     from strategies import ModelSpec
 
     if config.src_ids is None:
@@ -35,7 +35,7 @@ def of_sources(config: RunConfig) -> Iterator[str]:
 
 
 def of_generation(config: RunConfig) -> Iterator[str]:
-    """A line where the checkpoint asks for other than greedy decoding. Raises ModelError."""
+    """Yield a note if the checkpoint asks for decoding that is not greedy. Raises ModelError as ``told`` does."""
     from strategies import ModelSpec
     from strategies.models.checkpoints.generation import not_followed
 

@@ -1,4 +1,4 @@
-"""What ``linear=auto`` chose and what narrower weights cost, for the closing summary; all of it stands in cell.json."""
+"""Lines of the closing summary on what ``linear=auto`` chose and what narrower weights changed, read from cell.json."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from ..store.entries import NarrowingEntry
 
 
 def kernels_told(cells: Sequence[CellResult]) -> list[str]:
-    """A line for each case in which kernels were chosen: how many shapes of weights each serves, by rows."""
+    """Make one line per cell in which kernels were chosen.
+
+    It says how many shapes of weights each kernel serves, by the number of rows of the other factor.
+    """
     lines = []
     for done in cells:
         counts: dict[str, Counter[str]] = {}
@@ -30,7 +33,7 @@ def kernels_told(cells: Sequence[CellResult]) -> list[str]:
 
 
 def narrowing_told(cells: Sequence[CellResult]) -> list[str]:
-    """A line for each case and execution whose products read narrower weights: what that changed beside float32."""
+    """Make one line per cell and execution whose products read narrower weights: what that changed against float32."""
     lines = []
     for done in cells:
         if reason := done.cell.get("narrowing_reason"):

@@ -1,4 +1,4 @@
-"""What stands below the ranked table: its columns and words."""
+"""The legend below the ranked table, which explains its columns and words."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pandas as pd
 
 
 def legend(base: str, margin: float, table: pd.DataFrame) -> str:
-    """What the columns of the ranked table and the crossover are; ``margin`` as a share of 1."""
+    """Explain the columns of the ranked table, and the crossover. ``margin`` is a share of 1: 0.02 for 2 %."""
     beyond = table["e2e_beyond"].max()
     contenders = (
         f" ({100 * beyond:.3g} % for contenders, as the same code differs between processes)" if beyond > margin else ""

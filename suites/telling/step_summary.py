@@ -1,4 +1,4 @@
-"""The summary of a CI's job: Markdown added to the file that $GITHUB_STEP_SUMMARY names, where it names one."""
+"""The summary of a CI job: Markdown, appended to the file that $GITHUB_STEP_SUMMARY names, if it is set."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from .legend import legend
 from .summary import COLUMNS, failures, ranked, title_of
 
 LIMIT_BYTES = 1_000_000
-"""A summary of more than 1 MiB is refused whole."""
+"""Greatest size of the file of the summary. GitHub refuses the whole summary of a job if it is larger than 1 MiB."""
 CUT = "\n\n(cut here: the summary of a job may hold 1 MB; the log has all of it)\n"
 
 
 def markdown_summary(table: pd.DataFrame, advice: Sequence[str], margin: float) -> str:
-    """The ranked tables of a run, what failed, and the advice, each level of its indent a level of a list."""
+    """Write the ranked tables of a run, what failed, and the advice, whose indents become levels of a nested list."""
     parts = []
     for _, rows in table.groupby(GROUP, sort=False):
         ordered = rows.sort_values(["batch_size", "src_len", "tgt_len", "e2e_s"]).to_dict("records")
@@ -36,7 +36,7 @@ def markdown_summary(table: pd.DataFrame, advice: Sequence[str], margin: float) 
 
 
 def post(text: str) -> None:
-    """Add Markdown, cut to fit; nothing where there is no such file to be."""
+    """Append Markdown to the job's summary, cut to fit. Without $GITHUB_STEP_SUMMARY this does nothing."""
     name = os.environ.get("GITHUB_STEP_SUMMARY")
     if not name:
         return
@@ -45,14 +45,14 @@ def post(text: str) -> None:
         room = LIMIT_BYTES - (path.stat().st_size if path.exists() else 0)
         with path.open("ab") as summary:
             summary.write(fitted(text, room))
-    except OSError as error:  # what was measured matters more
+    except OSError as error:  # the run must not fail for lack of a summary
         print(
             f"$GITHUB_STEP_SUMMARY={name} cannot be written ({error.strerror}); the job has no summary", file=sys.stderr
         )
 
 
 def fitted(text: str, room: int) -> bytes:
-    """UTF-8 of whole lines, at most ``room`` bytes."""
+    """Encode ``text`` as UTF-8 in at most ``room`` bytes. A longer text is cut after a whole line, and says so."""
     whole = f"{text}\n".encode()
     if len(whole) <= room:
         return whole

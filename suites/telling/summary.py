@@ -1,4 +1,4 @@
-"""The closing table: strategies ranked in each cell, with their ratio to the baseline and its interval."""
+"""The closing summary of a run: strategies ranked in each cell, with their ratio to the baseline and its interval."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .legend import legend
 SHORT = {"faster": "faster", "slower": "slower", "indistinguishable": "same", "undecided": "?", "baseline": ""}
 COLUMNS = ("total", "a step", "ratio", "verdict", "waste", "K/V", "peak")
 WIDE = 88
-"""Columns of a terminal from which the table has all of its own."""
+"""Width of a terminal, in characters, from which on the ranked table has all of its columns."""
 
 
 def print_summary(
@@ -39,10 +39,12 @@ def print_summary(
     advice: Sequence[str] = (),
     margin: float = MARGIN,
 ) -> None:
-    """Print to standard output: a table a device, what failed and why, what may have spoiled times, and where all is.
+    """Print the closing summary to standard output.
 
-    ``noises`` are lines of ``judging.noise``, ``kernels`` those of ``choices_told`` and ``advice`` those of
-    ``advice_lines``; ``margin`` is that of the verdicts.
+    It has the ranked tables, what failed and why, what may have spoiled times, where the files are, and the advice.
+    ``written`` are the paths of the plots, ``missing`` is the number of planned cells that wrote no result. ``noises``
+    are lines of ``judging.noise``, ``kernels`` those of ``choices_told`` and ``advice`` those of ``advice_lines``;
+    ``margin`` is the margin of the verdicts, as a share of 1.
     """
     console = standard_output()
     for ranking in rankings(table, wide=console.width >= WIDE):
@@ -69,9 +71,9 @@ def print_summary(
 
 
 def rankings(table: pd.DataFrame, wide: bool = True) -> Iterator[Table]:
-    """The ranked table of each model and device; two where strategies were executed in several ways.
+    """Yield the ranked table of each model and device; two tables where strategies were executed in several ways.
 
-    ``wide``: with K/V, which a narrow terminal has no room for.
+    ``wide`` adds the column K/V, for which a narrow terminal has no room.
     """
     for _, rows in table.groupby(GROUP, sort=False):
         for compared, part in by_execution(rows):
@@ -79,7 +81,7 @@ def rankings(table: pd.DataFrame, wide: bool = True) -> Iterator[Table]:
 
 
 def advice_lines(table: pd.DataFrame) -> Iterator[str]:
-    """The advice for each model and device: what it is about, its questions, their answers, each indented further."""
+    """Yield the advice for each model and device: a heading, then questions, then answers, each indented more."""
     for _, rows in table.groupby(GROUP, sort=False):
         if sections := advise(rows):
             yield f"advice: {title_of(rows, table)}"
@@ -89,7 +91,7 @@ def advice_lines(table: pd.DataFrame) -> Iterator[str]:
 
 
 def title_of(rows: pd.DataFrame, table: pd.DataFrame) -> str:
-    """What the rows of a group have in common; stop and seed where the table has several."""
+    """Describe what ``rows``, one group of ``table``, have in common; stop and seed only if the table has several."""
     case = rows.iloc[0]
     threads = f", {case['threads']} {'thread' if case['threads'] == 1 else 'threads'}"
     stop = f", until {case['stop']}" if table["stop"].nunique() > 1 else ""
@@ -101,7 +103,7 @@ def title_of(rows: pd.DataFrame, table: pd.DataFrame) -> str:
 
 
 def failures(table: pd.DataFrame) -> Iterator[str]:
-    """A sentence for each reason for which cases were not measured."""
+    """Yield a sentence for each reason why cases were not measured."""
     bad = table[table["status"] != "ok"]
     for (status, reason), group in bad.groupby(["status", "reason"], sort=False):
         names = ", ".join(dict.fromkeys(group["strategy"]))
@@ -110,7 +112,7 @@ def failures(table: pd.DataFrame) -> Iterator[str]:
 
 
 def remarks(table: pd.DataFrame) -> Iterator[str]:
-    """A sentence for each thing that is said of cases that were measured all the same."""
+    """Yield a sentence for each remark on cases that were measured all the same."""
     told = table[(table["status"] == "ok") & (table["reason"] != "")]
     for (label, reason), cases in told.groupby(["strategy", "reason"], sort=False):
         count = cases["cell"].nunique()
@@ -118,7 +120,7 @@ def remarks(table: pd.DataFrame) -> Iterator[str]:
 
 
 def slower_executions(table: pd.DataFrame) -> Iterator[str]:
-    """A sentence for each that stands in neither ranked table: tried besides, and not its strategy's fastest."""
+    """Yield a sentence for each measured case that is in neither ranked table: its strategy was faster otherwise."""
     for _, rows in table[table["status"] == "ok"].groupby(GROUP, sort=False):
         shown = set().union(*(part.index for _, part in by_execution(rows)))
         for row in rows.loc[[index for index in rows.index if index not in shown]].to_dict("records"):
@@ -127,23 +129,27 @@ def slower_executions(table: pd.DataFrame) -> Iterator[str]:
 
 
 def equality_told(table: pd.DataFrame) -> str:
-    """A sentence: how far the logits of what was timed lie from full recompute's; "" where one was not compared."""
+    """Say how far the logits of the timed strategies are from full_recompute's; "" if one was not compared with it."""
     mine = table[(table["status"] == "ok") & (table["execution"] != "")]
     others = mine["max_logit_error"].isna() | mine["reason"].str.startswith(COMPARED)
-    if mine.empty or others.any():  # remarks say what such a case was compared with
+    if mine.empty or others.any():  # ``remarks`` says what such a case was compared with
         return ""
     within = f"{mine['max_logit_error'].max():.1e}"
     return f"equal: before it was timed, every strategy gave full recompute's logits within {within} at each step"
 
 
 def noise_floor(table: pd.DataFrame) -> str:
-    """A sentence: the A/A ratio with its interval, that which reaches furthest from 1 of all cells; "" without any."""
+    """Say the A/A ratio and its interval, of the cell where these reach furthest from 1; "" without an A/A arm."""
     found = _furthest(table, "noise_floor")
     return f"noise floor: A/A ratio {found}" if found else ""
 
 
 def crossed_floor(table: pd.DataFrame) -> str:
-    """The same of the A/A arm in a child process, which holds for ratios to contenders; what to do where not 1."""
+    """Say the ratio of the A/A arm in a child process, as ``noise_floor`` does for the arm in this process.
+
+    It is the noise floor of ratios to contenders. If the interval of some cell excludes 1, the sentence says what to
+    do.
+    """
     found = _furthest(table, "crossed_floor")
     if not found:
         return ""
@@ -157,7 +163,7 @@ def crossed_floor(table: pd.DataFrame) -> str:
 
 
 def _furthest(table: pd.DataFrame, name: str) -> str:
-    """The ratio of these columns that reaches furthest from 1, with its interval; "" without any."""
+    """The ratio in the columns ``name`` that reaches furthest from 1, with its interval; "" if there is no ratio."""
     measured = table[table[name].notna()]
     if measured.empty:
         return ""
@@ -168,7 +174,7 @@ def _furthest(table: pd.DataFrame, name: str) -> str:
 
 
 def endings(table: pd.DataFrame) -> str:
-    """A sentence: what ended the rounds of how many cells; "" where none stopped by itself."""
+    """Say what ended the rounds, and in how many cells; "" if every cell ran the fixed number of rounds."""
     cells = table[table["status"] == "ok"].drop_duplicates("cell")
     counts = cells["stopped_by"].value_counts()
     if not set(counts.index) - {"", "rounds"}:
@@ -194,7 +200,7 @@ def _ranking(group: pd.DataFrame, title: str, wide: bool) -> Table:
 
 
 def ranked(row: Mapping[Hashable, Any], wide: bool = True) -> list[str]:
-    """The strategy, and its figures under ``COLUMNS``; of one that was not timed its status."""
+    """Make a row of the ranked table: the strategy, and its figures under ``COLUMNS`` or the status of a failure."""
     if row["status"] != "ok":
         return [row["strategy"], row["status"]]
     base = row["strategy"] == row["baseline"]

@@ -1,4 +1,4 @@
-"""What an engineer came for, in sentences, from rows of the table alone."""
+"""The advice of a run: sentences on what to use, what it saves, where time goes and what fits, from the table alone."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ PARTS: tuple[Callable[[pd.DataFrame], list[Section]], ...] = (
     step.sections,
     memory.sections,
 )
-"""In the order in which they are asked."""
+"""What makes each part of the advice, in the order in which a reader asks."""
 
 
 def advise(rows: pd.DataFrame) -> list[Section]:
-    """Of one model on one device: rows of the table with what they share. What nothing is known of is absent."""
+    """Advise on one model on one device, whose cases are ``rows``. Parts about which nothing is known are left out."""
     known = timed(rows)
     return [section for part in PARTS for section in part(known)] if len(known) else []

@@ -1,4 +1,4 @@
-"""The advice in two sentences: what to use, and where its time goes."""
+"""The advice in two sentences: which strategy to use, and where the time of its step goes."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from .rows import cases, timed
 
 
 def answer(rows: pd.DataFrame) -> list[str]:
-    """Of one model on one device, at the longest case of the largest batch; none where nothing was timed.
+    """Give the short advice on one model on one device, for the longest cell of the largest batch.
 
-    ``rows`` as for ``advise``.
+    ``rows`` are as for ``advise``. The result is empty if nothing was timed.
     """
     known = timed(rows)
     for column in ("batch_size", "tgt_len", "src_len"):

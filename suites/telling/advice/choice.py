@@ -1,4 +1,4 @@
-"""Which strategy and which contender to use, at each batch size and length."""
+"""Which strategy to use at each batch size and length, and how the quickest contender compares with it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ TIES = {"indistinguishable": "as quick as it, within the margin", "undecided": "
 
 
 def sections(rows: pd.DataFrame) -> list[Section]:
-    """A sentence a case."""
+    """Make one sentence per cell."""
     return [Section("which to use", [f"{place}: {told(cell)}" for place, cell in cases(rows)])]
 
 
 def told(cell: list[Row]) -> str:
-    """The quickest of a case's rows, what may be as quick, and contenders."""
+    """Name the quickest strategy of a cell, those that may be as quick, and the quickest contender."""
     best = next(row for row in cell if row["strategy"] == row["best_strategy"])
     rivals = [row for row in cell if row is not best]
     parts = [best["strategy"], *_ties([row for row in rivals if is_strategy(row)], best)]
@@ -31,9 +31,10 @@ def told(cell: list[Row]) -> str:
 
 
 def _ties(rivals: list[Row], best: Row) -> list[str]:
-    """The strategies that may be as quick, or the next where the quickest stands alone.
+    """Name the strategies that may be as quick as ``best``, or the next quickest if there are none.
 
-    The baseline is no tie where the table tells the quickest from it: p is adjusted over other pairs there.
+    The baseline is not named as a tie if the verdict of ``best`` against it is "faster". The two verdicts can differ,
+    since their p-values are adjusted over different sets of comparisons.
     """
     parts = []
     decided = best["baseline"] if best["e2e_verdict"] == "faster" else ""
@@ -48,6 +49,6 @@ def _ties(rivals: list[Row], best: Row) -> list[str]:
 
 
 def _contender(row: Row) -> str:
-    """The quickest of them, beside our quickest."""
+    """Say how the time of a contender compares with that of the quickest strategy."""
     ratio = f"{row['strategy']}, takes {interval(row, 'best_ratio')} of its time"
     return f"{ratio} and is {TIES[row['best_verdict']]}" if row["best_verdict"] in TIES else ratio

@@ -1,4 +1,4 @@
-"""From which token on a strategy or contender has taken less time than the baseline."""
+"""From which token on a strategy or contender has taken less cumulative time than the baseline."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .section import Section
 
 
 def sections(rows: pd.DataFrame) -> list[Section]:
-    """A sentence each, at the longest case of each batch, of those that were timed beside the baseline."""
+    """Make one sentence for each case that was timed beside the baseline, in the longest cell of each batch size."""
     timed = rows[(rows["strategy"] != rows["baseline"]) & rows["e2e_ratio"].notna()]
     return [
         Section(f"from which token on it pays, {place}", [sentence_of(row) for row in cell])
@@ -20,7 +20,9 @@ def sections(rows: pd.DataFrame) -> list[Section]:
 
 
 def sentence_of(case: Row) -> str:
-    """Of a row of the table; its interval in brackets, unless it is the one length. Undecided where it ends at never.
+    """Say where one row of the table crosses over, with the interval in brackets unless both its ends are equal.
+
+    The crossover is undecided if the upper end of its interval is never.
 
     >>> names = {"strategy": "static_kv", "baseline": "cross_kv", "tgt_len": 64, "stop": "fixed"}
     >>> sentence_of(names | {"crossover_k": 9.0, "crossover_low_k": 6.0, "crossover_high_k": math.nan})

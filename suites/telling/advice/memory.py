@@ -1,4 +1,4 @@
-"""Up to which batch and length it fits in memory: from the formulas, beside what was measured."""
+"""Which batch sizes and lengths fit in memory, by formula, and how the formula compares with the measured peaks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .section import Section
 
 
 def sections(rows: pd.DataFrame) -> list[Section]:
-    """A sentence a strategy, and how far the formula is to be trusted."""
+    """Make one sentence per strategy, and one on how far the formula can be trusted."""
     known = rows[rows["batch_max_sentences"].notna()]
     if known.empty:
         return []

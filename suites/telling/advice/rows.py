@@ -1,4 +1,4 @@
-"""Rows of the table as the sentences of the advice need them."""
+"""Rows of the table, selected and worded for the sentences of the advice."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ ORDER = ["batch_size", "src_len", "tgt_len", "cell"]
 
 
 def timed(rows: pd.DataFrame) -> pd.DataFrame:
-    """Those with times and a quickest strategy of their cell to be held against; earlier versions kept none."""
+    """Select rows that have a time and name their cell's quickest strategy, which tables of earlier versions do not."""
     return rows[(rows["status"] == "ok") & rows["e2e_s"].notna() & (rows["best_strategy"] != "")]
 
 
 def cases(rows: pd.DataFrame) -> Iterator[tuple[str, list[Row]]]:
-    """Each cell's batch and lengths in words, with its rows, the quickest first."""
+    """Yield each cell's batch size and lengths in words, and its rows, the quickest first."""
     ordered = rows.sort_values([*ORDER, "e2e_s"]).to_dict("records")
     for (batch, source, target, _), cell in groupby(ordered, key=lambda row: tuple(row[name] for name in ORDER)):
         yield place_of({"batch_size": batch, "src_len": source, "tgt_len": target}), [*cell]
 
 
 def place_of(row: Row) -> str:
-    """A case in words.
+    """Batch size and lengths of a row's cell, in words.
 
     >>> place_of({"batch_size": 8, "src_len": 128, "tgt_len": 64})
     'batch 8, 128 -> 64'
@@ -35,14 +35,14 @@ def place_of(row: Row) -> str:
 
 
 def longest(rows: pd.DataFrame) -> pd.DataFrame:
-    """Of each batch the rows of its longest target, and of those of its longest source."""
+    """Select, for each batch size, the rows with the longest target, and among these those with the longest source."""
     for column in ("tgt_len", "src_len"):
         rows = rows[rows[column] == rows.groupby("batch_size")[column].transform("max")]
     return rows
 
 
 def interval(row: Row, name: str) -> str:
-    """A ratio and its 95 % interval.
+    """Write a ratio and its 95 % confidence interval.
 
     >>> interval({"r": 0.312, "r_low": 0.28, "r_high": 0.3456}, "r"), interval({"r": 2, "r_low": float("nan")}, "r")
     ('0.312 [0.280, 0.346]', '2.000')
@@ -53,7 +53,7 @@ def interval(row: Row, name: str) -> str:
 
 
 def listed(names: list[str]) -> str:
-    """In words.
+    """Join names in words.
 
     >>> listed(["a"]), listed(["a", "b", "c"])
     ('a', 'a, b and c')
@@ -62,5 +62,5 @@ def listed(names: list[str]) -> str:
 
 
 def is_strategy(row: Row) -> bool:
-    """One of ours, whose FLOPs are known; of a contender's nothing is."""
+    """Whether the row is a strategy's, whose FLOPs are known. A contender's FLOPs are not."""
     return not math.isnan(row["executed_flops"])

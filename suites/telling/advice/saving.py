@@ -1,4 +1,4 @@
-"""What remembering costs in memory and saves in time."""
+"""What remembering earlier work costs in memory and saves in time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .section import Section
 
 
 def sections(rows: pd.DataFrame) -> list[Section]:
-    """A sentence a strategy, at the longest case of each batch, against the baseline."""
+    """Make one sentence per strategy, compared with the baseline, in the longest cell of each batch size."""
     found = []
     for place, cell in cases(longest(rows)):
         base = next((row for row in cell if row["strategy"] == row["baseline"] and is_strategy(row)), None)
@@ -22,7 +22,7 @@ def sections(rows: pd.DataFrame) -> list[Section]:
 
 
 def against(best: Row, cell: list[Row]) -> str:
-    """What the quickest of a case saves beside the baseline; "" where it is that itself, or of others."""
+    """Say what the quickest strategy of a cell saves against the baseline; "" if it is the baseline or a contender."""
     base = next((row for row in cell if row["strategy"] == row["baseline"]), None)
     if base is None or base is best or not is_strategy(best):
         return ""

@@ -1,4 +1,4 @@
-"""A part of the advice."""
+"""The type of one part of the advice."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Section:
-    """A question and its answers, one a line."""
+    """A question (``title``) and its answers, one sentence per line."""
 
     title: str
     sentences: list[str]

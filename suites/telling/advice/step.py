@@ -1,4 +1,4 @@
-"""Where the time of a decode step goes, bytes, FLOPs or dispatch, and so what would help."""
+"""Where the time of a decode step goes (bytes, FLOPs or dispatch), and therefore what would make it faster."""
 
 from __future__ import annotations
 
@@ -12,13 +12,16 @@ from .rows import Row, cases, longest
 from .section import Section
 
 WASTEFUL = 1.5
-"""Times the necessary FLOPs from which remembering more would help most."""
+"""Waste (executed over necessary FLOPs) above which remembering more earlier work would help most."""
 BOUND_BY_DISPATCH = 0.9
-"""Share of a GPU's step that dispatch alone takes, from which on it is what the step waits for."""
+"""Share of a GPU's step from which on dispatch, measured alone, counts as what the step waits for."""
 
 
 def sections(rows: pd.DataFrame) -> list[Section]:
-    """A sentence each whose floor is known, at the longest case of each batch; and what would help our quickest."""
+    """Make one sentence for each case whose floor is known, in the longest cell of each batch size.
+
+    Another sentence says what would help the quickest strategy, if that is known.
+    """
     found = []
     for place, cell in cases(longest(rows[rows["floor_fraction"].notna()])):
         told = [f"{row['strategy']}, {quantity(_step_s(row), 's')}: {shares(row)}" for row in cell]
@@ -30,21 +33,23 @@ def sections(rows: pd.DataFrame) -> list[Section]:
 
 
 def _step_s(row: Row) -> float:
-    """The mean decode step, the first included."""
+    """Mean time of a decode step in seconds, the first step included."""
     return float(row["floor_s"] / row["floor_fraction"])
 
 
 def dispatch_share(row: Row) -> float:
-    """What asking for a step's kernels takes, measured apart, over this step; nan where it was not measured."""
+    """Dispatch, which is measured apart, as a share of the row's mean step; NaN if it was not measured."""
     return float(row["dispatch_s"] / _step_s(row))
 
 
 def parts(row: Row) -> dict[str, float]:
-    """Shares of a step: its bound (bytes or FLOPs), and "dispatch" or "kernels", how far these fell short of ceilings.
+    """Split a row's decode step into shares: of its bound ("bytes" or "FLOPs"), of "dispatch" and of "kernels".
 
-    Bytes and FLOPs overlap inside a kernel, so the larger counts. On a CPU dispatch comes on top, and the three add up
-    to the step; where the measured two are more than the step, the machine was disturbed, and only the bound is
-    left. On a GPU dispatch runs beside the kernels, so the step has either the one or the other: the longer one.
+    The share of the bound is the step's floor. Bytes and FLOPs overlap inside a kernel, so only the larger one counts.
+    "kernels" is the time that kernels take beyond the floor. On a CPU dispatch comes on top, and the three shares add
+    up to the step. If floor and dispatch together exceed the step, the machine was disturbed, and only the bound is
+    returned. On a GPU dispatch runs beside the kernels, so the step waits for the longer of the two: the bound is
+    returned with either "dispatch" or "kernels". If dispatch was not measured, the bound is returned alone.
     """
     bound = limit(row)
     found = {bound: float(row["mbu"] if bound == "bytes" else row["mfu"])}
@@ -59,7 +64,7 @@ def parts(row: Row) -> dict[str, float]:
 
 
 def shares(row: Row) -> str:
-    """In words: "25 % is reading weights, 50 % dispatch"."""
+    """Say a step's shares in words: "25 % is reading weights, 50 % dispatch"."""
     said = {
         "bytes": "is reading {share}" + (" from a cache" if row["cache_resident"] > 0 else ""),
         "FLOPs": "is arithmetic",
@@ -82,7 +87,7 @@ def shares(row: Row) -> str:
 
 
 def _bytes(row: Row) -> str:
-    """Which bytes."""
+    """Say which bytes a step reads: weights, or weights and K/V."""
     weights = row["weight_share"]
     return "weights" if weights > 0.99 else f"bytes ({percent(weights)} of them weights)"
 
@@ -93,7 +98,7 @@ def is_decided(row: Row) -> bool:
 
 
 def remedy(row: Row) -> str:
-    """What would help where the largest part of the step goes."""
+    """Say what would reduce the largest part of the step."""
     found = parts(row)
     most = max(found, key=lambda name: found[name])
     if row["flops_waste"] > WASTEFUL and most != "dispatch":
