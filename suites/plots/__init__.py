@@ -1,4 +1,4 @@
-"""Plots of a run, drawn from its tables alone. Each file draws one figure; each has a message in its title."""
+"""Plots of a run, drawn from its tables alone. Each file draws one figure, whose title is its message."""
 
 from __future__ import annotations
 
@@ -26,10 +26,11 @@ def draw(
     role_sums: pd.DataFrame | None = None,
     tell: Callable[[str], object] | None = None,
 ) -> list[Path]:
-    """Write every figure, PNG and SVG, for each model, device and dtype; returns the PNGs' paths.
+    """Write every figure as PNG and SVG, for each model, device and dtype; return the paths of the PNGs.
 
-    Without ``role_sums`` (``role_table``, of which folders of earlier versions have none) there is no figure of roles.
-    ``tell`` is given a sentence for a figure that could not be drawn, and the others are drawn; without it that raises.
+    ``role_sums`` is the table of roles. Without it, as in folders of earlier versions, there is no figure of roles. If
+    a figure cannot be drawn, ``tell`` is given a sentence that says so and the others are drawn; without ``tell`` the
+    exception is raised. An OSError is always raised.
     """
     written = []
     for view in views(table, steps, machine_of(run_dir), role_sums):
@@ -41,7 +42,7 @@ def draw(
                     figure = module.figure(part)
                     if figure is not None:
                         written += save(figure, run_dir / "plots", file)
-                except Exception as error:  # whatever a library makes of these figures
+                except Exception as error:  # a library may raise anything for numbers that it cannot draw
                     if tell is None or isinstance(error, OSError):
                         raise
                     tell(lost(run_dir / "plots" / f"{file}.error.txt", f"the plot {file}", error))
@@ -49,7 +50,7 @@ def draw(
 
 
 def machine_of(run_dir: Path) -> dict[str, str]:
-    """Device -> its name, where the run kept it. Raises ResultsError."""
+    """Map each device to its name, if the run recorded it. Raises ResultsError if environment.json is damaged."""
     kept = read_environment(run_dir)
     names = {"cpu": kept.get("cpu"), "cuda": (kept.get("gpu") or {}).get("name")}
     return {device: plain(name) for device, name in names.items() if name}

@@ -1,4 +1,4 @@
-"""Two runs: how each strategy's ratio to its baseline changed, with intervals and the margin that is allowed."""
+"""The figure of two runs: how each ratio to the baseline changed, with its interval and the margin that is allowed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .style import RC, Legend, looks, new_figure
 
 
 def figure(found: pd.DataFrame, margin: float) -> Figure | None:
-    """A dot and its interval for each case; None where the runs share no ratio. ``margin``: 0.05 for 5 %."""
+    """Draw a dot and its interval for each case; None if the runs share no ratio. ``margin`` is 0.05 for 5 %."""
     ratios = found[found["kind"] == "ratio"].reset_index(drop=True)
     if ratios.empty:
         return None
@@ -47,7 +47,7 @@ def figure(found: pd.DataFrame, margin: float) -> Figure | None:
 
 
 def message(found: pd.DataFrame, margin: float) -> str:
-    """How many ratios worsened, and how many deterministic figures."""
+    """Say how many ratios worsened, and how many deterministic figures."""
     bad = found[found["gate"] == "yes"]
     ratios, exact = int((found["kind"] == "ratio").sum()), int((bad["kind"] == "deterministic").sum())
     worse = int((bad["kind"] == "ratio").sum())

@@ -1,4 +1,4 @@
-"""FLOPs against length: how the work grows, and what any exact decoder must do."""
+"""The figure of FLOPs against length or batch: how the work grows, and what any exact decoder must do."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ NECESSARY: dict[str, Any] = {"color": "black", "linestyle": ":"}
 
 
 def figure(view: View) -> Figure | None:
-    """Executed FLOPs of each strategy and the necessary ones; for a single case, FLOPs of each step against k."""
+    """Draw the executed FLOPs of each strategy, and the necessary FLOPs, along the axis of the view.
+
+    Where nothing was swept, draw the FLOPs of each step against k. None if no FLOPs are known.
+    """
     view = view.having("executed_flops")
     if view.table.empty:
         return None
@@ -42,7 +45,10 @@ def figure(view: View) -> Figure | None:
 
 
 def message(view: View) -> str:
-    """How many times the necessary FLOPs the strategies compute at the last point of the axis, or at the last step."""
+    """Say how many times the necessary FLOPs the strategies compute at the last point of the axis.
+
+    Where nothing was swept, compare the FLOPs of their last steps.
+    """
     column, _ = view.axis
     title, rows = view.panels[-1]
     if rows[column].nunique() < 2:

@@ -1,4 +1,4 @@
-"""Memory: K/V used and reserved, and the peak of a whole round."""
+"""The figure of memory: K/V used, K/V reserved, and the peak of a whole round."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PANELS = (
 
 
 def figure(view: View) -> Figure | None:
-    """Three panels with one scale, in MiB above the weights."""
+    """Draw the three panels on one scale, in MiB above the weights. None if no K/V bytes are known."""
     view = view.having("kv_reserved_bytes")
     if view.table.empty:
         return None
@@ -45,7 +45,7 @@ def figure(view: View) -> Figure | None:
 
 
 def message(view: View) -> str:
-    """Who needs most and least: by the peak, or where none was kept by the K/V reserved."""
+    """Say which strategies need the most and the least memory: at the peak, or as K/V reserved if no peak is known."""
     column, _ = view.axis
     title, rows = view.panels[-1]
     last = rows[rows[column] == rows[column].max()]
@@ -63,7 +63,7 @@ def message(view: View) -> str:
 
 
 def _bars(view: View, rows: pd.DataFrame, foot: str) -> Figure:
-    """A single case: one bar a strategy."""
+    """Draw a single cell: one bar per strategy."""
     ordered = rows.sort_values("peak_memory_bytes", ascending=False, na_position="first")
     legend = view.legend() if set(view.broken) - set(view.strategies) else None
     drawn, [row] = new_figure(message(view), foot, legend, 1, 3, 1.7 + 0.35 * len(rows))

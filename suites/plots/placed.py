@@ -1,4 +1,4 @@
-"""Where the strategies of a view's last case lie under the roof of the machine."""
+"""Points of the roofline: where the strategies of a view's last cell lie under the ceilings of the machine."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ PHASES = {"prefill": ("prefill_mfu", "prefill_mbu"), "decode": ("mfu", "mbu")}
 
 
 def case_of(view: View) -> pd.DataFrame | None:
-    """Rows of the last case of the axis, one a strategy.
+    """Select the rows of the last cell of the axis, one per strategy.
 
-    None where the run has no ceilings (a folder of an earlier version) or no strategy with known FLOPs and times.
+    None if the run has no ceilings (a folder of an earlier version) or no strategy with known FLOPs and times.
     """
     if not {*CEILINGS, *(name for names in PHASES.values() for name in names)} <= set(view.table):
         return None
-    view = view.having("floor_fraction").having(CEILINGS[0])  # folders of earlier versions know none of contenders
+    view = view.having("floor_fraction").having(CEILINGS[0])  # earlier versions kept no ceilings for contenders
     if view.table.empty:
         return None
     column, _ = view.axis
@@ -29,7 +29,7 @@ def case_of(view: View) -> pd.DataFrame | None:
 
 
 def roof_of(rows: pd.DataFrame) -> tuple[Spread, Spread]:
-    """Read bandwidth and GEMM peak of a case, in 1e9 bytes and FLOPs a second."""
+    """Read bandwidth in 1e9 bytes per second and GEMM peak in 1e9 FLOPs per second, of the cell that has these rows."""
     case = rows.iloc[0]
     read, gemm = (
         Spread(*(float(case[f"ceiling_{kind}{part}_{unit}"]) for part in ("", "_low", "_high")))
@@ -40,7 +40,7 @@ def roof_of(rows: pd.DataFrame) -> tuple[Spread, Spread]:
 
 @dataclass(frozen=True)
 class Point:
-    """A phase of a strategy: FLOPs a byte, and 1e9 FLOPs a second."""
+    """One phase of a strategy: ``intensity`` in FLOPs per byte, and ``flops_per_s`` in 1e9 FLOPs per second."""
 
     strategy: str
     phase: str
@@ -49,7 +49,7 @@ class Point:
 
 
 def points_of(rows: pd.DataFrame) -> list[Point]:
-    """Where each strategy lies in prefill and in decoding, as far as known."""
+    """Place each strategy in prefill and in decode, where its figures are known."""
     read, gemm = roof_of(rows)
     return [
         Point(str(row["strategy"]), phase, flops / (row[mbu] * read.median), flops)

@@ -1,4 +1,4 @@
-"""Where the FLOPs and the bytes of decoding go: shares by what a layer does, and totals beside them."""
+"""The figure of roles: which parts of a layer the FLOPs and bytes of decoding go to, as shares and with totals."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PANELS = (("flops", "FLOPs", "FLOPs"), ("bytes", "bytes", "B"))
 
 @dataclass(frozen=True)
 class Group:
-    """Roles that are drawn as one, with what they are called in the legend and, shorter, in a bar."""
+    """Roles that are drawn as one. ``label`` is their name in the legend, ``short`` their name inside a bar."""
 
     label: str
     short: str
@@ -31,12 +31,12 @@ class Group:
 
     @property
     def text_color(self) -> str:
-        """White on what is dark, by the luminance of ITU-R BT.601."""
+        """White on a dark colour, black on others, by the luminance of ITU-R BT.601."""
         red, green, blue = to_rgb(self.color)
         return "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.5 else "black"
 
     def look(self) -> dict[str, Any]:
-        """Arguments for a patch. Blues are self-attention, yellows to reds cross-attention; hatches tell in grey."""
+        """Arguments for a patch. Blue is self-attention, yellow to red cross-attention; hatches differ in grey too."""
         return {"facecolor": self.color, "hatch": self.hatch, "edgecolor": self.text_color, "linewidth": 0}
 
 
@@ -52,13 +52,13 @@ GROUPS = (
 )
 OTHER = Group("other", "other", "#555555", "++", ())
 GAP = 0.4
-"""Percent left white between neighbours, which in grey may be alike."""
+"""Width that is left white between neighbours, in per cent of a bar, since neighbours may be alike in grey."""
 _GROUP = {role: group for group in GROUPS for role in group.roles}
 _SHORT = {group.label: group.short for group in (*GROUPS, OTHER)}
 
 
 def figure(view: View) -> Figure | None:
-    """The longest case of the largest batch: a bar of shares for each strategy, its total at the end."""
+    """Draw a bar of shares for each strategy, with its total at the end, in the cell that ``longest`` selects."""
     sums = longest(view)
     if sums.empty:
         return None
@@ -84,7 +84,10 @@ def figure(view: View) -> Figure | None:
 
 
 def longest(view: View) -> pd.DataFrame:
-    """Decode rows of the longest case of the largest batch, with the group of each role."""
+    """Select the decode rows of the last cell, and add the group of each role.
+
+    The last cell has the longest target, among these the longest source, and among these the largest batch.
+    """
     sums = view.roles[view.roles["phase"] == "decode"]
     for column in ("tgt_len", "src_len", "batch_size"):
         sums = sums[sums[column] == sums[column].max()]
@@ -92,7 +95,7 @@ def longest(view: View) -> pd.DataFrame:
 
 
 def totals_of(sums: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """FLOPs and bytes, by column: a row a strategy, a column a group."""
+    """Map "flops" and "bytes" to a table of sums, with one row per strategy and one column per group."""
     return {
         column: sums.groupby(["strategy", "group"], sort=False)[column].sum().unstack(fill_value=0)
         for column, _, _ in PANELS
@@ -100,7 +103,10 @@ def totals_of(sums: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 
 def message(view: View) -> str:
-    """What the strategy of most FLOPs spends them on, beside that of fewest; or where those of a lone one go."""
+    """Say what the strategy with the most FLOPs spends them on, and how it compares with the one with the fewest.
+
+    If there is one strategy alone, say what most of its FLOPs and bytes are spent on.
+    """
     totals = totals_of(longest(view))
     sums = pd.DataFrame({column: table.sum(axis=1) for column, table in totals.items()}).sort_values(list(totals))
     (least, low), (most, high) = ((str(sums.index[i]), sums.iloc[i]) for i in (0, -1))
@@ -114,7 +120,7 @@ def message(view: View) -> str:
 
 
 def _bars(axes: Axes, totals: pd.DataFrame, shown: list[Group], names: list[str], unit: str) -> None:
-    """One bar a row of ``totals``, the first on top; what is wide enough is named inside."""
+    """Draw one bar per row of ``totals``, the first on top. A part that is wide enough has its name inside."""
     sums = totals.sum(axis=1)
     for place, (amounts, total) in enumerate(zip(totals.to_dict("records"), sums, strict=True)):
         left = 0.0

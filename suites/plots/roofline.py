@@ -1,4 +1,4 @@
-"""The roofline of the machine: what its bandwidth and its GEMM peak allow, and where each strategy comes to lie."""
+"""The roofline of the machine: what its read bandwidth and its GEMM peak allow, and what each strategy achieves."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ DECADE = 10.0
 
 
 def figure(view: View) -> Figure | None:
-    """The last case of the axis, a hollow point a strategy for prefill and a full one for decoding.
+    """Draw the last cell of the axis: for each strategy a hollow point for prefill and a full one for decode.
 
-    None where the run has no ceilings (a folder of an earlier version) or no strategy with known FLOPs and times.
+    None if the run has no ceilings (a folder of an earlier version) or no strategy with known FLOPs and times.
     """
     if (rows := case_of(view)) is None:
         return None
@@ -46,7 +46,7 @@ def figure(view: View) -> Figure | None:
 
 
 def ceilings_figure(read: Spread, gemms: dict[str, Spread], title: str, foot: str) -> Figure:
-    """The roof alone, with a ceiling for each element type. Bytes and FLOPs a second, in 1e9."""
+    """Draw the roof alone, with one ceiling per element type; speeds in 1e9 bytes and 1e9 FLOPs per second."""
     drawn, [[axes]] = new_figure(title, foot, height=3.9)
     top = max(gemms.values(), key=lambda gemm: gemm.median)
     with mpl.rc_context(RC):
@@ -54,7 +54,7 @@ def ceilings_figure(read: Spread, gemms: dict[str, Spread], title: str, foot: st
         _roof(axes, read, top, [peak / read.median for peak in peaks], peaks, named=False)
         left, right = axes.get_xlim()
         ordered = sorted(gemms, key=lambda name: -gemms[name].median)
-        for place, name in enumerate(ordered):  # side by side, as types may be equally fast
+        for place, name in enumerate(ordered):  # labels side by side, as types may be equally fast
             peak = gemms[name].median
             end = right * (left / right) ** (0.2 * place)
             if place:
@@ -67,12 +67,15 @@ def ceilings_figure(read: Spread, gemms: dict[str, Spread], title: str, foot: st
 
 
 def _face(phase: str, color: str) -> dict[str, Any]:
-    """Prefill is hollow."""
+    """Arguments for the face of a marker: hollow in prefill, full in decode."""
     return {"markerfacecolor": "none" if phase == "prefill" else color, "markeredgewidth": 1.4}
 
 
 def _roof(axes: Axes, read: Spread, gemm: Spread, xs: Sequence[float], ys: Sequence[float], named: bool = True) -> None:
-    """Both ceilings with their bands, the axes' limits around them and the points, and what each part is."""
+    """Draw both ceilings with their bands, and set the limits of the axes around them and the points (xs, ys).
+
+    ``named`` adds the GEMM peak in words; the read bandwidth always has its label.
+    """
     ridge = gemm.median / read.median
     left = min([ridge / DECADE, *xs]) / 2
     right = max([ridge * DECADE, *xs]) * 2
@@ -81,7 +84,7 @@ def _roof(axes: Axes, read: Spread, gemm: Spread, xs: Sequence[float], ys: Seque
         x_N, _under(x_N, read.low, gemm.low), _under(x_N, read.high, gemm.high), color="#DDDDDD", zorder=1
     )
     axes.plot(x_N, _under(x_N, read.median, gemm.median), zorder=2, **ROOF)
-    # Named above the roof, where only what a cache serves can lie, away from that.
+    # The label stands above the roof, where only points that a cache serves can lie, and as far from them as possible.
     place = max((ridge / 2, ridge / 6), key=lambda x: min((abs(np.log(x / other)) for other in xs), default=0))
     axes.annotate(f"reads {read.median:.3g} GB/s", (place, place * read.high), (-6, 3), ha="right", **NOTE)
     if named:
@@ -102,7 +105,7 @@ def _under(x_N: NDArray[np.float64], read: float, gemm: float) -> NDArray[np.flo
 
 
 def message(view: View) -> str:
-    """What share of the roof over it the best and the worst strategy reach while decoding, and which part that is."""
+    """Say what share of their limit the best and the worst strategy reach in decode, and which ceiling sets it."""
     rows = case_of(view)
     assert rows is not None
     ordered = rows.sort_values("floor_fraction").to_dict("records")
@@ -115,7 +118,7 @@ def message(view: View) -> str:
 
 
 def foot(view: View, rows: pd.DataFrame) -> str:
-    """What is drawn: the case, the roof, how contenders are placed, and whose reads a cache serves."""
+    """Say what is drawn: the cell, the roof, how contenders are placed, and which strategies a cache serves."""
     case = rows.iloc[0]
     return (
         f"{view.foot} {view.rounds} Source {case['src_len']}, target {case['tgt_len']} tokens, batch "
@@ -126,7 +129,7 @@ def foot(view: View, rows: pd.DataFrame) -> str:
 
 
 def _contenders(rows: pd.DataFrame) -> str:
-    """What they compute is not known, so they are placed by what any must."""
+    """Name the contenders. Their own work is not known, so they are placed by the necessary FLOPs and bytes."""
     names = rows[rows["executed_flops"].isna()]["strategy"]
     return f"{', '.join(names)}: by the necessary FLOPs and bytes. " if len(names) else ""
 

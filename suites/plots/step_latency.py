@@ -1,4 +1,4 @@
-"""Latency of each decode step against k, the number of keys attended: what remembering changes, seen directly."""
+"""The figure of each decode step's latency against k, the number of keys attended, where a cache's effect is seen."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .view import View
 
 
 def longest(view: View) -> list[tuple[str, pd.DataFrame]]:
-    """(batch in words, its steps): the longest cell of the smallest and of the largest batch."""
+    """Return (batch in words, rows of the step table) of the longest cell, for the smallest and the largest batch."""
     steps = view.steps[view.steps["tgt_len"] == view.steps["tgt_len"].max()]
     steps = steps[steps["src_len"] == steps["src_len"].max()]
     batches = sorted({steps["batch_size"].min(), steps["batch_size"].max()})
@@ -19,13 +19,13 @@ def longest(view: View) -> list[tuple[str, pd.DataFrame]]:
 
 
 def ends(mine: pd.DataFrame) -> tuple[float, float]:
-    """Median latency over the first and the last eighth of the steps, the very first step left out."""
+    """Median latency in seconds of the first and of the last eighth of the steps, without the very first step."""
     width = max(1, len(mine) // 8)
     return float(mine["latency_s"].iloc[1 : 1 + width].median()), float(mine["latency_s"].iloc[-width:].median())
 
 
 def message(view: View) -> str:
-    """How much longer the last steps take than the first, of the steepest and the flattest strategy."""
+    """Say how much longer the last steps take than the first, for the steepest and for the flattest strategy."""
     panels = longest(view)
     where, steps = panels[-1]
     growth = {str(s): ends(mine) for s, mine in steps.groupby("strategy", sort=False)}
@@ -37,12 +37,12 @@ def message(view: View) -> str:
 
 
 def drawable(view: View) -> bool:
-    """Whether there are steps enough to see a course."""
+    """Whether there are enough steps for a curve."""
     return not view.steps.empty and bool(view.steps["tgt_len"].max() >= 3)
 
 
 def figure(view: View) -> Figure | None:
-    """One curve a strategy, with the middle half of rounds as a band."""
+    """Draw one curve per strategy, with the middle half of its rounds as a band."""
     if not drawable(view):
         return None
     panels = longest(view)

@@ -1,4 +1,4 @@
-"""How every plot looks: one colour, marker and dash a strategy, units on axes, and a title that says what is seen."""
+"""The look of every plot: a colour, marker and dash per strategy, units on axes, and a title that says what is seen."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from matplotlib.transforms import Bbox
 
 from ..store.files import write_bytes
 
-# Okabe and Ito's palette keeps apart under the common kinds of colour blindness; dashes and markers keep apart in grey.
+# The colours of Okabe and Ito differ under the common kinds of colour blindness too; dashes and markers differ in grey.
 _CORE = {
     "full_recompute": ("#D55E00", "o", "-"),
     "cross_kv": ("#E69F00", "s", (0, (5, 1))),
@@ -63,7 +63,7 @@ WIDTH_IN = 7.4
 
 @dataclass(frozen=True)
 class Look:
-    """Of one strategy."""
+    """Colour, marker and dash of one strategy."""
 
     color: str
     marker: str
@@ -78,14 +78,14 @@ NOT_DRAWN = Look("#999999", "x", "none")
 
 
 def looks(strategies: Iterable[str]) -> dict[str, Look]:
-    """A look for each strategy, in the order given; the core four always have the same."""
+    """Map each strategy to its look, in the order given. The four core strategies always have the same looks."""
     others = iter(_OTHERS * 20)
     return {name: Look(*(_CORE[name] if name in _CORE else next(others))) for name in dict.fromkeys(strategies)}
 
 
 @dataclass(frozen=True)
 class Legend:
-    """(label, look) of each curve, what the labels say besides names, and what shows a look."""
+    """The (label, look) of each curve, a title that says what follows the names in labels, and the artist of a look."""
 
     entries: Sequence[tuple[str, dict[str, Any]]]
     title: str = ""
@@ -93,18 +93,18 @@ class Legend:
 
     @property
     def columns(self) -> int:
-        """As many as fit side by side."""
+        """Number of columns: as many as fit side by side."""
         widths_in = [0.6 + 0.066 * len(label) for label, _ in self.entries]
         fits = (n for n in range(len(widths_in), 1, -1) if sum(map(max, np.array_split(widths_in, n))) < WIDTH_IN - 0.6)
         return next(fits, 1)
 
     @property
     def height_in(self) -> float:
-        """What it takes from the plot."""
+        """Height that the legend takes from the plot, in inches."""
         return 0.165 * (math.ceil(len(self.entries) / self.columns) + bool(self.title))
 
     def draw(self, axes: Axes) -> None:
-        """Fill ``axes``."""
+        """Draw the legend into ``axes``, which then hold nothing else."""
         axes.axis("off")
         axes.legend(
             [self.artist(**look) for _, look in self.entries],
@@ -123,10 +123,14 @@ class Legend:
 def new_figure(
     title: str, foot: str, legend: Legend | None = None, rows: int = 1, columns: int = 1, height: float = 3.7
 ) -> tuple[Figure, list[list[Axes]]]:
-    """A figure as wide as a README: its message on top, then the legend, where it hides no curve, then rows of axes."""
+    """Make a figure as wide as a README, and return it with its axes, row by row.
+
+    ``title``, its message, is on top, then the legend, where it hides no curve, then the axes, and ``foot`` below them.
+    ``height`` is in inches, without the legend.
+    """
     with mpl.rc_context(RC):
         figure = Figure(figsize=(WIDTH_IN, height + (legend.height_in if legend else 0)), layout="constrained")
-        # The legend's row is as high as the legend: constrained layout makes room for what hangs out of axes.
+        # The legend's row needs no height of its own: constrained layout makes room for what hangs out of axes.
         grid = figure.add_gridspec(rows + 1, columns, height_ratios=[0.001, *[1.0] * rows])
         if legend is not None:
             legend.draw(figure.add_subplot(grid[0, :]))
@@ -137,20 +141,21 @@ def new_figure(
 
 
 def wrapped(text: str) -> dict[str, Any]:
-    """Arguments for a text that is wrapped: matplotlib measures its words as formulas, whatever ``text.parse_math``.
+    """Arguments for a text that is wrapped and may hold dollars.
 
-    A dollar that is escaped begins none, and is shown without its escape.
+    When matplotlib wraps a text, it measures the words as formulas, whatever ``text.parse_math`` says. An escaped
+    dollar begins no formula, and is shown without its escape.
     """
     return {"t": text.replace("$", r"\$"), "wrap": True, "parse_math": True}
 
 
 def title_of(figure: Figure) -> str:
-    """As it was given, and is shown."""
+    """Title of a figure as it was given, without the escapes of ``wrapped``."""
     return figure.get_suptitle().replace(r"\$", "$")
 
 
 def times(factor: float) -> str:
-    """A factor in a title: two digits, whole from 100 on.
+    """Write a factor for a title: with two digits, and as a whole number from 100 on.
 
     >>> times(1.04), times(83.8), times(158.6)
     ('1x', '84x', '159x')
@@ -159,24 +164,28 @@ def times(factor: float) -> str:
 
 
 def share_y(row: Sequence[Axes]) -> None:
-    """One scale for a row of axes, its numbers on the left alone. Before anything is drawn."""
+    """Give a row of axes one y scale, with its numbers on the left alone. Call it before anything is drawn."""
     for other in row[1:]:
         other.sharey(row[0])
         other.tick_params(labelleft=False, which="both")
 
 
 def save(figure: Figure, folder: Path, name: str) -> list[Path]:
-    """``name``.png and .svg in ``folder``; no date inside, so that equal tables give equal files."""
+    """Write ``name``.png and ``name``.svg into ``folder``, and return their paths.
+
+    The files hold no date, so equal tables give equal files.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     with mpl.rc_context(RC), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # a box in PNG; SVG holds the character
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # PNG shows a box, SVG holds the character
         for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Creator": "decodebench"})):
             path = folder / f"{name}.{kind}"
             drawn = BytesIO()
             figure.savefig(drawn, format=kind, metadata=metadata, facecolor="white")
             write_bytes(path, drawn.getvalue())
-            # What is placed stays, so both files are alike. Only without an engine is the second drawn once, not twice.
+            # The layout of the first file is kept, so that both are alike. Without an engine the second is drawn once,
+            # not twice.
             figure.set_layout_engine(None)
             for axes in figure.axes:  # the layout's last digits vary from process to process, and SVG's ids with them
                 axes.set_position(Bbox.from_bounds(*(round(float(x), 12) for x in axes.get_position().bounds)))
@@ -185,7 +194,7 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
 
 
 def powers_of_two(axes: Axes, values: Iterable[float]) -> None:
-    """A logarithmic x axis whose ticks are the values that were measured."""
+    """Make the x axis logarithmic, with ticks at the values that were measured."""
     ticks = sorted(set(values))
     axes.set_xscale("log", base=2)
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
@@ -193,9 +202,10 @@ def powers_of_two(axes: Axes, values: Iterable[float]) -> None:
 
 
 def plain_log(row: Sequence[Axes]) -> None:
-    """A logarithmic y axis with plain numbers, also between powers of ten where the range is small.
+    """Make the y axes of a row logarithmic, with plain numbers, also between powers of ten if the range is small.
 
-    Where the highest of a row is less than three times the lowest there is no law to see: linear, from zero.
+    If the highest value of the row is less than three times the lowest, a logarithmic scale would show nothing about
+    growth. The axes are then linear and begin at zero.
     """
     low, high = (edge(axes.dataLim.intervaly[i] for axes in row) for i, edge in enumerate((min, max)))
     for axes in row:

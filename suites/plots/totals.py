@@ -1,4 +1,4 @@
-"""Whole batches: time end to end and throughput, against what was swept."""
+"""The figure of whole batches: end-to-end time and throughput, against what was swept."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ ROWS = (("e2e_s", 1e3, "end to end (ms)"), ("throughput_tokens_per_s", 1.0, "thr
 
 
 def figure(view: View) -> Figure:
-    """Time end to end and tokens a second of the whole batch; by batch or source where these vary besides the axis."""
+    """Draw end-to-end time and throughput of the whole batch along the axis of the view.
+
+    If batch or source vary too, there is a column of panels for each value shown. Where nothing was swept, draw bars.
+    """
     column, label = view.axis
     panels = view.panels
     if all(rows[column].nunique() < 2 for _, rows in panels):
@@ -49,7 +52,7 @@ def figure(view: View) -> Figure:
 
 
 def message(view: View) -> str:
-    """How many times as long the slowest strategy takes as the fastest, at the last point of the axis."""
+    """Say how many times as long as the fastest strategy the slowest one takes, at the last point of the axis."""
     column, _ = view.axis
     title, last = view.panels[-1]
     rows = last[last[column] == last[column].max()].dropna(subset="e2e_s").sort_values("e2e_s")
@@ -64,19 +67,19 @@ def message(view: View) -> str:
 
 
 def _growth(mine: pd.DataFrame, column: str) -> str:
-    """Measured growth of time beside that of the FLOPs and bytes that the formulas give."""
+    """Write the measured growth of time, and in brackets the growth of FLOPs and of bytes by formula."""
     x = mine[column]
     measured = exponent(x, mine["e2e_s"])
     predicted = exponent(x, mine["executed_flops"])
     moved = exponent(x, mine["step_bytes"] * mine["tgt_len"])
     if math.isnan(measured):
         return ""
-    # Of contenders no formula is known.
+    # There is no formula for the work of a contender.
     return f": x^{measured:.2f}" + ("" if math.isnan(predicted) else f" ({predicted:.2f}, {moved:.2f})")
 
 
 def _bars(view: View, rows: pd.DataFrame) -> Figure:
-    """A single case: one bar a strategy, split into prefill and decoding."""
+    """Draw a single cell: one bar per strategy, split into prefill and decode."""
     ordered = rows.sort_values("e2e_s", ascending=False, na_position="first")
     foot = f"{view.foot} {view.rounds} x: over {ordered['baseline'].iloc[0]}, paired within rounds."
     legend = view.legend() if set(view.broken) - set(view.strategies) else None

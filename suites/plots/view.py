@@ -1,4 +1,4 @@
-"""One group of a table that belongs on one set of plots, and the axis along which it was swept."""
+"""The part of a run's tables that one set of plots shows, and the axis along which it was swept."""
 
 from __future__ import annotations
 
@@ -24,13 +24,17 @@ AXES = {
     ("batch_size",): ("batch_size", "batch (sentences)"),
 }
 SUFFIX_MAX = 150
-"""Characters of a plot's file name behind the figure's."""
+"""Greatest number of characters in a plot's file name after the name of the figure."""
 PLAIN = re.compile(r"[^\w-]+", re.ASCII)
 
 
 @dataclass(frozen=True)
 class View:
-    """Cases of one group that were measured; ``broken``: strategy -> what became of its cases that were not."""
+    """The measured cases of one group: rows of the tables of cases, steps and roles, and how they are drawn.
+
+    ``foot`` names model, type and machine below a plot; ``suffix`` ends the names of its files. ``broken`` maps each
+    strategy that has cases without a measurement to the status of these.
+    """
 
     table: pd.DataFrame
     steps: pd.DataFrame
@@ -42,17 +46,20 @@ class View:
 
     @property
     def strategies(self) -> list[str]:
-        """In the table's order."""
+        """Labels of the measured strategies, in the order of the table."""
         return list(dict.fromkeys(self.table["strategy"]))
 
     def having(self, column: str) -> View:
-        """Of the cases alone that have this figure of the table: of contenders neither FLOPs nor K/V are known."""
+        """Keep the cases for which ``column`` is known. FLOPs and K/V, for example, are not known for contenders."""
         rows = self.table[self.table[column].notna()]
         steps = self.steps[self.steps["strategy"].isin(rows["strategy"])]
         return replace(self, table=rows, steps=steps)
 
     def by_execution(self) -> list[tuple[str, View]]:
-        """(suffix of a file's name, view): at equal execution and each at its best, if any was not executed eagerly."""
+        """Return (suffix of a file's name, view) for equal execution and for each strategy at its best.
+
+        There is one entry if every strategy was executed eagerly.
+        """
         found = []
         for title, rows in by_execution(self.table):
             suffix = "_best" if title == BEST else ""
@@ -62,25 +69,28 @@ class View:
         return found
 
     def name(self, strategy: Any) -> str:
-        """For a legend; says if some cases of it were not measured."""
+        """Name of a strategy in a legend. It says so if some of its cases were not measured."""
         shown = dict(zip(self.looks, shortened(list(self.looks)), strict=True)).get(str(strategy), str(strategy))
         return f"{shown} (some {self.broken[strategy]})" if strategy in self.broken else shown
 
     def legend(self, notes: Mapping[str, str] | None = None, title: str = "") -> Legend:
-        """Every strategy, with a note behind its name, and those of which there is nothing to draw."""
+        """Legend of every strategy, with its note after the name, and of strategies that have nothing to draw."""
         entries = [(self.name(s) + (notes or {}).get(s, ""), self.looks[s].line()) for s in self.strategies]
         lost = [s for s in self.broken if s not in self.strategies]
         return Legend([*entries, *((f"{short(s)}: {self.broken[s]}", NOT_DRAWN.line()) for s in lost)], title)
 
     @property
     def rounds(self) -> str:
-        """For the foot of a plot that shows times."""
+        """Sentence on the number of rounds, for the foot of a plot that shows times."""
         low, high = int(self.table["rounds"].min()), int(self.table["rounds"].max())
         return f"Medians over {low if low == high else f'{low} to {high}'} rounds."
 
     @property
     def axis(self) -> tuple[str, str]:
-        """(column, label) of the lengths swept, else of the batch; tied source and target count as one."""
+        """(column, label) of what was swept: a length, or the batch if no length varies.
+
+        Source and target count as one length if they are equal in every case; otherwise the target comes first.
+        """
         varying = [c for c in ("src_len", "tgt_len") if self.table[c].nunique() > 1]
         if varying == ["src_len", "tgt_len"] and (self.table["src_len"] != self.table["tgt_len"]).any():
             return AXES[("tgt_len",)]
@@ -89,7 +99,7 @@ class View:
         return AXES[tuple(varying)]
 
     def at(self, value: float, panel: str = "") -> str:
-        """A place on the axis, in words."""
+        """Name a place on the axis in words: "64 tokens, batch 8"."""
         place = (
             f"batch {int(value)}"
             if self.axis[0] == "batch_size"
@@ -99,13 +109,13 @@ class View:
 
     @property
     def panels(self) -> list[tuple[str, pd.DataFrame]]:
-        """At most the first, a middle and the last of all panels."""
+        """The first, a middle and the last of ``every_panel``, without repetition."""
         groups = self.every_panel
         return [groups[i] for i in sorted({0, len(groups) // 2, len(groups) - 1})]
 
     @property
     def every_panel(self) -> list[tuple[str, pd.DataFrame]]:
-        """The table by what varies besides the axis: (title, rows)."""
+        """(title, rows) for each part of the table, which is divided by what varies besides the axis."""
         column = self.axis[0]
         tied = column == "tgt_len" and (self.table["src_len"] == self.table["tgt_len"]).all()
         rest = [c for c in ("batch_size", "src_len", "tgt_len") if c != column and not (tied and c == "src_len")]
@@ -123,7 +133,10 @@ def _words(values: dict[str, object]) -> str:
 def views(
     table: pd.DataFrame, steps: pd.DataFrame, machine: Mapping[str, str], role_sums: pd.DataFrame | None = None
 ) -> Iterator[View]:
-    """A view for each model, device, type and so on that has a measured case; ``machine``: device -> its name."""
+    """Yield a view for each group that has a measured case; cases of a group are equal in the columns ``GROUP``.
+
+    ``machine`` maps each device to its name. ``role_sums`` is the table of roles, None if the folder has none.
+    """
     sums = pd.DataFrame(columns=ROLE_COLUMNS) if role_sums is None else role_sums
     look = looks(table["strategy"])
     good = table[table["status"] == "ok"]
@@ -149,7 +162,10 @@ def views(
 
 
 def _file_suffix(text: str, taken: set[str]) -> str:
-    """For a file's name: what it may hold and no more, cut to fit, with a number where another has the same."""
+    """Turn a text into the end of a file's name: only safe characters, and at most ``SUFFIX_MAX`` of them.
+
+    A number is added if the result is in ``taken``, whatever its case; the result is then added to ``taken``.
+    """
     suffix = PLAIN.sub("-", text)
     suffix = suffix if len(suffix) <= SUFFIX_MAX else suffix[:SUFFIX_MAX]
     numbered = (suffix if number == 1 else f"{suffix}-{number}" for number in count(1))

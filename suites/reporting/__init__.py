@@ -1,1 +1,1 @@
-"""The report: one HTML page of a run, or of two, made from its folder alone and in need of nothing else."""
+"""The report: one HTML page on a run, or on two, made from run folders alone. It needs no other file and no network."""

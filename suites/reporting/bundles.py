@@ -1,4 +1,4 @@
-"""Scripts that the page carries: Vega from vl-convert's wheel, DataTables from that of itables. No network."""
+"""Scripts that are part of the page: Vega from the package vl-convert, DataTables from itables. No network is used."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ LICENSES = (
 
 @cache
 def vega() -> str:
-    """The script that defines ``vegaEmbed``; putting it together takes seconds, so it is kept for this version."""
+    """Return the script that defines ``vegaEmbed``.
+
+    Bundling it takes seconds, so the script is kept in the user's cache folder, under the version of vl-convert.
+    """
     kept = platformdirs.user_cache_path("decodebench") / f"vega-{version('vl-convert-python')}.js"
     try:
         return kept.read_text(encoding="utf-8")
@@ -30,14 +33,14 @@ def vega() -> str:
     script = str(vl_convert.javascript_bundle())  # type: ignore[call-arg]  # its own stub forgets the default
     try:
         write_text(kept, script)
-    except OSError:  # a home that cannot be written: put together each time
+    except OSError:  # the home cannot be written, so the script is bundled each time
         pass
     return script
 
 
 @cache
 def datatables() -> tuple[str, str]:
-    """Script and style sheet; the script, a module, leaves ``DataTable`` where the page's own lines find it."""
+    """Return the script and the style sheet of DataTables. The script sets ``window.DataTable`` for start.js."""
     folder = files("itables").joinpath("html")
     script = folder.joinpath("dt_bundle.js").read_text(encoding="utf-8")
     style = folder.joinpath("dt_bundle.css").read_text(encoding="utf-8")
@@ -45,12 +48,14 @@ def datatables() -> tuple[str, str]:
 
 
 def exported(module: str, name: str, to: str) -> str:
-    """A module with its list of exports replaced by setting ``window.<to>`` to what it exports as ``name``.
+    """Make a plain script of a module: in place of its exports, it sets ``window.<to>`` to what it exports as ``name``.
+
+    Raises ValueError if the module has no such export.
 
     >>> exported("let a=1;export{b as c,a as default};", "default", "A")
     'let a=1;window.A=a;'
     """
     found = re.search(rf"export\s*\{{[^{{}}]*?([\w$]+) as {name}\b[^{{}}]*\}}", module)
     if found is None:
-        raise ValueError(f"the script exports no {name}; this version of its package is not known, take an earlier one")
+        raise ValueError(f"the script exports no {name}: install an earlier version of its package")
     return f"{module[: found.start()]}window.{to}={found[1]}{module[found.end() :]}"

@@ -1,4 +1,4 @@
-"""What a notebook shows of a run: its ranked table and the headline plot."""
+"""HTML that a notebook shows for a run: its ranked tables and the plot of totals."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .verdicts import HEADER, verdicts
 
 
 def cell_html(run_dir: Path, table: pd.DataFrame) -> str:
-    """A piece of HTML; the plots are those of the folder, each with its message as text alternative."""
+    """Make the piece of HTML. Its plots are those in ``run_dir``, each with its message as alternative text."""
     parts = [(title_of(rows, table), verdicts(rows)) for _, rows in table.groupby(GROUP, sort=False)]
     drawn = [
         (message(view), run_dir / "plots" / f"totals{view.suffix}.png")

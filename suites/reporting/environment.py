@@ -1,4 +1,4 @@
-"""What a run was made with, as pairs for people."""
+"""The environment of a run, in (name, value) pairs for people."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..words.quantity import quantity
 
 
 def environment_lines(kept: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """From environment.json; what a folder does not have is absent."""
+    """Word the content of environment.json. What the folder does not record is left out."""
     gpu, versions = (found if isinstance(found := kept.get(name), dict) else {} for name in ("gpu", "versions"))
     changed = " with uncommitted changes" if kept.get("uncommitted_changes") else ""
     load, memory = kept.get("load_average"), kept.get("memory_bytes")
@@ -33,12 +33,12 @@ def environment_lines(kept: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _size(amount: Any) -> str | None:
-    """Bytes for people; what is no number as it stands."""
+    """Write a number of bytes for people; return anything else as it is."""
     return quantity(amount, "B") if isinstance(amount, int | float) and amount > 0 else amount
 
 
 def _limit(kept: Any, told: Callable[[Any], str | None]) -> str | None:
-    """An amount and what bounds it, by ``limits.Limit`` as plain data."""
+    """Write an amount and what bounds it. ``kept`` is a ``limits.Limit`` as plain data."""
     return f"{told(kept.get('amount'))}, by {kept.get('bound_by')}" if isinstance(kept, dict) else None
 
 

@@ -1,4 +1,4 @@
-"""One HTML file from a template: scripts and styles inside, and a policy that forbids every outside load."""
+"""Makes one HTML file of a template, with its scripts and styles inside and a policy that forbids outside loads."""
 
 from __future__ import annotations
 
@@ -18,11 +18,14 @@ from .bundles import LICENSES, datatables, vega
 
 TEMPLATES = ("cell.html.jinja", "page.html.jinja", "parts.html.jinja", "run.html.jinja", "two.html.jinja")
 POLICY = "style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
-"""Besides that only the page's own scripts run, by their hashes, and nothing is loaded from outside."""
+"""The part of the content security policy that is the same for every page.
+
+``render`` adds that only the page's own scripts run, by their hashes, and that nothing is loaded from outside.
+"""
 
 
 def render(template: str, rows: dict[str, Any], **content: Any) -> str:
-    """The page; ``rows`` are those of its one large table (``numbers.numbers``)."""
+    """Make the whole page. ``rows`` are the data of its one large table, from ``numbers.numbers``."""
     script, style = datatables()
     given = {"vega": vega(), "datatables": script, "start": _file("start.js")}
     scripts = {name: _inside(text) for name, text in given.items()}
@@ -33,7 +36,7 @@ def render(template: str, rows: dict[str, Any], **content: Any) -> str:
 
 
 def fragment(template: str, **content: Any) -> str:
-    """A piece of HTML, without a page around it."""
+    """Make a piece of HTML from a template, without the scripts and styles of a page."""
     return _templates().get_template(template).render(**content)
 
 
@@ -54,7 +57,7 @@ def _file(name: str) -> str:
 
 
 def _inside(script: str) -> str:
-    """A script that ends no element before its end."""
+    """Escape a script, so that no text in it ends the script element early."""
     return re.sub("</(script)", r"<\\/\1", script, flags=re.IGNORECASE).replace("<!--", "<\\!--")
 
 
@@ -63,11 +66,11 @@ def _sha256(script: str) -> str:
 
 
 def _prose(text: str) -> Markup:
-    """Text, with what stands between backticks as code."""
+    """Turn text into HTML; what is between backticks becomes code."""
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
 def _json(content: Any) -> Markup:
-    """Data inside a script element, in which no label can end it; NaN is null."""
+    """Write data as JSON that is safe inside a script element, which no label in it can end; NaN becomes null."""
     text = json.dumps(finite(content), allow_nan=False, separators=(",", ":"))
     return Markup(text.replace("<", "\\u003c"))

@@ -1,4 +1,4 @@
-"""The ledger of the page: what each matrix product of a step grows with, and a decoder layer drawn."""
+"""The ledger of the page: what each matrix product of a step grows with, and diagrams of a decoder layer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..ledger.view import Sheet
 
 @dataclass(frozen=True)
 class Drawing:
-    """A picture as SVG in base64, its message and how to read it."""
+    """A diagram: SVG in base64, a title that is its message, and a caption on how to read it."""
 
     svg: str
     title: str
@@ -24,7 +24,10 @@ class Drawing:
 
 @dataclass(frozen=True)
 class Ledger:
-    """Of one case: it in words, the letters with their numbers, the answer to what grows, tables, and layers drawn."""
+    """The ledger of one cell.
+
+    ``place`` names the cell in words, ``legend`` the letters with their numbers, and ``answer`` says what grows.
+    """
 
     place: str
     legend: str
@@ -34,9 +37,10 @@ class Ledger:
 
 
 def ledger_of(cell: Mapping[str, Any], labels: Sequence[str], drawn: Sequence[str]) -> Ledger | None:
-    """By formula, of a cell.json; of the strategies ``labels`` those that are ``drawn`` have their layer drawn.
+    """Make the ledger of a cell by formula. ``cell`` is the content of cell.json.
 
-    None where a label is no strategy that is known here, the folder is of a version that kept no sizes, or
+    ``labels`` are the strategies of the ledger, ``drawn`` those whose decoder layer is drawn. None if a label is no
+    strategy that is known here, if cell.json has no sizes of the model, as in folders of earlier versions, or if
     weights are narrower than K/V.
     """
     from strategies import DTYPES, ModelConfig, StrategyError, parse
@@ -46,7 +50,7 @@ def ledger_of(cell: Mapping[str, Any], labels: Sequence[str], drawn: Sequence[st
     from ..ledger.text import sheets
     from ..ledger.view import answer, at_step, columns, legend
 
-    if cell.get("weights"):  # its bytes are of one width for weights and K/V
+    if cell.get("weights"):  # the ledger counts bytes at one width for weights and K/V
         return None
     k, src_len = default_step(int(cell["tgt_len"])), int(cell["src_len"])
     try:

@@ -1,4 +1,4 @@
-"""The table of the page: a row a case, each column in one unit, as plain numbers that sort and filter."""
+"""The large table of the page: one row per case and one unit per column, in plain numbers that sort and filter."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DIGITS = 4
 
 @dataclass(frozen=True)
 class Column:
-    """``source``: of table.csv; the page shows its values over ``unit_size``, under ``title``."""
+    """A column of the page. It shows the column ``source`` of table.csv, divided by ``unit_size``, under ``title``."""
 
     source: str
     title: str
@@ -33,7 +33,7 @@ SETTINGS = (
     Column("stop", "until", text=True),
     Column("seed", "seed"),
 )
-"""Shown where they vary."""
+"""Columns that are shown only if cases differ in them."""
 COLUMNS = (
     Column("batch_size", "batch"),
     Column("src_len", "source"),
@@ -67,12 +67,12 @@ COLUMNS = (
 
 
 def varying(table: pd.DataFrame) -> list[Column]:
-    """Settings in which cases differ."""
+    """Columns of ``SETTINGS`` in which cases differ."""
     return [column for column in SETTINGS if table[column.source].nunique() > 1]
 
 
 def columns_of(table: pd.DataFrame) -> list[Column]:
-    """Those that the table has something in, after those of ``SETTINGS`` that vary."""
+    """Columns of ``SETTINGS`` that vary, followed by the columns of ``COLUMNS`` that are not empty."""
     known = [column for column in COLUMNS if column.source in table and _told(table[column.source])]
     return [*varying(table), *known]
 
@@ -82,10 +82,10 @@ def _told(values: pd.Series) -> bool:
 
 
 def numbers(table: pd.DataFrame, columns: Sequence[Column] | None = None) -> dict[str, Any]:
-    """What the table of the page is drawn from: ``columns`` and ``data``, as DataTables has them.
+    """Return ``columns`` and ``data``, from which DataTables draws the table of the page.
 
-    Numbers have four digits, in the unit of their column; text is escaped, as it is put into the page as it stands.
-    ``columns``: those of a run's table unless said.
+    Numbers have four digits, in the unit of their column. Text is escaped, since it is put into the page unchanged.
+    ``columns`` are those of a run's table by default.
     """
     columns = columns_of(table) if columns is None else columns
     series = [
@@ -101,7 +101,7 @@ def numbers(table: pd.DataFrame, columns: Sequence[Column] | None = None) -> dic
 
 
 def rounded(value: float) -> float | int | None:
-    """In four digits; whole numbers whole, what is not known None.
+    """Round to four digits. Whole numbers stay whole, and NaN becomes None.
 
     >>> rounded(18.12345), rounded(123456.0), rounded(float("nan"))
     (18.12, 123456, None)

@@ -1,4 +1,4 @@
-"""The page of one run, from its folder."""
+"""The page of one run, made from its folder."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ from .verdicts import HEADER, Verdicts, verdicts
 
 NAME = "report.html"
 SENTENCES_MAX = 40
-"""Of one part of the advice; advice.txt has them all."""
+"""Greatest number of sentences that the page shows of one part of the advice; advice.txt has all of them."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """What the page says of one model on one device."""
+    """What the page shows for one model on one device."""
 
     title: str
     lost: str
@@ -52,7 +52,7 @@ class Part:
 
 
 def write_report(run_dir: Path) -> Path:
-    """Write report.html into a run folder. Raises ResultsError for a folder that is no run, or has no tables yet."""
+    """Write report.html into a run folder. Raises ResultsError if the folder is no run, or has no tables yet."""
     if is_folder(run_dir / "cells") and not exists(run_dir / "table.csv"):
         raise ResultsError(f"{run_dir} was not finished; `plot {run_dir} --retable` makes its tables")
     table, steps = read_tables(run_dir)
@@ -102,13 +102,16 @@ def _part(run_dir: Path, view: View, table: pd.DataFrame) -> Part:
 
 
 def _lost(view: View) -> str:
-    """Which strategies no plot of the view can show, and what became of them; "" where each has a case."""
+    """Name the strategies that no plot of the view can show, with their status; "" if each has a measured case."""
     lost = [f"{name} ({told})" for name, told in view.broken.items() if name not in view.strategies]
     return f"In no plot: {', '.join(lost)}." if lost else ""
 
 
 def _ledger(run_dir: Path, view: View) -> Ledger | None:
-    """Of the longest case of the largest batch; drawn are the baseline and the quickest of ours."""
+    """Make the ledger of the longest cell of the largest batch, with the baseline and the quickest strategy drawn.
+
+    None if there is no such cell, its cell.json is not kept, or ``ledger_of`` cannot make a ledger.
+    """
     ours = longest(view.table[view.table["executed_flops"].notna()])
     ours = ours[ours["batch_size"] == ours["batch_size"].max()]
     if ours.empty:
@@ -127,7 +130,7 @@ def _margin(run_dir: Path, cell: str) -> float:
 
 
 def _cell(run_dir: Path, cell: str) -> Mapping[str, Any]:
-    """cell.json; empty where raw rounds are not kept."""
+    """Read cell.json; an empty mapping if the folder of the cell is not kept."""
     folder = run_dir / "cells" / cell
     return read_cell(folder) if exists(folder / "cell.json") else {}
 
@@ -141,7 +144,7 @@ def _title(run: Mapping[str, Any], table: pd.DataFrame) -> str:
 
 
 def _failed(table: pd.DataFrame) -> str:
-    """How many cases have no times, and why the first has none."""
+    """Say how many cases have no times, and why the first has none."""
     bad = table[table["status"] != "ok"]
     if bad.empty:
         return ""
@@ -157,7 +160,7 @@ def _noises(run_dir: Path) -> list[str]:
 
 
 def _contents(parts: Sequence[Part]) -> list[tuple[str, str]]:
-    """Anchors of the page and what they lead to."""
+    """Anchors of the page, and the titles of the sections that they lead to."""
     if len(parts) == 1:
         part = parts[0]
         shown = {

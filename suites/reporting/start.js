@@ -1,4 +1,4 @@
-// What the page's own lines do: hand each specification to Vega, and the rows to DataTables.
+// The page's own script: it hands each specification to Vega, and the rows of the table to DataTables.
 const content = (id) => JSON.parse(document.getElementById(id).textContent);
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const theme = () => document.documentElement.classList.toggle("dark", dark.matches);

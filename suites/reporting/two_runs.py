@@ -1,4 +1,4 @@
-"""The page of two runs: what changed from the first to the second, and whether that is for worse."""
+"""The page on two runs: what changed from the first to the second, and whether anything is worse."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .html import render
 from .numbers import Column, numbers, varying
 
 MARGIN = 0.05
-"""As ``compare`` has it unless told."""
+"""Share by which a figure may worsen: the default of ``compare``."""
 SECTIONS = ("verdicts", "table", "environment")
 COLUMNS = (
     Column("batch_size", "batch"),
@@ -35,11 +35,11 @@ COLUMNS = (
 
 
 def write_comparison(first: Path, second: Path, asked: Path | None, across_machines: bool) -> tuple[Path, bool]:
-    """Write report.html and compare.csv into ``asked``, or results/<date>_report.
+    """Write report.html and compare.csv into ``asked``, or by default into results/<date>_report.
 
-    Returns the page's path, and whether something is worse.
-
-    Raises ConfigError or ResultsError.
+    ``across_machines`` allows runs of different machines, whose times are then not compared. Returns the path of the
+    page, and whether any figure is worse. Raises ConfigError if the runs cannot be compared or the folder cannot be
+    used, and ResultsError if a run folder is damaged.
     """
     a, b = read_run(first), read_run(second)
     notes = require_comparable(a, b, across_machines)

@@ -1,4 +1,4 @@
-"""Verdicts of the page: the ranked table of the terminal, at the longest case of each batch."""
+"""The verdicts of the page: the ranked table of the terminal, for the longest cell of each batch size."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ HEADER = ("strategy", *COLUMNS)
 
 @dataclass(frozen=True)
 class Verdicts:
-    """A case in words, and rows of text under ``HEADER``, the quickest first."""
+    """The ranking of one cell: ``place`` is the cell in words, ``rows`` are texts under ``HEADER``, quickest first."""
 
     place: str
     rows: list[tuple[str, ...]]
 
 
 def verdicts(rows: pd.DataFrame) -> list[Verdicts]:
-    """Of one model on one device; what failed stands at the end with its status."""
+    """Rank the cases of one model on one device. Those that failed are at the end, with their status."""
     return [Verdicts(place, [_filled(ranked(row)) for row in cell]) for place, cell in cases(longest(rows))]
 
 
 def _filled(cells: list[str]) -> tuple[str, ...]:
-    """As wide as the header, of what failed too."""
+    """Make a row as wide as the header, since the row of a failed case is shorter."""
     return (*cells, *[""] * (len(HEADER) - len(cells)))

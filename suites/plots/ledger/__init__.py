@@ -1,4 +1,4 @@
-"""Pictures of a ledger, drawn from ledger.csv alone, each with a caption for a student."""
+"""Pictures of a ledger, drawn from ledger.csv alone. Each has a caption that explains it to a student."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ class Picture:
 
     @property
     def path_svg(self) -> Path:
-        """The same as SVG."""
+        """Path of the SVG file."""
         return self.path_png.with_suffix(".svg")
 
 
 def draw(run_dir: Path, ledger: pd.DataFrame, k: int, src_len: int) -> list[Picture]:
-    """Write into ``run_dir``/plots: a decoder layer at step k for each strategy, then sizes, FLOPs and bytes against k.
+    """Write the pictures into ``run_dir``/plots: a decoder layer per strategy, and sizes, FLOPs and bytes against k.
 
-    Raises ResultsError where the ledger has no step k at that source length. A model whose layer has other products
-    than ours is not drawn as a layer.
+    The layers are drawn at step k. A layer whose products are not those of our model is left out. Raises ResultsError
+    if the ledger has no step k at that source length.
     """
     mine = ledger[ledger["src_len"] == src_len]
     if mine.empty:
-        raise ResultsError(f"the ledger has nothing of src_len={src_len}; give one of {sorted(set(ledger['src_len']))}")
+        raise ResultsError(f"the ledger has no rows of src_len={src_len}; give one of {sorted(set(ledger['src_len']))}")
     strategies = list(dict.fromkeys(map(str, mine["strategy"])))
     layers = [read_layer(mine, strategy, k, src_len) for strategy in strategies if can_draw(mine, strategy)]
     names = file_names(strategies)
@@ -57,7 +57,7 @@ def _write(figure: Figure, caption: str, folder: Path, name: str) -> Picture:
 
 
 def file_names(strategies: Iterable[str]) -> dict[str, str]:
-    """Strategy -> name of its layer's files without their ending; no two alike, also where case does not count.
+    """Map each strategy to the name of its layer's files, without suffix. Names differ even if upper case is ignored.
 
     >>> file_names(["static_kv(read=buffer)"])
     {'static_kv(read=buffer)': 'layer_static_kv-read-buffer'}

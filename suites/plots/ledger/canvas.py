@@ -1,4 +1,4 @@
-"""Boxes, edges and labels of a diagram, in inches, each drawn by what makes it larger."""
+"""Boxes, edges and labels of a diagram, in inches. Their looks show what makes the tensor or the product larger."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ DASHES = (0, (3.2, 1.8))
 
 @dataclass(frozen=True)
 class Look:
-    """Of a mark."""
+    """Colours and line width of a mark, in points."""
 
     color: str
     tint: str
     width: float
 
 
-# None of them is the colour of a strategy. In grey, width tells them apart.
+# None of these is the colour of a strategy. In grey, the widths differ.
 LOOKS: dict[Mark, Look] = {
     "grows": Look("#B0003A", "#FBE3EA", 2.6),
     "S": Look("#33638D", "#E6EEF5", 1.5),
@@ -41,7 +41,7 @@ LOOKS: dict[Mark, Look] = {
 
 
 def width_in(text: str, size: float, bold: bool = False) -> float:
-    """How wide ``text`` is at ``size`` points, in the font that is set."""
+    """Width of ``text`` in inches at ``size`` points, in the current font."""
     if not text.strip():
         return 0.0
     font = FontProperties(size=size, weight="bold" if bold else "normal")
@@ -50,7 +50,7 @@ def width_in(text: str, size: float, bold: bool = False) -> float:
 
 @dataclass(frozen=True)
 class Box:
-    """A rectangle by its centre."""
+    """A rectangle, given by its centre and its size in inches."""
 
     x: float
     y: float
@@ -59,38 +59,38 @@ class Box:
 
     @property
     def left(self) -> Point:
-        """Middle."""
+        """Middle of the left side."""
         return self.x - self.width / 2, self.y
 
     @property
     def right(self) -> Point:
-        """Middle."""
+        """Middle of the right side."""
         return self.x + self.width / 2, self.y
 
     @property
     def top(self) -> Point:
-        """Middle."""
+        """Middle of the upper side."""
         return self.x, self.y + self.height / 2
 
     @property
     def bottom(self) -> Point:
-        """Middle."""
+        """Middle of the lower side."""
         return self.x, self.y - self.height / 2
 
 
 @dataclass(frozen=True)
 class Canvas:
-    """Axes whose unit is an inch."""
+    """Draws on axes whose unit is an inch."""
 
     axes: Axes
 
     def text(self, x: float, y: float, text: str, room: float, size: float = TEXT_PT, **look: Any) -> None:
-        """One line of at most ``room`` inches: smaller letters where it would be longer."""
+        """Write one line of at most ``room`` inches, in smaller letters if it would be longer."""
         needed = width_in(text, size, look.get("fontweight") == "bold")
         self.axes.text(x, y, text, fontsize=size * min(1.0, room / needed if needed else 1.0), **look)
 
     def panel(self, corner: Point, width: float, height: float, title: str, indent: float = 0.08) -> None:
-        """A part of the layer; ``corner`` is its top left."""
+        """Draw the frame of one part of the layer. ``corner`` is its upper left corner."""
         x, y = corner
         self.axes.add_patch(Rectangle((x, y - height), width, height, facecolor="#FAFAFA", edgecolor="#D5D5D5", lw=0.7))
         self.text(
@@ -107,7 +107,10 @@ class Canvas:
         once: bool = False,
         kept: bool = False,
     ) -> None:
-        """An operation, round; or what is ``kept``, with corners. Its ``name`` is its gid."""
+        """Draw an operation with round corners, or with sharp corners K and V that are ``kept``.
+
+        ``name`` is the heading, and the gid in SVG. ``once`` draws the outline dashed: it is made once per sentence.
+        """
         look = LOOKS[mark]
         corner = (at.left[0], at.bottom[1])
         shape: Any = Rectangle(corner, at.width, at.height)
@@ -134,7 +137,7 @@ class Canvas:
             )  # fmt: skip
 
     def edge(self, points: Sequence[Point], mark: Mark, once: bool = False, arrow: bool = True) -> None:
-        """Along ``points``, thick where the tensor on it grows."""
+        """Draw an edge along ``points``, thick if the tensor on it grows, dashed if it flows ``once`` per sentence."""
         look = LOOKS[mark]
         style = "-|>,head_length=4.2,head_width=2.1" if arrow else "-"
         self.axes.add_patch(
@@ -147,7 +150,7 @@ class Canvas:
     def label(
         self, at: Point, tensor: Tensor, room: float, head: str = "", va: Side = "middle", note: str = ""
     ) -> None:
-        """Its shape in letters and numbers, from ``at`` to the right; ``note`` on a line of its own before it."""
+        """Write the tensor's shape in letters and numbers, from ``at`` to the right, with ``note`` on a line above."""
         lines = [note, f"{head} {tensor.in_letters}".strip(), tensor.in_numbers]
         lines = [line for line in lines if line]
         height = LINE_IN * (len(lines) - 1)
@@ -161,7 +164,7 @@ class Canvas:
             )
 
     def note(self, at: Point, lines: Sequence[str], room: float) -> None:
-        """An explanation, from ``at`` downwards."""
+        """Write an explanation, from ``at`` downwards."""
         for row, line in enumerate(lines):
             self.text(
                 at[0],
@@ -176,7 +179,7 @@ class Canvas:
             )
 
     def pill(self, at: Point, text: str, mark: Mark) -> None:
-        """A step without a product."""
+        """Draw a small box for an operation that is no matrix product, such as softmax."""
         look = LOOKS[mark]
         self.axes.text(
             *at, text, fontsize=6.6, ha="center", va="center", zorder=4, color="#222222",
@@ -184,13 +187,13 @@ class Canvas:
         )  # fmt: skip
 
     def plus(self, at: Point, mark: Mark) -> None:
-        """Adds what came past the part to what the part made."""
+        """Draw the plus sign where the residual connection adds the input of a part to its output."""
         self.axes.add_patch(Circle(at, 0.085, facecolor="white", edgecolor=LOOKS[mark].color, lw=1.1, zorder=3))
         self.axes.text(*at, "+", fontsize=9, ha="center", va="center_baseline", zorder=4)
 
 
 def samples(names: dict[Mark, str], once: bool) -> Iterator[tuple[str, Line2D]]:
-    """(label, line) of each mark, for a legend."""
+    """Yield (label, line) of each mark, for a legend; with ``once``, the dashed line too."""
     for mark, name in names.items():
         yield name, Line2D([], [], color=LOOKS[mark].color, linewidth=LOOKS[mark].width)
     if once:

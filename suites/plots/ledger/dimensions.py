@@ -1,4 +1,4 @@
-"""The sizes that can change from step to step, against k: which stay flat, and which rise."""
+"""The picture of sizes against k: which sizes of a step's matrix products grow from step to step, and which do not."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .panels import COLUMNS, Panel, in_rows, merge, steps_at
 from .tensor import Mark, factors, mark_of
 
 NAME = "dimensions"
-# What a size is -> (legend, marker). Sizes that are alike show one marker inside another.
+# Kind of size -> (legend, marker). Where sizes are equal, one marker is seen inside another.
 FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "rows": ("rows: of self.*, cross.* and ffn.*", {"marker": "o", "markersize": 8, "markerfacecolor": "none"}),
     "keys": ("keys: columns of self.scores, inner size of self.context", {"marker": "^", "markersize": 4.5}),
@@ -36,7 +36,7 @@ _COLORS: dict[Mark, str] = {"grows": "grows with k", "S": "source length S", "C"
 
 
 def panels(ledger: pd.DataFrame, src_len: int) -> list[Panel]:
-    """Columns are ``family letters``: ``keys k``, ``rows 1``."""
+    """Make the panels of one source length. Their columns are named ``family letters``: ``keys k``, ``rows 1``."""
     rows = steps_at(ledger, src_len)
     rows = rows[rows["role"].isin(_FROM)]
     found = {}
@@ -61,7 +61,7 @@ def _grows(panel: Panel, family: str) -> bool:
 
 
 def message(found: Sequence[Panel]) -> str:
-    """In how many strategies rows and keys grow, keys alone, or neither."""
+    """Say in how many strategies rows and keys grow, in how many keys alone, and in how many neither."""
     kinds: dict[str, list[str]] = {"rows and keys grow": [], "keys alone grow": [], "neither grows": []}
     for panel in found:
         rows, keys = _grows(panel, "rows"), _grows(panel, "keys")
@@ -79,7 +79,7 @@ def message(found: Sequence[Panel]) -> str:
 
 
 def figure(found: Sequence[Panel], foot: str) -> Figure:
-    """One panel for each set of strategies whose sizes are equal, on one scale."""
+    """Draw one panel per set of strategies whose sizes are equal, all on one scale."""
     rows = in_rows(found)
     columns = min(COLUMNS, len(found))
     families = [name for name in FAMILIES if any(c.startswith(f"{name} ") for panel in found for c in panel.columns)]
@@ -126,7 +126,10 @@ def _panel(axes: Axes, panel: Panel, highest: int, columns: int) -> None:
 def _label(
     axes: Axes, k: Any, sizes: tuple[int, ...], names: Sequence[str], highest: int, taken: dict[str, float]
 ) -> None:
-    """On a curve: what coincides in it, by the letter that it follows. ``taken``: side -> height of the last label."""
+    """Label a curve with the families that coincide in it and the letter that they follow.
+
+    ``taken`` maps "left" and "right" to the height of the last label there.
+    """
     letters: dict[str, list[str]] = {}
     for name in names:
         family, letter = name.split(" ")
@@ -143,7 +146,7 @@ def _label(
             text, (k[place], sizes[place]), (8, -3), textcoords="offset points", fontsize=8, color=color, va="top"
         )
         return
-    # A low line is named on the right and a high one on the left, out of the way of what rises between them.
+    # A low line has its label on the right and a high line on the left, away from the curves that rise between them.
     side = "left" if sizes[0] >= math.sqrt(highest) or len(k) == 1 else "right"
     below = taken.get(side, math.inf) < 2.2 * sizes[0]
     taken[side] = sizes[0]
@@ -154,7 +157,7 @@ def _label(
 
 
 def _powers(axes: Axes, panel: Panel, last: int, highest: int) -> None:
-    """Powers of two on both axes, so that what is proportional to k is a straight line."""
+    """Set both axes to powers of two, so that what is proportional to k is a straight line."""
     for axis, top in ((axes.xaxis, last), (axes.yaxis, highest)):
         step = 1 if top <= 16 else 2
         ticks = [2**i for i in range(0, math.ceil(math.log2(max(top, 2))) + 1, step)]
@@ -169,7 +172,7 @@ def _powers(axes: Axes, panel: Panel, last: int, highest: int) -> None:
 
 
 def draw(ledger: pd.DataFrame, src_len: int) -> tuple[Figure, str]:
-    """The figure and its caption."""
+    """Return the figure and its caption."""
     found = panels(ledger, src_len)
     foot = (
         f"Source {src_len} tokens. Both axes in powers of two. Rows are of one sentence; a product has B times as many."

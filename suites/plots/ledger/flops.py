@@ -1,4 +1,4 @@
-"""FLOPs of a step by role, stacked against k."""
+"""The picture of a step's FLOPs by role, stacked against k."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ UNITS = ((1e12, "10^12 FLOPs"), (1e9, "10^9 FLOPs"), (1e6, "10^6 FLOPs"), (1e3, 
 
 
 def draw(ledger: pd.DataFrame, src_len: int) -> tuple[Figure, str]:
-    """The figure and its caption."""
+    """Return the figure and its caption."""
     foot = "Every product of a step, in all layers; prefill apart."
     drawn = stacks.drawn(ledger, src_len, ledger["flops"], stacks.Quantity("computes", "FLOPs", UNITS), foot)
     return drawn, (

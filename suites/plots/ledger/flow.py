@@ -1,4 +1,4 @@
-"""One decoder layer as data: its products, and what is kept of K and V, from a strategy's rows of the ledger."""
+"""One decoder layer as data, read from a strategy's rows of the ledger: its products, and which K and V it keeps."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ ROLES = (
     "self.qkv", "self.scores", "self.context", "self.out", "cross.q", "cross.kv", "cross.scores", "cross.context",
     "cross.out", "ffn.wi", "ffn.wo", "lm_head",
 )  # fmt: skip
-"""Products of a decoder layer, and the one after the last layer."""
+"""Roles of the products of a decoder layer, and of the one product after the last layer."""
 
 
 @dataclass(frozen=True)
 class Operation:
-    """One product. ``once``: it runs before the first step, and no more; ``grows_with`` as in the ledger."""
+    """One matrix product. ``once``: it runs before the first step alone. ``grows_with`` is that of the ledger."""
 
     role: str
     left: Tensor
@@ -31,18 +31,22 @@ class Operation:
 
     @property
     def result(self) -> Tensor:
-        """Its shape."""
+        """Shape of the result."""
         return result(self.left, self.right)
 
     @property
     def mark(self) -> Mark:
-        """What its FLOPs grow with."""
+        """Mark of what the FLOPs of the product grow with."""
         return mark_of(self.grows_with.split())
 
 
 @dataclass(frozen=True)
 class Layer:
-    """``k`` is None in training. ``appended`` and ``moved``: rows of K (and as many of V) in letters, "" for none."""
+    """One decoder layer of a strategy at step ``k``, or of training, where ``k`` is None.
+
+    ``layers`` is the number of such layers, ``sizes`` the number of each letter. ``appended`` and ``moved`` are rows of
+    K in letters, "" if there are none; V has as many.
+    """
 
     strategy: str
     k: int | None
@@ -57,22 +61,22 @@ class Layer:
 
     @property
     def each_time(self) -> list[Operation]:
-        """Products of the step, or of training; those of the prefill left out."""
+        """Products of the step, or of training, without those of prefill."""
         return [operation for operation in self.operations.values() if not operation.once]
 
     @property
     def growing(self) -> list[Operation]:
-        """Those among them that grow with k (in training, with N)."""
+        """Products of ``each_time`` that grow with k, or in training with N."""
         return [operation for operation in self.each_time if operation.mark == "grows"]
 
     @property
     def keys(self) -> Tensor:
-        """K as self-attention reads it, [BH, keys, K], or [BG, keys, K] where query heads share it."""
+        """K as self-attention reads it: [BH, keys, K], or [BG, keys, K] if query heads share K and V."""
         return self["self.scores"].right.swapped()
 
     @property
     def new(self) -> Tensor:
-        """K of the rows of this call, [BH, rows, K]: as many rows as the cross-attention's query has."""
+        """K of the rows that are fed, [BH, rows, K]; the rows are those of the cross-attention's query."""
         rows, (heads, _, size) = self["cross.q"].left, self.keys.letters
         numbers = self.keys.numbers[0], rows.numbers[1], self.keys.numbers[2]
         return Tensor((heads, rows.letters[1], size), numbers)
@@ -84,12 +88,12 @@ class Layer:
 
 
 def can_draw(ledger: pd.DataFrame, strategy: str) -> bool:
-    """Whether its products are those of ``ROLES``."""
+    """Whether the strategy's rows of the ledger have all products of ``ROLES``."""
     return set(ROLES) <= set(ledger.loc[ledger["strategy"] == strategy, "role"])
 
 
 def read_layer(ledger: pd.DataFrame, strategy: str, k: int, src_len: int) -> Layer:
-    """The layer of ``strategy`` (or ``training``) at step k. Raises ResultsError where the ledger lacks it."""
+    """Read the layer of ``strategy`` (or ``training``) at step k. Raises ResultsError if the ledger lacks a product."""
     rows = at_step(ledger, k, src_len)
     rows = rows[(rows["strategy"] == strategy) & (rows["part"] != "encoder")]
     products = rows[rows["kind"] != "copy"]
@@ -121,7 +125,7 @@ def read_layer(ledger: pd.DataFrame, strategy: str, k: int, src_len: int) -> Lay
 
 
 def _sizes(operations: dict[str, Operation], batch: int) -> dict[str, int]:
-    """The number of each letter, in writing order."""
+    """Map each letter to its number, in the order in which letters are written."""
     pairs = {"B": batch}
     for operation in operations.values():
         for tensor in (operation.left, operation.right):

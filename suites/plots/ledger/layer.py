@@ -1,4 +1,4 @@
-"""A decoder layer drawn as a diagram: every product, and on every edge the shape of what flows there."""
+"""The diagram of a decoder layer: every matrix product, and on every edge the shape of the tensor that flows there."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LINE_IN, _LEGEND_IN, _FOOT_IN, _GAP_IN = 0.19, 0.26, 0.38, 0.18
 
 
 def message(layer: Layer) -> str:
-    """How many products grow, and which."""
+    """Say how many products grow, and which."""
     growing, of = layer.growing, len(layer.each_time)
     letter = "N" if layer.k is None else "k"
     squares = sum(o.grows_with.split() == [letter, letter] for o in growing)
@@ -39,7 +39,7 @@ def message(layer: Layer) -> str:
 
 
 def figure(layer: Layer) -> Figure:
-    """One strategy's layer at one step, or training's."""
+    """Draw the layer of one strategy at one step, or that of training."""
     with mpl.rc_context(RC):
         title = message(layer)
         lines = math.ceil(width_in(title, 11, bold=True) / (WIDTH_IN - 0.2))
@@ -77,14 +77,14 @@ def figure(layer: Layer) -> Figure:
 
 
 def foot(layer: Layer) -> str:
-    """Every letter with its meaning and number, in two lines."""
+    """Explain every letter with its meaning and number, in two lines."""
     words = [f"{letter} {LETTERS[letter]} {number}" for letter, number in layer.sizes.items()]
     half = math.ceil(len(words) / 2)
     return ";  ".join(words[:half]) + "\n" + ";  ".join(words[half:])
 
 
 def caption(layer: Layer) -> str:
-    """What is drawn, how it is marked, and what to look at."""
+    """Say what is drawn, what the marks mean, and what to look at."""
     growing = [operation.role for operation in layer.growing]
     if layer.k is None:
         where = f"One of {layer.layers} decoder layers in training: all {layer.sizes['N']} target rows at once."

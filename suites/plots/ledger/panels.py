@@ -1,4 +1,4 @@
-"""Which strategies share a panel, and which panels share a scale."""
+"""Panels of a picture: strategies with equal numbers share a panel, panels of like size share a scale."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from .canvas import width_in
 
 COLUMNS = 2
 NEAR = 3.0
-"""Panels are on one scale while the largest is at most so many times the smallest."""
+"""Panels share a scale if the largest is at most this many times the smallest."""
 
 
 @dataclass(frozen=True)
 class Panel:
-    """Strategies whose numbers are equal, and these: one row a recorded step k, one column each of what is drawn."""
+    """Strategies whose numbers are equal, and the numbers: one row per recorded step k, one column per curve."""
 
     strategies: tuple[str, ...]
     values: pd.DataFrame
 
     @property
     def name(self) -> str:
-        """For a sentence."""
+        """Names of the strategies, for a sentence."""
         return (
             self.strategies[0]
             if len(self.strategies) == 1
@@ -34,16 +34,16 @@ class Panel:
 
     @property
     def columns(self) -> list[str]:
-        """Names of what is drawn."""
+        """Names of the curves or areas that are drawn."""
         return [str(name) for name in self.values]
 
     @property
     def total(self) -> pd.Series:
-        """Over columns, by k."""
+        """Sum over the columns, for each k."""
         return self.values.sum(axis=1)
 
     def write_title(self, axes: Axes, columns: int) -> None:
-        """One strategy a line, smaller where one is too long for a panel."""
+        """Write one strategy per line as the title, in smaller letters if one is too long for a panel."""
         widest = max(width_in(strategy, 8.5, bold=True) for strategy in self.strategies)
         room = (WIDTH_IN - 0.6) / columns - 0.1
         axes.set_title("\n".join(self.strategies), fontsize=8.5 * min(1.0, room / widest))
@@ -55,12 +55,12 @@ class Panel:
 
 
 def steps_at(ledger: pd.DataFrame, src_len: int) -> pd.DataFrame:
-    """Rows of all recorded steps with that source length."""
+    """Select the rows of all recorded steps at one source length."""
     return ledger[(ledger["phase"] == "step") & (ledger["src_len"] == src_len)]
 
 
 def merge(found: dict[str, pd.DataFrame]) -> list[Panel]:
-    """Strategy -> values, those with equal values as one, in the order given."""
+    """Make panels from strategy -> values, in the order given. Strategies with equal values share a panel."""
     panels: list[Panel] = []
     for strategy, values in found.items():
         for place, panel in enumerate(panels):
@@ -73,7 +73,7 @@ def merge(found: dict[str, pd.DataFrame]) -> list[Panel]:
 
 
 def by_scale(panels: Sequence[Panel]) -> list[list[Panel]]:
-    """Panels of like size together, the largest first: those that go on one scale."""
+    """Group the panels that share a scale, since they are of like size; the largest come first."""
     scales: list[list[Panel]] = []
     for panel in sorted(panels, key=lambda panel: -panel.total.max()):
         if not scales or scales[-1][0].total.max() > NEAR * panel.total.max():
@@ -83,5 +83,5 @@ def by_scale(panels: Sequence[Panel]) -> list[list[Panel]]:
 
 
 def in_rows(panels: Sequence[Panel], columns: int = COLUMNS) -> list[list[Panel]]:
-    """At most so many side by side."""
+    """Divide panels into rows of at most ``columns``."""
     return [list(panels[start : start + columns]) for start in range(0, len(panels), columns)]

@@ -8,9 +8,9 @@ from .tensor import Tensor
 
 WIDTH, GUTTER, LEFT = 3.54, 0.16, 0.08
 HEIGHT, BAND = 4.62, 1.3
-"""Of an attention panel, and of the row below."""
+"""Heights of an attention panel, and of the row of panels below."""
 SPINE, SIDE = 1.04, 2.74
-"""Centres of the two columns of boxes in a panel."""
+"""Distances of the centres of the two columns of boxes from the left of a panel."""
 _KEY_X, _NEW_X = 2.56, 2.74
 _ENTRY, _QUERY, _SCORES, _CONTEXT, _OUT, _PLUS = 0.36, 0.87, 1.78, 2.88, 3.85, 4.43
 _ROOM = WIDTH - _NEW_X - 0.1
@@ -28,7 +28,7 @@ def _product(canvas: Canvas, at: Box, operation: Operation) -> None:
 
 
 def _attention(canvas: Canvas, corner: Point, layer: Layer, part: str, first: str) -> None:
-    """The column of queries: into the part, its four products, and past it to the sum."""
+    """Draw the column of queries: the input, the four products, and the residual connection to the sum."""
     left, top = corner
     x = left + SPINE
     at = {
@@ -57,7 +57,7 @@ def _attention(canvas: Canvas, corner: Point, layer: Layer, part: str, first: st
 
 
 def _read(canvas: Canvas, corner: Point, store: Box, kept: Tensor, key: Point, value: Point) -> None:
-    """K and V on their way into scores and context."""
+    """Draw the edges of K and V from where they are kept into scores and context."""
     x = corner[0] + _KEY_X
     for name, end, start, side in (("K", key, store.top, "above"), ("V", value, store.bottom, "below")):
         canvas.edge([(x, start[1]), (x, end[1]), end], kept.mark)
@@ -71,7 +71,7 @@ def _ends(corner: Point) -> tuple[Point, Point]:
 
 
 def self_attention(canvas: Canvas, corner: Point, layer: Layer) -> None:
-    """Queries on the left; on the right K and V, new ones joining those that are kept."""
+    """Draw self-attention: queries on the left; on the right K and V, with new ones that join those that are kept."""
     left, top = corner
     canvas.panel(corner, WIDTH, HEIGHT, f"1  self-attention, in each of {layer.layers} layers")
     _attention(canvas, corner, layer, "self", "qkv")
@@ -112,7 +112,7 @@ def _about_self(layer: Layer) -> list[str]:
 
 
 def cross_attention(canvas: Canvas, corner: Point, layer: Layer) -> None:
-    """The same over the source: its K and V are projected once a sentence, or at every step."""
+    """Draw cross-attention: as self-attention, but K and V are projected from the source, once or at every step."""
     left, top = corner
     canvas.panel(corner, WIDTH, HEIGHT, "2  cross-attention to the source")
     _attention(canvas, corner, layer, "cross", "q")
@@ -139,7 +139,7 @@ def cross_attention(canvas: Canvas, corner: Point, layer: Layer) -> None:
 
 
 def between(canvas: Canvas, first: Point, second: Point, band: Point, layer: Layer) -> None:
-    """From the sum of each panel to the next part."""
+    """Draw the edges from the sum of each attention panel to the next part."""
     for left, part in ((first[0], "self"), (second[0], "cross")):
         tensor = layer[f"{part}.out"].result
         start = left + SPINE + 0.09, first[1] - _PLUS
@@ -156,7 +156,7 @@ def between(canvas: Canvas, first: Point, second: Point, band: Point, layer: Lay
 
 
 def feed_forward(canvas: Canvas, corner: Point, layer: Layer) -> None:
-    """Two products side by side, and the LM head behind the last layer."""
+    """Draw the two products of the feed-forward part side by side, and the LM head after the last layer."""
     left, top = corner
     canvas.panel(corner, 4.74, BAND, "3  feed-forward", 0.26)
     last = left + 4.84

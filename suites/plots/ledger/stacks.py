@@ -1,4 +1,4 @@
-"""Amounts by role, stacked against k: a panel for each set of strategies whose amounts are equal."""
+"""Pictures of amounts by role, stacked against k, with one panel per set of strategies whose amounts are equal."""
 
 from __future__ import annotations
 
@@ -16,12 +16,15 @@ from ..style import RC, Legend, new_figure, share_y
 from .panels import COLUMNS, Panel, by_scale, in_rows, merge, steps_at
 
 Unit = tuple[float, str]
-"""How many make one, and its name."""
+"""Size of a unit, and its name."""
 
 
 @dataclass(frozen=True)
 class Quantity:
-    """What is stacked: a step computes FLOPs, say, told in the first of ``units``, largest first, that it reaches."""
+    """What is stacked, in words: a step ``verb`` (computes) ``noun`` (FLOPs).
+
+    An axis is labelled in the first of ``units`` that its highest value reaches; the largest unit comes first.
+    """
 
     verb: str
     noun: str
@@ -29,13 +32,13 @@ class Quantity:
 
 
 _GROUP = {role: group for group in GROUPS for role in group.roles}
-# What reads or moves earlier tokens lies on top, where its growth is not spread over the areas above it.
+# Roles that read or move earlier tokens lie on top, so that their growth does not shift the areas above them.
 _ON_TOP = {"self.append", "self.scores"}
 STACK = sorted((*GROUPS, OTHER), key=lambda group: bool(_ON_TOP & set(group.roles)))
 
 
 def panels(ledger: pd.DataFrame, src_len: int, amounts: pd.Series) -> list[Panel]:
-    """``amounts``, one for each row of the ledger, times its count, summed by group and recorded step."""
+    """Sum ``amounts``, one for each row of the ledger, times the row's count, by group and recorded step."""
     rows = steps_at(ledger, src_len)
     rows = rows.assign(
         amount=amounts.reindex(rows.index) * rows["count"],
@@ -50,7 +53,10 @@ def panels(ledger: pd.DataFrame, src_len: int, amounts: pd.Series) -> list[Panel
 
 
 def message(found: Sequence[Panel], verb: str, noun: str) -> str:
-    """The largest step beside the smallest at the last k, and how each grew; of a lone strategy, where most goes."""
+    """Compare the largest step at the last k with the smallest, and say how each grew.
+
+    If all strategies share a panel, say what most of its amount is spent on.
+    """
     high, low = (choose(found, key=lambda panel: float(panel.total.iloc[-1])) for choose in (max, min))
     first, last = int(high.values.index[0]), high.last
     growth = [panel.total.iloc[-1] / panel.total.iloc[0] for panel in (high, low)]
@@ -67,14 +73,14 @@ def message(found: Sequence[Panel], verb: str, noun: str) -> str:
 
 
 def drawn(ledger: pd.DataFrame, src_len: int, amounts: pd.Series, of: Quantity, foot: str) -> Figure:
-    """The figure of ``amounts``, one for each row of the ledger, at one source length."""
+    """Draw the figure of ``amounts``, one for each row of the ledger, at one source length."""
     found = panels(ledger, src_len, amounts)
     foot = f"Batch {ledger['batch_size'].iloc[0]}, source {src_len} tokens. {foot}"
     return _figure(found, message(found, of.verb, of.noun), of, foot)
 
 
 def _figure(found: Sequence[Panel], title: str, of: Quantity, foot: str) -> Figure:
-    """The panels, those of like size on one scale, with one legend of the groups."""
+    """Draw the panels, those of like size on one scale, with one legend of the groups."""
     scales = by_scale(found)
     rows = [(row, scale) for scale in scales for row in in_rows(scale)]
     columns = min(COLUMNS, max(len(row) for row, _ in rows))
@@ -105,7 +111,7 @@ def _figure(found: Sequence[Panel], title: str, of: Quantity, foot: str) -> Figu
 
 
 def _stack(axes: Axes, panel: Panel, size: float, highest: float) -> None:
-    """Areas between the recorded steps, or a bar where there is one step; thick ones are named."""
+    """Draw areas over the recorded steps, or a bar if there is only one step. Thick areas carry their name."""
     k = panel.values.index.to_numpy(dtype=float)
     several = len(k) > 1
     base = pd.Series(0.0, index=panel.values.index)
@@ -113,7 +119,7 @@ def _stack(axes: Axes, panel: Panel, size: float, highest: float) -> None:
         top = base + panel.values[group.label] / size
         if several:
             axes.fill_between(k, base, top, gid=group.label, **group.look())
-            # In grey, neighbours may be alike.
+            # The white line separates neighbours, which may be alike in grey.
             axes.plot(k, top, color="white", linewidth=0.6 if (top - base).max() > 0.02 * highest / size else 0.0)
         else:
             axes.bar(k, top - base, bottom=base, width=0.6, gid=group.label, **group.look())
@@ -132,7 +138,7 @@ def _stack(axes: Axes, panel: Panel, size: float, highest: float) -> None:
 
 
 def _name(axes: Axes, group: Group, base: pd.Series, top: pd.Series, highest: float) -> None:
-    """Inside its area, at the recorded step nearest to four fifths of the way, where that is thick enough."""
+    """Write the group's name inside its area, at the recorded step nearest to 0.8 of the last k, if there is room."""
     k = base.index.to_numpy(dtype=float)
     place = int(abs(k - 0.8 * k[-1]).argmin())
     low, high = float(base.iloc[place]), float(top.iloc[place])

@@ -1,4 +1,4 @@
-"""A tensor's shape in letters and in numbers, and what makes it larger."""
+"""The shape of a tensor, in letters and in numbers, and what makes the tensor larger."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 Mark = Literal["grows", "S", "C", ""]
-"""Larger at each further token; set by the source's length, or by the buffer's capacity; the same in every case."""
+"""What sets a size: it grows with each token, follows the source's length S or the buffer's capacity C, or is fixed."""
 
 
 def mark_of(letters: Iterable[str]) -> Mark:
-    """The strongest mark among ``letters``: sizes as written in a shape, or the ledger's ``grows_with`` in parts.
+    """Find the strongest mark of ``letters``: the sizes of a shape, or the words of the ledger's ``grows_with``.
 
     >>> mark_of(["BH", "k", "S"]), mark_of(["B", "S", "D"]), mark_of(["B", "1", "3HK"])
     ('grows', 'S', '')
@@ -25,35 +25,35 @@ def mark_of(letters: Iterable[str]) -> Mark:
 
 @dataclass(frozen=True)
 class Tensor:
-    """Its sizes."""
+    """The sizes of one tensor."""
 
     letters: tuple[str, ...]
     numbers: tuple[int, ...]
 
     @property
     def mark(self) -> Mark:
-        """See ``mark_of``."""
+        """Mark of the tensor's sizes (``mark_of``)."""
         return mark_of(self.letters)
 
     @property
     def in_letters(self) -> str:
-        """As the ledger writes it: ``[BH,1,k]``."""
+        """The shape in letters, as the ledger writes it: ``[BH,1,k]``."""
         return f"[{','.join(self.letters)}]"
 
     @property
     def in_numbers(self) -> str:
-        """``[8,1,64]``."""
+        """The shape in numbers: ``[8,1,64]``."""
         return f"[{','.join(map(str, self.numbers))}]"
 
     def swapped(self) -> Tensor:
-        """Its last two sizes the other way round: K as it is stored, from K as scores read it."""
+        """The tensor with its last two sizes exchanged: K as it is stored, from K as the scores read it."""
         *outer, first, last = range(len(self.letters))
         order = (*outer, last, first)
         return Tensor(tuple(self.letters[i] for i in order), tuple(self.numbers[i] for i in order))
 
 
 def factors(shape: str, shape_numbers: str) -> tuple[Tensor, Tensor]:
-    """The two factors of a product, from the ledger's columns.
+    """Read the two factors of a product from the ledger's columns.
 
     >>> left, right = factors("[BH,1,K] x [BH,K,k]", "[8,1,48] x [8,48,64]")
     >>> right.letters, left.numbers, right.swapped().in_letters
@@ -65,7 +65,7 @@ def factors(shape: str, shape_numbers: str) -> tuple[Tensor, Tensor]:
 
 
 def result(left: Tensor, right: Tensor) -> Tensor:
-    """The shape of their product.
+    """The shape of the product of two tensors.
 
     >>> result(*factors("[B,1,D] x [D,3HK]", "[2,1,192] x [192,576]")).in_letters
     '[B,1,3HK]'

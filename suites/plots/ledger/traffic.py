@@ -1,4 +1,4 @@
-"""Bytes that a step moves by role, stacked against k."""
+"""The picture of the bytes that a step moves, by role, stacked against k."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ _WRITES_KV = ("cross.kv", "cross.k", "cross.v", "self.append")
 
 
 def moved_bytes(ledger: pd.DataFrame) -> pd.Series:
-    """Of each row: its weight, K or V read, and where it makes or moves K and V also what it reads and writes for that.
+    """Bytes that each row of the ledger must move.
 
-    Other activations are left out, as in ``costs.role_bytes``, whose sum over a step this equals.
+    Every product reads its weight, or K or V. A product or copy that makes or moves K and V also counts what it reads
+    and writes for that. Other activations are left out. The sum over a step equals that of ``costs.role_bytes``.
     """
     both = ledger["input_bytes"] + ledger["output_bytes"]
     return ledger["operand_bytes"] + both.where(ledger["role"].isin(_WRITES_KV), 0)
 
 
 def draw(ledger: pd.DataFrame, src_len: int) -> tuple[Figure, str]:
-    """The figure and its caption."""
+    """Return the figure and its caption."""
     foot = "Weights, and K/V read, written and copied; activations left out."
     drawn = stacks.drawn(ledger, src_len, moved_bytes(ledger), stacks.Quantity("moves", "bytes", UNITS), foot)
     return drawn, (

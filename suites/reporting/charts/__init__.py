@@ -1,4 +1,4 @@
-"""Charts of the report, one subject a file, from the same view of a table as the plots, with the same message."""
+"""Charts of the report, one subject per file. They show the same view as the plots, with the same messages."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ PARTS = {
     "roofline": (roofline,),
     "memory": (memory,),
 }
-"""Part of the page -> what is drawn there. The first chart of "time" is the headline."""
+"""Part of the page -> modules whose charts are drawn there. The first chart of "time" is the headline."""
 
 
 def charts_of(view: View) -> dict[str, list[Chart]]:
-    """Part of the page -> its charts, as far as the view has what they show."""
-    with debug_mode(False):  # each part of a specification would be checked anew: half the time; tests check the whole
+    """Map each part of the page to its charts, without those for which the view has no data."""
+    with debug_mode(False):  # checking each part of a specification takes half the time; tests check the whole
         return {part: [chart for module in modules for chart in module.charts(view)] for part, modules in PARTS.items()}

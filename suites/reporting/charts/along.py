@@ -1,4 +1,4 @@
-"""A column of the table along what was swept, one curve a strategy."""
+"""The chart of one column of the table against what was swept, with one curve per strategy."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from .chart import Axis, Chart, curves, spread, ticks_of
 
 
 def along(view: View, name: str, column: str, scale: float, title: str, message: str) -> Chart:
-    """A chart of ``column`` times ``scale``, every panel of the view; with a band where its interval is known."""
+    """Make a chart of ``column`` times ``scale`` with the panels of the view.
+
+    It has a band if the table has the columns of an interval, which end in _low and _high.
+    """
     axis, label = view.axis
     banded = {f"{column}_low", f"{column}_high"} <= set(view.table)
     frames = []
@@ -29,7 +32,7 @@ def along(view: View, name: str, column: str, scale: float, title: str, message:
 
 
 def alternative(message: str, view: View, column: str, unit: str) -> str:
-    """The message, then each strategy's first and last figure along the axis, in words."""
+    """Write the text alternative: the message, then each strategy's first and last figure along the axis."""
     axis, _ = view.axis
     _, rows = view.panels[-1]
     told = []

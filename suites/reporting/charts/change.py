@@ -1,4 +1,4 @@
-"""Two runs: how each strategy's ratio to its baseline changed."""
+"""The chart of two runs: how each ratio to the baseline changed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .chart import Chart, base_of, encodings, finished
 
 
 def charts(found: pd.DataFrame, margin: float) -> list[Chart]:
-    """One, where the runs share a ratio."""
+    """Make the one chart; none if the runs share no ratio. ``margin`` is a share: 0.05 for 5 %."""
     ratios = found[found["kind"] == "ratio"]
     if ratios.empty:
         return []

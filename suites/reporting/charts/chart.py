@@ -1,4 +1,4 @@
-"""What a chart is, and the kinds that the report draws: curves and bars, their strategies switched by checkboxes."""
+"""The type of a chart, and the kinds that the report draws: curves and bars, with a checkbox per strategy."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ...plots.style import Look
 from .swatch import swatches
 
 POINTS_MAX = 200
-"""Of one curve; longer ones are thinned."""
+"""Greatest number of points of one curve; longer curves are thinned."""
 PANELS_MAX = 12
 HEIGHT_PX = 300
 PADDING_PX = 10
@@ -26,15 +26,16 @@ SYMBOLS = {
     "o": "circle", "s": "square", "^": "triangle-up", "D": "diamond", "v": "triangle-down", "P": "cross",
     "<": "triangle-left", "X": "M-1,-1L1,1M1,-1L-1,1", "*": "triangle-right", "x": "cross", "": "circle",
 }  # fmt: skip
-"""Marker of matplotlib -> symbol of Vega."""
+"""Marker in matplotlib -> symbol in Vega."""
 
 
 @dataclass(frozen=True)
 class Chart:
-    """A Vega-Lite specification and what stands around it.
+    """A Vega-Lite specification, and the text and checkboxes around it.
 
-    ``message``: what is seen, its title; ``alt``: for those who cannot see it; ``numbers``: the file of the run folder
-    that holds what is drawn; ``looks``: label of each checkbox -> how its curve looks.
+    ``message`` is the title, which says what is seen, and ``alt`` the text for those who cannot see the chart.
+    ``numbers`` is the file of the run folder that holds the data. ``looks`` maps the label of each checkbox to the look
+    of its curve.
     """
 
     name: str
@@ -47,20 +48,21 @@ class Chart:
 
     @property
     def several(self) -> bool:
-        """Whether one of several panels is chosen."""
+        """Whether the chart has several panels, of which the reader chooses one."""
         return any(param["name"] == "panel" for param in self.spec["params"])
 
     @property
     def style(self) -> str:
-        """What shows the looks beside the checkboxes."""
+        """Style sheet that shows each look beside its checkbox."""
         return swatches(self.name, self.looks, {label: dash_of(look) for label, look in self.looks.items()})
 
 
 @dataclass(frozen=True)
 class Axis:
-    """``ticks``: values that were measured, on a scale to base 2; without, the scale suits the values.
+    """An axis of a chart.
 
-    ``top``: where a linear scale ends.
+    ``ticks`` are the values that were measured; with them the scale is logarithmic, to base 2. Without them, ``log``
+    allows a logarithmic scale, and ``top`` is where a linear scale ends.
     """
 
     title: str
@@ -69,7 +71,11 @@ class Axis:
     top: float | None = None
 
     def scale(self, values: pd.Series) -> alt.Scale:
-        """Logarithmic where the highest is three times the lowest or more, as in the plots; else linear from zero."""
+        """Choose the scale for these values.
+
+        Without ticks it is linear from zero, unless ``log`` is set and the highest value is at least three times the
+        lowest, as in the plots.
+        """
         if self.ticks:
             return alt.Scale(type="log", base=2, nice=False, padding=PADDING_PX)
         low, high = values.min(), values.max()
@@ -80,7 +86,7 @@ class Axis:
         return alt.Scale(zero=True, domainMin=0)
 
     def drawn(self) -> alt.Axis:
-        """Ticks and grid."""
+        """The axis with its ticks and grid."""
         if self.ticks:
             return alt.Axis(values=list(self.ticks), format="d", title=self.title)
         return alt.Axis(title=self.title, tickCount=6)
@@ -92,7 +98,7 @@ def ticks_of(values: pd.Series) -> tuple[float, ...]:
 
 
 def thinned(rows: pd.DataFrame, most: int = POINTS_MAX) -> pd.DataFrame:
-    """At most so many rows, evenly spaced, the first and the last among them.
+    """Select at most ``most`` rows, evenly spaced, among them the first and the last.
 
     >>> thinned(pd.DataFrame({"k": range(1000)}), 3)["k"].tolist()
     [0, 500, 999]
@@ -103,7 +109,7 @@ def thinned(rows: pd.DataFrame, most: int = POINTS_MAX) -> pd.DataFrame:
 
 
 def spread(panels: Sequence[Any], most: int = PANELS_MAX) -> list[Any]:
-    """At most so many of a sequence, the last among them.
+    """Select at most ``most`` panels, evenly spaced, among them the first and the last.
 
     >>> spread(list(range(5)), 2)
     [0, 4]
@@ -122,9 +128,10 @@ def curves(
     description: str,
     points: bool = True,
 ) -> dict[str, Any]:
-    """One curve a label of ``looks``, with a band where ``data`` has low and high.
+    """Make the specification of one curve per label of ``looks``, with a band if ``data`` has low and high.
 
-    ``data``: columns panel, label, x, y and maybe low, high; one panel is shown at a time, the last at first.
+    ``data`` has the columns panel, label, x, y and perhaps low and high. One panel is shown at a time, the last one
+    first. ``description`` is the text alternative; ``points`` draws a visible point at each value.
     """
     shown = data.dropna(subset=["x", "y"])
     if x.ticks or (x.log and y.log):
@@ -147,7 +154,7 @@ def curves(
 
 
 def bars(name: str, data: pd.DataFrame, looks: Mapping[str, Look], x: Axis, description: str) -> dict[str, Any]:
-    """One bar a label, its figure at the end. ``data``: columns panel, label, x, text."""
+    """Make the specification of one bar per label, its figure at the end. ``data``: columns panel, label, x, text."""
     shown = data.dropna(subset=["x"])
     base = base_of(shown, looks)
     color, _, _ = encodings(looks)
@@ -160,7 +167,7 @@ def bars(name: str, data: pd.DataFrame, looks: Mapping[str, Look], x: Axis, desc
 
 
 def base_of(data: pd.DataFrame, looks: Mapping[str, Look]) -> alt.Chart:
-    """The rows that ``finished`` puts into the specification, filtered by what is switched on."""
+    """A chart of the rows that ``finished`` adds to the specification, filtered by the checkboxes and the panel."""
     switches = ",".join(f"show_{i}" for i in range(len(looks)))
     chart = alt.Chart(alt.NamedData(name=ROWS)).transform_filter(f"[{switches}][datum.i]")
     return chart.transform_filter("datum.panel === panel") if data["panel"].nunique() > 1 else chart
@@ -175,9 +182,9 @@ def finished(
     height: int = HEIGHT_PX,
     panel: str = "",
 ) -> dict[str, Any]:
-    """The specification, with a checkbox a label, and a choice of panels where there are several.
+    """Complete a specification: add the data, one checkbox per label, and a choice of panels if there are several.
 
-    ``panel``: the one shown at first, the last unless said.
+    ``panel`` is the one that is shown first, by default the last.
     """
     switches = [
         alt.param(name=f"show_{i}", value=True, bind=alt.binding_checkbox(name=label, element=f"#{name}-shown"))
@@ -202,7 +209,7 @@ def finished(
 
 
 def _plain(value: Any) -> Any:
-    """As JSON has it, in six digits."""
+    """Convert a value for JSON, with six digits; NaN becomes None."""
     if isinstance(value, str):
         return value
     number = float(value)
@@ -210,7 +217,7 @@ def _plain(value: Any) -> Any:
 
 
 def encodings(looks: Mapping[str, Look]) -> tuple[alt.Color, alt.StrokeDash, alt.Shape]:
-    """Colour, dash and shape by label; the checkboxes are their legend."""
+    """Encode the label as colour, dash and shape. There is no legend, since the checkboxes are one."""
 
     def scale(values: Iterable[Any]) -> alt.Scale:
         return alt.Scale(domain=list(looks), range=list(values))
@@ -224,7 +231,7 @@ def encodings(looks: Mapping[str, Look]) -> tuple[alt.Color, alt.StrokeDash, alt
 
 
 def dash_of(look: Look) -> list[float]:
-    """In pixels, as SVG has it.
+    """Convert the dash of a look to lengths in pixels, as in SVG.
 
     >>> dash_of(Look("red", "o", "-")), dash_of(Look("red", "o", (0, (5, 1))))
     ([1, 0], [10, 2])

@@ -1,4 +1,4 @@
-"""FLOPs along the axis, and what any exact decoder must do; for a single case, of each step."""
+"""The chart of FLOPs along the axis, with the necessary ones; if nothing was swept, of each step against k."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NECESSARY = "necessary"
 
 
 def charts(view: View) -> list[Chart]:
-    """One, where FLOPs are known."""
+    """Make the one chart; none if no FLOPs are known."""
     view = view.having("executed_flops")
     if view.table.empty or view.steps.empty:
         return []

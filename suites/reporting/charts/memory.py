@@ -1,4 +1,4 @@
-"""K/V used and reserved, and the peak of a round, above the weights."""
+"""The chart of memory above the weights: K/V used, K/V reserved, and the peak of a round."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .chart import Axis, Chart, bars, curves, ticks_of
 
 
 def charts(view: View) -> list[Chart]:
-    """One, of the last panel of the view; which of the three is shown is chosen."""
+    """Make the one chart, of the last panel of the view; the reader chooses which of the three figures it shows."""
     view = view.having("kv_reserved_bytes")
     if view.table.empty:
         return []

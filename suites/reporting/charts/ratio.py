@@ -1,4 +1,4 @@
-"""Time over the baseline's, with its interval: what remembering saves."""
+"""The chart of end-to-end time over the baseline's, with its interval: what remembering earlier work saves."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .chart import Chart
 
 
 def charts(view: View) -> list[Chart]:
-    """One, where more than the baseline was timed along an axis."""
+    """Make the one chart; none if nothing was swept, or only the baseline was timed."""
     timed = view.having("e2e_ratio")
     rows = timed.table
     if rows.empty or rows[timed.axis[0]].nunique() < 2 or rows["strategy"].nunique() < 2:

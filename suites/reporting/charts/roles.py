@@ -1,4 +1,4 @@
-"""Where the FLOPs and the bytes of decoding go, as shares of a strategy's own total."""
+"""The chart of roles: where the FLOPs and bytes of decoding go, as shares of each strategy's own total."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .chart import Chart, base_of, finished
 
 
 def charts(view: View) -> list[Chart]:
-    """One, of the longest case of the largest batch, where roles are known."""
+    """Make the one chart, of the cell that ``longest`` selects; none if the run has no table of roles."""
     sums = longest(view)
     if sums.empty:
         return []

@@ -1,4 +1,4 @@
-"""Each strategy in prefill and in decoding under the roof of the machine."""
+"""The chart of the roofline: each strategy in prefill and in decode, under the ceilings of the machine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .chart import PADDING_PX, Chart, base_of, encodings, finished
 
 
 def charts(view: View) -> list[Chart]:
-    """One, where the run measured ceilings."""
+    """Make the one chart; none if the run has no ceilings, or no strategy with known figures."""
     rows = case_of(view)
     if rows is None:
         return []

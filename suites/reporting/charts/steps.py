@@ -1,4 +1,4 @@
-"""Latency of each decode step against k, with the middle half of rounds as a band."""
+"""The chart of each decode step's latency against k, with the middle half of rounds as a band."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .chart import Axis, Chart, curves, thinned
 
 
 def charts(view: View) -> list[Chart]:
-    """One, of the longest cells of the smallest and the largest batch."""
+    """Make the one chart, of the longest cells of the smallest and the largest batch; none if there are few steps."""
     if not drawable(view):
         return []
     frames: list[pd.DataFrame] = []

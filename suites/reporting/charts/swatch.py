@@ -1,4 +1,4 @@
-"""How a strategy's curve looks, beside its checkbox: colour, dash and marker as a rule of a style sheet."""
+"""Swatches beside the checkboxes of a chart: the colour, dash and marker of each curve, as rules of a style sheet."""
 
 from __future__ import annotations
 
@@ -19,11 +19,14 @@ MARKS = {
     "X": "<path d='M13 2l8 8M21 2l-8 8'/>",
     "x": "<path d='M13 2l8 8M21 2l-8 8'/>",
 }
-"""Marker of matplotlib -> a shape about the middle of a swatch of 34 by 12."""
+"""Marker in matplotlib -> SVG shape in the middle of a swatch, which is 34 x 12 pixels."""
 
 
 def swatches(name: str, looks: Mapping[str, Look], dashes: Mapping[str, list[float]]) -> str:
-    """A rule for each checkbox of a chart, in their order. Black is the ink of the page, which may be light."""
+    """Write one rule per checkbox of the chart ``name``, in their order.
+
+    A black curve has the colour of the page's text, which is light in a dark theme.
+    """
     rules = []
     for place, (label, look) in enumerate(looks.items(), 1):
         dash = " ".join(f"{part:g}" for part in dashes[label])

@@ -1,4 +1,4 @@
-"""Whole batches: time end to end, and throughput."""
+"""The charts of whole batches: end-to-end time, and throughput."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .chart import Axis, Chart, bars
 
 
 def charts(view: View) -> list[Chart]:
-    """Two; for a single case the time alone, as bars."""
+    """Make the two charts; if nothing was swept, that of time alone, as bars."""
     rows = view.table
     if rows[view.axis[0]].nunique() < 2:
         return [_bars(view)]
