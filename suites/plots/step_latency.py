@@ -37,7 +37,7 @@ def message(view: View) -> str:
 
 
 def drawable(view: View) -> bool:
-    """Whether there are enough steps for a curve."""
+    """Whether there are step times and a target of at least three tokens, enough for a curve."""
     return not view.steps.empty and bool(view.steps["tgt_len"].max() >= 3)
 
 

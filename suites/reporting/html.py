@@ -1,4 +1,4 @@
-"""Makes one HTML file of a template, with its scripts and styles inside and a policy that forbids outside loads."""
+"""One HTML file from a template, with its scripts and styles inside and a policy that forbids outside loads."""
 
 from __future__ import annotations
 

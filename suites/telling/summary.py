@@ -120,7 +120,7 @@ def remarks(table: pd.DataFrame) -> Iterator[str]:
 
 
 def slower_executions(table: pd.DataFrame) -> Iterator[str]:
-    """Yield a sentence for each measured case that is in neither ranked table: its strategy was faster otherwise."""
+    """Yield a sentence for each measured case that no ranked table shows: it is not eager, nor its strategy's best."""
     for _, rows in table[table["status"] == "ok"].groupby(GROUP, sort=False):
         shown = set().union(*(part.index for _, part in by_execution(rows)))
         for row in rows.loc[[index for index in rows.index if index not in shown]].to_dict("records"):

@@ -16,7 +16,7 @@ NECESSARY = "necessary"
 
 
 def charts(view: View) -> list[Chart]:
-    """Make the one chart; none if no FLOPs are known."""
+    """Make the one chart; none if FLOPs or steps are not known."""
     view = view.having("executed_flops")
     if view.table.empty or view.steps.empty:
         return []

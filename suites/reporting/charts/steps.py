@@ -11,7 +11,7 @@ from .chart import Axis, Chart, curves, thinned
 
 
 def charts(view: View) -> list[Chart]:
-    """Make the one chart, of the longest cells of the smallest and the largest batch; none if there are few steps."""
+    """Make the one chart, of the longest cell of the smallest and of the largest batch; none if not ``drawable``."""
     if not drawable(view):
         return []
     frames: list[pd.DataFrame] = []

@@ -45,11 +45,11 @@ def dispatch_share(row: Row) -> float:
 def parts(row: Row) -> dict[str, float]:
     """Split a row's decode step into shares: of its bound ("bytes" or "FLOPs"), of "dispatch" and of "kernels".
 
-    The share of the bound is the step's floor. Bytes and FLOPs overlap inside a kernel, so only the larger one counts.
-    "kernels" is the time that kernels take beyond the floor. On a CPU dispatch comes on top, and the three shares add
-    up to the step. If floor and dispatch together exceed the step, the machine was disturbed, and only the bound is
-    returned. On a GPU dispatch runs beside the kernels, so the step waits for the longer of the two: the bound is
-    returned with either "dispatch" or "kernels". If dispatch was not measured, the bound is returned alone.
+    The share of the bound is that of the step's floor. Bytes and FLOPs overlap inside a kernel, so only the larger one
+    counts. "kernels" is the time that kernels take beyond the floor. On a CPU dispatch comes on top, and the three
+    shares add up to the step. If floor and dispatch together exceed the step, the machine was disturbed, and only the
+    bound is returned. On a GPU dispatch runs beside the kernels, so the step waits for the longer of the two: the bound
+    is returned with either "dispatch" or "kernels". If dispatch was not measured, the bound is returned alone.
     """
     bound = limit(row)
     found = {bound: float(row["mbu"] if bound == "bytes" else row["mfu"])}
