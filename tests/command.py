@@ -1,6 +1,6 @@
 """The command line as a user has it: a process in a folder of its own."""
 
-import gc
+import importlib
 import multiprocessing
 import os
 import sys
@@ -10,7 +10,7 @@ from pathlib import Path
 from subprocess import CompletedProcess
 from unittest import mock
 
-from . import small_buffer
+from . import frozen, small_buffer
 
 ROOT = Path(__file__).parent.parent
 SMALL_MODEL = [
@@ -25,18 +25,42 @@ SMALL_MODEL = [
     "model.decoder_layers=1",
 ]
 """A model that decodes a token in well under a millisecond."""
-LIBRARIES = ["torch", "hydra", "pandas", "scipy.stats", "matplotlib.figure", "suites.verbs.run", "suites.verbs.collect"]
+LIBRARIES = ["torch", "hydra", "pandas", "scipy.stats", "matplotlib.figure", "pytest", "suites.verbs.run"]
+LIBRARIES += ["suites.verbs.collect"]
+OWN = {"conf", "strategies", "suites", "tests"}
 FORKED = {"OMP_NUM_THREADS": "1", "NO_COLOR": "1"}
 
 
-def suites(*arguments: str, folder: Path, check: bool = False, **environment: str) -> CompletedProcess[str]:
+def suites(
+    *arguments: str, folder: Path, packages: Path = ROOT, check: bool = False, **environment: str
+) -> CompletedProcess[str]:
     """``python -m suites ...`` run in ``folder``, with one thread and no colours; run makes no plots or page unless
-    asked. The process is forked from one that has imported the libraries, as importing them is most of a command.
+    asked. ``packages`` is where the project's own packages lie: here, or a copy of them.
     """
     if arguments[0] == "run" and not {"-h", "--help"} & set(arguments):
         arguments = (*arguments, *(f"{key}=false" for key in ("report", "plots") if not _given(key, arguments)))
     if arguments[0] in ("run", "profile", "roofline") and not _given("threads", arguments):
         arguments = (*arguments, "threads=1")  # beside other tests, two threads wait for one another
+    done = _forked("suites", arguments, folder, packages, environment)
+    if check:
+        assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def conformance_kit(checkout: Path, *arguments: str, **environment: str) -> CompletedProcess[str]:
+    """``python -m pytest tests/test_conformance.py ...`` run in a copy of the packages and of the kit.
+
+    Without pytest's plugins and the options for them: they take longer to load than the kit takes to run.
+    """
+    options = ("tests/test_conformance.py", "-o", "addopts=", "-p", "no:cacheprovider", *arguments)
+    environment = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", **environment}
+    return _forked("pytest", options, checkout, checkout, environment)
+
+
+def _forked(
+    module: str, arguments: tuple[str, ...], folder: Path, packages: Path, environment: dict[str, str]
+) -> CompletedProcess[str]:
+    """The command in a process that is forked from one that has imported the libraries: importing is most of it."""
     forked = multiprocessing.get_context("forkserver")
     forked.set_forkserver_preload(LIBRARIES)
     with mock.patch.dict(os.environ, FORKED):
@@ -44,33 +68,41 @@ def suites(*arguments: str, folder: Path, check: bool = False, **environment: st
     with tempfile.TemporaryDirectory() as written:
         texts = Path(written, "stdout"), Path(written, "stderr")
         environment = {**os.environ, **FORKED, **environment}
-        process = forked.Process(target=_main, args=(arguments, folder, environment, *texts))
+        process = forked.Process(target=_main, args=(module, arguments, folder, packages, environment, *texts))
         process.start()
         process.join(300)
         if process.is_alive():
             process.kill()
             process.join()
             raise AssertionError(f"no end of {arguments}")
-        done = CompletedProcess(arguments, process.exitcode, *(path.read_text() for path in texts))
-    if check:
-        assert done.returncode == 0, done.stdout + done.stderr
-    return done
+        return CompletedProcess(arguments, process.exitcode, *(path.read_text() for path in texts))
 
 
 def _given(key: str, arguments: tuple[str, ...]) -> bool:
     return any(argument.startswith(f"{key}=") for argument in arguments)
 
 
-def _main(arguments: list[str], folder: Path, environment: dict[str, str], stdout: Path, stderr: Path) -> None:
-    """In the forked process: become the command. What was imported before is no garbage to look at again and again."""
-    gc.freeze()
+def _main(
+    module: str,
+    arguments: tuple[str, ...],
+    folder: Path,
+    packages: Path,
+    environment: dict[str, str],
+    stdout: Path,
+    stderr: Path,
+) -> None:
+    """In the forked process: become the command."""
+    frozen.freeze()
+    if packages != ROOT:
+        for name in [name for name in sys.modules if name.partition(".")[0] in OWN]:
+            del sys.modules[name]
+        sys.path[:] = [str(packages), *(path for path in sys.path if Path(path or ".").resolve() != ROOT)]
     small_buffer.use()
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
     for stream, path in ((sys.stdout, stdout), (sys.stderr, stderr)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), stream.fileno())
-    sys.argv = ["suites", *arguments]
-    from suites.__main__ import main
-
+    sys.argv = [module, *arguments]
+    main = importlib.import_module("suites.__main__" if module == "suites" else module).main
     sys.exit(main())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import gc
 import itertools
 import os
 import types
@@ -15,12 +14,14 @@ import pytest
 # Before torch is loaded, and for the processes that tests start: in a worker beside another, the threads of an operator
 # wait for one another, which takes several times the processor time of one.
 os.environ["OMP_NUM_THREADS"] = "1"
+# torch's compiler takes the processor's word for its vector instructions, and does not compile a program for each set.
+os.environ["TORCHINDUCTOR_VEC_ISA_OK"] = "1"
 
 import torch
 from hypothesis import settings
 
 from strategies import ModelSpec, Strategy, StrategyError, load_model, registry
-from tests import small_buffer
+from tests import frozen, small_buffer
 
 small_buffer.use()
 
@@ -132,10 +133,10 @@ def static_strategy(request) -> Strategy:
     return request.param
 
 
-def pytest_collection_finish():
-    """What was imported stays; no garbage is looked for in it, as is done before each round of a measurement."""
-    gc.collect()
-    gc.freeze()
+@pytest.fixture(scope="module", autouse=True)
+def _frozen():
+    """Objects of the modules before this one, too."""
+    frozen.freeze()
 
 
 @pytest.fixture(autouse=True)

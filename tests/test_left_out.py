@@ -1,14 +1,11 @@
 """A file that cannot be used is told in one line that names it, and takes nothing else with it."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 
 import pytest
 
-from tests.command import ROOT
+from tests.command import ROOT, suites
 
 STRATEGY = (
     "from dataclasses import dataclass\nfrom .contiguous_kv import ContiguousKV\nfrom .strategy import register\n"
@@ -93,14 +90,7 @@ def listed(tmp_path_factory):
     metadata.mkdir()
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: elsewhere\nVersion: 1.0\n")
     (metadata / "entry_points.txt").write_text("[decodebench.strategies]\nany = elsewhere\nodd = a b c!!\n")
-    return subprocess.run(
-        [sys.executable, "-m", "suites", "list", "--json"],
-        cwd=root,
-        env={**os.environ, "PYTHONPATH": str(root)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    return suites("list", "--json", folder=root, packages=root)
 
 
 def test_what_is_sound_is_listed_as_before(listed):

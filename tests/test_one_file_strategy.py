@@ -3,17 +3,15 @@
 Faulty copies, each with one small mistake, are dropped in beside: the kit must refuse every one.
 """
 
-import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+from tests.command import ROOT, conformance_kit
+
 PAGED, POOLED = ((ROOT / f"tests/drop_ins/{name}_kv.py").read_text() for name in ("paged", "pooled"))
 DOUBLING = '''\
 """Self-attention K/V in a buffer that doubles when it is full."""
@@ -164,16 +162,7 @@ def outcomes(checkout) -> dict[str, dict[str, bool]]:
     brief = "pooled_kv and not query and not cross and not capacity"
     wanted = ["doubling_kv", brief, "of_another_package and test_logits_equal", *wanted]
     chosen = f"not transformer2017 and ({' or '.join(wanted)})"
-    # Without the plugins, and so without the options for them: they take longer to load than the kit to run.
-    options = ["-o", "addopts=", "-p", "no:cacheprovider", "--junitxml=kit.xml", "-k", chosen]
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "tests/test_conformance.py", *options],
-        cwd=checkout,
-        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+    done = conformance_kit(checkout, "--junitxml=kit.xml", "-k", chosen)
     assert done.returncode in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED), done.stdout + done.stderr
     names = [*RIGHT, "of_another_package", *FAULTS]
     found: dict[str, dict[str, bool]] = {name: {} for name in names}

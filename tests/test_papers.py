@@ -3,13 +3,11 @@
 import re
 import shlex
 import shutil
-import subprocess
-import sys
 
 import pytest
 
 from suites.__main__ import main
-from tests.command import ROOT, SMALL_MODEL, suites
+from tests.command import ROOT, SMALL_MODEL, conformance_kit, suites
 from tests.examples import FILES
 
 README = (ROOT / "README.md").read_text()
@@ -43,7 +41,7 @@ def finished(tmp_path_factory):
 def test_every_command_in_the_readme_runs(command, tmp_path, monkeypatch, request):
     """With the shortest lengths and the fewest rounds, which the command's own overrides give way to.
 
-    The main job alone draws its plots. A small model is for those that compile, start others, or have several models;
+    The main job alone draws its figures. A small model is for those that compile, start others, or have several models;
     what test_executions.py compiles, too, is compiled once.
     """
     arguments = shlex.split(command)[3:]
@@ -62,6 +60,7 @@ def test_every_command_in_the_readme_runs(command, tmp_path, monkeypatch, reques
         arguments = [*kept, *lengths, *model, "measure=quick", "report=false"]
         arguments += [] if is_main else ["plots=false"]
     if verb == "shapes":
+        monkeypatch.setattr("suites.plots.ledger.draw", lambda *_: [])
         arguments += ["model=tiny", "seq_len=4"] if "--module" in arguments else ["strategies=[static_kv]"]
     if verb == "profile":
         arguments += ["seq_len=8", "--steps", "2"]
@@ -76,13 +75,11 @@ def test_the_strategy_of_the_docs_passes_the_kit(tmp_path):
         ignore = shutil.ignore_patterns("__pycache__", "*.safetensors")
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=ignore)
     (tmp_path / "tests").mkdir()
-    for file in ("pyproject.toml", "tests/conftest.py", "tests/small_buffer.py", "tests/test_conformance.py"):
+    kit = ("conftest.py", "frozen.py", "small_buffer.py", "test_conformance.py")
+    for file in ("pyproject.toml", *(f"tests/{name}" for name in kit)):
         shutil.copy(ROOT / file, tmp_path / file)
     (tmp_path / "strategies" / "chunked_kv.py").write_text(FILES["strategies/chunked_kv.py"])
-    kit = ["tests/test_conformance.py", "-k", "chunked_kv", "-n", "0", "-p", "no:cacheprovider"]
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", *kit], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
-    )
+    done = conformance_kit(tmp_path, "-k", "chunked_kv")
     assert done.returncode == 0, done.stdout + done.stderr
     assert int(re.search(r"(\d+) passed", done.stdout)[1]) > 10
 

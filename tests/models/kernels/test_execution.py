@@ -31,10 +31,10 @@ PAIRS = [*itertools.product(BOTH, COMPILABLE), *zip(OTHERS, itertools.cycle(reve
 NEAR = {"rtol": 1e-4, "atol": 1e-5}
 
 
-@pytest.fixture(autouse=True)
-def _small_buckets(monkeypatch):
-    """8 and the capacity, so that a short target has two."""
-    monkeypatch.setattr(static_kv, "FIRST_BUCKET", 8)
+@pytest.fixture
+def several_buckets(monkeypatch):
+    """4, 8 and the capacity for a short target, which has one bucket otherwise."""
+    monkeypatch.setattr(static_kv, "FIRST_BUCKET", 4)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -43,10 +43,15 @@ def _forget_compiled():
     torch.compiler.reset()
 
 
-def model_of(tiny_model, architecture):
-    """Of two decoder layers with T5, shared K/V heads too; one is enough for the other architecture."""
-    layers = {} if architecture.startswith("t5") else {"decoder_layers": 1}
-    return copy.deepcopy(tiny_model(architecture, **layers)).to(DEVICE)
+def model_of(tiny_model, architecture, decoder_layers=1):
+    """Sizes differ, as everywhere, and are multiples of four, with which the compiler is twice as fast."""
+    sizes = {"vocab_size": 64, "d_model": 16, "num_heads": 4, "d_kv": 8, "d_ff": 48}
+    return copy.deepcopy(tiny_model(architecture, **sizes, decoder_layers=decoder_layers)).to(DEVICE)
+
+
+def two_layers(tiny_model):
+    """A T5 whose second layer uses the first one's bias. Tests of this one model share what is compiled."""
+    return model_of(tiny_model, "t5", decoder_layers=2)
 
 
 def sources(padded):
@@ -63,7 +68,7 @@ def logits(session, given, device=DEVICE):
 
 
 def agrees_with_the_oracle(model, strategy):
-    """At each step, for sources with padding and without, and no position compiles anew."""
+    """At each step, for sources with padding and without; no position compiles anew."""
     oracle = Session(model, parse("full_recompute"), BATCH, SRC_LEN, TARGET)
     session = Session(model, strategy, BATCH, SRC_LEN, TARGET)
     with torch.compiler.set_stance("fail_on_recompile"):
@@ -73,14 +78,19 @@ def agrees_with_the_oracle(model, strategy):
 
 
 @pytest.mark.parametrize(("architecture", "label"), PAIRS)
-def test_every_step_has_the_oracles_logits_and_compiles_nothing(tiny_model, architecture, label, monkeypatch):
-    """With the compiler's guards, which would notice what a graph took for a constant and a position changes."""
+def test_every_step_has_the_oracles_logits_and_compiles_nothing(tiny_model, architecture, label, monkeypatch, request):
+    """With the compiler's guards, which would notice what a graph took for a constant and a position changes.
+
+    T5 has several buckets and layers, which do not depend on the architecture.
+    """
     monkeypatch.setattr(compiling, "few_guards", lambda guards: [True] * len(guards))
     if architecture == "t5":
-        monkeypatch.setattr(static_kv, "FIRST_BUCKET", 4)  # three: 4, 8 and the capacity
-    agrees_with_the_oracle(model_of(tiny_model, architecture), parse(label))
+        request.getfixturevalue("several_buckets")
+    model = two_layers(tiny_model) if architecture == "t5" else model_of(tiny_model, architecture)
+    agrees_with_the_oracle(model, parse(label))
 
 
+@pytest.mark.usefixtures("several_buckets")
 @pytest.mark.parametrize("execution", CUDA_EXECUTIONS)
 def test_every_captured_step_by_buckets_has_the_oracles_logits(tiny_model, architecture, execution):
     agrees_with_the_oracle(model_of(tiny_model, architecture), StaticKV(read="bucket", execution=execution))
@@ -88,7 +98,7 @@ def test_every_captured_step_by_buckets_has_the_oracles_logits(tiny_model, archi
 
 @pytest.mark.parametrize("execution", EXECUTIONS)
 def test_every_step_by_the_whole_buffer_has_the_oracles_logits(tiny_model, execution):
-    agrees_with_the_oracle(model_of(tiny_model, "t5"), StaticKV(read="buffer", execution=execution))
+    agrees_with_the_oracle(two_layers(tiny_model), StaticKV(read="buffer", execution=execution))
 
 
 @pytest.mark.parametrize(("kind", "label"), [*(("fused", label) for label in COMPILABLE), ("onednn", COMPILED)])
@@ -107,10 +117,11 @@ def test_a_single_row_by_another_kernel_has_the_oracles_logits(tiny_model, kind,
                 torch.testing.assert_close(found, expected, **NEAR)
 
 
+@pytest.mark.usefixtures("several_buckets")
 @pytest.mark.parametrize("label", COMPILABLE)
 def test_a_second_session_of_the_same_shape_compiles_nothing_and_reads_its_own(tiny_model, label):
     """Steps of both in turn, on sources that differ."""
-    model = model_of(tiny_model, "t5")
+    model = two_layers(tiny_model)
     given = sources(False), (sources(False)[0].flip(0), None)
     labels = label, label, "full_recompute", "full_recompute"
     sessions = [Session(model, parse(labels[0]), BATCH, SRC_LEN, TARGET)]
@@ -126,7 +137,7 @@ def test_a_second_session_of_the_same_shape_compiles_nothing_and_reads_its_own(t
 
 
 def test_a_session_after_another_kernel_was_chosen_runs_that_one(tiny_model):
-    model = model_of(tiny_model, "t5")
+    model = two_layers(tiny_model)
     strategy = StaticKV(read="buffer", execution="compiled")
     before = Session(model, strategy, BATCH, SRC_LEN, TARGET)
     use_linear(model, "transposed", BATCH)
@@ -146,6 +157,7 @@ class Replayed:
         self.logits_BV.copy_(next_logits(*self.given))
 
 
+@pytest.mark.usefixtures("several_buckets")
 @pytest.mark.parametrize("cross", ["cached", "recompute"])
 @pytest.mark.parametrize("read", ["buffer", "bucket"])
 def test_a_captured_step_reads_what_each_prefill_and_step_put_in_place(tiny_model, monkeypatch, read, cross):
@@ -157,7 +169,6 @@ def test_a_captured_step_reads_what_each_prefill_and_step_put_in_place(tiny_mode
         captures.append(graph)
         return graph, graph.logits_BV
 
-    monkeypatch.setattr(static_kv, "FIRST_BUCKET", 4)
     captures = []
     monkeypatch.setattr(Captured, "_capture", capture)
     monkeypatch.setattr(Session, "_executor", lambda self: Captured())
@@ -202,7 +213,7 @@ def test_a_stance_that_forbids_compiling_is_found(tiny_model):
 
 
 def test_a_step_before_prefill_is_refused(tiny_model):
-    session = Session(tiny_model("t5"), parse(COMPILED), BATCH, SRC_LEN, TARGET)
+    session = Session(two_layers(tiny_model), parse(COMPILED), BATCH, SRC_LEN, TARGET)
     with pytest.raises(StrategyError, match="step before prefill"):
         session.step(torch.zeros(BATCH, dtype=torch.int64))
 

@@ -14,14 +14,20 @@ SHAPE = {
     "architecture": "t5", "vocab_size": 61, "d_model": 32, "num_heads": 2, "d_kv": 16, "d_ff": 48, "encoder_layers": 1,
     "decoder_layers": 2,
 }  # fmt: skip
-WHOLE = load_model(ModelSpec("sliver", "random", shape=tuple(sorted(SHAPE.items()))))
+
+
+def model_of(**changes):
+    return load_model(ModelSpec("sliver", "random", shape=tuple(sorted((SHAPE | changes).items()))))
+
+
+WHOLE = model_of()
 NARROW = ["bf16", "int8"]
 HALF_STEP = {"bf16": 2**-8, "int8": 0.5 / 127}
 """The most that an element of a weight is off: bf16 of itself, int8 of the largest of its row."""
 
 
-def narrowed(kind):
-    model = copy.deepcopy(WHOLE)
+def narrowed(kind, whole=WHOLE):
+    model = copy.deepcopy(whole)
     return model, use_weights(model, kind)
 
 
@@ -91,7 +97,7 @@ def test_copies_are_as_narrow_as_they_say():
 
 @pytest.mark.parametrize("kind", NARROW)
 def test_a_compiled_step_takes_them(kind):
-    model, _ = narrowed(kind)
+    model, _ = narrowed(kind, model_of(vocab_size=64, decoder_layers=1))  # small, as each part takes time to compile
     expected, found = (logits(model, s, 1) for s in ("static_kv", "static_kv(execution=compiled,read=bucket)"))
     torch.testing.assert_close(found, expected, rtol=0, atol=0.02 * float(expected.abs().max()))
 

@@ -1,10 +1,7 @@
 """A file dropped in is a contender; one that crashes, hangs, is killed, errs or is not installed is a row."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 
 import pytest
 
@@ -12,11 +9,10 @@ from suites.store.cell_folder import read_cells
 from suites.tables.case_table import case_table
 from suites.tables.step_table import step_table
 from suites.tables.table_files import read_tables
-from tests.command import ROOT, SMALL_MODEL
+from tests.command import ROOT, SMALL_MODEL, suites
 
 NAMES = ["own", "crashes", "raises", "hangs", "killed", "wrong", "coarse", "short", "absent"]
-ARGUMENTS = ["run", "seq_len=5", "batch_size=2", *SMALL_MODEL, "measure=quick", "threads=1", "measure.aa=true"]
-ARGUMENTS += ["report=false"]
+ARGUMENTS = ["run", "seq_len=5", "batch_size=2", *SMALL_MODEL, "measure=quick", "measure.aa=true"]
 
 
 @pytest.fixture(scope="module")
@@ -29,24 +25,13 @@ def copy(tmp_path_factory):
     return root
 
 
-def run(root, *arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "suites", *arguments],
-        cwd=root,
-        env={**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1", "NO_COLOR": "1"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-
-
 @pytest.fixture(scope="module")
 def mixed(copy):
     """(the finished command, its folder): all of them, some of which fail."""
     chosen = f"contenders=[{','.join(NAMES)}]"
-    more = [chosen, "measure.contender_seconds_max=4", "hydra.run.dir=mixed"]
-    return run(copy, *ARGUMENTS, "strategies=[full_recompute,static_kv]", *more), copy / "mixed"
+    more = [chosen, "measure.contender_seconds_max=4", "hydra.run.dir=mixed", "plots=true"]
+    asked = [*ARGUMENTS, "strategies=[full_recompute,static_kv]", *more]
+    return suites(*asked, folder=copy, packages=copy), copy / "mixed"
 
 
 @pytest.fixture
@@ -137,13 +122,13 @@ def test_a_killed_run_keeps_its_contenders_as_rows(mixed, tmp_path):
 
 
 def test_one_that_is_not_installed_is_skipped_with_exit_0(copy):
-    done = run(copy, *ARGUMENTS, "strategies=static_kv", "contenders=absent", "plots=false")
+    done = suites(*ARGUMENTS, "strategies=static_kv", "contenders=absent", folder=copy, packages=copy)
     assert done.returncode == 0, done.stderr
     assert "skipped: absent in 1 cell: no-such-engine is not installed; pip install no-such-engine" in done.stdout
 
 
 def test_it_is_listed_with_its_first_line(copy):
-    listed = run(copy, "list", "contenders").stdout
+    listed = suites("list", "contenders", folder=copy, packages=copy).stdout
     assert "This project's static_kv, as if it were another's" in listed
     assert "Not installed (no-such-engine is not installed; pip install no-such-engine)" in listed
 

@@ -1,7 +1,6 @@
 """A contender's process as the run has it, and what the run says of the CPU time that it takes."""
 
 import dataclasses
-import gc
 import os
 import signal
 import subprocess
@@ -69,7 +68,6 @@ def test_a_child_rests_before_each_of_its_rounds_as_the_run_does(request_of, fix
     served.prepare(request_of(fixed_cell))
     asked = time.perf_counter()
     served.round()
-    gc.unfreeze()
     assert contender.began[0] - asked >= WATCHED_S
 
 
@@ -80,7 +78,6 @@ def test_a_child_s_torch_has_the_threads_of_the_cell(request_of, fixed_cell, thr
         Served(Notes()).prepare(request_of(dataclasses.replace(fixed_cell, threads=threads)))
         assert torch.get_num_threads() == threads
     finally:
-        gc.unfreeze()
         torch.set_num_threads(before)
 
 

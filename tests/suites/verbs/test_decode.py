@@ -1,7 +1,6 @@
 """``python -m suites decode``: in a process of its own as a user runs it, and in this one for the many cases."""
 
 import io
-import os
 import re
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from strategies import ModelSpec, StrategyError, load_model, registry, strategy
 from strategies.models.pronounce.evaluate import pronounce
 from strategies.static_kv import StaticKV, StaticStore
 from suites.__main__ import main
+from tests.command import suites
 
 PHRASES = ["tea", "attention is all you need"]
 ROW = re.compile(r"^(\S+) +([\d.]+) +([\d.]+) +([\d.]+) +([\d.]+) +(yes|no)$")
@@ -54,11 +54,8 @@ def as_words(spoken: list[list[list[str]]]) -> list[list[str]]:
     return [[" ".join(word) or "(nothing)" for word in words] for words in spoken]
 
 
-def test_a_user_sees_the_pronunciation_the_step_of_its_end_the_times_and_that_all_agree(spoken):
-    command = [sys.executable, "-m", "suites", "decode", "--threads", "1", PHRASES[1]]
-    narrow = {**os.environ, "COLUMNS": "30"}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=narrow)
-    assert done.returncode == 0, done.stderr
+def test_a_user_sees_the_pronunciation_the_step_of_its_end_the_times_and_that_all_agree(spoken, tmp_path):
+    done = suites("decode", "--threads", "1", PHRASES[1], folder=tmp_path, check=True, COLUMNS="30")
     lines = done.stdout.splitlines()
     assert lines[:2] == [PHRASES[1], "  " + " | ".join(as_words(spoken)[1])]
     steps = sum(len(word) for word in spoken[1]) + len(spoken[1])
