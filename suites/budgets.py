@@ -1,5 +1,6 @@
-"""The import path of ``guarding.budgets`` for other projects."""
+"""The import path of ``guarding.budgets`` for other projects, with the error that it raises."""
 
-from .guarding.budgets import Budget, BudgetError, count, guard, rewrite
+from .guarding.budget_file import BudgetError
+from .guarding.budgets import Budget, count, guard, rewrite
 
 __all__ = ["Budget", "BudgetError", "count", "guard", "rewrite"]

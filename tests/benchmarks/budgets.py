@@ -8,7 +8,8 @@ from pathlib import Path
 import torch
 
 from strategies import ModelSpec, Strategy, load_model, parse, select
-from suites.guarding.budgets import Budget, BudgetError, UnknownVersionError, guard, measure_budget, read, rewrite
+from suites.guarding.budget_file import BudgetError, UnknownVersionError, read
+from suites.guarding.budgets import Budget, guard, measure_budget, rewrite
 from suites.measuring.arms import StrategyArm
 from suites.settings.cells import Cell
 from suites.settings.inputs import make_inputs

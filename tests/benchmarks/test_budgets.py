@@ -7,17 +7,8 @@ import pytest
 import torch
 
 from strategies import parse
-from suites.guarding.budgets import (
-    Budget,
-    BudgetError,
-    UnknownVersionError,
-    count,
-    guard,
-    of_this_torch,
-    read,
-    rewrite,
-    text,
-)
+from suites.guarding.budget_file import BudgetError, UnknownVersionError, of_this_torch, read, text
+from suites.guarding.budgets import Budget, count, guard, rewrite
 from suites.probes import Work
 
 from . import budgets

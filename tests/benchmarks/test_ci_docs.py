@@ -13,7 +13,7 @@ import yaml
 from pytest_benchmark.utils import get_machine_id
 
 from strategies import ModelSpec, Session, greedy, load_model, parse
-from suites.guarding.budgets import BudgetError
+from suites.guarding.budget_file import BudgetError
 from suites.telling import step_summary
 from tests.benchmarks import conftest
 from tests.command import ROOT

@@ -7,7 +7,8 @@ from strategies import parse
 from strategies.models.attention import SelfAttention
 from strategies.models.stores import CachedCross
 from strategies.static_kv import StaticStore
-from suites.guarding.budgets import BudgetError, UnknownVersionError, guard, of_this_torch
+from suites.guarding.budget_file import BudgetError, UnknownVersionError, of_this_torch
+from suites.guarding.budgets import guard
 
 from .budgets import ARCHITECTURES, FILE, measured
 
