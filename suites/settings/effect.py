@@ -11,8 +11,8 @@ from .own_package import CONF
 from .rules import shown
 
 if TYPE_CHECKING:
+    from .argument import Typed
     from .config import RunConfig
-    from .values import Typed
 
 PROFILED = ("contenders", "plots", "report", "measure", *(f"measure.{f.name}" for f in fields(MeasureConfig)))
 """Keys without effect in verbs that time no strategy against another, such as ``profile``."""

@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .argument import Typed, read_argument
 from .catalog import group
 from .config import ConfigError, RunConfig, check, register
 from .effect import refuse_idle, refuse_idle_sweeps, why_idle
 from .flags import MULTIRUN, split
 from .own_package import CONF
 from .rules import shown
-from .values import FOLDERS, MAX_CASES, Typed, check_group, read_argument
+from .values import FOLDERS, MAX_CASES, check_group
 
 
 @dataclass(frozen=True)
