@@ -15,7 +15,7 @@ from torch import Tensor
 
 from strategies import Session, Strategy, greedy, lengths, parse, registry, select
 from strategies.discovery import LEFT_OUT
-from strategies.models import costs
+from strategies.models import costs, traffic
 from strategies.models.encoder_decoder import EncoderDecoder
 from suites.contenders.running.lineup import Contenders
 from suites.measuring.runner import run_cell
@@ -167,9 +167,9 @@ def test_recorded_products_and_bytes_are_those_of_the_formulas(strategy, case, a
         assert tally(recording.products) == sorted(expected), f"step {k}"
         assert sum(found.product.flops for found in recording.products) == costs.flops(expected)
         shape = costs.StepShape(BATCH, SRC_LEN, rows, keys, facts.rows_copied(k), facts.cross == "recompute")
-        widths = costs.Widths(dtype.itemsize, model.decoder.layers[0].ffn.wo.weight.element_size())
-        assert role_bytes(recording) == costs.role_bytes(config, shape, widths), f"step {k}"
-        assert step_bytes(recording) == costs.step_bytes(config, shape, widths), f"step {k}"
+        element = traffic.ElementBytes(dtype.itemsize, model.decoder.layers[0].ffn.wo.weight.element_size())
+        assert role_bytes(recording) == traffic.role_bytes(config, shape, element), f"step {k}"
+        assert step_bytes(recording) == traffic.step_bytes(config, shape, element), f"step {k}"
 
 
 def test_reserved_and_used_bytes_are_those_of_the_formulas(strategy, case):
@@ -180,9 +180,9 @@ def test_reserved_and_used_bytes_are_those_of_the_formulas(strategy, case):
         for k, token_B in enumerate(case.fed_NB, start=1):
             session.step(token_B)
             held = session.nbytes
-            assert held.self_reserved == costs.kv_bytes(config, BATCH, facts.rows_reserved(k), 4), f"step {k}"
-            assert held.self_used == costs.kv_bytes(config, BATCH, facts.rows_used(k), 4), f"step {k}"
-            assert held.cross == (costs.kv_bytes(config, BATCH, SRC_LEN, 4) if facts.cross == "cached" else 0)
+            assert held.self_reserved == traffic.kv_bytes(config, BATCH, facts.rows_reserved(k), 4), f"step {k}"
+            assert held.self_used == traffic.kv_bytes(config, BATCH, facts.rows_used(k), 4), f"step {k}"
+            assert held.cross == (traffic.kv_bytes(config, BATCH, SRC_LEN, 4) if facts.cross == "cached" else 0)
             assert held.used <= held.reserved
 
 
@@ -194,7 +194,7 @@ def test_live_memory_grows_from_step_to_step_by_the_reserved_rows_and_nothing_el
         for k, token_B in enumerate(case.fed_NB, start=1):
             session.step(token_B)
             rows = session.strategy.rows_reserved(k)
-            grown.append(memory.live_bytes - costs.kv_bytes(case.model.config, BATCH, rows, 4))
+            grown.append(memory.live_bytes - traffic.kv_bytes(case.model.config, BATCH, rows, 4))
     assert grown == [grown[0]] * TARGET
 
 
@@ -260,7 +260,7 @@ def test_the_only_head_of_a_lone_sentence_is_no_weight(name, tiny_model):
     with record(model) as recording:
         session.step(torch.zeros(1, dtype=torch.int64))
     shape = costs.StepShape(1, SRC_LEN, rows=1, keys=1, cross_recomputed=name == "full_recompute")
-    assert step_bytes(recording) == costs.step_bytes(model.config, shape, costs.Widths(4))
+    assert step_bytes(recording) == traffic.step_bytes(model.config, shape, traffic.ElementBytes(4))
 
 
 def test_every_file_of_the_package_is_there_to_be_tried():

@@ -1,4 +1,4 @@
-"""Closed formulas: every matrix product that the model runs, its FLOPs and the bytes it must move.
+"""Closed formulas: every matrix product that the model runs, and its FLOPs.
 
 A product [rows, inner] x [inner, cols] costs 2 * rows * inner * cols FLOPs; a batched product costs that times its
 batch. Only matrix products count. Norms, softmax and activations are left out, as is usual (Kaplan et al. 2020, arXiv
@@ -118,29 +118,6 @@ def necessary_flops(config: ModelConfig, src_lens: Iterable[int], tgt_lens: Iter
 
 
 @dataclass(frozen=True)
-class StepBytes:
-    """Bytes that one decode step must move between memory and the processor, by kind."""
-
-    weights: int = 0
-    self_kv: int = 0
-    cross_kv: int = 0
-    copies: int = 0
-
-    def __add__(self, other: StepBytes) -> StepBytes:
-        return StepBytes(
-            self.weights + other.weights,
-            self.self_kv + other.self_kv,
-            self.cross_kv + other.cross_kv,
-            self.copies + other.copies,
-        )
-
-    @property
-    def total(self) -> int:
-        """The sum over all kinds."""
-        return self.weights + self.self_kv + self.cross_kv + self.copies
-
-
-@dataclass(frozen=True)
 class StepShape:
     """The sizes of one decode step: T=``rows`` rows of each of B sequences, M=``keys`` keys, and S source positions.
 
@@ -156,57 +133,7 @@ class StepShape:
     cross_recomputed: bool = False
 
 
-@dataclass(frozen=True)
-class Widths:
-    """Bytes per element, and per element of the feed-forward's second matrix where that differs (float16 T5)."""
-
-    element: int
-    ffn_out: int | None = None
-
-    def of_weight(self, role: str) -> int:
-        """Bytes per element of the weight of the product ``role``."""
-        return self.ffn_out or self.element if role.endswith("ffn.wo") else self.element
-
-
 def step(config: ModelConfig, shape: StepShape) -> list[Product]:
     """Products of one decode step, with the cross projection if it runs again."""
     products = decoder(config, shape.batch, shape.src_len, shape.rows, shape.keys)
     return products + (cross_projection(config, shape.batch, shape.src_len) if shape.cross_recomputed else [])
-
-
-def role_bytes(config: ModelConfig, shape: StepShape, widths: Widths) -> dict[str, StepBytes]:
-    """Bytes that one decode step must move, by role.
-
-    - each plain product reads its weight once (biases and norms, under 1 %, are left out);
-    - ``decoder.self_attn.append`` writes the T new rows of K and V in each layer, and reads and writes each of the
-      ``copied`` rows that concatenation moves;
-    - scores read K and contexts read V: M rows in self-attention, S in cross-attention;
-    - ``decoder.cross_attn.kv``, where it runs, also reads the encoder's output and writes K and V.
-
-    Activations, which stay in the processor's caches, are left out.
-    """
-    found = {
-        p.role: StepBytes(weights=p.inner * p.cols * p.count * widths.of_weight(p.role))
-        for p in step(config, shape)
-        if not p.is_attention
-    }
-    layers = widths.element * config.decoder_layers
-    row = shape.batch * config.kv_inner * layers  # one row of K, or of V, in all layers
-    found["decoder.self_attn.append"] = StepBytes(self_kv=2 * shape.rows * row, copies=2 * 2 * shape.copied * row)
-    for operand in ("scores", "context"):
-        found[f"decoder.self_attn.{operand}"] = StepBytes(self_kv=shape.keys * row)
-        found[f"decoder.cross_attn.{operand}"] = StepBytes(cross_kv=shape.src_len * row)
-    if shape.cross_recomputed:
-        memory = shape.batch * shape.src_len * config.d_model * layers
-        found["decoder.cross_attn.kv"] += StepBytes(cross_kv=memory + 2 * shape.src_len * row)
-    return found
-
-
-def step_bytes(config: ModelConfig, shape: StepShape, widths: Widths) -> StepBytes:
-    """The sum of ``role_bytes`` over roles: weights, self K/V written and read, cross K/V, and copies."""
-    return sum(role_bytes(config, shape, widths).values(), StepBytes())
-
-
-def kv_bytes(config: ModelConfig, batch: int, rows: int, width: int) -> int:
-    """Bytes of ``rows`` rows of K and V in every decoder layer: 2 * B * G*K * rows * L * width."""
-    return 2 * batch * config.kv_inner * rows * config.decoder_layers * width

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 
 from .config import ModelConfig
-from .costs import kv_bytes
+from .traffic import kv_bytes
 
 
 @dataclass(frozen=True)

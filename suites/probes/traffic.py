@@ -1,16 +1,16 @@
-"""Bytes that a recorded decode step moved, by role, to compare with the prediction of ``costs.role_bytes``."""
+"""Bytes that a recorded decode step moved, by role, to compare with the formula of ``strategies/models/traffic.py``."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 
-from strategies.models.costs import StepBytes
+from strategies.models.traffic import StepBytes
 
 from .products import Recording
 
 
 def role_bytes(recording: Recording) -> dict[str, StepBytes]:
-    """Bytes that one recorded decode step of this package's model moved, by role, as ``costs.role_bytes`` defines them.
+    """Bytes that one recorded decode step of this package's model moved, by role, as the formula defines them.
 
     Weights and K/V are read as operands of the recorded products. New rows of K and V are written, and each row that a
     store copied was read once and written once.
@@ -47,5 +47,5 @@ def copied_bytes(recording: Recording) -> int:
 
 
 def step_bytes(recording: Recording) -> StepBytes:
-    """The sum of ``role_bytes`` over roles, to compare with ``costs.step_bytes``."""
+    """The sum of ``role_bytes`` over roles, to compare with the formula's."""
     return sum(role_bytes(recording).values(), StepBytes())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 
 from strategies import DTYPES, ModelConfig, Strategy
-from strategies.models import costs
+from strategies.models import costs, traffic
 
 from ..settings.cells import Cell
 from ..store.records import RoleSums
@@ -58,8 +58,8 @@ def formulas(config: ModelConfig, cell: Cell, strategy: Strategy) -> Formulas:
     batch, width = cell.batch_size, DTYPES[cell.dtype].itemsize
     steps = [Sums.of(facts_at(bound, k)) for k in range(1, cell.tgt_len + 1)]
     flops = list(_step_flops(config, cell, bound).values())
-    moved = linear(lambda *facts: asdict(sum(_bytes(config, cell, bound, *facts).values(), costs.StepBytes())))
-    cross = costs.kv_bytes(config, batch, cell.src_len, width) if bound.cross == "cached" else 0
+    moved = linear(lambda *facts: asdict(sum(_bytes(config, cell, bound, *facts).values(), traffic.StepBytes())))
+    cross = traffic.kv_bytes(config, batch, cell.src_len, width) if bound.cross == "cached" else 0
     last = cell.tgt_len
     return Formulas(
         prefill_flops=costs.flops(_prefill(config, cell, bound)),
@@ -69,8 +69,8 @@ def formulas(config: ModelConfig, cell: Cell, strategy: Strategy) -> Formulas:
         self_kv_bytes=[moved["self_kv"](step) for step in steps],
         cross_kv_bytes=[moved["cross_kv"](step) for step in steps],
         copy_bytes=[moved["copies"](step) for step in steps],
-        kv_reserved_bytes=costs.kv_bytes(config, batch, bound.rows_reserved(last), width) + cross,
-        kv_used_bytes=costs.kv_bytes(config, batch, bound.rows_used(last), width) + cross,
+        kv_reserved_bytes=traffic.kv_bytes(config, batch, bound.rows_reserved(last), width) + cross,
+        kv_used_bytes=traffic.kv_bytes(config, batch, bound.rows_used(last), width) + cross,
     )
 
 
@@ -85,7 +85,7 @@ def necessary(config: ModelConfig, cell: Cell, weight_bytes: int | None = None) 
         return found
     weight_bytes = weight_bytes or DTYPES[cell.dtype].itemsize
     ours = cell.weight_width
-    cross = costs.kv_bytes(config, cell.batch_size, cell.src_len, DTYPES[cell.dtype].itemsize)
+    cross = traffic.kv_bytes(config, cell.batch_size, cell.src_len, DTYPES[cell.dtype].itemsize)
     return replace(
         found,
         prefill_bytes=(found.prefill_bytes - cross) * weight_bytes // ours + cross,
@@ -126,18 +126,18 @@ def _prefill(config: ModelConfig, cell: Cell, bound: Strategy) -> list[costs.Pro
 def _prefill_bytes(config: ModelConfig, cell: Cell, bound: Strategy) -> int:
     """Bytes of prefill: the weights of its products, read once, and the cross K/V that it writes where cached."""
     width = DTYPES[cell.dtype].itemsize
-    weights = costs.Widths(cell.weight_width, _widths(config, cell).ffn_out)
+    weights = traffic.ElementBytes(cell.weight_width, _element_bytes(config, cell).ffn_out)
     read = sum(
         p.inner * p.cols * p.count * weights.of_weight(p.role)
         for p in _prefill(config, cell, bound)
         if not p.is_attention
     )
-    return read + (costs.kv_bytes(config, cell.batch_size, cell.src_len, width) if bound.cross == "cached" else 0)
+    return read + (traffic.kv_bytes(config, cell.batch_size, cell.src_len, width) if bound.cross == "cached" else 0)
 
 
-def _widths(config: ModelConfig, cell: Cell) -> costs.Widths:
+def _element_bytes(config: ModelConfig, cell: Cell) -> traffic.ElementBytes:
     """Bytes per element in the cell's type. In fp16, T5 keeps the feed-forward's second matrix in fp32."""
-    return costs.Widths(DTYPES[cell.dtype].itemsize, 4 if cell.dtype == "fp16" and config.is_t5 else None)
+    return traffic.ElementBytes(DTYPES[cell.dtype].itemsize, 4 if cell.dtype == "fp16" and config.is_t5 else None)
 
 
 def _shape(cell: Cell, bound: Strategy, rows: int, keys: int, copied: int) -> costs.StepShape:
@@ -147,12 +147,12 @@ def _shape(cell: Cell, bound: Strategy, rows: int, keys: int, copied: int) -> co
 
 def _bytes(
     config: ModelConfig, cell: Cell, bound: Strategy, rows: int, keys: int, copied: int
-) -> dict[str, costs.StepBytes]:
+) -> dict[str, traffic.StepBytes]:
     """Bytes, by role, of the step that feeds ``rows`` rows, reads ``keys`` keys and copies ``copied`` cache rows."""
-    widths = _widths(config, cell)
-    found = costs.role_bytes(config, _shape(cell, bound, rows, keys, copied), widths)
+    element = _element_bytes(config, cell)
+    found = traffic.role_bytes(config, _shape(cell, bound, rows, keys, copied), element)
     if not cell.weights:
         return found
     return {
-        role: replace(part, weights=part.weights * cell.weight_width // widths.element) for role, part in found.items()
+        role: replace(part, weights=part.weights * cell.weight_width // element.usual) for role, part in found.items()
     }

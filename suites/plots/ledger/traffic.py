@@ -16,7 +16,8 @@ def moved_bytes(ledger: pd.DataFrame) -> pd.Series:
     """Bytes that each row of the ledger must move.
 
     Every product reads its weight, or K or V. A product or copy that makes or moves K and V also counts what it reads
-    and writes for that. Other activations are left out. The sum over a step equals that of ``costs.role_bytes``.
+    and writes for that. Other activations are left out. The sum over a step equals that of ``role_bytes`` in
+    ``strategies/models/traffic.py``.
     """
     both = ledger["input_bytes"] + ledger["output_bytes"]
     return ledger["operand_bytes"] + both.where(ledger["role"].isin(_WRITES_KV), 0)

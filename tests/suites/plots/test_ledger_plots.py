@@ -8,7 +8,8 @@ from matplotlib import rc_context
 from matplotlib.colors import to_hex
 
 from strategies import parse
-from strategies.models import costs
+from strategies.models.costs import StepShape
+from strategies.models.traffic import ElementBytes, step_bytes
 from suites.ledger.table import make_ledger
 from suites.plots.ledger import dimensions, flops, layer, stacks, traffic
 from suites.plots.ledger.canvas import LOOKS
@@ -171,8 +172,8 @@ def test_stacked_flops_and_bytes_are_those_of_the_whole_step(ledger, model):
             at = steps[(steps["strategy"] == label) & (steps["k"] == k)]
             assert work.total[k] == (at["flops"] * at["count"]).sum()
             rows, keys, copied = bound.rows_fed(k), bound.keys_read(k), bound.rows_copied(k)
-            shape = costs.StepShape(BATCH, SOURCE, rows, keys, copied, bound.cross != "cached")
-            assert bytes_.total[k] == costs.step_bytes(model.config, shape, costs.Widths(4)).total
+            shape = StepShape(BATCH, SOURCE, rows, keys, copied, bound.cross != "cached")
+            assert bytes_.total[k] == step_bytes(model.config, shape, ElementBytes(4)).total
 
 
 def test_the_areas_of_a_panel_reach_its_total(ledger, curves):

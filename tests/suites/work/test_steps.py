@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from strategies import DTYPES, ModelConfig, ModelSpec, Strategy
-from strategies.models import costs
+from strategies.models import costs, traffic
 from suites.settings.cells import Cell
 from suites.work import steps
 from suites.work.formulas import formulas, role_sums, totals
@@ -53,9 +53,9 @@ def test_each_step_and_the_sums_by_role_are_those_of_the_models_formulas(name, s
         ran = costs.decoder(config, CELL.batch_size, CELL.src_len, rows, keys)
         ran += costs.cross_projection(config, CELL.batch_size, CELL.src_len) if recomputed else []
         shape = costs.StepShape(CELL.batch_size, CELL.src_len, rows, keys, copied, recomputed)
-        widths = costs.Widths(DTYPES["fp16"].itemsize, 4 if config.is_t5 else None)
-        parts = costs.role_bytes(config, shape, widths)
-        whole = sum(parts.values(), costs.StepBytes())
+        element = traffic.ElementBytes(DTYPES["fp16"].itemsize, 4 if config.is_t5 else None)
+        parts = traffic.role_bytes(config, shape, element)
+        whole = sum(parts.values(), traffic.StepBytes())
         lists = found.weight_bytes, found.self_kv_bytes, found.cross_kv_bytes, found.copy_bytes
         assert [part[k - 1] for part in lists] == [whole.weights, whole.self_kv, whole.cross_kv, whole.copies]
         assert found.step_flops[k - 1] == costs.flops(ran)
