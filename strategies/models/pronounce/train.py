@@ -22,15 +22,13 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from torch import Tensor
 
-from ..blocks import DecoderLayer
 from ..checkpoints.own_format import load_own
 from ..encoder_decoder import EncoderDecoder
 from ..init import randomize
-from ..stores import CrossKV
 from . import model_config
-from .data import Batch, Lexicon, Phrases, dictionary, split
+from .data import Lexicon, Phrases, dictionary, split
+from .guide import Guide
 from .muon import Muon
 from .text import load_vocabulary
 from .training_state import save, to_resume
@@ -40,14 +38,16 @@ WARM_UP_STEPS = 200
 WEIGHT_DECAY = 0.05
 LABEL_SMOOTHING = 0.1
 GUIDE_WEIGHT = 0.1
-GUIDED_LAYER = 1
 PACKED = {"qkv": 3, "kv": 2}
 """Module -> the number of products that the model packs into its weight."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What decides the weights, together with the dictionary, the thread count and the constants of this module."""
+    """What decides the weights.
+
+    The dictionary, the thread count, the constants of this module and the layer of ``guide.py`` decide them, too.
+    """
 
     steps: int = 12000
     cool_down: int = 2500
@@ -77,31 +77,6 @@ class Losses:
 
 Report = Callable[[int, Losses], None]
 """Called after each step with the number of steps done and the losses of the last one."""
-
-
-class Guide:
-    """Records where head 0 of one cross-attention looks, as log probabilities, while the model trains."""
-
-    def __init__(self, model: EncoderDecoder) -> None:
-        layer = model.decoder.layers[GUIDED_LAYER]
-        assert isinstance(layer, DecoderLayer)
-        self.attention = layer.cross_attn
-        self.log_p_BNS = torch.empty(0)
-        self.attention.register_forward_hook(self._record)
-
-    def _record(self, module: torch.nn.Module, args: tuple[Tensor, CrossKV, Tensor], output: Tensor) -> None:
-        x_BND, source, bias = args
-        width = self.attention.head_size
-        q_BNK = F.linear(x_BND, self.attention.q.weight[:width], self.attention.q.bias[:width])
-        k_BSK = source.get()[0][:, 0]
-        score_BNS = self.attention.scale * q_BNK @ k_BSK.transpose(1, 2) + bias[:, 0]
-        self.log_p_BNS = score_BNS.log_softmax(-1)
-
-    def loss(self, batch: Batch) -> Tensor:
-        """Mean over labels of -log of the attention, in sum, on the letters of the word that a label belongs to."""
-        right_BNS = batch.label_word_BN[:, :, None] == batch.src_word_BS[:, None, :]
-        mass_BN = self.log_p_BNS.masked_fill(~right_BNS, -1e4).logsumexp(-1)
-        return -mass_BN[batch.label_word_BN >= 0].mean()
 
 
 def make_optimizers(model: EncoderDecoder) -> list[torch.optim.Optimizer]:
