@@ -12,7 +12,7 @@ from torch import Tensor
 
 from strategies import ModelConfig
 
-from ...judging.noise import others_load
+from ...judging.other_load import others_load
 from ...settings.cells import Cell
 from ...store.records import Round
 from ...timing.clock import Clock
