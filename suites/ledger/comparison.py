@@ -9,7 +9,7 @@ import pandas as pd
 
 from ..work.role_names import in_model_order
 from .expected import TRAINING
-from .foreign import DYNAMIC, NO_CACHE, STATIC
+from .transformers_t5 import DYNAMIC, NO_CACHE, STATIC
 from .view import Sheet, at_step
 
 OURS = ("full_recompute", "contiguous_kv", "static_kv(read=buffer)")

@@ -18,6 +18,7 @@ from ..settings.inputs import Inputs, make_inputs
 from ..words.progress import Progress
 from . import foreign
 from .table import make_ledger, steps_to_record
+from .transformers_t5 import Lengths
 
 FIRST_STEPS = (1, 2, 3)
 
@@ -55,7 +56,7 @@ def record_transformers(cell: Cell, k: int) -> pd.DataFrame:
     Raises LedgerError or ConfigError.
     """
     torch.set_num_threads(cell.threads)
-    at = foreign.Lengths(cell.batch_size, cell.src_len, cell.tgt_len, k, max(2, cell.tgt_len))
+    at = Lengths(cell.batch_size, cell.src_len, cell.tgt_len, k, max(2, cell.tgt_len))
     with Progress(2 * max(2, k), 1) as progress:
         progress.cell(f"transformers {cell.title}")
         return foreign.record_transformers(config_of(cell.model), at, lambda: progress.advance(1))

@@ -7,9 +7,10 @@ import pytest
 from strategies import parse
 from suites.ledger import foreign
 from suites.ledger.comparison import OURS, comparison, differences
-from suites.ledger.foreign import DYNAMIC, NO_CACHE, STATIC, Lengths, read_number, record_transformers
+from suites.ledger.foreign import read_number, record_transformers
 from suites.ledger.symbols import GROWING, SIZES
 from suites.ledger.table import make_ledger
+from suites.ledger.transformers_t5 import DYNAMIC, NO_CACHE, STATIC, Lengths, build
 from suites.ledger.verify import LedgerError
 from suites.settings.config import ConfigError
 
@@ -64,7 +65,7 @@ def test_comparison_says_what_is_the_same_and_what_is_not(config, theirs, tiny_m
 
 def test_a_model_of_2017_is_refused(tiny_model):
     with pytest.raises(ConfigError, match="give model=small"):
-        foreign.build(tiny_model("transformer2017").config)
+        build(tiny_model("transformer2017").config)
 
 
 def test_numbers_are_read_as_letters():
