@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -27,11 +26,8 @@ DEFAULT = (
     "static_kv(read=buffer)",
 )
 SRC_LEN, TGT_LEN = 40, 64
-WRITES = ("ledger.csv", "ledger_transformers.csv", "environment.json", "config.yaml", "plots")
-"""Names in the folder that the verb writes; the first one shows that the folder is its own."""
 PHRASE = "attention is all you need"
-FOR_PEOPLE = ("table", "md")
-FORMATS = (*FOR_PEOPLE, "csv", "json")
+FORMATS = ("table", "md", "csv", "json")
 _EPILOG = f"""\
 Keys are those of run (see run --help): model, seq_len, src_len, tgt_len, batch_size, strategies, dtype, ...; besides:
 
@@ -116,7 +112,10 @@ def main(argv: list[str]) -> int:
         raise ConfigError(f"shapes shows one cell, not {len(jobs)}; give each key one value")
     if args.explain:
         return _explain(jobs[0], k, overrides.run_dir, PHRASE if args.phrase is None else args.phrase)
-    return _show(jobs[0], k, overrides.run_dir, args.format or "table", args.module is not None)
+    from .shapes_ledger import show_ledger
+
+    show_ledger(jobs[0], k, overrides.run_dir, args.format or "table", args.module is not None)
+    return 0
 
 
 def _refuse_idle(args: argparse.Namespace, names: set[str]) -> None:
@@ -158,60 +157,4 @@ def _explain(job: Job, k: int | None, asked: Path | None, phrase: str) -> int:
     write_text(written[0].parent / "config.yaml", job.yaml)
     for path in written:
         print(from_here(path))
-    return 0
-
-
-def _show(job: Job, k: int | None, asked: Path | None, form: str, foreign: bool) -> int:
-    from strategies import config_of, select
-
-    from ..ledger.comparison import OURS
-    from ..ledger.of_cell import record_cell, record_transformers
-    from ..ledger.table import default_step, read_ledger, write_ledger
-    from ..ledger.text import print_comparison, print_ledger
-    from ..machine.environment import environment
-    from ..plots.ledger import draw
-    from ..settings.cells import make_cell
-    from ..settings.executions import require_eager
-    from ..settings.obstacles import require_possible
-    from ..store.files import write_json, write_text
-    from ..store.folders import from_here, make_run_dir
-    from ..telling.beforehand import of_sources
-    from ..work.memory_fit import require_room, require_room_to_train
-
-    cell = make_cell(job.config)
-    require_possible(cell)
-    for line in of_sources(job.config):
-        print(line, file=sys.stderr)
-    k = k or default_step(cell.tgt_len)
-    if k > cell.tgt_len:
-        raise ConfigError(
-            f"k={k} lies beyond the target length {cell.tgt_len}; give k=1 to k={cell.tgt_len}, or a larger tgt_len"
-        )
-    strategies = select(list(OURS) if foreign else job.config.strategies)
-    require_eager("shapes", strategies, job.config)
-    config, remedy = config_of(cell.model), "give a smaller model, batch or length; its ledger has the same letters"
-    require_room("shapes", config, cell, strategies, False, remedy)
-    require_room_to_train("shapes", config, cell, remedy)
-    theirs = record_transformers(cell, k) if foreign else None
-    ledger = record_cell(cell, strategies, k)
-    run_dir = make_run_dir(asked, "shapes", beside=WRITES)
-    path = write_ledger(ledger, run_dir)
-    write_text(run_dir / "config.yaml", job.yaml)
-    write_json(run_dir / "environment.json", environment())
-    title = f"{cell.model.name}, {cell.dtype} on {cell.device}"
-    written = read_ledger(run_dir)
-    if theirs is not None:
-        path = write_ledger(theirs, run_dir, "ledger_transformers.csv")
-        theirs = read_ledger(run_dir, path.name)
-        print_ledger(
-            theirs, k, cell.src_len, f"T5 of transformers in the shape of {cell.model.name}, fp32 on cpu", form
-        )
-        print_comparison(written, theirs, k, cell.src_len, form)
-    else:
-        print_ledger(written, k, cell.src_len, title, form)
-        if form in FOR_PEOPLE:
-            print("drawing pictures", file=sys.stderr)
-            for picture in draw(run_dir, written, k, cell.src_len):
-                print(f"picture {from_here(picture.path_png)}", file=sys.stderr)
-    print(f"ledger  {from_here(path)}", file=sys.stderr)
     return 0
