@@ -41,23 +41,22 @@ def finished(tmp_path_factory):
 def test_every_command_in_the_readme_runs(command, tmp_path, monkeypatch, request):
     """With the shortest lengths and the fewest rounds, which the command's own overrides give way to.
 
-    The main job alone draws its figures. A small model is for those that compile, start others, or have several models;
-    what test_executions.py compiles, too, is compiled once.
+    The main job alone draws its figures. A small model is for those that start others or have several models.
     """
     arguments = shlex.split(command)[3:]
     verb = arguments[0]
     if "model=t5" in arguments:
         pytest.skip("asks for the reader's own checkpoint; test_run_checkpoint.py runs one")
+    if "execution=compiled" in arguments:
+        pytest.skip("compiles; test_executions.py runs it")
     if verb == "run" and "--help" not in arguments:
         swept = next((a.removeprefix("+sweep=") for a in arguments if a.startswith("+sweep=")), None)
         is_main = arguments == ["run", "+sweep=seq_len"]
         small = swept not in (None, *LENGTHS) or any(a.startswith("contenders=") for a in arguments)
-        compiled = "execution=compiled" in arguments
         kept = [a for a in arguments if not a.startswith(("model=", "measure=", "seq_len=", "batch_size="))]
         lengths = [f"{swept}=4,6"] if swept in LENGTHS else []
         lengths += [] if swept == "seq_len" else ["seq_len=5"]
-        model = SMALL if small else [*SMALL_MODEL, "strategies=[full_recompute,static_kv]"] if compiled else []
-        arguments = [*kept, *lengths, *model, "measure=quick", "report=false"]
+        arguments = [*kept, *lengths, *(SMALL if small else []), "measure=quick", "report=false"]
         arguments += [] if is_main else ["plots=false"]
     if verb == "shapes":
         monkeypatch.setattr("suites.plots.ledger.draw", lambda *_: [])

@@ -3,6 +3,8 @@
 transformers reads the very folder that we read, so its own handling of keys and names is what we are held to.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import json
 from collections.abc import Callable
@@ -12,16 +14,9 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import (
-    AutoModelForSeq2SeqLM,
-    MT5Config,
-    MT5ForConditionalGeneration,
-    T5Config,
-    T5ForConditionalGeneration,
-)
-from transformers.utils import logging
 
 from strategies import ModelConfig, ModelError, ModelSpec, Session, config_of, greedy, lengths, load_model, parse
 
@@ -80,8 +75,14 @@ FAMILIES = {
 
 def write(family: Family, folder: Path, scatter: Callable[..., nn.Module]) -> None:
     """The folder, with weights from a seed."""
-    config = MT5Config(**family.made) if family.mt5 else T5Config(**family.made, decoder_start_token_id=0)
-    model = (MT5ForConditionalGeneration if family.mt5 else T5ForConditionalGeneration)(config)
+    config = (
+        transformers.MT5Config(**family.made)
+        if family.mt5
+        else transformers.T5Config(**family.made, decoder_start_token_id=0)
+    )
+    model = (transformers.MT5ForConditionalGeneration if family.mt5 else transformers.T5ForConditionalGeneration)(
+        config
+    )
     scatter(model, seed=5).save_pretrained(folder)
     raw = json.loads((folder / "config.json").read_text()) | family.written
     (folder / "config.json").write_text(json.dumps({key: value for key, value in raw.items() if value is not None}))
@@ -95,12 +96,12 @@ def write(family: Family, folder: Path, scatter: Callable[..., nn.Module]) -> No
 
 
 def read_by_transformers(folder: Path) -> Any:
-    return AutoModelForSeq2SeqLM.from_pretrained(folder, attn_implementation="eager").eval()
+    return transformers.AutoModelForSeq2SeqLM.from_pretrained(folder, attn_implementation="eager").eval()
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _no_progress_bars() -> None:
-    logging.disable_progress_bar()
+    transformers.utils.logging.disable_progress_bar()
 
 
 @pytest.fixture(scope="module")

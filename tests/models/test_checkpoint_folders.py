@@ -1,5 +1,7 @@
 """A folder that is something else than one whole model is told by what it is, and what to do."""
 
+from __future__ import annotations
+
 import json
 import re
 import shlex
@@ -9,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import T5Config, T5ForConditionalGeneration
+import transformers
 
 from strategies import ModelError, ModelSpec, config_of, load_model
 
@@ -82,7 +84,7 @@ def test_a_folder_of_pytorch_weights_is_converted_by_the_command_that_the_error_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "it's a model"
-    model = T5ForConditionalGeneration(T5Config(**{**SIZED, "model_type": "t5"}))
+    model = transformers.T5ForConditionalGeneration(transformers.T5Config(**{**SIZED, "model_type": "t5"}))
     folder.mkdir()
     model.config.save_pretrained(folder)
     torch.save(model.state_dict(), folder / "pytorch_model.bin")

@@ -1,5 +1,7 @@
 """T5 checkpoints on disk, against ``transformers``: the folders that it writes, and those of the first releases."""
 
+from __future__ import annotations
+
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,10 +10,9 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from transformers import T5Config, T5ForConditionalGeneration
-from transformers.utils import logging
 
 from strategies import Session, Strategy, greedy, lengths, load_model
 from strategies.models.encoder_decoder import EncoderDecoder
@@ -77,7 +78,7 @@ class Case:
 
     form: Form
     folder: Path
-    reference: T5ForConditionalGeneration
+    reference: transformers.T5ForConditionalGeneration
     model: EncoderDecoder
     src_BS: Tensor
     mask_BS: Tensor
@@ -89,10 +90,10 @@ class Case:
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_progress_bars() -> None:
-    logging.disable_progress_bar()
+    transformers.utils.logging.disable_progress_bar()
 
 
-def generate(reference: T5ForConditionalGeneration, src_BS: Tensor, mask_BS: Tensor) -> Tensor:
+def generate(reference: transformers.T5ForConditionalGeneration, src_BS: Tensor, mask_BS: Tensor) -> Tensor:
     """Greedy tokens of ``transformers`` without the start token, [B, N]."""
     # Its cache has as many layers as the encoder, and a deeper decoder runs out of them.
     cached = reference.config.num_decoder_layers <= reference.config.num_layers
@@ -102,7 +103,7 @@ def generate(reference: T5ForConditionalGeneration, src_BS: Tensor, mask_BS: Ten
     return out_BN[:, 1:]
 
 
-def end_apart(reference: T5ForConditionalGeneration, src_BS: Tensor, mask_BS: Tensor) -> None:
+def end_apart(reference: transformers.T5ForConditionalGeneration, src_BS: Tensor, mask_BS: Tensor) -> None:
     """Declare that token to be EOS which makes the rows end at the most different steps."""
     reference.generation_config.eos_token_id = None
     token_BN = generate(reference, src_BS, mask_BS)
@@ -110,7 +111,7 @@ def end_apart(reference: T5ForConditionalGeneration, src_BS: Tensor, mask_BS: Te
     reference.config.eos_token_id = reference.generation_config.eos_token_id = eos
 
 
-def write_released(reference: T5ForConditionalGeneration, folder: Path, untied: bool) -> None:
+def write_released(reference: transformers.T5ForConditionalGeneration, folder: Path, untied: bool) -> None:
     """The folder as the first releases had it: no ``scale_decoder_outputs``, v1.1 untied, and an unused tensor."""
     config = reference.config.to_dict()
     keys = ("model_type", "pad_token_id", "eos_token_id", "feed_forward_proj", "num_decoder_layers")
@@ -122,9 +123,9 @@ def write_released(reference: T5ForConditionalGeneration, folder: Path, untied: 
     save_file({**tensors, unused: torch.ones(32, 4)}, folder / "model.safetensors", metadata={"format": "pt"})
 
 
-def make_reference(form: Form, scatter: Callable[..., nn.Module]) -> T5ForConditionalGeneration:
-    config = T5Config(**{"decoder_start_token_id": 0, **form.sizes}, tie_word_embeddings=form.scaled)
-    reference = T5ForConditionalGeneration._from_config(config, attn_implementation="eager")
+def make_reference(form: Form, scatter: Callable[..., nn.Module]) -> transformers.T5ForConditionalGeneration:
+    config = transformers.T5Config(**{"decoder_start_token_id": 0, **form.sizes}, tie_word_embeddings=form.scaled)
+    reference = transformers.T5ForConditionalGeneration._from_config(config, attn_implementation="eager")
     if form.untied:
         reference.lm_head.weight = nn.Parameter(torch.empty_like(reference.shared.weight))
     return scatter(reference, form.seed)
@@ -192,7 +193,7 @@ def test_the_head_is_tied_and_scaled_as_the_folder_says(case: Case) -> None:
 
 @pytest.mark.parametrize("case", [name for name, form in FORMS.items() if form.released], indirect=True)
 def test_transformers_reads_the_released_forms_as_their_reference(case: Case) -> None:
-    again = T5ForConditionalGeneration.from_pretrained(case.folder, attn_implementation="eager")
+    again = transformers.T5ForConditionalGeneration.from_pretrained(case.folder, attn_implementation="eager")
     out = again(input_ids=case.src_BS, attention_mask=case.mask_BS.long(), decoder_input_ids=case.token_BN)
     torch.testing.assert_close(out.logits, case.logits_BNV)
 
@@ -231,7 +232,9 @@ def test_a_sharded_checkpoint_gives_the_same_logits_as_a_single_file(case: Case,
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=["bf16", "fp16"])
 def test_in_half_precision_the_error_is_of_the_size_of_that_of_transformers(case: Case, dtype: torch.dtype) -> None:
-    reference = T5ForConditionalGeneration.from_pretrained(case.folder, dtype=dtype, attn_implementation="eager")
+    reference = transformers.T5ForConditionalGeneration.from_pretrained(
+        case.folder, dtype=dtype, attn_implementation="eager"
+    )
     theirs_BNV = reference(
         input_ids=case.src_BS, attention_mask=case.mask_BS.long(), decoder_input_ids=case.token_BN
     ).logits

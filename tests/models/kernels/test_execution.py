@@ -29,8 +29,8 @@ PAIRS = [
     for (i, architecture), (j, label) in itertools.product(enumerate(ARCHITECTURES), enumerate(COMPILABLE))
     if (i + i // 2 + j) % 2 == 0
 ]
-"""Half of all pairs, as each compiles for seconds: every strategy has T5 and the other architecture, one of which shares
-K/V heads."""
+"""Half of all pairs, as each compiles for seconds: every strategy has T5 and the other architecture, and one of the two
+shares K/V heads."""
 T5_PAIRS = [(architecture, label) for architecture, label in PAIRS if architecture.startswith("t5")]
 STATIC_T5 = next(architecture for architecture, label in T5_PAIRS if label == COMPILED)
 NEAR = {"rtol": 1e-4, "atol": 1e-5}

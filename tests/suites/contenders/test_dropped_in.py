@@ -12,7 +12,7 @@ from suites.tables.table_files import read_tables
 from tests.command import ROOT, SMALL_MODEL, suites
 
 NAMES = ["own", "crashes", "raises", "hangs", "killed", "wrong", "coarse", "short", "absent"]
-ARGUMENTS = ["run", "seq_len=5", "batch_size=2", *SMALL_MODEL, "measure=quick", "measure.aa=true"]
+ARGUMENTS = ["run", "seq_len=5", "batch_size=2", *SMALL_MODEL, "measure=quick"]
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def copy(tmp_path_factory):
 def mixed(copy):
     """(the finished command, its folder): all of them, some of which fail."""
     chosen = f"contenders=[{','.join(NAMES)}]"
-    more = [chosen, "measure.contender_seconds_max=4", "hydra.run.dir=mixed", "plots=true"]
+    more = [chosen, "measure.contender_seconds_max=4", "measure.aa=true", "hydra.run.dir=mixed", "plots=true"]
     asked = [*ARGUMENTS, "strategies=[full_recompute,static_kv]", *more]
     return suites(*asked, folder=copy, packages=copy), copy / "mixed"
 

@@ -11,7 +11,7 @@ from suites.tables.table_files import read_tables
 from suites.telling.choices_told import kernels_told
 from suites.telling.summary import slower_executions
 
-from ...command import SMALL_MODEL, suites
+from ...command import ROOT, SMALL_MODEL, suites
 
 COMPILED = "static_kv(execution=compiled,read=bucket)"
 CASE = {
@@ -65,10 +65,12 @@ def test_a_comparison_of_which_nothing_was_timed_is_left_out():
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory):
+    """A command of the README, with a small model and few strategies: (the finished command, its run folder)."""
     folder = tmp_path_factory.mktemp("compiled")
-    chosen = ["strategies=[full_recompute,static_kv]", "execution=compiled", "linear=auto", "plots=true"]
-    asked = [*SMALL_MODEL, *chosen, "seq_len=5", "measure=quick", "hydra.run.dir=run"]
-    return suites("run", *asked, folder=folder, check=True), folder / "run"
+    command = "python -m suites run execution=compiled linear=auto"
+    assert f"    {command} " in (ROOT / "README.md").read_text()
+    chosen = ["strategies=[full_recompute,static_kv]", "plots=true", "seq_len=5", "measure=quick", "hydra.run.dir=run"]
+    return suites(*command.split()[3:], *SMALL_MODEL, *chosen, folder=folder, check=True), folder / "run"
 
 
 def test_a_compiled_step_is_measured_beside_the_eager_one(ran):
