@@ -12,7 +12,7 @@ from ..ledger.of_cell import record_cell, record_transformers
 from ..ledger.table import default_step, read_ledger, write_ledger
 from ..ledger.text import print_comparison, print_ledger
 from ..machine.environment import environment
-from ..plots.ledger import draw
+from ..plots import ledger as figures
 from ..settings.cells import make_cell
 from ..settings.config import ConfigError
 from ..settings.executions import require_eager
@@ -68,6 +68,6 @@ def show_ledger(job: Job, k: int | None, asked: Path | None, form: str, foreign:
         print_ledger(written, k, cell.src_len, title, form)
         if form in FOR_PEOPLE:
             print("drawing pictures", file=sys.stderr)
-            for picture in draw(run_dir, written, k, cell.src_len):
+            for picture in figures.draw(run_dir, written, k, cell.src_len):
                 print(f"picture {from_here(picture.path_png)}", file=sys.stderr)
     print(f"ledger  {from_here(path)}", file=sys.stderr)

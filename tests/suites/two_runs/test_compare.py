@@ -15,6 +15,7 @@ from tests.command import ROOT
 from .folders import compared, edit, edit_json, refused, rows, slow_down
 
 
+@pytest.mark.usefixtures("drawn")
 def test_a_run_and_its_copy_are_the_same(run_dir, twin, tmp_path, capsys):
     out = tmp_path / "out"
     code, text = compared(capsys, run_dir, twin, "--dir", out)
