@@ -6,7 +6,8 @@ import pandas as pd
 
 from ...plots.view import View
 from ...words.quantity import quantity
-from .chart import Axis, Chart, curves, spread, ticks_of
+from .axis import Axis, ticks_of
+from .chart import Chart, curves, spread
 
 
 def along(view: View, name: str, column: str, scale: float, title: str, message: str) -> Chart:

@@ -9,7 +9,8 @@ from ...plots.comparison import message
 from ...plots.style import looks as looks_of
 from ...telling.advice.rows import place_of
 from ..numbers import varying
-from .chart import Chart, base_of, encodings, finished
+from .chart import Chart, base_of, finished
+from .encodings import encodings
 
 
 def charts(found: pd.DataFrame, margin: float) -> list[Chart]:

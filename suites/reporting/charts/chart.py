@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,21 +12,17 @@ import numpy as np
 import pandas as pd
 
 from ...plots.style import Look
+from .axis import Axis
+from .encodings import dash_of, encodings
 from .swatch import swatches
 
 POINTS_MAX = 200
 """Greatest number of points of one curve; longer curves are thinned."""
 PANELS_MAX = 12
 HEIGHT_PX = 300
-PADDING_PX = 10
 FONT = "sans-serif"
 ROWS = "rows"
 """Name of a chart's data in its specification."""
-SYMBOLS = {
-    "o": "circle", "s": "square", "^": "triangle-up", "D": "diamond", "v": "triangle-down", "P": "cross",
-    "<": "triangle-left", "X": "M-1,-1L1,1M1,-1L-1,1", "*": "triangle-right", "x": "cross", "": "circle",
-}  # fmt: skip
-"""Marker in matplotlib -> symbol in Vega."""
 
 
 @dataclass(frozen=True)
@@ -55,46 +51,6 @@ class Chart:
     def style(self) -> str:
         """Style sheet that shows each look beside its checkbox."""
         return swatches(self.name, self.looks, {label: dash_of(look) for label, look in self.looks.items()})
-
-
-@dataclass(frozen=True)
-class Axis:
-    """An axis of a chart.
-
-    ``ticks`` are the values that were measured; with them the scale is logarithmic, to base 2. Without them, ``log``
-    allows a logarithmic scale, and ``top`` is where a linear scale ends.
-    """
-
-    title: str
-    ticks: tuple[float, ...] = ()
-    log: bool = False
-    top: float | None = None
-
-    def scale(self, values: pd.Series) -> alt.Scale:
-        """Choose the scale for these values.
-
-        Without ticks it is linear from zero, unless ``log`` is set and the highest value is at least three times the
-        lowest, as in the plots.
-        """
-        if self.ticks:
-            return alt.Scale(type="log", base=2, nice=False, padding=PADDING_PX)
-        low, high = values.min(), values.max()
-        if self.log and 0 < low * 3 <= high:
-            return alt.Scale(type="log", nice=False, padding=PADDING_PX)
-        if self.top is not None:
-            return alt.Scale(domainMin=0, domainMax=self.top, nice=False)
-        return alt.Scale(zero=True, domainMin=0)
-
-    def drawn(self) -> alt.Axis:
-        """The axis with its ticks and grid."""
-        if self.ticks:
-            return alt.Axis(values=list(self.ticks), format="d", title=self.title)
-        return alt.Axis(title=self.title, tickCount=6)
-
-
-def ticks_of(values: pd.Series) -> tuple[float, ...]:
-    """The values that were measured, in order."""
-    return tuple(sorted(float(value) for value in values.unique()))
 
 
 def thinned(rows: pd.DataFrame, most: int = POINTS_MAX) -> pd.DataFrame:
@@ -214,30 +170,6 @@ def _plain(value: Any) -> Any:
         return value
     number = float(value)
     return None if math.isnan(number) else int(number) if number.is_integer() else float(f"{number:.6g}")
-
-
-def encodings(looks: Mapping[str, Look]) -> tuple[alt.Color, alt.StrokeDash, alt.Shape]:
-    """Encode the label as colour, dash and shape. There is no legend, since the checkboxes are one."""
-
-    def scale(values: Iterable[Any]) -> alt.Scale:
-        return alt.Scale(domain=list(looks), range=list(values))
-
-    every = looks.values()
-    return (
-        alt.Color("label:N", scale=scale(look.color for look in every), legend=None),
-        alt.StrokeDash("label:N", scale=scale(map(dash_of, every)), legend=None),
-        alt.Shape("label:N", scale=scale(SYMBOLS[look.marker] for look in every), legend=None),
-    )
-
-
-def dash_of(look: Look) -> list[float]:
-    """Convert the dash of a look to lengths in pixels, as in SVG.
-
-    >>> dash_of(Look("red", "o", "-")), dash_of(Look("red", "o", (0, (5, 1))))
-    ([1, 0], [10, 2])
-    """
-    named: dict[str, list[float]] = {"-": [1, 0], ":": [2, 3], "none": [1, 0]}
-    return named[look.linestyle] if isinstance(look.linestyle, str) else [2 * part for part in look.linestyle[1]]
 
 
 def _hover(x: Axis, y: Axis, banded: bool) -> list[alt.Tooltip]:

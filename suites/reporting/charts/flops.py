@@ -10,7 +10,8 @@ from ...plots.flops import message
 from ...plots.style import Look
 from ...plots.view import View
 from .along import alternative
-from .chart import Axis, Chart, curves, spread, thinned, ticks_of
+from .axis import Axis, ticks_of
+from .chart import Chart, curves, spread, thinned
 
 NECESSARY = "necessary"
 

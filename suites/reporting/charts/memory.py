@@ -8,7 +8,8 @@ from ...plots.memory import PANELS, message
 from ...plots.view import View
 from ...words.quantity import quantity
 from .along import alternative
-from .chart import Axis, Chart, bars, curves, ticks_of
+from .axis import Axis, ticks_of
+from .chart import Chart, bars, curves
 
 
 def charts(view: View) -> list[Chart]:

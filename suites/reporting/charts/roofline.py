@@ -9,7 +9,9 @@ import pandas as pd
 from ...plots.placed import case_of, points_of, roof_of
 from ...plots.roofline import DECADE, foot, message
 from ...plots.view import View
-from .chart import PADDING_PX, Chart, base_of, encodings, finished
+from .axis import PADDING_PX
+from .chart import Chart, base_of, finished
+from .encodings import encodings
 
 
 def charts(view: View) -> list[Chart]:

@@ -7,7 +7,8 @@ import pandas as pd
 from ...plots.step_latency import drawable, ends, longest, message
 from ...plots.view import View
 from ...words.quantity import quantity
-from .chart import Axis, Chart, curves, thinned
+from .axis import Axis
+from .chart import Chart, curves, thinned
 
 
 def charts(view: View) -> list[Chart]:

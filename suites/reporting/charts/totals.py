@@ -9,7 +9,8 @@ from ...plots.view import View
 from ...telling.advice.rows import place_of
 from ...words.quantity import quantity
 from .along import along, alternative
-from .chart import Axis, Chart, bars
+from .axis import Axis
+from .chart import Chart, bars
 
 
 def charts(view: View) -> list[Chart]:

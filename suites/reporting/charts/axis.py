@@ -1,0 +1,50 @@
+"""An axis of a chart: its title, its scale and its ticks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import altair as alt
+import pandas as pd
+
+PADDING_PX = 10
+
+
+@dataclass(frozen=True)
+class Axis:
+    """An axis of a chart.
+
+    ``ticks`` are the values that were measured; with them the scale is logarithmic, to base 2. Without them, ``log``
+    allows a logarithmic scale, and ``top`` is where a linear scale ends.
+    """
+
+    title: str
+    ticks: tuple[float, ...] = ()
+    log: bool = False
+    top: float | None = None
+
+    def scale(self, values: pd.Series) -> alt.Scale:
+        """Choose the scale for these values.
+
+        Without ticks it is linear from zero, unless ``log`` is set and the highest value is at least three times the
+        lowest, as in the plots.
+        """
+        if self.ticks:
+            return alt.Scale(type="log", base=2, nice=False, padding=PADDING_PX)
+        low, high = values.min(), values.max()
+        if self.log and 0 < low * 3 <= high:
+            return alt.Scale(type="log", nice=False, padding=PADDING_PX)
+        if self.top is not None:
+            return alt.Scale(domainMin=0, domainMax=self.top, nice=False)
+        return alt.Scale(zero=True, domainMin=0)
+
+    def drawn(self) -> alt.Axis:
+        """The axis with its ticks and grid."""
+        if self.ticks:
+            return alt.Axis(values=list(self.ticks), format="d", title=self.title)
+        return alt.Axis(title=self.title, tickCount=6)
+
+
+def ticks_of(values: pd.Series) -> tuple[float, ...]:
+    """The values that were measured, in order."""
+    return tuple(sorted(float(value) for value in values.unique()))
