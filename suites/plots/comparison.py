@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from .style import RC, Legend, looks, new_figure
+from .looks import looks
+from .style import RC, Legend, new_figure
 
 
 def figure(found: pd.DataFrame, margin: float) -> Figure | None:

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from ..ceilings.floor import Spread
 from ..ceilings.sentences import share
+from .looks import Look
 from .placed import PHASES, case_of, points_of, roof_of
-from .style import RC, Legend, Look, new_figure
+from .style import RC, Legend, new_figure
 from .view import View
 
 ROOF: dict[str, Any] = {"color": "#444444", "linewidth": 1.6, "marker": "", "linestyle": "-"}

@@ -15,7 +15,8 @@ from ..tables.columns import GROUP
 from ..tables.executions import BEST, by_execution
 from ..tables.role_table import ROLE_COLUMNS
 from ..words.labels import short, shortened
-from .style import NOT_DRAWN, Legend, Look, looks
+from .looks import NOT_DRAWN, Look, looks
+from .style import Legend
 
 AXES = {
     ("src_len", "tgt_len"): ("tgt_len", "source = target length (tokens)"),

@@ -6,7 +6,7 @@ import altair as alt
 import pandas as pd
 
 from ...plots.comparison import message
-from ...plots.style import looks as looks_of
+from ...plots.looks import looks as looks_of
 from ...telling.advice.rows import place_of
 from ..numbers import varying
 from .chart import Chart, base_of, finished

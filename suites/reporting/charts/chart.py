@@ -11,7 +11,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from ...plots.style import Look
+from ...plots.looks import Look
 from .axis import Axis
 from .encodings import dash_of, encodings
 from .swatch import swatches

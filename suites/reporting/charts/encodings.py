@@ -7,7 +7,7 @@ from typing import Any
 
 import altair as alt
 
-from ...plots.style import Look
+from ...plots.looks import Look
 
 SYMBOLS = {
     "o": "circle", "s": "square", "^": "triangle-up", "D": "diamond", "v": "triangle-down", "P": "cross",

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from ...plots.flops import message
-from ...plots.style import Look
+from ...plots.looks import Look
 from ...plots.view import View
 from .along import alternative
 from .axis import Axis, ticks_of

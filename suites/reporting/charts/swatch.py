@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import quote
 
-from ...plots.style import Look
+from ...plots.looks import Look
 
 MARKS = {
     "o": "<circle cx='17' cy='6' r='4'/>",

@@ -11,7 +11,8 @@ from matplotlib import colors, rc_context
 
 from suites.metrics import metrics
 from suites.plots import FIGURES, draw
-from suites.plots.style import RC, looks, save
+from suites.plots.looks import looks
+from suites.plots.style import RC, save
 from suites.plots.view import exponent, views
 from suites.tables.columns import IDENTITY, RATIOS
 from suites.tables.step_table import STEP_COLUMNS
