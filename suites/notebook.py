@@ -70,7 +70,7 @@ class Measurement:
 
     def __repr__(self) -> str:
         """Return the ranked table, as the terminal shows it."""
-        from .telling.summary import rankings
+        from .telling.ranking import rankings
         from .words.console import console
 
         text = io.StringIO()

@@ -11,7 +11,7 @@ from ..plots.totals import message
 from ..plots.view import views
 from ..tables.columns import GROUP
 from ..tables.step_table import STEP_COLUMNS
-from ..telling.summary import title_of
+from ..telling.ranking import title_of
 from .html import fragment
 from .verdicts import HEADER, verdicts
 

@@ -23,7 +23,8 @@ from ..telling.advice import Section, advise, answer
 from ..telling.advice import memory as advice_memory
 from ..telling.advice.rows import longest, timed
 from ..telling.legend import legend
-from ..telling.summary import equality_told, remarks, title_of
+from ..telling.ranking import title_of
+from ..telling.summary import equality_told, remarks
 from .charts import Chart, charts_of
 from .environment import environment_lines
 from .html import render

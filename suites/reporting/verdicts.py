@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from ..telling.advice.rows import cases, longest
-from ..telling.summary import COLUMNS, ranked
+from ..telling.ranking import COLUMNS, ranked
 
 HEADER = ("strategy", *COLUMNS)
 

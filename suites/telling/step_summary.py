@@ -13,7 +13,8 @@ from ..tables.columns import GROUP
 from ..words.markdown import literal, pipe_table
 from .advice.rows import place_of
 from .legend import legend
-from .summary import COLUMNS, failures, ranked, title_of
+from .ranking import COLUMNS, ranked, title_of
+from .summary import failures
 
 LIMIT_BYTES = 1_000_000
 """Greatest size of the file of the summary. GitHub refuses the whole summary of a job if it is larger than 1 MiB."""

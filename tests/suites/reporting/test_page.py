@@ -20,7 +20,7 @@ from suites.reporting.run import write_report
 from suites.tables.columns import completed
 from suites.tables.table_files import read_tables
 from suites.telling.advice.rows import longest
-from suites.telling.summary import ranked, rankings
+from suites.telling.ranking import ranked, rankings
 
 from ..plots.test_plots import ODD, tables
 from .folders import FOLDERS, run_folder, ten_thousand_rows, two_folders, write_run
