@@ -1,4 +1,4 @@
-"""The import path of ``guarding.budgets`` for other projects, with the error that it raises."""
+"""The import path of ``guarding.budgets`` for other projects, with the error of a count that does not fit."""
 
 from .guarding.budget_file import BudgetError
 from .guarding.budgets import Budget, count, guard, rewrite

@@ -1,5 +1,6 @@
 """The command line as a user has it: a process in a folder of its own."""
 
+import gc
 import importlib
 import multiprocessing
 import os
@@ -10,9 +11,9 @@ from pathlib import Path
 from subprocess import CompletedProcess
 from unittest import mock
 
-from . import frozen, small_buffer
+from . import small_buffer
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).resolve().parent.parent
 SMALL_MODEL = [
     "model=tiny",
     "model.name=sliver",
@@ -27,6 +28,8 @@ SMALL_MODEL = [
 """A model that decodes a token in well under a millisecond."""
 LIBRARIES = ["torch", "hydra", "pandas", "scipy.stats", "matplotlib.figure", "pytest", "suites.verbs.run"]
 LIBRARIES += ["suites.verbs.collect"]
+"""No module that registers operators with torch: copies of the packages are imported after these, and would register
+them again."""
 OWN = {"conf", "strategies", "suites", "tests"}
 FORKED = {"OMP_NUM_THREADS": "1", "NO_COLOR": "1"}
 
@@ -92,15 +95,16 @@ def _main(
     stderr: Path,
 ) -> None:
     """In the forked process: become the command."""
-    frozen.freeze()
+    gc.freeze()
     if packages != ROOT:
         for name in [name for name in sys.modules if name.partition(".")[0] in OWN]:
             del sys.modules[name]
         sys.path[:] = [str(packages), *(path for path in sys.path if Path(path or ".").resolve() != ROOT)]
-    small_buffer.use()
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
+    small_buffer.use()
+    assert Path(sys.modules["suites"].__file__ or "").is_relative_to(packages)
     for stream, path in ((sys.stdout, stdout), (sys.stderr, stderr)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), stream.fileno())
     sys.argv = [module, *arguments]

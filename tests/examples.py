@@ -1,4 +1,4 @@
-"""The files that docs/extending.md shows, by their paths."""
+"""What README and docs show: the commands of the README, and the files of docs/extending.md by their paths."""
 
 import re
 
@@ -6,3 +6,8 @@ from tests.command import ROOT
 
 _TEXT = (ROOT / "docs" / "extending.md").read_text()
 FILES: dict[str, str] = dict(re.findall(r"^`([\w/.]+)`:\n\n```\w+\n(.*?)```", _TEXT, re.MULTILINE | re.DOTALL))
+
+README = (ROOT / "README.md").read_text()
+COMMANDS = sorted(set(re.findall(r"^ {4}(python -m suites .*?)(?:  +#.*)?$", README, re.MULTILINE)))
+COMPILED = "python -m suites run execution=compiled linear=auto"
+"""The one among them that compiles."""

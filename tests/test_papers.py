@@ -8,11 +8,9 @@ import pytest
 
 from suites.__main__ import main
 from tests.command import ROOT, SMALL_MODEL, conformance_kit, suites
-from tests.examples import FILES
+from tests.examples import COMMANDS, COMPILED, FILES, README
 
-README = (ROOT / "README.md").read_text()
 MAKEFILE = (ROOT / "Makefile").read_text()
-COMMANDS = sorted(set(re.findall(r"^ {4}(python -m suites .*?)(?:  +#.*)?$", README, re.MULTILINE)))
 SMALL = [*(size for size in SMALL_MODEL if "num_heads" not in size), "model.num_heads=8"]
 LENGTHS = ("seq_len", "batch_size")
 TARGETS = sorted(set(re.findall(r"^ {4}make (\S+)", README, re.MULTILINE)))
@@ -47,7 +45,7 @@ def test_every_command_in_the_readme_runs(command, tmp_path, monkeypatch, reques
     verb = arguments[0]
     if "model=t5" in arguments:
         pytest.skip("asks for the reader's own checkpoint; test_run_checkpoint.py runs one")
-    if "execution=compiled" in arguments:
+    if command == COMPILED:
         pytest.skip("compiles; test_executions.py runs it")
     if verb == "run" and "--help" not in arguments:
         swept = next((a.removeprefix("+sweep=") for a in arguments if a.startswith("+sweep=")), None)

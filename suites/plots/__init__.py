@@ -26,7 +26,7 @@ def draw(
     role_sums: pd.DataFrame | None = None,
     tell: Callable[[str], object] | None = None,
 ) -> list[Path]:
-    """Write every figure as PNG and SVG, for each model, device and dtype; return the paths of the PNGs.
+    """Write every figure as PNG and SVG, for each group of cells (``columns.GROUP``); return the paths of the PNGs.
 
     ``role_sums`` is the table of roles. Without it, as in folders of earlier versions, there is no figure of roles. If
     a figure cannot be drawn, ``tell`` is given a sentence that says so and the others are drawn; without ``tell`` the

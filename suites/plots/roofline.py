@@ -106,7 +106,7 @@ def _under(x_N: NDArray[np.float64], read: float, gemm: float) -> NDArray[np.flo
 
 
 def message(view: View) -> str:
-    """Say what share of their limit the best and the worst strategy reach in decode, and which ceiling sets it."""
+    """Say what share of its floor the best and the worst strategy reach in decode, and which ceiling sets the floor."""
     rows = case_of(view)
     assert rows is not None
     ordered = rows.sort_values("floor_fraction").to_dict("records")

@@ -51,11 +51,14 @@ WIDTH_IN = 7.4
 
 @dataclass(frozen=True)
 class Legend:
-    """The (label, look) of each curve, a title that says what follows the names in labels, and the artist of a look."""
+    """A legend below the axes."""
 
     entries: Sequence[tuple[str, dict[str, Any]]]
+    """(label, look) of each curve."""
     title: str = ""
+    """What the numbers after the names in labels are."""
     artist: Callable[..., Artist] = partial(Line2D, [], [])
+    """What makes the sample of a curve from its look."""
 
     @property
     def columns(self) -> int:

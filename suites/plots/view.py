@@ -59,7 +59,7 @@ class View:
     def by_execution(self) -> list[tuple[str, View]]:
         """Return (suffix of a file's name, view) for equal execution and for each strategy at its best.
 
-        There is one entry if every strategy was executed eagerly.
+        There is one entry if every strategy was executed eagerly, or if one of the two comparisons has nothing timed.
         """
         found = []
         for title, rows in by_execution(self.table):

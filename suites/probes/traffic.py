@@ -47,5 +47,5 @@ def copied_bytes(recording: Recording) -> int:
 
 
 def step_bytes(recording: Recording) -> StepBytes:
-    """The sum of ``role_bytes`` over roles, to compare with the formula's."""
+    """The sum of ``role_bytes`` over roles, to compare with ``strategies.models.traffic.step_bytes``."""
     return sum(role_bytes(recording).values(), StepBytes())

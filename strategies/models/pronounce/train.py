@@ -44,9 +44,9 @@ PACKED = {"qkv": 3, "kv": 2}
 
 @dataclass(frozen=True)
 class Recipe:
-    """What decides the weights.
+    """What decides the weights of a training run.
 
-    The dictionary, the thread count, the constants of this module and the layer of ``guide.py`` decide them, too.
+    So do the dictionary, the number of threads, the constants of this module and the guided layer of ``guide.py``.
     """
 
     steps: int = 12000

@@ -107,7 +107,7 @@ class Canvas:
         once: bool = False,
         kept: bool = False,
     ) -> None:
-        """Draw an operation with round corners, or with sharp corners K and V that are ``kept``.
+        """Draw an operation with round corners; K and V that are ``kept`` have sharp ones.
 
         ``name`` is the heading, and the gid in SVG. ``once`` draws the outline dashed: it is made once per sentence.
         """

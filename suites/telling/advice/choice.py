@@ -16,7 +16,7 @@ def sections(rows: pd.DataFrame) -> list[Section]:
 
 
 def told(cell: list[Row]) -> str:
-    """Name the quickest strategy of a cell, those that may be as quick, and the quickest contender."""
+    """Name the quickest case of a cell, the strategies that may be as quick, and the quickest contender."""
     best = next(row for row in cell if row["strategy"] == row["best_strategy"])
     rivals = [row for row in cell if row is not best]
     parts = [best["strategy"], *_ties([row for row in rivals if is_strategy(row)], best)]
@@ -49,6 +49,6 @@ def _ties(rivals: list[Row], best: Row) -> list[str]:
 
 
 def _contender(row: Row) -> str:
-    """Say how the time of a contender compares with that of the quickest strategy."""
+    """Say how the time of a contender compares with that of the quickest case."""
     ratio = f"{row['strategy']}, takes {interval(row, 'best_ratio')} of its time"
     return f"{ratio} and is {TIES[row['best_verdict']]}" if row["best_verdict"] in TIES else ratio

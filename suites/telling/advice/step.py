@@ -48,8 +48,9 @@ def parts(row: Row) -> dict[str, float]:
     The share of the bound is that of the step's floor. Bytes and FLOPs overlap inside a kernel, so only the larger one
     counts. "kernels" is the time that kernels take beyond the floor. On a CPU dispatch comes on top, and the three
     shares add up to the step. If floor and dispatch together exceed the step, the machine was disturbed, and only the
-    bound is returned. On a GPU dispatch runs beside the kernels, so the step waits for the longer of the two: the bound
-    is returned with either "dispatch" or "kernels". If dispatch was not measured, the bound is returned alone.
+    bound is returned. On a GPU dispatch runs beside the kernels. There the bound is returned with "dispatch" if that
+    takes at least ``BOUND_BY_DISPATCH`` of the step, in which case the two shares may exceed it, and otherwise with
+    "kernels". If dispatch was not measured, the bound is returned alone.
     """
     bound = limit(row)
     found = {bound: float(row["mbu"] if bound == "bytes" else row["mfu"])}

@@ -11,7 +11,8 @@ from suites.tables.table_files import read_tables
 from suites.telling.choices_told import kernels_told
 from suites.telling.summary import slower_executions
 
-from ...command import ROOT, SMALL_MODEL, suites
+from ... import examples
+from ...command import SMALL_MODEL, suites
 
 COMPILED = "static_kv(execution=compiled,read=bucket)"
 CASE = {
@@ -67,10 +68,9 @@ def test_a_comparison_of_which_nothing_was_timed_is_left_out():
 def ran(tmp_path_factory):
     """A command of the README, with a small model and few strategies: (the finished command, its run folder)."""
     folder = tmp_path_factory.mktemp("compiled")
-    command = "python -m suites run execution=compiled linear=auto"
-    assert f"    {command} " in (ROOT / "README.md").read_text()
+    assert examples.COMPILED in examples.COMMANDS
     chosen = ["strategies=[full_recompute,static_kv]", "plots=true", "seq_len=5", "measure=quick", "hydra.run.dir=run"]
-    return suites(*command.split()[3:], *SMALL_MODEL, *chosen, folder=folder, check=True), folder / "run"
+    return suites(*examples.COMPILED.split()[3:], *SMALL_MODEL, *chosen, folder=folder, check=True), folder / "run"
 
 
 def test_a_compiled_step_is_measured_beside_the_eager_one(ran):
@@ -95,12 +95,13 @@ def test_the_kernels_that_were_chosen_are_told(ran):
 
 
 def test_a_compiled_step_alone_is_a_run(tmp_path, monkeypatch):
-    """Which tables and figures it has, so nothing is compiled: that is tested above."""
+    """Which tables and figures it has. Its step is not compiled here; above it is, beside an eager one."""
     monkeypatch.setattr("strategies.models.kernels.execution.one_graph", lambda function, device: function)
     monkeypatch.setattr("strategies.models.kernels.execution.proven", lambda forward, *given: forward(*given))
     monkeypatch.chdir(tmp_path)
     asked = [*SMALL_MODEL, f"strategies=['{COMPILED}']", "seq_len=5", "measure=quick", "threads=1"]
     assert main(["run", *asked, "hydra.run.dir=run"]) == 0
+    assert read_tables(tmp_path / "run")[0]["status"].tolist() == ["ok"]
     names = {path.stem for path in (tmp_path / "run" / "plots").glob("*.png")}
     assert "totals_best" in names
     assert "totals" not in names

@@ -1,4 +1,4 @@
-"""``python -m suites decode``: in a process of its own as a user runs it, and in this one for the many cases."""
+"""``python -m suites decode``: in a forked process, and in this one for the many cases."""
 
 import io
 import re
