@@ -50,14 +50,13 @@ def suites(
     return done
 
 
-def conformance_kit(checkout: Path, *arguments: str, **environment: str) -> CompletedProcess[str]:
+def conformance_kit(checkout: Path, *arguments: str) -> CompletedProcess[str]:
     """``python -m pytest tests/test_conformance.py ...`` run in a copy of the packages and of the kit.
 
     Without pytest's plugins and the options for them: they take longer to load than the kit takes to run.
     """
     options = ("tests/test_conformance.py", "-o", "addopts=", "-p", "no:cacheprovider", *arguments)
-    environment = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", **environment}
-    return _forked("pytest", options, checkout, checkout, environment)
+    return _forked("pytest", options, checkout, checkout, {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"})
 
 
 def _forked(

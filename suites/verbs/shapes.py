@@ -27,7 +27,9 @@ DEFAULT = (
 )
 SRC_LEN, TGT_LEN = 40, 64
 PHRASE = "attention is all you need"
-FORMATS = ("table", "md", "csv", "json")
+FOR_PEOPLE = ("table", "md")
+"""Formats that come with pictures; the others are for programs."""
+FORMATS = (*FOR_PEOPLE, "csv", "json")
 _EPILOG = f"""\
 Keys are those of run (see run --help): model, seq_len, src_len, tgt_len, batch_size, strategies, dtype, ...; besides:
 
@@ -114,7 +116,8 @@ def main(argv: list[str]) -> int:
         return _explain(jobs[0], k, overrides.run_dir, PHRASE if args.phrase is None else args.phrase)
     from .shapes_ledger import show_ledger
 
-    show_ledger(jobs[0], k, overrides.run_dir, args.format or "table", args.module is not None)
+    form = args.format or "table"
+    show_ledger(jobs[0], k, overrides.run_dir, form, args.module is not None, pictures=form in FOR_PEOPLE)
     return 0
 
 

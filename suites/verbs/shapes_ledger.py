@@ -25,12 +25,10 @@ from ..work.memory_fit import require_room, require_room_to_train
 
 WRITES = ("ledger.csv", "ledger_transformers.csv", "environment.json", "config.yaml", "plots")
 """Names in the folder that the verb writes; the first one shows that the folder is its own."""
-FOR_PEOPLE = ("table", "md")
-"""Formats that come with pictures; the others are for programs."""
 
 
-def show_ledger(job: Job, k: int | None, asked: Path | None, form: str, foreign: bool) -> None:
-    """Record, verify, write, print and draw the ledger of a job's cell at step ``k``.
+def show_ledger(job: Job, k: int | None, asked: Path | None, form: str, foreign: bool, pictures: bool) -> None:
+    """Record, verify, write, print and, with ``pictures``, draw the ledger of a job's cell at step ``k``.
 
     With ``foreign``, the T5 of transformers is recorded too and compared with ours, and nothing is drawn. Raises
     ConfigError, ModelError, StrategyError or LedgerError.
@@ -66,7 +64,7 @@ def show_ledger(job: Job, k: int | None, asked: Path | None, form: str, foreign:
         print_comparison(written, theirs, k, cell.src_len, form)
     else:
         print_ledger(written, k, cell.src_len, title, form)
-        if form in FOR_PEOPLE:
+        if pictures:
             print("drawing pictures", file=sys.stderr)
             for picture in figures.draw(run_dir, written, k, cell.src_len):
                 print(f"picture {from_here(picture.path_png)}", file=sys.stderr)

@@ -9,7 +9,7 @@ from unittest import mock
 import pytest
 import torch
 
-from strategies import Session, StrategyError, parse, registry, select, static_kv, with_execution
+from strategies import Session, StrategyError, parse, registry, static_kv
 from strategies.models.kernels import compiling, execution
 from strategies.models.kernels.compiling import CompileError
 from strategies.models.kernels.execution import _COMPILED, Captured, compiled, next_logits
@@ -232,35 +232,6 @@ def test_a_step_before_prefill_is_refused(tiny_model):
     session = Session(two_layers(tiny_model), parse(COMPILED), BATCH, SRC_LEN, TARGET)
     with pytest.raises(StrategyError, match="step before prefill"):
         session.step(torch.zeros(BATCH, dtype=torch.int64))
-
-
-def test_a_captured_step_needs_cuda(tiny_model):
-    with pytest.raises(StrategyError, match="execution=graph needs a CUDA device; give eager or compiled"):
-        Session(tiny_model("t5"), parse("static_kv(execution=graph,read=bucket)"), BATCH, SRC_LEN, TARGET)
-
-
-@pytest.mark.parametrize("text", ["static_kv(execution=compiled)", "contiguous_kv(execution=graph)"])
-def test_what_does_not_support_it_is_refused_by_name(text):
-    with pytest.raises(StrategyError, match=r"is not supported with these options; give (compiled or )?eager"):
-        parse(text)
-
-
-def test_those_that_support_it_are_tried_behind_the_others():
-    labels = [strategy.label for strategy in with_execution(select("core"), "graph")]
-    assert labels == [*(s.label for s in select("core")), "static_kv(execution=graph,read=bucket)"]
-    added = {s.label for s in with_execution(select("core"), "compiled")} - {s.label for s in select("core")}
-    assert added == {COMPILED, "contiguous_kv(execution=compiled)"}
-    assert with_execution(select("core"), "eager") == select("core")
-    alone = [parse(COMPILED)]
-    assert with_execution(alone, "eager") == with_execution(alone, "compiled") == alone
-    buffer = parse("static_kv(capacity=90,read=buffer)")
-    assert buffer.executed("compiled") == dataclasses.replace(buffer, execution="compiled")
-
-
-def test_buckets_double_up_to_the_capacity(monkeypatch):
-    monkeypatch.setattr(static_kv, "FIRST_BUCKET", 64)
-    bound = StaticKV(read="bucket").bind(300)
-    assert [bound.keys_read(k) for k in (1, 64, 65, 128, 129, 256, 257, 300)] == [64, 64, 128, 128, 256, 256, 300, 300]
 
 
 @pytest.mark.parametrize("read", ["buffer", "bucket"])
