@@ -33,6 +33,12 @@ class KVBytes:
         return self.self_used + self.cross
 
 
+def is_captured(strategy: Strategy, device: str) -> bool:
+    """Whether steps of ``strategy`` are CUDA graphs on ``device``: captured ones, and compiled ones that can be."""
+    asked = strategy.execution == "graph" or (strategy.execution == "compiled" and "graph" in strategy.supports)
+    return asked and device == "cuda"
+
+
 class Session:
     """Decodes batches of one shape. Everything that depends on the shape alone is allocated here, once.
 
@@ -84,8 +90,8 @@ class Session:
         if self.strategy.execution == "compiled":
             weight, trains = self.model.embedding.weight, self.model.training
             key = self.strategy, self.batch, self.src_len, self.max_new, weight.dtype, weight.device, trains
-            return Compiled(key)
-        if self.model.embedding.weight.device.type != "cuda":
+            return Captured(Compiled(key)) if is_captured(self.strategy, weight.device.type) else Compiled(key)
+        if not is_captured(self.strategy, self.model.embedding.weight.device.type):
             raise StrategyError(f"{self.strategy.label}: execution=graph needs a CUDA device; give eager or compiled")
         return Captured()
 

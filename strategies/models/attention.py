@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from . import one_position
 from .config import ModelConfig
+from .positions import aligned_rows
 from .stores import CrossKV, SelfKV, Step
 
 
@@ -30,10 +31,14 @@ def group_bias(bias: Tensor, group: int) -> Tensor:
         return bias
     if heads == 1:
         bias, heads = bias.expand(-1, group, -1, -1), group
-    return bias.reshape(-1, heads // group, group * rows, keys)
+    laid_out = bias.reshape(-1, heads // group, group * rows, keys)
+    return laid_out if heads > group else aligned_rows(laid_out)
 
 
 class _Attention(nn.Module):
+    may_write_out = True
+    """Whether a compiled step may write out attention of one position as a loop (``one_position``)."""
+
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.heads = config.num_heads
@@ -50,7 +55,7 @@ class _Attention(nn.Module):
 
     def _attend(self, q_BHTK: Tensor, k_BGMK: Tensor, v_BGMK: Tensor, bias: Tensor | None) -> Tensor:
         """softmax(scale * q k^T + bias) v, heads merged and projected: -> [B, T, D] (2017 paper, eq. 1)."""
-        written_out = one_position.is_attention_written_out(q_BHTK, k_BGMK)
+        written_out = self.may_write_out and one_position.is_attention_written_out(q_BHTK, k_BGMK)
         attention = one_position.attention if written_out else F.scaled_dot_product_attention
         if self.group == 1:
             context_BHTK = attention(q_BHTK, k_BGMK, v_BGMK, attn_mask=bias, scale=self.scale)

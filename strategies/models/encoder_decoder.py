@@ -18,7 +18,7 @@ from .attention import group_bias
 from .blocks import DecoderLayer, EncoderLayer
 from .config import ModelConfig
 from .layers import RowDropout, make_norm
-from .positions import DistanceTable, RelativeBias, sinusoids_ND
+from .positions import DistanceTable, RelativeBias, aligned_rows, sinusoids_ND
 from .stores import CachedCross, CrossKV, CrossProject, PassThrough, SelfKV, Step
 
 
@@ -70,7 +70,7 @@ class Encoder(_Stack):
     def _score_bias(self, length: int, source_bias: Tensor | None) -> Tensor | None:
         """Relative positions and padding as one additive bias for all layers, or None.
 
-        The bias is contiguous, because kernels copy one that is not.
+        Its rows are dense, and aligned on CUDA, because kernels copy a bias that is not laid out so.
         """
         bias = source_bias
         if self.relative_bias is not None:
@@ -78,7 +78,9 @@ class Encoder(_Stack):
             if source_bias is not None:
                 # Clamped, because float16's minimum plus a negative bias would be -inf.
                 bias = (bias + source_bias).clamp_(min=torch.finfo(bias.dtype).min)
-        return bias if bias is None or self.group == 1 else group_bias(bias, self.group)
+        if bias is None:
+            return None
+        return aligned_rows(bias if self.group == 1 else group_bias(bias, self.group))
 
 
 class DecoderTables:
@@ -174,7 +176,7 @@ class EncoderDecoder(nn.Module):
             return None
         dtype = self.embedding.weight.dtype
         bias_BS = torch.zeros(src_mask_BS.shape, dtype=dtype, device=src_mask_BS.device)
-        return bias_BS.masked_fill_(~src_mask_BS, torch.finfo(dtype).min)[:, None, None, :]
+        return aligned_rows(bias_BS.masked_fill_(~src_mask_BS, torch.finfo(dtype).min)[:, None, None, :])
 
     def forward(self, src_BS: Tensor, src_mask_BS: Tensor | None, token_BN: Tensor) -> Tensor:
         """Compute the logits [B, N, V] of all N target rows at once (teacher forcing).

@@ -17,6 +17,7 @@ from .config import ModelConfig, ModelError
 from .encoder_decoder import EncoderDecoder
 from .init import randomize
 from .message_text import plain, shown
+from .torch_settings import set_defaults
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 Source = Literal["pronounce", "checkpoint", "random"]
@@ -95,8 +96,9 @@ def load_model(
     """Load a model for inference: in eval mode, without gradients, in ``dtype`` on ``device``.
 
     ``spec`` may also be the path of a T5 checkpoint folder. ``seed`` is used only for random weights. float16 T5 keeps
-    the feed-forward's second product in float32 (see ``FeedForward``). On CUDA this turns cuDNN's attention off for the
-    whole process. Raises ModelError if the model cannot be built or loaded, or a weight lies outside ``dtype``.
+    the feed-forward's second product in float32 (see ``FeedForward``). The first model on CUDA sets, for the whole
+    process, what ``torch_settings.set_defaults`` says. Raises ModelError if the model cannot be built or loaded, or a
+    weight lies outside ``dtype``.
     """
     if not isinstance(spec, ModelSpec):
         spec = ModelSpec(Path(spec).name, "checkpoint", str(spec))
@@ -115,8 +117,7 @@ def load_model(
     for weight, whole in wide.items():
         weight.data = whole
     if torch.device(device).type == "cuda":
-        # cuDNN's attention, torch's first choice for bf16 on an H100, takes 0.06 to 0.9 s to plan for each new length.
-        torch.backends.cuda.enable_cudnn_sdp(False)
+        set_defaults()
     return model.to(device)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .config import ModelConfig
@@ -46,6 +47,35 @@ def bucket_of_distance(distance: Tensor, buckets: int, max_distance: int, bidire
         + (torch.log(back.clamp(min=1).float() / exact) / math.log(max_distance / exact) * (buckets - exact)).long()
     )
     return offset + torch.where(back < exact, back, far.clamp(max=buckets - 1))
+
+
+ROW_MULTIPLE = 8
+"""Elements of which a row's stride in a score bias must be a multiple on CUDA; else torch copies it at each call."""
+
+
+def aligned_rows(bias: Tensor) -> Tensor:
+    """The same values with all strides but the last a multiple of ``ROW_MULTIPLE``, so that attention need not copy it.
+
+    torch pads a bias that does not have such strides whenever attention is called, so in each layer. Here rows are
+    padded once for all layers. A compiled step computes the padding from the length and needs no guard on
+    ``length % 8``. The CPU's kernels take any strides, so there ``bias`` is returned unchanged.
+    """
+    if bias.device.type != "cuda":
+        return bias
+    if all(_known_multiple(stride) for stride in bias.stride()[:-1]):
+        return bias
+    length = bias.shape[-1]
+    padded = (length + ROW_MULTIPLE - 1) // ROW_MULTIPLE * ROW_MULTIPLE
+    return F.pad(bias, (0, padded - length)).narrow(-1, 0, length)
+
+
+def _known_multiple(stride: int | torch.SymInt) -> bool:
+    """Whether a stride is a multiple of ``ROW_MULTIPLE``; False in compiled code that must not depend on that."""
+    if not torch.compiler.is_compiling():
+        return stride % ROW_MULTIPLE == 0
+    from torch.fx.experimental.symbolic_shapes import statically_known_true  # slow to import, and imported by now
+
+    return statically_known_true(stride % ROW_MULTIPLE == 0)
 
 
 class RelativeBias(nn.Module):
@@ -95,4 +125,4 @@ class DistanceTable:
     def __call__(self, query_position_T: Tensor, key_position_M: Tensor) -> Tensor:
         """The additive score bias of these queries and keys: [T], [M] -> [1, H, T, M]."""
         index_TM = query_position_T[:, None] - (key_position_M - self.origin)
-        return self.bias_HX[:, index_TM][None]
+        return aligned_rows(self.bias_HX[:, index_TM][None])

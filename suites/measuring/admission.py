@@ -13,6 +13,7 @@ from functools import partial
 from strategies import Strategy, StrategyError, parse
 from strategies.models.encoder_decoder import EncoderDecoder
 
+from ..probes.attention import NoKernelError
 from ..probes.finite import NotFiniteError
 from ..probes.overhead import dispatch_s
 from ..settings.cells import Cell
@@ -21,6 +22,7 @@ from ..settings.inputs import Inputs
 from ..store.records import COMPARED
 from ..timing.clock import clocks
 from ..words.progress import Progress
+from .allocation import allocated
 from .arms import StrategyArm
 from .equality import Agreement, check
 from .outcomes import Outcomes
@@ -69,9 +71,15 @@ class Admission:
         return mine or StrategyArm(parse(ORACLE), self._model, self._inputs, self._cell)
 
     def _allocate(self, strategies: Sequence[Strategy]) -> None:
+        asked = self._cell.attention
         for strategy in strategies:
             with contained(partial(self._outcomes.fail, strategy.label)):
-                self._arms.append(StrategyArm(strategy, self._model, self._inputs, self._cell))
+                try:
+                    arm, ran = allocated(strategy, self._model, self._inputs, self._cell)
+                    self._outcomes.note(strategy.label, attention_ran=", ".join(sorted(ran)))
+                    self._arms.append(arm)
+                except NoKernelError as error:
+                    self._outcomes.settle(strategy.label, "skipped", f"attention={asked} cannot be used here: {error}")
 
     def _compare(self) -> None:
         """Keep the arms whose logits agree with the oracle's."""
@@ -101,7 +109,8 @@ class Admission:
         for arm, agreement in zip(rivals, found, strict=True):
             if label != ORACLE:
                 by = "nothing" if arm.label == label else f"the logits of {label}"
-                arm.remark = f"{COMPARED} {by}, as {self._why_no_oracle}"
+                compared = f"{COMPARED} {by}, as {self._why_no_oracle}"
+                arm.remark = "; ".join(filter(None, (compared, arm.remark)))
             if math.isfinite(agreement.max_error) and (arm.label != label or label == ORACLE):
                 self._outcomes.note(arm.label, max_logit_error=agreement.max_error)
             if agreement.fault:

@@ -18,6 +18,7 @@ from torch import Tensor
 from strategies import Session, Strategy, lengths
 from strategies.models import costs
 from strategies.models.encoder_decoder import EncoderDecoder
+from strategies.session import is_captured
 
 from ..probes.memory import peak_memory
 from ..settings.cells import Cell
@@ -74,17 +75,22 @@ class Arm(Protocol):
 class StrategyArm:
     """A strategy with its session and inputs in one cell. ``label`` replaces the strategy's own label if given."""
 
-    remark = ""
-
     def __init__(
         self, strategy: Strategy, model: EncoderDecoder, inputs: Inputs, cell: Cell, label: str | None = None
     ) -> None:
         self.strategy = strategy
         self.label = label or strategy.label
         self._model, self._inputs, self._cell = model, inputs, cell
+        self.remark = "" if cell.device == "cpu" else self._remark()
         self.setup_s = 0.0
         self.session = self._allocate()
         self.token_BN: Tensor | None = None
+
+    def _remark(self) -> str:
+        """What to know of this arm on CUDA."""
+        if self.strategy.execution != "compiled" or is_captured(self.strategy, self._cell.device):
+            return ""
+        return "compiled and not captured as a CUDA graph, because its K/V move at each step"
 
     def _allocate(self) -> Session:
         start = time.perf_counter()

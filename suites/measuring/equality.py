@@ -15,12 +15,12 @@ from ..probes.finite import require_finite
 from ..settings.faults import Fault, contained
 from .arms import StrategyArm
 
-TOLERANCE = {"fp32": 1e-4, "bf16": 6e-2, "fp16": 1e-2}
+TOLERANCE = {"fp32": 1e-4, "bf16": 6e-2, "fp16": 1e-2, "tf32": 1e-2}
 """Largest allowed difference of a logit, as a share of max(1, the oracle's largest logit at that step).
 
-The formats round at 2**-24, 2**-8 and 2**-11. Sums over D terms in another order, layer upon layer,
-multiply them. Logits within the tolerance choose the same token wherever the oracle's two best logits are further apart
-than twice the tolerance.
+The formats round at 2**-24, 2**-8 and 2**-11; TensorFloat-32 rounds as fp16 does. Sums over D terms in another order,
+layer upon layer, multiply them. Logits within the tolerance choose the same token wherever the oracle's two best logits
+are further apart than twice the tolerance.
 """
 
 

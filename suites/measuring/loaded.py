@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from strategies import DTYPES, load_model
 from strategies.models.encoder_decoder import EncoderDecoder
+from strategies.models.kernels.attention_kernel import use_attention
 from strategies.models.kernels.linears import Linears, use_linear
 from strategies.models.kernels.narrow import use_weights
+from strategies.models.torch_settings import use_tf32
 
 from ..settings.cells import Cell
 
@@ -16,10 +18,11 @@ _kept: dict[tuple[object, ...], tuple[EncoderDecoder, Linears]] = {}
 def loaded(cell: Cell, compiled: bool) -> tuple[EncoderDecoder, Linears]:
     """Return the model, and what its kernel holds and chose. ``compiled``: some of its steps will be compiled.
 
-    Raises ModelError.
+    torch's settings for the process are those of the cell from then on. Raises ModelError.
     """
     rows = _rows(cell)
     made_of = cell.model, cell.dtype, cell.device, cell.seed, cell.linear, cell.weights, rows, compiled
+    use_tf32(cell.tf32)
     if made_of not in _kept:
         _kept.clear()
         model = load_model(cell.model, DTYPES[cell.dtype], cell.device, cell.seed)
@@ -27,6 +30,7 @@ def loaded(cell: Cell, compiled: bool) -> tuple[EncoderDecoder, Linears]:
             _kept[made_of] = model, Linears(use_weights(model, cell.weights))
         else:
             _kept[made_of] = model, use_linear(model, cell.linear, *(rows or (1, 1)), compiled=compiled)
+    use_attention(_kept[made_of][0], cell.attention)
     return _kept[made_of]
 
 

@@ -58,7 +58,7 @@ class Rounds:
             return None
         try:
             weights = next((arm.weights for arm in self.arms if arm.weights), ())
-            return Calibrator(self._cell.device, weights, self._cell.rounding)
+            return Calibrator(self._cell.device, weights, self._cell.product_dtype)
         except (MemoryError, RuntimeError):
             return None
 

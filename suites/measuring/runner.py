@@ -12,6 +12,7 @@ import torch
 
 from strategies import ModelConfig, Strategy, config_of, parse
 from strategies.models.encoder_decoder import EncoderDecoder
+from strategies.models.torch_settings import kept
 
 from ..machine.limits import Limit
 from ..settings.cells import Cell
@@ -74,7 +75,7 @@ class CellRun:
         """Run all stages. The outcome of each arm is written whatever happens."""
         outcomes = self._outcomes
         try:
-            with contained(outcomes.fail_open):  # the cell is a row with a reason; the sweep goes on
+            with kept(), contained(outcomes.fail_open):  # the cell is a row with a reason; the sweep goes on
                 if reason := obstacle(self._cell, self._strategies, self._children.names):
                     self._write_nothing_known()
                     outcomes.settle_open("skipped", reason)

@@ -14,6 +14,7 @@ import pandas as pd
 from ..tables.columns import GROUP
 from ..tables.executions import BEST, by_execution
 from ..tables.role_table import ROLE_COLUMNS
+from ..words.kernels import kernels_told
 from ..words.labels import short, shortened
 from .looks import NOT_DRAWN, Look, looks
 from .style import Legend
@@ -146,10 +147,9 @@ def views(
     for key, rows in good.groupby(GROUP, sort=False):
         case = dict(zip(GROUP, key, strict=True))
         threads = f", {case['threads']} {'thread' if case['threads'] == 1 else 'threads'}"
-        linear = "" if case["linear"] == "torch" else f"linear={case['linear']}, "
-        linear += "" if case["weights"] == case["dtype"] else f"weights={case['weights']}, "
+        kernels = "".join(f"{text}, " for text in kernels_told(case))
         where = machine.get(str(case["device"]), case["device"])
-        foot = f"{short(str(case['model']))}, {case['dtype']}, {linear}on {where}"
+        foot = f"{short(str(case['model']))}, {case['dtype']}, {kernels}on {where}"
         bad = table[(table[GROUP] == pd.Series(case)).all(axis=1) & (table["status"] != "ok")]
         yield View(
             rows,

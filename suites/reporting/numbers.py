@@ -29,6 +29,8 @@ SETTINGS = (
     Column("dtype", "type", text=True),
     Column("weights", "weights", text=True),
     Column("linear", "linear", text=True),
+    Column("attention", "attention", text=True),
+    Column("tf32", "TF32", text=True),
     Column("threads", "threads"),
     Column("stop", "until", text=True),
     Column("seed", "seed"),

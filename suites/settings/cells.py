@@ -12,6 +12,7 @@ from strategies import ModelSpec
 from strategies.search import Stop
 
 from ..machine.limits import threads_limit
+from ..words.kernels import kernels_told
 from ..words.labels import plain
 from .config import RunConfig, check
 from .sources import pad_id, read_sources
@@ -24,7 +25,8 @@ class Cell:
     ``src_len`` and ``tgt_len`` are in tokens, ``batch_size`` in sentences. ``threads`` is the number of CPU threads
     within an operator. ``linear`` is the kernel of products with weights (``strategies.models.kernels.linears``).
     ``weights`` is the element type of the weights in those products, "" where it is ``dtype``
-    (``strategies.models.kernels.narrow``).
+    (``strategies.models.kernels.narrow``). ``attention`` is torch's kernel of attention, and ``tf32`` says whether
+    CUDA rounds the inputs of float32 products to TensorFloat-32 (``strategies.models.torch_settings``).
     """
 
     model: ModelSpec
@@ -39,6 +41,8 @@ class Cell:
     src_ids: tuple[tuple[int, ...], ...] | None = None
     linear: str = "torch"
     weights: str = ""
+    attention: str = "auto"
+    tf32: bool = False
 
     @property
     def id(self) -> str:
@@ -51,6 +55,10 @@ class Cell:
             del fields["linear"]
         if not self.weights:
             del fields["weights"]
+        if self.attention == "auto":
+            del fields["attention"]
+        if not self.tf32:
+            del fields["tf32"]
         if self.model.content is None:
             del fields["model"]["content"]
         else:  # the same checkpoint has the same id under any path
@@ -63,12 +71,17 @@ class Cell:
         return model.encode()[: 255 - len(rest)].decode(errors="ignore") + rest
 
     @property
-    def rounding(self) -> str:
-        """Element type whose rounding sets how far the logits of two strategies may differ.
-
-        It is bf16 with narrower weights, whose products are rounded to bf16, and ``dtype`` otherwise.
-        """
+    def product_dtype(self) -> str:
+        """Element type of the inputs of products with weights: bf16 with narrower weights, ``dtype`` otherwise."""
         return "bf16" if self.weights else self.dtype
+
+    @property
+    def rounding(self) -> str:
+        """Element type whose rounding sets how far the logits of two strategies may differ: tf32, or ``product_dtype``.
+
+        Products with narrower weights are rounded to bf16.
+        """
+        return "tf32" if self.tf32 else self.product_dtype
 
     @property
     def weight_width(self) -> int:
@@ -83,10 +96,9 @@ class Cell:
     @property
     def title(self) -> str:
         """Text that names the cell in a line of progress."""
-        linear = "" if self.linear == "torch" else f" linear={self.linear}"
-        linear += f" weights={self.weights}" if self.weights else ""
+        kernels = "".join(f" {text}" for text in kernels_told(dataclasses.asdict(self)))
         return (
-            f"{self.model.name} {self.device}{linear} batch {self.batch_size}, {self.src_len} -> {self.tgt_len} tokens"
+            f"{self.model.name} {self.device}{kernels} batch {self.batch_size}, {self.src_len} -> {self.tgt_len} tokens"
         )
 
 
@@ -97,6 +109,17 @@ def device_of(asked: str) -> str:
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def why_no_tf32(config: RunConfig, device: str) -> str:
+    """Say why ``tf32=true`` changes nothing, to follow "has no effect"; "" where it has an effect."""
+    if device != "cuda":
+        return f"with device={device}, as TensorFloat-32 is a type of CUDA devices; leave it out"
+    if config.dtype != "fp32":
+        return f"with dtype={config.dtype}, as it is about float32 products; give dtype=fp32, or leave it out"
+    if config.weights not in (None, "fp32"):
+        return f"with weights={config.weights}, whose products are of bfloat16; leave one of them out"
+    return ""
 
 
 def make_cell(config: RunConfig) -> Cell:
@@ -114,12 +137,13 @@ def make_cell(config: RunConfig) -> Cell:
     src_ids = None if config.src_ids is None else read_sources(config.src_ids, pad_id(spec)).rows
     if src_ids is not None:
         src_len, batch_size = max(map(len, src_ids)), len(src_ids)
+    device = device_of(config.device)
     return Cell(
         model=spec,
         src_len=src_len,
         tgt_len=config.tgt_len or config.seq_len,
         batch_size=batch_size,
-        device=device_of(config.device),
+        device=device,
         dtype=config.dtype,
         threads=config.threads or threads_limit().amount,
         seed=config.seed,
@@ -127,4 +151,6 @@ def make_cell(config: RunConfig) -> Cell:
         src_ids=src_ids,
         linear=config.linear,
         weights="" if config.weights in (None, config.dtype) else config.weights,
+        attention=config.attention,
+        tf32=config.tf32 and not why_no_tf32(config, device),
     )

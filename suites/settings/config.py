@@ -19,6 +19,8 @@ EXECUTIONS = ("eager", "compiled", "graph")
 WEIGHTS = ("fp32", "bf16", "int8")
 """Element types of ``strategies.models.kernels.narrow``, repeated because importing that module would import torch."""
 DTYPES = ("fp32", "bf16", "fp16")
+ATTENTION = ("auto", "flash", "efficient", "cudnn", "math")
+"""Kernels of ``strategies.models.torch_settings``, repeated because importing that module would import torch."""
 STOPS = ("fixed", "eos")
 MAX_THREADS = 1024
 MAX_LENGTH = 1 << 30
@@ -146,6 +148,13 @@ class RunConfig:
         "|".join(LINEARS),
         one_of(LINEARS),
     )
+    attention: str = key(
+        "torch's attention kernel, for all strategies alike; auto: torch's choice, on CUDA without cuDNN's kernel",
+        "auto",
+        "|".join(ATTENTION),
+        one_of(ATTENTION),
+    )
+    tf32: bool = key("CUDA rounds the inputs of float32 products to TensorFloat-32", False, "true|false", flag())
     seed: int = key("seeds sources, random weights and the order of rounds", 0, "int", whole(0, MAX_SEED))
     plots: bool = key("draw the plots at the end", True, "bool", flag())
     report: bool = key("write report.html at the end", True, "bool", flag())

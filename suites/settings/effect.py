@@ -53,6 +53,10 @@ def why_idle(key: str, config: RunConfig) -> str:
         return "without a precision; add measure.precision=0.02, or leave it out"
     if key == "measure.contender_seconds_max" and not config.contenders and not measure.aa:
         return "without contenders; add contenders=all, or leave it out"
+    if key == "tf32" and config.tf32:
+        from .cells import device_of, why_no_tf32
+
+        return why_no_tf32(config, device_of(config.device))
     if key == "execution" and config.execution == "graph":
         from .cells import device_of
 

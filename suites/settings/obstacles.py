@@ -35,6 +35,8 @@ def obstacle(cell: Cell, strategies: Sequence[Strategy] = (), contenders: Sequen
             f"linear={cell.linear} is not allowed with weights={cell.weights}, which has a kernel of its own; "
             "leave linear out"
         )
+    if line := _of_attention(cell):
+        return line
     if cell.model.source == "pronounce" and cell.src_len < 2:
         return f"src_len={cell.src_len} holds no word; give at least 2: a letter and the end token"
     try:
@@ -43,6 +45,8 @@ def obstacle(cell: Cell, strategies: Sequence[Strategy] = (), contenders: Sequen
         if cell.model.source == "checkpoint":
             raise
         return str(error)
+    if cell.attention == "flash" and cell.device == "cuda" and config.is_t5:
+        return "attention=flash takes no bias on CUDA, and T5 adds one for positions; give efficient, math or auto"
     if cell.src_ids is not None and (line := outside(cell.src_ids, config.vocab_size)):
         return line
     if strategies and (line := without_effect(strategies, cell)):
@@ -55,6 +59,16 @@ def require_possible(cell: Cell) -> None:
     """Raise ConfigError if the cell cannot run, with the reason."""
     if line := obstacle(cell):
         raise ConfigError(line)
+
+
+def _of_attention(cell: Cell) -> str:
+    """Why no attention of any model could use the kernel that is asked for; torch says the rest when it gets there."""
+    asked = f"attention={cell.attention}"
+    if cell.device == "cpu" and cell.attention in ("efficient", "cudnn"):
+        return f"{asked} is a kernel of CUDA devices alone; on the CPU give flash, math or auto"
+    if cell.device == "cuda" and cell.attention in ("flash", "cudnn") and cell.dtype == "fp32":
+        return f"{asked} takes no float32 on CUDA; give dtype=bf16 or fp16, or attention=efficient"
+    return ""
 
 
 def _of_strategy(cell: Cell, strategy: Strategy) -> str:

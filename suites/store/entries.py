@@ -147,6 +147,8 @@ class CellEntry(TypedDict):
     weight_bytes: NotRequired[Count]
     weights: NotRequired[Literal["", "fp32", "bf16", "int8"]]
     linear: NotRequired[str]
+    attention: NotRequired[str]
+    tf32: NotRequired[bool]
     linear_choices: NotRequired[list[ChoiceEntry]]
     narrowing: NotRequired[NarrowingEntry | None]
     narrowing_compiled: NotRequired[NarrowingEntry]

@@ -112,7 +112,9 @@ class ArmResult:
     the decode steps taken, ``row_lens`` the tokens of each row up to its end. ``tokens_equal`` says whether the last
     round chose the oracle's tokens. ``execution`` is how its steps are run, None for a contender. ``roles`` holds FLOPs
     and bytes of the steps taken (``formulas.role_sums``). ``dispatch_s`` is the time in seconds that asking for a
-    step's kernels takes (``probes/overhead``). Folders of earlier versions lack the last three.
+    step's kernels takes (``probes/overhead``). ``attention_ran`` names torch's kernels of attention that its prefill
+    and steps used, with commas (``probes/attention``); "" where that is not known. Folders of earlier versions lack the
+    last four.
     """
 
     __pydantic_config__: ClassVar = EXACT
@@ -132,3 +134,4 @@ class ArmResult:
     roles: RoleSums | None = None
     dispatch_s: Seconds | None = None
     execution: Label | None = None
+    attention_ran: str = ""

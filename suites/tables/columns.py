@@ -10,10 +10,13 @@ from ..ceilings.columns import CEILINGS
 from ..metrics import metrics
 
 IDENTITY = [
-    "cell", "model", "device", "dtype", "weights", "linear", "threads", "batch_size", "src_len", "tgt_len", "stop",
-    "seed", "real_fraction", "strategy", "execution", "status", "reason", "rounds", "max_logit_error", "tokens_equal",
+    "cell", "model", "device", "dtype", "weights", "linear", "attention", "tf32", "threads", "batch_size", "src_len",
+    "tgt_len", "stop", "seed", "real_fraction", "strategy", "execution", "attention_ran", "status", "reason", "rounds",
+    "max_logit_error", "tokens_equal",
 ]  # fmt: skip
-GROUP = ["model", "device", "dtype", "weights", "linear", "threads", "stop", "seed"]
+ADDED = ["weights", "linear", "attention", "tf32", "execution", "attention_ran"]
+"""Columns of ``IDENTITY`` that tables of earlier versions may lack, in its order."""
+GROUP = ["model", "device", "dtype", "weights", "linear", "attention", "tf32", "threads", "stop", "seed"]
 """Columns that have equal values in all cases of one plot and of one ranking."""
 RATIOS = ["baseline", "e2e_ratio", "e2e_ratio_low", "e2e_ratio_high", "e2e_vs_best"]
 CROSSOVER = ["crossover_k", "crossover_low_k", "crossover_high_k"]

@@ -6,6 +6,7 @@ import contextlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -15,7 +16,7 @@ from ..store.files import write_text
 from ..store.frame import read_frame, write_frame
 from ..words.slug import slug
 from .case_table import case_table
-from .columns import IDENTITY, RATIOS, columns
+from .columns import ADDED, IDENTITY, RATIOS, columns
 from .executions import execution_in
 from .soundness import require_same_cases, require_sound_table
 from .step_table import STEP_COLUMNS, step_table
@@ -54,11 +55,12 @@ def read_tables(run_dir: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
 
     Raises ResultsError if a file is missing or damaged, or if the two tables disagree.
     """
-    required = [*(name for name in IDENTITY if name not in ("linear", "weights", "execution")), *PLOTTED, *RATIOS]
+    required = [*(name for name in IDENTITY if name not in ADDED), *PLOTTED, *RATIOS]
     table = read_frame(run_dir / "table.csv", required, columns())
     contenders = (table["status"] == "ok") & table["executed_flops"].isna()
     executions = table["strategy"].map(execution_in).mask(contenders, "")
-    for name, value in (("weights", table["dtype"]), ("linear", "torch"), ("execution", executions)):
+    known: dict[str, Any] = dict(zip(ADDED, (table["dtype"], "torch", "auto", "false", executions, ""), strict=True))
+    for name, value in known.items():
         if name not in table:  # a table of a version that did not write this column
             table.insert(IDENTITY.index(name), name, value)
     require_sound_table(run_dir / "table.csv", table)

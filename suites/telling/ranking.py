@@ -12,6 +12,7 @@ from rich.text import Text
 
 from ..tables.columns import GROUP
 from ..tables.executions import by_execution
+from ..words.kernels import kernels_told
 from ..words.quantity import quantity
 from .advice.rows import interval
 
@@ -38,9 +39,8 @@ def title_of(rows: pd.DataFrame, table: pd.DataFrame) -> str:
     stop = f", until {case['stop']}" if table["stop"].nunique() > 1 else ""
     seed = f", seed {case['seed']}" if table["seed"].nunique() > 1 else ""
     where = f"{case['device']}{threads if case['device'] == 'cpu' else ''}"
-    linear = "" if case["linear"] == "torch" else f", linear={case['linear']}"
-    linear += "" if case["weights"] == case["dtype"] else f", weights={case['weights']}"
-    return f"{case['model']} on {where}, {case['dtype']}{linear}{stop}{seed}"
+    kernels = "".join(f", {text}" for text in kernels_told(case))
+    return f"{case['model']} on {where}, {case['dtype']}{kernels}{stop}{seed}"
 
 
 def _ranking(group: pd.DataFrame, title: str, wide: bool) -> Table:

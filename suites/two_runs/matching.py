@@ -18,6 +18,8 @@ SETTINGS = (
     "dtype",
     "weights",
     "linear",
+    "attention",
+    "tf32",
     "threads",
     "seed",
     "stop",
@@ -114,7 +116,8 @@ def _difference(a: RunRead, b: RunRead, mine: Key, theirs: Key) -> str:
 
 def _settings(cell: dict[str, Any]) -> dict[str, Any]:
     """Settings in a cell.json, the model's as model.*; a checkpoint's path only if its content is not known."""
-    cell = {"linear": "torch", **cell, "weights": cell.get("weights") or cell.get("dtype")}
+    cell = {"linear": "torch", "attention": "auto", "tf32": False, **cell}
+    cell["weights"] = cell.get("weights") or cell.get("dtype")
     model = {"content": None, **cell["model"]}
     if model["content"]:
         del model["checkpoint"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 
 from ..settings.catalog import did_you_mean, group
-from ..settings.config import DEVICES, DTYPES, EXECUTIONS, LINEARS, WEIGHTS, ConfigError, known_keys
+from ..settings.config import ATTENTION, DEVICES, DTYPES, EXECUTIONS, LINEARS, WEIGHTS, ConfigError, known_keys
 from . import VERBS
 
 KEYED = ("run", "shapes", "profile")
@@ -84,6 +84,8 @@ def words_of(verb: str) -> list[str]:
             "linear": list(LINEARS),
             "weights": list(WEIGHTS),
             "execution": list(EXECUTIONS),
+            "attention": list(ATTENTION),
+            "tf32": ["true", "false"],
             "model": list(group("model")),
             "measure": list(group("measure")),
             "plots": ["true", "false"],

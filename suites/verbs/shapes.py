@@ -123,7 +123,7 @@ def main(argv: list[str]) -> int:
 
 def _refuse_idle(args: argparse.Namespace, names: set[str]) -> None:
     """Raise ConfigError for a flag or key that would have no effect."""
-    if name := next(iter(sorted({"linear", "weights"} & names)), None):
+    if name := next(iter(sorted({"linear", "weights", "attention", "tf32"} & names)), None):
         raise ConfigError(
             f"shapes: {name} has no effect, as products have the same shapes under every kernel; leave it out"
         )

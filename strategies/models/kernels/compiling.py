@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import types
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, ParamSpec, TypeVar
 
@@ -50,7 +51,9 @@ def proven(function: Callable[P, R], *given: P.args, **named: P.kwargs) -> R:
     """Make the first call of a function that ``one_graph`` made. Raises CompileError if the call compiled nothing."""
     before, skipped = graphs_so_far(), False
     try:
-        result = function(*given, **named)
+        with warnings.catch_warnings():  # that TensorFloat-32 is off: it is off because float32 was asked for
+            warnings.filterwarnings("ignore", "TensorFloat32 tensor cores", UserWarning)
+            result = function(*given, **named)
     except RuntimeError as error:  # newer versions of torch raise this themselves
         if "found no compiled frames" not in str(error):
             raise

@@ -1,12 +1,16 @@
 """How a decode step is executed: operator by operator, as one compiled function, or as a captured CUDA graph.
 
-All three run ``next_logits``. Of what a compiled or captured step reads, only tensors on the device change from one
-position to the next. Everything else is the same for all positions of a variant (``Strategy.variant``), such as a
-length bucket. A strategy has a few variants, and each is compiled or captured once.
+All three run ``next_logits``. On CUDA, a compiled step is captured too where its strategy can be, because launching its
+kernels one by one takes longer than running them.
+
+Of what a compiled or captured step reads, only tensors on the device change from one position to the next. Everything
+else is the same for all positions of a variant (``Strategy.variant``), such as a length bucket. A strategy has a few
+variants, and each is compiled or captured once.
 """
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Hashable
 from weakref import WeakKeyDictionary
 
@@ -72,11 +76,13 @@ class Compiled:
 class Captured:
     """``next_logits`` as CUDA graphs, one per variant, which the first call with that variant captures.
 
-    The arguments must keep the addresses that they had at the capture: the session copies tokens, and at prefill
-    sources, there. The next call overwrites the result.
+    ``forward`` may be its compiled form, which is then compiled before it is captured. The arguments must keep the
+    addresses that they had at the capture: the session copies tokens, and at prefill sources, there. The next call
+    overwrites the result.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, forward: Forward = next_logits) -> None:
+        self._forward = forward
         self._graphs: dict[int, tuple[torch.cuda.CUDAGraph, Tensor]] = {}
 
     def __call__(self, *given: *Given) -> Tensor:
@@ -89,15 +95,19 @@ class Captured:
         return logits_BV
 
     def _capture(self, *given: *Given) -> tuple[torch.cuda.CUDAGraph, Tensor]:
-        """Warm up on a separate stream, because libraries allocate memory on first use, then capture."""
+        """Warm up on a separate stream, because libraries allocate memory on first use, then capture.
+
+        Garbage is collected before, because what dies during a capture may call functions that are forbidden there.
+        """
         side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
             for _ in range(3):
-                next_logits(*given)
+                self._forward(*given)
         torch.cuda.current_stream().wait_stream(side)
         graph = torch.cuda.CUDAGraph()
+        gc.collect()
         pool = next(iter(self._graphs.values()))[0].pool() if self._graphs else None
         with torch.cuda.graph(graph, pool=pool):
-            logits_BV = next_logits(*given)
+            logits_BV = self._forward(*given)
         return graph, logits_BV

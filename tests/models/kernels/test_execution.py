@@ -1,5 +1,6 @@
 """Compiled and captured steps: the answers of the oracle at each step, in one graph that serves every position."""
 
+import contextlib
 import copy
 import dataclasses
 import functools
@@ -10,10 +11,13 @@ import pytest
 import torch
 
 from strategies import Session, StrategyError, parse, registry, static_kv
+from strategies import session as session_module
 from strategies.models.kernels import compiling, execution
 from strategies.models.kernels.compiling import CompileError
-from strategies.models.kernels.execution import _COMPILED, Captured, compiled, next_logits
+from strategies.models.kernels.execution import _COMPILED, Captured, Compiled, compiled
 from strategies.models.kernels.linears import use_linear
+from strategies.models.stores import Step
+from strategies.session import is_captured
 from strategies.static_kv import StaticKV
 from tests.conftest import ARCHITECTURES
 
@@ -166,28 +170,33 @@ def test_a_session_after_another_kernel_was_chosen_runs_that_one(tiny_model):
 class Replayed:
     """Stands for a CUDA graph: reads the objects that it was captured with, and writes where it wrote."""
 
-    def __init__(self, given):
-        self.given, self.logits_BV = given, next_logits(*given)
+    def __init__(self, forward, given):
+        self.forward, self.given, self.logits_BV = forward, given, forward(*given)
 
     def replay(self):
-        self.logits_BV.copy_(next_logits(*self.given))
+        self.logits_BV.copy_(self.forward(*self.given))
+
+
+@pytest.fixture
+def captures(monkeypatch):
+    """List the graphs that sessions capture; every device counts as a CUDA device, on which stand-ins are captured."""
+
+    def capture(self, *given):
+        step = dataclasses.replace(given[2], length=-(10**6))  # a graph has no use for the host's length
+        made.append(Replayed(self._forward, (*given[:2], step, *given[3:])))
+        return made[-1], made[-1].logits_BV
+
+    made = []
+    monkeypatch.setattr(Captured, "_capture", capture)
+    monkeypatch.setattr(session_module, "is_captured", lambda strategy, device: is_captured(strategy, "cuda"))
+    return made
 
 
 @pytest.mark.usefixtures("several_buckets")
 @pytest.mark.parametrize("cross", ["cached", "recompute"])
 @pytest.mark.parametrize("read", ["buffer", "bucket"])
-def test_a_captured_step_reads_what_each_prefill_and_step_put_in_place(tiny_model, monkeypatch, read, cross):
+def test_a_captured_step_reads_what_each_prefill_and_step_put_in_place(tiny_model, captures, read, cross):
     """The session's side of capture, without a device: batches with padding and without, one after the other."""
-
-    def capture(self, *given):
-        step = dataclasses.replace(given[2], length=-(10**6))  # a graph has no use for the host's length
-        graph = Replayed((*given[:2], step, *given[3:]))
-        captures.append(graph)
-        return graph, graph.logits_BV
-
-    captures = []
-    monkeypatch.setattr(Captured, "_capture", capture)
-    monkeypatch.setattr(Session, "_executor", lambda self: Captured())
     model = tiny_model("t5")
     oracle = Session(model, parse("full_recompute"), BATCH, SRC_LEN, TARGET)
     session = Session(model, StaticKV(read=read, cross=cross, execution="graph"), BATCH, SRC_LEN, TARGET)
@@ -198,6 +207,53 @@ def test_a_captured_step_reads_what_each_prefill_and_step_put_in_place(tiny_mode
         for expected, found in zip(*(logits(s, given, "cpu") for s in (oracle, session)), strict=True):
             torch.testing.assert_close(found, expected, **NEAR)
     assert len(captures) == known, "capturing belongs to set-up"
+
+
+@pytest.mark.usefixtures("several_buckets")
+def test_on_cuda_a_compiled_step_is_captured_where_its_addresses_stay(tiny_model, captures):
+    model = two_layers(tiny_model)
+    oracle = Session(model, parse("full_recompute"), BATCH, SRC_LEN, TARGET)
+    session = Session(model, parse(COMPILED), BATCH, SRC_LEN, TARGET)
+    assert len(captures) == 3
+    assert {type(graph.forward) for graph in captures} == {Compiled}
+    for padded in (True, False):
+        for expected, found in zip(*(logits(each, sources(padded)) for each in (oracle, session)), strict=True):
+            torch.testing.assert_close(found, expected, **NEAR)
+    assert len(captures) == 3
+
+
+def test_a_growing_cache_is_compiled_and_never_captured():
+    labels = "contiguous_kv(execution=compiled)", "static_kv(execution=graph,read=buffer)", COMPILED, "static_kv"
+    assert [is_captured(parse(label), "cuda") for label in labels] == [False, True, True, False]
+    assert not any(is_captured(parse(label), "cpu") for label in labels)
+
+
+class Side:
+    """Stands for a CUDA stream."""
+
+    def wait_stream(self, other):
+        pass
+
+
+def test_garbage_is_collected_before_a_capture_and_the_step_runs_thrice_before(monkeypatch):
+    events = []
+
+    @contextlib.contextmanager
+    def inside(*_, **named):
+        events.append(f"enter {sorted(named)}" if named else "side stream")
+        yield
+
+    monkeypatch.setattr(torch.cuda, "Stream", Side)
+    monkeypatch.setattr(torch.cuda, "current_stream", Side)
+    monkeypatch.setattr(torch.cuda, "stream", inside)
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", lambda: mock.Mock(replay=lambda: events.append("replay")))
+    monkeypatch.setattr(torch.cuda, "graph", inside)
+    monkeypatch.setattr(execution.gc, "collect", lambda: events.append("collect"))
+    captured = Captured(lambda *given: events.append("run"))
+    for variant in (1, 1, 2):
+        captured(None, None, Step(1, 1, 1, None, variant), None)
+    captures = ["side stream", "run", "run", "run", "collect", "enter ['pool']", "run", "replay"]
+    assert events == [*captures, "replay", *captures]
 
 
 def test_cases_have_functions_of_their_own(tiny_model, monkeypatch):

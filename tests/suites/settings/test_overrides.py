@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from strategies import config_of, parse
 from suites.settings.cells import make_cell
+from suites.settings.config import ConfigError
 from suites.settings.inputs import make_inputs
 from suites.settings.obstacles import obstacle
 from suites.settings.overrides import compose_jobs, read_overrides
@@ -107,3 +109,69 @@ def test_pads_at_the_ends_of_lines_are_the_mask_and_told(tmp_path):
     file.write_text("1 2\n3 4\n")
     assert read_ids(str(file)) == ((1, 2), (3, 4))
     assert told([job.config]) == []
+
+
+def test_ids_are_what_they_were_before_a_key_was_added_that_is_at_its_default():
+    """The ids in results/reference, which earlier versions measured."""
+    keys = "model=small", "seq_len=16"
+    (plain, math), (cuda,) = (
+        cells(*keys, "device=cpu", "threads=2", "attention=auto,math"),
+        cells(*keys, "device=cuda", "threads=16", "dtype=bf16"),
+    )
+    assert plain.id == "t5-small_b1_s16_t16_cpu_fp32_8567590d"
+    assert cuda.id == "t5-small_b1_s16_t16_cuda_bf16_960a1a6b"
+    assert math.id != plain.id
+    assert (plain.title, math.title) == (
+        "t5-small cpu batch 1, 16 -> 16 tokens",
+        "t5-small cpu attention=math batch 1, 16 -> 16 tokens",
+    )
+
+
+def test_tf32_is_a_setting_of_float32_cells_on_cuda_alone():
+    found = cells("device=cpu,cuda", "dtype=fp32,bf16", "tf32=true")
+    assert [(cell.device, cell.dtype, cell.tf32, cell.rounding) for cell in found] == [
+        ("cpu", "fp32", False, "fp32"),
+        ("cpu", "bf16", False, "bf16"),
+        ("cuda", "fp32", True, "tf32"),
+        ("cuda", "bf16", False, "bf16"),
+    ]
+    assert found[2].product_dtype == "fp32"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["tf32=true", "device=cpu"], "tf32=true has no effect with device=cpu, as TensorFloat-32"),
+        (["tf32=true", "device=cuda", "dtype=bf16"], "has no effect with dtype=bf16, as it is about float32"),
+        (
+            ["tf32=true", "device=cuda", "weights=int8"],
+            "has no effect with weights=int8, whose products",
+        ),
+    ],
+)
+def test_tf32_is_refused_where_it_changes_nothing(arguments, why):
+    with pytest.raises(ConfigError, match=why):
+        cells(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (
+            ["device=cpu", "attention=efficient"],
+            "attention=efficient is a kernel of CUDA devices alone",
+        ),
+        (["device=cpu", "attention=math"], ""),
+        (["device=cuda", "attention=flash"], "attention=flash takes no float32 on CUDA; give dtype=bf16 or fp16"),
+        (["device=cuda", "attention=flash", "dtype=bf16"], "attention=flash takes no bias on CUDA, and T5 adds one"),
+        (["device=cuda", "attention=flash", "dtype=bf16", "model=transformer2017"], ""),
+        (["device=cuda", "attention=cudnn", "dtype=fp16"], ""),
+        (["device=cuda", "attention=efficient"], ""),
+    ],
+)
+def test_a_kernel_that_no_attention_of_the_cell_could_use_is_an_obstacle(monkeypatch, arguments, why):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    (cell,) = cells(*arguments, *([] if "model=" in arguments[-1] else ["model=small"]))
+    found = obstacle(cell)
+    assert found.startswith(why)
+    assert bool(found) == bool(why)

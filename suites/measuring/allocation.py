@@ -1,0 +1,63 @@
+"""The arm of a strategy, with the attention kernels that it uses, which are read before anything is timed."""
+
+from __future__ import annotations
+
+import torch
+
+from strategies import Session, Strategy
+from strategies.models.encoder_decoder import EncoderDecoder
+from strategies.session import is_captured
+
+from ..probes.attention import NoKernelError, attention_kernels, kernel_errors
+from ..settings.cells import Cell
+from ..settings.faults import contained
+from ..settings.inputs import Inputs
+from .arms import StrategyArm
+
+STEPS = 2
+"""Steps whose kernels are read: the second is the first that feeds several rows under full recompute."""
+
+
+def allocated(
+    strategy: Strategy, model: EncoderDecoder, inputs: Inputs, cell: Cell
+) -> tuple[StrategyArm, frozenset[str]]:
+    """Allocate an arm. Return it and the names of the attention kernels that it uses; none if they cannot be read.
+
+    Raises NoKernelError where ``cell.attention`` asks for a kernel that cannot compute this case, or was not the only
+    one used, and whatever the strategy raises when it is allocated.
+    """
+    with kernel_errors():
+        arm = StrategyArm(strategy, model, inputs, cell)
+    ran: set[str] = set()
+    refused: list[NoKernelError] = []
+    with contained(lambda fault: None):  # the stages that follow say what is wrong with the strategy
+        try:
+            with kernel_errors():
+                ran = _kernels(arm, inputs, cell)
+        except NoKernelError as error:
+            refused.append(error)
+    if refused:
+        raise refused[0]
+    if cell.attention != "auto" and ran - {cell.attention}:
+        raise NoKernelError(f"torch used {' and '.join(sorted(ran - {cell.attention}))} instead")
+    return arm, frozenset(ran)
+
+
+def _kernels(arm: StrategyArm, inputs: Inputs, cell: Cell) -> set[str]:
+    """Attention kernels of prefill and of ``STEPS`` steps, or those that a second capture of them sees."""
+    execution = arm.strategy.execution
+
+    def session() -> Session:
+        return Session(arm.session.model, arm.strategy, cell.batch_size, cell.src_len, cell.tgt_len)
+
+    if is_captured(arm.strategy, cell.device):
+        return attention_kernels(session, execution)
+    watched = session() if execution == "eager" else arm.session
+    token_B = torch.full((cell.batch_size,), watched.model.config.start_id, device=inputs.src_BS.device)
+
+    def steps() -> None:
+        for _ in range(min(STEPS, cell.tgt_len)):
+            watched.step(token_B)
+
+    prefill = attention_kernels(lambda: watched.prefill(inputs.src_BS, inputs.src_mask_BS))
+    return prefill | attention_kernels(steps, execution)

@@ -1,0 +1,86 @@
+"""Which of torch's attention kernels a piece of code uses, read from the operators that it runs.
+
+>>> import torch
+>>> q = torch.ones(1, 1, 2, 8)
+>>> attention_kernels(lambda: torch.nn.functional.scaled_dot_product_attention(q, q, q))
+{'flash'}
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from torch.autograd.profiler import profile
+
+from .dispatch import OperatorMode
+
+_KERNEL = re.compile(r"(?:aten::)?_scaled_dot_product_(flash|efficient|cudnn)_attention\w*|.*_(math)\w*")
+NO_KERNEL = "No available kernel", "No viable backend"
+"""Beginnings of what torch says where none of the kernels that it may choose can compute an attention."""
+
+
+class NoKernelError(Exception):
+    """The attention kernel that was asked for cannot compute an attention of this case. The message says why."""
+
+
+def attention_kernels(run: Callable[[], object], execution: str = "eager") -> set[str]:
+    """Names of the attention kernels that ``run`` uses: "flash", "efficient", "cudnn" or "math".
+
+    Eager code is watched by an ``OperatorMode``, and code that is compiled or captured inside ``run`` by torch's
+    profiler, since no mode sees into it. Attention that is no single operator is "math". In compiled code the compiler
+    has made loops of such attention; this is called "loop".
+    """
+    names = _seen(run) if execution == "eager" else _profiled(run)
+    matches = (_KERNEL.fullmatch(name) for name in names if "scaled_dot_product" in name)
+    found = {match[1] or match[2] for match in matches if match}
+    return found or {"loop" if execution == "compiled" else "math"}
+
+
+def _seen(run: Callable[[], object]) -> set[str]:
+    names: set[str] = set()
+
+    def saw(func: Any, args: Any, out: Any) -> None:
+        names.add(func.overloadpacket.__name__)
+
+    with OperatorMode(saw):
+        run()
+    return names
+
+
+def _profiled(run: Callable[[], object]) -> set[str]:
+    with profile(use_kineto=False) as profiler:
+        run()
+    return {event.name for event in profiler.function_events}
+
+
+@contextmanager
+def kernel_errors() -> Iterator[None]:
+    """Raise NoKernelError, with torch's reasons, for its error that no kernel can compute an attention.
+
+    torch gives the reasons as warnings before that error.
+    """
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            yield
+        except RuntimeError as error:
+            if not any(text in str(error) for text in NO_KERNEL):
+                raise
+            raise NoKernelError(reasons(str(warning.message) for warning in caught)) from None
+
+
+def reasons(texts: Iterable[str]) -> str:
+    """Join torch's warnings about kernels to one line, without headings and kernels that were switched off.
+
+    >>> reasons(["Flash attention kernel not used because: (Triggered internally at sdp.h:1.)",
+    ...          "Flash Attention does not support non-null attn_mask. (Triggered internally at sdp.h:2.)",
+    ...          "Memory efficient attention has been runtime disabled. (Triggered internally at sdp.h:3.)"])
+    'Flash Attention does not support non-null attn_mask'
+    """
+    plain = (re.sub(r"\s*\(Triggered internally.*", "", text, flags=re.DOTALL).strip() for text in texts)
+    told = [text.rstrip(".") for text in plain if not text.endswith("because:") and "runtime disabled" not in text]
+    return "; ".join(dict.fromkeys(" ".join(text.split()) for text in told)) or "torch has no such kernel here"

@@ -1,0 +1,21 @@
+"""Which kernels and types the products of a case use, where they are not the default ones, in words."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+
+class Named(Protocol):
+    """What has values by name: a dictionary, or a row of a table."""
+
+    def __getitem__(self, name: str, /) -> Any: ...
+
+
+def kernels_told(case: Named) -> list[str]:
+    """List what differs from the default in a cell or in a row of the table of cases, each as its key and value.
+
+    >>> kernels_told({"dtype": "fp32", "linear": "mkl", "weights": "fp32", "attention": "auto", "tf32": "true"})
+    ['linear=mkl', 'tf32=true']
+    """
+    default = {"linear": ("torch",), "weights": ("", case["dtype"]), "attention": ("auto",), "tf32": (False, "false")}
+    return [f"{key}={str(case[key]).lower()}" for key, plain in default.items() if case[key] not in plain]
