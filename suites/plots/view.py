@@ -14,8 +14,8 @@ import pandas as pd
 from ..tables.columns import GROUP
 from ..tables.executions import BEST, by_execution
 from ..tables.role_table import ROLE_COLUMNS
-from ..words.kernels import kernels_told
 from ..words.labels import short, shortened
+from ..words.settings_told import changed_settings
 from .looks import NOT_DRAWN, Look, looks
 from .style import Legend
 
@@ -147,7 +147,7 @@ def views(
     for key, rows in good.groupby(GROUP, sort=False):
         case = dict(zip(GROUP, key, strict=True))
         threads = f", {case['threads']} {'thread' if case['threads'] == 1 else 'threads'}"
-        kernels = "".join(f"{text}, " for text in kernels_told(case))
+        kernels = "".join(f"{text}, " for text in changed_settings(case))
         where = machine.get(str(case["device"]), case["device"])
         foot = f"{short(str(case['model']))}, {case['dtype']}, {kernels}on {where}"
         bad = table[(table[GROUP] == pd.Series(case)).all(axis=1) & (table["status"] != "ok")]

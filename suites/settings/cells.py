@@ -12,8 +12,8 @@ from strategies import ModelSpec
 from strategies.search import Stop
 
 from ..machine.limits import threads_limit
-from ..words.kernels import kernels_told
 from ..words.labels import plain
+from ..words.settings_told import changed_settings
 from .config import RunConfig, check
 from .sources import pad_id, read_sources
 
@@ -96,7 +96,7 @@ class Cell:
     @property
     def title(self) -> str:
         """Text that names the cell in a line of progress."""
-        kernels = "".join(f" {text}" for text in kernels_told(dataclasses.asdict(self)))
+        kernels = "".join(f" {text}" for text in changed_settings(dataclasses.asdict(self)))
         return (
             f"{self.model.name} {self.device}{kernels} batch {self.batch_size}, {self.src_len} -> {self.tgt_len} tokens"
         )

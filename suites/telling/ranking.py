@@ -12,8 +12,8 @@ from rich.text import Text
 
 from ..tables.columns import GROUP
 from ..tables.executions import by_execution
-from ..words.kernels import kernels_told
 from ..words.quantity import quantity
+from ..words.settings_told import changed_settings
 from .advice.rows import interval
 
 SHORT = {"faster": "faster", "slower": "slower", "indistinguishable": "same", "undecided": "?", "baseline": ""}
@@ -39,7 +39,7 @@ def title_of(rows: pd.DataFrame, table: pd.DataFrame) -> str:
     stop = f", until {case['stop']}" if table["stop"].nunique() > 1 else ""
     seed = f", seed {case['seed']}" if table["seed"].nunique() > 1 else ""
     where = f"{case['device']}{threads if case['device'] == 'cpu' else ''}"
-    kernels = "".join(f", {text}" for text in kernels_told(case))
+    kernels = "".join(f", {text}" for text in changed_settings(case))
     return f"{case['model']} on {where}, {case['dtype']}{kernels}{stop}{seed}"
 
 

@@ -58,10 +58,14 @@ def test_the_first_model_on_cuda_sets_the_defaults_and_later_ones_leave_them(mon
 
 
 def test_settings_are_put_back_after_an_error():
-    with pytest.raises(KeyError), kept():
-        allow_attention("math", "cpu")
-        use_tf32(True)
-        raise KeyError
+    def fails():
+        with kept():
+            allow_attention("math", "cpu")
+            use_tf32(True)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fails()
     assert enabled_attention() == ["flash", "efficient", "cudnn", "math"]
     assert not torch.backends.cuda.matmul.allow_tf32
 

@@ -5,6 +5,7 @@ import types
 import pandas as pd
 import pytest
 
+from strategies.models.torch_settings import enabled_attention
 from suites.__main__ import main
 from suites.tables.executions import BEST, EQUAL, by_execution, execution_in
 from suites.tables.table_files import read_tables
@@ -16,7 +17,8 @@ from ...command import SMALL_MODEL, suites
 
 COMPILED = "static_kv(execution=compiled,read=bucket)"
 CASE = {
-    "model": "m", "device": "cpu", "dtype": "fp32", "weights": "fp32", "linear": "torch", "threads": 1, "stop": "fixed",
+    "model": "m", "device": "cpu", "dtype": "fp32", "weights": "fp32", "linear": "torch", "attention": "auto",
+    "tf32": "false", "threads": 1, "stop": "fixed",
     "seed": 0, "batch_size": 1, "src_len": 8, "tgt_len": 8, "status": "ok",
 }  # fmt: skip
 
@@ -106,6 +108,19 @@ def test_a_compiled_step_alone_is_a_run(tmp_path, monkeypatch):
     assert "totals_best" in names
     assert "totals" not in names
     assert (tmp_path / "run" / "report.html").exists()
+
+
+def test_the_attention_kernel_is_that_of_the_cell_and_torchs_own_choice_comes_back(tmp_path, monkeypatch):
+    """The second cell is not told by the first one's settings, nor is this process."""
+    before = enabled_attention()
+    monkeypatch.chdir(tmp_path)
+    asked = [*SMALL_MODEL, "strategies=[full_recompute,static_kv]", "seq_len=5", "measure=quick", "attention=math,auto"]
+    assert main(["run", *asked, "plots=false", "report=false", "hydra.run.dir=run"]) == 0
+    table = read_tables(tmp_path / "run")[0]
+    assert table["attention_ran"].tolist() == ["math", "math", "flash", "flash"]
+    assert table["attention"].tolist() == ["math", "math", "auto", "auto"]
+    assert set(table["status"]) == {"ok"}
+    assert enabled_attention() == before
 
 
 def test_a_captured_step_is_skipped_without_cuda(tmp_path):

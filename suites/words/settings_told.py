@@ -1,4 +1,4 @@
-"""Which kernels and types the products of a case use, where they are not the default ones, in words."""
+"""Which kernels and types a case uses where they are not the default ones, in words."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ class Named(Protocol):
     def __getitem__(self, name: str, /) -> Any: ...
 
 
-def kernels_told(case: Named) -> list[str]:
+def changed_settings(case: Named) -> list[str]:
     """List what differs from the default in a cell or in a row of the table of cases, each as its key and value.
 
-    >>> kernels_told({"dtype": "fp32", "linear": "mkl", "weights": "fp32", "attention": "auto", "tf32": "true"})
+    >>> changed_settings({"dtype": "fp32", "linear": "mkl", "weights": "fp32", "attention": "auto", "tf32": "true"})
     ['linear=mkl', 'tf32=true']
     """
     default = {"linear": ("torch",), "weights": ("", case["dtype"]), "attention": ("auto",), "tf32": (False, "false")}
