@@ -78,7 +78,7 @@ def _intended(path: Path) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]]]:
 
 def require_comparable(a: RunRead, b: RunRead, across_machines: bool) -> list[str]:
     """Return notes on versions that differ. Raises ConfigError if the runs are of different machines."""
-    different = [name for name in MACHINE if a.machine[name] != b.machine[name]]
+    different = [name for name in a.machine if a.machine[name] != b.machine[name]]
     if different and not across_machines:
         said = ", ".join(f"{name} {a.machine[name]} and {b.machine[name]}" for name in different)
         raise ConfigError(
