@@ -11,6 +11,7 @@ import numpy as np
 
 from ..store.cell_folder import CellResult
 from ..store.records import Conditions
+from ..words.quantity import percent
 from .baseline import baseline_of, end_to_end_s
 from .other_load import others_load
 from .verdict import MARGIN
@@ -19,6 +20,8 @@ CLOCK_SHARE = 0.1
 DRIFT_SHARE = 0.1
 TREND_P = 0.01
 TREND_FROM = 6
+SLOWED_SHARE = 0.01
+"""Share of the rounds' time from which on a slowed GPU is told. At half its clock for less, it loses less than 2 %."""
 
 
 @dataclass(frozen=True)
@@ -78,11 +81,17 @@ def _clock(seen: Conditions) -> Iterator[Noise]:
 
 
 def _gpu(seen: Conditions) -> Iterator[Noise]:
-    if seen.throttled:
+    counted = {reason: time_s / seen.wall_s for reason, time_s in seen.throttled_s.items() if seen.wall_s}
+    shares = {reason: counted.get(reason) for reason in seen.throttled}
+    slowed = {reason: share for reason, share in shares.items() if share is None or share >= SLOWED_SHARE}
+    if slowed:
+        causes = [
+            name if share is None else f"{name} for {percent(share)} of the time" for name, share in slowed.items()
+        ]
         yield Noise(
             "GPU throttling",
-            len(seen.throttled),
-            f"the GPU was slowed down: {', '.join(seen.throttled)}",
+            sum(1.0 if share is None else share for share in slowed.values()),
+            f"the GPU was slowed down: {', '.join(causes)}",
             "cool it or raise its power limit, or lock its clocks (nvidia-smi -lgc)",
         )
 

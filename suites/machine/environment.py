@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from collections.abc import Callable
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -14,6 +15,7 @@ import psutil
 import torch
 
 from .limits import cores_limit, memory_limit, threads_limit
+from .nvml import NOT_READ, gpu
 
 PEERS = ("transformers", "ctranslate2")
 PACKAGES = ("decodebench", "torch", "numpy", "pandas", "scipy", "matplotlib", "hydra-core", "safetensors", *PEERS)
@@ -51,12 +53,36 @@ def _versions() -> dict[str, str]:
     return found
 
 
+def attention_backends() -> list[str]:
+    """Names of the kernels of attention among which torch may choose on CUDA."""
+    enabled: dict[str, Callable[[], bool]] = {
+        "flash": torch.backends.cuda.flash_sdp_enabled,
+        "efficient": torch.backends.cuda.mem_efficient_sdp_enabled,
+        "cudnn": torch.backends.cuda.cudnn_sdp_enabled,
+        "math": torch.backends.cuda.math_sdp_enabled,
+    }
+    return [name for name, asked in enabled.items() if asked()]
+
+
+def gpu_facts() -> dict[str, Any]:
+    """Describe the first CUDA device: by torch, and by NVML where it can be asked (None where it cannot)."""
+    properties, nvml = torch.cuda.get_device_properties(0), gpu()
+    cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
+    return {
+        "name": properties.name,
+        "memory_bytes": properties.total_memory,
+        "cuda": torch.version.cuda,
+        "cudnn": None if cudnn is None else str(cudnn),
+        "capability": f"{properties.major}.{properties.minor}",
+        "sms": properties.multi_processor_count,
+        "l2_bytes": properties.L2_cache_size,
+        **(nvml.facts() if nvml else NOT_READ),
+        "attention_backends": attention_backends(),
+    }
+
+
 def environment() -> dict[str, Any]:
     """Describe CPU, GPU, cores, memory in bytes, the process's limits, versions, commit and load, as plain data."""
-    gpu = None
-    if torch.cuda.is_available():
-        properties = torch.cuda.get_device_properties(0)
-        gpu = {"name": properties.name, "memory_bytes": properties.total_memory, "cuda": torch.version.cuda}
     # If this package is installed inside another project's checkout, git would report that project's commit.
     ours = _git("ls-files", "--error-unmatch", Path(__file__).name) is not None
     commit = _git("rev-parse", "HEAD") if ours else None
@@ -69,7 +95,7 @@ def environment() -> dict[str, Any]:
         "threads_limit": asdict(threads_limit()),
         "memory_bytes": psutil.virtual_memory().total,
         "memory_limit": asdict(memory_limit()),
-        "gpu": gpu,
+        "gpu": gpu_facts() if torch.cuda.is_available() else None,
         "os": platform.platform(),
         "versions": _versions(),
         "commit": commit,

@@ -1,23 +1,20 @@
-"""Watch for GPU throttling while rounds are measured: nvidia-smi reports twice per second, as a process of its own."""
+"""What slowed a GPU while rounds were measured, read between rounds (``nvml``)."""
 
 from __future__ import annotations
 
-import contextlib
-import shutil
-import subprocess
-import tempfile
+from .nvml import Gpu
 
 THROTTLE = {
     0x04: "power cap", 0x08: "hardware slowdown", 0x20: "heat (software)", 0x40: "heat (hardware)",
     0x80: "power brake (hardware)",
 }  # fmt: skip
 """Bits of NVML's clock event reasons (nvml.h) that slow a busy GPU; the other bits are settings or mean an idle GPU."""
-EVERY_MS = 500
-"""Milliseconds between two readings."""
+COUNTED_BITS = {"power cap": 0x04, "heat": 0x20 | 0x40}
+"""The bits that a counter of ``nvml.COUNTED`` makes unnecessary, since the counter misses nothing between readings."""
 
 
 def throttle_reasons(mask: int) -> list[str]:
-    """Name the bits of ``clocks_throttle_reasons.active`` that slow a busy GPU.
+    """Name the bits of NVML's clock event reasons that slow a busy GPU.
 
     >>> throttle_reasons(0x41), throttle_reasons(0x1)
     (['heat (hardware)'], [])
@@ -26,35 +23,26 @@ def throttle_reasons(mask: int) -> list[str]:
 
 
 class GpuWatch:
-    """Records what slows a GPU, from construction until ``ended``.
+    """Notes what slows a GPU, from construction until ``ended``.
 
-    Nothing slows an idle GPU, so the driver must be asked while the GPU works.
+    Power and heat are told by the driver's counters. What the driver does not count, be it the other reasons or all of
+    them on a GPU without these counters, is told by the reasons that hold right after a round: nothing slows an idle
+    GPU, so what comes and goes within a round is missed.
     """
 
-    def __init__(self, uuid: str) -> None:
-        self._log = tempfile.TemporaryFile("w+")
-        self._process: subprocess.Popen[str] | None = None
-        program = shutil.which("nvidia-smi")
-        if program is not None:
-            query = ["--query-gpu=clocks_throttle_reasons.active", "--format=csv,noheader,nounits"]
-            with contextlib.suppress(OSError):
-                self._process = subprocess.Popen(
-                    [program, "-i", f"GPU-{uuid}", *query, "-lms", str(EVERY_MS)],
-                    stdin=subprocess.DEVNULL,
-                    stdout=self._log,
-                    stderr=subprocess.DEVNULL,
-                    text=True,
-                )
+    def __init__(self, gpu: Gpu) -> None:
+        self._gpu, self._before, self._mask = gpu, gpu.slowed_s(), 0
 
-    def ended(self) -> list[str]:
-        """Stop watching and name everything that slowed the GPU; empty where nvidia-smi is absent or does not say."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-        self._log.seek(0)
-        mask = 0
-        for line in self._log:
-            with contextlib.suppress(ValueError):
-                mask |= int(line.strip(), 16)
-        self._log.close()
-        return throttle_reasons(mask)
+    def after_round(self) -> None:
+        """Note what slows the GPU now, right after a round."""
+        self._mask |= self._gpu.slowed_by()
+
+    def ended(self) -> tuple[list[str], dict[str, float]]:
+        """Return (everything that slowed the GPU, the seconds for which it did so where the driver counts them)."""
+        after = self._gpu.slowed_s()
+        slowed_s = {reason: after[reason] - before for reason, before in self._before.items() if reason in after}
+        uncounted = self._mask
+        for reason in slowed_s:
+            uncounted &= ~COUNTED_BITS[reason]
+        found = {reason: time_s for reason, time_s in slowed_s.items() if time_s > 0}
+        return [*found, *throttle_reasons(uncounted)], found

@@ -5,15 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from dataclasses import replace
 
 import psutil
-import torch
 
 from ..machine.cores import allowed
 from ..machine.limits import cores_limit
+from ..machine.nvml import gpu
 from ..machine.throttling import GpuWatch
-from ..store.records import Conditions
+from ..store.records import Conditions, Round
 
 IDLE = {"idle", "iowait", "guest", "guest_nice"}
 """Fields of CPU time in which nothing runs, and those of guests, which other fields contain already."""
@@ -46,7 +47,8 @@ class Watch:
     """Observes the machine during the rounds of a cell, from its construction to the call of ``conditions``."""
 
     def __init__(self, device: str) -> None:
-        self._gpu = GpuWatch(str(torch.cuda.get_device_properties(0).uuid)) if device == "cuda" else None
+        self._gpu = gpu() if device == "cuda" else None
+        self._throttling = GpuWatch(self._gpu) if self._gpu else None
         self._cores = allowed()
         self._mhz: list[float] = []
         self._read_s, self._last = 0.0, time.monotonic()
@@ -62,6 +64,22 @@ class Watch:
                 spent += times.user + times.system + times.children_user + times.children_system
         return float(spent)
 
+    def of_arm(self, run: Callable[[], Round]) -> Round:
+        """Run a round and add the energy that the GPU took meanwhile; then note what slows the GPU.
+
+        The energy is that of the whole GPU from just before ``run`` to just after it, whichever process works on it. It
+        contains the pauses of some milliseconds around the marks. Nothing is read on a CPU, nor without NVML.
+        """
+        if self._gpu is None or self._throttling is None:
+            return run()
+        before_j = self._gpu.energy_j()
+        done = run()
+        after_j = self._gpu.energy_j()
+        self._throttling.after_round()
+        if before_j is None or after_j is None or after_j < before_j:
+            return done
+        return replace(done, energy_j=after_j - before_j)
+
     def after_round(self) -> None:
         """Note the CPU frequency after a round, unless reading it would cost much (it is slow with many cores)."""
         start = time.monotonic()
@@ -76,6 +94,7 @@ class Watch:
     def conditions(self, stopped_by: str, aa_reason: str = "", crossed_reason: str = "") -> Conditions:
         """Return what was observed."""
         wall_s, busy_s = time.monotonic() - self._start, busy_cpu_s()
+        throttled, throttled_s = self._throttling.ended() if self._throttling else ([], {})
         return Conditions(
             stopped_by=stopped_by,
             wall_s=wall_s,
@@ -84,7 +103,8 @@ class Watch:
             cores=cores_limit().amount,
             machine_cores=os.cpu_count() or 1,
             cpu_mhz=self._mhz,
-            throttled=self._gpu.ended() if self._gpu else [],
+            throttled=throttled,
+            throttled_s=throttled_s,
             aa_reason=aa_reason,
             crossed_reason=crossed_reason,
         )

@@ -68,25 +68,25 @@ class Rounds:
         with collector_set_aside():
             for index in range(-self._measure.warmup, 0):
                 self._progress.say("warm-up")
-                self._round(index)
+                self._round(index, watch)
                 watch.after_round()
             start, index, ended = time.monotonic(), 0, None
             while ended is None:
                 self._progress.say(f"round {index + 1} of {self._planned}")
-                self._round(index)
+                self._round(index, watch)
                 watch.after_round()
                 index += 1
                 ended = self._enough(index, time.monotonic() - start)
         seen = watch.conditions(ended, self._repeats.twin_reason, self._repeats.crossed_reason)
         return [arm for arm in self.arms if arm not in self._repeated], seen
 
-    def _round(self, index: int) -> None:
+    def _round(self, index: int, watch: Watch) -> None:
         place = self._order.randrange(len(self.arms) + 1)
         for position, arm in enumerate([*self._order.sample(self.arms, len(self.arms)), None]):
             if position == place:
                 self._calibrate(index)
             if arm is not None and arm in self.arms:
-                self._arm(arm, index)
+                self._arm(arm, index, watch)
 
     def _calibrate(self, index: int) -> None:
         if self._calibrator is None or not self._calibrator.due(self._rounds_s):
@@ -96,12 +96,12 @@ class Rounds:
         except RuntimeError:  # the device has no room for the buffers: the arms need it more
             self._calibrator = None
 
-    def _arm(self, arm: Arm, index: int) -> None:
+    def _arm(self, arm: Arm, index: int, watch: Watch) -> None:
         with contained(partial(self._lose, arm)):
             for clock in self._clocks:
                 if self._cell.device == "cpu":
                     wait_until_quiet()  # the same rest before every arm, whichever process it runs in
-                done = arm.round(index, index < 0, clock)
+                done = watch.of_arm(partial(arm.round, index, index < 0, clock))
                 self._writer.round(done)
                 self._rounds_s += done.marks_s[-1]
                 if index >= 0 and clock is self._clocks[0]:  # on CUDA, the table uses the clock without step marks

@@ -30,21 +30,23 @@ NAN = math.nan
 class TimedRound:
     """Times of one round in seconds, from its marks: prefill, TTFT, end to end, and the gaps between tokens.
 
-    ``itl_s`` holds the gaps, [N - 1], and is empty where steps were not marked.
+    ``itl_s`` holds the gaps, [N - 1], and is empty where steps were not marked. ``energy_j`` is the energy of the
+    GPU in joules, NaN where it is not known.
     """
 
     prefill_s: float
     ttft_s: float
     e2e_s: float
     itl_s: NDArray[np.float64]
+    energy_j: float = NAN
 
     @classmethod
-    def of(cls, marks_s: list[float], every_step: bool) -> TimedRound:
+    def of(cls, marks_s: list[float], every_step: bool, energy_j: float | None = None) -> TimedRound:
         """Compute the times from marks: start, prefill, first token, then each later token or the end alone."""
         import numpy as np  # imported here because `run --help` lists metrics and need not wait for numpy
 
         itl_s = np.diff(np.array(marks_s[2:])) if every_step else np.array([])
-        return cls(marks_s[1], marks_s[2], marks_s[-1], itl_s)
+        return cls(marks_s[1], marks_s[2], marks_s[-1], itl_s, NAN if energy_j is None else energy_j)
 
     @property
     def decode_s(self) -> float:
@@ -138,7 +140,7 @@ def metric(unit: str, better: Better, formula: str) -> Callable[[Callable[..., f
 
 @cache
 def _discover() -> None:
-    import_all(__package__, ("ceiling", "latency", "memory", "throughput", "work"))
+    import_all(__package__, ("ceiling", "energy", "latency", "memory", "throughput", "work"))
 
 
 def metrics() -> dict[str, Metric]:

@@ -23,7 +23,15 @@ def environment_lines(kept: Mapping[str, Any]) -> list[tuple[str, str]]:
         "memory that the run could use": _limit(kept.get("memory_limit"), _size),
         "GPU": gpu.get("name"),
         "GPU memory": _size(gpu.get("memory_bytes")),
+        "GPU compute capability": gpu.get("capability"),
+        "GPU multiprocessors": gpu.get("sms"),
+        "GPU L2 cache": _size(gpu.get("l2_bytes")),
+        "GPU clock at the start": _clock(gpu.get("sm_mhz"), gpu.get("sm_mhz_max")),
+        "GPU memory clock at the start": _clock(gpu.get("memory_mhz"), gpu.get("memory_mhz_max")),
+        "GPU power limit": f"{limit:.0f} W" if isinstance(limit := gpu.get("power_limit_w"), int | float) else None,
+        "GPU driver": gpu.get("driver"),
         "CUDA": gpu.get("cuda"),
+        "cuDNN": gpu.get("cudnn"),
         "system": kept.get("os"),
         "commit": f"{kept['commit']}{changed}" if kept.get("commit") else None,
         "load at the start (1, 5, 15 min)": ", ".join(map(_short, load)) if isinstance(load, list) else None,
@@ -35,6 +43,12 @@ def environment_lines(kept: Mapping[str, Any]) -> list[tuple[str, str]]:
 def _size(amount: Any) -> str | None:
     """Write a number of bytes for people; return anything else as it is."""
     return quantity(amount, "B") if isinstance(amount, int | float) and amount > 0 else amount
+
+
+def _clock(now_mhz: Any, most_mhz: Any) -> str | None:
+    """Write a clock and its maximum, in MHz; None unless both are known."""
+    known = isinstance(now_mhz, int | float) and isinstance(most_mhz, int | float)
+    return f"{now_mhz:.0f} of {most_mhz:.0f} MHz" if known else None
 
 
 def _limit(kept: Any, told: Callable[[Any], str | None]) -> str | None:

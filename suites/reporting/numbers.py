@@ -54,6 +54,7 @@ COLUMNS = (
     Column("ttft_s", "first token (ms)", 1e-3),
     Column("prefill_s", "prefill (ms)", 1e-3),
     Column("throughput_tokens_per_s", "tokens/s"),
+    Column("energy_j_per_token", "J/token"),
     Column("executed_flops", "GFLOPs", 1e9),
     Column("flops_waste", "waste (x)"),
     Column("step_bytes", "a step moves (MiB)", 2.0**20),

@@ -36,6 +36,18 @@ class GpuEntry(TypedDict):
     name: NotRequired[str | None]
     memory_bytes: NotRequired[Count | None]
     cuda: NotRequired[str | None]
+    cudnn: NotRequired[str | None]
+    driver: NotRequired[str | None]
+    capability: NotRequired[str | None]
+    sms: NotRequired[Count | None]
+    l2_bytes: NotRequired[Count | None]
+    sm_mhz: NotRequired[Amount | None]
+    sm_mhz_max: NotRequired[Amount | None]
+    memory_mhz: NotRequired[Amount | None]
+    memory_mhz_max: NotRequired[Amount | None]
+    power_limit_w: NotRequired[Amount | None]
+    persistence: NotRequired[bool | None]
+    attention_backends: NotRequired[list[str]]
 
 
 class EnvironmentEntry(TypedDict):

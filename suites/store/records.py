@@ -29,6 +29,9 @@ class Round:
     Two fields are set only for rounds in a child process. ``others_cores`` is how many cores other processes used
     meanwhile; the kernel counts coarsely, so it may even be below 0, and None means not readable. ``disturbed`` says
     that this round by itself shows a load for certain.
+
+    ``energy_j`` is the energy in joules that the whole GPU took during the round and the pauses of some milliseconds
+    around it. It is None on a CPU, where it is not readable, and in folders of earlier versions.
     """
 
     __pydantic_config__: ClassVar = EXACT
@@ -40,6 +43,7 @@ class Round:
     collections: int = 0
     disturbed: bool = False
     others_cores: Number | None = None
+    energy_j: Amount | None = None
 
 
 @dataclass(frozen=True)
@@ -67,8 +71,10 @@ class Conditions:
 
     CPU times are summed over cores, in seconds: ``own_cpu_s`` is that of the run and the processes it started,
     ``busy_cpu_s`` that of the whole machine. ``cpu_mhz`` holds the frequency after rounds of the fastest core that this
-    process may use. ``throttled`` holds the reasons that NVIDIA's driver gives for slowing the GPU. ``aa_reason`` says
-    why there is no A/A arm although one was asked for, ``crossed_reason`` why there is none in a child process.
+    process may use. ``throttled`` holds the reasons that NVIDIA's driver gives for slowing the GPU, and
+    ``throttled_s`` for how many seconds, where the driver counts them (folders of earlier versions lack it).
+    ``aa_reason`` says why there is no A/A arm although one was asked for, ``crossed_reason`` why there is none in a
+    child process.
     """
 
     __pydantic_config__: ClassVar = EXACT
@@ -82,6 +88,7 @@ class Conditions:
     throttled: list[str]
     aa_reason: str = ""
     crossed_reason: str = ""
+    throttled_s: dict[str, Seconds] = field(default_factory=dict)
 
 
 def twin_label(strategy: str) -> str:

@@ -42,7 +42,7 @@ def _cumulative(rounds: Sequence[Round], strategy: str) -> dict[int, list[float]
 def _timed(rounds: Sequence[Round], strategy: str, every_step: bool) -> dict[int, TimedRound]:
     """Map the index of each counted round of a strategy to the round, for rounds with step marks or (CUDA) without."""
     mine = (r for r in rounds if r.strategy == strategy and not r.warmup and r.every_step == every_step)
-    return {r.index: TimedRound.of(r.marks_s, r.every_step) for r in mine}
+    return {r.index: TimedRound.of(r.marks_s, r.every_step, r.energy_j) for r in mine}
 
 
 def _values(case: Case, rounds: Sequence[Round], strategy: str, tell: Callable[[str, Fault], None]) -> dict[str, float]:

@@ -1,8 +1,8 @@
-"""Notes on sources and checkpoints, made before anything is measured: where decoding departs from the files."""
+"""Notes made before anything is measured: where decoding departs from files, and what of a GPU cannot be read."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from ..settings.config import RunConfig
@@ -15,8 +15,10 @@ def told(configs: Iterable[RunConfig]) -> list[str]:
 
     Raises ConfigError if the sources cannot be read, and ModelError if the model or its checkpoint cannot.
     """
-    distinct = {(repr(config.model), config.src_ids): config for config in configs}.values()
-    return list(dict.fromkeys(line for config in distinct for line in (*of_sources(config), *of_generation(config))))
+    jobs = list(configs)
+    distinct = {(repr(config.model), config.src_ids): config for config in jobs}.values()
+    of_files = dict.fromkeys(line for config in distinct for line in (*of_sources(config), *of_generation(config)))
+    return [*of_files, *of_gpu({config.device for config in jobs})]
 
 
 def of_sources(config: RunConfig) -> Iterator[str]:
@@ -49,3 +51,14 @@ def of_generation(config: RunConfig) -> Iterator[str]:
             f"model.checkpoint={shown(spec.checkpoint)}: {name} asks for {listed}, which is not followed here: every "
             "strategy and contender decodes greedily"
         )
+
+
+def of_gpu(devices: Collection[str]) -> Iterator[str]:
+    """Yield a note if one of ``devices`` is CUDA, is here, and cannot be asked through NVML."""
+    import torch
+
+    from ..machine.nvml import why_no_nvml
+    from ..settings.cells import device_of
+
+    if torch.cuda.is_available() and "cuda" in map(device_of, devices) and (reason := why_no_nvml()):
+        yield f"device=cuda: throttling, energy, clocks and power limit of the GPU are not read, as {reason}"

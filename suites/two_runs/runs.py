@@ -20,7 +20,9 @@ CASE = [*GROUP, "batch_size", "src_len", "tgt_len", "strategy"]
 """Columns by which people tell cases apart. Cases that agree in them may still differ, in their sources for example."""
 KEY = ["cell", "strategy"]
 """Columns that identify a case: the cell's id holds a hash of everything that the cell depends on."""
-MACHINE = ("cpu", "cpu_capability", "cores", "gpu")
+MACHINE = ("cpu", "cpu_capability", "cores")
+GPU = ("name", "memory_bytes", "cuda")
+"""Of a GPU: what every version writes. Its clocks at the start of a run are no property of the machine."""
 Key = tuple[str, str]
 
 
@@ -42,7 +44,9 @@ class RunRead:
     @property
     def machine(self) -> dict[str, Any]:
         """What decides how fast a run is, besides its settings."""
-        return {name: self.environment.get(name) for name in MACHINE}
+        gpu = self.environment.get("gpu")
+        found = {name: self.environment.get(name) for name in MACHINE}
+        return found | {"gpu": gpu and {name: gpu.get(name) for name in GPU}}
 
 
 def read_run(path: Path) -> RunRead:
@@ -74,7 +78,7 @@ def _intended(path: Path) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]]]:
 
 def require_comparable(a: RunRead, b: RunRead, across_machines: bool) -> list[str]:
     """Return notes on versions that differ. Raises ConfigError if the runs are of different machines."""
-    different = [name for name in MACHINE if a.machine[name] != b.machine[name]]
+    different = [name for name in a.machine if a.machine[name] != b.machine[name]]
     if different and not across_machines:
         said = ", ".join(f"{name} {a.machine[name]} and {b.machine[name]}" for name in different)
         raise ConfigError(

@@ -20,9 +20,14 @@ GIB = 1 << 30
 
 
 def device_memory(device: str) -> Limit:
-    """Memory that weights and decoding may use, in bytes: the GPU's, or what this process may use of the machine's."""
+    """Memory that weights and decoding may use, in bytes: the GPU's, or what this process may use of the machine's.
+
+    Of the GPU's it is what is free, together with what torch's allocator holds for this process already. So the answer
+    is the same before and after the weights are loaded, and other processes' memory is not counted in.
+    """
     if device == "cuda":
-        return Limit(int(torch.cuda.get_device_properties(0).total_memory), "the GPU's memory")
+        free, _ = torch.cuda.mem_get_info()
+        return Limit(int(free) + int(torch.cuda.memory_reserved()), "the GPU's memory that is free")
     return memory_limit()
 
 

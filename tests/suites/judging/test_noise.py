@@ -2,8 +2,6 @@
 
 import itertools
 import math
-import stat
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +9,6 @@ import pytest
 from scipy import stats
 
 from suites.judging.noise import drift, noises, told, trend_p
-from suites.machine.throttling import THROTTLE, GpuWatch, throttle_reasons
 from suites.measuring.conditions import Watch
 from suites.store.cell_folder import CellResult
 from suites.store.records import ArmResult, Calibration, Conditions, Round
@@ -138,44 +135,24 @@ def test_values_that_are_all_equal_have_no_trend():
     assert trend_p([3.0] * 8) == 1.0
 
 
-def test_every_bit_that_slows_a_gpu_has_a_name_and_the_others_none():
-    assert throttle_reasons(sum(THROTTLE)) == list(THROTTLE.values())
-    assert throttle_reasons(0x1 | 0x2 | 0x10 | 0x100) == []
-
-
 @pytest.mark.parametrize(
-    ("lines", "wanted"),
+    ("slowed_s", "cause"),
     [
-        (["0x0000000000000004", "0x0000000000000001", "0x0000000000000020"], ["power cap", "heat (software)"]),
-        (["[N/A]"], []),
-        ([], []),
+        ({"power cap": 0.099}, None),
+        ({"power cap": 0.1}, "power cap for 1 % of the time"),
+        ({"power cap": 5.0, "heat": 0.01}, "power cap for 50 % of the time"),
+        ({"power cap": 0.01}, None),
     ],
 )
-def test_all_that_slowed_the_gpu_while_it_was_watched_is_told(lines, wanted, tmp_path, monkeypatch):
-    said = "".join(f"echo '{line}'\n" for line in lines)
-    program = tmp_path / "nvidia-smi"
-    program.write_text(f'#!/bin/sh\n{said}echo "$@" > {tmp_path}/asked\nexec sleep 60\n')
-    program.chmod(program.stat().st_mode | stat.S_IXUSR)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    watch = GpuWatch("00000000")
-    asked = tmp_path / "asked"
-    while not (asked.exists() and asked.read_text()):
-        time.sleep(0.01)
-    assert watch.ended() == wanted
-    assert "-i GPU-00000000 --query-gpu=clocks_throttle_reasons.active" in asked.read_text()
+def test_a_gpu_that_was_slowed_for_less_than_a_hundredth_of_the_time_is_not_told(slowed_s, cause):
+    found = noises(cell(replace(QUIET, throttled=list(slowed_s), throttled_s=slowed_s)))
+    assert [noise.cause for noise in found] == ([f"the GPU was slowed down: {cause}"] if cause else [])
 
 
-def test_an_nvidia_smi_that_fails_tells_nothing(tmp_path, monkeypatch):
-    program = tmp_path / "nvidia-smi"
-    program.write_text("#!/bin/sh\nexit 9\n")
-    program.chmod(program.stat().st_mode | stat.S_IXUSR)
-    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
-    assert GpuWatch("00000000").ended() == []
-
-
-def test_without_nvidia_smi_nothing_is_said(tmp_path, monkeypatch):
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert GpuWatch("00000000").ended() == []
+def test_reasons_without_a_time_are_told_beside_those_with_one():
+    seen = replace(QUIET, throttled=["heat", "hardware slowdown"], throttled_s={"heat": 3.0})
+    (noise,) = noises(cell(seen))
+    assert noise.cause == "the GPU was slowed down: heat for 30 % of the time, hardware slowdown"
 
 
 def test_this_machine_is_watched_without_an_error():

@@ -1,5 +1,6 @@
 """Metrics: what each says of itself, and that a new one needs no change anywhere else."""
 
+import math
 import subprocess
 import sys
 
@@ -77,6 +78,7 @@ BY_HAND = {
     "weight_bytes": 100,
     "dispatch_s": 0.125,
     "weight_share": 0.5,
+    "energy_j_per_token": 90 / 6,
 }
 
 
@@ -104,8 +106,29 @@ def test_each_metric_has_a_unit_that_ends_its_name_a_direction_and_a_formula(ent
 @pytest.mark.parametrize(("name", "value"), BY_HAND.items())
 def test_each_figure_is_the_one_worked_out_by_hand(name, value):
     entry = metrics()[name]
-    timed = [TimedRound.of(MARKS_S, every_step=True)] if entry.per_round else []
+    timed = [TimedRound.of(MARKS_S, every_step=True, energy_j=90.0)] if entry.per_round else []
     assert entry.function(CASE, *timed) == pytest.approx(value)
+
+
+def in_table(rounds):
+    """The table's energy per token of 6 tokens, from (seconds, joules) of each round."""
+    cell = {"device": "cuda", "model": {"name": "m"}, "batch_size": 2, "src_len": 4, "tgt_len": 3, "formulas": {}}
+    arm = ArmResult("static_kv", "ok", steps=3, row_lens=[3, 3])
+    timed = [
+        Round("static_kv", index, False, False, [0.0, 0.1, 0.2, e2e_s], energy_j=energy_j)
+        for index, (e2e_s, energy_j) in enumerate(rounds)
+    ]
+    return case_table([CellResult("a", cell, [arm], timed)])["energy_j_per_token"].tolist()
+
+
+def test_energy_counts_in_long_rounds_alone():
+    assert in_table([(1.0, 60.0), (2.0, 120.0), (0.99, 6000.0), (1.5, None)]) == [(10 + 20) / 2]
+
+
+@pytest.mark.parametrize("rounds", [[(0.99, 60.0)], [(5.0, None)]], ids=["short", "not read"])
+def test_energy_is_empty_where_no_round_is_long_enough_or_none_was_read(rounds):
+    (value,) = in_table(rounds)
+    assert math.isnan(value)
 
 
 def test_the_figures_worked_out_by_hand_are_all_there_are():

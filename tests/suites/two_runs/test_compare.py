@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from suites.__main__ import main
+from suites.settings.config import ConfigError
 from suites.two_runs.figures import compare_runs
 from suites.two_runs.matching import match
-from suites.two_runs.runs import CASE, read_run
+from suites.two_runs.runs import CASE, RunRead, read_run, require_comparable
 from tests.command import ROOT
 
 from .folders import compared, edit, edit_json, refused, rows, slow_down
@@ -121,6 +122,18 @@ def test_another_machine_is_refused_unless_allowed(run_dir, twin, tmp_path, caps
     code, text = compared(capsys, run_dir, twin, "--across-machines", "--dir", tmp_path / "out")
     assert code == 0
     assert "time, unpaired" not in text
+
+
+def test_a_gpu_is_the_same_at_another_clock_and_in_a_folder_of_an_earlier_version_and_another_by_its_name():
+    earlier = {"name": "H100", "memory_bytes": 80 << 30, "cuda": "13.0"}
+    now, later = ({**earlier, "sm_mhz": mhz, "driver": "580.95.05"} for mhz in (1980, 345))
+    old, a, b, other, none = (
+        RunRead(Path("run"), {}, {"gpu": gpu}) for gpu in (earlier, now, later, {**now, "name": "H200"}, None)
+    )
+    assert require_comparable(a, b, False) == require_comparable(old, a, False) == []
+    for another in (other, none):
+        with pytest.raises(ConfigError, match="different machines"):
+            require_comparable(a, another, False)
 
 
 def test_other_versions_are_told(run_dir, twin, tmp_path, capsys):

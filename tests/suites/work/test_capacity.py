@@ -7,10 +7,12 @@ import sys
 from dataclasses import replace
 
 import pytest
+import torch
 
 from strategies import ModelSpec, config_of, parse
+from suites.machine.limits import Limit
 from suites.settings.cells import Cell
-from suites.work.capacity import capacity, most, predicted_peak_bytes
+from suites.work.capacity import capacity, device_memory, most, predicted_peak_bytes, why_too_large
 
 from ...command import SMALL_MODEL, suites
 
@@ -39,6 +41,37 @@ def test_the_largest_batch_and_length_fit_and_the_next_do_not(name):
         assert found.length_max == 100
     else:
         assert needed(name, **next_up) > room
+
+
+@pytest.fixture
+def gpu_memory(monkeypatch):
+    """``gpu_memory(free, reserved)``: what the device has free, and what torch's allocator holds for this process."""
+
+    def set_memory(free, reserved):
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (free, 80 << 30))
+        monkeypatch.setattr(torch.cuda, "memory_reserved", lambda: reserved)
+
+    return set_memory
+
+
+def test_on_a_gpu_what_is_free_and_what_torch_holds_already_may_be_used_and_others_memory_may_not(gpu_memory):
+    gpu_memory(70 << 30, 0)
+    before = device_memory("cuda")
+    gpu_memory(67 << 30, 3 << 30)  # the same after weights of 3 GiB are loaded
+    assert device_memory("cuda") == before == Limit(70 << 30, "the GPU's memory that is free")
+
+
+@pytest.mark.parametrize("loaded", [False, True])
+def test_a_case_on_a_gpu_is_refused_from_the_first_byte_that_is_missing(gpu_memory, loaded):
+    cell, weights = replace(CELL, device="cuda"), 3 * MIB
+    total = weights + needed("static_kv")
+    plenty = Limit(80 << 30, "measure.memory_gib=80")
+    for missing in (0, 1):
+        free = total - missing
+        gpu_memory(*((free - weights, weights) if loaded else (free, 0)))
+        why = why_too_large(CONFIG, cell, parse("static_kv"), False, weights, plenty)
+        assert bool(why) == bool(missing)
+    assert "(the GPU's memory that is free)" in why
 
 
 def test_nothing_fits_where_one_does_not():
