@@ -85,15 +85,14 @@ class CellRun:
         for label in self._faults.keys() & set(outcomes.open()):
             outcomes.fail(label, self._faults[label])
         try:
-            with contained(outcomes.fail_open), answering(""):  # the cell is a row with a reason; the sweep goes on
-                if not outcomes.open():
-                    self._write_nothing_known()
-                elif reason := obstacle(self._cell, self._strategies, self._children.names):
-                    self._write_nothing_known()
-                    outcomes.settle_open("skipped", reason)
-                    self._progress.skip(self._cell.title, 0)
-                else:
-                    self._measure_all()
+            if outcomes.open():
+                with contained(outcomes.fail_open), answering(""):  # the cell is a row with a reason; the sweep goes on
+                    if reason := obstacle(self._cell, self._strategies, self._children.names):
+                        self._write_nothing_known()
+                        outcomes.settle_open("skipped", reason)
+                        self._progress.skip(self._cell.title, 0)
+                    else:
+                        self._measure_all()
             self._require_cell_file()
         except SpoiledError as spoiled:
             self._settle(spoiled)
