@@ -57,9 +57,10 @@ class SpoiledError(Mistake):
 
     def __init__(self, label: str, fault: Fault, left: Sequence[str] = ()) -> None:
         if label:
-            told = f"{label} spoiled CUDA for this process: {fault.located}; mend it, or leave it out"
+            told = f"{label} spoiled CUDA for this process: {fault.reason}"
+            told += "; mend it (CUDA_LAUNCH_BLOCKING=1 shows where), or leave it out"
         else:
-            told = f"CUDA is spoiled for this process: {fault.located}; run again"
+            told = f"CUDA is spoiled for this process: {fault.reason}; run again"
         super().__init__(told)
         self.label, self.fault, self.left = label, fault, left
 

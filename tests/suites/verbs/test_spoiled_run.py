@@ -124,7 +124,7 @@ def test_decode_ends_with_one_line_that_names_the_strategy(copy):
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()[-1:]
     assert line.startswith("decodebench: spoils(at=8) spoiled CUDA for this process: AcceleratorError: CUDA error: ")
-    assert line.endswith("mend it, or leave it out")
+    assert line.endswith("; mend it (CUDA_LAUNCH_BLOCKING=1 shows where), or leave it out")
     assert "Traceback" not in done.stderr
 
 
