@@ -59,7 +59,8 @@ class Rounds:
             return None
         try:
             weights = next((arm.weights for arm in self.arms if arm.weights), ())
-            return Calibrator(self._cell.device, weights, self._cell.rounding)
+            with answering(""):
+                return Calibrator(self._cell.device, weights, self._cell.rounding)
         except (MemoryError, RuntimeError):
             return None
 

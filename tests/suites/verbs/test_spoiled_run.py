@@ -10,9 +10,16 @@ import time
 import psutil
 import pytest
 
+from strategies import select
+from suites.settings.config import MeasureConfig
 from suites.store.cell_folder import read_cells
 from suites.tables.table_files import read_tables
+from suites.verbs import cell_jobs
+from suites.verbs.cell_jobs import CellJob, Cells
+from suites.words.progress import Progress
 from tests.command import ROOT, SMALL_MODEL, suites
+
+from ..measuring.one_cell import CELL
 
 RAISES, SILENT = "spoils(at=5)", "spoils(at=5,batches=4,silent=true)"
 MEASURED = [*SMALL_MODEL, "measure=quick"]
@@ -116,6 +123,23 @@ def test_an_interrupt_ends_the_fresh_process_too_and_keeps_what_is_finished(copy
     table = read_tables(copy / "stopped")[0].set_index(["tgt_len", "strategy"])
     assert table["status"].loc[5].to_list() == ["ok", "failed", "ok"]
     assert set(table.loc[6]["reason"]) == {"interrupted"}
+
+
+def test_a_job_arrives_in_another_process_as_it_was(tmp_path):
+    job = CellJob(CELL, select("grid"), ["mine"], MeasureConfig(rounds=3, precision=0.02), tmp_path)
+    assert CellJob.of_json(job.to_json()) == job
+
+
+def test_what_the_operating_system_refuses_the_fresh_process_is_raised_here(tmp_path, monkeypatch):
+    monkeypatch.setattr(cell_jobs, "is_spoiled", lambda: True)
+    (tmp_path / "cells").mkdir()
+    (tmp_path / "cells" / CELL.id).write_text("a file where a folder should be")
+    cells = Cells()
+    try:
+        with pytest.raises(FileExistsError, match=CELL.id):
+            cells.run(CellJob(CELL, select("static_kv"), [], MeasureConfig(), tmp_path), Progress(1, 1))
+    finally:
+        cells.close()
 
 
 def test_decode_ends_with_one_line_that_names_the_strategy(copy):
