@@ -96,6 +96,10 @@ def _main(argv: list[str] | None) -> int:
 
         if isinstance(error, Mistake):
             return fail(str(error))
+        if "CUDA error: " in str(error):
+            from strategies.models.message_text import described
+
+            return fail(f"{described(error)}; see whether the GPU works (nvidia-smi), and run again")
         raise
 
 

@@ -26,6 +26,7 @@ from .allocation import allocated
 from .arms import StrategyArm
 from .equality import Agreement, check
 from .outcomes import Outcomes
+from .spoiled import answering
 
 ORACLE = "full_recompute"
 
@@ -46,7 +47,7 @@ class Admission:
         progress: Progress,
         no_oracle: str = "",
     ) -> None:
-        """``no_oracle`` says why full recompute has no room to judge the others; it is "" if there is room."""
+        """``no_oracle`` says why full recompute cannot judge the others; it is "" if it can."""
         self._cell, self._model, self._inputs = cell, model, inputs
         self._outcomes, self._work, self._progress = outcomes, work, progress
         self._no_oracle = no_oracle
@@ -63,7 +64,7 @@ class Admission:
     def oracle(self) -> StrategyArm:
         """Return the arm of full recompute: the admitted one, or a new one.
 
-        Raises StrategyError if full recompute has no room.
+        Raises StrategyError if full recompute cannot judge.
         """
         mine = next((arm for arm in self._arms if arm.label == ORACLE), None)
         if mine is None and self._no_oracle:
@@ -73,7 +74,7 @@ class Admission:
     def _allocate(self, strategies: Sequence[Strategy]) -> None:
         asked = self._cell.attention
         for strategy in strategies:
-            with contained(partial(self._outcomes.fail, strategy.label)):
+            with contained(partial(self._outcomes.fail, strategy.label)), answering(strategy.label):
                 try:
                     arm, ran = allocated(strategy, self._model, self._inputs, self._cell)
                     self._outcomes.note(strategy.label, attention_ran=", ".join(sorted(ran)))
@@ -92,7 +93,8 @@ class Admission:
             rivals = [arm for arm in self._arms if arm.label in self._outcomes.open()]
             found: list[Agreement] = []
             # Logits that are not finite say something about the model only if full recompute gives them.
-            with contained(partial(self._fail_oracle, label), *([NotFiniteError] if label == ORACLE else [])):
+            through = [NotFiniteError] if label == ORACLE else []
+            with contained(partial(self._fail_oracle, label), *through), answering(label):
                 found = check(
                     arms.get(label) or self.oracle(),
                     rivals,
@@ -135,7 +137,7 @@ class Admission:
         good, clock = [], clocks(cell.device)[0]
         for arm in self._arms:
             self._progress.say("memory")
-            with contained(partial(self._outcomes.fail, arm.label)):
+            with contained(partial(self._outcomes.fail, arm.label)), answering(arm.label):
                 if arm.strategy.execution == "eager":
                     self._outcomes.note(arm.label, peak_memory_bytes=arm.peak_memory_bytes(clock))
                     if not cell.weights:  # dispatch is measured on a model with whole weights

@@ -14,6 +14,7 @@ from strategies.search import forbid, is_end
 from ..probes.finite import require_finite
 from ..settings.faults import Fault, contained
 from .arms import StrategyArm
+from .spoiled import answering
 
 TOLERANCE = {"fp32": 1e-4, "bf16": 6e-2, "fp16": 1e-2, "tf32": 1e-2}
 """Largest allowed difference of a logit, as a share of max(1, the oracle's largest logit at that step).
@@ -64,27 +65,31 @@ def check(
 
     An arm that raises an error or disagrees takes no further step. With ``fixed``, EOS is never chosen, as in timed
     rounds; without it, decoding stops once every sentence of the oracle has ended. ``advance`` is called after each
-    step of an arm. Raises NotFiniteError if the oracle's logits are not finite, and whatever the oracle itself raises.
+    step of an arm. Raises NotFiniteError if the oracle's logits are not finite, whatever the oracle itself raises, and
+    SpoiledError if an arm spoils CUDA.
     """
     found = [Agreement() for _ in arms]
     config = oracle.session.model.config
     token_B = torch.full((oracle.session.batch,), config.start_id, device=oracle.session.model.embedding.weight.device)
-    oracle.prefill()
+    with answering(oracle.label):
+        oracle.prefill()
     for arm, agreement in zip(arms, found, strict=True):
-        with contained(agreement.fail):
+        with contained(agreement.fail), answering(arm.label):
             arm.prefill()
             if arm is not oracle:  # one step, then a new start: what an earlier batch left would show
                 arm.session.step(token_B)
                 arm.prefill()
     ended_B = torch.zeros_like(token_B, dtype=torch.bool)
     for k in range(1, oracle.session.max_new + 1):
-        oracle_BV = oracle.session.step(token_B).float().clone()
-        require_finite(oracle_BV, oracle.session.model, oracle.label, k)
+        with answering(oracle.label):
+            oracle_BV = oracle.session.step(token_B).float().clone()
+            require_finite(oracle_BV, oracle.session.model, oracle.label, k)
         advance(oracle)
         for arm, agreement in zip(arms, found, strict=True):
             if agreement.reason or arm is oracle:
                 continue
-            with contained(agreement.fail):  # a user's strategy may fail in any way: the other arms go on
+            # A user's strategy may fail in any way: the other arms go on.
+            with contained(agreement.fail), answering(arm.label):
                 error, wrong = _difference(arm.session.step(token_B).float(), oracle_BV, TOLERANCE[dtype])
                 agreement.max_error = error if math.isnan(error) else max(agreement.max_error, error)
                 if wrong:

@@ -19,6 +19,7 @@ from ..settings.inputs import Inputs
 from ..work.capacity import device_memory
 from ..work.memory_fit import why_no_room
 from .arms import StrategyArm
+from .spoiled import answering
 
 STRATEGY = "static_kv"
 WORDS = 500
@@ -78,7 +79,8 @@ def narrowings(
     for name, alike in (("narrowing", others), ("narrowing_compiled", compiled)):
         if alike:
             arm = min(alike, key=lambda arm: arm.session.strategy.rows_fed(arm.session.max_new))
-            found[name] = narrowing(arm.session, whole, inputs, spoken and not found)
+            with answering(arm.label):
+                found[name] = narrowing(arm.session, whole, inputs, spoken and not found)
     return found
 
 

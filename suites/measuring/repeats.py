@@ -14,6 +14,7 @@ from ..settings.config import MeasureConfig
 from ..settings.faults import Fault, contained
 from .arms import Arm, StrategyArm
 from .child_arms import ChildArm, ChildArms
+from .spoiled import answering
 
 
 @dataclass
@@ -71,7 +72,7 @@ def repeats(
         found.twin_reason = "no strategy is left to be timed"
     elif measure.aa and baseline is not None:
         found.baseline = baseline.label
-        with contained(found.lose_twin):
+        with contained(found.lose_twin), answering(baseline.label):
             found.twin = baseline.twin()
         # A contender is the baseline only where no strategy is left; and contenders do not run on CUDA.
         if cell.linear == "auto":

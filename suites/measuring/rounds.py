@@ -20,6 +20,7 @@ from .arms import Arm, collector_set_aside
 from .calibration import Calibrator
 from .conditions import Watch
 from .repeats import Repeats
+from .spoiled import answering
 from .stopping import forecast, half_width, stopped_by
 
 Fail = Callable[[str, Fault], None]
@@ -58,7 +59,8 @@ class Rounds:
             return None
         try:
             weights = next((arm.weights for arm in self.arms if arm.weights), ())
-            return Calibrator(self._cell.device, weights, self._cell.product_dtype)
+            with answering(""):
+                return Calibrator(self._cell.device, weights, self._cell.product_dtype)
         except (MemoryError, RuntimeError):
             return None
 
@@ -92,12 +94,14 @@ class Rounds:
         if self._calibrator is None or not self._calibrator.due(self._rounds_s):
             return
         try:
-            self._writer.round(self._calibrator.measure(index, index < 0))
+            with answering(""):
+                self._writer.round(self._calibrator.measure(index, index < 0))
         except RuntimeError:  # the device has no room for the buffers: the arms need it more
             self._calibrator = None
 
     def _arm(self, arm: Arm, index: int, watch: Watch) -> None:
-        with contained(partial(self._lose, arm)):
+        to_blame = self._repeats.baseline if arm in self._repeated else arm.label
+        with contained(partial(self._lose, arm)), answering(to_blame):
             for clock in self._clocks:
                 if self._cell.device == "cpu":
                     wait_until_quiet()  # the same rest before every arm, whichever process it runs in

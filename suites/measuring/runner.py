@@ -17,7 +17,7 @@ from strategies.models.torch_settings import kept
 from ..machine.limits import Limit
 from ..settings.cells import Cell
 from ..settings.config import MeasureConfig
-from ..settings.faults import contained
+from ..settings.faults import Fault, SpoiledError, contained
 from ..settings.obstacles import obstacle
 from ..store.cell_folder import CellWriter
 from ..store.records import ArmResult, Status
@@ -35,6 +35,7 @@ from .outcomes import Outcomes
 from .prepared import Prepared
 from .repeats import repeats
 from .rounds import Rounds
+from .spoiled import answering
 
 
 def run_cell(
@@ -44,10 +45,17 @@ def run_cell(
     run_dir: Path,
     progress: Progress,
     children: ChildArms,
+    faults: Mapping[str, Fault] | None = None,
 ) -> list[ArmResult]:
-    """Measure strategies and contenders in one cell and write it to ``run_dir``; failures are rows with a reason."""
+    """Measure strategies and contenders in one cell and write it to ``run_dir``; failures are rows with a reason.
+
+    ``faults`` holds, by label, the faults of arms that are not to be measured: they ended an earlier process.
+
+    Raises SpoiledError once an arm has spoiled CUDA for this process. Its row is then written. The arms that the error
+    names as left have to be measured anew, all of them together, since only times of one process can be paired.
+    """
     writer = CellWriter(run_dir, cell.id)
-    return CellRun(cell, strategies, measure, writer, progress, children).run()
+    return CellRun(cell, strategies, measure, writer, progress, children, faults or {}).run()
 
 
 class CellRun:
@@ -61,9 +69,10 @@ class CellRun:
         writer: CellWriter,
         progress: Progress,
         children: ChildArms,
+        faults: Mapping[str, Fault],
     ) -> None:
         self._cell, self._strategies, self._measure = cell, strategies, measure
-        self._writer, self._progress, self._children = writer, progress, children
+        self._writer, self._progress, self._children, self._faults = writer, progress, children, faults
         executions = {s.label: s.execution for s in strategies} | dict.fromkeys(children.names)
         self._outcomes = Outcomes(executions, writer.traceback)
         self._work: dict[str, int] = {}
@@ -74,22 +83,37 @@ class CellRun:
     def run(self) -> list[ArmResult]:
         """Run all stages. The outcome of each arm is written whatever happens."""
         outcomes = self._outcomes
+        for label in self._faults.keys() & set(outcomes.open()):
+            outcomes.fail(label, self._faults[label])
         try:
-            with kept(), contained(outcomes.fail_open):  # the cell is a row with a reason; the sweep goes on
-                if reason := obstacle(self._cell, self._strategies, self._children.names):
-                    self._write_nothing_known()
-                    outcomes.settle_open("skipped", reason)
-                    self._progress.skip(self._cell.title, 0)
-                else:
-                    self._measure_all()
-            if not (self._writer.dir / "cell.json").exists():
-                self._write_nothing_known()
+            if outcomes.open():
+                # Whatever is raised makes rows with a reason, and the sweep goes on.
+                with kept(), contained(outcomes.fail_open), answering(""):
+                    if reason := obstacle(self._cell, self._strategies, self._children.names):
+                        self._write_nothing_known()
+                        outcomes.settle_open("skipped", reason)
+                        self._progress.skip(self._cell.title, 0)
+                    else:
+                        self._measure_all()
+            self._require_cell_file()
+        except SpoiledError as spoiled:
+            self._settle(spoiled)
+            raise
         except KeyboardInterrupt:
             outcomes.settle_open("failed", "interrupted")
             raise
         finally:
             self._writer.arms(outcomes.all())
         return outcomes.all()
+
+    def _settle(self, spoiled: SpoiledError) -> None:
+        """Fail the arm that spoiled CUDA, or every open arm if it is none of them; note which arms are left."""
+        if spoiled.label in ("", *self._faults):
+            self._outcomes.fail_open(spoiled.fault)
+        elif spoiled.label in self._outcomes:  # full recompute may judge without being asked for
+            self._outcomes.fail(spoiled.label, spoiled.fault)
+        spoiled.left = self._outcomes.open()
+        self._require_cell_file()
 
     @cached_property
     def _config(self) -> ModelConfig:
@@ -98,6 +122,10 @@ class CellRun:
     @cached_property
     def _memory(self) -> Limit:
         return memory_given(self._measure.memory_gib, self._cell.device)
+
+    def _require_cell_file(self) -> None:
+        if not (self._writer.dir / "cell.json").exists():
+            self._write_nothing_known()
 
     def _write_nothing_known(self) -> None:
         self._writer.cell({**dataclasses.asdict(self._cell), "src_lens": [], "formulas": {}})
@@ -109,14 +137,15 @@ class CellRun:
         if all(reasons.values()):
             self._refuse(reasons)
             return
-        prepared = self._prepare()
+        with answering(""):
+            prepared = self._prepare()
         self._drop_too_large(prepared.expected)
         admission = self._admission(prepared)
         arms = admission.arms([s for s in self._strategies if s.label in self._outcomes.open()])
         whole = self._measure_narrowing(prepared, arms)
         # Contenders are given the whole weights, and are judged by them.
         oracle = admission.oracle
-        if whole is not prepared.model:
+        if whole is not prepared.model and ORACLE not in self._faults:
             oracle = partial(StrategyArm, parse(ORACLE), whole, prepared.inputs, self._cell)
         self._note_finished(self._time(prepared, arms, oracle))
 
@@ -163,6 +192,9 @@ class CellRun:
 
     def _drop_too_large(self, expected: Forecast) -> None:
         for strategy in self._strategies:
+            if strategy.label in self._faults:
+                self._progress.expect(-timed_passes(self._measure, self._cell.device) * self._work[strategy.label])
+                continue
             reason = expected.too_large.get(strategy.label)
             if strategy.execution == "graph" and self._cell.device == "cpu" and reason is not None:
                 self._drop(strategy.label, "skipped", "execution=graph needs a CUDA device")
@@ -171,7 +203,10 @@ class CellRun:
 
     def _admission(self, prepared: Prepared) -> Admission:
         cell, weights, memory = self._cell, prepared.weight_bytes, device_memory(self._cell.device)
-        no_oracle = why_too_large(self._config, cell, parse(ORACLE), prepared.padded, weights, memory)
+        if fault := self._faults.get(ORACLE):
+            no_oracle = f"failed: {fault.located}"
+        else:
+            no_oracle = why_too_large(self._config, cell, parse(ORACLE), prepared.padded, weights, memory)
         return Admission(cell, prepared.model, prepared.inputs, self._outcomes, self._work, self._progress, no_oracle)
 
     def _measure_narrowing(self, prepared: Prepared, arms: Sequence[StrategyArm]) -> EncoderDecoder:

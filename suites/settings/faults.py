@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,16 +48,33 @@ class Fault:
         return f"{self.reason} ({self.where})" if self.where else self.reason
 
 
+class SpoiledError(Mistake):
+    """A CUDA error has spoiled CUDA for this process: from now on every CUDA call fails. ``contained`` lets it through.
+
+    ``label`` is the arm that caused the error, "" where it is none of the arms, and ``fault`` is the error. ``left``
+    holds the labels of the arms of the cell that are yet to be measured, in another process.
+    """
+
+    def __init__(self, label: str, fault: Fault, left: Sequence[str] = ()) -> None:
+        if label:
+            told = f"{label} spoiled CUDA for this process: {fault.reason}"
+            told += "; mend it (CUDA_LAUNCH_BLOCKING=1 shows where), or leave it out"
+        else:
+            told = f"CUDA is spoiled for this process: {fault.reason}; run again"
+        super().__init__(told)
+        self.label, self.fault, self.left = label, fault, left
+
+
 @contextmanager
 def contained(told: Callable[[Fault], None], *through: type[Exception]) -> Iterator[None]:
     """Pass whatever is raised inside the ``with`` block to ``told`` and stop it there, ``sys.exit`` included.
 
-    KeyboardInterrupt and the exceptions in ``through`` are raised on.
+    KeyboardInterrupt, SpoiledError and the exceptions in ``through`` are raised on.
     """
     try:
         yield
     except BaseException as error:
-        if isinstance(error, (KeyboardInterrupt, *through)):
+        if isinstance(error, (KeyboardInterrupt, SpoiledError, *through)):
             raise
         told(Fault.of(error))
 

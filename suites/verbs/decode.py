@@ -126,7 +126,8 @@ def measure(cell: Cell, rows: list[list[int]], strategies: Sequence[Strategy]) -
     """Decode sources of token ids: equality, one warm-up round, then rounds. The first strategy is the oracle.
 
     A strategy that disagrees or fails is not timed. Raises ConfigError if the device is not there, StrategyError if a
-    strategy cannot serve the cell, NotFiniteError if the oracle's logits are not finite.
+    strategy cannot serve the cell, NotFiniteError if the oracle's logits are not finite, SpoiledError if a
+    strategy spoils CUDA.
     """
     import torch
 
@@ -136,6 +137,7 @@ def measure(cell: Cell, rows: list[list[int]], strategies: Sequence[Strategy]) -
 
     from ..measuring.arms import StrategyArm, collector_set_aside
     from ..measuring.equality import Agreement, check
+    from ..measuring.spoiled import answering
     from ..settings.faults import Fault, contained
     from ..settings.inputs import Inputs
     from ..timing.clock import clocks
@@ -164,20 +166,21 @@ def measure(cell: Cell, rows: list[list[int]], strategies: Sequence[Strategy]) -
 
     marks_s: dict[str, list[list[float]]] = {strategy.label: [] for strategy in strategies}
     for strategy in strategies:
-        with contained(partial(lose, strategy.label)):
+        with contained(partial(lose, strategy.label)), answering(strategy.label):
             arms.append(StrategyArm(strategy, model, inputs, cell))
     order, clock = random.Random(cell.seed), clocks(cell.device)[0]
     with Progress(len(arms) * (ROUNDS + 2), 1) as progress:
         progress.cell(cell.title)
-        found = check(
-            arms[0], arms, cell.dtype, model.config.eos_ids, False, lambda arm: progress.advance(1 / cell.tgt_len)
-        )
+        with answering(arms[0].label):
+            found = check(
+                arms[0], arms, cell.dtype, model.config.eos_ids, False, lambda arm: progress.advance(1 / cell.tgt_len)
+            )
         told |= {arm.label: agreement for arm, agreement in zip(arms, found, strict=True)}
         with collector_set_aside():
             for index in range(-1, ROUNDS):
                 good = [arm for arm in arms if not told[arm.label].reason]
                 for arm in order.sample(good, len(good)):
-                    with contained(partial(lose, arm.label)):
+                    with contained(partial(lose, arm.label)), answering(arm.label):
                         done = arm.round(index, index < 0, clock)
                         progress.advance(1)
                         if not done.warmup:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,6 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from ..contenders import select_contenders
-from ..contenders.running.lineup import Contenders
-from ..measuring.runner import run_cell
 from ..settings.cells import make_cell
 from ..settings.config import register
 from ..settings.overrides import name_model, typed
@@ -21,6 +20,7 @@ from ..settings.own_package import CONF
 from ..store.files import write_text
 from ..words.progress import Progress
 from ..work.planning import effort
+from .cell_jobs import CellJob, Cells
 from .planned import arms_of
 
 
@@ -33,10 +33,15 @@ class Jobs:
     def __init__(self, progress: Progress | None = None) -> None:
         self.broken: list[OSError] = []
         self._progress = progress
+        self._cells = Cells()
+
+    def close(self) -> None:
+        """End the process that measured the last cells, if it is not this one."""
+        self._cells.close()
 
     def __getstate__(self) -> dict[str, Any]:
-        """State for another process, which has no progress bar of the whole sweep: each job there has its own."""
-        return {"broken": [], "_progress": None}
+        """State for another process: it knows no more than one job, so each job has a progress bar of its own there."""
+        return {"broken": [], "_progress": None, "_cells": Cells()}
 
     def __call__(self, config: Any) -> None:
         """Measure the cell of one job."""
@@ -46,13 +51,14 @@ class Jobs:
         run_dir = Path(chosen.sweep.dir if chosen.mode == RunMode.MULTIRUN else chosen.run.dir)
         settings = name_model(typed(config), chosen.overrides.task)
         cell, strategies = make_cell(settings), arms_of(settings)
-        children = Contenders(select_contenders(settings.contenders))
+        job = CellJob(cell, strategies, select_contenders(settings.contenders), settings.measure, run_dir)
         try:
             if self._progress is not None:
-                run_cell(cell, strategies, settings.measure, run_dir, self._progress, children)
+                self._cells.run(job, self._progress)
             else:
-                with Progress(effort(cell, strategies, settings.measure, len(children.names)).work, 1) as progress:
-                    run_cell(cell, strategies, settings.measure, run_dir, progress, children)
+                work = effort(cell, strategies, settings.measure, len(job.contenders)).work
+                with Progress(work, 1) as progress, contextlib.closing(self._cells):
+                    self._cells.run(job, progress)
             write_text(run_dir / "cells" / cell.id / "config.yaml", OmegaConf.to_yaml(config))
         except OSError as error:  # Hydra would print a traceback and end the process
             if self._progress is None:

@@ -56,6 +56,7 @@ def _measure(config: RunConfig, asked: Path | None, rounds: int, as_json: bool) 
     import torch
 
     from ..ceilings.meter import Meter
+    from ..measuring.spoiled import answering
     from ..settings.cells import make_cell
     from ..settings.config import DTYPES
     from ..store.files import write_json
@@ -69,7 +70,8 @@ def _measure(config: RunConfig, asked: Path | None, rounds: int, as_json: bool) 
         raise ConfigError("device=cuda: no CUDA device here; give device=cpu")
     torch.set_num_threads(threads)
     try:
-        meter = Meter(device, DTYPES)
+        with answering(""):
+            meter = Meter(device, DTYPES)
     except (MemoryError, RuntimeError) as error:
         raise ConfigError(f"roofline: no room to measure in ({first_line(error)}); free some memory") from None
     run_dir = make_run_dir(asked, "roofline")
@@ -77,7 +79,8 @@ def _measure(config: RunConfig, asked: Path | None, rounds: int, as_json: bool) 
     with Progress(rounds, 1) as progress:
         progress.cell(f"{device}, {rounds} rounds of {len(meter.kernels)} kernels")
         for _ in range(rounds):
-            rates.append(meter.measure())
+            with answering(""):
+                rates.append(meter.measure())
             progress.advance(1)
     found = Roofline.of(device, threads, meter, rates)
     write_json(run_dir / "roofline.json", found.plain())

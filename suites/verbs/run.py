@@ -88,8 +88,8 @@ def measure_jobs(overrides: Overrides, jobs: list[Job]) -> tuple[Path, int]:
     _write_plan(run_dir, overrides, plan)
     folder, first = quoted(str(run_dir)), jobs[0].config
     try:
-        with Progress(sum(one.effort.work for one in plan), len(plan)) as progress:
-            running = Jobs(progress)
+        work = sum(one.effort.work for one in plan)
+        with Progress(work, len(plan)) as progress, contextlib.closing(Jobs(progress)) as running:
             hand_over([*overrides.arguments, f"hydra.sweep.dir={folder}", f"hydra.run.dir={folder}"], running)
     except KeyboardInterrupt:
         collect(run_dir, plots=first.plots, report=first.report)

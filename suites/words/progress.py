@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -52,6 +53,7 @@ class Progress:
         )
         self._task = self._bar.add_task("starting", total=self._total)
         self._title = ""
+        self._before = self._total, self._done
         self._start = self._last = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -67,8 +69,15 @@ class Progress:
     def cell(self, title: str) -> None:
         """Say that a new cell has begun."""
         self._cell += 1
+        self._before = self._total, self._done
         self._title = f"[{self._cell}/{self._cells}] {title}"
         self.say("")
+
+    def again(self) -> None:
+        """Take back that this cell has begun: it will begin once more, so what was done of it is to be done again."""
+        total, done = self._before
+        self._cell -= 1
+        self.expect(total + self._done - done - self._total)
 
     def say(self, what: str) -> None:
         """Say what is being done in the cell."""
@@ -95,3 +104,31 @@ class Progress:
         self._cell += 1
         self.expect(-work)
         self._console.print(f"{title}: skipped")
+
+
+class ToldProgress(Progress):
+    """The progress of a child process: ``tell`` is given each call, so that the parent can show it."""
+
+    def __init__(self, tell: Callable[..., None]) -> None:
+        """``tell``: called with the name of a method of ``Progress`` and its arguments."""
+        self._tell = tell
+
+    def cell(self, title: str) -> None:
+        """Tell that a new cell has begun."""
+        self._tell("cell", title)
+
+    def say(self, what: str) -> None:
+        """Tell what is being done in the cell."""
+        self._tell("say", what)
+
+    def advance(self, work: float) -> None:
+        """Tell how much was done."""
+        self._tell("advance", work)
+
+    def expect(self, work: float) -> None:
+        """Tell how much more is to be done."""
+        self._tell("expect", work)
+
+    def skip(self, title: str, work: float) -> None:
+        """Tell that a cell will not run."""
+        self._tell("skip", title, work)

@@ -12,8 +12,10 @@ from strategies import ModelConfig
 from strategies.models.encoder_decoder import EncoderDecoder
 from strategies.models.export import why_no_t5
 
+from ...measuring.admission import ORACLE
 from ...measuring.arms import StrategyArm
 from ...measuring.child_arms import Tell
+from ...measuring.spoiled import answering
 from ...settings.cells import Cell
 from ...settings.faults import Fault, contained
 from ...settings.inputs import Inputs
@@ -82,7 +84,8 @@ class Contenders:
                     arm.round(-1, True, CpuClock())
                     key = str(arm.token_ids)
                     if key not in known:
-                        known[key] = check_tokens(oracle(), arm.token_ids, cell.dtype, cell.stop == "fixed")
+                        with answering(ORACLE):
+                            known[key] = check_tokens(oracle(), arm.token_ids, cell.dtype, cell.stop == "fixed")
                     passed, arm.remark = known[key].reason(contender.exact)
                     if passed:
                         arms.append(arm)

@@ -55,7 +55,7 @@ def test_each_execution_that_is_timed_is_measured_by_its_own_session(models):
     inputs = make_inputs(CELL, whole.config)
 
     def arm(model, label):
-        return SimpleNamespace(strategy=parse(label), session=session_of(model))
+        return SimpleNamespace(label=label, strategy=parse(label), session=session_of(model))
 
     eager, compiled = arm(narrow, "static_kv"), arm(whole, "static_kv(execution=compiled,read=bucket)")
     both = narrowings([eager, compiled], whole, inputs, spoken=False)

@@ -1,0 +1,115 @@
+"""A module of this project in a process of its own, which reads lines and answers with lines."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from typing import IO
+
+import psutil
+
+from .cores import all_allowed
+
+CLOSING_S = 2.0
+"""Seconds that the process may take to end by itself after its input has ended."""
+
+
+class ChildProcess:
+    """A process that runs ``python -m module arguments``, as this one would: same path, environment and cores.
+
+    What it writes on standard error is kept until ``close`` and not shown.
+    """
+
+    def __init__(self, module: str, *arguments: str, **environment: str) -> None:
+        """Start it. ``environment`` is added to that of this process."""
+        self._stderr: IO[bytes] = tempfile.TemporaryFile()
+        with all_allowed():
+            self._popen = subprocess.Popen(
+                [sys.executable, "-P", "-m", module, *arguments],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._stderr,
+                env={
+                    **os.environ,
+                    "PYTHONPATH": os.pathsep.join(dict.fromkeys(map(os.path.abspath, sys.path))),
+                    **environment,
+                },
+                text=True,
+                # The parent handles an interrupt of the terminal, so the child gets a process group of its own. It gets
+                # no session of its own: Linux shares CPU time between sessions first (autogroups), so on a busy machine
+                # it would be faster than the same code in the parent.
+                process_group=0,
+            )
+        self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _listen(self) -> None:
+        assert self._popen.stdout is not None
+        with self._popen.stdout as lines:
+            for line in lines:
+                self._lines.put(line)
+        self._lines.put("")
+
+    @property
+    def pid(self) -> int:
+        """Id of the process."""
+        return self._popen.pid
+
+    def write(self, line: str) -> None:
+        """Write a line to its input. If it has ended, nothing happens: ``read`` says so."""
+        assert self._popen.stdin is not None
+        with contextlib.suppress(OSError):
+            self._popen.stdin.write(line + "\n")
+            self._popen.stdin.flush()
+
+    def read(self, seconds_max: float | None = None) -> str:
+        """Wait for the next line of its output; "" once it has closed it. Raises ``queue.Empty`` if none comes."""
+        return self._lines.get(timeout=seconds_max)
+
+    def ended(self) -> tuple[str, str]:
+        """(how it ended and the last line it wrote on standard error, everything it wrote there)."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._popen.wait(CLOSING_S)
+        code = self._popen.poll()
+        if code is None:
+            self.kill()
+            return "its process closed its output", ""
+        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        self._stderr.seek(0)
+        told = self._stderr.read().decode(errors="replace")
+        said = [line for line in told.splitlines() if line.strip()]
+        return f"its process {how}" + (f": {said[-1].strip()}" if said else ""), told.strip()
+
+    def interrupt(self, seconds_max: float) -> None:
+        """Interrupt it, as Ctrl-C would, and wait for its end; kill it if it takes longer than ``seconds_max``."""
+        self._popen.send_signal(signal.SIGINT)
+        try:
+            self._popen.wait(seconds_max)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def kill(self) -> None:
+        """Kill the process and all its children."""
+        with contextlib.suppress(psutil.Error):
+            for process in psutil.Process(self.pid).children(recursive=True):
+                with contextlib.suppress(psutil.Error):
+                    process.kill()
+        self._popen.kill()
+        self._popen.wait()
+
+    def close(self) -> None:
+        """Close its input and wait for it to end; kill it if it does not."""
+        assert self._popen.stdin is not None
+        with contextlib.suppress(OSError):
+            self._popen.stdin.close()
+        try:
+            self._popen.wait(CLOSING_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        self._stderr.close()

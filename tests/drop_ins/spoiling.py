@@ -1,0 +1,94 @@
+"""Growing caches that spoil CUDA for their process, kill it or stop it, each for targets of one length alone.
+
+Without a CUDA device, CUDA seems to be in use and spoiled from that moment on. Beside this file they note the process
+of each session, with its target length.
+"""
+
+import math
+import os
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from .contiguous_kv import ContiguousKV, ContiguousStore
+from .strategy import register
+
+
+def note(name, max_new):
+    with Path(__file__).with_suffix(f".{name}").open("a") as file:
+        file.write(f"{max_new} {os.getpid()}\n")
+
+
+def refused(*arguments):
+    raise torch.AcceleratorError("CUDA error: device-side assert triggered\nand what it says more")
+
+
+def spoil(device, silent):
+    if device.type == "cuda":  # no such row: a kernel finds it, some time after this call
+        torch.nn.functional.embedding(torch.tensor([7], device=device), torch.zeros(2, 3, device=device))
+        return
+    torch.cuda.is_initialized, torch.cuda.synchronize = lambda: True, refused
+    if not silent:
+        refused()
+
+
+class OddStore(ContiguousStore):
+    """Does its deed when it is told to forget a batch for the time after ``batches``."""
+
+    def __init__(self, shape, deed, batches):
+        super().__init__(shape)
+        self._deed, self._batches = deed, batches
+        note("pids", shape.max_new)
+
+    def reset(self):
+        super().reset()
+        self._batches -= 1
+        if self._batches < 0:
+            self._batches = math.inf
+            self._deed()
+
+
+@dataclass(frozen=True)
+class Odd(ContiguousKV):
+    at: int = 0
+    batches: int = 1
+
+    @property
+    def supports(self):
+        return frozenset({"eager"})
+
+    def self_kv(self, shape):
+        return OddStore(shape, lambda: self.deed(shape), self.batches if shape.max_new == self.at else math.inf)
+
+
+@register("spoils")
+@dataclass(frozen=True)
+class Spoils(Odd):
+    """Spoils CUDA; ``silent``: by a kernel whose error no call of its own raises."""
+
+    silent: bool = False
+
+    def deed(self, shape):
+        spoil(shape.device, self.silent)
+
+
+@register("dies")
+@dataclass(frozen=True)
+class Dies(Odd):
+    """Ends its process."""
+
+    def deed(self, shape):
+        os.kill(os.getpid(), signal.SIGSEGV)
+
+
+@register("stops")
+@dataclass(frozen=True)
+class Stops(Odd):
+    """Goes no further."""
+
+    def deed(self, shape):
+        note("stopped", shape.max_new)
+        time.sleep(600)

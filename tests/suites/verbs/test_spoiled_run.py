@@ -1,0 +1,161 @@
+"""A run goes on in a fresh process once an arm has spoiled CUDA, which here only seems to be in use."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from strategies import select
+from suites.settings.config import MeasureConfig
+from suites.store.cell_folder import read_cells
+from suites.tables.table_files import read_tables
+from suites.verbs import cell_jobs
+from suites.verbs.cell_jobs import CellJob, Cells
+from suites.words.progress import Progress
+from tests.command import ROOT, SMALL_MODEL, suites
+
+from ..measuring.one_cell import CELL
+
+RAISES, SILENT = "spoils(at=5)", "spoils(at=5,batches=4,silent=true)"
+MEASURED = [*SMALL_MODEL, "measure=quick"]
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory):
+    """The packages with the strategies in them."""
+    root = tmp_path_factory.mktemp("copy")
+    for package in ("strategies", "suites", "conf"):
+        shutil.copytree(ROOT / package, root / package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "tests" / "drop_ins" / "spoiling.py", root / "strategies")
+    return root
+
+
+@pytest.fixture(scope="module")
+def sweep(copy):
+    """(the finished command, its folder): two spoil CUDA in the first cell, one kills its process in the second."""
+    chosen = f"strategies=[full_recompute,static_kv,'{RAISES}','{SILENT}','dies(at=6)']"
+    done = suites("run", "seq_len=5,6,7", chosen, *MEASURED, "hydra.sweep.dir=run", folder=copy, packages=copy)
+    return done, copy / "run"
+
+
+@pytest.fixture
+def table(sweep):
+    done, folder = sweep
+    assert (folder / "table.csv").exists(), done.stderr
+    return read_tables(folder)[0].set_index(["tgt_len", "strategy"])
+
+
+def labels(table):
+    return list(table.loc[7].index)
+
+
+def test_those_that_spoil_cuda_are_failed_rows_with_the_reason_and_the_traceback(sweep, table):
+    for label in labels(table)[2:4]:
+        row = table.loc[5, label]
+        assert row["status"] == "failed"
+        assert row["reason"].startswith("AcceleratorError: CUDA error: device-side assert triggered; traceback in ")
+        (kept,) = (sweep[1] / "cells").glob(f"*/{row['reason'].split()[-3]}")
+        assert "raise torch.AcceleratorError" in kept.read_text()
+
+
+def test_all_others_of_that_cell_are_measured_and_so_are_later_cells(table):
+    good = ["full_recompute", "static_kv", "dies(at=6)"]
+    assert (table.loc[5].loc[good, ["status", "rounds"]] == ["ok", 3]).all().all()
+    assert (table.loc[7][["status", "rounds"]] == ["ok", 3]).all().all()
+
+
+def test_times_of_a_cell_come_from_one_process(sweep):
+    cells = {cell.cell["tgt_len"]: cell for cell in read_cells(sweep[1])}
+    for length, labels in ((5, 3), (7, 5)):
+        assert len(cells[length].rounds) == labels * (3 + 1)
+        assert cells[length].conditions is not None
+
+
+def test_each_time_the_process_is_another(copy, sweep):
+    noted = [line.split() for line in (copy / "strategies" / "spoiling.pids").read_text().splitlines()]
+    processes = {length: list(dict.fromkeys(pid for at, pid in noted if at == length)) for length in "567"}
+    assert [len(processes[length]) for length in "567"] == [3, 1, 1]
+    assert processes["5"][2] == processes["6"][0] != processes["7"][0]
+    assert not any(psutil.pid_exists(int(pid)) for pids in processes.values() for pid in pids)
+
+
+def test_a_process_that_is_killed_is_a_failed_row_of_every_arm_and_the_sweep_goes_on(table):
+    assert set(table.loc[6]["status"]) == {"failed"}
+    assert set(table.loc[6]["reason"]) == {"its process was ended by SIGSEGV"}
+
+
+def test_it_is_told_in_one_line_each(sweep):
+    done, _ = sweep
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr + done.stdout
+    told = [line for line in done.stderr.splitlines() if "spoiled" in line]
+    why = "spoiled CUDA for this process (device-side assert triggered); what is left goes on in a fresh one"
+    assert [line.partition(" ")[2] for line in told] == [why, why]
+    assert [line.startswith("spoils(at=5") for line in told] == [True, True]
+
+
+def test_an_interrupt_ends_the_fresh_process_too_and_keeps_what_is_finished(copy):
+    chosen = f"strategies=[static_kv,'{RAISES}','stops(at=6,batches=4)']"
+    given = ["seq_len=5,6,7", chosen, *MEASURED, "threads=1", "plots=false", "report=false", "hydra.sweep.dir=stopped"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "suites", "run", *given],
+        cwd=copy,
+        env={**os.environ, "PYTHONPATH": str(copy)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    stopped = copy / "strategies" / "spoiling.stopped"
+    while process.poll() is None and not (stopped.exists() and stopped.read_text().endswith("\n")):
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, out + err
+    length, child = stopped.read_text().split()
+    assert length == "6"
+    assert int(child) != process.pid
+    assert not psutil.pid_exists(int(child))
+    table = read_tables(copy / "stopped")[0].set_index(["tgt_len", "strategy"])
+    assert table["status"].loc[5].to_list() == ["ok", "failed", "ok"]
+    assert set(table.loc[6]["reason"]) == {"interrupted"}
+
+
+def test_a_job_arrives_in_another_process_as_it_was(tmp_path):
+    job = CellJob(CELL, select("grid"), ["mine"], MeasureConfig(rounds=3, precision=0.02), tmp_path)
+    assert CellJob.of_json(job.to_json()) == job
+
+
+def test_what_the_operating_system_refuses_the_fresh_process_is_raised_here(tmp_path, monkeypatch):
+    monkeypatch.setattr(cell_jobs, "is_spoiled", lambda: True)
+    (tmp_path / "cells").mkdir()
+    (tmp_path / "cells" / CELL.id).write_text("a file where a folder should be")
+    cells = Cells()
+    try:
+        with pytest.raises(FileExistsError, match=CELL.id):
+            cells.run(CellJob(CELL, select("static_kv"), [], MeasureConfig(), tmp_path), Progress(1, 1))
+    finally:
+        cells.close()
+
+
+def test_decode_ends_with_one_line_that_names_the_strategy(copy):
+    chosen = "static_kv,spoils(at=8),contiguous_kv"
+    done = suites("decode", "--strategies", chosen, "--max-new", "8", "tea", folder=copy, packages=copy)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()[-1:]
+    assert line.startswith("decodebench: spoils(at=8) spoiled CUDA for this process: AcceleratorError: CUDA error: ")
+    assert line.endswith("; mend it (CUDA_LAUNCH_BLOCKING=1 shows where), or leave it out")
+    assert "Traceback" not in done.stderr
+
+
+def test_profile_ends_with_one_line_that_names_the_strategy(copy):
+    chosen = "strategies=[static_kv,'spoils(at=8)']"
+    done = suites("profile", chosen, "seq_len=8", *SMALL_MODEL, folder=copy, packages=copy)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("decodebench: spoils(at=8)")
+    assert "CUDA error: device-side assert triggered" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
