@@ -16,7 +16,7 @@ from typing import IO, Any
 import psutil
 
 from ...machine.cores import all_allowed
-from ..contender import ContenderError
+from ..contender import ContenderError, UnavailableError
 
 STARTING_S = 300.0
 """Seconds that the process may take to start and to import this package."""
@@ -75,7 +75,8 @@ class Process:
     def ask(self, **request: Any) -> dict[str, Any]:
         """Send a request and return the answer.
 
-        Raises ContenderError, and ends the process, if no answer comes in time or the answer is an error.
+        Raises ContenderError, and ends the process, if no answer comes in time or the answer is an error. The error is
+        UnavailableError if the contender's library lacks what the cell needs.
         """
         assert self._popen.stdin is not None
         with contextlib.suppress(OSError):  # the process has ended: no answer will come
@@ -94,7 +95,8 @@ class Process:
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
             self.kill()
-            raise ContenderError(answer["error"], answer.get("traceback", ""))
+            kind = UnavailableError if answer["status"] == "skipped" else ContenderError
+            raise kind(answer["error"], answer["traceback"])
         return answer
 
     def _ended(self) -> tuple[str, str]:
