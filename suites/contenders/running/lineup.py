@@ -77,7 +77,8 @@ class Contenders:
         def fail(name: str, fault: Fault) -> None:
             tell(name, fault.status, kept(name, fault))
 
-        make_room(cell)
+        if self.names:
+            make_room(cell)
         try:
             for name in self.names:
                 with contained(partial(fail, name)):
