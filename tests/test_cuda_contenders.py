@@ -9,12 +9,14 @@ import torch
 from suites.store.cell_folder import read_cells
 from suites.store.records import crossed_label
 from suites.tables.case_table import case_table
-from tests.command import SMALL_MODEL, suites
+from tests.command import suites
 
 TRANSFORMERS = ["transformers_dynamic", "transformers_no_cache", "transformers_static", "transformers_static_compiled"]
 CTRANSLATE2 = ["ctranslate2_float32", "ctranslate2_half", "ctranslate2_int8"]
 OURS = ["full_recompute", "static_kv"]
-MODEL = [*SMALL_MODEL, "model.architecture=t5", "model.d_model=64", "model.d_kv=32", "model.d_ff=128"]
+SIZES = {"vocab_size": 61, "d_model": 64, "num_heads": 2, "d_kv": 32, "d_ff": 128, "encoder_layers": 1,
+         "decoder_layers": 1}  # fmt: skip
+MODEL = ["model=small", "model.name=sliver", *(f"model.{name}={size}" for name, size in SIZES.items())]
 STEPS = 9
 
 pytestmark = [
