@@ -1,5 +1,6 @@
 """What docs/scope.md says is answered to what cannot be had, is answered."""
 
+import dataclasses
 import json
 
 import pytest
@@ -90,10 +91,12 @@ def test_beams_that_a_checkpoint_asks_for_are_told_and_not_followed(checkpoint):
 def test_contenders_say_what_they_do_not_decode():
     model = load_model(ModelSpec("2017", "random", shape=tuple({**T5, "architecture": "transformer2017"}.items())))
     cell = make_cell(job_of(*SMALL_MODEL, "dtype=bf16").config)
-    answers = [why_not(Contender, cell, model), Contender.supports(cell)]
+    on_cuda = dataclasses.replace(cell, device="cuda")
+    answers = [why_not(Contender, cell, model), Contender.outside(cell), Contender.outside(on_cuda)]
     texts = [
         "contenders take a T5, and this model is of the 2017 architecture",
-        "contenders are given float32 weights, not bf16",
+        "on cpu it is given fp32 weights, not bf16; give dtype=fp32",
+        "it runs on cpu alone, not on cuda",
     ]
     for text, answer in zip(texts, answers, strict=True):
         assert f"`{text}`" in TEXT

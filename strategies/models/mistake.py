@@ -12,5 +12,6 @@ class Mistake(ValueError):  # noqa: N818 - the base, which is never raised itsel
     traceback.
     """
 
-    status: ClassVar[Literal["failed", "invalid"]] = "failed"
-    """Status of a case that this error ends: invalid if it shows that nothing can be proven, else failed."""
+    status: ClassVar[Literal["failed", "invalid", "skipped"]] = "failed"
+    """Status of a case that this error ends: invalid if it shows that nothing can be proven, skipped if the case cannot
+    be had on this machine, else failed."""

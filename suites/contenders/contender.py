@@ -14,13 +14,15 @@ A contender is a class in a file of its own. Those of this package are found by 
         def round(self, src_ids, stop):
             ...
             return Decoded(token_ids, marks_s)
+
+Without more it is measured on the CPU in float32 alone; ``Contender.dtypes`` says how to widen that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
@@ -34,6 +36,7 @@ from ..settings.rules import shown
 
 if TYPE_CHECKING:
     from ..settings.cells import Cell
+    from ..timing.clock import Clock
 
 
 class ContenderError(Mistake):
@@ -44,13 +47,24 @@ class ContenderError(Mistake):
         self.traceback = traceback
 
 
+class UnavailableError(ContenderError):
+    """A contender's own library lacks what the cell needs on this machine, so the contender is skipped.
+
+    ``prepare`` raises it for what only the library itself can tell. Reasons that are known without the library belong
+    into ``supports``.
+    """
+
+    status = "skipped"
+
+
 @dataclass(frozen=True)
 class Decoded:
     """Tokens and marks of one round. ``token_ids``: the tokens of each sentence, up to and with EOS.
 
     ``marks_s``: seconds from the start (0) to the end of the encoder, to the first token, and to each later token; the
     last mark is the moment when the call returned. With ``every_step`` false, the return is the only mark after the
-    first token. A mark between start and return that the library does not let one take is NaN.
+    first token: four marks, also of a single token. A mark between start and return that the library does not let one
+    take is NaN.
     """
 
     token_ids: list[list[int]]
@@ -66,6 +80,11 @@ class Contender:
     """Names of the distributions that must be installed."""
     install: ClassVar[str] = ""
     """The command that installs them, if it is not ``pip install`` and their names."""
+    dtypes: ClassVar[Mapping[str, tuple[str, ...]]] = {"cpu": ("fp32",)}
+    """Device ("cpu", "cuda") -> the cells' element types in which it decodes there.
+
+    A device that is not named is never used. On CUDA ``round`` must heed ``clock``.
+    """
     exact: ClassVar[bool] = True
     """False if its weights are of another type than the cell's, so that other tokens are no mistake."""
     weight_bytes: ClassVar[int | None] = None
@@ -88,16 +107,31 @@ class Contender:
         return ""
 
     @classmethod
-    def supports(cls, cell: Cell) -> str:
-        """Return why it cannot decode this cell, or "".
-
-        These reasons hold for all contenders, because they share one T5 folder in float32.
-        """
-        if cell.device != "cpu":
-            return f"contenders run on the CPU alone, not on {cell.device}"
-        if cell.dtype != "fp32":
-            return f"contenders are given float32 weights, not {cell.dtype}; give dtype=fp32"
+    def outside(cls, cell: Cell) -> str:
+        """Return why the cell's device or element type is not among ``dtypes``, or ""."""
+        if cell.device not in cls.dtypes:
+            return f"it runs on {named(cls.dtypes)} alone, not on {cell.device}"
+        if cell.dtype not in cls.dtypes[cell.device]:
+            known = named(cls.dtypes[cell.device])
+            return f"on {cell.device} it is given {known} weights, not {cell.dtype}; give dtype={known}"
         return ""
+
+    @classmethod
+    def supports(cls, cell: Cell) -> str:
+        """Return why it cannot decode this cell, apart from its device and element type, or ""."""
+        return ""
+
+    @cached_property
+    def clock(self) -> Clock:
+        """The clock of the round to come, which its process sets before each round.
+
+        On the CPU every round marks its steps. On CUDA there are two kinds of rounds, as of our own strategies. Where
+        ``clock.every_step`` is false nothing may happen between steps that the library would not do by itself, and
+        ``Decoded.every_step`` must be false.
+        """
+        from ..timing.clock import CpuClock
+
+        return CpuClock()
 
     def prepare(self, checkpoint: Path, cell: Cell) -> None:
         """Load the Hugging Face T5 folder ``checkpoint``, whose tokenizer calls id 17 "17", for this cell."""
@@ -110,6 +144,24 @@ class Contender:
         that the library wants.
         """
         raise NotImplementedError
+
+    def peak_memory_bytes(self, src_ids: Sequence[Sequence[int]], stop: Literal["fixed", "eos"]) -> int | None:
+        """Decode untimed and return the peak bytes of live tensors above the loaded weights; None where not known.
+
+        It is asked for on CUDA alone, once, after ``prepare``. Only a figure that may stand beside those of our own
+        strategies counts: requested bytes, of steps that are neither compiled nor captured.
+        """
+        return None
+
+
+def named(values: Iterable[str]) -> str:
+    """Values as a text that lists them.
+
+    >>> named(["fp32"]), named(["fp32", "bf16", "fp16"])
+    ('fp32', 'fp32, bf16 or fp16')
+    """
+    *first, last = values
+    return f"{', '.join(first)} or {last}" if first else last
 
 
 _CONTENDERS: dict[str, type[Contender]] = {}

@@ -3,107 +3,201 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from .contender import Contender, Decoded, register
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from ..settings.cells import Cell
+    from ..timing.clock import Clock
 
 
 class Marks:
-    """A streamer for ``generate()``, which receives the prompt, then the tokens of each step once they are chosen."""
+    """Takes the marks of one call of ``generate()`` with a clock: as a hook on the encoder, and after each step.
 
-    def __init__(self) -> None:
-        self._started = False
-        self.marks_s: list[float] = []
+    On the CPU it is a streamer, which receives the prompt, then the tokens of each step once they are chosen. For a
+    streamer ``generate()`` copies the tokens to the host at each step, which would wait for a GPU. So with the clock of
+    a GPU ``chosen`` is called, by a logits processor, once the scores of a step have been asked for.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock, self._steps, self._prompted = clock, 0, False
 
     def start(self) -> None:
-        """Take the first mark."""
-        self.marks_s = [time.perf_counter()]
-        self._started = False
+        """Take the first mark. CUDA's clock waits for the device before it."""
+        self._clock.start()
 
-    def encoded(self, *_: Any) -> None:
-        """Take the mark at the encoder's end, as its forward hook."""
-        self.marks_s.append(time.perf_counter())
+    def encoded(self) -> None:
+        """Take the mark at the encoder's end."""
+        self._clock.mark()
 
-    def put(self, token_B: Any) -> None:
-        """Take the mark of a step. The first call brings the prompt, before any step, and is ignored."""
-        if self._started:
-            self.marks_s.append(time.perf_counter())
-        self._started = True
+    def chosen(self) -> None:
+        """Take the mark of a step: of the first always, of a later one if the clock marks every step."""
+        if self._steps:
+            self._clock.step()
+        else:
+            self._clock.mark()
+        self._steps += 1
+
+    def put(self, token_B: Tensor) -> None:
+        """Take the mark of a step, as a streamer. The first call brings the prompt, before any step, and is ignored."""
+        if self._prompted:
+            self.chosen()
+        self._prompted = True
 
     def end(self) -> None:
-        """Move the last token's mark to now, when the call returns."""
-        self.marks_s[-1] = time.perf_counter()
+        """Do nothing: a streamer is told so when all tokens have been chosen."""
+
+    def ended(self, steps: int) -> list[float]:
+        """Take the last mark, when the call has returned, and return all of them in seconds.
+
+        It is the mark of the last of ``steps`` tokens, too. So that of the last step is dropped, and those of steps
+        whose tokens ``generate()`` did not return, if it takes such.
+        """
+        self._clock.mark()
+        marks_s = self._clock.marks_s()
+        return [*marks_s[: steps + 1], marks_s[-1]] if self._clock.every_step else marks_s
+
+
+class Scores:
+    """A logits processor: masks end tokens in place, and tells ``marks`` that the scores of a step have been asked for.
+
+    It is an object with ``__call__``, as transformers' own are. ``generate()`` inspects the signature of each processor
+    at each step, which takes several times longer for a function or a bound method (0.2 ms on one CPU).
+    """
+
+    def __init__(self, masked: Sequence[int], marks: Marks | None) -> None:
+        self._masked, self._marks = masked, marks
+
+    def __call__(self, token_BN: Tensor, scores_BV: Tensor) -> Tensor:
+        """Return the scores, float32 [B, V]."""
+        for number in self._masked:  # one slice per id: a list of ids as an index would be copied to the device
+            scores_BV[:, number] = -float("inf")
+        if self._marks is not None:
+            self._marks.chosen()
+        return scores_BV
 
 
 class HuggingFace(Contender):
     """Base of all of them. ``options`` are the fields that each sets in its GenerationConfig.
 
-    Marks: start; the encoder's end, by a hook on it; the end of each step, when the streamer is given its tokens; the
-    last when the call returns. Cross-attention K/V are made in the first step here; our strategies make them in
-    prefill. EOS is masked in place in the scores, as in our own loop.
+    Marks: start; the encoder's end, by a hook on it; the end of each step; the last when the call returns. On the CPU a
+    step ends when the streamer is given its tokens. On CUDA it ends at an event that a logits processor records behind
+    the step's scores, so that choosing the token counts to the next gap; the last mark has all of it. Rounds without
+    step marks record four events, and no event between steps.
+
+    Whatever ``generate()`` itself does is inside the timed span, as a user pays for it: it prepares masks, caches and
+    criteria on the host, and asks the device after each step whether all sentences have ended. The source is on the
+    device before the start. The process keeps torch's own settings, such as its choice of an attention kernel.
+
+    Cross-attention K/V are made in the first step here; our strategies make them in prefill. EOS is masked in place in
+    the scores, as in our own loop.
     """
 
     requires: ClassVar[tuple[str, ...]] = ("transformers",)
     install: ClassVar[str] = "pip install 'decodebench[peers]'"
+    dtypes: ClassVar[Mapping[str, tuple[str, ...]]] = {"cpu": ("fp32",), "cuda": ("fp32", "bf16", "fp16")}
     options: ClassVar[dict[str, Any]] = {}
 
     @classmethod
     def supports(cls, cell: Cell) -> str:
-        """Reasons of every contender, and a decoder that is deeper than the encoder (5.24: IndexError in the cache)."""
+        """Not a decoder that is deeper than the encoder (5.24: IndexError in the cache)."""
         from strategies import config_of
 
         config = config_of(cell.model)
         if cls.options.get("use_cache", True) and config.decoder_layers > config.encoder_layers:
             return "generate() makes its cache for as many layers as the encoder has, and this decoder has more"
-        return super().supports(cell)
+        return ""
 
     def prepare(self, checkpoint: Path, cell: Cell) -> None:
-        """Load the model in float32."""
-        from transformers import AutoModelForSeq2SeqLM, GenerationConfig, LogitsProcessorList
+        """Load the model in the cell's type, on its device. In fp16 T5's ``wo`` stays float32, as in our own model.
+
+        TensorFloat-32 is as in the cell. Of torch's attention kernels it may choose all, as a user of transformers has it.
+        """
+        from transformers import AutoModelForSeq2SeqLM, GenerationConfig
         from transformers.utils import logging
 
+        from strategies import DTYPES
+        from strategies.models.torch_settings import use_tf32
+
+        use_tf32(cell.tf32)
         logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-        self.model: Any = AutoModelForSeq2SeqLM.from_pretrained(checkpoint, local_files_only=True).eval()
+        loaded: Any = AutoModelForSeq2SeqLM.from_pretrained(checkpoint, local_files_only=True, dtype=DTYPES[cell.dtype])
+        self.model: Any = loaded.eval().to(cell.device)
         own = self.model.config
         self._ids = {name: getattr(own, name) for name in ("pad_token_id", "eos_token_id", "decoder_start_token_id")}
         ends = self._ids["eos_token_id"]
         self._ends: list[int] = ends if isinstance(ends, list) else [ends]
-        self._marks, self._cell = Marks(), cell
-        self.model.get_encoder().register_forward_hook(self._marks.encoded)
+        self._cell = cell
+        self._marks: Marks | None = None
+        self.model.get_encoder().register_forward_hook(self._encoded)
         self._config: Any = GenerationConfig(  # type: ignore[no-untyped-call]
             do_sample=False, num_beams=1, max_new_tokens=cell.tgt_len, **self._ids, **self.options
         )
-        self._fixed = LogitsProcessorList([self._mask_end])
-
-    def _mask_end(self, _: Any, scores_BV: Any) -> Any:
-        scores_BV[:, self._ends] = -float("inf")
-        return scores_BV
 
     def round(self, src_ids: Sequence[Sequence[int]], stop: Literal["fixed", "eos"]) -> Decoded:
         """Call ``generate()`` once."""
+        from ..timing.clock import CpuClock
+
+        given = self._given(src_ids)
+        self._marks = marks = Marks(self.clock)
+        streams = isinstance(self.clock, CpuClock)
+        marks.start()
+        token_BN = self._generate(given, stop, marks if streams else None, None if streams else marks)
+        marks_s = marks.ended(token_BN.shape[1] - 1)
+        self._marks = None
+        rows = [self._to_end(row) if stop == "eos" else row for row in token_BN[:, 1:].tolist()]
+        return Decoded(rows, marks_s, self.clock.every_step)
+
+    def peak_memory_bytes(self, src_ids: Sequence[Sequence[int]], stop: Literal["fixed", "eos"]) -> int | None:
+        """As of our own strategies: what one call adds to the weights, its source not counted."""
+        from ..probes.memory import peak_memory
+
+        given = self._given(src_ids)
+        self._generate(given, stop)  # at the first call, libraries ask the allocator for workspaces that they keep
+        if hasattr(self.model, "_cache"):  # a static cache that earlier versions keep for the next call
+            del self.model._cache
+        with peak_memory(self._cell.device) as memory:
+            self._generate(given, stop)
+        return memory.peak_bytes
+
+    def _given(self, src_ids: Sequence[Sequence[int]]) -> dict[str, Tensor]:
+        """Source and mask, on the device."""
         import torch
 
         lengths = torch.tensor([len(row) for row in src_ids])
         mask_BS = (torch.arange(self._cell.src_len) < lengths[:, None]).long()
         src_BS = torch.full(mask_BS.shape, self._ids["pad_token_id"])
         src_BS[mask_BS.bool()] = torch.tensor([number for row in src_ids for number in row])
-        self._marks.start()
-        token_BN = self.model.generate(
-            input_ids=src_BS,
-            attention_mask=mask_BS,
+        device = self._cell.device
+        return {"input_ids": src_BS.to(device), "attention_mask": mask_BS.to(device)}
+
+    def _generate(
+        self,
+        given: Mapping[str, Tensor],
+        stop: Literal["fixed", "eos"],
+        streamer: Marks | None = None,
+        scored: Marks | None = None,
+    ) -> Tensor:
+        """Call ``generate()``: int64 [B, 1 + N], the start token first. ``scored`` is told of each step's scores."""
+        from transformers import LogitsProcessorList
+
+        processors = [Scores(self._ends if stop == "fixed" else (), scored)] if stop == "fixed" or scored else []
+        token_BN: Tensor = self.model.generate(
+            **given,
             generation_config=self._config,
-            logits_processor=self._fixed if stop == "fixed" else None,
-            streamer=self._marks,
+            logits_processor=LogitsProcessorList(processors),
+            streamer=streamer,
         )
-        first = self._marks.marks_s[0]
-        rows = [self._to_end(row) if stop == "eos" else row for row in token_BN[:, 1:].tolist()]
-        return Decoded(rows, [mark - first for mark in self._marks.marks_s])
+        return token_BN
+
+    def _encoded(self, *_: Any) -> None:
+        if self._marks is not None:
+            self._marks.encoded()
 
     def _to_end(self, row: list[int]) -> list[int]:
         end = next((place for place, number in enumerate(row) if number in self._ends), len(row))
@@ -136,10 +230,12 @@ class StaticCompiled(HuggingFace):
     options: ClassVar[dict[str, Any]] = {"cache_implementation": "static"}
 
     def prepare(self, checkpoint: Path, cell: Cell) -> None:
-        """Load, and decode once, which compiles the step.
+        """Load, and decode, which compiles the step.
 
-        By default ``generate()`` compiles on accelerators alone. A private flag, meant for tests, makes it compile on
-        the CPU. Inductor compiles in this process, because its pool of workers would stay alive during the rounds.
+        By default ``generate()`` compiles on accelerators alone, there in the mode "reduce-overhead", which captures
+        CUDA graphs: the first call of a compiled step warms up, the second records, later ones replay. So on CUDA it
+        decodes three times. On the CPU a private flag, meant for tests, makes it compile. Inductor compiles in this
+        process, because its pool of workers would stay alive during the rounds.
         """
         os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"
         super().prepare(checkpoint, cell)
@@ -148,12 +244,18 @@ class StaticCompiled(HuggingFace):
         from strategies.models.kernels.compiling import CompileError, graphs_so_far, why_not_compiled
 
         before = graphs_so_far()
-        compiled: Any = CompileConfig()
-        compiled._compile_all_devices = True
-        self._config.compile_config = compiled
-        row = [self._ids["pad_token_id"]] * cell.src_len
-        self.round([row] * cell.batch_size, "fixed")
+        if cell.device == "cpu":
+            compiled: Any = CompileConfig()
+            compiled._compile_all_devices = True
+            self._config.compile_config = compiled
+        given = self._given([[self._ids["pad_token_id"]] * cell.src_len] * cell.batch_size)
+        for _ in range(1 if cell.device == "cpu" else 3):
+            self._generate(given, "fixed")
         if getattr(self.model, "_compiled_call", None) is None:
-            raise RuntimeError("this version of transformers did not compile on the CPU")
+            raise RuntimeError(f"this version of transformers did not compile on {cell.device}")
         if graphs_so_far() == before:
             raise CompileError(f"nothing was compiled: {why_not_compiled() or 'torch was told not to'}")
+
+    def peak_memory_bytes(self, src_ids: Sequence[Sequence[int]], stop: Literal["fixed", "eos"]) -> int | None:
+        """None: the memory of a captured graph is set apart when it is recorded, not when it is replayed."""
+        return None

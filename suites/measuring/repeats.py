@@ -62,10 +62,7 @@ def repeats(
     src_ids: Sequence[Sequence[int]],
     children: ChildArms,
 ) -> Iterator[Repeats]:
-    """Make the repeats that ``measure.aa`` asks for beside ``arms``; leaving the context ends the child process.
-
-    Only cells on the CPU have a repeat in a child process.
-    """
+    """Make the repeats that ``measure.aa`` asks for beside ``arms``; leaving the context ends the child process."""
     baseline = next((arm for arm in arms if arm.label == baseline_of([arm.label for arm in arms])), None)
     found = Repeats()
     if measure.aa and baseline is None:
@@ -74,10 +71,9 @@ def repeats(
         found.baseline = baseline.label
         with contained(found.lose_twin), answering(baseline.label):
             found.twin = baseline.twin()
-        # A contender is the baseline only where no strategy is left; and contenders do not run on CUDA.
         if cell.linear == "auto":
             found.crossed_reason = "linear=auto may choose other kernels in another process; give linear=torch"
-        elif cell.device == "cpu" and isinstance(baseline, StrategyArm):
+        elif isinstance(baseline, StrategyArm):  # a contender is the baseline only where no strategy is left
             with contained(found.lose_crossed):
                 seconds_max = measure.contender_seconds_max
                 found.crossed = children.strategy(baseline.label, cell, config, src_ids, seconds_max)

@@ -113,7 +113,8 @@ class RoleSums(TypedDict):
 class ArmResult:
     """What is known of one strategy or contender in one cell besides its rounds. None means not measured.
 
-    Of a contender only set-up time (loading included), tokens and the memory of its process are known.
+    Of a contender only set-up time (loading included), tokens and the memory of its process are known, and on CUDA the
+    peak memory of some.
 
     ``status`` "invalid" means that it disagrees with the oracle; a ``reason`` beside "ok" is a remark. ``steps`` counts
     the decode steps taken, ``row_lens`` the tokens of each row up to its end. ``tokens_equal`` says whether the last

@@ -67,7 +67,6 @@ def effort(cell: Cell, strategies: Sequence[Strategy], measure: MeasureConfig, c
     timed = timed_passes(measure, cell.device)
     runs = [(total, 2 + timed) for total in predicted.values()]  # two untimed decodes: equality, peak memory
     if measure.aa and predicted:
-        # One A/A arm runs in this process. On the CPU, where contenders run too, another runs in a child process.
-        runs += [(predicted[baseline_of(predicted)], timed)] * (2 if cell.device == "cpu" else 1)
+        runs += [(predicted[baseline_of(predicted)], timed)] * 2  # in this process, and in a child process
     others = contenders * (1 + timed) * contender_work(predicted)  # one more round, whose tokens are checked
     return Effort(sum(n * f.executed_flops for f, n in runs), sum(n * f.work for f, n in runs) + others)

@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from suites.contenders.contender import Contender, Decoded, register
+from suites.contenders import Contender, Decoded, UnavailableError, register
 
 
 @register("own")
@@ -123,3 +123,11 @@ class Absent(Parrot):
     """Not installed."""
 
     requires = ("no-such-engine",)
+
+
+@register("lacks")
+class Lacks(Contender):
+    """A library that turns out to lack something once it is loaded."""
+
+    def prepare(self, checkpoint, cell):
+        raise UnavailableError("the engine was built without this kind of processor")

@@ -47,12 +47,14 @@ class ContenderArm:
         self.token_ids: list[list[int]] = []
         self.token_BN: Tensor | None = None
         self.remark = ""
-        self.setup_s: float = self._ask(
+        prepared = self._ask(
             do="prepare",
             checkpoint=str(checkpoint),
             cell=dataclasses.asdict(cell),
             src_ids=[list(row) for row in src_ids],
-        )["setup_s"]
+        )
+        self.setup_s: float = prepared["setup_s"]
+        self._peak_memory_bytes: int | None = prepared["peak_memory_bytes"]
 
     def _ask(self, **request: Any) -> dict[str, Any]:
         try:
@@ -75,11 +77,14 @@ class ContenderArm:
         self._process.close()
 
     def round(self, index: int, warmup: bool, clock: Clock) -> Round:
-        """Run one round by the contender's own clock. Raises ContenderError."""
-        answer = self._ask(do="round")
+        """Run one round, of the kind that ``clock`` is for, by a clock in the contender's process.
+
+        Raises ContenderError.
+        """
+        answer = self._ask(do="round", every_step=clock.every_step)
         self.token_ids, marks_s, every_step = answer["token_ids"], answer["marks_s"], answer["every_step"]
         try:
-            self._require_sound(marks_s, every_step)
+            self._require_sound(marks_s, every_step, clock.every_step)
         except ContenderError:
             self.close()
             raise
@@ -90,8 +95,11 @@ class ContenderArm:
         others = None if busy_s is None else (busy_s - own_s) / wall_s
         return Round(self.label, index, warmup, every_step, marks_s, answer["collections"], disturbed, others)
 
-    def _require_sound(self, marks_s: list[float], every_step: bool) -> None:
-        """Raise ContenderError unless the number and lengths of rows, the tokens and the marks are possible ones."""
+    def _require_sound(self, marks_s: list[float], every_step: bool, asked: bool) -> None:
+        """Raise ContenderError unless the number and lengths of rows, the tokens and the marks are possible ones.
+
+        ``asked``: whether each step was to be marked. A contender that cannot mark steps need not.
+        """
         cell, lengths = self._cell, [len(row) for row in self.token_ids]
         if len(lengths) != cell.batch_size or not all(0 < length <= cell.tgt_len for length in lengths):
             raise ContenderError(
@@ -102,6 +110,11 @@ class ContenderArm:
                 raise ContenderError(f"ended a row after {length} of {cell.tgt_len} tokens without an end token")
             if not all(0 <= number < self._config.vocab_size for number in row):
                 raise ContenderError(f"gave a token outside the vocabulary of {self._config.vocab_size}")
+        if every_step and not asked:
+            raise ContenderError(
+                "marked each step in a round that is to be without; where clock.every_step is false, give four marks "
+                "and every_step=False"
+            )
         expected = max(lengths) + 2 if every_step else 4
         known = [mark for mark in marks_s if mark == mark]  # without NaN
         if len(marks_s) != expected or known != sorted(known) or not known[-1] > known[0] == 0:
@@ -114,5 +127,5 @@ class ContenderArm:
         return [len(row) for row in self.token_ids]
 
     def figures(self) -> dict[str, Any]:
-        """Resident memory of its process in bytes: nothing more can be asked of a contender."""
-        return {"rss_bytes": self.rss_bytes}
+        """Resident memory of its process in bytes and, where it knows it, peak memory: no more can be asked of it."""
+        return {"rss_bytes": self.rss_bytes, "peak_memory_bytes": self._peak_memory_bytes}

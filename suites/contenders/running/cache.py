@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import platformdirs
+import torch
 
 from strategies.models.encoder_decoder import EncoderDecoder
 from strategies.models.export import save_t5
@@ -25,11 +26,15 @@ IN_USE_S = 24 * 3600.0
 
 
 def digest(model: EncoderDecoder) -> str:
-    """Digest of the model's sizes and of all weights."""
+    """Digest of the model's sizes and of all weights, by their values in float32, which is what is written of them.
+
+    So a model in bfloat16 has the digest of a float32 model with the same values, and another than the model that it
+    was rounded from.
+    """
     found = hashlib.sha256(json.dumps(dataclasses.asdict(model.config), sort_keys=True).encode())
     for name, parameter in model.named_parameters():
         found.update(name.encode())
-        found.update(parameter.detach().cpu().contiguous().numpy().data)
+        found.update(parameter.detach().to("cpu", torch.float32).contiguous().numpy().data)
     return found.hexdigest()[:16]
 
 
@@ -45,6 +50,9 @@ def cache_of(run_dir: Path) -> Path:
 
 def shared_checkpoint(model: EncoderDecoder, cache: Path) -> Path:
     """Return the folder ``<cache>/<digest>/t5``, absolute, and write it at once if it is not there.
+
+    The weights are those of the cell, already rounded to its type, written in float32, which holds them all exactly.
+    A contender that loads them in the cell's type gets the same values.
 
     Raises ModelError or OSError.
     """

@@ -2,12 +2,13 @@
 
 It writes {"ready": true} once it has started. Requests come on its standard input:
 
-    {"do": "prepare", "checkpoint": DIR, "cell": {...}, "src_ids": [[..], ..]}  ->  {"setup_s": ..}
-    {"do": "round"}  ->  {"token_ids", "marks_s", "every_step", "collections", "wall_s", "own_cpu_s", "busy_cpu_s",
-                           "rss_bytes"}
+    {"do": "prepare", "checkpoint": DIR, "cell": {...}, "src_ids": [[..], ..]}  ->  {"setup_s", "peak_memory_bytes"}
+    {"do": "round", "every_step": BOOL}  ->  {"token_ids", "marks_s", "every_step", "collections", "wall_s",
+                                              "own_cpu_s", "busy_cpu_s", "rss_bytes"}
 
-An error is answered by {"error": TEXT, "traceback": LINES}. The process ends when its input ends. What the contender
-prints goes to standard error.
+``every_step`` asks for one of the two kinds of rounds on CUDA; on the CPU every round has marks at steps. An error is
+answered by {"error": TEXT, "traceback": LINES, "status": STATUS}. The process ends when its input ends. What the
+contender prints goes to standard error.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import torch
 
 from ...settings.cells import Cell
 from ...settings.faults import Fault, contained
+from ...timing.clock import clocks
 from ...timing.quiet import wait_until_quiet
 from ..contender import Contender, registry
 from .own_strategy import PREFIX, Own
@@ -55,18 +57,29 @@ class Served:
         self._contender = contender
 
     def prepare(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Prepare the contender. ``setup_s`` includes loading and whatever the contender makes on first use."""
+        """Prepare the contender. ``setup_s`` includes loading and whatever the contender makes on first use.
+
+        Peak memory is measured on CUDA alone, in untimed rounds of its own.
+        """
         self._cell, self._src_ids = cell_of(request["cell"]), request["src_ids"]
+        self._clocks = {clock.every_step: clock for clock in clocks(self._cell.device)}
         torch.set_num_threads(self._cell.threads)  # as in the run's process; this fixes MKL's threads besides
         start = time.perf_counter()
         self._contender.prepare(Path(request["checkpoint"]), self._cell)
-        setup_s = time.perf_counter() - start
+        setup_s, peak_bytes = time.perf_counter() - start, None
+        if self._cell.device == "cuda":
+            peak_bytes = self._contender.peak_memory_bytes(self._src_ids, self._cell.stop)
         gc.collect()
         gc.freeze()
-        wait_until_quiet()
-        return {"setup_s": setup_s}
+        self._rest()
+        return {"setup_s": setup_s, "peak_memory_bytes": peak_bytes}
 
-    def round(self) -> dict[str, Any]:
+    def _rest(self) -> None:
+        """Rest as the run's process does: on the CPU alone, whose threads a round on CUDA does not need."""
+        if self._cell.device == "cpu":
+            wait_until_quiet()
+
+    def round(self, request: dict[str, Any]) -> dict[str, Any]:
         """Run one round under the conditions of our own: a rest and a garbage collection before, none inside.
 
         The CPU times are read before the rest, because reading them takes as long as some rounds do.
@@ -74,8 +87,9 @@ class Served:
         from ...measuring.arms import collections_so_far, rss_bytes
         from ...measuring.conditions import busy_cpu_s
 
+        self._contender.clock = self._clocks[request["every_step"]]
         own_s, busy_s, start = time.process_time(), busy_cpu_s(), time.perf_counter()
-        wait_until_quiet()
+        self._rest()
         gc.collect()
         gc.disable()
         before = collections_so_far()
@@ -85,7 +99,7 @@ class Served:
             counted = collections_so_far() - before
         finally:
             gc.enable()
-        wait_until_quiet()
+        self._rest()
         return asdict(decoded) | {
             "collections": counted,
             "wall_s": wall_s,
@@ -110,9 +124,9 @@ def main(name: str) -> None:
             return
         request = json.loads(line)
         with contained(faults.append):  # the parent makes a failed row of it
-            answer = served.prepare(request) if request["do"] == "prepare" else served.round()
+            answer = served.prepare(request) if request["do"] == "prepare" else served.round(request)
         if faults:
-            answer = {"error": faults[0].reason, "traceback": faults[0].traceback}
+            answer = {"error": faults[0].reason, "traceback": faults[0].traceback, "status": faults[0].status}
 
 
 if __name__ == "__main__":

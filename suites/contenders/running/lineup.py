@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import torch
+
 from strategies import ModelConfig
 from strategies.models.encoder_decoder import EncoderDecoder
 from strategies.models.export import why_no_t5
@@ -20,7 +22,7 @@ from ...settings.cells import Cell
 from ...settings.faults import Fault, contained
 from ...settings.inputs import Inputs
 from ...store.records import crossed_label
-from ...timing.clock import CpuClock
+from ...timing.clock import clocks
 from ..contender import Contender, registry
 from .agreement import TokenCheck, check_tokens
 from .arm import ContenderArm
@@ -32,7 +34,13 @@ def why_not(contender: type[Contender], cell: Cell, model: EncoderDecoder) -> st
     """Return why a contender is skipped in a cell, or ""."""
     if reason := why_no_t5(model.config):
         return f"contenders take a T5, and {reason}; give model=small or another T5"
-    return contender.missing() or contender.supports(cell)
+    return contender.missing() or contender.outside(cell) or contender.supports(cell)
+
+
+def make_room(cell: Cell) -> None:
+    """Give the device's memory that this process has freed, but keeps, back to the driver, for the child processes."""
+    if cell.device == "cuda":
+        torch.cuda.empty_cache()
 
 
 @dataclass(frozen=True)
@@ -71,6 +79,8 @@ class Contenders:
         def fail(name: str, fault: Fault) -> None:
             tell(name, fault.status, kept(name, fault))
 
+        if self.names:
+            make_room(cell)
         try:
             for name in self.names:
                 with contained(partial(fail, name)):
@@ -81,11 +91,13 @@ class Contenders:
                     checkpoint = shared_checkpoint(model, cache_of(run_dir))
                     arm = ContenderArm(name, cell, model.config, src_ids, checkpoint, seconds_max)
                     started.append(arm)
-                    arm.round(-1, True, CpuClock())
+                    arm.round(-1, True, clocks(cell.device)[0])
                     key = str(arm.token_ids)
                     if key not in known:
                         with answering(ORACLE):
-                            known[key] = check_tokens(oracle(), arm.token_ids, cell.dtype, cell.stop == "fixed")
+                            known[key] = check_tokens(
+                                oracle(), arm.token_ids, "tf32" if cell.tf32 else cell.dtype, cell.stop == "fixed"
+                            )
                     passed, arm.remark = known[key].reason(contender.exact)
                     if passed:
                         arms.append(arm)
@@ -102,4 +114,5 @@ class Contenders:
         self, label: str, cell: Cell, config: ModelConfig, src_ids: Sequence[Sequence[int]], seconds_max: float
     ) -> ContenderArm:
         """Start a strategy of this project in a process like a contender's. Raises ContenderError."""
+        make_room(cell)
         return ContenderArm(PREFIX + label, cell, config, src_ids, Path(), seconds_max, crossed_label(label))

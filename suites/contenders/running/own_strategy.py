@@ -11,7 +11,6 @@ from strategies import parse
 from ...measuring.arms import StrategyArm
 from ...settings.cells import Cell
 from ...settings.inputs import make_inputs
-from ...timing.clock import CpuClock
 from ...timing.one_round import one_round, token_ids
 from ..contender import Contender, Decoded
 
@@ -36,7 +35,8 @@ class Own(Contender):
 
     def round(self, src_ids: Sequence[Sequence[int]], stop: Literal["fixed", "eos"]) -> Decoded:
         """Run the timed body of the run's own arms. The process around it sets the garbage collector aside."""
-        clock = CpuClock()
-        self._arm.token_BN = token_ids(one_round(self._arm.session, self._inputs, stop, clock))
+        tokens = one_round(self._arm.session, self._inputs, stop, self.clock)
+        marks_s = self.clock.marks_s()
+        self._arm.token_BN = token_ids(tokens)
         rows = zip(self._arm.token_BN.tolist(), self._arm.row_lens(), strict=True)
-        return Decoded([row[:length] for row, length in rows], clock.marks_s())
+        return Decoded([row[:length] for row, length in rows], marks_s, self.clock.every_step)

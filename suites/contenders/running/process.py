@@ -7,7 +7,7 @@ import queue
 from typing import Any
 
 from ...machine.child_process import ChildProcess
-from ..contender import ContenderError
+from ..contender import ContenderError, UnavailableError
 
 STARTING_S = 300.0
 """Seconds that the process may take to start and to import this package."""
@@ -38,7 +38,8 @@ class Process:
     def ask(self, **request: Any) -> dict[str, Any]:
         """Send a request and return the answer.
 
-        Raises ContenderError, and ends the process, if no answer comes in time or the answer is an error.
+        Raises ContenderError, and ends the process, if no answer comes in time or the answer is an error. The error is
+        UnavailableError if the contender's library lacks what the cell needs.
         """
         self._child.write(json.dumps(request))
         return self._answer(self._seconds_max, "no answer (measure.contender_seconds_max=S allows more)")
@@ -54,7 +55,8 @@ class Process:
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
             self._child.kill()
-            raise ContenderError(answer["error"], answer.get("traceback", ""))
+            kind = UnavailableError if answer["status"] == "skipped" else ContenderError
+            raise kind(answer["error"], answer["traceback"])
         return answer
 
     def close(self) -> None:

@@ -1,6 +1,7 @@
 """A tiny T5 whose rows end at different steps, its cell with padded sources, and the folder that contenders load."""
 
 import dataclasses
+import time
 from functools import cache
 
 import pytest
@@ -71,3 +72,25 @@ def request_of(checkpoint):
     return lambda cell: {
         "do": "prepare", "checkpoint": str(checkpoint), "cell": dataclasses.asdict(cell), "src_ids": SRC_IDS
     }  # fmt: skip
+
+
+class Events:
+    """Stands in for CUDA's clock on a machine without a device: it records like it, and keeps what it recorded."""
+
+    def __init__(self, every_step):
+        self.every_step = every_step
+        self.recorded_s = []
+
+    def start(self):
+        self.recorded_s = []
+        self.mark()
+
+    def mark(self):
+        self.recorded_s.append(time.perf_counter())
+
+    def step(self):
+        if self.every_step:
+            self.mark()
+
+    def marks_s(self):
+        return [mark - self.recorded_s[0] for mark in self.recorded_s]

@@ -11,7 +11,7 @@ from suites.tables.step_table import step_table
 from suites.tables.table_files import read_tables
 from tests.command import ROOT, SMALL_MODEL, suites
 
-NAMES = ["own", "crashes", "raises", "hangs", "killed", "wrong", "coarse", "short", "absent"]
+NAMES = ["own", "crashes", "raises", "hangs", "killed", "wrong", "coarse", "short", "absent", "lacks"]
 ARGUMENTS = ["run", "seq_len=5", "batch_size=2", *SMALL_MODEL, "measure=quick"]
 
 
@@ -71,6 +71,7 @@ def test_what_cannot_be_asked_of_it_is_empty(table):
         ("coarse", "ok", "other numerics: "),
         ("short", "failed", "ended a row after 4 of 5 tokens without an end token"),
         ("absent", "skipped", "no-such-engine is not installed; pip install no-such-engine"),
+        ("lacks", "skipped", "the engine was built without this kind of processor"),
     ],
 )
 def test_what_becomes_of_each_is_told_and_the_others_go_on(mixed, table, name, status, reason):

@@ -67,7 +67,7 @@ def test_a_child_rests_before_each_of_its_rounds_as_the_run_does(request_of, fix
     served = Served(contender)
     served.prepare(request_of(fixed_cell))
     asked = time.perf_counter()
-    served.round()
+    served.round({"every_step": True})
     assert contender.began[0] - asked >= WATCHED_S
 
 
@@ -111,8 +111,8 @@ def test_another_architecture_or_type_or_device_is_a_reason_to_skip(tiny_model, 
     assert "have fewer heads" in why_not(Contender, fixed_cell, tiny_model("t5", num_kv_heads=1))
     model = tiny_model("t5")
     assert why_not(Contender, fixed_cell, model) == ""
-    assert "float32 weights, not bf16" in why_not(Contender, dataclasses.replace(fixed_cell, dtype="bf16"), model)
-    assert "the CPU alone" in why_not(Contender, dataclasses.replace(fixed_cell, device="cuda"), model)
+    assert "fp32 weights, not bf16" in why_not(Contender, dataclasses.replace(fixed_cell, dtype="bf16"), model)
+    assert "on cpu alone, not on cuda" in why_not(Contender, dataclasses.replace(fixed_cell, device="cuda"), model)
 
 
 def test_equal_weights_share_one_checkpoint_and_others_do_not(tiny_model, tmp_path):

@@ -33,7 +33,8 @@ def row(strategy, src_len, tgt_len, batch, device):
     kv_bytes = 1000 * batch * (src_len + tgt_len * cached) * keeps
     case = dict.fromkeys([*IDENTITY, *metrics(), *RATIOS], 1.0) | {
         "cell": f"m_{device}_{src_len}_{tgt_len}_{batch}", "model": "m", "device": device, "dtype": "fp32",
-        "weights": "fp32", "linear": "torch", "attention": "auto", "tf32": "false", "threads": 1, "batch_size": batch, "src_len": src_len, "tgt_len": tgt_len,
+        "weights": "fp32", "linear": "torch", "attention": "auto", "tf32": "false", "threads": 1, "batch_size": batch,
+        "src_len": src_len, "tgt_len": tgt_len,
         "stop": "fixed", "seed": 0,
         "strategy": strategy, "execution": "eager", "status": "ok",
         "reason": "", "rounds": 8, "tokens_equal": "yes", "baseline": CORE[0],
