@@ -116,7 +116,7 @@ class HuggingFace(Contender):
     def prepare(self, checkpoint: Path, cell: Cell) -> None:
         """Load the model in the cell's type, on its device. In fp16 T5's ``wo`` stays float32, as in our own model.
 
-        TensorFloat-32 is as in the cell. Of torch's attention kernels it may choose all, as a user of transformers has it.
+        TensorFloat-32 is as in the cell. torch may choose all of its attention kernels, as for users of transformers.
         """
         from transformers import AutoModelForSeq2SeqLM, GenerationConfig
         from transformers.utils import logging
