@@ -69,13 +69,25 @@ def enabled_attention() -> list[str]:
     return [name for name, (enabled, _) in _SWITCHES.items() if enabled()]
 
 
+def allowed_attention(kind: str, device: str) -> list[str]:
+    """The kernels that ``allow_attention`` allows.
+
+    >>> allowed_attention("auto", "cuda"), allowed_attention("math", "cuda")
+    (['flash', 'efficient', 'math'], ['math'])
+    """
+    if kind != "auto":
+        return [kind]
+    return [name for name in ATTENTION[1:] if name != "cudnn" or device != "cuda"]
+
+
 def allow_attention(kind: str, device: str) -> None:
     """Let torch choose the attention kernel ``kind`` alone on ``device``, or with ``auto`` as said above, from now on.
 
     Where that kernel cannot compute an attention, torch raises RuntimeError when it gets there; it takes no other.
     """
+    allowed = allowed_attention(kind, device)
     for name, (_, enable) in _SWITCHES.items():
-        enable(kind == name or (kind == "auto" and (name != "cudnn" or device != "cuda")))
+        enable(name in allowed)
 
 
 _SWITCHES: dict[str, tuple[Callable[[], bool], Callable[[bool], None]]] = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-from collections.abc import Callable
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -13,6 +12,8 @@ from typing import Any
 
 import psutil
 import torch
+
+from strategies.models.torch_settings import allowed_attention
 
 from .limits import cores_limit, memory_limit, threads_limit
 from .nvml import NOT_READ, gpu
@@ -53,17 +54,6 @@ def _versions() -> dict[str, str]:
     return found
 
 
-def attention_backends() -> list[str]:
-    """Names of the kernels of attention among which torch may choose on CUDA."""
-    enabled: dict[str, Callable[[], bool]] = {
-        "flash": torch.backends.cuda.flash_sdp_enabled,
-        "efficient": torch.backends.cuda.mem_efficient_sdp_enabled,
-        "cudnn": torch.backends.cuda.cudnn_sdp_enabled,
-        "math": torch.backends.cuda.math_sdp_enabled,
-    }
-    return [name for name, asked in enabled.items() if asked()]
-
-
 def gpu_facts() -> dict[str, Any]:
     """Describe the first CUDA device: by torch, and by NVML where it can be asked (None where it cannot)."""
     properties, nvml = torch.cuda.get_device_properties(0), gpu()
@@ -77,7 +67,7 @@ def gpu_facts() -> dict[str, Any]:
         "sms": properties.multi_processor_count,
         "l2_bytes": properties.L2_cache_size,
         **(nvml.facts() if nvml else NOT_READ),
-        "attention_backends": attention_backends(),
+        "attention_backends": allowed_attention("auto", "cuda"),
     }
 
 

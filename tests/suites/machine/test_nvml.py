@@ -174,7 +174,7 @@ def test_the_environment_has_every_key_of_the_gpu_and_is_read_and_shown(driver, 
     assert set(kept["gpu"]) == set(GpuEntry.__annotations__)
     assert kept["gpu"]["capability"] == "9.0"
     assert (kept["gpu"]["sms"], kept["gpu"]["l2_bytes"], kept["gpu"]["cudnn"]) == (132, 50 << 20, "91900")
-    assert "math" in kept["gpu"]["attention_backends"]
+    assert kept["gpu"]["attention_backends"] == ["flash", "efficient", "math"]
     lines = dict(environment_lines(kept))
     assert (lines["GPU"], lines["GPU compute capability"]) == ("NVIDIA H100", "9.0")
     assert lines.get("GPU driver") == (None if driver is None else "580.95.05")
