@@ -9,5 +9,5 @@ FILES: dict[str, str] = dict(re.findall(r"^`([\w/.]+)`:\n\n```\w+\n(.*?)```", _T
 
 README = (ROOT / "README.md").read_text()
 COMMANDS = sorted(set(re.findall(r"^ {4}(python -m suites .*?)(?:  +#.*)?$", README, re.MULTILINE)))
-COMPILED = "python -m suites run execution=compiled linear=auto"
+COMPILED = "python -m suites run execution=compiled linear=auto device=cpu"
 """The one among them that compiles."""

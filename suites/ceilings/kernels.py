@@ -27,11 +27,13 @@ CACHES = 8
 Twice the cache would do if the cache dropped the oldest data first. An AMD EPYC keeps some of it: it read a buffer of 2
 caches 10 to 20 % faster than one of 16 caches, and one of 8 caches up to 4 % faster than one of 16."""
 SHARE_OF_MEMORY = 8
-"""The buffer takes at most the available memory divided by this."""
+"""The buffer takes at most the available memory divided by this, and so do the square matrices on CUDA."""
 ROW = 4096
 """Elements per row of the row-major matrix."""
 COLUMNS = 512
 """Columns of the column-major matrix: as many as a small model's transposed LM head has."""
+LARGEST_SQUARE, SMALLEST_SQUARE = 8192, 1024
+"""Rows of the square matrices on CUDA, the most and the least: an H100 reaches its peak with the most alone."""
 SMALL = 128
 """Rows of the square matrices in a type for which the processor has no units."""
 SLOW = 4
@@ -131,9 +133,23 @@ def gemm_kernel(device: str, dtype: str, size: int) -> Kernel:
     return Kernel(f"gemm_{dtype}", "FLOP/s", 2 * size**3, lambda: torch.mm(matrix, matrix, out=out))
 
 
+def square_in(room_bytes: int) -> int:
+    """Rows of the largest of CUDA's square matrices of which two in float32 fit into ``room_bytes``.
+
+    It is ``SMALLEST_SQUARE`` where none fits.
+
+    >>> [square_in(size << 20) for size in (512, 511, 128, 1)]
+    [8192, 4096, 4096, 1024]
+    """
+    size = LARGEST_SQUARE
+    while size > SMALLEST_SQUARE and 2 * 4 * size**2 > room_bytes:
+        size //= 2
+    return size
+
+
 @lru_cache
 def gemm_size(device: str, dtype: str, threads: int) -> int:
-    """Rows of the square matrices: enough for every thread, few where ``dtype`` is slow.
+    """Rows of the square matrices: enough for every thread or for a GPU with room, few where ``dtype`` is slow.
 
     The result is kept, so that it stays the same for the whole process.
 
@@ -141,7 +157,7 @@ def gemm_size(device: str, dtype: str, threads: int) -> int:
     (512, 1024)
     """
     if device == "cuda":
-        return 4096
+        return square_in(torch.cuda.mem_get_info()[0] // SHARE_OF_MEMORY)
     size = 512 if threads < 8 else 1024 if threads < 32 else 2048
     if dtype == "fp32":
         return size

@@ -102,13 +102,14 @@ def _three_shares(rows: pd.DataFrame) -> list[Column]:
     return [(head, _percents(rows[kind] / rows["time_s"])) for head, kind in heads]
 
 
-def print_ranges(console: Console, ranges: pd.DataFrame) -> None:
-    """Print time, calls and memory of one strategy by range."""
+def print_ranges(console: Console, ranges: pd.DataFrame, device: str) -> None:
+    """Print time, calls and memory of one strategy by range, and the time of its kernels on a GPU."""
     columns: list[Column] = [
         ("range", _indented(ranges["range"])),
         ("calls", [str(count) for count in ranges["calls"]]),
         ("time", _quantities(ranges["time_s"], "s")),
         ("self", _quantities(ranges["self_s"], "s")),
+        *([("GPU", _quantities(ranges["device_s"], "s"))] if device == "cuda" else []),
         ("share", _percents(ranges["share"])),
         *_three_shares(ranges),
         ("products", [str(count) for count in ranges["products"]]),

@@ -40,6 +40,7 @@ LEGEND = (
     f"share: % of the steps, or of prefill. {_SHARES} self: without what is called inside. memory: allocated by "
     f"operators. {_COST}"
 )
+CUDA_LEGEND = f"GPU: time of the kernels launched inside. {LEGEND}"
 DIFF_LEGEND = f"1 - 2: the difference, under the profiler. {_SHARES} {_COST}"
 DIVIDED_LEGEND = f"% of it: of the whole steps' difference. {DIFF_LEGEND}"
 
@@ -54,7 +55,7 @@ def print_report(
     comparison = compare(ranges, pair, {trace.label: trace.unprofiled_s for trace in traces}) if pair else None
     if comparison:
         say(prose, sentence(ranges, comparison))
-    for line in busy_lines(traces):
+    for line in [*busy_lines(traces), *blind_lines(traces)]:
         say(prose, line, "yellow")
     names = {trace.label: trace.label for trace in traces}
     if pair and comparison:
@@ -64,11 +65,11 @@ def print_report(
         print_key(prose, names)
         print_diff(tables, traces[0], ranges, operators, pair, comparison)
     else:
-        legend = LEGEND
+        legend = CUDA_LEGEND if traces[0].device == "cuda" else LEGEND
         for trace in traces:
             prose.print()
             say(prose, f"{trace.label}, {_where(trace)}", "bold")
-            print_ranges(tables, of_strategy(ranges, trace.label))
+            print_ranges(tables, of_strategy(ranges, trace.label), trace.device)
             prose.print()
             say(prose, f"operators of {steps_of(trace)}, by self time")
             print_operators(tables, of_strategy(operators, trace.label), trace.device)
@@ -96,6 +97,16 @@ def busy_lines(traces: Sequence[Trace]) -> list[str]:
         "machine is busy with other things; profile again, or give fewer threads"
         for trace in traces
         if trace.device == "cpu" and trace.waited > BUSY
+    ]
+
+
+def blind_lines(traces: Sequence[Trace]) -> list[str]:
+    """Return a warning for each strategy on a GPU of which the profiler saw no kernel."""
+    return [
+        f"warning: torch's profiler saw no kernel of {trace.label} on the GPU, so matrix, other and GPU are 0. One "
+        "program alone can watch the GPU: take these times from the other one (Nsight Systems), or profile without it"
+        for trace in traces
+        if trace.device == "cuda" and not any(call.device_s for call in trace.calls)
     ]
 
 

@@ -18,7 +18,7 @@ from .trace import Trace
 KINDS = {"product_s": "matrix products", "other_s": "other operators", "python_s": "Python and dispatch"}
 STEP = "decode_step"
 RANGE_COLUMNS = [
-    "strategy", "range", "calls", "products", "time_s", "self_s", *KINDS, "allocated_bytes", "share",
+    "strategy", "range", "calls", "products", "time_s", "self_s", *KINDS, "device_s", "allocated_bytes", "share",
 ]  # fmt: skip
 OPERATOR_KEYS = ["strategy", "range", "operator", "kind", "shapes"]
 
@@ -42,7 +42,9 @@ def range_table(trace: Trace) -> pd.DataFrame:
 
     ``time_s`` is the range's duration on the host, and ``self_s`` the part of it in no narrower range. ``product_s``
     and ``other_s`` are times of the operators inside it, and ``python_s`` is the rest. On a GPU, where kernels run
-    later, ``python_s`` is known only for whole steps and for prefill. ``share`` is the part of prefill or of the steps.
+    later, ``python_s`` is known only for whole steps and for prefill. ``device_s`` is the time of the kernels on a GPU
+    that were launched inside the range: those of operators, and those that no operator launched, which ``other_s``
+    holds as well. ``share`` is the part of prefill or of the steps.
     """
     sums: dict[str, dict[str, float]] = {}
     for call in trace.calls:
@@ -54,9 +56,12 @@ def range_table(trace: Trace) -> pd.DataFrame:
             row["self_s"] += call.total_s
             if parent := path.rpartition("/")[0]:
                 sums[parent]["self_s"] -= call.total_s
-            continue
         for depth in range(1, len(call.ranges) + 1):
             row = sums[range_path(call.ranges[:depth])]
+            row["device_s"] += call.device_s
+            if call.is_range:
+                row["other_s"] += call.device_s if trace.device == "cuda" else 0.0
+                continue
             row["products"] += call.products
             row["product_s" if call.in_product else "other_s"] += operator_s(call, trace.device)
             row["allocated_bytes"] += call.allocated_bytes

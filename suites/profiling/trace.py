@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch.profiler import ProfilerActivity, profile, record_function, schedule
+from torch.profiler import ProfilerActivity, profile, schedule
 
 from strategies import greedy
 
@@ -20,7 +20,7 @@ from ..settings.faults import blamed
 from ..timing.clock import clocks
 from ..words.slug import slug
 from .calls import Call, read_calls
-from .ranges import named_ranges
+from .ranges import NamedRange, named_ranges, nvtx_range
 
 ROUNDS = 6
 """Timed decodes of each strategy without the profiler, after one warm-up."""
@@ -80,7 +80,8 @@ def profile_once(arm: StrategyArm, spare: StrategyArm, device: str, steps: range
     """Profile a prefill of ``spare`` and the decode steps ``steps`` of ``arm`` in one window of the profiler.
 
     Returns (seconds that the steps took, the part of them that was spent off the processor, the profiler). The earlier
-    steps are not in the window, so the prefill is that of another session.
+    steps are not in the window, so the prefill is that of another session. In Nsight Systems, an NVTX range with the
+    strategy's label holds the window.
     """
     wait: Callable[[], None] = torch.cuda.synchronize if device == "cuda" else lambda: None
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if device == "cuda" else [])]
@@ -92,19 +93,23 @@ def profile_once(arm: StrategyArm, spare: StrategyArm, device: str, steps: range
         next(tokens)
     gc.collect()
     with (
-        named_ranges(arm.session.model),
-        profile(activities=activities, record_shapes=True, profile_memory=True, schedule=parts) as profiler,
+        nvtx_range(arm.label, device),
+        named_ranges(arm.session.model, device),
+        # There is one cycle. Without ``acc_events`` torch 2.11 warns that it keeps the events of one alone.
+        profile(
+            activities=activities, record_shapes=True, profile_memory=True, schedule=parts, acc_events=True
+        ) as profiler,
     ):
         spare.prefill()
         wait()
         profiler.step()
-        with record_function("prefill"):
+        with NamedRange("prefill", device):
             spare.prefill()
             wait()
         start_s, busy_s = time.perf_counter(), time.thread_time()
         for k in steps:
             profiler.step()
-            with record_function(f"decode_step {k}"):
+            with NamedRange(f"decode_step {k}", device):
                 next(tokens)
                 wait()
         taken_s, busy_s = time.perf_counter() - start_s, time.thread_time() - busy_s

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from strategies import ModelError, Strategy, config_of
+from strategies.models.kernels.packing import unavailable_on
 
 from .cells import Cell
 from .config import WEIGHTS, ConfigError
@@ -35,6 +36,11 @@ def obstacle(cell: Cell, strategies: Sequence[Strategy] = (), contenders: Sequen
             f"linear={cell.linear} is not allowed with weights={cell.weights}, which has a kernel of its own; "
             "leave linear out"
         )
+    if cell.weights == "int8" and cell.device == "cuda" and cell.batch_size > 1:
+        return (
+            f"weights=int8 is not allowed with batch_size={cell.batch_size} on CUDA, where its product is fast for one "
+            "row alone; give batch_size=1, or weights=bf16"
+        )
     if line := _of_attention(cell):
         return line
     if cell.model.source == "pronounce" and cell.src_len < 2:
@@ -50,6 +56,8 @@ def obstacle(cell: Cell, strategies: Sequence[Strategy] = (), contenders: Sequen
     if cell.src_ids is not None and (line := outside(cell.src_ids, config.vocab_size)):
         return line
     if strategies and (line := without_effect(strategies, cell)):
+        return line
+    if line := unavailable_on(cell.device, cell.linear):
         return line
     reasons = [_of_strategy(cell, strategy) for strategy in strategies]
     return reasons[0] if reasons and all(reasons) and not contenders else ""

@@ -44,11 +44,9 @@ def choose(
 
     The first bucket ends at ``rows``, which a cached step feeds; further ones follow up to ``rows_max``, and the last
     has no limit. ``compiled`` says whether steps will be compiled: for a single row, this adds the choice between the
-    kernels found and loops that are part of the compiled step. ``clock`` gives seconds.
+    kernels found and loops that are part of the compiled step. ``clock`` gives seconds. The model is on the CPU: on a
+    GPU, single calls would time launches instead of kernels.
     """
-    weight = model.embedding.weight
-    if weight.device.type == "cuda":
-        clock = _synchronised(clock)
     step = [*products(model.decoder), model.lm_head]
     layer = [*products(model.decoder.layers[0]), *products(model.encoder.layers[0])]
     limits = buckets(rows, rows_max)
@@ -131,11 +129,3 @@ def _pass(
         apply(x)
         took[shape] += clock() - start
     return took
-
-
-def _synchronised(clock: Clock) -> Clock:
-    def now() -> float:
-        torch.cuda.synchronize()
-        return clock()
-
-    return now

@@ -33,12 +33,15 @@ class CompileError(Mistake):
     """A function that was to be compiled was not. The message is one line."""
 
 
-def why_not_compiled() -> str:
-    """The environment variable that keeps torch from compiling, with its value and what to do; "" for none."""
+def why_not_compiled(otherwise: str = "leave execution=compiled out") -> str:
+    """The environment variable that keeps torch from compiling, with its value and what to do; "" for none.
+
+    ``otherwise`` is what to do instead of unsetting it.
+    """
     for name in SWITCHES:
         value = os.environ.get(name, "")
         if value == "1" or (value and name == BACKENDS):
-            return f"{name}={value} keeps torch from compiling; unset it, or leave execution=compiled out"
+            return f"{name}={value} keeps torch from compiling; unset it, or {otherwise}"
     return ""
 
 

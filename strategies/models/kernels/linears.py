@@ -14,7 +14,8 @@ and products of other numbers of rows still use.
 | fused | none: a loop over the weight, part of the whole step's one function | torch's compiler (``one_row``) |
 | auto | the fastest for the whole step, or much faster for a shape of weight, by rows | ``choose`` |
 
-``fused`` serves compiled steps of a single row; all other products then use torch's kernel.
+``fused`` serves compiled steps of a single row; all other products then use torch's kernel. A GPU has ``torch`` and
+``transposed`` alone.
 """
 
 from __future__ import annotations
@@ -57,10 +58,10 @@ def use_linear(
         return Linears(0)
     forget(model)
     choices: Sequence[Choice] = ()
+    if why := unavailable(model, kind):
+        raise ModelError(why)
     if kind == "auto":
         choices = choose(model, rows, rows_max or rows, compiled)
-    elif why := unavailable(model, kind):
-        raise ModelError(why)
     held = 0
     for module in products(model):
         shape = tuple(module.weight.shape)

@@ -3,11 +3,14 @@
 Only weights are narrower: activations, attention and K/V keep the model's float32. Inside a product, activations are
 rounded to bfloat16, because torch's operators take that type. Compiled steps of one row need no such operator and do
 not round (``one_row``). The embedding's look-up and the norms use the float32 weights.
+
+On a GPU torch's operator for int8 is slow. A product of one row is compiled there even in eager and captured steps, and
+does not round. A product of more rows multiplies by a bfloat16 copy of the weight that it makes and drops again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 
 import torch
 import torch.nn.functional as F
@@ -15,7 +18,9 @@ from torch import Tensor
 
 from ..config import ModelError
 from ..encoder_decoder import EncoderDecoder
+from ..message_text import first_line
 from . import one_row
+from .compiling import CompileError, one_graph, proven, why_not_compiled
 from .custom_operator import Apply, opaque
 from .execution import forget
 from .packing import multiply_by, products
@@ -31,8 +36,8 @@ bf16 elements are stored in pairs. torch's int8 product reads 16 elements at a t
 def use_weights(model: EncoderDecoder, kind: str) -> int:
     """Have the model multiply by copies of its weights in ``kind``; returns the bytes of the copies.
 
-    Call once, on a float32 model in inference mode. Raises ModelError for an unknown kind, another type of model, and a
-    width that the kernel cannot take.
+    Call once, on a float32 model in inference mode. Raises ModelError for an unknown kind, another type of model, a
+    width that the kernel cannot take, and int8 on a GPU where torch cannot compile.
     """
     if kind not in WEIGHTS:
         raise ModelError(f"weights={kind} is not known; known: {', '.join(WEIGHTS)}")
@@ -74,11 +79,15 @@ def _bf16(weight: Tensor, bias: Tensor | None) -> tuple[Apply, int]:
         y = F.linear(_laid_out(x.bfloat16(), narrow_XD), narrow_XD).float()
         return y if bias is None else y.add_(bias)
 
+    if weight.device.type != "cpu":  # there the compiler can trace the product, and joins the conversions to others
+        return apply, narrow_XD.nbytes
     return one_row.at_one_row(one_row.word_product(narrow_XD, bias), opaque(apply, len(weight))), narrow_XD.nbytes
 
 
 def _int8(weight: Tensor, bias: Tensor | None) -> tuple[Apply, int]:
     int8_XD, scales = quantise(weight)
+    if weight.device.type != "cpu":
+        return dequantising(int8_XD, scales, bias), int8_XD.nbytes + scales.nbytes
     narrow_XD = _laid_out(int8_XD)
 
     def apply(x: Tensor) -> Tensor:
@@ -88,6 +97,45 @@ def _int8(weight: Tensor, bias: Tensor | None) -> tuple[Apply, int]:
 
     written = one_row.word_product(narrow_XD, bias, scales)
     return one_row.at_one_row(written, opaque(apply, len(weight))), narrow_XD.nbytes + scales.nbytes
+
+
+def dequantising(int8_XD: Tensor, scale_X: Tensor, bias: Tensor | None) -> Apply:
+    """The product with an int8 weight on a GPU: of one row by compiled code, of more rows by a bfloat16 copy.
+
+    Raises ModelError if torch cannot compile.
+    """
+    compiled = _compiled_row(int8_XD, scale_X, bias)
+
+    def apply(x: Tensor) -> Tensor:
+        if x.numel() != x.shape[-1]:
+            y = F.linear(x.bfloat16(), int8_XD.bfloat16()).float() * scale_X
+            return y if bias is None else y.add_(bias)
+        row = one_row.dequantised if torch.compiler.is_compiling() else compiled
+        return row(x.reshape(-1).contiguous(), int8_XD, scale_X, bias).view(*x.shape[:-1], -1)
+
+    return apply
+
+
+_COMPILED_ROWS: dict[Hashable, Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]] = {}
+"""``one_row.dequantised``, compiled once per shape of weight, with a bias or without, for all models."""
+
+
+def _compiled_row(
+    int8_XD: Tensor, scale_X: Tensor, bias: Tensor | None
+) -> Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]:
+    """``one_row.dequantised`` for weights of this shape. Set-up compiles it, so that no step has to."""
+    key = tuple(int8_XD.shape), bias is None, int8_XD.device
+    if key not in _COMPILED_ROWS:
+        needs = f"weights=int8 on {int8_XD.device.type} needs torch's compiler"
+        if reason := why_not_compiled("give weights=bf16"):
+            raise ModelError(f"{needs}: {reason}")
+        row = one_graph(one_row.dequantised, int8_XD.device.type)
+        try:
+            proven(row, torch.zeros(int8_XD.shape[1], device=int8_XD.device), int8_XD, scale_X, bias)
+        except (CompileError, torch._dynamo.exc.TorchDynamoException) as error:
+            raise ModelError(f"{needs}, which failed: {first_line(error)}; give weights=bf16") from error
+        _COMPILED_ROWS[key] = row
+    return _COMPILED_ROWS[key]
 
 
 def _laid_out(x: Tensor, weight: Tensor | None = None) -> Tensor:

@@ -3,7 +3,8 @@
 A product of one row needs no blocks and no packed copy; it reads the weight once, front to back. In compiled code a
 library's product remains a call, around which threads start and stop. A product that is written out becomes a loop, and
 a whole step becomes one function in which the threads go from loop to loop. This serves float32 rows on the CPU alone:
-elsewhere, and in eager steps, library kernels are better.
+elsewhere, and in eager steps, library kernels are better. The exception is an int8 weight on a GPU, for which torch has
+no fast kernel (``dequantised``).
 """
 
 from __future__ import annotations
@@ -62,6 +63,15 @@ def word_product(narrow_XD: Tensor, bias: Tensor | None, scale_X: Tensor | None 
         return _finished(y_X if scale_X is None else y_X * scale_X, bias, x)
 
     return apply
+
+
+def dequantised(x_D: Tensor, int8_XD: Tensor, scale_X: Tensor, bias_X: Tensor | None) -> Tensor:
+    """The product of a float32 row with an int8 weight that has a scale per output, [D] -> [X] in float32.
+
+    On a GPU the compiler makes one reduction of it, which reads a byte per element of the weight.
+    """
+    y_X = (x_D * int8_XD.float()).sum(-1) * scale_X
+    return y_X if bias_X is None else y_X + bias_X
 
 
 def _finished(y_X: Tensor, bias: Tensor | None, x: Tensor) -> Tensor:

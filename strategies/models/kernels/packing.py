@@ -20,6 +20,8 @@ from . import one_row
 from .custom_operator import Apply, opaque
 
 KERNELS = ("torch", "transposed", "onednn", "mkl", "fused")
+ANYWHERE = ("torch", "transposed")
+"""Kernels that run on every device and take every type."""
 
 
 @dataclass(frozen=True)
@@ -82,13 +84,29 @@ def by_rows(table: Iterable[tuple[int | None, Apply]]) -> Apply:
     return choose
 
 
-def unavailable(model: EncoderDecoder, kind: str) -> str:
-    """Why this kernel cannot serve the model here, in one line with a remedy; "" if it can."""
-    weight = model.embedding.weight
-    if kind in ("torch", "transposed"):
+def unavailable_on(device: str, kind: str) -> str:
+    """Why no model can use this kernel, or ``auto``, on ``device``, in one line with a remedy; "" if one can.
+
+    >>> unavailable_on("cuda", "mkl"), unavailable_on("cuda", "transposed")
+    ('linear=mkl runs on the CPU alone, not on cuda; give linear=torch or linear=transposed', '')
+    """
+    if device == "cpu" or kind in ANYWHERE:
         return ""
-    if weight.device.type != "cpu":
-        return f"linear={kind} runs on the CPU alone, not on {weight.device.type}; give linear=torch"
+    if kind == "auto":
+        return (
+            f"linear=auto chooses on the CPU alone, not on {device}, where its probe would time launches instead of "
+            "kernels; give linear=torch or linear=transposed"
+        )
+    return f"linear={kind} runs on the CPU alone, not on {device}; give linear=torch or linear=transposed"
+
+
+def unavailable(model: EncoderDecoder, kind: str) -> str:
+    """Why this kernel, or ``auto``, cannot serve the model here, in one line with a remedy; "" if it can."""
+    weight = model.embedding.weight
+    if why := unavailable_on(weight.device.type, kind):
+        return why
+    if kind in (*ANYWHERE, "auto"):
+        return ""
     if weight.dtype != torch.float32:
         return f"linear={kind} takes float32 weights, not {weight.dtype}; give linear=torch, or dtype=fp32"
     if kind == "fused":

@@ -26,6 +26,7 @@ from suites.ceilings.kernels import (
     gemm_size,
     memory_kernels,
     plan,
+    square_in,
 )
 from suites.ceilings.meter import Meter
 from suites.measuring.calibration import Calibrator
@@ -136,6 +137,24 @@ def test_a_type_without_units_is_multiplied_in_small_matrices(monkeypatch, rate,
     monkeypatch.setattr(kernels_module, "best_rate", lambda kernel, clock: 1.0 if "fp32" in kernel.name else rate)
     assert gemm_size.__wrapped__("cpu", "bf16", 1) == rows
     assert gemm_size.__wrapped__("cpu", "fp32", 1) == 512
+
+
+@given(st.integers(0, 1 << 40))
+def test_the_matrices_of_a_gpu_are_the_largest_that_fit(room):
+    size = square_in(room)
+    matrix = 4 * size**2
+    assert size in (1024, 2048, 4096, 8192)
+    assert size == 1024 or 2 * matrix <= room
+    assert size == 8192 or 2 * 4 * matrix > room  # of twice the rows
+
+
+@pytest.mark.parametrize("dtype", ["fp32", "bf16"])
+@pytest.mark.parametrize(("free_gib", "rows"), [(80, 8192), (4, 8192), (3.9, 4096), (0.5, 2048)])
+def test_a_gpu_multiplies_large_matrices_where_an_eighth_of_its_free_memory_holds_them(
+    monkeypatch, free_gib, rows, dtype
+):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (int(free_gib * 1024 * MIB), 80 * 1024 * MIB))
+    assert gemm_size.__wrapped__("cuda", dtype, 1) == rows
 
 
 def test_a_kernel_that_is_slow_is_run_once(monkeypatch):

@@ -85,6 +85,38 @@ def test_loops_of_one_row_are_impossible_for_two_rows_alone():
     assert found == ["", "linear=fused has no effect with batch_size=2; give batch_size=1, or leave linear out"]
 
 
+@pytest.mark.parametrize(
+    ("asked", "reasons"),
+    [
+        (
+            ["linear=torch,transposed,auto"],
+            [
+                "",
+                "",
+                "linear=auto chooses on the CPU alone, not on cuda, where its probe would time launches instead of "
+                "kernels; give linear=torch or linear=transposed",
+            ],
+        ),
+        (["linear=mkl"], ["linear=mkl runs on the CPU alone, not on cuda; give linear=torch or linear=transposed"]),
+        (
+            ["weights=int8", "batch_size=1,8"],
+            [
+                "",
+                "weights=int8 is not allowed with batch_size=8 on CUDA, where its product is fast for one row alone; "
+                "give batch_size=1, or weights=bf16",
+            ],
+        ),
+        (["weights=bf16", "batch_size=1,8"], ["", ""]),
+    ],
+    ids=lambda value: " ".join(value)[:30],
+)
+def test_what_a_gpu_has_no_fast_kernel_for_is_impossible_there_and_possible_on_the_cpu(monkeypatch, asked, reasons):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    strategies = [parse("static_kv")]
+    for device, expected in (("cuda", reasons), ("cpu", [""] * len(reasons))):
+        assert [obstacle(cell, strategies) for cell in cells(f"device={device}", *asked)] == expected
+
+
 def test_a_combination_that_is_impossible_in_some_cells_is_a_skipped_row_there(tmp_path):
     asked = [*SMALL_MODEL, "model.num_kv_heads=1,3", "strategies=[static_kv]", "seq_len=4", "measure=quick"]
     suites("run", *asked, "hydra.run.dir=run", folder=tmp_path, check=True)

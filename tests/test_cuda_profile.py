@@ -1,0 +1,66 @@
+"""``profile`` on a CUDA device; skipped with the reason where there is none."""
+
+import json
+
+import pandas as pd
+import pytest
+import torch
+
+from suites.profiling.calls import _CUDA_API
+from tests.command import SMALL_MODEL, suites
+
+pytestmark = [
+    pytest.mark.cuda,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here"),
+]
+
+
+@pytest.fixture(scope="module", params=["", "int8"], ids=["fp32", "int8"])
+def profiled(request, tmp_path_factory):
+    """(the finished command, its run folder), of whole weights and of int8, whose products are compiled."""
+    folder = tmp_path_factory.mktemp("profiled")
+    sizes = [*SMALL_MODEL, "model.d_model=32", "model.d_ff=48", "model.d_kv=16"]
+    asked = [*sizes, "strategies=[static_kv]", "seq_len=8", "device=cuda", *(["weights=int8"] if request.param else [])]
+    done = suites("profile", *asked, "hydra.run.dir=run", folder=folder, check=True)
+    return done, folder / "run"
+
+
+def test_calls_of_cuda_are_no_operators(profiled):
+    operators = pd.read_csv(profiled[1] / "operators.csv")
+    assert not [name for name in operators["operator"] if _CUDA_API.fullmatch(name)]
+    assert (operators[operators["range"] == "decode_step"]["self_s"] >= 0).all()
+
+
+def test_every_range_has_kernel_time_and_a_step_has_all_of_it(profiled):
+    ranges = pd.read_csv(profiled[1] / "ranges.csv").set_index("range")
+    assert (ranges["device_s"] > 0).all()
+    (path,) = profiled[1].glob("profile/*/*.pt.trace.json")
+    events = [event for event in json.loads(path.read_text())["traceEvents"] if event.get("ph") == "X"]
+    kernels = [event for event in events if event.get("cat") in ("kernel", "gpu_memcpy", "gpu_memset")]
+    for root in ("prefill", "decode_step"):
+        spans = [e for e in events if e.get("cat") == "user_annotation" and e["name"].split()[0] == root]
+        inside = sum(
+            kernel["dur"]
+            for kernel in kernels
+            for span in spans
+            if span["ts"] <= kernel["ts"] < span["ts"] + span["dur"]  # a range waits for the GPU before it ends
+        )
+        assert 1e6 * ranges.loc[root, "device_s"] == pytest.approx(inside, rel=0.01)
+        children = ranges[ranges.index.str.fullmatch(rf"{root}/\w+")]
+        assert children["device_s"].sum() <= ranges.loc[root, "device_s"] * 1.001
+    for name in ("layer", "lm_head"):
+        assert ranges.loc[f"decode_step/{name}", "product_s"] > 0
+
+
+def test_the_table_by_range_shows_it(profiled):
+    out = profiled[0].stdout
+    head = next(line for line in out.splitlines() if line.startswith("range "))
+    assert "GPU" in head.split()
+    assert "saw no kernel" not in out
+
+
+def test_nvtx_ranges_can_be_opened_and_closed():
+    depth = torch.cuda.nvtx.range_push("a")
+    torch.cuda.nvtx.range_pop()
+    assert torch.cuda.nvtx.range_push("b") == depth
+    torch.cuda.nvtx.range_pop()
