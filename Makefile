@@ -3,6 +3,7 @@
 # make test-browser              the report in a headless Chromium (of the PATH, or CHROMIUM=/path)
 # make fuzz                      mutated files of every kind, 5,000 a test; FUZZ=100000 for more
 # make docs                      build the documentation, docs/_build/html, warnings as errors
+# make gpu-check                 what the CUDA path does on this machine's GPU, in 8 minutes; DEVICE=cpu: a dry run
 # make budgets                   measure the deterministic budgets anew and say what changed
 # make bench                     time every strategy beside the baseline; OPTIONS="..." for pytest-benchmark
 # make bench-compare BASE=main   time the working tree beside a revision; OPTIONS="KEY=VALUE ... --rounds 6"
@@ -17,9 +18,11 @@ FUZZ    ?= 5000
 # What is timed runs alone: the configuration of pytest spreads tests over processes and turns benchmarks off.
 TIMED  := -n 0 --dist no --benchmark-enable --benchmark-only
 
-.PHONY: venv run test test-browser fuzz docs lint budgets bench bench-compare bench-harness study page clean
+.PHONY: venv venv-dev run test test-browser fuzz gpu-check docs lint budgets bench bench-compare bench-harness study page clean
 
 venv: $(VENV)/.base
+
+venv-dev: $(VENV)/.test
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -48,6 +51,10 @@ test: $(VENV)/.test lint
 
 test-browser: $(VENV)/.browser
 	$(BIN)/python -m pytest -o addopts="-q --strict-markers --strict-config -n 2" tests/browser
+
+# With the machine's own Python, because a GPU machine may have no network to make an environment from.
+gpu-check:
+	PYTHON='$(PYTHON)' bash tests/gpu_check/run.sh
 
 fuzz: $(VENV)/.test
 	DECODEBENCH_FUZZ=$(FUZZ) $(BIN)/python -m pytest tests/fuzz

@@ -41,10 +41,29 @@ def test_the_workflow_runs_on_push_and_its_commands_are_make_targets_alone():
 
 def test_the_workflow_runs_budgets_and_times():
     assert [step["run"] for step in steps() if "run" in step] == [
-        "make test", "make test-browser", "make docs", "make bench", "make bench-compare",
+        "make test", "make test", "make test-browser", "make docs", "make bench", "make bench-compare",
+        "make venv-dev", "make gpu-check",
     ]  # fmt: skip
     (compare,) = (step for step in steps() if step.get("run") == "make bench-compare")
     assert "BASE" in compare["env"]
+
+
+def test_a_second_job_passes_the_tests_with_the_oldest_torch_that_is_supported():
+    (constraint,) = (ROOT / ".github" / "oldest.txt").read_text().split()
+    (required,) = re.findall(r'"torch>=([\d.]+),', (ROOT / "pyproject.toml").read_text())
+    assert constraint == f"torch=={required}.*"
+    job = WORKFLOW["jobs"]["oldest"]
+    assert job["env"]["PIP_CONSTRAINT"].endswith("/.github/oldest.txt")
+    assert job["steps"][-1]["run"] == "make test"
+
+
+def test_the_check_of_a_gpu_has_a_dry_run_each_night_and_nothing_else_has():
+    assert WORKFLOW[True]["schedule"]
+    events = {name: job["if"] for name, job in WORKFLOW["jobs"].items()}
+    nightly = [name for name, event in events.items() if event == "github.event_name == 'schedule'"]
+    assert nightly == ["gpu-check"]
+    assert {event for name, event in events.items() if name not in nightly} == {"github.event_name == 'push'"}
+    assert WORKFLOW["jobs"]["gpu-check"]["steps"][-1]["env"]["DEVICE"] == "cpu"
 
 
 def test_the_workflow_takes_torch_without_cuda_in_every_job():
@@ -52,7 +71,7 @@ def test_the_workflow_takes_torch_without_cuda_in_every_job():
     assert not any("PIP_EXTRA_INDEX_URL" in step.get("env", {}) for step in steps())
 
 
-@pytest.mark.parametrize("target", ["bench", "bench-compare", "budgets", "bench-harness"])
+@pytest.mark.parametrize("target", ["bench", "bench-compare", "budgets", "bench-harness", "gpu-check"])
 def test_every_target_that_the_docs_name_is_there_and_phony(target):
     assert target in TARGETS
     (phony,) = re.findall(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
