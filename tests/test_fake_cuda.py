@@ -86,9 +86,6 @@ class Masks(TorchFunctionMode):
         return function(*arguments, **named)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="rows of a score bias are as long as the keys are many, not padded to eights yet"
-)
 @pytest.mark.parametrize("strategy", EAGER, ids=lambda strategy: strategy.label)
 def test_rows_of_each_mask_lie_a_multiple_of_eight_apart(tiny_model, architecture, strategy):
     """The memory-efficient kernel asks for it, and copies a mask that lies otherwise at every call."""

@@ -31,8 +31,7 @@ def group_bias(bias: Tensor, group: int) -> Tensor:
         return bias
     if heads == 1:
         bias, heads = bias.expand(-1, group, -1, -1), group
-    laid_out = bias.reshape(-1, heads // group, group * rows, keys)
-    return laid_out if heads > group else aligned_rows(laid_out)
+    return aligned_rows(bias.reshape(-1, heads // group, group * rows, keys))
 
 
 class _Attention(nn.Module):

@@ -80,7 +80,7 @@ class Encoder(_Stack):
                 bias = (bias + source_bias).clamp_(min=torch.finfo(bias.dtype).min)
         if bias is None:
             return None
-        return aligned_rows(bias if self.group == 1 else group_bias(bias, self.group))
+        return aligned_rows(bias) if self.group == 1 else group_bias(bias, self.group)
 
 
 class DecoderTables:

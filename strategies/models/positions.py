@@ -54,18 +54,18 @@ ROW_MULTIPLE = 8
 
 
 def aligned_rows(bias: Tensor) -> Tensor:
-    """The same values with all strides but the last a multiple of ``ROW_MULTIPLE``, so that attention need not copy it.
+    """The same values in dense rows, with other strides that are multiples of ``ROW_MULTIPLE``, on CUDA.
 
-    torch pads a bias that does not have such strides whenever attention is called, so in each layer. Here rows are
-    padded once for all layers. A compiled step computes the padding from the length and needs no guard on
-    ``length % 8``. The CPU's kernels take any strides, so there ``bias`` is returned unchanged.
+    torch copies a bias that is not laid out so whenever attention is called: in each layer. Here rows are padded once
+    for all layers. Every row is padded, so that a compiled step needs no guard on whether its length is a multiple. The
+    CPU's kernels take any strides, so there ``bias`` is returned unchanged.
     """
     if bias.device.type != "cuda":
         return bias
-    if all(_known_multiple(stride) for stride in bias.stride()[:-1]):
+    if bias.stride(-1) == 1 and all(_known_multiple(stride) for stride in bias.stride()[:-1]):
         return bias
     length = bias.shape[-1]
-    padded = (length + ROW_MULTIPLE - 1) // ROW_MULTIPLE * ROW_MULTIPLE
+    padded = (length // ROW_MULTIPLE + 1) * ROW_MULTIPLE
     return F.pad(bias, (0, padded - length)).narrow(-1, 0, length)
 
 
