@@ -80,7 +80,10 @@ class Admission:
                     self._outcomes.note(strategy.label, attention_ran=", ".join(sorted(ran)))
                     self._arms.append(arm)
                 except NoKernelError as error:
-                    self._outcomes.settle(strategy.label, "skipped", f"attention={asked} cannot be used here: {error}")
+                    reason = f"attention={asked} cannot be used here: {error}"
+                    self._outcomes.settle(strategy.label, "skipped", reason)
+                    if strategy.label == ORACLE:
+                        self._no_oracle, self._why_no_oracle = reason, f"{ORACLE} is skipped: {reason}"
 
     def _compare(self) -> None:
         """Keep the arms whose logits agree with the oracle's."""
