@@ -11,7 +11,8 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from torch.fx.experimental.symbolic_shapes import ShapeEnv
+from torch.fx.experimental.symbolic_shapes import ShapeEnv, statically_known_true
+from torch.nn.functional import scaled_dot_product_attention
 
 from strategies import Session, parse, static_kv
 from strategies.models.kernels.compiling import lengthen
@@ -70,6 +71,13 @@ def decoded(model, label: str) -> Traced:
     return traced
 
 
+def masks(graph: torch.fx.GraphModule) -> list[torch.Tensor]:
+    """The masks that attention is given."""
+    calls = [node for node in graph.graph.nodes if node.target is scaled_dot_product_attention]
+    assert calls
+    return [call.kwargs["attn_mask"].meta["example_value"] for call in calls if call.kwargs["attn_mask"] is not None]
+
+
 @pytest.fixture(autouse=True)
 def _several_buckets(monkeypatch):
     monkeypatch.setattr(static_kv, "FIRST_BUCKET", 4)
@@ -85,6 +93,16 @@ def test_each_variant_of_a_step_is_one_graph_for_every_length(tiny_model, archit
     assert len(traced.graphs) == VARIANTS[label]
     assert bool(list(traced.lengths())) == (label == "contiguous_kv")
     assert not [guard for guard in traced.guards() if "Mod" in guard]
+
+
+@pytest.mark.parametrize("label", VARIANTS)
+def test_torch_need_not_ask_whether_the_rows_of_a_mask_are_aligned(tiny_model, label):
+    """On CUDA it asks whether all strides but the last are multiples of eight, which for a length would be a guard."""
+    with fake_cuda(tiny_model("t5", decoder_layers=1)) as model:
+        traced = decoded(model, label)
+    strides = [stride for graph, _ in traced.graphs for mask in masks(graph) for stride in mask.stride()[:-1]]
+    assert strides
+    assert not [stride for stride in strides if not statically_known_true(stride % 8 == 0)]
 
 
 def test_a_step_that_asks_whether_its_length_is_a_multiple_is_found(tiny_model, monkeypatch):

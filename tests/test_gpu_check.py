@@ -13,14 +13,12 @@ import pytest
 
 from strategies import select, with_execution
 from suites.contenders import select_contenders
-from suites.settings.config import known_keys
 from suites.settings.overrides import compose_jobs, read_overrides
 from tests.command import ROOT
 from tests.gpu_check import summary
 
 SCRIPT = ROOT / "tests" / "gpu_check" / "run.sh"
 VERBS = {"run", "profile", "roofline"}
-UNKNOWN = pytest.mark.xfail("attention" not in known_keys(), reason="the key attention is not there yet", strict=True)
 
 
 def planned(device):
@@ -44,8 +42,7 @@ def commands():
     for device, steps in STEPS.items():
         for name, _, (_, _, module, *words) in steps:
             if module == "suites":
-                marks = [UNKNOWN] if any(word.startswith("attention=") for word in words) else []
-                yield pytest.param(words, id=f"{device}-{name}", marks=marks)
+                yield pytest.param(words, id=f"{device}-{name}")
 
 
 @pytest.mark.parametrize("words", list(commands()))

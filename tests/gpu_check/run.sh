@@ -21,7 +21,7 @@ cd "$(dirname "$0")/../.." || exit 1
 DEVICE=${DEVICE:-cuda} PYTHON=${PYTHON:-python3} PLAN=${PLAN:-}
 if [ "$DEVICE" = cpu ]; then
   MODEL=${MODEL:-tiny} LARGE=${LARGE:-tiny} XL=${XL:-tiny} LENS=${LENS:-4,8} MID=${MID:-8} SHORT=${SHORT:-4}
-  SCALE=${SCALE:-3} TOTAL=${TOTAL:-1200}
+  SCALE=${SCALE:-5} TOTAL=${TOTAL:-2400}
   captured=() peer_dtype=fp32 # nothing is captured without a GPU, and contenders decode in float32 there
   export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 else

@@ -28,7 +28,8 @@ SHOWN = [
 
 def all_rows(runs: Path) -> pd.DataFrame:
     """The tables of all runs below one another, with the step's name and the share of the copy bandwidth."""
-    found = [pd.read_csv(path).assign(step=path.parent.name) for path in sorted(runs.glob("*/table.csv"))]
+    paths = [path for path in sorted(runs.glob("*/table.csv")) if not path.parent.is_symlink()]  # not `latest` again
+    found = [pd.read_csv(path).assign(step=path.parent.name) for path in paths]
     if not found:
         return pd.DataFrame(columns=["step", "strategy", "status"])
     table = pd.concat([part.dropna(axis=1, how="all") for part in found], ignore_index=True)
@@ -105,6 +106,8 @@ def summary(runs: Path, table: pd.DataFrame) -> str:
     figures = runs / "figures.jsonl"
     direct = [json.loads(line) for line in figures.read_text().splitlines()] if figures.exists() else []
     lines = list(told_steps(steps))
+    if "device" in table and (table["device"] == "cpu").any():
+        lines.append("a dry run on a CPU: what it found means nothing")
     for text, found, reached in wanted(table, direct):
         verdict = {True: "reached", False: "NOT REACHED", None: "not measured"}[reached]
         lines.append(f"{verdict:12} {text}{': ' + found if found else ''}")
