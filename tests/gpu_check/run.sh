@@ -111,7 +111,6 @@ done
 run compiled_fp32 110 "model=$MODEL" dtype=fp32 execution=compiled "strategies=[contiguous_kv,static_kv]" "seq_len=$MID" \
   plots=false
 run weights 40 "model=$MODEL" weights=bf16,int8 "strategies=[static_kv]" "seq_len=$SHORT" plots=false
-run auto 30 "model=$MODEL" linear=auto dtype=bf16 "strategies=[static_kv]" "seq_len=$SHORT" plots=false
 [ -n "$PLAN" ] && exit 0
 collect
 tee -a "$LOG" <"$OUT/summary.txt"
