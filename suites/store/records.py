@@ -112,7 +112,8 @@ class ArmResult:
     the decode steps taken, ``row_lens`` the tokens of each row up to its end. ``tokens_equal`` says whether the last
     round chose the oracle's tokens. ``execution`` is how its steps are run, None for a contender. ``roles`` holds FLOPs
     and bytes of the steps taken (``formulas.role_sums``). ``dispatch_s`` is the time in seconds that asking for a
-    step's kernels takes (``probes/overhead``). Folders of earlier versions lack the last three.
+    step's kernels takes (``probes/overhead``). ``fp32_error_ratio`` is, in low precision, its error to float32 over
+    full recompute's own (``measuring/reference``). Folders of earlier versions lack it and the last three.
     """
 
     __pydantic_config__: ClassVar = EXACT
@@ -128,6 +129,7 @@ class ArmResult:
     peak_memory_bytes: Count | None = None
     rss_bytes: Count | None = None
     max_logit_error: Error = None
+    fp32_error_ratio: Error = None
     tokens_equal: bool | None = None
     roles: RoleSums | None = None
     dispatch_s: Seconds | None = None

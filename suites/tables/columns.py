@@ -11,7 +11,8 @@ from ..metrics import metrics
 
 IDENTITY = [
     "cell", "model", "device", "dtype", "weights", "linear", "threads", "batch_size", "src_len", "tgt_len", "stop",
-    "seed", "real_fraction", "strategy", "execution", "status", "reason", "rounds", "max_logit_error", "tokens_equal",
+    "seed", "real_fraction", "strategy", "execution", "status", "reason", "rounds", "max_logit_error",
+    "fp32_error_ratio", "tokens_equal",
 ]  # fmt: skip
 GROUP = ["model", "device", "dtype", "weights", "linear", "threads", "stop", "seed"]
 """Columns that have equal values in all cases of one plot and of one ranking."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -54,11 +56,13 @@ def read_tables(run_dir: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
 
     Raises ResultsError if a file is missing or damaged, or if the two tables disagree.
     """
-    required = [*(name for name in IDENTITY if name not in ("linear", "weights", "execution")), *PLOTTED, *RATIOS]
+    later = ("weights", "linear", "execution", "fp32_error_ratio")
+    required = [*(name for name in IDENTITY if name not in later), *PLOTTED, *RATIOS]
     table = read_frame(run_dir / "table.csv", required, columns())
     contenders = (table["status"] == "ok") & table["executed_flops"].isna()
     executions = table["strategy"].map(execution_in).mask(contenders, "")
-    for name, value in (("weights", table["dtype"]), ("linear", "torch"), ("execution", executions)):
+    values: tuple[Any, ...] = table["dtype"], "torch", executions, math.nan
+    for name, value in zip(later, values, strict=True):
         if name not in table:  # a table of a version that did not write this column
             table.insert(IDENTITY.index(name), name, value)
     require_sound_table(run_dir / "table.csv", table)
