@@ -21,8 +21,9 @@ LABELLED = {"formulas", "capacity", "necessary"}
 """Objects whose keys are labels of strategies or contenders."""
 LEAVES = {"versions", "kernels", "roles.prefill_flops", "roles.decode_flops", "roles.decode_bytes"}
 """Objects whose keys are names of packages, kernels and modules: the page names the object alone."""
-ELSEWHERE = {"narrowing_compiled", "narrowing_reason"}
-"""Of cell.json, beside other settings than those of the run here: compiled steps, and no room for the whole weights."""
+ELSEWHERE = {"narrowing_compiled", "narrowing_reason", "fp32_reason"}
+"""Of cell.json, beside other settings than those of the run here: compiled steps, and no room for the whole weights or
+for a float32 decoder."""
 
 
 def rows(section):

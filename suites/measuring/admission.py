@@ -10,6 +10,8 @@ import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 
+import torch
+
 from strategies import Strategy, StrategyError, parse
 from strategies.models.encoder_decoder import EncoderDecoder
 
@@ -26,6 +28,7 @@ from .allocation import allocated
 from .arms import StrategyArm
 from .equality import Agreement, check
 from .outcomes import Outcomes
+from .reference import LOW_PRECISION, Reference
 from .spoiled import answering
 
 ORACLE = "full_recompute"
@@ -46,18 +49,26 @@ class Admission:
         work: Mapping[str, int],
         progress: Progress,
         no_oracle: str = "",
+        no_reference: str = "",
     ) -> None:
-        """``no_oracle`` says why full recompute cannot judge the others; it is "" if it can."""
+        """``no_oracle`` says why full recompute cannot judge the others; it is "" if it can.
+
+        ``no_reference`` says the same of the float32 reference of a cell in low precision.
+        """
         self._cell, self._model, self._inputs = cell, model, inputs
         self._outcomes, self._work, self._progress = outcomes, work, progress
         self._no_oracle = no_oracle
         self._why_no_oracle = f"{ORACLE} {no_oracle}" if no_oracle else ""
         self._arms: list[StrategyArm] = []
+        self._in_low_precision = cell.dtype in LOW_PRECISION
+        self.no_reference = (no_reference or self._why_no_oracle) if self._in_low_precision else ""
+        """Why strategies were not compared with float32, after ``arms``; "" if they were, and in cells in float32."""
 
     def arms(self, strategies: Sequence[Strategy]) -> list[StrategyArm]:
         """Return the arms that may be timed. Raises NotFiniteError if the oracle's logits are not finite."""
         self._allocate(strategies)
         self._compare()
+        self._let_go()
         self._weigh()
         return self._arms
 
@@ -83,16 +94,18 @@ class Admission:
                     reason = f"attention={asked} cannot be used here: {error}"
                     self._outcomes.settle(strategy.label, "skipped", reason)
                     if strategy.label == ORACLE:
-                        self._no_oracle, self._why_no_oracle = reason, f"{ORACLE} is skipped: {reason}"
+                        self._no_oracle = reason
+                        self._lose_oracle(f"is skipped: {reason}")
 
     def _compare(self) -> None:
-        """Keep the arms whose logits agree with the oracle's."""
+        """Keep the arms whose logits agree with the oracle's, and in low precision with float32."""
         self._progress.say("equality")
         arms = {arm.label: arm for arm in sorted(self._arms, key=lambda arm: arm.label != ORACLE)}
         judges = list(arms) if ORACLE in arms or self._no_oracle or not arms else [ORACLE, *arms]
         rivals: list[StrategyArm] = []
         # Full recompute is the oracle. If it fails (it needs the most memory), the next strategy that works is.
         for label in judges:
+            reference = self._reference() if label == ORACLE else None
             rivals = [arm for arm in self._arms if arm.label in self._outcomes.open()]
             found: list[Agreement] = []
             # Logits that are not finite say something about the model only if full recompute gives them.
@@ -105,17 +118,21 @@ class Admission:
                     self._model.config.eos_ids,
                     fixed=self._cell.stop == "fixed",
                     advance=lambda arm: self._progress.advance(self._work.get(arm.label, 0) / self._cell.tgt_len),
+                    reference=reference,
                 )
                 break
         else:
             self._arms = []
             return
+        if reference and reference.reason:
+            self.no_reference = reference.reason
         self._arms = []
         for arm, agreement in zip(rivals, found, strict=True):
             if label != ORACLE:
                 by = "nothing" if arm.label == label else f"the logits of {label}"
                 compared = f"{COMPARED} {by}, as {self._why_no_oracle}"
                 arm.remark = "; ".join(filter(None, (compared, arm.remark)))
+            self._outcomes.note(arm.label, fp32_error_ratio=agreement.fp32_ratio)
             if math.isfinite(agreement.max_error) and (arm.label != label or label == ORACLE):
                 self._outcomes.note(arm.label, max_logit_error=agreement.max_error)
             if agreement.fault:
@@ -125,11 +142,36 @@ class Admission:
             else:
                 self._arms.append(arm)
 
+    def _reference(self) -> Reference | None:
+        """The float32 reference of a cell in low precision; None without room for it, and in other cells."""
+        if not self._in_low_precision or self.no_reference:
+            return None
+        with contained(self._lose_reference):
+            return Reference(parse(ORACLE), self._model, self._inputs, self._cell)
+        return None
+
+    def _lose_reference(self, fault: Fault) -> None:
+        self.no_reference = fault.located
+
     def _fail_oracle(self, label: str, fault: Fault) -> None:
         if label == ORACLE:
-            self._why_no_oracle = f"{ORACLE} failed: {fault.located}"
+            self._lose_oracle(f"failed: {fault.located}")
         if label in self._outcomes:
             self._outcomes.fail(label, fault)
+
+    def _lose_oracle(self, why: str) -> None:
+        self._why_no_oracle = f"{ORACLE} {why}"
+        if self._in_low_precision:
+            self.no_reference = self._why_no_oracle
+
+    def _let_go(self) -> None:
+        """Give the memory of the float32 reference back to the device, and its work back where there was none."""
+        if not self._in_low_precision:
+            return
+        if self._cell.device == "cuda":
+            torch.cuda.empty_cache()
+        if self.no_reference:
+            self._progress.expect(-self._work.get(ORACLE, 0))
 
     def _weigh(self) -> None:
         """Measure peak memory and dispatch in passes of their own, outside the rounds.

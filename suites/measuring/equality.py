@@ -1,4 +1,7 @@
-"""Equality before timing: every strategy must give the oracle's logits at every step, when fed the oracle's tokens."""
+"""Equality before timing: every strategy must give the oracle's logits at every step, when fed the oracle's tokens.
+
+In low precision it must besides be about as near to float32 as full recompute is (``reference``).
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from strategies.search import forbid, is_end
 from ..probes.finite import require_finite
 from ..settings.faults import Fault, contained
 from .arms import StrategyArm
+from .reference import Reference, disagreement
 from .spoiled import answering
 
 TOLERANCE = {"fp32": 1e-4, "bf16": 6e-2, "fp16": 1e-2, "tf32": 1e-2}
@@ -29,11 +33,13 @@ are further apart than twice the tolerance.
 class Agreement:
     """How far one arm agrees with the oracle.
 
-    ``max_error`` is the largest logit error so far, NaN once a logit was NaN. ``reason`` says why the arm disagreed or
-    failed, "" if it did neither. ``fault`` has the traceback if it failed.
+    ``max_error`` is the largest logit error so far, NaN once a logit was NaN. ``fp32_ratio`` is its
+    ``Reference.ratio``, None where it was not compared with float32. ``reason`` says why the arm disagreed or failed,
+    "" if it did neither. ``fault`` has the traceback if it failed.
     """
 
     max_error: float = 0.0
+    fp32_ratio: float | None = None
     reason: str = ""
     fault: Fault | None = None
 
@@ -60,19 +66,23 @@ def check(
     eos_ids: Sequence[int],
     fixed: bool,
     advance: Callable[[StrategyArm], None] = lambda arm: None,
+    reference: Reference | None = None,
 ) -> list[Agreement]:
     """Decode once, all arms in step with the oracle, and return an ``Agreement`` for each arm.
 
     An arm that raises an error or disagrees takes no further step. With ``fixed``, EOS is never chosen, as in timed
     rounds; without it, decoding stops once every sentence of the oracle has ended. ``advance`` is called after each
-    step of an arm. Raises NotFiniteError if the oracle's logits are not finite, whatever the oracle itself raises, and
-    SpoiledError if an arm spoils CUDA.
+    step of an arm. ``reference`` is that of a cell in low precision, where full recompute is the oracle. Raises
+    NotFiniteError if the oracle's logits are not finite, whatever the oracle itself raises, and SpoiledError if an arm
+    spoils CUDA.
     """
     found = [Agreement() for _ in arms]
     config = oracle.session.model.config
     token_B = torch.full((oracle.session.batch,), config.start_id, device=oracle.session.model.embedding.weight.device)
     with answering(oracle.label):
         oracle.prefill()
+        if reference:
+            reference.prefill()
     for arm, agreement in zip(arms, found, strict=True):
         with contained(agreement.fail), answering(arm.label):
             arm.prefill()
@@ -85,12 +95,20 @@ def check(
             oracle_BV = oracle.session.step(token_B).float().clone()
             require_finite(oracle_BV, oracle.session.model, oracle.label, k)
         advance(oracle)
+        if reference:
+            with answering(oracle.label):
+                reference.step(token_B)
+                reference.note(oracle, oracle_BV)
+            advance(reference.arm)
         for arm, agreement in zip(arms, found, strict=True):
             if agreement.reason or arm is oracle:
                 continue
             # A user's strategy may fail in any way: the other arms go on.
             with contained(agreement.fail), answering(arm.label):
-                error, wrong = _difference(arm.session.step(token_B).float(), oracle_BV, TOLERANCE[dtype])
+                logits_BV = arm.session.step(token_B).float()
+                error, wrong = _difference(logits_BV, oracle_BV, TOLERANCE[dtype])
+                if reference:
+                    reference.note(arm, logits_BV)
                 agreement.max_error = error if math.isnan(error) else max(agreement.max_error, error)
                 if wrong:
                     agreement.reason = f"step {k}: {wrong}"
@@ -101,4 +119,9 @@ def check(
         ended_B |= is_end(token_B, eos_ids)
         if not fixed and bool(ended_B.all()):
             break
+    if reference:
+        for arm, agreement in zip(arms, found, strict=True):
+            if not agreement.reason:
+                agreement.fp32_ratio = reference.ratio(arm, oracle)
+                agreement.reason = disagreement(agreement.fp32_ratio)
     return found

@@ -33,6 +33,7 @@ from .child_arms import ChildArms, floors
 from .narrowing import beside_whole
 from .outcomes import Outcomes
 from .prepared import Prepared
+from .reference import why_no_reference
 from .repeats import repeats
 from .rounds import Rounds
 from .spoiled import answering
@@ -142,6 +143,8 @@ class CellRun:
         self._drop_too_large(prepared.expected)
         admission = self._admission(prepared)
         arms = admission.arms([s for s in self._strategies if s.label in self._outcomes.open()])
+        if admission.no_reference:
+            self._write(fp32_reason=admission.no_reference)
         whole = self._measure_narrowing(prepared, arms)
         # Contenders are given the whole weights, and are judged by them.
         oracle = admission.oracle
@@ -207,7 +210,10 @@ class CellRun:
             no_oracle = f"failed: {fault.located}"
         else:
             no_oracle = why_too_large(self._config, cell, parse(ORACLE), prepared.padded, weights, memory)
-        return Admission(cell, prepared.model, prepared.inputs, self._outcomes, self._work, self._progress, no_oracle)
+        no_reference = why_no_reference(cell, parse(ORACLE), prepared.model, prepared.padded, weights, memory)
+        return Admission(
+            cell, prepared.model, prepared.inputs, self._outcomes, self._work, self._progress, no_oracle, no_reference
+        )
 
     def _measure_narrowing(self, prepared: Prepared, arms: Sequence[StrategyArm]) -> EncoderDecoder:
         """Return the model with whole weights. What narrower weights change is written to cell.json."""

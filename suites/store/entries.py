@@ -165,5 +165,6 @@ class CellEntry(TypedDict):
     narrowing: NotRequired[NarrowingEntry | None]
     narrowing_compiled: NotRequired[NarrowingEntry]
     narrowing_reason: NotRequired[str]
+    fp32_reason: NotRequired[str]
     necessary: NotRequired[dict[Label, FormulaEntry]]
     measure: NotRequired[MeasureEntry]

@@ -121,8 +121,9 @@ class ArmResult:
     round chose the oracle's tokens. ``execution`` is how its steps are run, None for a contender. ``roles`` holds FLOPs
     and bytes of the steps taken (``formulas.role_sums``). ``dispatch_s`` is the time in seconds that asking for a
     step's kernels takes (``probes/overhead``). ``attention_ran`` names torch's kernels of attention that its prefill
-    and steps used, with commas (``probes/attention``); "" where that is not known. Folders of earlier versions lack the
-    last four.
+    and steps used, with commas (``probes/attention``); "" where that is not known. ``fp32_error_ratio`` is, in low
+    precision, its error to float32 over full recompute's own (``measuring/reference``). Folders of earlier versions
+    lack these two, ``execution``, ``dispatch_s`` and ``roles``.
     """
 
     __pydantic_config__: ClassVar = EXACT
@@ -138,6 +139,7 @@ class ArmResult:
     peak_memory_bytes: Count | None = None
     rss_bytes: Count | None = None
     max_logit_error: Error = None
+    fp32_error_ratio: Error = None
     tokens_equal: bool | None = None
     roles: RoleSums | None = None
     dispatch_s: Seconds | None = None

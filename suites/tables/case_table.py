@@ -108,6 +108,7 @@ def case_table(
                 "reason": plain(arm.reason),
                 "rounds": len(e2e.get(label, {})),
                 "max_logit_error": number(arm.max_logit_error),
+                "fp32_error_ratio": number(arm.fp32_error_ratio),
                 "attention_ran": arm.attention_ran,
                 "tokens_equal": {True: "yes", False: "no", None: ""}[arm.tokens_equal],
                 **trust,

@@ -12,9 +12,9 @@ from ..metrics import metrics
 IDENTITY = [
     "cell", "model", "device", "dtype", "weights", "linear", "attention", "tf32", "threads", "batch_size", "src_len",
     "tgt_len", "stop", "seed", "real_fraction", "strategy", "execution", "attention_ran", "status", "reason", "rounds",
-    "max_logit_error", "tokens_equal",
+    "max_logit_error", "fp32_error_ratio", "tokens_equal",
 ]  # fmt: skip
-ADDED = ["weights", "linear", "attention", "tf32", "execution", "attention_ran"]
+ADDED = ["weights", "linear", "attention", "tf32", "execution", "attention_ran", "fp32_error_ratio"]
 """Columns of ``IDENTITY`` that tables of earlier versions may lack, in its order."""
 GROUP = ["model", "device", "dtype", "weights", "linear", "attention", "tf32", "threads", "stop", "seed"]
 """Columns that have equal values in all cases of one plot and of one ranking."""

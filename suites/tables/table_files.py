@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -59,8 +60,8 @@ def read_tables(run_dir: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     table = read_frame(run_dir / "table.csv", required, columns())
     contenders = (table["status"] == "ok") & table["executed_flops"].isna()
     executions = table["strategy"].map(execution_in).mask(contenders, "")
-    known: dict[str, Any] = dict(zip(ADDED, (table["dtype"], "torch", "auto", "false", executions, ""), strict=True))
-    for name, value in known.items():
+    values: tuple[Any, ...] = table["dtype"], "torch", "auto", "false", executions, "", math.nan
+    for name, value in zip(ADDED, values, strict=True):
         if name not in table:  # a table of a version that did not write this column
             table.insert(IDENTITY.index(name), name, value)
     require_sound_table(run_dir / "table.csv", table)

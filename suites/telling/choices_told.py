@@ -1,4 +1,7 @@
-"""Lines of the closing summary on what ``linear=auto`` chose and what narrower weights changed, read from cell.json."""
+"""Lines of the closing summary that are read from cell.json.
+
+They say what ``linear=auto`` chose, what narrower weights changed, and where float32 could not be compared with.
+"""
 
 from __future__ import annotations
 
@@ -46,6 +49,15 @@ def narrowing_told(cells: Sequence[CellResult]) -> list[str]:
                     f"weights={done.cell.get('weights', '')}, {_case(done)}{execution}, beside fp32: {_changed(found)}"
                 )
     return lines
+
+
+def float32_told(cells: Sequence[CellResult]) -> list[str]:
+    """Make one line per cell in low precision whose strategies were not compared with float32."""
+    return [
+        f"dtype={done.cell['dtype']}, {_case(done)}: strategies were not compared with float32: {reason}"
+        for done in cells
+        if (reason := done.cell.get("fp32_reason"))
+    ]
 
 
 def _changed(found: NarrowingEntry) -> str:

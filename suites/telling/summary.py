@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -105,7 +106,9 @@ def equality_told(table: pd.DataFrame) -> str:
     if mine.empty or others.any():  # ``remarks`` says what such a case was compared with
         return ""
     within = f"{mine['max_logit_error'].max():.1e}"
-    return f"equal: before it was timed, every strategy gave full recompute's logits within {within} at each step"
+    told = f"equal: before it was timed, every strategy gave full recompute's logits within {within} at each step"
+    ratio = mine["fp32_error_ratio"].max()
+    return told if math.isnan(ratio) else f"{told}; its error to float32 was at most {ratio:.2f} times full recompute's"
 
 
 def noise_floor(table: pd.DataFrame) -> str:

@@ -18,7 +18,7 @@ from ..store.schema import read_run_entry
 from ..tables.model_names import checkpoints_told
 from ..tables.role_table import write_roles
 from ..tables.table_files import write_tables
-from ..telling.choices_told import kernels_told, narrowing_told
+from ..telling.choices_told import float32_told, kernels_told, narrowing_told
 from ..telling.step_summary import markdown_summary, post
 from ..telling.summary import advice_lines, print_summary
 
@@ -104,7 +104,7 @@ def tabulate(run_dir: Path, plots: bool = True) -> Collected:
     advice = list(advice_lines(table))
     write_text(run_dir / "advice.txt", "".join(f"{line}\n" for line in advice))
     margin = next(iter(margins), MARGIN)
-    kernels = [*checkpoints_told(cells), *kernels_told(cells), *narrowing_told(cells)]
+    kernels = [*checkpoints_told(cells), *kernels_told(cells), *narrowing_told(cells), *float32_told(cells)]
     print_summary(run_dir, table, written, missing, noises, kernels, advice, margin)
     for line in undrawn:
         print(f"decodebench: {line}", file=sys.stderr)

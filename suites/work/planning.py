@@ -8,7 +8,7 @@ from functools import partial
 
 from strategies import ModelConfig, Strategy, config_of
 
-from ..judging.baseline import baseline_of
+from ..judging.baseline import BASELINE, baseline_of
 from ..settings.cells import Cell
 from ..settings.config import MeasureConfig
 from ..settings.faults import Fault, contained
@@ -66,6 +66,8 @@ def effort(cell: Cell, strategies: Sequence[Strategy], measure: MeasureConfig, c
     predicted = predict(cell, config_of(cell.model), strategies)
     timed = timed_passes(measure, cell.device)
     runs = [(total, 2 + timed) for total in predicted.values()]  # two untimed decodes: equality, peak memory
+    if cell.dtype != "fp32" and BASELINE in predicted:  # in low precision, full recompute once more in float32
+        runs.append((predicted[BASELINE], 1))
     if measure.aa and predicted:
         runs += [(predicted[baseline_of(predicted)], timed)] * 2  # in this process, and in a child process
     others = contenders * (1 + timed) * contender_work(predicted)  # one more round, whose tokens are checked

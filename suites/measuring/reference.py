@@ -1,0 +1,153 @@
+"""The float32 reference of a cell in low precision: how far from float32 a strategy may be, beside full recompute.
+
+Logits in bf16 or fp16 are far from float32: at 24 layers of random weights the two have been half the logits' size
+apart. Nearly all of it comes from rounding in the encoder, which is the same computation under every strategy, so it
+says nothing about a strategy and would hide its faults. The reference therefore is the decoder alone in float32. It has
+the cell's own rounded weights and reads the output of the cell's own encoder. What is left is the rounding of the
+decoder, in which strategies differ: kernels for one row add up in another order than kernels for k rows.
+
+Let e be the root mean square of a strategy's error to the reference, over all logits of all steps. Full recompute's own
+e shows what rounding costs. Another order of rounding gives another e of about the same size, and a lost row of the
+cache or a shifted position adds to it. A strategy may reach ``RATIO`` times full recompute's own e.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+
+import torch
+from torch import Tensor, nn
+
+from strategies import Strategy
+from strategies.models.encoder_decoder import EncoderDecoder
+from strategies.models.kernels.packing import products
+from strategies.models.torch_settings import any_attention
+
+from ..machine.limits import Limit
+from ..probes.finite import require_finite
+from ..settings.cells import Cell
+from ..settings.faults import Fault, contained
+from ..settings.inputs import Inputs
+from ..work.capacity import why_too_large
+from .arms import StrategyArm
+
+RATIO = 1.5
+"""The most that a strategy's error to float32 may be, as a multiple of full recompute's own.
+
+At 24 layers and over 20 tokens and more, right strategies whose products rounded independently of full recompute's came
+to 1.22 at most. A position of T5 that was shifted by one for half the steps came to 1.6 and more, a lost row of the
+cache to 5 and more.
+"""
+LOW_PRECISION = ("bf16", "fp16")
+
+
+class _SameEncoder(nn.Module):
+    """The encoder of ``model``, run in its own type. Its output is widened to float32."""
+
+    def __init__(self, model: EncoderDecoder) -> None:
+        super().__init__()
+        self._models = (model,)  # in a tuple, so that it is no submodule and its weights are not widened
+
+    def forward(self, src_BS: Tensor, source_bias: Tensor | None) -> Tensor:
+        (model,) = self._models
+        if source_bias is not None:  # float32's mask of padding would be -inf in a narrower type
+            source_bias = model.source_bias(source_bias[:, 0, 0] == 0)
+        memory_BSD: Tensor = model.encoder(src_BS, source_bias)
+        return memory_BSD.float()
+
+
+def with_float32_decoder(model: EncoderDecoder) -> EncoderDecoder:
+    """A copy of ``model`` whose decoder and head are float32, with torch's kernels. It shares the model's encoder."""
+    made = copy.deepcopy(model, {id(model.encoder): _SameEncoder(model)}).float()
+    for module in products(made):
+        for patched in ("forward", "project"):
+            vars(module).pop(patched, None)
+    return made
+
+
+def why_no_reference(
+    cell: Cell, oracle: Strategy, model: EncoderDecoder, padded: bool, weight_bytes: int, memory: Limit
+) -> str:
+    """Say why a cell in low precision has no room for its reference; return "" if it has, and for other cells.
+
+    ``weight_bytes`` are those of the cell's ``model``, which stays in memory beside the reference.
+    """
+    if cell.dtype not in LOW_PRECISION:
+        return ""
+    mine = {*model.decoder.parameters(), *model.lm_head.parameters()}
+    held = weight_bytes + torch.float32.itemsize * sum(weight.numel() for weight in mine)
+    reason = why_too_large(model.config, dataclasses.replace(cell, dtype="fp32"), oracle, padded, held, memory)
+    return reason and f"{oracle.label} in float32 {reason}"
+
+
+class Reference:
+    """Steps the float32 reference beside the arms of a cell, and sums up how far their logits are from it.
+
+    Once it has failed, ``reason`` says why, and it judges nothing.
+    """
+
+    def __init__(self, oracle: Strategy, model: EncoderDecoder, inputs: Inputs, cell: Cell) -> None:
+        """``oracle`` is full recompute, and ``model`` is that of the cell."""
+        self.reason = ""
+        self.arm = StrategyArm(oracle, with_float32_decoder(model), inputs, cell)
+        self._eps = torch.finfo(model.embedding.weight.dtype).eps
+        self._logits_BV: Tensor | None = None
+        self._step = self._tokens = 0
+        self._error_squares: dict[StrategyArm, Tensor] = {}
+        """Sums of the squared errors of each arm so far."""
+        self._size_squares: Tensor | float = 0.0
+        """Sum of the squared logits of the reference itself."""
+
+    def prefill(self) -> None:
+        """Start on the cell's sources."""
+        with contained(self._fail):
+            self.arm.prefill()
+
+    def step(self, token_B: Tensor) -> None:
+        """Feed the tokens that the oracle was fed."""
+        self._step, self._tokens, self._logits_BV = self._step + 1, self._tokens + len(token_B), None
+        if self.reason:
+            return
+        # The cell may have allowed only an attention kernel that does not take float32.
+        with contained(self._fail), any_attention(token_B.device.type):
+            logits_BV = self.arm.session.step(token_B)
+            require_finite(logits_BV, self.arm.session.model, "the float32 reference", self._step)
+            self._logits_BV = logits_BV
+            self._size_squares += _squares(logits_BV)
+
+    def note(self, arm: StrategyArm, logits_BV: Tensor) -> None:
+        """Note the logits, float32 [B, V], that an arm gave at this step."""
+        if self._logits_BV is not None:
+            error = _squares(logits_BV - self._logits_BV)
+            self._error_squares[arm] = error + self._error_squares.get(arm, 0.0)
+
+    def ratio(self, arm: StrategyArm, oracle: StrategyArm) -> float | None:
+        """Error of ``arm`` over that of ``oracle``, once both took every step; None where the reference failed.
+
+        Where layers or tokens are few, the own error may be small by chance. It counts as at least the type's epsilon
+        (twice that for a single token) as a share of the logits' root mean square.
+        """
+        if self.reason:
+            return None
+        mine, own = (float(self._error_squares[each]) ** 0.5 for each in (arm, oracle))
+        own = max(own, self._eps * (1 + 1 / self._tokens) * float(self._size_squares) ** 0.5)
+        return mine / own if own else 1.0
+
+    def _fail(self, fault: Fault) -> None:
+        self.reason, self._logits_BV = fault.located, None
+
+
+def _squares(values_BV: Tensor) -> Tensor:
+    return values_BV.square().sum(dtype=torch.float64)
+
+
+def disagreement(ratio: float | None) -> str:
+    """Say that an arm is too far from float32, by its ``Reference.ratio``; return "" if it is not.
+
+    >>> disagreement(2.138)
+    'its error to float32, over all steps, is 2.14 times that of full_recompute, allowed 1.5 times'
+    """
+    if ratio is None or ratio <= RATIO:
+        return ""
+    return f"its error to float32, over all steps, is {ratio:.3g} times that of full_recompute, allowed {RATIO} times"
