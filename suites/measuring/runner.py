@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -29,6 +27,7 @@ from ..work.memory_fit import why_no_room
 from ..work.planning import contender_work, effort, timed_passes
 from .admission import ORACLE, Admission
 from .arms import Arm, StrategyArm
+from .cell_file import CellFile
 from .child_arms import ChildArms, floors
 from .narrowing import beside_whole
 from .outcomes import Outcomes
@@ -78,8 +77,7 @@ class CellRun:
         self._outcomes = Outcomes(executions, writer.traceback)
         self._work: dict[str, int] = {}
         """Predicted work of one round, by label."""
-        self._found: dict[str, Any] = {}
-        """Entries of cell.json besides the cell and its settings."""
+        self._file = CellFile(writer, cell)
 
     def run(self) -> list[ArmResult]:
         """Run all stages. The outcome of each arm is written whatever happens."""
@@ -91,12 +89,12 @@ class CellRun:
                 # Whatever is raised makes rows with a reason, and the sweep goes on.
                 with kept(), contained(outcomes.fail_open), answering(""):
                     if reason := obstacle(self._cell, self._strategies, self._children.names):
-                        self._write_nothing_known()
+                        self._file.write_nothing_known()
                         outcomes.settle_open("skipped", reason)
                         self._progress.skip(self._cell.title, 0)
                     else:
                         self._measure_all()
-            self._require_cell_file()
+            self._file.require()
         except SpoiledError as spoiled:
             self._settle(spoiled)
             raise
@@ -114,7 +112,7 @@ class CellRun:
         elif spoiled.label in self._outcomes:  # full recompute may judge without being asked for
             self._outcomes.fail(spoiled.label, spoiled.fault)
         spoiled.left = self._outcomes.open()
-        self._require_cell_file()
+        self._file.require()
 
     @cached_property
     def _config(self) -> ModelConfig:
@@ -124,16 +122,10 @@ class CellRun:
     def _memory(self) -> Limit:
         return memory_given(self._measure.memory_gib, self._cell.device)
 
-    def _require_cell_file(self) -> None:
-        if not (self._writer.dir / "cell.json").exists():
-            self._write_nothing_known()
-
-    def _write_nothing_known(self) -> None:
-        self._writer.cell({**dataclasses.asdict(self._cell), "src_lens": [], "formulas": {}})
-
     def _measure_all(self) -> None:
         torch.set_num_threads(self._cell.threads)
         torch.manual_seed(self._cell.seed)
+        self._file.begin(self._config, self._measure, self._memory, self._children.names)
         reasons = why_no_room(self._config, self._cell, self._strategies, self._memory, padded=False)
         if all(reasons.values()):
             self._refuse(reasons)
@@ -144,7 +136,7 @@ class CellRun:
         admission = self._admission(prepared)
         arms = admission.arms([s for s in self._strategies if s.label in self._outcomes.open()])
         if admission.no_reference:
-            self._write(fp32_reason=admission.no_reference)
+            self._file.write(fp32_reason=admission.no_reference)
         whole = self._measure_narrowing(prepared, arms)
         # Contenders are given the whole weights, and are judged by them.
         oracle = admission.oracle
@@ -155,7 +147,7 @@ class CellRun:
     def _refuse(self, reasons: Mapping[str, str]) -> None:
         """Write rows with the reasons why no strategy has room. Neither model nor sources are made."""
         cell = self._cell
-        self._write(src_lens=[], formulas={}, weight_bytes=predicted_weight_bytes(self._config, cell))
+        self._file.write(src_lens=[], formulas={}, weight_bytes=predicted_weight_bytes(self._config, cell))
         self._progress.cell(cell.title)
         self._progress.expect(-effort(cell, self._strategies, self._measure, len(self._children.names)).work)
         for label, reason in reasons.items():
@@ -163,25 +155,13 @@ class CellRun:
         first = next(iter(reasons.values()))
         self._outcomes.settle_open("failed", f"no strategy has room, so there is nothing to compare with: {first}")
 
-    def _write(self, **found: Any) -> None:
-        """Write cell.json: what was known before, and what has been found out since."""
-        self._found |= found
-        known = {
-            "model_config": dataclasses.asdict(self._config),
-            "measure": dataclasses.asdict(self._measure),
-            "memory_bytes": self._memory.amount,
-            "memory_bound_by": self._memory.bound_by,
-            "contenders": list(self._children.names),
-        }
-        self._writer.cell({**dataclasses.asdict(self._cell), **known, **self._found})
-
     def _prepare(self) -> Prepared:
         """Load the model and the sources and forecast the work; cell.json is written with them."""
         cell = self._cell
         if cell.linear == "auto":
             self._progress.say("kernels")
         prepared = Prepared.of(cell, self._config, self._strategies, self._memory, self._outcomes.fail)
-        self._write(**prepared.written(), necessary=floors(self._children, self._config, cell))
+        self._file.write(**prepared.written(), necessary=floors(self._children, self._config, cell))
         totals = prepared.expected.totals
         self._work = dict.fromkeys(self._children.names, contender_work(totals))
         self._work |= {label: total.work for label, total in totals.items()}
@@ -222,7 +202,7 @@ class CellRun:
             return prepared.model
         self._progress.say("narrower weights")
         whole, narrowed = beside_whole(cell, self._config, arms, prepared.inputs)
-        self._write(**narrowed)
+        self._file.write(**narrowed)
         return whole
 
     def _time(self, prepared: Prepared, ours: Sequence[Arm], oracle: Callable[[], StrategyArm]) -> list[Arm]:

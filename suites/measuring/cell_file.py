@@ -1,0 +1,46 @@
+"""cell.json as a cell is measured: written at once with what is known, and again with each thing that is found out."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from strategies import ModelConfig
+
+from ..machine.limits import Limit
+from ..settings.cells import Cell
+from ..settings.config import MeasureConfig
+from ..store.cell_folder import CellWriter
+
+
+class CellFile:
+    """The file cell.json of one cell. What is written first stays in it."""
+
+    def __init__(self, writer: CellWriter, cell: Cell) -> None:
+        self._writer, self._cell = writer, cell
+        self._entries: dict[str, Any] = {}
+
+    def begin(self, config: ModelConfig, measure: MeasureConfig, memory: Limit, contenders: Sequence[str]) -> None:
+        """Note what is known of the cell before anything is made."""
+        self._entries = {
+            "model_config": dataclasses.asdict(config),
+            "measure": dataclasses.asdict(measure),
+            "memory_bytes": memory.amount,
+            "memory_bound_by": memory.bound_by,
+            "contenders": list(contenders),
+        }
+
+    def write(self, **found: Any) -> None:
+        """Write the file with what has been found out."""
+        self._entries |= found
+        self._writer.cell({**dataclasses.asdict(self._cell), **self._entries})
+
+    def write_nothing_known(self) -> None:
+        """Write the file of a cell of which nothing but its settings is known."""
+        self._writer.cell({**dataclasses.asdict(self._cell), "src_lens": [], "formulas": {}})
+
+    def require(self) -> None:
+        """Write the file if it is not there."""
+        if not (self._writer.dir / "cell.json").exists():
+            self.write_nothing_known()
