@@ -71,7 +71,7 @@ def test_no_bias_is_padded_inside_attention():
     mask_BS = torch.arange(LENGTH, device="cuda") < torch.tensor([[LENGTH], [13]], device="cuda")
     for label in ("full_recompute", "contiguous_kv", "static_kv(read=buffer)"):
         session = Session(model, parse(label), 2, LENGTH, LENGTH)
-        with profile(activities=[ProfilerActivity.CPU]) as profiler:
+        with profile(activities=[ProfilerActivity.CPU], acc_events=True) as profiler:
             session.prefill(src_BS, mask_BS)
             for _ in range(LENGTH):
                 session.step(src_BS[:, 0])

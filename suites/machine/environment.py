@@ -51,7 +51,9 @@ def _versions() -> dict[str, str]:
             found[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return found | {
+        "torch": str(torch.__version__)
+    }  # the build too, such as +cu130, which its distribution may not name
 
 
 def gpu_facts() -> dict[str, Any]:

@@ -3,11 +3,13 @@
 import json
 import random
 from collections import Counter
+from inspect import signature
 from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
+from torch.autograd.profiler_util import FunctionEvent
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from strategies import greedy
@@ -112,8 +114,10 @@ def test_shapes_that_grow_with_the_step_are_ranges_and_those_of_a_static_cache_a
     assert any(shapes.startswith(f"{queries_alone} 2x3x5x5 2x3x5x5") for shapes in buffers)
     assert not any(".." in shapes for shapes in buffers)
     table = operator_table(traced("contiguous_kv"))
+    # Older versions of torch record no shapes of a list of tensors.
+    shapes = "2x3x2..4x5 2x3x1x5" if "structured_input_shapes" in signature(FunctionEvent).parameters else ""
     assert table[table["operator"] == "cat"][["shapes", "calls"]].values.tolist() == [
-        ["2x3x2..4x5 2x3x1x5", 2 * DECODER_LAYERS * len(STEPS)]
+        [shapes, 2 * DECODER_LAYERS * len(STEPS)]
     ]
 
 
@@ -156,7 +160,7 @@ def test_an_error_of_the_model_removes_the_hooks_and_closes_the_ranges():
     model = nn.Module()
     model.lm_head = Failing()
     x = torch.ones(1)
-    with torch.profiler.profile() as profiler:
+    with torch.profiler.profile(acc_events=True) as profiler:
         with pytest.raises(ArithmeticError), named_ranges(model):
             model.lm_head(x)
         with torch.profiler.record_function("after"):

@@ -73,7 +73,7 @@ def test_with_a_long_source_the_profiler_sees_no_more_than_the_peak(dtype, paddi
     model = tiny_model(architecture, DTYPES[dtype], **{**WIDE, "num_heads": 8, "d_kv": 8})
     given, strategy = sources(2, 300, 300 - padding), parse("static_kv")
     found, predicted = measured_and_predicted(model, strategy, given, 5, dtype)
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True, acc_events=True) as profiled:
         decode(model, strategy, given, 5)
     changes = (e.nbytes() for e in profiled.profiler.kineto_results.events() if e.name() == "[memory]")
     peak = max(itertools.accumulate(changes))
