@@ -8,7 +8,7 @@
 #   PYTHON=python3            the interpreter: it must have torch. Nothing is installed, and no environment is made
 #   WHEELS=DIR                wheels of the packages that it lacks, installed into SITE first, without a network
 #   SITE=DIR                  where they are installed, and looked for (default: within WORK)
-#   OUT=results/gpu-check     where the files are written
+#   OUT=results/gpu-check     where the files are written; like every path here, from the root of the repository
 #   WORK=DIR                  runs and caches of compilers (default: a temporary folder)
 #   TOTAL=450 SCALE=1         seconds for all steps; every limit is multiplied by SCALE
 #   ONLY="info tests"         the steps to run; SKIP="xl profile": the steps to leave out
