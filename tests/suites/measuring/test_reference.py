@@ -14,6 +14,7 @@ import torch
 from strategies import DTYPES, ModelSpec, Session, config_of, load_model, parse, select
 from strategies.contiguous_kv import ContiguousKV, ContiguousStore
 from strategies.models.kernels.linears import use_linear
+from strategies.models.torch_settings import allow_attention, enabled_attention, kept
 from suites.contenders.running.lineup import Contenders
 from suites.measuring import admission, equality, reference, runner
 from suites.measuring.arms import StrategyArm
@@ -212,6 +213,18 @@ def test_the_reference_has_the_cells_weights_and_shares_its_encoder(kernel):
     memory_BSD = model.encoder(src_BS, model.source_bias(mask_BS))
     assert torch.equal(made.encoder(src_BS, made.source_bias(mask_BS)), memory_BSD.float())
     assert made(src_BS, mask_BS, src_BS).dtype == torch.float32
+
+
+def test_the_reference_decodes_where_the_cell_allows_a_kernel_that_takes_no_float32():
+    """Its own process setting comes back after each step."""
+    low = DEEPS("t5", "bf16")
+    beside = Reference(ORACLE, low.model, low.inputs, low.cell)
+    beside.prefill()
+    with kept():
+        allow_attention("cudnn", "cpu")
+        beside.step(torch.zeros(2, dtype=torch.int64))
+        assert enabled_attention() == ["cudnn"]
+    assert beside.reason == ""
 
 
 def test_cells_in_float32_have_no_reference_and_are_judged_as_before(tmp_path, monkeypatch):

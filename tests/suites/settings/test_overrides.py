@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from strategies import config_of, parse
+from suites.measuring.equality import TOLERANCE
 from suites.settings.cells import make_cell
 from suites.settings.config import ConfigError
 from suites.settings.inputs import make_inputs
@@ -168,6 +169,7 @@ def test_tf32_is_a_setting_of_float32_cells_on_cuda_alone():
         ("cuda", "bf16", False, "bf16"),
     ]
     assert found[2].product_dtype == "fp32"
+    assert TOLERANCE[found[2].rounding] == TOLERANCE["fp16"], "both keep ten bits behind the point"
 
 
 @pytest.mark.parametrize(
