@@ -111,6 +111,46 @@ def test_a_step_that_fails_fails_the_check_after_the_others_and_is_named(tmp_pat
     assert {path.name for path in out.iterdir()} == {"log.txt", "summary.txt", "tables.csv", "runs.tar.gz"}
 
 
+@pytest.mark.parametrize(
+    ("variables", "told"),
+    [
+        ({"DEVICE": "gpu"}, "DEVICE=gpu is not allowed; give cuda or cpu"),
+        ({"SCALE": "0.5"}, "SCALE=0.5 is not allowed; give a whole number of at least 1"),
+        ({"TOTAL": "soon"}, "TOTAL=soon is not allowed; give a whole number of at least 1"),
+        ({"ONLY": "info test"}, "there is no step test; PLAN=1 prints the steps"),
+        ({"SKIP": "xxl"}, "there is no step xxl; PLAN=1 prints the steps"),
+        ({"PYTHON": "/no/python"}, "PYTHON=/no/python is no command; give a Python that has torch"),
+        ({"WHEELS": "/no/wheels"}, "WHEELS=/no/wheels is no folder with wheels in it; docs/gpu.md says how to"),
+        ({"OUT": "/dev/null/out"}, "cannot write into OUT=/dev/null/out or WORK="),
+    ],
+)
+def test_a_wrong_variable_is_refused_in_one_line_before_anything_runs(variables, told, tmp_path):
+    done = subprocess.run(
+        ["bash", str(SCRIPT)],
+        env={**os.environ, "DEVICE": "cpu", "OUT": str(tmp_path / "out"), "WORK": str(tmp_path), **variables},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"gpu-check: {told}")
+
+
+def test_wheels_are_installed_whichever_steps_are_chosen(tmp_path):
+    python, wheel = tmp_path / "python", tmp_path / "made-1-py3-none-any.whl"
+    python.write_text('#!/bin/sh\necho "ran $*"\n')
+    python.chmod(0o755)
+    wheel.touch()
+    variables = {"PYTHON": str(python), "WHEELS": str(tmp_path), "OUT": str(tmp_path / "out"), "WORK": str(tmp_path)}
+    done = subprocess.run(
+        ["bash", str(SCRIPT)], env={**os.environ, **variables, "ONLY": "info"}, capture_output=True, text=True
+    )
+    ran = [line for line in done.stdout.splitlines() if line.startswith("ran ")]
+    assert [line.split()[2] for line in ran] == ["pip", "tests.gpu_check.info"]
+    assert ran[0].endswith(str(wheel))
+
+
 ROW = {
     "status": "ok", "reason": "", "src_len": 64, "execution": "eager", "tpot_s": 1e-3, "e2e_s": 0.07, "step_bytes": 1e9,
     "ceiling_copy_gb_per_s": 2000.0, "best_strategy": "static_kv", "best_ratio": 1.0,

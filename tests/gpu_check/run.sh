@@ -11,14 +11,22 @@
 #   OUT=results/gpu-check     where the files are written; like every path here, from the root of the repository
 #   WORK=DIR                  runs and caches of compilers (default: a temporary folder)
 #   TOTAL=450 SCALE=1         seconds for all steps; every limit is multiplied by SCALE
-#   ONLY="info tests"         the steps to run; SKIP="xl profile": the steps to leave out
+#   ONLY="info tests"         the steps to run, after WHEELS are installed; SKIP="xl profile": the steps to leave out
 #   DEVICE=cpu                a dry run with a tiny model, without a GPU: every step runs, and no figure means anything
 #   MODEL LARGE XL            models of conf/model/ (small, large, xl; all tiny with DEVICE=cpu)
 #   LENS MID SHORT            lengths: of the sweeps (empty: those of +sweep=seq_len), of most steps, of the last ones
 #   PLAN=1                    print the steps, one a line (name, limit, command), and run nothing
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-DEVICE=${DEVICE:-cuda} PYTHON=${PYTHON:-python3} PLAN=${PLAN:-}
+DEVICE=${DEVICE:-cuda} PYTHON=${PYTHON:-python3} PLAN=${PLAN:-} WHEELS=${WHEELS:-}
+refuse() { # refuse TEXT: a wrong variable is told at once, and not after minutes on a GPU
+  echo "gpu-check: $1" >&2
+  exit 1
+}
+case $DEVICE in cuda | cpu) ;; *) refuse "DEVICE=$DEVICE is not allowed; give cuda or cpu" ;; esac
+for name in TOTAL SCALE; do
+  [[ ${!name:-1} =~ ^[1-9][0-9]*$ ]] || refuse "$name=${!name} is not allowed; give a whole number of at least 1"
+done
 if [ "$DEVICE" = cpu ]; then
   MODEL=${MODEL:-tiny} LARGE=${LARGE:-tiny} XL=${XL:-tiny} LENS=${LENS:-4,8} MID=${MID:-8} SHORT=${SHORT:-4}
   SCALE=${SCALE:-5} TOTAL=${TOTAL:-2400}
@@ -30,13 +38,20 @@ else
   captured=(execution=graph) peer_dtype=bf16
 fi
 [ -n "$PLAN" ] && WORK=${WORK:-/tmp/gpu-check}
-WORK=${WORK:-$(mktemp -d)} OUT=${OUT:-results/gpu-check} WHEELS=${WHEELS:-}
+WORK=${WORK:-$(mktemp -d)} OUT=${OUT:-results/gpu-check}
 SITE=${SITE:-$WORK/site} RUNS=$WORK/gpu_runs START=$SECONDS FAILED=0
 LOG=$OUT/log.txt STEPS=$RUNS/steps.tsv FIGURES=$RUNS/figures.jsonl
 if [ -z "$PLAN" ]; then
-  mkdir -p "$OUT" "$RUNS"
-  : >"$LOG"
-  : >"$STEPS"
+  known=" install $(PLAN=1 bash tests/gpu_check/run.sh | cut -f1 | tr '\n' ' ') "
+  for name in ${ONLY:-} ${SKIP:-}; do
+    case $known in *" $name "*) ;; *) refuse "there is no step $name; PLAN=1 prints the steps" ;; esac
+  done
+  command -v "$PYTHON" >/dev/null || refuse "PYTHON=$PYTHON is no command; give a Python that has torch"
+  if [ -n "$WHEELS" ] && ! compgen -G "$WHEELS/*.whl" >/dev/null; then
+    refuse "WHEELS=$WHEELS is no folder with wheels in it; docs/gpu.md says how to collect them"
+  fi
+  { mkdir -p "$OUT" "$RUNS" && : >"$LOG" && : >"$STEPS"; } 2>/dev/null ||
+    refuse "cannot write into OUT=$OUT or WORK=$WORK; give folders that can be written"
 fi
 export PYTHONUNBUFFERED=1 NO_COLOR=1 COLUMNS=160 PYTHONPATH="$SITE:$PWD${PYTHONPATH:+:$PYTHONPATH}"
 export TORCHINDUCTOR_CACHE_DIR=$WORK/inductor TRITON_CACHE_DIR=$WORK/triton
@@ -51,7 +66,7 @@ step() { # step NAME SECONDS COMMAND...
     return
   fi
   case " ${SKIP:-} " in *" $name "*) return ;; esac
-  [ -n "${ONLY:-}" ] && case " $ONLY " in *" $name "*) ;; *) return ;; esac
+  [ -n "${ONLY:-}" ] && case " install $ONLY " in *" $name "*) ;; *) return ;; esac
   if [ "$left" -lt 12 ]; then
     echo "== $name: no time left" | tee -a "$LOG"
     printf '%s\tno time left\t0\t%s\n' "$name" "$limit" >>"$STEPS"

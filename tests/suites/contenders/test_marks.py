@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 
+from strategies.models.torch_settings import kept
 from suites.contenders import Contender, ContenderError, Decoded, registry
 from suites.contenders.hugging_face import Marks
 from suites.contenders.running import arm as arm_module
@@ -52,6 +53,15 @@ def require_marks(decoded, every_step, steps, prefill_known=True):
     assert known == sorted(set(known))
     assert known[0] == 0
     assert math.isnan(decoded.marks_s[1]) != prefill_known
+
+
+@needs_transformers
+def test_its_process_has_the_tensorfloat_32_of_the_cell(checkpoint, cell):
+    with kept():
+        for tf32 in (True, False):
+            contender = registry()["transformers_dynamic"]()
+            contender.prepare(checkpoint, dataclasses.replace(cell, tf32=tf32))
+            assert torch.backends.cuda.matmul.allow_tf32 == tf32
 
 
 @needs_transformers
