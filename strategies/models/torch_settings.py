@@ -64,6 +64,11 @@ def set_defaults() -> None:
     torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False
 
 
+def contained_in_compiled() -> tuple[object, ...]:
+    """The settings that code compiled now will contain: such code may serve only where they are the same."""
+    return *enabled_attention(), torch.backends.cuda.matmul.allow_tf32
+
+
 def enabled_attention() -> list[str]:
     """The attention kernels that torch may choose in this process now, in the order of ``ATTENTION``."""
     return [name for name, (enabled, _) in _SWITCHES.items() if enabled()]

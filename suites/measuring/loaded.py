@@ -22,7 +22,6 @@ def loaded(cell: Cell, compiled: bool) -> tuple[EncoderDecoder, Linears]:
     """
     rows = _rows(cell)
     made_of = cell.model, cell.dtype, cell.device, cell.seed, cell.linear, cell.weights, rows, compiled
-    use_tf32(cell.tf32)
     if made_of not in _kept:
         _kept.clear()
         model = load_model(cell.model, DTYPES[cell.dtype], cell.device, cell.seed)
@@ -30,7 +29,9 @@ def loaded(cell: Cell, compiled: bool) -> tuple[EncoderDecoder, Linears]:
             _kept[made_of] = model, Linears(use_weights(model, cell.weights))
         else:
             _kept[made_of] = model, use_linear(model, cell.linear, *(rows or (1, 1)), compiled=compiled)
+    # Only now, because loading the first model on CUDA sets torch's defaults.
     use_attention(_kept[made_of][0], cell.attention)
+    use_tf32(cell.tf32)
     return _kept[made_of]
 
 

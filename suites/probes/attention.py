@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from torch.autograd.profiler import profile
+import torch
 
 from .dispatch import OperatorMode
 
@@ -30,7 +30,7 @@ class NoKernelError(Exception):
 def attention_kernels(run: Callable[[], object], execution: str = "eager") -> set[str]:
     """Names of the attention kernels that ``run`` uses: "flash", "efficient", "cudnn" or "math".
 
-    Eager code is watched by an ``OperatorMode``, and code that is compiled or captured inside ``run`` by torch's
+    Eager code is watched by an ``OperatorMode``, and code that is compiled or captured inside ``run`` by torch's old
     profiler, since no mode sees into it. Attention that is no single operator is "math". In compiled code the compiler
     has made loops of such attention; this is called "loop".
     """
@@ -52,9 +52,21 @@ def _seen(run: Callable[[], object]) -> set[str]:
 
 
 def _profiled(run: Callable[[], object]) -> set[str]:
-    with profile(use_kineto=False) as profiler:
+    """Names of the operators, by torch's profiler from before Kineto.
+
+    On a machine with a GPU, Kineto would attach NVIDIA's tracing library (CUPTI) to this process for the rest of its
+    life. The arms timed here would run with it, and those of contenders, in processes of their own, without it.
+    """
+    legacy = torch._C._autograd
+    plain = [False] * 5  # no shapes, memory, stack, FLOPs or modules
+    experimental = torch._C._profiler._ExperimentalConfig()
+    config = torch._C._profiler.ProfilerConfig(torch._C._profiler.ProfilerState.CPU, *plain, experimental)
+    legacy._enable_profiler_legacy(config)
+    try:
         run()
-    return {event.name for event in profiler.function_events}
+    finally:
+        threads = legacy._disable_profiler_legacy()
+    return {event.name() for events in threads for event in events}
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ..encoder_decoder import Attended, EncoderDecoder
 from ..stores import Step
+from ..torch_settings import contained_in_compiled
 from .compiling import one_graph, proven
 
 Given = tuple[EncoderDecoder, Tensor, Step, Attended]
@@ -58,10 +59,10 @@ def forget(model: EncoderDecoder) -> None:
 
 
 class Compiled:
-    """``next_logits``, compiled once per variant for all sessions with the same ``key``."""
+    """``next_logits``, compiled once per variant for all sessions with the same ``key`` and settings of torch."""
 
     def __init__(self, key: Hashable) -> None:
-        self._key = key, torch.get_num_threads()
+        self._key = key, torch.get_num_threads(), contained_in_compiled()
         self._variants: dict[int, Forward] = {}
 
     def __call__(self, *given: *Given) -> Tensor:
