@@ -55,7 +55,7 @@ def set_defaults() -> None:
     """Set what holds on CUDA where nothing else is asked for; only the first call in a process does anything.
 
     cuDNN's attention is off, TensorFloat-32 is off, and sums of bf16 and fp16 products are kept in float32. cuBLAS may
-    otherwise add up parts of a product in the narrow type, and it chooses that by the number of rows, so that one row
+    otherwise add up parts of a product in the narrow type, and it decides so by the number of rows, so that one row
     alone would give other logits than the same row among k.
     """
     allow_attention("auto", "cuda")
@@ -86,7 +86,7 @@ def allowed_attention(kind: str, device: str) -> list[str]:
 
 
 def allow_attention(kind: str, device: str) -> None:
-    """Let torch choose the attention kernel ``kind`` alone on ``device``, or with ``auto`` as said above, from now on.
+    """From now on, let torch choose only from ``allowed_attention(kind, device)``.
 
     Where that kernel cannot compute an attention, torch raises RuntimeError when it gets there; it takes no other.
     """

@@ -15,7 +15,7 @@ A contender is a class in a file of its own. Those of this package are found by 
             ...
             return Decoded(token_ids, marks_s)
 
-Without more it is measured on the CPU in float32 alone; ``Contender.dtypes`` says how to widen that.
+By default it is measured on the CPU in float32 alone; ``Contender.dtypes`` declares more devices and types.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class UnavailableError(ContenderError):
     """A contender's own library lacks what the cell needs on this machine, so the contender is skipped.
 
     ``prepare`` raises it for what only the library itself can tell. Reasons that are known without the library belong
-    into ``supports``.
+    in ``supports``.
     """
 
     status = "skipped"
@@ -83,7 +83,7 @@ class Contender:
     dtypes: ClassVar[Mapping[str, tuple[str, ...]]] = {"cpu": ("fp32",)}
     """Device ("cpu", "cuda") -> the cells' element types in which it decodes there.
 
-    A device that is not named is never used. On CUDA ``round`` must heed ``clock``.
+    A device that is not named is never used. On CUDA ``round`` must respect ``clock``.
     """
     exact: ClassVar[bool] = True
     """False if its weights are of another type than the cell's, so that other tokens are no mistake."""

@@ -50,7 +50,7 @@ class Marks:
         self._prompted = True
 
     def end(self) -> None:
-        """Do nothing: a streamer is told so when all tokens have been chosen."""
+        """Do nothing. ``generate()`` calls it on a streamer once all tokens have been chosen."""
 
     def ended(self, steps: int) -> list[float]:
         """Take the last mark, when the call has returned, and return all of them in seconds.
@@ -183,7 +183,7 @@ class HuggingFace(Contender):
         streamer: Marks | None = None,
         scored: Marks | None = None,
     ) -> Tensor:
-        """Call ``generate()``: int64 [B, 1 + N], the start token first. ``scored`` is told of each step's scores."""
+        """Call ``generate()``: int64 [B, 1 + N], the start token first. ``scored`` marks each step's scores."""
         from transformers import LogitsProcessorList
 
         processors = [Scores(self._ends if stop == "fixed" else (), scored)] if stop == "fixed" or scored else []

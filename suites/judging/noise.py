@@ -21,7 +21,7 @@ DRIFT_SHARE = 0.1
 TREND_P = 0.01
 TREND_FROM = 6
 SLOWED_SHARE = 0.01
-"""Share of the rounds' time from which on a slowed GPU is told. At half its clock for less, it loses less than 2 %."""
+"""Share of the rounds' time from which on a slowed GPU is reported. Half the clock for less costs below 2 %."""
 
 
 @dataclass(frozen=True)

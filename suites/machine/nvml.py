@@ -72,7 +72,7 @@ class Gpu:
         return None
 
     def slowed_by(self) -> int:
-        """Bits of NVML's clock event reasons at this moment (``throttling.THROTTLE`` names them); 0 if not told."""
+        """Bits of NVML's clock event reasons at this moment (``throttling.THROTTLE`` names them); 0 if unknown."""
         for function in ("nvmlDeviceGetCurrentClocksEventReasons", "nvmlDeviceGetCurrentClocksThrottleReasons"):
             if (mask := self._read(function)) is not None:
                 return int(mask)
@@ -115,7 +115,7 @@ def _opened() -> tuple[Gpu | None, str]:
     try:
         return Gpu(pynvml, str(torch.cuda.get_device_properties(0).uuid)), ""
     except pynvml.NVMLError as error:
-        return None, f"NVML says {str(error)!r}; let nvidia-smi work where this runs, in the container too"
+        return None, f"NVML says {str(error)!r}; make sure that nvidia-smi works here, also inside a container"
 
 
 def gpu() -> Gpu | None:

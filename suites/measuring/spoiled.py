@@ -4,7 +4,7 @@ Such an error (an access to an illegal address, a failed assertion in a kernel, 
 CUDA call of the process raises it again. Kernels run after the call that started them has returned, so the error may
 show in any later call, even in the code of another arm. Therefore each stage of an arm (set-up, each of its steps in
 the proof of equality, memory and dispatch, its turn in a round) ends with waiting for the device, outside of what is
-timed. Whatever the kernels of an arm raise is raised within its own stage, and the arm to blame is the one whose stage
+timed. So an error of an arm's kernels is raised within the arm's own stage, and the arm to blame is the one whose stage
 raised first. A repeat of the baseline (A/A) is the baseline's, and a comparison with full recompute is full recompute's
 unless another arm is taking its step. What belongs to no arm (loading, calibration) is nobody's.
 """

@@ -57,10 +57,10 @@ def _profiled(run: Callable[[], object]) -> set[str]:
     On a machine with a GPU, Kineto would attach NVIDIA's tracing library (CUPTI) to this process for the rest of its
     life. The arms timed here would run with it, and those of contenders, in processes of their own, without it.
     """
-    legacy = torch._C._autograd
-    plain = [False] * 5  # no shapes, memory, stack, FLOPs or modules
-    experimental = torch._C._profiler._ExperimentalConfig()
-    config = torch._C._profiler.ProfilerConfig(torch._C._profiler.ProfilerState.CPU, *plain, experimental)
+    legacy, private = torch._C._autograd, torch._C._profiler
+    config = private.ProfilerConfig(  # without shapes, memory, stack, FLOPs or modules
+        private.ProfilerState.CPU, False, False, False, False, False, private._ExperimentalConfig()
+    )
     legacy._enable_profiler_legacy(config)
     try:
         run()

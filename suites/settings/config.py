@@ -84,7 +84,7 @@ class MeasureConfig:
         "a contender that is silent for longer is ended, and a failed row", 600.0, "s", SECONDS
     )
     memory_gib: float | None = key(
-        "memory for weights and decoding: what fits is told, a case that does not fails at once; null: the device's",
+        "memory for weights and decoding: advice says what fits, and a case that does not fails; null: the device's",
         None,
         "GiB",
         number(f"GiB above 0 and at most {MAX_GIB:.0f}", 0, MAX_GIB, optional=True),

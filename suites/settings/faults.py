@@ -26,7 +26,7 @@ class Fault:
     """File name and line number, "" where the reason says enough."""
     status: Literal["failed", "invalid", "skipped"] = "failed"
     """Status of the case: "invalid" where equality cannot be proven, because the oracle's logits are not finite;
-    "skipped" where the library of a contender lacks what the cell needs on this machine."""
+    "skipped" where a contender's library lacks what the cell needs on this machine."""
 
     @classmethod
     def of(cls, error: BaseException) -> Fault:

@@ -1,6 +1,6 @@
 """Lines of the closing summary that are read from cell.json.
 
-They say what ``linear=auto`` chose, what narrower weights changed, and where float32 could not be compared with.
+They say what ``linear=auto`` chose, what narrower weights changed, and where no comparison with float32 was possible.
 """
 
 from __future__ import annotations

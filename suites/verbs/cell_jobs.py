@@ -60,7 +60,7 @@ class CellJob:
 
 
 class Cells:
-    """Measures one cell after another, whatever becomes of the processes in which it does so."""
+    """Measures one cell after another, in a fresh process once an arm has spoiled CUDA for this one."""
 
     def __init__(self) -> None:
         self._fresh: ChildProcess | None = None

@@ -72,7 +72,7 @@ def main(device: str) -> None:
     for backend in (SDPBackend.MATH, *fused):
         try:
             new_length(backend, device)
-        except RuntimeError as refused:  # a kernel that this device lacks is told, and no failure
+        except RuntimeError as refused:  # a kernel that this device lacks is printed, and is no failure
             print("new length", backend.name, "refused:", str(refused).split("\n")[0])
 
 
