@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..mistake import Mistake
+from ..torch_settings import contained_in_compiled
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -51,10 +52,17 @@ def graphs_so_far() -> int:
 
 
 def proven(function: Callable[P, R], *given: P.args, **named: P.kwargs) -> R:
-    """Make the first call of a function that ``one_graph`` made. Raises CompileError if the call compiled nothing."""
+    """Make the first call of a function that ``one_graph`` made. Raises CompileError if the call compiled nothing.
+
+    torch keeps compiled code on disk, by keys that leave out which attention kernels are allowed, though the code calls
+    one of them. They are added to the key here.
+    """
     before, skipped = graphs_so_far(), False
+    config: Any = torch.compiler.config
+    tag = " ".join(map(str, (config.cache_key_tag, *contained_in_compiled())))
     try:
-        with warnings.catch_warnings():  # that TensorFloat-32 is off: it is off because float32 was asked for
+        with config.patch(cache_key_tag=tag), warnings.catch_warnings():
+            # That TensorFloat-32 is off: it is off because float32 was asked for.
             warnings.filterwarnings("ignore", "TensorFloat32 tensor cores", UserWarning)
             result = function(*given, **named)
     except RuntimeError as error:  # newer versions of torch raise this themselves
