@@ -1,0 +1,53 @@
+"""Arms are allocated with the attention kernel and the settings of torch of their own cell."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from strategies import parse
+from strategies.models import torch_settings
+from strategies.models.torch_settings import kept
+from suites.measuring import loaded as loading
+from suites.measuring.allocation import allocated
+from suites.measuring.loaded import loaded
+from suites.settings.inputs import make_inputs
+
+from .one_cell import CELL
+
+
+@pytest.fixture(autouse=True)
+def _settings_as_before():
+    with kept():
+        yield
+    loading._kept.clear()
+
+
+def test_a_compiled_step_has_the_kernel_of_its_own_cell_not_that_of_one_compiled_before():
+    """Neither the model's earlier step, nor torch's cache of compiled code on disk, may serve another kernel."""
+    found = {}
+    for kind in ("flash", "math"):
+        cell = dataclasses.replace(CELL, attention=kind)
+        model, _ = loaded(cell, compiled=True)
+        arm, found[kind] = allocated(
+            parse("contiguous_kv(execution=compiled)"), model, make_inputs(cell, model.config), cell
+        )
+        assert arm.session.model is model
+    assert found == {"flash": {"flash"}, "math": {"math", "loop"}}
+
+
+@pytest.mark.parametrize("tf32", [True, False])
+def test_tf32_is_that_of_the_cell_after_the_first_model_on_cuda_has_set_the_defaults(tf32, monkeypatch):
+    product, load = torch.backends.cuda.matmul, loading.load_model
+    before = product.allow_bf16_reduced_precision_reduction, product.allow_fp16_reduced_precision_reduction
+
+    def first_on_cuda(*given):
+        torch_settings.set_defaults.__wrapped__()
+        return load(*given)
+
+    monkeypatch.setattr(loading, "load_model", first_on_cuda)
+    try:
+        loaded(dataclasses.replace(CELL, tf32=tf32), compiled=False)
+        assert product.allow_tf32 == tf32
+    finally:
+        product.allow_bf16_reduced_precision_reduction, product.allow_fp16_reduced_precision_reduction = before
