@@ -9,6 +9,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from torch.overrides import TorchFunctionMode
 
 from strategies import DTYPES, Session, Strategy, parse, select, static_kv
+from strategies.models.positions import aligned_rows
 from strategies.models.stores import KVShape, SelfKV
 from strategies.static_kv import StaticKV
 from tests.fake_cuda import fake_cuda
@@ -44,6 +45,15 @@ def test_every_step_stays_on_the_device_in_the_models_type(tiny_model, architect
         for logits_BV in decoded(model, strategy):
             assert (logits_BV.device.type, logits_BV.dtype) == ("cuda", DTYPES[dtype])
             assert logits_BV.shape == (BATCH, model.config.vocab_size)
+
+
+@pytest.mark.parametrize("strides", [(9, 8, 8, 1), (24, 9, 8, 1), (24, 8, 9, 1), (16, 16, 16, 2)])
+def test_each_stride_of_a_mask_but_the_last_becomes_a_multiple_of_eight(tiny_model, strides):
+    with fake_cuda(tiny_model("t5", decoder_layers=1)):
+        bias = torch.empty_strided((2, 1, 1, 8), strides, device="cuda")
+        *others, last = aligned_rows(bias).stride()
+        assert last == 1
+        assert all(stride % 8 == 0 for stride in others)
 
 
 class OnTheCPU(StaticKV):

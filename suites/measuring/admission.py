@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 
 import torch
@@ -15,7 +16,7 @@ import torch
 from strategies import Strategy, StrategyError, parse
 from strategies.models.encoder_decoder import EncoderDecoder
 
-from ..probes.attention import NoKernelError
+from ..probes.attention import NoKernelError, kernel_errors
 from ..probes.finite import NotFiniteError
 from ..probes.overhead import dispatch_s
 from ..settings.cells import Cell
@@ -83,19 +84,17 @@ class Admission:
         return mine or StrategyArm(parse(ORACLE), self._model, self._inputs, self._cell)
 
     def _allocate(self, strategies: Sequence[Strategy]) -> None:
-        asked = self._cell.attention
         for strategy in strategies:
-            with contained(partial(self._outcomes.fail, strategy.label)), answering(strategy.label):
-                try:
-                    arm, ran = allocated(strategy, self._model, self._inputs, self._cell)
-                    self._outcomes.note(strategy.label, attention_ran=", ".join(sorted(ran)))
-                    self._arms.append(arm)
-                except NoKernelError as error:
-                    reason = f"attention={asked} cannot be used here: {error}"
-                    self._outcomes.settle(strategy.label, "skipped", reason)
-                    if strategy.label == ORACLE:
-                        self._no_oracle = reason
-                        self._lose_oracle(f"is skipped: {reason}")
+            with contained(partial(self._not_allocated, strategy.label)), answering(strategy.label):
+                arm, ran = allocated(strategy, self._model, self._inputs, self._cell)
+                self._outcomes.note(strategy.label, attention_ran=", ".join(sorted(ran)))
+                self._arms.append(arm)
+
+    def _not_allocated(self, label: str, fault: Fault) -> None:
+        self._outcomes.fail(label, fault)
+        if label == ORACLE and fault.status == "skipped":
+            self._no_oracle = fault.reason
+            self._lose_oracle(f"is skipped: {fault.reason}")
 
     def _compare(self) -> None:
         """Keep the arms whose logits agree with the oracle's, and in low precision with float32."""
@@ -186,8 +185,10 @@ class Admission:
                 if arm.strategy.execution == "eager":
                     self._outcomes.note(arm.label, peak_memory_bytes=arm.peak_memory_bytes(clock))
                     if not cell.weights:  # dispatch is measured on a model with whole weights
-                        found_s = dispatch_s(config, arm.strategy, cell.dtype, cell.device, clock, cell.tgt_len)
-                        self._outcomes.note(arm.label, dispatch_s=found_s)
+                        # That model is small: where the cell's attention kernel refuses its sizes, nothing is noted.
+                        with suppress(NoKernelError), kernel_errors(cell.attention):
+                            found_s = dispatch_s(config, arm.strategy, cell.dtype, cell.device, clock, cell.tgt_len)
+                            self._outcomes.note(arm.label, dispatch_s=found_s)
                 self._progress.advance(self._work[arm.label])
                 good.append(arm)
         self._arms = good

@@ -26,22 +26,17 @@ def allocated(
     Raises NoKernelError where ``cell.attention`` asks for a kernel that cannot compute this case, or was not the only
     one used, and whatever the strategy raises when it is allocated.
     """
-    with kernel_errors():
+    asked = cell.attention
+    with kernel_errors(asked):
         arm = StrategyArm(strategy, model, inputs, cell)
     ran: set[str] = set()
-    refused: list[NoKernelError] = []
-    with contained(lambda fault: None):  # the stages that follow say what is wrong with the strategy
-        try:
-            with kernel_errors():
-                ran = _kernels(arm, inputs, cell)
-        except NoKernelError as error:
-            refused.append(error)
-    if refused:
-        raise refused[0]
+    # What else is wrong with the strategy, the stages that follow say.
+    with contained(lambda fault: None, NoKernelError), kernel_errors(asked):
+        ran = _kernels(arm, inputs, cell)
     # The compiler makes loops of the separate operators that are "math", and of no other kernel.
-    others = ran - ({"math", "loop"} if cell.attention == "math" else {cell.attention})
-    if cell.attention != "auto" and others:
-        raise NoKernelError(f"torch used {' and '.join(sorted(others))} instead")
+    others = ran - ({"math", "loop"} if asked == "math" else {asked})
+    if asked != "auto" and others:
+        raise NoKernelError(asked, f"torch used {' and '.join(sorted(others))} instead")
     return arm, frozenset(ran)
 
 

@@ -16,6 +16,8 @@ from typing import Any
 
 import torch
 
+from strategies import Mistake
+
 from .dispatch import OperatorMode
 
 _KERNEL = re.compile(r"(?:aten::)?_scaled_dot_product_(flash|efficient|cudnn)_attention\w*|.*_(math)\w*")
@@ -23,8 +25,13 @@ NO_KERNEL = "No available kernel", "No viable backend"
 """Beginnings of what torch says where none of the kernels that it may choose can compute an attention."""
 
 
-class NoKernelError(Exception):
+class NoKernelError(Mistake):
     """The attention kernel that was asked for cannot compute an attention of this case. The message says why."""
+
+    status = "skipped"
+
+    def __init__(self, kind: str, why: str) -> None:
+        super().__init__(f"attention={kind} cannot be used here: {why}")
 
 
 def attention_kernels(run: Callable[[], object], execution: str = "eager") -> set[str]:
@@ -70,11 +77,15 @@ def _profiled(run: Callable[[], object]) -> set[str]:
 
 
 @contextmanager
-def kernel_errors() -> Iterator[None]:
-    """Raise NoKernelError, with torch's reasons, for its error that no kernel can compute an attention.
+def kernel_errors(kind: str) -> Iterator[None]:
+    """Raise NoKernelError, with torch's reasons, for its error that the kernel ``kind`` cannot compute an attention.
 
-    torch gives the reasons as warnings before that error.
+    torch gives the reasons as warnings before that error. With ``auto`` no kernel was asked for, and errors stay what
+    they are.
     """
+    if kind == "auto":
+        yield
+        return
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
@@ -82,7 +93,7 @@ def kernel_errors() -> Iterator[None]:
         except RuntimeError as error:
             if not any(text in str(error) for text in NO_KERNEL):
                 raise
-            raise NoKernelError(reasons(str(warning.message) for warning in caught)) from None
+            raise NoKernelError(kind, reasons(str(warning.message) for warning in caught)) from None
 
 
 def reasons(texts: Iterable[str]) -> str:

@@ -1,15 +1,18 @@
 """Where contenders run: which cells each takes, and why it takes no other."""
 
 import dataclasses
+import sys
 from types import SimpleNamespace
 
 import pytest
 import torch
 
-from suites.contenders import Contender, ContenderError, UnavailableError, registry
+from suites.contenders import Contender, ContenderError, UnavailableError, ct2, registry
 from suites.contenders.ct2 import require_cuda, told_of_libraries
+from suites.contenders.running import lineup
 from suites.contenders.running.lineup import why_not
 from suites.settings.faults import Fault
+from suites.settings.inputs import make_inputs
 
 TRANSFORMERS = [name for name in registry() if name.startswith("transformers_")]
 CELLS = {(device, dtype) for device in ("cpu", "cuda") for dtype in ("fp32", "bf16", "fp16")}
@@ -49,6 +52,64 @@ def test_each_takes_the_cells_that_it_says_and_names_what_to_give_for_others(fix
         others = [other for where, other in TAKEN[name] if where == device]
         assert (f"not {dtype}; give dtype=" if others else "it runs on cuda alone, not on cpu") in reason
         assert all(other in reason.partition("give dtype=")[2] for other in others)
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype", "asked"),
+    [
+        ("ctranslate2_float32", "fp32", "float32"),
+        ("ctranslate2_half", "bf16", "bfloat16"),
+        ("ctranslate2_half", "fp16", "float16"),
+    ],
+)
+def test_ctranslate2_is_asked_for_the_type_of_the_cell(fixed_cell, monkeypatch, tmp_path, name, dtype, asked):
+    class AskedError(Exception):
+        pass
+
+    def translator(path, *, device, compute_type, **others):
+        raise AskedError(device, compute_type)
+
+    library = SimpleNamespace(
+        __version__="4",
+        get_cuda_device_count=lambda: 1,
+        get_supported_compute_types=lambda device: {"float32", "float16", "bfloat16"},
+        Translator=translator,
+    )
+    monkeypatch.setitem(sys.modules, "ctranslate2", library)
+    monkeypatch.setattr(ct2, "converted", lambda checkpoint: checkpoint)
+    with pytest.raises(AskedError) as raised:
+        registry()[name]().prepare(tmp_path, placed(fixed_cell, "cuda", dtype))
+    assert raised.value.args == ("cuda", asked)
+
+
+@pytest.mark.parametrize(
+    ("tf32", "weights", "judged"), [(True, "", "tf32"), (False, "", "fp32"), (False, "bf16", "fp32")]
+)
+def test_tokens_are_judged_by_the_type_of_the_whole_weights(
+    tiny_model, fixed_cell, monkeypatch, tmp_path, tf32, weights, judged
+):
+    """Contenders are given these, whatever our own strategies multiply by."""
+    asked = []
+
+    class Arm:
+        token_ids = ((1,),)
+
+        def __init__(self, *arguments):
+            pass
+
+        def round(self, *arguments):
+            pass
+
+        close = round
+
+    monkeypatch.setattr(lineup, "ContenderArm", Arm)
+    monkeypatch.setattr(lineup, "why_not", lambda *arguments: "")
+    monkeypatch.setattr(lineup, "shared_checkpoint", lambda *arguments: tmp_path)
+    monkeypatch.setattr(lineup, "check_tokens", lambda oracle, token_ids, dtype, fixed: asked.append(dtype))
+    cell, model = dataclasses.replace(fixed_cell, tf32=tf32, weights=weights), tiny_model("t5")
+    given = cell, model, make_inputs(cell, model.config), 1.0, lambda: None, lambda *told: None, tmp_path
+    with lineup.Contenders(["ctranslate2_float32"]).line_up(*given, lambda name, fault: ""):
+        assert asked == [judged]
 
 
 @pytest.mark.parametrize("contender", [Silent, Confident])

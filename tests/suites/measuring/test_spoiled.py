@@ -13,6 +13,7 @@ from suites.__main__ import main
 from suites.contenders.running.lineup import Contenders
 from suites.measuring import runner
 from suites.measuring.admission import Admission
+from suites.measuring.arms import StrategyArm
 from suites.measuring.calibration import Calibrator
 from suites.measuring.runner import run_cell
 from suites.measuring.spoiled import answering, is_spoiled
@@ -43,7 +44,7 @@ def spoil(monkeypatch):
 
 def test_an_error_that_one_call_tells_and_the_next_does_not_leaves_cuda_usable(spoil):
     assert not is_spoiled()
-    waits = iter([refused, lambda: None, lambda: None])
+    waits = iter([refused, refused, lambda: None, lambda: None])
     spoil(lambda: next(waits)())
     with pytest.raises(torch.AcceleratorError), answering("mine"):
         pass
@@ -149,6 +150,20 @@ def test_a_repeat_of_the_baseline_is_the_baselines(tmp_path, spoil):
     error, rows = spoiled_by([baseline], tmp_path, MeasureConfig(rounds=2, warmup=0, aa=True))
     assert (error.label, list(error.left)) == ("silent", [])
     assert rows["silent"][0] == "failed"
+
+
+def test_a_round_of_a_repeat_is_the_baselines(tmp_path, spoil, monkeypatch):
+    real = StrategyArm.round
+
+    def spoiling(arm, *arguments):
+        if arm.label.endswith("(A/A)"):
+            spoil()
+        return real(arm, *arguments)
+
+    monkeypatch.setattr(StrategyArm, "round", spoiling)
+    error, rows = spoiled_by(select("core"), tmp_path, MeasureConfig(rounds=2, warmup=0, aa=True))
+    assert error.label == "full_recompute"
+    assert set(error.left) == set(rows) - {"full_recompute"}
 
 
 @pytest.mark.parametrize("asked", [True, False])
