@@ -87,11 +87,12 @@ class Session:
             self._prepare(steps)
 
     def _executor(self) -> Forward:
+        weight, trains = self.model.embedding.weight, self.model.training
+        captured = is_captured(self.strategy, weight.device.type)
         if self.strategy.execution == "compiled":
-            weight, trains = self.model.embedding.weight, self.model.training
             key = self.strategy, self.batch, self.src_len, self.max_new, weight.dtype, weight.device, trains
-            return Captured(Compiled(key)) if is_captured(self.strategy, weight.device.type) else Compiled(key)
-        if not is_captured(self.strategy, self.model.embedding.weight.device.type):
+            return Captured(Compiled(key)) if captured else Compiled(key)
+        if not captured:
             raise StrategyError(f"{self.strategy.label}: execution=graph needs a CUDA device; give eager or compiled")
         return Captured()
 

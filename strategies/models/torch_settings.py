@@ -64,8 +64,8 @@ def set_defaults() -> None:
     torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False
 
 
-def contained_in_compiled() -> tuple[object, ...]:
-    """The settings that code compiled now will contain: such code may serve only where they are the same."""
+def compiled_in() -> tuple[object, ...]:
+    """The settings that code compiled now has compiled in, so that it may serve only where they are the same."""
     return *enabled_attention(), torch.backends.cuda.matmul.allow_tf32
 
 

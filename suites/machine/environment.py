@@ -51,9 +51,8 @@ def _versions() -> dict[str, str]:
             found[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found | {
-        "torch": str(torch.__version__)
-    }  # the build too, such as +cu130, which its distribution may not name
+    # With the build, such as +cu130, which its distribution may not name.
+    return found | {"torch": str(torch.__version__)}
 
 
 def gpu_facts() -> dict[str, Any]:

@@ -10,7 +10,7 @@ import torch
 
 from strategies import ModelConfig, Strategy, config_of, parse
 from strategies.models.encoder_decoder import EncoderDecoder
-from strategies.models.torch_settings import kept
+from strategies.models.torch_settings import kept, set_defaults
 
 from ..machine.limits import Limit
 from ..settings.cells import Cell
@@ -86,6 +86,8 @@ class CellRun:
             outcomes.fail(label, self._faults[label])
         try:
             if outcomes.open():
+                if self._cell.device == "cuda":
+                    set_defaults()  # before settings are kept, so that they come back after the cell
                 # Whatever is raised makes rows with a reason, and the sweep goes on.
                 with kept(), contained(outcomes.fail_open), answering(""):
                     if reason := obstacle(self._cell, self._strategies, self._children.names):

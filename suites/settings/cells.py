@@ -51,14 +51,9 @@ class Cell:
         The hash of a checkpoint covers its content, not its path.
         """
         fields = dataclasses.asdict(self)
-        if self.linear == "torch":  # the id stays what it was before this field existed
-            del fields["linear"]
-        if not self.weights:
-            del fields["weights"]
-        if self.attention == "auto":
-            del fields["attention"]
-        if not self.tf32:
-            del fields["tf32"]
+        for field in dataclasses.fields(self):  # the id stays what it was before these fields existed
+            if field.name in ("linear", "weights", "attention", "tf32") and fields[field.name] == field.default:
+                del fields[field.name]
         if self.model.content is None:
             del fields["model"]["content"]
         else:  # the same checkpoint has the same id under any path

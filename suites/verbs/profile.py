@@ -167,25 +167,18 @@ def prepare(cell: Cell, strategies: Sequence[Strategy]) -> list[tuple[StrategyAr
     """
     import torch
 
-    from strategies import DTYPES, config_of, load_model
-    from strategies.models.kernels.attention_kernel import use_attention
-    from strategies.models.kernels.linears import use_linear
-    from strategies.models.kernels.narrow import use_weights
-    from strategies.models.torch_settings import use_tf32
+    from strategies import config_of
 
     from ..measuring.arms import StrategyArm
     from ..measuring.equality import check
+    from ..measuring.loaded import loaded
     from ..settings.faults import blamed
     from ..settings.inputs import make_inputs
     from ..work.memory_fit import require_room
 
     require_room("profile", config_of(cell.model), cell, strategies, False, "give a smaller model, batch or length")
     torch.set_num_threads(cell.threads)
-    model = load_model(cell.model, DTYPES[cell.dtype], cell.device, cell.seed)
-    use_linear(model, cell.linear, cell.batch_size, cell.rows_max)
-    use_weights(model, cell.weights or "fp32")
-    use_attention(model, cell.attention)
-    use_tf32(cell.tf32)
+    model, _ = loaded(cell, compiled=False)
     inputs = make_inputs(cell, model.config)
     pairs = []
     for strategy in strategies:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..mistake import Mistake
-from ..torch_settings import contained_in_compiled
+from ..torch_settings import compiled_in
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -59,7 +59,7 @@ def proven(function: Callable[P, R], *given: P.args, **named: P.kwargs) -> R:
     """
     before, skipped = graphs_so_far(), False
     config: Any = torch.compiler.config
-    tag = " ".join(map(str, (config.cache_key_tag, *contained_in_compiled())))
+    tag = " ".join(map(str, (config.cache_key_tag, *compiled_in())))
     try:
         with config.patch(cache_key_tag=tag), warnings.catch_warnings():
             # That TensorFloat-32 is off: it is off because float32 was asked for.

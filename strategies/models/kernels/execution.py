@@ -19,7 +19,7 @@ from torch import Tensor
 
 from ..encoder_decoder import Attended, EncoderDecoder
 from ..stores import Step
-from ..torch_settings import contained_in_compiled
+from ..torch_settings import compiled_in
 from .compiling import one_graph, proven
 
 Given = tuple[EncoderDecoder, Tensor, Step, Attended]
@@ -62,7 +62,7 @@ class Compiled:
     """``next_logits``, compiled once per variant for all sessions with the same ``key`` and settings of torch."""
 
     def __init__(self, key: Hashable) -> None:
-        self._key = key, torch.get_num_threads(), contained_in_compiled()
+        self._key = key, torch.get_num_threads(), compiled_in()
         self._variants: dict[int, Forward] = {}
 
     def __call__(self, *given: *Given) -> Tensor:

@@ -75,6 +75,7 @@ class Contenders:
         arms: list[ContenderArm] = []
         known: dict[str, TokenCheck] = {}
         src_ids = inputs.rows()
+        checkpoint: Path | None = None
 
         def fail(name: str, fault: Fault) -> None:
             tell(name, fault.status, kept(name, fault))
@@ -88,7 +89,8 @@ class Contenders:
                     if reason := why_not(contender, cell, model):
                         tell(name, "skipped", reason)
                         continue
-                    checkpoint = shared_checkpoint(model, cache_of(run_dir))
+                    # Once for all of them: its digest reads every weight.
+                    checkpoint = checkpoint or shared_checkpoint(model, cache_of(run_dir))
                     arm = ContenderArm(name, cell, model.config, src_ids, checkpoint, seconds_max)
                     started.append(arm)
                     arm.round(-1, True, clocks(cell.device)[0])
