@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import torch
 
-from tests.command import ROOT, SMALL_MODEL, suites
+from tests.command import ROOT, SMALL_MODEL, copy_packages, suites
 
 pytestmark = [
     pytest.mark.cuda,
@@ -17,9 +17,7 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory):
     """The packages with strategies that look up a row beyond the end of an embedding."""
-    root = tmp_path_factory.mktemp("copy")
-    for package in ("strategies", "suites", "conf"):
-        shutil.copytree(ROOT / package, root / package, ignore=shutil.ignore_patterns("__pycache__"))
+    root = copy_packages(tmp_path_factory.mktemp("copy"))
     shutil.copy(ROOT / "tests" / "drop_ins" / "spoiling.py", root / "strategies")
     return root
 

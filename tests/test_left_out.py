@@ -1,11 +1,10 @@
 """A file that cannot be used is told in one line that names it, and takes nothing else with it."""
 
 import json
-import shutil
 
 import pytest
 
-from tests.command import ROOT, suites
+from tests.command import copy_packages, suites
 
 STRATEGY = (
     "from dataclasses import dataclass\nfrom .contiguous_kv import ContiguousKV\nfrom .strategy import register\n"
@@ -79,9 +78,7 @@ BROKEN = {
 @pytest.fixture(scope="module")
 def listed(tmp_path_factory):
     """What `list` prints, on both outputs, in a copy with every broken file in it."""
-    root = tmp_path_factory.mktemp("broken")
-    for package in ("strategies", "suites", "conf"):
-        shutil.copytree(ROOT / package, root / package, ignore=shutil.ignore_patterns("__pycache__"))
+    root = copy_packages(tmp_path_factory.mktemp("broken"))
     for path, (text, _) in BROKEN.items():
         (root / path).write_text(text + "\n")
     (root / "strategies/sound.py").write_text(SOUND)

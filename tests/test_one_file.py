@@ -1,20 +1,16 @@
 """One file adds one thing: the files of docs/extending.md, dropped into a copy of the packages, are found and run."""
 
-import shutil
-
 import pandas as pd
 import pytest
 
-from tests.command import ROOT, suites
+from tests.command import copy_packages, suites
 from tests.examples import FILES
 
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory):
     """The packages with the files of docs/extending.md, and a sweep run in them."""
-    root = tmp_path_factory.mktemp("copy")
-    for package in ("strategies", "suites", "conf"):
-        shutil.copytree(ROOT / package, root / package, ignore=shutil.ignore_patterns("__pycache__"))
+    root = copy_packages(tmp_path_factory.mktemp("copy"))
     for path, text in FILES.items():
         (root / path).write_text(text)
     arguments = ["model=sliver", "seq_len=5", "measure=quick", "strategies=[static_kv,chunked_kv]"]

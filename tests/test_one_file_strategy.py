@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.command import ROOT, conformance_kit
+from tests.command import ROOT, conformance_kit, copy_packages
 
 PAGED, POOLED = ((ROOT / f"tests/drop_ins/{name}_kv.py").read_text() for name in ("paged", "pooled"))
 DOUBLING = '''\
@@ -128,9 +128,7 @@ FAULTS = {
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory) -> Path:
     """A copy of the packages and of the kit, in which more files disturb nobody."""
-    root = tmp_path_factory.mktemp("checkout")
-    for package in ("strategies", "suites", "conf"):
-        shutil.copytree(ROOT / package, root / package, ignore=shutil.ignore_patterns("__pycache__"))
+    root = copy_packages(tmp_path_factory.mktemp("checkout"))
     (root / "tests").mkdir()
     for file in (ROOT / "pyproject.toml", *(ROOT / "tests").glob("*.py")):
         shutil.copy(file, root / file.relative_to(ROOT))

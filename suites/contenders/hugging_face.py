@@ -8,78 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from .contender import Contender, Decoded, register
+from .generate_marks import Marks, Scores
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from ..settings.cells import Cell
-    from ..timing.clock import Clock
-
-
-class Marks:
-    """Takes the marks of one call of ``generate()`` with a clock: as a hook on the encoder, and after each step.
-
-    On the CPU it is a streamer, which receives the prompt, then the tokens of each step once they are chosen. For a
-    streamer ``generate()`` copies the tokens to the host at each step, which would wait for a GPU. So with the clock of
-    a GPU ``chosen`` is called, by a logits processor, once the scores of a step have been asked for.
-    """
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock, self._steps, self._prompted = clock, 0, False
-
-    def start(self) -> None:
-        """Take the first mark. CUDA's clock waits for the device before it."""
-        self._clock.start()
-
-    def encoded(self) -> None:
-        """Take the mark at the encoder's end."""
-        self._clock.mark()
-
-    def chosen(self) -> None:
-        """Take the mark of a step: of the first always, of a later one if the clock marks every step."""
-        if self._steps:
-            self._clock.step()
-        else:
-            self._clock.mark()
-        self._steps += 1
-
-    def put(self, token_B: Tensor) -> None:
-        """Take the mark of a step, as a streamer. The first call brings the prompt, before any step, and is ignored."""
-        if self._prompted:
-            self.chosen()
-        self._prompted = True
-
-    def end(self) -> None:
-        """Do nothing. ``generate()`` calls it on a streamer once all tokens have been chosen."""
-
-    def ended(self, steps: int) -> list[float]:
-        """Take the last mark, when the call has returned, and return all of them in seconds.
-
-        It is the mark of the last of ``steps`` tokens, too. So that of the last step is dropped, and those of steps
-        whose tokens ``generate()`` did not return, if it takes such.
-        """
-        self._clock.mark()
-        marks_s = self._clock.marks_s()
-        return [*marks_s[: steps + 1], marks_s[-1]] if self._clock.every_step else marks_s
-
-
-class Scores:
-    """A logits processor: masks end tokens in place, and tells ``marks`` that the scores of a step have been asked for.
-
-    It is an object with ``__call__``, as transformers' own are. ``generate()`` inspects the signature of each processor
-    at each step, which takes several times longer for a function or a bound method (0.2 ms on one CPU).
-    """
-
-    def __init__(self, masked: Sequence[int], marks: Marks | None) -> None:
-        self._masked, self._marks = masked, marks
-
-    def __call__(self, token_BN: Tensor, scores_BV: Tensor) -> Tensor:
-        """Return the scores, float32 [B, V]."""
-        for number in self._masked:  # one slice per id: a list of ids as an index would be copied to the device
-            scores_BV[:, number] = -float("inf")
-        if self._marks is not None:
-            self._marks.chosen()
-        return scores_BV
 
 
 class HuggingFace(Contender):

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from strategies import ModelSpec, Session, greedy, load_model, parse
+from suites.contenders import registry
 from suites.contenders.running.cache import shared_checkpoint
 from suites.settings.cells import Cell
 from suites.settings.inputs import make_inputs
@@ -64,6 +65,20 @@ def checkpoint(tmp_path_factory):
     cell = cell_of("fixed")
     model = load_model(cell.model, seed=cell.seed)
     return shared_checkpoint(model, tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="module")
+def prepared(checkpoint):
+    """``prepared(name, cell)``: a contender in this process, prepared once for each cell."""
+    known = {}
+
+    def prepare(name, cell):
+        if (name, cell) not in known:
+            known[name, cell] = registry()[name]()
+            known[name, cell].prepare(checkpoint, cell)
+        return known[name, cell]
+
+    return prepare
 
 
 @pytest.fixture

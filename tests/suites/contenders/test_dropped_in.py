@@ -9,7 +9,7 @@ from suites.store.cell_folder import read_cells
 from suites.tables.case_table import case_table
 from suites.tables.step_table import step_table
 from suites.tables.table_files import read_tables
-from tests.command import ROOT, SMALL_MODEL, suites
+from tests.command import ROOT, SMALL_MODEL, copy_packages, suites
 
 NAMES = ["own", "crashes", "raises", "hangs", "killed", "wrong", "coarse", "short", "absent", "lacks"]
 ARGUMENTS = ["run", "seq_len=5", "batch_size=2", *SMALL_MODEL, "measure=quick"]
@@ -18,9 +18,7 @@ ARGUMENTS = ["run", "seq_len=5", "batch_size=2", *SMALL_MODEL, "measure=quick"]
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory):
     """The packages with the file in them."""
-    root = tmp_path_factory.mktemp("copy")
-    for package in ("strategies", "suites", "conf"):
-        shutil.copytree(ROOT / package, root / package, ignore=shutil.ignore_patterns("__pycache__"))
+    root = copy_packages(tmp_path_factory.mktemp("copy"))
     shutil.copy(ROOT / "tests" / "drop_ins" / "odd_contenders.py", root / "suites" / "contenders" / "mine.py")
     return root
 

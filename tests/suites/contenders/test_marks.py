@@ -9,7 +9,7 @@ import torch
 
 from strategies.models.torch_settings import kept
 from suites.contenders import Contender, ContenderError, Decoded, registry
-from suites.contenders.hugging_face import Marks
+from suites.contenders.generate_marks import Marks
 from suites.contenders.running import arm as arm_module
 from suites.contenders.running import child
 from suites.contenders.running.agreement import padded
@@ -29,20 +29,6 @@ needs_transformers = pytest.mark.skipif(
 needs_ctranslate2 = pytest.mark.skipif(
     importlib.util.find_spec("ctranslate2") is None, reason="needs the contenders: pip install 'decodebench[peers]'"
 )
-
-
-@pytest.fixture(scope="module")
-def prepared(checkpoint):
-    """``prepared(name, cell)``: a contender in this process, prepared once for each cell."""
-    known = {}
-
-    def prepare(name, cell):
-        if (name, cell) not in known:
-            known[name, cell] = registry()[name]()
-            known[name, cell].prepare(checkpoint, cell)
-        return known[name, cell]
-
-    return prepare
 
 
 def require_marks(decoded, every_step, steps, prefill_known=True):

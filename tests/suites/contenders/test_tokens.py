@@ -28,20 +28,6 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module")
-def prepared(checkpoint):
-    """``prepared(name, cell)``: a contender in this process, prepared once for each cell."""
-    known = {}
-
-    def prepare(name, cell):
-        if (name, cell) not in known:
-            known[name, cell] = registry()[name]()
-            known[name, cell].prepare(checkpoint, cell)
-        return known[name, cell]
-
-    return prepare
-
-
 def test_the_package_has_six():
     assert set(registry()) >= {*QUICK, INT8, COMPILED}
 

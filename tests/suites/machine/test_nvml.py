@@ -1,53 +1,25 @@
 """What the driver tells of a GPU, by a stand-in for pynvml: counters that rise, and whatever a GPU does not support."""
 
-import sys
-from types import SimpleNamespace
-
 import pytest
 import torch
 
-from strategies import select
 from suites.machine import nvml
 from suites.machine.environment import environment
 from suites.machine.nvml import NOT_READ, Gpu
 from suites.machine.throttling import THROTTLE, GpuWatch, throttle_reasons
-from suites.measuring import rounds
-from suites.measuring.arms import StrategyArm
 from suites.measuring.conditions import Watch
 from suites.reporting.environment import environment_lines
 from suites.settings.config import RunConfig
-from suites.store.cell_folder import read_cells
 from suites.store.entries import GpuEntry
 from suites.store.files import write_json
-from suites.store.schema import SCHEMA, read_environment
+from suites.store.schema import read_environment
 from suites.telling.beforehand import told
 
 from ...command import ROOT
-from ..measuring.one_cell import CELL, measure
 from .nvml_stand_in import EVERYTHING, UUID, Driver, NVMLError
 
 COUNTERS = {"nvmlDeviceGetViolationStatus", "nvmlDeviceGetFieldValues"}
 PRONOUNCE = {"name": "pronounce", "source": "pronounce"}
-
-
-@pytest.fixture
-def h100(monkeypatch):
-    """``h100(driver)``: torch finds a GPU, and pynvml is ``driver``, or is not installed where that is None."""
-    nvml._opened.cache_clear()
-
-    def set_up(driver):
-        properties = SimpleNamespace(
-            name="NVIDIA H100", total_memory=80 << 30, uuid=UUID, major=9, minor=0, multi_processor_count=132,
-            L2_cache_size=50 << 20,
-        )  # fmt: skip
-        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-        monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: properties)
-        monkeypatch.setattr(torch.backends.cudnn, "version", lambda: 91900)
-        monkeypatch.setitem(sys.modules, "pynvml", driver)
-        return driver
-
-    yield set_up
-    nvml._opened.cache_clear()
 
 
 def watched(driver, happens):
@@ -186,53 +158,6 @@ def test_a_watch_of_a_gpu_without_nvml_notes_no_gpu(h100):
     watch = Watch("cuda")
     seen = watch.conditions("rounds")
     assert (seen.throttled, seen.throttled_s) == ([], {})
-
-
-def one_measured_cell(monkeypatch, folder):
-    """A cell measured here as if on the GPU that stands in: its rounds and its conditions, as they are read back."""
-    monkeypatch.setattr(rounds, "Watch", lambda device: Watch("cuda"))
-    measure(select("core"), folder)
-    write_json(folder / "run.json", {"schema": SCHEMA, "plan": [{"id": CELL.id}]})
-    (found,) = read_cells(folder)
-    return found
-
-
-def test_the_energy_of_each_round_is_read_around_it_and_never_inside(h100, monkeypatch, tmp_path):
-    """Each round takes 40 J; between rounds the counter rises, too."""
-    inside = []
-
-    def outside_only(name):
-        assert not inside, f"{name} inside a round"
-
-    driver = h100(Driver(reading=outside_only))
-    real = StrategyArm.round
-
-    def of_40_joules(arm, index, warmup, clock):
-        inside.append(index)
-        done = real(arm, index, warmup, clock)
-        driver.energy_mj += 40_000
-        driver.power_ns += 10**8
-        inside.pop()
-        return done
-
-    def between(watch):
-        driver.energy_mj += 9_000
-
-    monkeypatch.setattr(StrategyArm, "round", of_40_joules)
-    monkeypatch.setattr(Watch, "after_round", between)
-    found = one_measured_cell(monkeypatch, tmp_path)
-    assert [done.energy_j for done in found.rounds] == [pytest.approx(40.0)] * len(found.rounds)
-    assert len(found.rounds) >= 4
-    assert found.conditions.throttled == ["power cap"]
-    assert found.conditions.throttled_s == {"power cap": pytest.approx(0.1 * len(found.rounds))}
-
-
-@pytest.mark.parametrize("driver", [Driver({"nvmlDeviceGetTotalEnergyConsumption"}), None])
-def test_rounds_without_a_counter_of_energy_are_measured_all_the_same(driver, h100, monkeypatch, tmp_path):
-    h100(driver)
-    found = one_measured_cell(monkeypatch, tmp_path)
-    assert {arm.status for arm in found.arms} == {"ok"}
-    assert {done.energy_j for done in found.rounds} == {None}
 
 
 def test_the_gpu_of_an_earlier_version_is_shown_as_far_as_it_is_known():

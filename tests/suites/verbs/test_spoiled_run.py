@@ -17,7 +17,7 @@ from suites.tables.table_files import read_tables
 from suites.verbs import cell_jobs
 from suites.verbs.cell_jobs import CellJob, Cells
 from suites.words.progress import Progress
-from tests.command import ROOT, SMALL_MODEL, suites
+from tests.command import ROOT, SMALL_MODEL, copy_packages, suites
 
 from ..measuring.one_cell import CELL
 
@@ -28,9 +28,7 @@ MEASURED = [*SMALL_MODEL, "measure=quick"]
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory):
     """The packages with the strategies in them."""
-    root = tmp_path_factory.mktemp("copy")
-    for package in ("strategies", "suites", "conf"):
-        shutil.copytree(ROOT / package, root / package, ignore=shutil.ignore_patterns("__pycache__"))
+    root = copy_packages(tmp_path_factory.mktemp("copy"))
     shutil.copy(ROOT / "tests" / "drop_ins" / "spoiling.py", root / "strategies")
     return root
 
