@@ -27,6 +27,14 @@ SMALL_MODEL = [
     "model.decoder_layers=1",
 ]
 """A model that decodes a token in well under a millisecond."""
+
+
+def small_model(**sizes: int) -> list[str]:
+    """``SMALL_MODEL`` with other sizes."""
+    keys = dict(key.split("=") for key in SMALL_MODEL)
+    return [f"{key}={value}" for key, value in {**keys, **{f"model.{name}": sizes[name] for name in sizes}}.items()]
+
+
 LIBRARIES = ["torch", "hydra", "pandas", "scipy.stats", "matplotlib.figure", "pytest", "suites.verbs.run"]
 LIBRARIES += ["suites.verbs.collect"]
 """No module that registers operators with torch: copies of the packages are imported after these, and would register

@@ -25,7 +25,7 @@ def copy(tmp_path_factory):
 def test_a_device_side_assertion_is_the_row_of_its_arm_and_all_others_are_measured(copy):
     """The first in the proof of equality, the second in the rounds of the process after that."""
     spoiling = ["spoils(at=5)", "spoils(at=5,batches=4)"]
-    chosen = f"strategies=[full_recompute,'{spoiling[0]}','{spoiling[1]}',static_kv]"
+    chosen = f"strategies=[full_recompute,'{spoiling[0]}','{spoiling[1]}',static_kv,spoils]"
     given = ["seq_len=5,6", "device=cuda", *SMALL_MODEL, "measure=quick", "hydra.sweep.dir=run"]
     done = suites("run", *given, chosen, folder=copy, packages=copy)
     assert done.returncode == 1, done.stdout + done.stderr
@@ -33,8 +33,8 @@ def test_a_device_side_assertion_is_the_row_of_its_arm_and_all_others_are_measur
     told = [line for line in done.stderr.splitlines() if "spoiled CUDA for this process" in line]
     assert [line.partition(" ")[0] for line in told] == spoiling
     table = pd.read_csv(copy / "run" / "table.csv").set_index(["tgt_len", "strategy"])
-    assert table["status"].loc[5].to_list() == ["ok", "failed", "failed", "ok"]
-    assert table["status"].loc[6].to_list() == ["ok"] * 4
+    assert table["status"].loc[5].to_list() == ["ok", "failed", "failed", "ok", "ok"]
+    assert table["status"].loc[6].to_list() == ["ok"] * 5
     assert table["reason"].loc[5].dropna().str.contains("device-side assert triggered").all()
     noted = [line.split() for line in (copy / "strategies" / "spoiling.pids").read_text().splitlines()]
     processes = {length: list(dict.fromkeys(pid for at, pid in noted if at == length)) for length in "56"}

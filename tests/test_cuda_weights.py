@@ -9,7 +9,7 @@ from strategies import ModelSpec, Session, load_model, parse
 from strategies.models.encoder_decoder import Head
 from strategies.models.kernels.narrow import quantise, use_weights
 from strategies.models.kernels.packing import products
-from tests.command import SMALL_MODEL, suites
+from tests.command import small_model, suites
 
 pytestmark = [
     pytest.mark.cuda,
@@ -88,8 +88,9 @@ def test_a_step_multiplies_each_weight_by_one_kernel_and_never_by_torchs_int8_op
 
 
 def test_a_sweep_over_devices_skips_what_a_gpu_has_no_fast_kernel_for(tmp_path):
-    asked = [*SMALL_MODEL, "seq_len=8", "strategies=[static_kv]", "measure=quick", "plots=false", "report=false"]
-    for keys in (["linear=auto"], ["weights=int8", "batch_size=2", "model.d_model=32", "model.d_ff=48"]):
+    asked = small_model(d_model=32, d_ff=48)
+    asked += ["seq_len=8", "strategies=[static_kv]", "measure=quick", "plots=false", "report=false"]
+    for keys in (["linear=auto"], ["weights=int8", "batch_size=2"]):
         suites("run", "device=cpu,cuda", *asked, *keys, "hydra.run.dir=run", folder=tmp_path, check=True)
         table = pd.read_csv(tmp_path / "run" / "table.csv").set_index("device")
         assert table["status"].to_dict() == {"cpu": "ok", "cuda": "skipped"}

@@ -1,4 +1,4 @@
-"""Equality before timing: every strategy must give the oracle's logits at every step, when fed the oracle's tokens.
+"""Equality before timing: every strategy must give the oracle's logits at every step, when fed the same tokens.
 
 In low precision it must besides be about as near to float32 as full recompute is (``reference``).
 """
@@ -6,6 +6,7 @@ In low precision it must besides be about as near to float32 as full recompute i
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -71,10 +72,12 @@ def check(
     """Decode once, all arms in step with the oracle, and return an ``Agreement`` for each arm.
 
     An arm that raises an error or disagrees takes no further step. With ``fixed``, EOS is never chosen, as in timed
-    rounds; without it, decoding stops once every sentence of the oracle has ended. ``advance`` is called after each
-    step of an arm. ``reference`` is that of a cell in low precision, where full recompute is the oracle. Raises
-    NotFiniteError if the oracle's logits are not finite, whatever the oracle itself raises, and SpoiledError if an arm
-    spoils CUDA.
+    rounds, and no token is fed again before half of the vocabulary was. A model with random weights may choose the same
+    token at every step. Then all rows of K and V are alike, and attention gives the same whatever its scores are, so
+    that a wrong K or a wrong position would not show. Without ``fixed``, decoding stops once every sentence of the
+    oracle has ended. ``advance`` is called after each step of an arm. ``reference`` is that of a cell in low precision,
+    where full recompute is the oracle. Raises NotFiniteError if the oracle's logits are not finite, whatever the oracle
+    itself raises, and SpoiledError if an arm spoils CUDA.
     """
     found = [Agreement() for _ in arms]
     config = oracle.session.model.config
@@ -90,6 +93,7 @@ def check(
                 arm.session.step(token_B)
                 arm.prefill()
     ended_B = torch.zeros_like(token_B, dtype=torch.bool)
+    fed: deque[Tensor] = deque([token_B], maxlen=max(1, config.vocab_size // 2))
     for k in range(1, oracle.session.max_new + 1):
         with answering(oracle.label):
             oracle_BV = oracle.session.step(token_B).float().clone()
@@ -115,7 +119,9 @@ def check(
             advance(arm)
         if fixed:
             forbid(oracle_BV, eos_ids, -torch.inf)
+            oracle_BV.scatter_(1, torch.stack(list(fed), 1), -torch.inf)
         token_B = oracle_BV.argmax(-1)
+        fed.append(token_B)
         ended_B |= is_end(token_B, eos_ids)
         if not fixed and bool(ended_B.all()):
             break

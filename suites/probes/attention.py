@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import re
+import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -17,12 +18,20 @@ from typing import Any
 import torch
 
 from strategies import Mistake
+from strategies.models.attention import SelfAttention
 
 from .dispatch import OperatorMode
 
 _KERNEL = re.compile(r"(?:aten::)?_scaled_dot_product_(flash|efficient|cudnn)_attention\w*|.*_(math)\w*")
-NO_KERNEL = "No available kernel", "No viable backend"
+CUDA_NO_KERNEL = "Invalid backend"
+"""What CUDA says instead: torch stops there at a kernel of other devices in its list, before it gives its reasons."""
+NO_KERNEL = "No available kernel", "No viable backend", CUDA_NO_KERNEL
 """Beginnings of what torch says where none of the kernels that it may choose can compute an attention."""
+_CAN_USE = {
+    "flash": torch.backends.cuda.can_use_flash_attention,
+    "efficient": torch.backends.cuda.can_use_efficient_attention,
+    "cudnn": torch.backends.cuda.can_use_cudnn_attention,
+}
 
 
 class NoKernelError(Mistake):
@@ -80,8 +89,8 @@ def _profiled(run: Callable[[], object]) -> set[str]:
 def kernel_errors(kind: str) -> Iterator[None]:
     """Raise NoKernelError, with torch's reasons, for its error that the kernel ``kind`` cannot compute an attention.
 
-    torch gives the reasons as warnings before that error. With ``auto`` no kernel was asked for, and errors stay what
-    they are.
+    torch gives the reasons as warnings before that error, or where it is asked whether the kernel can be used. With
+    ``auto`` no kernel was asked for, and errors stay what they are.
     """
     if kind == "auto":
         yield
@@ -93,7 +102,24 @@ def kernel_errors(kind: str) -> Iterator[None]:
         except RuntimeError as error:
             if not any(text in str(error) for text in NO_KERNEL):
                 raise
+            if CUDA_NO_KERNEL in str(error):
+                _ask_why(kind, error)
             raise NoKernelError(kind, reasons(str(warning.message) for warning in caught)) from None
+
+
+def _ask_why(kind: str, error: BaseException) -> None:
+    """Have torch warn of its reasons against the kernel ``kind``, for the attention in which ``error`` was raised.
+
+    Its inputs are those of the model's frame in the traceback. Compiled code has none, and no reasons are given.
+    """
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if frame.f_code is SelfAttention._attend.__code__:
+            values = frame.f_locals
+            q = values.get("q_BGXK", values["q_BHTK"])
+            params = torch.backends.cuda.SDPAParams(
+                q, values["k_BGMK"], values["v_BGMK"], values["bias"], 0.0, False, False
+            )
+            _CAN_USE[kind](params, debug=True)
 
 
 def reasons(texts: Iterable[str]) -> str:

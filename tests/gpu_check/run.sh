@@ -37,6 +37,8 @@ else
   SCALE=${SCALE:-1} TOTAL=${TOTAL:-450}
   captured=(execution=graph) peer_dtype=bf16
 fi
+several=() # tests compile and start processes: with pytest-xdist, files are tested beside one another
+if [ "$DEVICE" = cuda ] && "$PYTHON" -c 'import xdist' >/dev/null 2>&1; then several=(-n 8 --dist loadfile); fi
 [ -n "$PLAN" ] && WORK=${WORK:-/tmp/gpu-check}
 WORK=${WORK:-$(mktemp -d)} OUT=${OUT:-results/gpu-check}
 SITE=${SITE:-$WORK/site} RUNS=$WORK/gpu_runs START=$SECONDS FAILED=0
@@ -74,7 +76,7 @@ step() { # step NAME SECONDS COMMAND...
   fi
   [ "$limit" -gt "$left" ] && limit=$left
   echo "== $name (at $((at - START)) s, limit $limit s): $*" | cut -c1-300 | tee -a "$LOG"
-  timeout -k 5 "$limit" "$@" >"$WORK/step.txt" 2>&1
+  timeout -s INT -k 8 "$limit" "$@" >"$WORK/step.txt" 2>&1 # an interrupt, so that the step tells what it found so far
   code=$?
   tr '\r' '\n' <"$WORK/step.txt" | tail -c 60000 >>"$LOG"
   tr '\r' '\n' <"$WORK/step.txt" | tail -n "${TAIL:-12}" | cut -c1-300
@@ -99,8 +101,8 @@ collect() { # write what there is so far, in case that the machine is taken away
   --disable-pip-version-check --upgrade --target "$SITE" "$WHEELS"/*.whl
 TAIL=40 step info 60 "$PYTHON" -m tests.gpu_check.info "$DEVICE"
 # shellcheck disable=SC2046  # names of files without spaces; the options of the project's pytest need plugins
-TAIL=25 step tests 120 "$PYTHON" -m pytest -q -p no:cacheprovider -o addopts= -W default -m cuda --durations=5 \
-  $(grep -rlE 'mark\.cuda' tests --include='test_*.py' | sort)
+TAIL=25 step tests 120 "$PYTHON" -m pytest -q -p no:cacheprovider -o addopts= -W default -m cuda --durations=5 --tb=short \
+  "${several[@]}" $(grep -rlE 'mark\.cuda' tests --include='test_*.py' | LC_ALL=C sort)
 sweep=(+sweep=seq_len ${LENS:+"seq_len=$LENS"})
 run bf16 110 "model=$MODEL" dtype=bf16 "${captured[@]}" "${sweep[@]}"
 collect

@@ -1,10 +1,14 @@
 """Which attention kernel ran, and what is said where none can."""
 
+import warnings
+
 import pytest
 import torch
 import torch.nn.functional as F
 
+from strategies import ModelSpec, Session, load_model, parse
 from strategies.models.torch_settings import allow_attention, kept
+from suites.probes import attention
 from suites.probes.attention import NoKernelError, attention_kernels, kernel_errors, reasons
 
 
@@ -48,6 +52,26 @@ def test_no_kernel_is_an_error_of_its_own_and_other_errors_stay_what_they_are():
         attend()
     with pytest.raises(RuntimeError, match="other"), kernel_errors("cudnn"):
         raise RuntimeError("other")
+
+
+def test_where_torch_gives_no_reasons_with_its_error_it_is_asked_for_them(monkeypatch):
+    """On CUDA it says "Invalid backend" and no more; the attention is that of the model's frame."""
+    model, asked = load_model(ModelSpec("pronounce", "pronounce")), []
+
+    def refused(*_, **__):
+        raise RuntimeError("Invalid backend")
+
+    def can_use(params, debug):
+        asked.append((params.query.shape[-1], params.attn_mask, debug))
+        warnings.warn("it takes no such size", stacklevel=1)
+
+    monkeypatch.setattr(F, "scaled_dot_product_attention", refused)
+    monkeypatch.setitem(attention._CAN_USE, "cudnn", can_use)
+    session = Session(model, parse("static_kv"), 1, 3, 3)
+    with pytest.raises(NoKernelError, match=r"attention=cudnn cannot be used here: it takes no such size$"):
+        with kernel_errors("cudnn"):
+            session.prefill(torch.full((1, 3), 40))
+    assert asked == [(model.config.d_kv, None, True)]
 
 
 def test_reasons_leave_out_headings_and_what_was_switched_off():
