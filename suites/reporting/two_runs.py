@@ -7,9 +7,10 @@ from pathlib import Path
 from ..store.files import write_text
 from ..store.folders import make_run_dir
 from ..store.frame import write_frame
+from ..two_runs.conclusion import conclusion
 from ..two_runs.figures import compare_runs
 from ..two_runs.matching import match
-from ..two_runs.report import HEADER, UNPAIRED, conclusion, lines_of
+from ..two_runs.report import HEADER, UNPAIRED, lines_of
 from ..two_runs.runs import RunRead, read_run, require_comparable
 from .charts import change
 from .environment import environment_lines
