@@ -31,9 +31,9 @@ JSON = "--json"
 def main(arguments: list[str]) -> int:
     """Run. Returns 0 if every case was measured or skipped, else 1. With --json, standard output gets data alone."""
     if {"-h", "--help"} & set(arguments):
-        from .help import run_help
+        from .help import run_help, topics_of
 
-        print(run_help(), end="")
+        print(run_help(topics_of(arguments)), end="")
         return 0
     overrides = read_overrides([argument for argument in arguments if argument != JSON])
     if overrides.show_only:
