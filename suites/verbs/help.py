@@ -14,13 +14,14 @@ from ..words.paragraphs import entry, filled
 
 METRICS = "metrics"
 USAGE = """\
-usage: python -m suites run [--json] [KEY=VALUE ...] [+sweep=NAME]
+usage: python -m suites run [--json] [--legend] [KEY=VALUE ...] [+sweep=NAME]
 
 Measures every chosen strategy on one model, interleaved, after proving that they agree, and writes a run
 folder results/<date>_<sweep>/ with raw rounds, tables and plots. Several values, as in batch_size=1,8, are a sweep too.
 
   --json         standard output gets the rows of table.csv, warnings and advice
                  as JSON alone
+  --legend       what the columns and words of the closing table mean
   --help metrics every metric with its unit and formula
 """
 
