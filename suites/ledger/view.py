@@ -62,8 +62,8 @@ def letters(rows: pd.DataFrame) -> dict[str, int]:
         for text, number in zip(rows[f"{name}_letters"], rows[name], strict=True):
             if text in LETTERS:
                 found[text] = int(number)
-    if "K" in found and not (inner := rows[rows["inner_letters"] == "HK"]["inner"]).empty:
-        found["H"] = int(inner.iloc[0]) // found["K"]
+    if "d" in found and not (inner := rows[rows["inner_letters"] == "Hd"]["inner"]).empty:
+        found["H"] = int(inner.iloc[0]) // found["d"]
     if not (shared := rows[rows["batch_letters"] == "BG"]["batch"]).empty:
         found["G"] = int(shared.iloc[0]) // found["B"]
     return {letter: found[letter] for letter in LETTERS if letter in found}

@@ -67,7 +67,7 @@ def test_what_grows_is_in_color_in_letters_and_in_numbers():
 
 
 def test_heads_that_share_k_and_v_are_in_color_too():
-    (k,) = [text for text, kind in pieces("[2,6,3] x [2,3,8]", "[BG,Hk/G,k] x [BG,k,K]") if kind == "step"][:1]
+    (k,) = [text for text, kind in pieces("[2,6,3] x [2,3,8]", "[BG,Hk/G,k] x [BG,k,d]") if kind == "step"][:1]
     assert k == "6"
 
 

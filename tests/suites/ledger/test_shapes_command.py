@@ -35,7 +35,7 @@ def test_the_table_answers_the_question_on_a_screen_of_24_lines(done):
     assert said.startswith("With contiguous_kv and static_kv, 2 of the 11 products of a step grow with k")
     assert "the keys attended: self.scores and self.context. With full_recompute, 10 of 12 do." in said
     rows = {line.split("  ")[0]: line.split()[1:] for line in run.stdout.splitlines()}
-    assert rows["self.scores"][:6] == ["[BH,1,K]", "x", "[BH,K,k]", "[4,1,8]", "x", "[4,8,4]"]
+    assert rows["self.scores"][:6] == ["[BH,1,d]", "x", "[BH,d,k]", "[4,1,8]", "x", "[4,8,4]"]
     assert rows["cross.kv"][:4] == ["once,", "before", "step", "1"]
     assert len(run.stdout.splitlines()) <= 22
 
@@ -98,20 +98,20 @@ def test_heads_that_share_k_and_v_have_a_letter(tmp_path, monkeypatch, capsys):
     table = pd.read_csv(io.StringIO(printed(capsys, *grouped, "--format", "csv")))
     step = table[(table["k"] == 3) & (table["src_len"] == 6)].set_index(["strategy", "role"])
     found = step["shape"] + " = " + step["shape_numbers"]
-    assert found["static_kv", "self.scores"] == "[BG,H/G,K] x [BG,K,k] = [2,2,8] x [2,8,3]"
-    assert found["full_recompute", "self.context"] == "[BG,Hk/G,k] x [BG,k,K] = [2,6,3] x [2,3,8]"
-    assert found["static_kv", "self.qkv"] == "[B,1,D] x [D,HK+2GK] = [2,1,24] x [24,32]"
-    assert found["static_kv", "self.append"] == "2 x [BG,1,K] = 2 x [2,1,8]"
+    assert found["static_kv", "self.scores"] == "[BG,H/G,d] x [BG,d,k] = [2,2,8] x [2,8,3]"
+    assert found["full_recompute", "self.context"] == "[BG,Hk/G,k] x [BG,k,d] = [2,6,3] x [2,3,8]"
+    assert found["static_kv", "self.qkv"] == "[B,1,D] x [D,Hd+2Gd] = [2,1,24] x [24,32]"
+    assert found["static_kv", "self.append"] == "2 x [BG,1,d] = 2 x [2,1,8]"
     assert step["grows_with"]["static_kv", "self.scores"] == "k"
     assert step["grows_with"]["full_recompute", "self.qkv"] == "k"
-    assert "H heads 2, G key/value heads 1, K head size 8" in legend(table.assign(batch_size=2))
+    assert "H heads 2, G key/value heads 1, d head size 8" in legend(table.assign(batch_size=2))
 
 
 def test_markdown(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("suites.plots.ledger.draw", lambda *_: [])
     text = printed(capsys, "strategies=[static_kv]", "--format", "md")
-    assert "| self.scores | [BH,1,K] x [BH,K,k] | [4,1,8] x [4,8,2] |" in text
+    assert "| self.scores | [BH,1,d] x [BH,d,k] | [4,1,8] x [4,8,2] |" in text
     text = printed(capsys, "strategies=[static_kv]", "--all", "--format", "md")
     assert "| self.scores | (N N) | k |" in text
     assert "### The whole model at step k = 2;" in text
