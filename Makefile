@@ -10,6 +10,7 @@
 # make bench                     time every strategy beside the baseline; OPTIONS="..." for pytest-benchmark
 # make bench-compare BASE=main   time the working tree beside a revision; OPTIONS="KEY=VALUE ... --rounds 6"
 # make study                     how often verdicts are right (45 minutes, goes on where it was stopped)
+# make first-run                 run the commands of docs/first-run.md and show on it what they print and draw
 # make page                      write docs/decoding anew from the embedded model
 PYTHON ?= python3
 VENV   := .venv
@@ -21,7 +22,7 @@ FUZZ    ?= 5000
 TIMED  := -n 0 --dist no --benchmark-enable --benchmark-only
 
 .PHONY: venv venv-dev run test test-browser fuzz gpu-check docs dist dist-check lint budgets bench bench-compare bench-harness \
-	study page clean
+	study page first-run clean
 
 venv: $(VENV)/.base
 
@@ -110,6 +111,9 @@ study: $(VENV)/.test
 
 page: $(VENV)/.base
 	$(BIN)/python -m suites shapes --explain hydra.run.dir=docs/decoding
+
+first-run: $(VENV)/.base
+	$(BIN)/python -m tests.first_run $(OPTIONS)
 
 clean:
 	rm -rf $(VENV) build *.egg-info
