@@ -88,3 +88,21 @@ def test_links_of_the_readme_lead_into_the_repository_once_it_is_on_an_index(tre
 def test_without_a_project_the_readme_stays_as_it_is(tree):
     release.main(tree, "v1.2.0", "")
     assert (tree / "README.md").read_text() == README
+
+
+def test_the_readme_and_the_first_run_say_how_to_install_it_and_for_which_python():
+    (oldest,) = re.findall(r"^>=(3\.\d+)$", PROJECT["project"]["requires-python"])
+    first_run = (ROOT / "docs" / "first-run.md").read_text()
+    assert re.findall(r"^ {4}pip install .*$", README, re.MULTILINE) == [
+        f"    pip install .                          # Python {oldest} or later"
+    ]
+    assert f"Python {oldest} or later" in first_run
+    asked = re.findall(r"^ {4}pip install (\S+)", first_run, re.MULTILINE)
+    assert asked == [".", "dist/decodebench-*.whl", PROJECT["project"]["name"]]
+    extras = set(re.findall(r"'decodebench\[(\w+)\]'", README + first_run))
+    assert extras <= set(PROJECT["project"]["optional-dependencies"])
+
+
+def test_what_is_not_packages_stays_out_of_the_archive_of_sources():
+    """The tests need the repository: its runs, its docs and its Makefile."""
+    assert "prune tests" in (ROOT / "MANIFEST.in").read_text().splitlines()
