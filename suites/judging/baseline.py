@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ..store.cell_folder import CellResult
 from ..store.records import Round, crossed_label, twin_label
 from .ratios import Ratio, paired_ratio
-from .verdict import MARGIN, holm, verdict
+from .verdict import MARGIN, holm, holm_levels, verdict
 
 BASELINE = "full_recompute"
 CROSSING = 0.05
@@ -46,8 +46,9 @@ def ratio_of(times: Mapping[int, float], baseline: Mapping[int, float]) -> Ratio
 class Comparison:
     """Comparison of a strategy or contender with another of its cell, ``baseline``.
 
-    ``p_holm`` is the p-value adjusted over the whole table. ``verdict`` is "" where the arm was not timed. ``beyond``
-    is the share by which the ratio must differ from 1 to be called faster or slower; NaN where nothing is compared.
+    ``p_holm`` is the p-value adjusted over the whole table, and ``holm`` the interval of the ratio at the level at
+    which Holm's procedure tested it, 0.05 or less. ``verdict`` is "" where the arm was not timed. ``beyond`` is the
+    share by which the ratio must differ from 1 to be called faster or slower; NaN where nothing is compared.
     """
 
     baseline: str
@@ -55,6 +56,7 @@ class Comparison:
     p_holm: float = math.nan
     verdict: str = ""
     beyond: float = math.nan
+    holm: tuple[float, float] = (math.nan, math.nan)
 
 
 def noise_floor(result: CellResult, baseline: str) -> Ratio:
@@ -132,11 +134,13 @@ def _beside(
                 found[-1][label] = Comparison(base, ratio_of(seconds, seconds), verdict="baseline")
             else:
                 ratios[number, label] = ratio_of(seconds, timed[base])
-    adjusted = holm([ratio.p for ratio in ratios.values()])
-    for ((number, label), ratio), p in zip(ratios.items(), adjusted, strict=True):
+    p_values = [ratio.p for ratio in ratios.values()]
+    judged = zip(ratios.items(), holm(p_values), holm_levels(p_values), strict=True)
+    for ((number, label), ratio), p, level in judged:
         base = found[number][label].baseline
         cell = cells[number].cell
         margin = float(cell.get("measure", {}).get("margin", MARGIN))
         apart = crossings[number] if {label, base} & set(cell.get("contenders", [])) else 0.0
-        found[number][label] = Comparison(base, ratio, p, verdict(ratio, margin, p, apart), max(margin, apart))
+        judgement = verdict(ratio, margin, p, apart)
+        found[number][label] = Comparison(base, ratio, p, judgement, max(margin, apart), ratio.at(level))
     return found

@@ -159,6 +159,11 @@ def noises(result: CellResult) -> list[Noise]:
     return found
 
 
+def disturbed(cells: Sequence[CellResult]) -> set[str]:
+    """Ids of the cells whose times something may have spoiled."""
+    return {result.id for result in cells if any(not noise.kind.startswith("A/A") for noise in noises(result))}
+
+
 def drift(cells: Sequence[CellResult]) -> list[Noise]:
     """Changes of the machine's speed between cells that have the same device and number of threads.
 

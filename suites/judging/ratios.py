@@ -20,7 +20,7 @@ class Ratio:
     """A ratio of times with its 95 % confidence interval, ``low`` to ``high``.
 
     The interval is NaN below two rounds, and the value too without any. ``p`` is the two-sided p-value of the paired t
-    test that the ratio is 1; ``verdict.holm`` adjusts it.
+    test that the ratio is 1; ``verdict.holm`` adjusts it. ``error`` is the standard error of the mean log ratio.
     """
 
     value: float
@@ -28,6 +28,20 @@ class Ratio:
     high: float
     rounds: int
     p: float = math.nan
+    error: float = math.nan
+
+    def at(self, level: float) -> tuple[float, float]:
+        """The ends of Student's t interval that the truth misses with probability ``level``; never within the 95 % one.
+
+        So it excludes 1 where the 95 % interval does and ``p`` is below ``level``. NaN where there is no interval.
+        """
+        from scipy.special import stdtrit
+
+        if math.isnan(self.low) or math.isnan(level):
+            return math.nan, math.nan
+        half = float(stdtrit(self.rounds - 1, 1 - level / 2)) * self.error
+        mean = math.log(self.value)
+        return min(self.low, math.exp(mean - half)), max(self.high, math.exp(mean + half))
 
 
 def half_interval(logs: NDArray[np.float64]) -> float:
@@ -75,5 +89,6 @@ def paired_ratio(times: Sequence[float], baseline: Sequence[float], seed: int = 
                 (logs,), np.mean, confidence_level=CONFIDENCE, method="BCa", rng=np.random.default_rng(seed)
             ).confidence_interval
         low, high = min(low, float(interval.low)), max(high, float(interval.high))
-    p = _p_value(mean, spread / math.sqrt(count), count - 1)
-    return Ratio(math.exp(mean), math.exp(low), math.exp(high), count, p)
+    error = spread / math.sqrt(count)
+    p = _p_value(mean, error, count - 1)
+    return Ratio(math.exp(mean), math.exp(low), math.exp(high), count, p, error)

@@ -36,6 +36,27 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
+def holm_levels(p_values: Sequence[float]) -> list[float]:
+    """The level at which Holm's procedure tests each p-value; NaN for NaN.
+
+    For the i-th of m in ascending order, counted from 0, it is 0.05 / (m - i). The procedure stops at the first
+    p-value that is not below its level, and all later ones have that level, too. So an interval at its level excludes
+    1 exactly where ``holm`` gives less than 0.05.
+
+    >>> [round(level, 4) for level in holm_levels([0.01, 0.04, 0.03])]
+    [0.0167, 0.025, 0.025]
+    """
+    levels = [math.nan] * len(p_values)
+    order = sorted((i for i, p in enumerate(p_values) if not math.isnan(p)), key=lambda i: p_values[i])
+    level, stopped = math.nan, False
+    for rank, i in enumerate(order):
+        if not stopped:
+            level = (1 - CONFIDENCE) / (len(order) - rank)
+            stopped = not p_values[i] < level
+        levels[i] = level
+    return levels
+
+
 def verdict(ratio: Ratio, margin: float = MARGIN, p_holm: float | None = None, apart: float = 0.0) -> Verdict:
     """Judge a ratio of times, an arm's over the baseline's.
 

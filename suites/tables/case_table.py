@@ -125,6 +125,8 @@ def case_table(
                 row |= _values(case_of(cell, arm, ceilings), result.rounds, label, partial(tell, result.id))
             if label in median:
                 row |= _interval("e2e_ratio", found.ratio) | _interval("best_ratio", best.ratio)
+                for kind, ends in (("e2e", found.holm), ("best", best.holm)):
+                    row |= {f"{kind}_holm_low": ends[0], f"{kind}_holm_high": ends[1]}
                 row["e2e_vs_best"] = median[label] / min(median.values())
                 if label == found.baseline:
                     row |= _interval("noise_floor", noise_floor(result, label))

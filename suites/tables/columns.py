@@ -25,9 +25,18 @@ CROSSOVER = ["crossover_k", "crossover_low_k", "crossover_high_k"]
 BEST = ["best_strategy", "best_ratio", "best_ratio_low", "best_ratio_high", "best_verdict"]
 """The cell's quickest strategy, and the case's ratio to it, paired within rounds, with its 95 % interval and verdict
 (``judging.baseline.compare``)."""
-VERDICTS = ["e2e_p_holm", "e2e_beyond", "e2e_verdict"]
+VERDICTS = [
+    "e2e_p_holm",
+    "e2e_beyond",
+    "e2e_verdict",
+    "e2e_holm_low",
+    "e2e_holm_high",
+    "best_holm_low",
+    "best_holm_high",
+]
 """The p-value adjusted over the table, the share by which the ratio must differ from 1 to be called faster or slower,
-and the verdict (``judging.verdict``), which is "" where the case was not timed."""
+the verdict (``judging.verdict``), which is "" where the case was not timed, and the intervals of ``e2e_ratio`` and
+``best_ratio`` at the levels at which Holm's procedure tested them."""
 MEMORY = ["memory_bound_by"]
 """What limits the memory in forecasts (``machine.limits``), in words: the machine, a control group, or a key."""
 TRUST = [

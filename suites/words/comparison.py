@@ -1,0 +1,170 @@
+"""Comparisons in words. They follow from the verdict alone: "5.3x faster", "about as fast (within 2 %)".
+
+Tables hold ratios of times. People say speedups, so a ratio of 0.25 is "4x faster", and one of 1.5 "1.5x slower".
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .quantity import percent
+
+_EXECUTIONS = {"compiled": "compiled", "graph": "captured"}
+
+
+@dataclass(frozen=True)
+class Compared:
+    """The times of one case over those of another, its ``verdict`` and what it rests on.
+
+    ``low`` and ``high`` are the plain 95 % interval of ``ratio``, ``holm_low`` and ``holm_high`` the one at the level
+    at which Holm's procedure tested it. ``beyond`` is the share by which a ratio must differ from 1 to count.
+    """
+
+    ratio: float
+    low: float
+    high: float
+    holm_low: float
+    holm_high: float
+    verdict: str
+    rounds: int
+    beyond: float
+
+    @classmethod
+    def of(cls, row: Mapping[Hashable, Any], kind: str = "e2e") -> Compared:
+        """Read a row of table.csv, against the baseline ("e2e") or against the quickest strategy of its cell ("best").
+
+        Tables of earlier versions have no interval of Holm's procedure. The plain one then stands in for it.
+        """
+        ratio, low, high = (float(row[f"{kind}_ratio{end}"]) for end in ("", "_low", "_high"))
+        ends = [float(row.get(f"{kind}_holm_{end}", math.nan)) for end in ("low", "high")]
+        holm_low, holm_high = (plain if math.isnan(end) else end for end, plain in zip(ends, (low, high), strict=True))
+        beyond, rounds = float(row.get("e2e_beyond", math.nan)), row["rounds"]
+        verdict = str(row[f"{kind}_verdict"])
+        return cls(ratio, low, high, holm_low, holm_high, verdict, int(rounds), beyond)
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether the rounds show which of the two is faster, or that they are about as fast."""
+        return self.verdict in ("faster", "slower", "indistinguishable")
+
+    @property
+    def words(self) -> str:
+        """The comparison in words, without its interval unless nothing else can be said.
+
+        >>> known = dict(low=0.15, high=0.25, holm_low=0.12, holm_high=0.3, rounds=6, beyond=0.02)
+        >>> Compared(0.19, verdict="faster", **known).words, Compared(0.19, verdict="undecided", **known).words
+        ('5.3x faster', 'probably 5.3x faster (6 rounds: not certain)')
+        >>> Compared(1.0, 0.7, 1.3, 0.5, 1.25, "undecided", 6, 0.02).words
+        'cannot tell: 0.8x to 2x as fast'
+        """
+        if self.verdict in ("faster", "slower"):
+            return direction(self.ratio)
+        if self.verdict == "indistinguishable":
+            return f"about as fast (within {percent(self.beyond)})" if self.beyond == self.beyond else "about as fast"
+        if self.verdict == "baseline":
+            return "the baseline"
+        if math.isnan(self.holm_low):
+            return "cannot tell: fewer than two rounds"
+        if self.low > 1 or self.high < 1:
+            return f"probably {direction(self.ratio)} ({self.rounds} rounds: not certain)"
+        return f"cannot tell: {factor(1 / self.holm_high)} to {factor(1 / self.holm_low)} as fast"
+
+    @property
+    def interval(self) -> str:
+        """The interval of Holm's level in the direction of ``words``: "[3.8, 7.3]"; "" without one.
+
+        >>> Compared(2.0, 1.6, 2.4, 1.5, 2.5, "slower", 6, 0.02).interval
+        '[1.5, 2.5]'
+        """
+        return self._interval(slower=self.ratio > 1)
+
+    @property
+    def speedup(self) -> str:
+        """The speedup as a number with its interval, whatever the verdict: "0.5x [0.4, 0.67]"."""
+        return f"{factor(1 / self.ratio)} {self._interval(slower=False)}".rstrip()
+
+    def _interval(self, slower: bool) -> str:
+        if math.isnan(self.holm_low):
+            return ""
+        ends = (self.holm_low, self.holm_high) if slower else (1 / self.holm_high, 1 / self.holm_low)
+        return f"[{', '.join(factor(end)[:-1] for end in ends)}]"
+
+    def beside(self, other: str) -> str:
+        """A clause on how a case compares with ``other``, with the interval where a speed is named.
+
+        >>> Compared(0.2, 0.15, 0.25, 0.12, 0.3, "faster", 6, 0.02).beside("full_recompute")
+        '5x faster than full_recompute [3.3, 8.3]'
+        >>> Compared(1.0, 0.99, 1.01, 0.99, 1.01, "indistinguishable", 6, 0.02).beside("cross_kv")
+        'about as fast (within 2 %) as cross_kv'
+        """
+        if self.verdict in ("faster", "slower"):
+            return f"{self.words} than {other} {self.interval}".rstrip()
+        if self.verdict == "indistinguishable":
+            return f"{self.words} as {other}"
+        if self.words.startswith("probably"):
+            return f"probably {direction(self.ratio)} than {other} {self.interval} ({self.rounds} rounds: not certain)"
+        return f"{self.words} as {other}" if self.words.endswith("fast") else self.words
+
+    def clause(self, name: str, other: str) -> str:
+        """A clause that says how ``name``, whose ratio this is, compares with ``other``.
+
+        >>> Compared(1.0, 0.7, 1.3, 0.5, 1.25, "undecided", 6, 0.02).clause("cross_kv", "it")
+        'cannot tell cross_kv from it: 0.8x to 2x as fast'
+        >>> Compared(2.0, 1.6, 2.4, 1.5, 2.5, "slower", 6, 0.02).clause("cross_kv", "it")
+        'cross_kv is 2x slower than it [1.5, 2.5]'
+        """
+        if self.words.startswith("cannot tell"):
+            return f"cannot tell {name} from {other}{self.words.removeprefix('cannot tell')}"
+        return f"{name} is {self.beside(other)}"
+
+
+def direction(ratio: float) -> str:
+    """Say a ratio of times as "5.3x faster" or "1.2x slower".
+
+    >>> direction(0.19), direction(1.2)
+    ('5.3x faster', '1.2x slower')
+    """
+    return f"{factor(1 / ratio)} faster" if ratio <= 1 else f"{factor(ratio)} slower"
+
+
+def factor(value: float) -> str:
+    """Write a factor with two digits, with two decimals near 1, and as a whole number from 100 on.
+
+    >>> factor(5.26), factor(1.034), factor(0.998), factor(158.6), factor(12.0)
+    ('5.3x', '1.03x', '1.00x', '159x', '12x')
+    """
+    if value >= 99.5:
+        return f"{value:.0f}x"
+    return f"{value:.2f}x" if 0.9 <= value < 1.095 else f"{value:.2g}x"
+
+
+def spoken(label: str) -> str:
+    """Name a strategy without the options that its execution implies.
+
+    >>> spoken("static_kv(execution=graph,read=bucket)"), spoken("static_kv(cross=recompute,execution=compiled)")
+    ('captured static_kv', 'compiled static_kv(cross=recompute)')
+    """
+    executed = next((word for name, word in _EXECUTIONS.items() if f"execution={name}" in _options(label)), "")
+    return f"{executed} {eagerly(label)}" if executed else label
+
+
+def eagerly(label: str) -> str:
+    """Label of the same strategy executed eagerly: without the options that its execution implies.
+
+    >>> eagerly("static_kv(execution=graph,read=bucket)"), eagerly("static_kv(read=bucket)")
+    ('static_kv', 'static_kv(read=bucket)')
+    """
+    options = _options(label)
+    if not any(one.startswith("execution=") for one in options):
+        return label
+    left = [one for one in options if not one.startswith("execution=") and one != "read=bucket"]
+    return label.partition("(")[0] + (f"({','.join(left)})" if left else "")
+
+
+def _options(label: str) -> list[str]:
+    found = re.fullmatch(r"\w+\((.*)\)", label)
+    return found[1].split(",") if found else []
