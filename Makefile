@@ -10,7 +10,7 @@
 # make bench                     time every strategy beside the baseline; OPTIONS="..." for pytest-benchmark
 # make bench-compare BASE=main   time the working tree beside a revision; OPTIONS="KEY=VALUE ... --rounds 6"
 # make study                     how often verdicts are right (45 minutes, goes on where it was stopped)
-# make first-run                 run the commands of docs/first-run.md and show on it what they print and draw
+# make first-run                 show on docs/first-run.md what its commands print and draw, on README the answer
 # make page                      write docs/decoding anew from the embedded model
 PYTHON ?= python3
 VENV   := .venv
@@ -113,6 +113,7 @@ page: $(VENV)/.base
 	$(BIN)/python -m suites shapes --explain hydra.run.dir=docs/decoding
 
 first-run: $(VENV)/.base
+	$(BIN)/python -m tests.reference_card
 	$(BIN)/python -m tests.first_run $(OPTIONS)
 
 clean:

@@ -7,6 +7,7 @@ import shutil
 import pytest
 
 from suites.__main__ import main
+from tests import reference_card
 from tests.command import ROOT, SMALL_MODEL, conformance_kit, suites
 from tests.examples import COMMANDS, COMPILED, FILES, IN_COMMANDS, IN_README, README
 
@@ -36,6 +37,10 @@ def test_the_first_screen_of_the_readme_has_scope_installation_a_command_an_answ
     places = [screen.index(text) for text in [*asked, "\n> ", "![", "One phrase, step by step"]]
     assert places == sorted(places)
     assert 1 <= len(re.findall(r"^> .*$", screen, re.MULTILINE)) <= 3, "the lines of the decision card"
+
+
+def test_the_answer_in_the_readme_is_the_card_of_the_reference_run():
+    assert reference_card.BLOCK.findall(README) == [reference_card.quoted()], "python -m tests.reference_card mends it"
 
 
 @pytest.mark.parametrize("target", TARGETS)
