@@ -119,7 +119,7 @@ def _certainty(best: Row, rivals: Sequence[Row], said: bool = True) -> str:
 def _time(best: Row) -> list[str]:
     if any(pd.isna(best.get(name)) for name in ("floor_fraction", "mbu", "mfu")):
         return []
-    return [f"of a step, {step.shares(best).partition(';')[0]}"]
+    return [step.largest(best)]
 
 
 def _next(rows: pd.DataFrame, best: Row, rivals: Sequence[Row], command: str) -> str:
