@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from ..words.quantity import quantity
+from .looks import PARTS
 from .style import RC, Legend, new_figure, times
 from .view import View
 
@@ -36,21 +37,23 @@ class Group:
         return "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.5 else "black"
 
     def look(self) -> dict[str, Any]:
-        """Arguments for a patch. Blue is self-attention, yellow to red cross-attention; hatches differ in grey too."""
+        """Arguments for a patch. Indigo is self-attention, yellow to brown cross-attention; hatches differ in grey too."""
         return {"facecolor": self.color, "hatch": self.hatch, "edgecolor": self.text_color, "linewidth": 0}
 
 
 GROUPS = (
-    Group("self q, k, v, out", "self qkv,out", "#0072B2", "", ("self.qkv", "self.out")),
-    Group("K/V append, copies", "K/V copies", "#CC79A7", "xxx", ("self.append",)),
-    Group("self scores, context", "self attention", "#56B4E9", "///", ("self.scores", "self.context")),
-    Group("cross q, out", "cross q,out", "#E69F00", "", ("cross.q", "cross.out")),
-    Group("cross K/V projection", "cross K/V", "#D55E00", "...", ("cross.kv",)),
-    Group("cross scores, context", "cross attention", "#F0E442", "///", ("cross.scores", "cross.context")),
-    Group("feed-forward", "feed-forward", "#009E73", "", ("ffn.wi", "ffn.wo")),
-    Group("LM head", "LM head", "#BBBBBB", "", ("lm_head",)),
+    Group("self q, k, v, out", "self qkv,out", PARTS["self"], "", ("self.qkv", "self.out")),
+    Group("K/V append, copies", "K/V copies", PARTS["append"], "xxx", ("self.append",)),
+    Group("self scores, context", "self attention", PARTS["self attention"], "///", ("self.scores", "self.context")),
+    Group("cross q, out", "cross q,out", PARTS["cross"], "", ("cross.q", "cross.out")),
+    Group("cross K/V projection", "cross K/V", PARTS["cross K/V"], "...", ("cross.kv",)),
+    Group(
+        "cross scores, context", "cross attention", PARTS["cross attention"], "///", ("cross.scores", "cross.context")
+    ),
+    Group("feed-forward", "feed-forward", PARTS["feed-forward"], "", ("ffn.wi", "ffn.wo")),
+    Group("LM head", "LM head", PARTS["LM head"], "", ("lm_head",)),
 )
-OTHER = Group("other", "other", "#555555", "++", ())
+OTHER = Group("other", "other", PARTS["other"], "++", ())
 GAP = 0.4
 """Width that is left white between neighbours, in per cent of a bar, since neighbours may be alike in grey."""
 _GROUP = {role: group for group in GROUPS for role in group.roles}
