@@ -90,17 +90,23 @@ class Legend:
 
 
 def new_figure(
-    title: str, foot: str, legend: Legend | None = None, rows: int = 1, columns: int = 1, height: float = 3.7
+    title: str,
+    foot: str,
+    legend: Legend | None = None,
+    rows: int = 1,
+    columns: int = 1,
+    height: float = 3.7,
+    widths: Sequence[float] | None = None,
 ) -> tuple[Figure, list[list[Axes]]]:
     """Make a figure as wide as a README, and return it with its axes, row by row.
 
     ``title``, its message, is on top, then the legend, where it hides no curve, then the axes, and ``foot`` below them.
-    ``height`` is in inches, without the legend.
+    ``height`` is in inches, without the legend. ``widths`` are the relative widths of the columns, equal by default.
     """
     with mpl.rc_context(RC):
         figure = Figure(figsize=(WIDTH_IN, height + (legend.height_in if legend else 0)), layout="constrained")
         # The legend's row needs no height of its own: constrained layout makes room for what hangs out of axes.
-        grid = figure.add_gridspec(rows + 1, columns, height_ratios=[0.001, *[1.0] * rows])
+        grid = figure.add_gridspec(rows + 1, columns, height_ratios=[0.001, *[1.0] * rows], width_ratios=widths)
         if legend is not None:
             legend.draw(figure.add_subplot(grid[0, :]))
         axes = [[figure.add_subplot(grid[row + 1, column]) for column in range(columns)] for row in range(rows)]

@@ -14,6 +14,7 @@ import pandas as pd
 from ..tables.columns import GROUP
 from ..tables.executions import BEST, by_execution
 from ..tables.role_table import ROLE_COLUMNS
+from ..words.comparison import spoken
 from ..words.labels import short, shortened
 from ..words.settings_told import changed_settings
 from .looks import NOT_DRAWN, Look, looks
@@ -72,7 +73,9 @@ class View:
 
     def name(self, strategy: Any) -> str:
         """Name of a strategy in a legend. It says so if some of its cases were not measured."""
-        shown = dict(zip(self.looks, shortened(list(self.looks)), strict=True)).get(str(strategy), str(strategy))
+        names = list(map(spoken, self.looks))
+        names = names if len(set(names)) == len(names) else list(self.looks)
+        shown = dict(zip(self.looks, shortened(names), strict=True)).get(str(strategy), str(strategy))
         return f"{shown} (some {self.broken[strategy]})" if strategy in self.broken else shown
 
     def legend(self, notes: Mapping[str, str] | None = None, title: str = "") -> Legend:
@@ -80,6 +83,23 @@ class View:
         entries = [(self.name(s) + (notes or {}).get(s, ""), self.looks[s].line()) for s in self.strategies]
         lost = [s for s in self.broken if s not in self.strategies]
         return Legend([*entries, *((f"{short(s)}: {self.broken[s]}", NOT_DRAWN.line()) for s in lost)], title)
+
+    @property
+    def disturbed_by(self) -> str:
+        """What may have spoiled times of the view, in words; "" where no cell was disturbed, or that is not known."""
+        told = self.table.get("disturbed_by", pd.Series(dtype=str))
+        return " or ".join(dict.fromkeys(kind for text in told[told != ""].unique() for kind in text.split(", ")))
+
+    @property
+    def disturbed_note(self) -> str:
+        """Sentence on hollow marks, for the foot of a plot; "" where no cell was disturbed."""
+        return f" Hollow marks: {self.disturbed_by} may have spoiled these times." if self.disturbed_by else ""
+
+    @property
+    def absent(self) -> Legend | None:
+        """Legend of the strategies that have nothing to draw; None if there are none."""
+        lost = [s for s in self.broken if s not in self.strategies]
+        return Legend([(f"{short(s)}: {self.broken[s]}", NOT_DRAWN.line()) for s in lost]) if lost else None
 
     @property
     def rounds(self) -> str:
