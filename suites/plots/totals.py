@@ -9,7 +9,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..words.comparison import Compared
+from ..words.comparison import Compared, spoken
+from ..words.quantity import quantity
 from . import single
 from .curve import curve, is_disturbed
 from .ends import ends_of, name_ends, named, panel_height_in
@@ -122,15 +123,15 @@ def _ends(view: View, part: pd.DataFrame, values: pd.Series) -> dict[str, tuple[
 
 
 def message(view: View) -> str:
-    """Say how many times as long as the fastest strategy the slowest one takes, at the last point of the axis."""
+    """Say how the quickest strategy compares with the baseline at the last point of the axis, as the table does."""
     column, _ = view.axis
     title, last = view.panels[-1]
     rows = last[last[column] == last[column].max()].dropna(subset="e2e_s").sort_values("e2e_s")
     if rows.empty:
         return "No times were kept"
-    slow, fast = rows.iloc[-1], rows.iloc[0]
-    where = view.at(fast[column], title)
-    if len(rows) == 1:
-        return f"At {where}, {fast['strategy']} takes {fast['e2e_s'] * 1e3:.3g} ms"
-    times = slow["e2e_s"] / fast["e2e_s"]
-    return f"At {where}, {slow['strategy']} takes {times:.{3 if times >= 100 else 2}g}x the time of {fast['strategy']}"
+    where = view.at(rows[column].iloc[0], title)
+    ours = rows[rows["executed_flops"].notna() & rows["e2e_ratio"].notna()].sort_values("e2e_ratio", kind="stable")
+    rivals = ours[ours["strategy"] != ours["baseline"]].to_dict("records")
+    if not rivals:
+        return f"At {where}, {spoken(rows['strategy'].iloc[0])} takes {quantity(rows['e2e_s'].iloc[0], 's')}"
+    return f"At {where}, {Compared.of(rivals[0]).clause(spoken(rivals[0]['strategy']), spoken(rivals[0]['baseline']))}"

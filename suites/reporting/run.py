@@ -19,9 +19,10 @@ from ..store.schema import parsed_file, read_environment, read_run_entry
 from ..tables.columns import GROUP, completed
 from ..tables.role_table import read_roles
 from ..tables.table_files import read_tables
-from ..telling.advice import Section, advise, answer
+from ..telling.advice import Section, advise
 from ..telling.advice import memory as advice_memory
 from ..telling.advice.rows import longest, timed
+from ..telling.card import card
 from ..telling.legend import legend
 from ..telling.ranking import title_of
 from ..telling.summary import equality_told, remarks
@@ -61,7 +62,8 @@ def write_report(run_dir: Path) -> Path:
     kept = read_environment(run_dir)
     run: Mapping[str, Any] = {**read_run_entry(run_dir)} if exists(run_dir / "run.json") else {}
     parts = [
-        _part(run_dir, view, table) for view in views(table, steps, machine_of(run_dir), read_roles(run_dir, table))
+        _part(run_dir, view, table, str(run.get("command", "")))
+        for view in views(table, steps, machine_of(run_dir), read_roles(run_dir, table))
     ]
     text = render(
         "run.html.jinja",
@@ -83,7 +85,7 @@ def write_report(run_dir: Path) -> Path:
     return run_dir / NAME
 
 
-def _part(run_dir: Path, view: View, table: pd.DataFrame) -> Part:
+def _part(run_dir: Path, view: View, table: pd.DataFrame, command: str) -> Part:
     key = view.table.iloc[0][GROUP]
     rows = table[(table[GROUP] == key).all(axis=1)]
     advice = advise(rows)
@@ -92,10 +94,10 @@ def _part(run_dir: Path, view: View, table: pd.DataFrame) -> Part:
     return Part(
         title_of(rows, table),
         _lost(view),
-        answer(rows),
+        card(rows, _noises(run_dir), command),
         charts_of(view),
         verdicts(rows),
-        legend(base, _margin(run_dir, str(rows["cell"].iloc[0])), rows) if base else "",
+        legend(base, _margin(run_dir, str(rows["cell"].iloc[0])), rows["e2e_beyond"].max()) if base else "",
         [section for section in advice if section not in fits],
         _ledger(run_dir, view),
         fits,

@@ -1,22 +1,29 @@
-"""The legend below the ranked table, which explains its columns and words."""
+"""The legend of the ranked table: one line below it, and all of it for ``run --legend`` and the page."""
 
 from __future__ import annotations
 
-import pandas as pd
+from ..judging.baseline import CROSSING
+from ..judging.verdict import MARGIN
+
+LINE = "?: the rounds do not decide. Times are end to end, intervals hold over all comparisons; more: run --legend"
 
 
-def legend(base: str, margin: float, table: pd.DataFrame) -> str:
-    """Explain the columns of the ranked table, and the crossover. ``margin`` is a share of 1: 0.02 for 2 %."""
-    beyond = table["e2e_beyond"].max()
+def legend(base: str = "the baseline", margin: float = MARGIN, beyond: float = CROSSING) -> str:
+    """Explain the columns of the ranked table and the words of verdicts.
+
+    ``base`` names the baseline. ``margin`` and ``beyond``, which holds for contenders, are shares of 1: 0.02 for 2 %.
+    """
     contenders = (
-        f" ({100 * beyond:.3g} % for contenders, as the same code differs between processes)" if beyond > margin else ""
+        f" (for contenders {100 * beyond:.3g} %, as the same code differs between processes)" if beyond > margin else ""
     )
     return (
-        f"total: end to end, median. a step: time per output token. ratio: total over {base}'s, geometric mean "
-        "paired within rounds, with its 95 % interval (each for itself). verdict: faster, slower: the interval "
-        f"excludes 1, the ratio is beyond the margin of {100 * margin:.3g} %{contenders}, and p < 0.05 after Holm's "
-        "adjustment over all ratios of the run; same: the interval lies within the margin; ?: undecided. waste: FLOPs "
-        "over necessary ones. K/V: reserved. peak: live tensor bytes above the weights. Formulas: run --help. "
-        f"crossover: the first k from which on cumulative time, prefill included, is less than {base}'s, from fits "
-        "a + b k + c k^2 of latency, with its 95 % interval"
+        f"ms/token: time per output token after the first. tokens/s: of the whole batch. speedup: {base}'s end-to-end "
+        "time over the case's, paired within rounds (the mean of the logs). In brackets is its interval at the level "
+        "at which Holm's procedure tested it, so that all of the run's intervals hold at once with at least 95 %. "
+        "The plain 95 % interval is in table.csv. KV cache: reserved bytes. peak: bytes of live tensors above the "
+        "weights. rounds: one bar per round, of the same scale everywhere: low is 0.75 times the case's median, high "
+        "1.5 times. faster, slower: the interval excludes 1, and the ratio is further from 1 than the margin of "
+        f"{100 * margin:.3g} %{contenders}. about as fast: the plain interval lies within the margin. probably: only "
+        "the plain interval excludes 1. cannot tell, ?: neither. disturbed: something else may have changed the times; "
+        "advice.txt says what."
     )

@@ -1,9 +1,8 @@
-"""The ranked tables of a run: the strategies of each cell by time, with their ratio to the baseline."""
+"""The ranked tables of a run: the strategies of each cell by time, with their speedup over the baseline."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -12,24 +11,30 @@ from rich.text import Text
 
 from ..tables.columns import GROUP
 from ..tables.executions import by_execution
+from ..words.comparison import Compared, spoken
 from ..words.quantity import quantity
 from ..words.settings_told import changed_settings
-from .advice.rows import interval
+from .sparkline import sparkline
 
-SHORT = {"faster": "faster", "slower": "slower", "indistinguishable": "same", "undecided": "?", "baseline": ""}
-COLUMNS = ("total", "a step", "ratio", "verdict", "waste", "K/V", "peak")
-WIDE = 88
-"""Width of a terminal, in characters, from which on the ranked table has all of its columns."""
+COLUMNS = ("ms/token", "tokens/s", "speedup", "KV cache", "peak")
+DROPPED = ("rounds", "peak", "tokens/s")
+"""Columns that a narrow terminal has no room for, the first to be left out first."""
+Rounds = Mapping[tuple[str, str], Sequence[float]]
+"""End-to-end times of the rounds of a case, by (cell, strategy)."""
 
 
-def rankings(table: pd.DataFrame, wide: bool = True) -> Iterator[Table]:
+def rankings(
+    table: pd.DataFrame, width: int = 100, rounds: Rounds | None = None, noisy: Collection[str] = ()
+) -> Iterator[Table]:
     """Yield the ranked table of each model and device; two tables where strategies were executed in several ways.
 
-    ``wide`` adds the column K/V, for which a narrow terminal has no room.
+    ``width`` is that of the terminal, in characters. ``rounds`` adds a picture of the rounds of each case, and cells
+    in ``noisy``, whose times something may have spoiled, have a mark.
     """
     for _, rows in table.groupby(GROUP, sort=False):
         for compared, part in by_execution(rows):
-            yield _ranking(part, " · ".join(filter(None, (title_of(rows, table), compared))), wide)
+            title = " · ".join(filter(None, (title_of(rows, table), compared)))
+            yield _ranking(part, title, width, rounds or {}, noisy)
 
 
 def title_of(rows: pd.DataFrame, table: pd.DataFrame) -> str:
@@ -43,33 +48,74 @@ def title_of(rows: pd.DataFrame, table: pd.DataFrame) -> str:
     return f"{case['model']} on {where}, {case['dtype']}{kernels}{stop}{seed}"
 
 
-def _ranking(group: pd.DataFrame, title: str, wide: bool) -> Table:
-    out = Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 1, 0, 0))
-    out.add_column("strategy", overflow="fold")
-    for column in COLUMNS:
-        if wide or column != "K/V":
-            out.add_column(column, justify="left" if column == "verdict" else "right", no_wrap=True)
-    order = ["batch_size", "src_len", "tgt_len"]
-    for (batch, source, target), cell in group.groupby(order):
-        out.add_row()
-        out.add_row(Text(f"batch {batch}, {source} -> {target}", style="bold"))
+def _ranking(group: pd.DataFrame, title: str, width: int, rounds: Rounds, noisy: Collection[str]) -> Table:
+    names = ["strategy", *COLUMNS, *(["rounds"] if rounds else [])]
+    blocks: list[tuple[str, list[dict[str, str]]]] = []
+    for (batch, source, target), cell in group.groupby(["batch_size", "src_len", "tgt_len"]):
+        lines = []
         for row in cell.sort_values("e2e_s", na_position="last").to_dict("records"):
-            out.add_row(*ranked(row, wide))
+            line = dict(zip(names, [*ranked(row), *[""] * len(names)], strict=False))
+            line["rounds"] = sparkline(rounds.get((row["cell"], row["strategy"]), ()))
+            lines.append(line)
+        mark = "   ! disturbed" if set(cell["cell"]) & set(noisy) else ""
+        blocks.append((f"batch {batch}, {source} -> {target}{mark}", lines))
+    base = next(filter(None, group["baseline"]), "")
+    heads = {name: f"speedup over {spoken(base)}" if name == "speedup" and base else name for name in names}
+    lines = [line for _, lines in blocks for line in lines]
+    shown, widths = _fitting(heads, lines, width)
+    widths["strategy"] = max(widths["strategy"], *(len(place) for place, _ in blocks))
+    out = Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
+    for name, head in shown.items():
+        left = name in ("strategy", "speedup", "rounds")
+        out.add_column(head, justify="left" if left else "right", no_wrap=True, min_width=widths[name])
+    for place, lines in blocks:
+        out.add_row()
+        out.add_row(Text(place, style="bold"))
+        for line in lines:
+            out.add_row(*(line[name] for name in shown))
     return out
 
 
-def ranked(row: Mapping[Hashable, Any], wide: bool = True) -> list[str]:
+def _fitting(
+    heads: Mapping[str, str], lines: Sequence[Mapping[str, str]], width: int
+) -> tuple[dict[str, str], dict[str, int]]:
+    """The heads of the columns that have room in ``width`` characters, and the width of each column.
+
+    First the head of the speedup is shortened, then columns of ``DROPPED`` are left out.
+    """
+    shown = dict(heads)
+
+    def widths() -> dict[str, int]:
+        return {name: max([len(head), *(len(line[name]) for line in lines)]) for name, head in shown.items()}
+
+    for name in ("speedup", *DROPPED):
+        if sum(widths().values()) + 2 * len(shown) > width and name in shown:
+            shown[name] = name
+            if name in DROPPED:
+                del shown[name]
+    return shown, widths()
+
+
+def ranked(row: Mapping[Hashable, Any]) -> list[str]:
     """Make a row of the ranked table: the strategy, and its figures under ``COLUMNS`` or the status of a failure."""
+    name = spoken(row["strategy"])
     if row["status"] != "ok":
-        return [row["strategy"], row["status"]]
-    base = row["strategy"] == row["baseline"]
+        return [name, row["status"]]
     return [
-        row["strategy"],
-        quantity(row["e2e_s"], "s"),
-        quantity(row["tpot_s"], "s"),
-        f"{row['e2e_ratio']:.3f}" if base else interval(row, "e2e_ratio"),
-        SHORT.get(row["e2e_verdict"], ""),
-        "" if math.isnan(row["flops_waste"]) else f"{row['flops_waste']:.1f}x",
-        *([quantity(row["kv_reserved_bytes"], "B")] if wide else []),
+        name,
+        "" if pd.isna(row["tpot_s"]) else f"{row['tpot_s'] * 1e3:.3g}",
+        "" if pd.isna(row["throughput_tokens_per_s"]) else f"{row['throughput_tokens_per_s']:,.0f}",
+        _speedup(row),
+        quantity(row["kv_reserved_bytes"], "B"),
         quantity(row["peak_memory_bytes"], "B"),
     ]
+
+
+def _speedup(row: Mapping[Hashable, Any]) -> str:
+    """Speedup over the baseline with its interval, and a "?" where the rounds do not decide."""
+    if row["strategy"] == row["baseline"]:
+        return "1x"
+    if pd.isna(row["e2e_ratio"]):
+        return ""
+    found = Compared.of(row)
+    return found.speedup if found.is_decided else f"{found.speedup} ?"

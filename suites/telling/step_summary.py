@@ -30,7 +30,7 @@ def markdown_summary(table: pd.DataFrame, advice: Sequence[str], margin: float) 
         parts += [f"### {literal(title_of(rows, table))}", pipe_table(["case", "strategy", *COLUMNS], lines)]
     parts.append("\n".join(f"- {literal(line)}" for line in failures(table)))
     if base := next(filter(None, table["baseline"]), ""):
-        parts.append(legend(base, margin, table))
+        parts.append(legend(base, margin, table["e2e_beyond"].max()))
     indents = [len(line) - len(line.lstrip()) for line in advice]
     parts.append("\n".join(f"{' ' * indent}- {line.strip()}" for indent, line in zip(indents, advice, strict=True)))
     return "\n\n".join(filter(None, parts))

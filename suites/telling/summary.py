@@ -3,74 +3,86 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
+from textwrap import wrap
 
 import numpy as np
 import pandas as pd
+from rich.measure import Measurement
 from rich.text import Text
 
-from ..judging.verdict import MARGIN
 from ..store.folders import from_here
 from ..store.records import COMPARED
 from ..tables.columns import GROUP
 from ..tables.executions import by_execution
-from ..words.console import standard_output
+from ..words.console import UNBROKEN, standard_output
 from ..words.quantity import quantity
 from .advice import advise
-from .legend import legend
-from .ranking import WIDE, rankings, title_of
+from .card import card
+from .legend import LINE
+from .ranking import Rounds, rankings, title_of
 
 
 def print_summary(
     run_dir: Path,
     table: pd.DataFrame,
-    written: list[Path],
+    cards: Sequence[Sequence[str]],
+    written: Sequence[Path] = (),
     missing: int = 0,
-    noises: Sequence[str] = (),
-    kernels: Sequence[str] = (),
-    advice: Sequence[str] = (),
-    margin: float = MARGIN,
+    rounds: Rounds | None = None,
+    noisy: Collection[str] = (),
+    notes: Sequence[str] = (),
 ) -> None:
-    """Print the closing summary to standard output.
+    """Print the closing summary to standard output: the ranked tables, what failed and why, and the decision cards.
 
-    It has the ranked tables, what failed and why, what may have spoiled times, where the files are, and the advice.
-    ``written`` are the paths of the plots, ``missing`` is the number of planned cells that wrote no result. ``noises``
-    are lines of ``judging.noise``, ``kernels`` those of ``choices_told`` and ``advice`` those of ``advice_lines``;
-    ``margin`` is the margin of the verdicts, as a share of 1.
+    ``cards`` are those of ``telling.card``, one for each model and device. ``written`` are the paths of the plots,
+    ``missing`` is the number of planned cells that wrote no result. ``rounds`` and ``noisy`` are as for ``rankings``,
+    and ``notes`` say what must be known of models and types.
     """
     console = standard_output()
-    for ranking in rankings(table, wide=console.width >= WIDE):
-        console.print(ranking)
-    for line in failures(table):
-        console.print(Text(line, style="yellow"), soft_wrap=True)
-    for line in remarks(table):
-        console.print(Text(line), soft_wrap=True)
-    for line in slower_executions(table):
-        console.print(Text(line), soft_wrap=True)
-    if missing:
-        console.print(Text(f"missing: {missing} planned cells wrote no result", style="yellow"))
-    for line in noises:
-        console.print(Text(f"warning: {line}", style="yellow"), soft_wrap=True)
-    told = equality_told(table), endings(table), noise_floor(table), crossed_floor(table), *kernels
-    for line in filter(None, told):
-        console.print(line, highlight=False, soft_wrap=True, markup=False)
-    if base := next(filter(None, table["baseline"]), ""):
-        console.print(Text(legend(base, margin, table), style="dim"))
+    for ranking in rankings(table, console.width, rounds, noisy):
+        needed = Measurement.get(console, console.options.update(width=UNBROKEN), ranking).maximum
+        console.print(ranking, width=max(needed, console.width), crop=False)
+    if (table["status"] == "ok").any():
+        console.print(_hanging(LINE, console.width), style="dim")
+    for line in [*failures(table), *([f"missing: {missing} planned cells wrote no result"] if missing else [])]:
+        console.print(_hanging(line, console.width), style="yellow")
+    for line in [*remarks(table), *notes]:
+        console.print(_hanging(line, console.width))
     plots = f"{len(written)} plots, " if written else ""
-    console.print(f"{plots}table.csv, steps.csv and roles.csv in {from_here(run_dir)}", soft_wrap=True)
-    for line in advice:
-        console.print(Text(line, style="" if line.startswith(" ") else "bold"), soft_wrap=True)
+    console.print(f"{plots}table.csv, steps.csv, roles.csv and advice.txt in {from_here(run_dir)}", soft_wrap=True)
+    for lines in cards:
+        console.print()
+        for place, line in enumerate(lines):
+            console.print(_hanging(line, console.width), style="bold" if place == 0 else "")
 
 
-def advice_lines(table: pd.DataFrame) -> Iterator[str]:
-    """Yield the advice for each model and device: a heading, then questions, then answers, each indented more."""
+def _hanging(line: str, width: int) -> Text:
+    """A line that wraps at words and never within one, its further lines indented."""
+    wrapped = wrap(line, max(width, 40), subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    return Text("\n".join(wrapped), no_wrap=True, overflow="ignore")
+
+
+def advice_lines(
+    table: pd.DataFrame, noises: Sequence[str] = (), kernels: Sequence[str] = (), command: str = ""
+) -> Iterator[str]:
+    """Yield the lines of advice.txt: for each model and device a heading, its card, questions and their answers.
+
+    Answers are indented more. What was checked, and what may have spoiled times, is at the end. ``noises`` are lines
+    of ``judging.noise``, ``kernels`` those of ``choices_told``.
+    """
     for _, rows in table.groupby(GROUP, sort=False):
         if sections := advise(rows):
             yield f"advice: {title_of(rows, table)}"
+            yield from (f"  {line}" for line in card(rows, noises, command))
         for section in sections:
             yield f"  {section.title}"
             yield from (f"    {sentence}" for sentence in section.sentences)
+    told = equality_told(table), endings(table), noise_floor(table), crossed_floor(table), *kernels
+    if checked := [*filter(None, told), *slower_executions(table), *(f"warning: {line}" for line in noises)]:
+        yield "what was checked"
+        yield from (f"  {line}" for line in checked)
 
 
 def failures(table: pd.DataFrame) -> Iterator[str]:

@@ -9,15 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..judging.noise import told
+from ..judging.baseline import timed_s
+from ..judging.noise import disturbed, told
 from ..judging.verdict import MARGIN
 from ..store.cell_folder import CellResult, read_cells
 from ..store.files import ResultsError, exists, lost, write_json, write_text
 from ..store.folders import from_here
 from ..store.schema import read_run_entry
+from ..tables.columns import GROUP
 from ..tables.model_names import checkpoints_told
 from ..tables.role_table import write_roles
 from ..tables.table_files import write_tables
+from ..telling.card import card
 from ..telling.choices_told import float32_told, kernels_told, narrowing_told
 from ..telling.step_summary import markdown_summary, post
 from ..telling.summary import advice_lines, print_summary
@@ -98,14 +101,17 @@ def tabulate(run_dir: Path, plots: bool = True) -> Collected:
         from ..plots import draw
 
         written = draw(run_dir, table, steps, roles, undrawn.append)
-    missing = len(read_run_entry(run_dir)["plan"]) - len(cells)
+    entry = read_run_entry(run_dir)
+    missing = len(entry["plan"]) - len(cells)
     noises, margins = told(cells), [cell.cell["measure"]["margin"] for cell in cells if "measure" in cell.cell]
     write_json(run_dir / "noise.json", noises)
-    advice = list(advice_lines(table))
+    notes = [*checkpoints_told(cells), *narrowing_told(cells), *float32_told(cells)]
+    advice = list(advice_lines(table, noises, [*notes, *kernels_told(cells)], entry["command"]))
     write_text(run_dir / "advice.txt", "".join(f"{line}\n" for line in advice))
     margin = next(iter(margins), MARGIN)
-    kernels = [*checkpoints_told(cells), *kernels_told(cells), *narrowing_told(cells), *float32_told(cells)]
-    print_summary(run_dir, table, written, missing, noises, kernels, advice, margin)
+    cards = [card(rows, noises, entry["command"]) for _, rows in table.groupby(GROUP, sort=False)]
+    rounds = {(done.id, label): [*times.values()] for done in cells for label, times in timed_s(done).items()}
+    print_summary(run_dir, table, cards, written, missing, rounds, disturbed(cells), notes)
     for line in undrawn:
         print(f"decodebench: {line}", file=sys.stderr)
     whole = missing == 0 and not undrawn and not table["status"].isin(["failed", "invalid"]).any()

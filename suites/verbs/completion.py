@@ -11,7 +11,7 @@ from . import VERBS
 KEYED = ("run", "shapes", "profile")
 """Verbs that take the keys of ``run``."""
 FLAGS = {
-    "run": ["--json"],
+    "run": ["--json", "--legend"],
     "list": ["--json", "strategies", "models", "sweeps", "metrics", "contenders"],
     "roofline": ["threads=", "device="],
     "completion": ["bash", "zsh", "fish"],

@@ -29,11 +29,12 @@ def run_help() -> str:
 
     keys = [*_rows(RunConfig), *_rows(MeasureConfig, "measure.")]
     lines = [
-        "usage: python -m suites run [--json] [KEY=VALUE ...] [+sweep=NAME]",
+        "usage: python -m suites run [--json] [--legend] [KEY=VALUE ...] [+sweep=NAME]",
         "",
         "Measures every chosen strategy on one model, interleaved, after proving that they agree, and writes a run",
         "folder results/<date>_<sweep>/ with raw rounds, tables and plots. Several values, as in batch_size=1,8, are",
         "a sweep too. --json: standard output gets the rows of table.csv, warnings and advice as JSON alone.",
+        "--legend: what the columns and words of the closing table mean.",
         "",
         "keys (type or unit, default):",
         *(f"  {name:19} {kind:14} {default:10} {text}" for name, kind, default, text in keys),

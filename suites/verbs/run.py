@@ -11,6 +11,7 @@ import datetime
 import io
 import shlex
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,7 +26,7 @@ from ..store.schema import SCHEMA
 if TYPE_CHECKING:
     from .planned import Planned
 
-JSON = "--json"
+JSON, LEGEND = "--json", "--legend"
 
 
 def main(arguments: list[str]) -> int:
@@ -34,6 +35,11 @@ def main(arguments: list[str]) -> int:
         from .help import run_help
 
         print(run_help(), end="")
+        return 0
+    if LEGEND in arguments:
+        from ..telling.legend import legend
+
+        print(textwrap.fill(legend(), 80))
         return 0
     overrides = read_overrides([argument for argument in arguments if argument != JSON])
     if overrides.show_only:

@@ -107,7 +107,19 @@ class Compared:
             return f"{self.words} as {other}"
         if self.words.startswith("probably"):
             return f"probably {direction(self.ratio)} than {other} {self.interval} ({self.rounds} rounds: not certain)"
-        return f"{self.words} as {other}" if "to" in self.words.split() else f"{self.words}, beside {other}"
+        return f"{self.words} as {other}" if self.words.endswith("fast") else self.words
+
+    def clause(self, name: str, other: str) -> str:
+        """A clause that says how ``name``, whose ratio this is, compares with ``other``.
+
+        >>> Compared(1.0, 0.7, 1.3, 0.5, 1.25, "undecided", 6, 0.02).clause("cross_kv", "it")
+        'cannot tell cross_kv from it: 0.8x to 2x as fast'
+        >>> Compared(2.0, 1.6, 2.4, 1.5, 2.5, "slower", 6, 0.02).clause("cross_kv", "it")
+        'cross_kv is 2x slower than it [1.5, 2.5]'
+        """
+        if self.words.startswith("cannot tell"):
+            return f"cannot tell {name} from {other}{self.words.removeprefix('cannot tell')}"
+        return f"{name} is {self.beside(other)}"
 
 
 def direction(ratio: float) -> str:
@@ -120,37 +132,39 @@ def direction(ratio: float) -> str:
 
 
 def factor(value: float) -> str:
-    """Write a factor with two digits, with three near 1, and as a whole number from 100 on.
+    """Write a factor with two digits, with two decimals near 1, and as a whole number from 100 on.
 
-    >>> factor(5.26), factor(1.034), factor(0.97), factor(158.6), factor(12.0)
-    ('5.3x', '1.03x', '0.97x', '159x', '12x')
+    >>> factor(5.26), factor(1.034), factor(0.998), factor(158.6), factor(12.0)
+    ('5.3x', '1.03x', '1.00x', '159x', '12x')
     """
     if value >= 99.5:
         return f"{value:.0f}x"
-    return f"{value:.{3 if 1 <= value < 1.095 else 2}g}x"
+    return f"{value:.2f}x" if 0.9 <= value < 1.095 else f"{value:.2g}x"
 
 
 def spoken(label: str) -> str:
     """Name a strategy without the options that its execution implies.
 
     >>> spoken("static_kv(execution=graph,read=bucket)"), spoken("static_kv(cross=recompute,execution=compiled)")
-    ('static_kv, captured', 'static_kv(cross=recompute), compiled')
+    ('captured static_kv', 'compiled static_kv(cross=recompute)')
     """
-    found = re.fullmatch(r"(\w+)\((.*)\)", label)
-    options = found[2].split(",") if found else []
-    executed = next(
-        (_EXECUTIONS[one[10:]] for one in options if one[:10] == "execution=" and one[10:] in _EXECUTIONS), ""
-    )
-    if not found or not executed:
-        return label
-    left = [one for one in options if not one.startswith("execution=") and one != "read=bucket"]
-    return f"{found[1]}{'(' + ','.join(left) + ')' if left else ''}, {executed}"
+    executed = next((word for name, word in _EXECUTIONS.items() if f"execution={name}" in _options(label)), "")
+    return f"{executed} {eagerly(label)}" if executed else label
 
 
 def eagerly(label: str) -> str:
     """Label of the same strategy executed eagerly: without the options that its execution implies.
 
-    >>> eagerly("static_kv(execution=graph,read=bucket)"), eagerly("static_kv(cross=recompute)")
-    ('static_kv', 'static_kv(cross=recompute)')
+    >>> eagerly("static_kv(execution=graph,read=bucket)"), eagerly("static_kv(read=bucket)")
+    ('static_kv', 'static_kv(read=bucket)')
     """
-    return spoken(label).partition("), ")[0] + ")" if "), " in spoken(label) else spoken(label).partition(", ")[0]
+    options = _options(label)
+    if not any(one.startswith("execution=") for one in options):
+        return label
+    left = [one for one in options if not one.startswith("execution=") and one != "read=bucket"]
+    return label.partition("(")[0] + (f"({','.join(left)})" if left else "")
+
+
+def _options(label: str) -> list[str]:
+    found = re.fullmatch(r"\w+\((.*)\)", label)
+    return found[1].split(",") if found else []

@@ -7,11 +7,10 @@ from collections.abc import Callable
 import pandas as pd
 
 from . import choice, crossover, memory, saving, step
-from .answer import answer
 from .rows import timed
 from .section import Section
 
-__all__ = ["Section", "advise", "answer"]
+__all__ = ["Section", "advise"]
 
 PARTS: tuple[Callable[[pd.DataFrame], list[Section]], ...] = (
     choice.sections,

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from .rows import Row, cases, interval, is_strategy, listed
+from ...words.comparison import Compared, spoken
+from .rows import Row, cases, is_strategy, listed
 from .section import Section
-
-TIES = {"indistinguishable": "as quick as it, within the margin", "undecided": "not told apart from it"}
 
 
 def sections(rows: pd.DataFrame) -> list[Section]:
@@ -19,36 +18,30 @@ def told(cell: list[Row]) -> str:
     """Name the quickest case of a cell, the strategies that may be as quick, and the quickest contender."""
     best = next(row for row in cell if row["strategy"] == row["best_strategy"])
     rivals = [row for row in cell if row is not best]
-    parts = [best["strategy"], *_ties([row for row in rivals if is_strategy(row)], best)]
+    parts = [spoken(best["strategy"]), *_rivals([row for row in rivals if is_strategy(row)], best)]
     contenders = sorted((row for row in rivals if not is_strategy(row)), key=lambda row: row["best_ratio"])
     if contenders and is_strategy(best):
-        parts.append(f"the quickest contender, {_contender(contenders[0])}")
+        parts.append(f"of contenders, {_beside_it(contenders[0])}")
         if contenders[0]["tokens_equal"] == "no":
             same = [row for row in contenders if row["tokens_equal"] == "yes"]
             parts[-1] += ", with other tokens"
-            parts += [f"the quickest with the same, {_contender(row)}" for row in same[:1]]
+            parts += [f"with the same tokens, {_beside_it(row)}" for row in same[:1]]
     return "; ".join(parts)
 
 
-def _ties(rivals: list[Row], best: Row) -> list[str]:
-    """Name the strategies that may be as quick as ``best``, or the next quickest if there are none.
+def _rivals(rivals: list[Row], best: Row) -> list[str]:
+    """Say how strategies that may be as quick as ``best`` compare with it, or the next quickest if there are none.
 
-    The baseline is not named as a tie if the verdict of ``best`` against it is "faster". The two verdicts can differ,
+    The baseline is not named as one if the verdict of ``best`` against it is "faster". The two verdicts can differ,
     since their p-values are adjusted over different sets of comparisons.
     """
-    parts = []
     decided = best["baseline"] if best["e2e_verdict"] == "faster" else ""
-    for verdict, meaning in TIES.items():
-        if tied := [row for row in rivals if row["best_verdict"] == verdict and row["strategy"] != decided]:
-            named = listed([f"{row['strategy']} ({interval(row, 'best_ratio')})" for row in tied])
-            parts.append(f"{named} {'is' if len(tied) == 1 else 'are'} {meaning}")
-    if rivals and not parts:
-        second = min(rivals, key=lambda row: row["best_ratio"])
-        parts.append(f"the next, {second['strategy']}, takes {interval(second, 'best_ratio')} times as long")
-    return parts
+    near = [row for row in rivals if row["best_verdict"] in ("indistinguishable", "undecided")]
+    if near := [row for row in near if row["strategy"] != decided]:
+        return [listed([_beside_it(row) for row in near])]
+    return [_beside_it(min(rivals, key=lambda row: row["best_ratio"]))] if rivals else []
 
 
-def _contender(row: Row) -> str:
-    """Say how the time of a contender compares with that of the quickest case."""
-    ratio = f"{row['strategy']}, takes {interval(row, 'best_ratio')} of its time"
-    return f"{ratio} and is {TIES[row['best_verdict']]}" if row["best_verdict"] in TIES else ratio
+def _beside_it(row: Row) -> str:
+    """Say how a case compares with the quickest, called "it"."""
+    return Compared.of(row, "best").clause(spoken(row["strategy"]), "it")

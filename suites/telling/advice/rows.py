@@ -41,6 +41,11 @@ def longest(rows: pd.DataFrame) -> pd.DataFrame:
     return rows
 
 
+def largest(rows: pd.DataFrame) -> pd.DataFrame:
+    """Select the rows of the largest batch, and of ``longest`` among these."""
+    return longest(rows[rows["batch_size"] == rows["batch_size"].max()])
+
+
 def interval(row: Row, name: str) -> str:
     """Write a ratio and its 95 % confidence interval.
 

@@ -42,7 +42,7 @@ def test_what_people_read_went_to_standard_error(ran):
 
 def test_the_summary_of_the_job_has_the_table_and_the_advice(ran):
     folder, _, summary = ran
-    assert "| case | strategy | total |" in summary
+    assert "| case | strategy | ms/token |" in summary
     table, _ = read_tables(folder)
     assert all(f"| batch 1, 3 -> 3 | {name} |" in summary for name in table["strategy"])
     assert "which to use" in summary

@@ -117,8 +117,8 @@ def test_the_tables_can_be_made_again_from_the_raw_rounds(latest, sweep):
 def test_the_closing_table_ranks_and_names_the_folder(sweep):
     done, folder = sweep
     assert "batch 1, 4 -> 4" in done.stdout
-    assert re.search(r"^full_recompute .* 1\.000", done.stdout, re.MULTILINE)
-    assert re.search(r"static_kv .* \[\d+\.\d+, \d+\.\d+\]", done.stdout)
+    assert re.search(r"^full_recompute .* 1x ", done.stdout, re.MULTILINE)
+    assert re.search(r"static_kv .*x \[[\d.]+, [\d.]+\]", done.stdout)
     named = re.search(r"in (results/\S+)$", done.stdout, re.MULTILINE)
     assert named is not None
     assert (folder / named[1]).resolve() == (folder / "results" / "latest").resolve()
@@ -147,7 +147,7 @@ def test_a_device_that_is_not_there_is_skipped_beside_one_that_is(tmp_path):
     table = pd.read_csv(tmp_path / "results" / "latest" / "table.csv")
     status = table.groupby("device")["status"].agg(set).to_dict()
     assert status == {"cpu": {"ok"}, "cuda": {"skipped"}}
-    assert "no CUDA device here" in done.stdout
+    assert "no CUDA device here" in " ".join(done.stdout.split())
 
 
 def test_eos_mode_stops_each_row_at_its_end_on_the_embedded_model(tmp_path):

@@ -27,17 +27,21 @@ def run(tmp_path_factory):
 
 
 def test_rounds_stop_by_themselves_and_it_is_said_by_what(run):
-    out, folder = run
+    _, folder = run
     table = pd.read_csv(folder / "table.csv")
     assert set(table["stopped_by"]) <= {"precision", "rounds_max"}
     assert table["rounds"].between(3, 7).all()
     assert (table.loc[table["stopped_by"] == "rounds_max", "rounds"] == 7).all()
-    assert re.search(r"^rounds: \d( to \d)?, ended by (precision|rounds_max) in \d cells?", out, re.MULTILINE)
+    advice = (folder / "advice.txt").read_text()
+    assert re.search(r"^  rounds: \d( to \d)?, ended by (precision|rounds_max) in \d cells?", advice, re.MULTILINE)
 
 
 def test_the_noise_floor_is_reported_and_is_no_strategy(run):
-    out, folder = run
-    assert re.search(r"^noise floor: A/A ratio \d\.\d{3} \[\d\.\d{3}, \d+\.\d{3}\], the furthest", out, re.MULTILINE)
+    _, folder = run
+    advice = (folder / "advice.txt").read_text()
+    assert re.search(
+        r"^  noise floor: A/A ratio \d\.\d{3} \[\d\.\d{3}, \d+\.\d{3}\], the furthest", advice, re.MULTILINE
+    )
     for name in ("table", "steps", "roles"):
         assert "A/A" not in (folder / f"{name}.csv").read_text()
     assert "A/A" not in "".join(path.read_text() for path in (folder / "plots").glob("*.svg"))
@@ -46,26 +50,34 @@ def test_the_noise_floor_is_reported_and_is_no_strategy(run):
 
 
 def test_each_ratio_has_a_verdict_by_the_margin_that_was_asked_for(run):
-    out, folder = run
+    _, folder = run
     table = pd.read_csv(folder / "table.csv")
     words = {"faster", "slower", "indistinguishable", "undecided"}
     assert set(table.loc[table["strategy"] != "full_recompute", "e2e_verdict"]) <= words
     assert (table.loc[table["strategy"] == "full_recompute", "e2e_verdict"] == "baseline").all()
     assert table["e2e_p_holm"].notna().sum() == 6
-    assert "beyond the margin of 3 %" in " ".join(out.split())
+    assert table["e2e_beyond"].dropna().unique().tolist() == [0.03]
 
 
 def test_warnings_are_kept_and_told(run):
     out, folder = run
     kept = json.loads((folder / "noise.json").read_text())
-    assert [line.removeprefix("warning: ") for line in out.splitlines() if line.startswith("warning: ")] == kept
+    advice = (folder / "advice.txt").read_text().splitlines()
+    assert [line.removeprefix("  warning: ") for line in advice if line.startswith("  warning: ")] == kept
+    assert ("disturbed" in out) >= any("during the rounds" in line for line in kept)
 
 
-def test_a_narrow_terminal_goes_without_a_column_and_keeps_the_verdicts(run):
+def test_a_narrow_terminal_keeps_the_kv_cache_and_whole_names(run):
     table = case_table(read_cells(run[1]))
-    headers = {wide: [str(column.header) for column in next(rankings(table, wide)).columns] for wide in (True, False)}
-    assert [name for name in headers[True] if name not in headers[False]] == ["K/V"]
-    assert "verdict" in headers[False]
+    rounds = {(row.cell, row.strategy): [1.0, 2.0] for row in table.itertuples()}
+    headers = {}
+    for width in (120, 76, 40):
+        ranking = next(rankings(table, width, rounds))
+        headers[width] = [str(column.header) for column in ranking.columns]
+        assert set(table["strategy"]) <= {str(name) for name in ranking.columns[0].cells}
+    assert headers[120][1:] == ["ms/token", "tokens/s", "speedup over full_recompute", "KV cache", "peak", "rounds"]
+    assert "speedup" in headers[76]
+    assert headers[40] == ["strategy", "ms/token", "speedup", "KV cache"]
 
 
 def test_help_tells_of_every_key():

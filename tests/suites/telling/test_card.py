@@ -1,0 +1,178 @@
+"""The decision card, the ranked table, the title of the main plot and the advice say the same of one table."""
+
+import math
+import re
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from suites.judging.ratios import paired_ratio
+from suites.judging.verdict import holm, holm_levels, verdict
+from suites.plots.totals import message
+from suites.plots.view import views
+from suites.tables.columns import TEXT_COLUMNS, columns, completed
+from suites.telling.advice import advise
+from suites.telling.advice.rows import is_strategy
+from suites.telling.card import card
+from suites.telling.ranking import ranked
+from suites.words.comparison import Compared, spoken
+
+MARGIN = 0.02
+LABELS = ["full_recompute", "static_kv", "contiguous_kv", "static_kv(execution=compiled,read=bucket)", "other system"]
+COMMAND = "python -m suites run model=tiny +sweep=seq_len"
+
+
+def judged(times_by_label, base):
+    """Label -> (ratio, verdict, interval at Holm's level) of each arm beside ``base``."""
+    ratios = {label: paired_ratio(times, times_by_label[base]) for label, times in times_by_label.items()}
+    others = [label for label in ratios if label != base]
+    p_values = [ratios[label].p for label in others]
+    adjusted = dict(zip(others, zip(holm(p_values), holm_levels(p_values), strict=True), strict=True))
+    found = {}
+    for label, ratio in ratios.items():
+        p, level = adjusted.get(label, (math.nan, math.nan))
+        found[label] = ratio, "baseline" if label == base else verdict(ratio, MARGIN, p), ratio.at(level)
+    return found
+
+
+def table_of(times_by_label):
+    """A table of one cell, judged as ``suites.judging.baseline`` does."""
+    base = next(iter(times_by_label))
+    beside_base = judged(times_by_label, base)
+    ours = [label for label in times_by_label if label != "other system"]
+    best = min(ours, key=lambda label: beside_base[label][0].value)
+    beside_best = judged(times_by_label, best)
+    rows = []
+    for label, times in times_by_label.items():
+        row = dict.fromkeys(columns(), math.nan) | dict.fromkeys(TEXT_COLUMNS, "")
+        for kind, (ratio, told, ends) in (("e2e", beside_base[label]), ("best", beside_best[label])):
+            row |= {f"{kind}_ratio": ratio.value, f"{kind}_ratio_low": ratio.low, f"{kind}_ratio_high": ratio.high}
+            row |= {f"{kind}_verdict": told, f"{kind}_holm_low": ends[0], f"{kind}_holm_high": ends[1]}
+        mine = label != "other system"
+        total = sorted(times)[len(times) // 2]
+        row |= {
+            "cell": "a", "model": "tiny", "device": "cpu", "dtype": "fp32", "threads": 1, "batch_size": 2, "src_len": 8,
+            "tgt_len": 8, "stop": "fixed", "seed": 0, "strategy": label, "status": "ok", "rounds": len(times),
+            "execution": "compiled" if "compiled" in label else "eager" if mine else "", "baseline": base,
+            "best_strategy": best, "e2e_beyond": math.nan if label == base else MARGIN, "tokens_equal": "yes",
+            "e2e_s": total, "tpot_s": total / 8, "throughput_tokens_per_s": 16 / total, "prefill_s": total / 9,
+            "kv_reserved_bytes": 4096.0 if mine else math.nan, "executed_flops": 1.0 if mine else math.nan,
+            "copied_bytes": 0.0, "flops_waste": 1.0, "peak_memory_bytes": 9.0, "step_bytes": 1.0,
+        }  # fmt: skip
+        rows.append(row)
+    return completed(pd.DataFrame(rows, columns=columns()))
+
+
+@st.composite
+def tables(draw):
+    """Two to five arms with 2 to 8 rounds, whose speed and noise vary."""
+    labels = draw(st.lists(st.sampled_from(LABELS[1:]), min_size=1, max_size=4, unique=True))
+    count = draw(st.integers(2, 8))
+    if set(labels) == {"other system"}:
+        labels.append("static_kv")
+    noise = draw(st.sampled_from([0.001, 0.05, 0.6]))
+    times = {}
+    for label in [LABELS[0], *labels]:
+        speed = draw(st.sampled_from([0.1, 0.5, 0.98, 1.0, 1.005, 1.4]))
+        spread = draw(st.lists(st.floats(-1, 1, allow_subnormal=False), min_size=count, max_size=count))
+        times[label] = [speed * math.exp(noise * each) for each in spread]
+    return table_of(times)
+
+
+@given(tables())
+def test_words_follow_from_the_verdict_and_intervals_do_not_contradict_them(table):
+    for row in table.to_dict("records"):
+        for kind in ("e2e", "best"):
+            found = Compared.of(row, kind)
+            told = {"faster": "x faster", "slower": "x slower", "indistinguishable": "about as fast"}
+            assert (found.words == "the baseline") == (found.verdict == "baseline")
+            for judgement, word in told.items():
+                certain = word in found.words and not found.words.startswith(("probably", "cannot"))
+                assert certain == (found.verdict == judgement)
+            if found.verdict in ("faster", "slower"):
+                assert not found.holm_low <= 1 <= found.holm_high
+            if found.words.startswith("cannot tell"):
+                assert found.holm_low <= 1 <= found.holm_high
+
+
+@given(tables())
+def test_card_table_title_and_advice_say_the_same(table):
+    lines = card(table, (), COMMAND)
+    assert 1 <= len(lines) <= 3
+    rows = table.to_dict("records")
+    best = next(row for row in rows if row["strategy"] == row["best_strategy"])
+    base = next(row for row in rows if row["strategy"] == row["baseline"])
+    found, name = Compared.of(best), spoken(best["strategy"])
+    decided = any(Compared.of(row, kind).is_decided for row in rows for kind in ("e2e", "best"))
+    assert lines[0].startswith("Too noisy") != decided
+    if decided:
+        assert f"use {name}" in lines[0]
+        if best is not base:
+            assert found.words.removeprefix("cannot tell: ").partition(" (")[0] in lines[0]
+        ties = [
+            row for row in rows
+            if is_strategy(row) and row["best_verdict"] in ("undecided", "indistinguishable") and row is not base
+        ]  # fmt: skip
+        assert all(spoken(row["strategy"]) in lines[0].partition(": ")[0] for row in ties)
+    speed = dict(zip(table["strategy"], (ranked(row)[3] for row in rows), strict=True))[best["strategy"]]
+    assert speed == "1x" if best is base else speed.startswith(found.speedup)
+    assert best is base or (speed.endswith("?") != found.is_decided)
+    (view,) = views(table, pd.DataFrame(columns=["cell", "strategy", "tgt_len", "src_len", "batch_size"]), {})
+    if best is not base:
+        assert message(view).endswith(found.clause(name, spoken(base["strategy"])))
+    which = advise(table)[0].sentences[0]
+    assert which.partition(": ")[2].startswith(name)
+
+
+QUIET = {"full_recompute": [4.0, 4.04, 3.98, 4.01], "static_kv": [1.0, 1.01, 1.0, 0.99]}
+
+
+def test_a_quiet_run_is_answered_in_three_lines():
+    lines = card(table_of(QUIET), (), "python -m suites run seq_len=8 measure=quick")
+    assert re.fullmatch(r"At batch 2, 8 -> 8, use static_kv: 4x faster than full_recompute \[4, 4\.1\]\.", lines[0])
+    assert lines[1].startswith(
+        "125 ms per token, 2.00 KiB of KV cache per sentence; certain: full_recompute is 4x slower"
+    )
+    assert lines[2] == (
+        "Next, to see what a compiled step gains: python -m suites run seq_len=8 measure=quick execution=compiled"
+    )
+
+
+def test_a_speedup_is_split_into_cache_and_execution():
+    compiled = {"static_kv(execution=compiled,read=bucket)": [0.5, 0.5, 0.51, 0.5]}
+    (first, *_, last) = card(table_of(QUIET | compiled), (), COMMAND)
+    assert "use compiled static_kv: 8x faster than full_recompute" in first
+    assert first.endswith("that is, 4x by the cache and 2x by compiling.")
+    assert last == "Next, to see where a step spends its time: python -m suites profile model=tiny"
+
+
+def test_where_nothing_is_decided_the_headline_says_so_and_why():
+    noisy = {"full_recompute": [1.0, 3.0, 1.2], "static_kv": [2.0, 0.9, 1.1]}
+    load = "other processes used 1.9 of 2 cores during the rounds: stop them"
+    first, _, last = card(table_of(noisy), [load], "python -m suites run seq_len=8 measure=quick")
+    assert first == (
+        "Too noisy to say which is fastest at batch 2, 8 -> 8: other processes used 1.9 of 2 cores during the rounds. "
+        "Run again with measure=careful."
+    )
+    assert last == "Next: python -m suites run seq_len=8 measure=careful"
+
+
+def test_a_warning_takes_the_place_of_the_next_command():
+    *_, last = card(
+        table_of(QUIET), ["memory was read 1.5x faster in one cell than in another: measure again"], COMMAND
+    )
+    assert last == "Careful: memory was read 1.5x faster in one cell than in another; advice.txt says what helps."
+
+
+def test_a_faster_contender_is_named():
+    _, second, _ = card(table_of(QUIET | {"other system": [0.5, 0.5, 0.5, 0.51]}), (), COMMAND)
+    assert "other system is 2x faster than it" in second
+
+
+@pytest.mark.parametrize("labels", [["static_kv"], ["static_kv", "contiguous_kv"]])
+def test_without_full_recompute_the_first_strategy_is_the_baseline(labels):
+    times = {label: [1.0 + 0.5 * place, 1.01 + 0.5 * place, 0.99] for place, label in enumerate(labels)}
+    lines = card(table_of(times), (), COMMAND)
+    assert ("nothing to choose" in lines[0]) == (len(labels) == 1)
