@@ -172,12 +172,15 @@ def _shares(axes: Axes, totals: pd.DataFrame, shown: list[Group]) -> None:
         left = 0.0
         for group in shown:
             share = 100 * amounts.get(group.label, 0.0) / total if total else 0.0
+            if not share:
+                continue
             axes.barh(place, max(share - GAP, share / 2), left=left, height=0.78, **group.look())
             percent = f"{share:.0f} %"
             text = next((t for t in (f"{group.short} {percent}", percent) if 1.9 * len(t) + 2 < share), "")
             box = {"facecolor": group.color, "edgecolor": "none", "pad": 1.2} if group.hatch else None
-            axes.text(left + share / 2, place, text, ha="center", va="center", fontsize=7, bbox=box,
-                      color=group.text_color)  # fmt: skip
+            if text:
+                axes.text(left + share / 2, place, text, ha="center", va="center", fontsize=7, bbox=box,
+                          color=group.text_color)  # fmt: skip
             left += share
     axes.set_xlim(0, 100)
     axes.set_xticks(range(0, 101, 25))

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
 from ..ceilings.floor import Spread
@@ -137,6 +137,7 @@ def _roof(axes: Axes, read: Spread, gemm: Spread, xs: Sequence[float], ys: Seque
     axes.set_ylim(bottom, top)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}"))
+        axis.set_minor_locator(LogLocator(subs=(2, 5)))
         axis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("arithmetic intensity (FLOPs / byte)")
     axes.set_ylabel("achieved (GFLOP/s)")

@@ -14,6 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from ..ceilings.step_parts import parts, step_s
+from ..judging.baseline import end_to_end_s
 from ..words.comparison import Compared
 from ..words.quantity import quantity
 from .ends import broken_up
@@ -33,7 +34,9 @@ def bars(view: View, rows: pd.DataFrame, title: str) -> Figure:
     splits = [split(row) for row in ordered.to_dict("records")]
     known = any(splits)
     foot = f"{view.foot} {view.rounds} Compared with {ordered['baseline'].iloc[0]}, paired within rounds."
-    foot += " Hatched: prefill." + (_dispatch_note(ordered) if known else "")
+    foot += (
+        " Hatched: prefill." + " Whiskers: all rounds." * bool(view.timed) + (_dispatch_note(ordered) if known else "")
+    )
     if view.disturbed_by:
         foot += f" Perhaps spoiled by {view.disturbed_by}."
     height = 1.7 + 0.44 * len(rows)
@@ -91,12 +94,18 @@ def _totals(axes: Axes, view: View, rows: pd.DataFrame) -> None:
     places = range(len(rows))
     axes.barh(places, total_ms, height=0.72, color=[view.looks[s].color for s in rows["strategy"]])
     axes.barh(places, prefill_ms, height=0.72, color="white", alpha=0.55, hatch="///", edgecolor="white")
-    for place, row in enumerate(rows.to_dict("records")):
+    spreads = [[1e3 * time for time in end_to_end_s(view.timed, s).values()] for s in rows["strategy"]]
+    highest = 0.0
+    for place, (row, times_ms) in enumerate(zip(rows.to_dict("records"), spreads, strict=True)):
         ms = row["e2e_s"] * 1e3
+        if len(times_ms) > 1:
+            ends = [min(times_ms), max(times_ms)]
+            axes.plot(ends, [place] * 2, color="black", linewidth=1.0, marker="|", markersize=5)
+        end = max([0.0 if math.isnan(ms) else ms, *times_ms])
+        highest = max(highest, end)
         text = "not measured" if math.isnan(ms) else "\n".join(filter(None, [f"{ms:.3g} ms", _compared(row)]))
-        axes.annotate(text, (0 if math.isnan(ms) else ms, place), (4, 0), textcoords="offset points", va="center",
-                      fontsize=7.5, linespacing=1.1)  # fmt: skip
-    axes.set_xlim(0, float(total_ms.fillna(0).max()) * 1.9 or 1.0)
+        axes.annotate(text, (end, place), (5, 0), textcoords="offset points", va="center", fontsize=7.5)
+    axes.set_xlim(0, highest * 1.9 or 1.0)
     axes.set_xlabel("end to end (ms)")
     axes.grid(axis="y", visible=False)
 

@@ -16,8 +16,10 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
+from matplotlib.textpath import text_to_path
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 from matplotlib.transforms import Bbox
 
 from ..store.files import write_bytes
@@ -126,7 +128,27 @@ def wrapped(text: str) -> dict[str, Any]:
 
 def title_of(figure: Figure) -> str:
     """Title of a figure as it was given, without the escapes of ``wrapped``."""
-    return figure.get_suptitle().replace(r"\$", "$")
+    return figure.get_suptitle().replace(r"\$", "$").replace("\n", " ")
+
+
+def break_lines(figure: Figure) -> None:
+    """Break the title and the foot of a figure into lines once; matplotlib would do it anew whenever it measures."""
+    for text in figure.texts:
+        if text.get_wrap():
+            text.set_wrap(False)
+            text.set_text("\n".join(_lines(text.get_text(), text.get_fontproperties())))
+
+
+def _lines(text: str, font: FontProperties) -> list[str]:
+    lines: list[str] = []
+    for word in text.split(" "):
+        longer = f"{lines[-1]} {word}" if lines else word
+        width_pt, _, _ = text_to_path.get_text_width_height_descent(longer, font, ismath=False)
+        if not lines or width_pt > 72 * 0.976 * WIDTH_IN:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return lines
 
 
 def times(factor: float) -> str:
@@ -152,6 +174,7 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
+    break_lines(figure)
     with mpl.rc_context(RC), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")  # PNG shows a box, SVG holds the character
         for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Creator": "decodebench"})):
@@ -189,7 +212,6 @@ def plain_log(row: Sequence[Axes]) -> None:
             continue
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        if high / low > 30:
-            axes.yaxis.set_minor_formatter(NullFormatter())
-        else:
-            axes.yaxis.set_minor_formatter(FuncFormatter(lambda v, _: f"{v:g}" if f"{v:e}"[0] in "1235" else ""))
+        wide = high / low > 30
+        axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5) if wide else (2, 3, 5)))
+        axes.yaxis.set_minor_formatter(NullFormatter() if wide else FuncFormatter(lambda value, _: f"{value:g}"))

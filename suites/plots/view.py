@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..store.records import Round
 from ..tables.columns import GROUP
 from ..tables.executions import BEST, by_execution
 from ..tables.role_table import ROLE_COLUMNS
@@ -46,6 +47,8 @@ class View:
     looks: dict[str, Look]
     broken: dict[str, str]
     roles: pd.DataFrame
+    timed: Sequence[Round] = ()
+    """Rounds of the last cell (``last_rows``); none where the folder does not keep them."""
 
     @property
     def strategies(self) -> list[str]:
@@ -134,6 +137,14 @@ class View:
         """The first, a middle and the last of ``every_panel``, without repetition."""
         groups = self.every_panel
         return [groups[i] for i in sorted({0, len(groups) // 2, len(groups) - 1})]
+
+    @property
+    def last_rows(self) -> pd.DataFrame:
+        """Rows of the last cell: the last panel's cell at the last point of the axis."""
+        column, _ = self.axis
+        rows = self.panels[-1][1]
+        rows = rows[rows[column] == rows[column].max()]
+        return rows[rows["cell"] == rows["cell"].iloc[0]]
 
     @property
     def every_panel(self) -> list[tuple[str, pd.DataFrame]]:
