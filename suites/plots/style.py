@@ -49,6 +49,8 @@ RC: Any = {
     "text.parse_math": False,
 }
 WIDTH_IN = 7.4
+ROOM = 0.94
+"""Share of the width that a line of the title or foot may take. Pixels make letters a little wider than measured."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,7 @@ def _lines(text: str, font: FontProperties) -> list[str]:
     for word in text.split(" "):
         longer = f"{lines[-1]} {word}" if lines else word
         width_pt, _, _ = text_to_path.get_text_width_height_descent(longer, font, ismath=False)
-        if not lines or width_pt > 72 * 0.976 * WIDTH_IN:
+        if not lines or width_pt > ROOM * 72 * WIDTH_IN:
             lines.append(word)
         else:
             lines[-1] = longer

@@ -8,11 +8,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..words.comparison import spoken
+from ..words.quantity import quantity
 from .curve import is_disturbed
 from .ends import broken_up, darker, spread
 from .style import RC, new_figure
 from .view import View
 
+WIDE = 0.25
+"""Width of a name, as a share of the axes."""
 BOX = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 0.6}
 
 
@@ -69,10 +72,10 @@ def front(rows: pd.DataFrame) -> pd.DataFrame:
 def message(view: View, rows: pd.DataFrame) -> str:
     """Name the smallest and the quickest strategy, and how much time and memory they take."""
     small, quick = rows.sort_values(["mib", "ms"]).iloc[0], rows.sort_values(["ms", "mib"]).iloc[0]
-    told = f"{quick['ms']:.3g} ms a token, {quick['mib']:.3g} MiB"
+    told = f"{quantity(quick['ms'] / 1e3, 's')} a token, {quick['mib']:.3g} MiB"
     if small["strategy"] == quick["strategy"]:
         return f"{spoken(str(quick['strategy']))} takes the least time and the least memory: {told}"
-    least = f"least memory: {spoken(str(small['strategy']))} ({small['ms']:.3g} ms a token, {small['mib']:.3g} MiB)"
+    least = f"least memory: {spoken(str(small['strategy']))} ({quantity(small['ms'] / 1e3, 's')} a token, {small['mib']:.3g} MiB)"
     return f"Least time: {spoken(str(quick['strategy']))} ({told}); {least}"
 
 
@@ -80,14 +83,23 @@ def _names(axes: Axes, view: View, rows: pd.DataFrame, height: float) -> None:
     """Write each name beside its point, moved up or down where names would overlap."""
     (_, right), (_, top) = axes.get_xlim(), axes.get_ylim()
     line = 0.135 / (height - 1.1)
-    ordered = rows.sort_values("ms")
+    apart = (rows["mib"].sort_values() / right).diff() > WIDE
+    for _, near in rows.groupby(apart.cumsum().reindex(rows.index)):
+        _write(axes, view, rows, near.sort_values("ms"), (right, top, line))
+
+
+def _write(
+    axes: Axes, view: View, rows: pd.DataFrame, ordered: pd.DataFrame, scale: tuple[float, float, float]
+) -> None:
+    """Write the names of points that are near one another along the axis of memory."""
+    right, top, line = scale
     texts = [broken_up(view.name(s)) for s in ordered["strategy"]]
     wanted = [float(ms) / top for ms in ordered["ms"]]
     places = spread(wanted, [line * (text.count("\n") + 1) for text in texts])
     for row, text, place in zip(ordered.to_dict("records"), texts, places, strict=True):
         look, x, y = view.looks[row["strategy"]], row["mib"] / right, row["ms"] / top
-        beside = ((rows["mib"] / right - x).between(0.005, 0.25)) & ((rows["ms"] / top - y).abs() < 1.5 * line)
-        side = -1 if beside.any() and x > 0.25 else 1  # a point close on the right leaves no room for a name
+        beside = ((rows["mib"] / right - x).between(0.005, WIDE)) & ((rows["ms"] / top - y).abs() < 1.5 * line)
+        side = -1 if beside.any() and x > WIDE else 1  # a point close on the right leaves no room for a name
         axes.annotate(text, (row["mib"], row["ms"]), (x + 0.018 * side, place), xycoords="data",
                       textcoords="axes fraction", fontsize=7.5, va="center", ha="left" if side > 0 else "right",
                       color=darker(look.color), bbox=BOX)  # fmt: skip
