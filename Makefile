@@ -3,11 +3,14 @@
 # make test-browser              the report in a headless Chromium (of the PATH, or CHROMIUM=/path)
 # make fuzz                      mutated files of every kind, 5,000 a test; FUZZ=100000 for more
 # make docs                      build the documentation, docs/_build/html, warnings as errors
+# make dist                      sdist and wheel of HEAD in dist/, their metadata checked
+# make dist-check                install that wheel in a clean environment and run the main job from it
 # make gpu-check                 what the CUDA path does on this machine's GPU, in 8 minutes; DEVICE=cpu: a dry run
 # make budgets                   measure the deterministic budgets anew and say what changed
 # make bench                     time every strategy beside the baseline; OPTIONS="..." for pytest-benchmark
 # make bench-compare BASE=main   time the working tree beside a revision; OPTIONS="KEY=VALUE ... --rounds 6"
 # make study                     how often verdicts are right (45 minutes, goes on where it was stopped)
+# make first-run                 show on docs/first-run.md what its commands print and draw, on README the answer
 # make page                      write docs/decoding anew from the embedded model
 PYTHON ?= python3
 VENV   := .venv
@@ -18,7 +21,8 @@ FUZZ    ?= 5000
 # What is timed runs alone: the configuration of pytest spreads tests over processes and turns benchmarks off.
 TIMED  := -n 0 --dist no --benchmark-enable --benchmark-only
 
-.PHONY: venv venv-dev run test test-browser fuzz gpu-check docs lint budgets bench bench-compare bench-harness study page clean
+.PHONY: venv venv-dev run test test-browser fuzz gpu-check docs dist dist-check lint budgets bench bench-compare bench-harness \
+	study page first-run clean
 
 venv: $(VENV)/.base
 
@@ -43,6 +47,10 @@ $(VENV)/.browser: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,browser]'
 	@touch $@ $(VENV)/.test $(VENV)/.base
 
+$(VENV)/.release: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[release]'
+	@touch $@ $(VENV)/.base
+
 run: $(VENV)/.base
 	$(BIN)/python -m suites run +sweep=seq_len
 
@@ -61,6 +69,24 @@ fuzz: $(VENV)/.test
 
 docs: $(VENV)/.docs
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+
+# Of what is committed, so that no other file gets in. TAG=v1.2.3 demands that version and its section of CHANGELOG.md;
+# PROJECT_URL=https://... makes the links of the README, which an index shows too, lead into that repository.
+dist: $(VENV)/.release
+	rm -rf dist build/source
+	mkdir -p build/source
+	git archive HEAD | tar -x -C build/source
+	$(BIN)/python -m tests.release build/source '$(TAG)' '$(PROJECT_URL)'
+	$(BIN)/python -m build --outdir dist build/source
+	$(BIN)/python -m twine check --strict dist/*
+
+dist-check:
+	rm -rf build/clean
+	$(PYTHON) -m venv build/clean/venv
+	build/clean/venv/bin/python -m pip install --quiet --disable-pip-version-check dist/decodebench-*.whl
+	mkdir build/clean/folder
+	cd build/clean/folder && ../venv/bin/decodebench run +sweep=seq_len $(OPTIONS)
+	test -s build/clean/folder/results/latest/report.html
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -85,6 +111,10 @@ study: $(VENV)/.test
 
 page: $(VENV)/.base
 	$(BIN)/python -m suites shapes --explain hydra.run.dir=docs/decoding
+
+first-run: $(VENV)/.base
+	$(BIN)/python -m tests.reference_card
+	$(BIN)/python -m tests.first_run $(OPTIONS)
 
 clean:
 	rm -rf $(VENV) build *.egg-info

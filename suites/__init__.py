@@ -4,5 +4,6 @@
 """
 
 from .notebook import Measurement, load, measure
+from .version import __version__
 
-__all__ = ["Measurement", "load", "measure"]
+__all__ = ["Measurement", "__version__", "load", "measure"]

@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 
 from .verbs import VERBS, streams, system
+from .version import __version__
 
 HUGE_PAGES = "THP_MEM_ALLOC_ENABLE"
 """Environment variable that makes torch ask Linux for pages of 2 MiB for large tensors, in contenders' processes too.
@@ -67,10 +67,7 @@ def _main(argv: list[str] | None) -> int:
         print(usage(), end="")
         return 0
     if verb in ("-V", "--version"):
-        try:
-            print(f"decodebench {version('decodebench')}")
-        except PackageNotFoundError:
-            print("decodebench (not installed)")
+        print(f"decodebench {__version__}")
         return 0
     from .settings.own_package import foreign
 

@@ -7,23 +7,44 @@ import shutil
 import pytest
 
 from suites.__main__ import main
+from tests import reference_card
 from tests.command import ROOT, SMALL_MODEL, conformance_kit, suites
-from tests.examples import COMMANDS, COMPILED, FILES, README
+from tests.examples import COMMANDS, COMPILED, FILES, IN_COMMANDS, IN_README, README
 
 MAKEFILE = (ROOT / "Makefile").read_text()
 SMALL = [*(size for size in SMALL_MODEL if "num_heads" not in size), "model.num_heads=8"]
 LENGTHS = ("seq_len", "batch_size")
-TARGETS = sorted(set(re.findall(r"^ {4}make (\S+)", README, re.MULTILINE)))
+FIRST_RUN = (ROOT / "docs" / "first-run.md").read_text()
+TARGETS = sorted(set(re.findall(r"^ {4}make (\S+)", README + FIRST_RUN, re.MULTILINE)))
 
 
-def test_the_readme_names_both_make_targets_and_ci_runs_the_test_command():
+def test_both_make_targets_are_named_and_ci_runs_the_test_command_of_the_readme():
     assert {"run", "test"} <= set(TARGETS)
+    assert "    make test " in README
     assert "make test" in (ROOT / ".ci" / "run").read_text()
     assert "-m suites run +sweep=seq_len" in MAKEFILE
 
 
+def test_the_readme_has_nine_commands_at_most_and_their_page_has_them_all():
+    lines = re.findall(r"^ {4}(?:python|pip|make|decodebench) .*$", README, re.MULTILINE)
+    assert len(IN_README) <= len(lines) <= 9
+    assert set(IN_README) <= set(IN_COMMANDS)
+
+
+def test_the_first_screen_of_the_readme_has_scope_installation_a_command_an_answer_and_a_plot():
+    screen = README.partition("\n## ")[0]
+    asked = ["Which KV cache should", "docs/scope.md", "    pip install .", "    python -m suites run +sweep=seq_len"]
+    places = [screen.index(text) for text in [*asked, "\n> ", "![", "One phrase, step by step"]]
+    assert places == sorted(places)
+    assert 1 <= len(re.findall(r"^> .*$", screen, re.MULTILINE)) <= 3, "the lines of the decision card"
+
+
+def test_the_answer_in_the_readme_is_the_card_of_the_reference_run():
+    assert reference_card.BLOCK.findall(README) == [reference_card.quoted()], "python -m tests.reference_card mends it"
+
+
 @pytest.mark.parametrize("target", TARGETS)
-def test_every_make_target_in_the_readme_exists(target):
+def test_every_make_target_that_is_shown_exists(target):
     assert re.search(rf"^{target}:", MAKEFILE, re.MULTILINE)
 
 
@@ -36,7 +57,7 @@ def finished(tmp_path_factory):
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_in_the_readme_runs(command, tmp_path, monkeypatch, request):
+def test_every_command_to_copy_runs(command, tmp_path, monkeypatch, request):
     """With the shortest lengths and the fewest rounds, which the command's own overrides give way to.
 
     The main job alone draws its figures. A small model is for those that start others or have several models.

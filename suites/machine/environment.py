@@ -15,11 +15,12 @@ import torch
 
 from strategies.models.torch_settings import allowed_attention
 
+from ..version import __version__
 from .limits import cores_limit, memory_limit, threads_limit
 from .nvml import NOT_READ, gpu
 
 PEERS = ("transformers", "ctranslate2")
-PACKAGES = ("decodebench", "torch", "numpy", "pandas", "scipy", "matplotlib", "hydra-core", "safetensors", *PEERS)
+PACKAGES = ("torch", "numpy", "pandas", "scipy", "matplotlib", "hydra-core", "safetensors", *PEERS)
 
 
 def cpu_name() -> str:
@@ -45,7 +46,7 @@ def _git(*arguments: str) -> str | None:
 
 
 def _versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
+    found = {"python": platform.python_version(), "decodebench": __version__}
     for package in PACKAGES:
         try:
             found[package] = version(package)

@@ -134,4 +134,5 @@ def message(view: View) -> str:
     rivals = ours[ours["strategy"] != ours["baseline"]].to_dict("records")
     if not rivals:
         return f"At {where}, {spoken(rows['strategy'].iloc[0])} takes {quantity(rows['e2e_s'].iloc[0], 's')}"
-    return f"At {where}, {Compared.of(rivals[0]).clause(spoken(rivals[0]['strategy']), spoken(rivals[0]['baseline']))}"
+    quickest = next((row for row in rivals if row["strategy"] == row.get("best_strategy")), rivals[0])
+    return f"At {where}, {Compared.of(quickest).clause(spoken(quickest['strategy']), spoken(quickest['baseline']))}"

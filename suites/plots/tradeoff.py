@@ -75,8 +75,9 @@ def message(view: View, rows: pd.DataFrame) -> str:
     told = f"{quantity(quick['ms'] / 1e3, 's')} a token, {quick['mib']:.3g} MiB"
     if small["strategy"] == quick["strategy"]:
         return f"{spoken(str(quick['strategy']))} takes the least time and the least memory: {told}"
-    least = f"least memory: {spoken(str(small['strategy']))} ({quantity(small['ms'] / 1e3, 's')} a token, {small['mib']:.3g} MiB)"
-    return f"Least time: {spoken(str(quick['strategy']))} ({told}); {least}"
+    least = f"{quantity(small['ms'] / 1e3, 's')} a token, {small['mib']:.3g} MiB"
+    first, second = spoken(str(quick["strategy"])), spoken(str(small["strategy"]))
+    return f"Least time: {first} ({told}); least memory: {second} ({least})"
 
 
 def _names(axes: Axes, view: View, rows: pd.DataFrame, height: float) -> None:

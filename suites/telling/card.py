@@ -40,7 +40,7 @@ def card(rows: pd.DataFrame, noises: Sequence[str] = (), command: str = "") -> l
         load = next((cause_of(line) for line in noises if line.startswith(LOAD)), "")
         why = f"{load}" if load else f"{best['rounds']:.0f} rounds do not decide"
         said = f"Too noisy to say which is fastest at {place}: {why}. Run again with {CAREFUL}."
-        facts = [_cost(best, spoken(best["strategy"]) + ": "), _certainty(best, rivals)]
+        facts = [_cost(best, spoken(best["strategy"]) + ": "), _certainty(best, rivals, said=False)]
         return [said, f"{'; '.join(facts)}.", f"Next: {_command(command, CAREFUL)}"]
     last = (
         f"Careful: {cause_of(noises[0])}; advice.txt says what helps." if noises else _next(rows, best, rivals, command)
@@ -99,21 +99,27 @@ def _cost(best: Row, name: str = "") -> str:
     return f"{cost}, {quantity(kept, 'B')} of KV cache per sentence" if kept else f"{cost}, no KV cache"
 
 
-def _certainty(best: Row, rivals: Sequence[Row]) -> str:
-    """How sure it is that nothing is faster: the pick against its nearest rival, a strategy if there is one."""
+def _certainty(best: Row, rivals: Sequence[Row], said: bool = True) -> str:
+    """How sure it is that nothing is faster: the pick against its nearest rival, a strategy if there is one.
+
+    ``said``: how the pick compares with the baseline has been said.
+    """
     ours = [row for row in rivals if is_strategy(row)] or list(rivals)
     nearest = min(ours, key=lambda row: row["best_ratio"])
-    found = Compared.of(nearest, "best")
-    sure = {"slower": "certain", "indistinguishable": "a tie"}.get(found.verdict, "not certain")
+    beside = Compared.of(nearest, "best").clause(spoken(nearest["strategy"]), "it")
+    sure = {"slower": "certain", "indistinguishable": "a tie"}.get(nearest["best_verdict"], "not certain")
+    if said and nearest["strategy"] == best["baseline"]:
+        sure = {"faster": "certain", "indistinguishable": "a tie"}.get(best["e2e_verdict"], "not certain")
+        beside = ""
     quicker = [row for row in rivals if not is_strategy(row) and row["best_verdict"] == "faster"]
     contenders = [Compared.of(row, "best").clause(row["strategy"], "it") for row in quicker[:1]]
-    return "; ".join([f"{sure}: {found.clause(spoken(nearest['strategy']), 'it')}", *contenders])
+    return "; ".join([f"{sure}: {beside}" if beside else sure, *contenders])
 
 
 def _time(best: Row) -> list[str]:
     if any(pd.isna(best.get(name)) for name in ("floor_fraction", "mbu", "mfu")):
         return []
-    return [f"of a step, {step.shares(best).partition(';')[0]}"]
+    return [step.largest(best)]
 
 
 def _next(rows: pd.DataFrame, best: Row, rivals: Sequence[Row], command: str) -> str:

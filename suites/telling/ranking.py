@@ -62,8 +62,8 @@ def _ranking(group: pd.DataFrame, title: str, width: int, rounds: Rounds, noisy:
     base = next(filter(None, group["baseline"]), "")
     heads = {name: f"speedup over {spoken(base)}" if name == "speedup" and base else name for name in names}
     lines = [line for _, lines in blocks for line in lines]
-    shown, widths = _fitting(heads, lines, width)
-    widths["strategy"] = max(widths["strategy"], *(len(place) for place, _ in blocks))
+    places = [{name: place if name == "strategy" else "" for name in names} for place, _ in blocks]
+    shown, widths = _fitting(heads, [*lines, *places], width)
     out = Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
     for name, head in shown.items():
         left = name in ("strategy", "speedup", "rounds")

@@ -53,6 +53,26 @@ def shares(row: Row) -> str:
     return ", ".join([bound, *others])
 
 
+def largest(row: Row) -> str:
+    """Name the largest part of a row's step in one clause: "55 % of a step is kernels slower than this machine allows".
+
+    On a GPU it says whether dispatch or the kernels bound the step; where parts are not decided, what is known.
+    """
+    found = parts(row)
+    bound = next(iter(found))
+    named = {
+        "bytes": f"reading {_bytes(row)}",
+        "FLOPs": "arithmetic",
+        "dispatch": "dispatch (Python and launches)",
+        "kernels": "kernels slower than this machine allows",
+    }
+    if row["device"] == "cuda" and len(found) > 1:
+        other = "dispatch (Python and launches)" if "dispatch" in found else "its kernels"
+        return f"a step is bound by {other}, and {percent(found[bound])} of it is {named[bound]}"
+    most = max(found, key=lambda name: found[name])
+    return f"{percent(found[most])} of a step is {named[most]}"
+
+
 def _bytes(row: Row) -> str:
     """Say which bytes a step reads: weights, or weights and K/V."""
     weights = row["weight_share"]

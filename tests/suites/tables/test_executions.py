@@ -68,7 +68,7 @@ def test_a_comparison_of_which_nothing_was_timed_is_left_out():
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory):
-    """A command of the README, with a small model and few strategies: (the finished command, its run folder)."""
+    """A command that README shows, with a small model and few strategies: (the finished command, its run folder)."""
     folder = tmp_path_factory.mktemp("compiled")
     assert examples.COMPILED in examples.COMMANDS
     chosen = ["strategies=[full_recompute,static_kv]", "plots=true", "seq_len=5", "measure=quick", "hydra.run.dir=run"]

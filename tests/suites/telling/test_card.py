@@ -5,7 +5,7 @@ import re
 
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from suites.judging.ratios import paired_ratio
@@ -81,6 +81,7 @@ def tables(draw):
     return table_of(times)
 
 
+@settings(derandomize=True, deadline=None, max_examples=80)
 @given(tables())
 def test_words_follow_from_the_verdict_and_intervals_do_not_contradict_them(table):
     for row in table.to_dict("records"):
@@ -97,6 +98,7 @@ def test_words_follow_from_the_verdict_and_intervals_do_not_contradict_them(tabl
                 assert found.holm_low <= 1 <= found.holm_high
 
 
+@settings(derandomize=True, deadline=None, max_examples=80)
 @given(tables())
 def test_card_table_title_and_advice_say_the_same(table):
     lines = card(table, (), COMMAND)
@@ -132,9 +134,7 @@ QUIET = {"full_recompute": [4.0, 4.04, 3.98, 4.01], "static_kv": [1.0, 1.01, 1.0
 def test_a_quiet_run_is_answered_in_three_lines():
     lines = card(table_of(QUIET), (), "python -m suites run seq_len=8 measure=quick")
     assert re.fullmatch(r"At batch 2, 8 -> 8, use static_kv: 4x faster than full_recompute \[4, 4\.1\]\.", lines[0])
-    assert lines[1].startswith(
-        "125 ms per token, 2.00 KiB of KV cache per sentence; certain: full_recompute is 4x slower"
-    )
+    assert lines[1].startswith("125 ms per token, 2.00 KiB of KV cache per sentence; certain.")
     assert lines[2] == (
         "Next, to see what a compiled step gains: python -m suites run seq_len=8 measure=quick execution=compiled"
     )
