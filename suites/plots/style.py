@@ -138,15 +138,15 @@ def break_lines(figure: Figure) -> None:
     for text in figure.texts:
         if text.get_wrap():
             text.set_wrap(False)
-            text.set_text("\n".join(_lines(text.get_text(), text.get_fontproperties())))
+            text.set_text("\n".join(_lines(text.get_text(), text.get_fontproperties(), figure.get_figwidth())))
 
 
-def _lines(text: str, font: FontProperties) -> list[str]:
+def _lines(text: str, font: FontProperties, width_in: float) -> list[str]:
     lines: list[str] = []
     for word in text.split(" "):
         longer = f"{lines[-1]} {word}" if lines else word
         width_pt, _, _ = text_to_path.get_text_width_height_descent(longer, font, ismath=False)
-        if not lines or width_pt > ROOM * 72 * WIDTH_IN:
+        if not lines or width_pt > ROOM * 72 * width_in:
             lines.append(word)
         else:
             lines[-1] = longer
@@ -176,7 +176,8 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    break_lines(figure)
+    if figure.get_layout_engine() is not None:  # the other figures place their title themselves
+        break_lines(figure)
     with mpl.rc_context(RC), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")  # PNG shows a box, SVG holds the character
         for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Creator": "decodebench"})):
