@@ -164,29 +164,42 @@ def disturbed(cells: Sequence[CellResult]) -> set[str]:
     return {result.id for result in cells if any(not noise.kind.startswith("A/A") for noise in noises(result))}
 
 
-def drift(cells: Sequence[CellResult]) -> list[Noise]:
-    """Changes of the machine's speed between cells that have the same device and number of threads.
+@dataclass(frozen=True)
+class Speeds:
+    """Speed of the machine in each cell of one device and number of threads, by the medians of their calibrations."""
 
-    The median of a cell's counted calibrations is its speed.
-    """
-    found = []
+    name: str
+    did: str
+    medians: list[tuple[CellResult, float]]
+
+
+def speeds(cells: Sequence[CellResult]) -> Iterator[Speeds]:
+    """Yield the speeds of reading memory and of multiplying, for each device and number of threads."""
     groups: dict[tuple[str, int], list[CellResult]] = {}
     for result in cells:
         groups.setdefault((result.cell["device"], result.cell.get("threads", 1)), []).append(result)
     for members in groups.values():
-        for name, what in (("read_bytes_per_s", "read memory"), ("gemm_flops_per_s", "multiplied matrices")):
-            speeds = [[getattr(c, name) for c in result.calibrations if not c.warmup] for result in members]
-            medians = [float(np.median(values)) for values in speeds if values]
-            if medians and max(medians) > (1 + DRIFT_SHARE) * min(medians):
-                found.append(
-                    Noise(
-                        f"drift: {name}",
-                        max(medians) / min(medians),
-                        f"the machine {what} {max(medians) / min(medians):.2f} times as fast in one cell as in another",
-                        "measure again to compare times of cells, or multiply times by their calibration_ rate, "
-                        "as far as decoding drifts alike; ratios within a cell hold",
-                    )
+        for name, did in (("read_bytes_per_s", "read memory"), ("gemm_flops_per_s", "multiplied matrices")):
+            counted = [(one, [getattr(c, name) for c in one.calibrations if not c.warmup]) for one in members]
+            yield Speeds(name, did, [(one, float(np.median(values))) for one, values in counted if values])
+
+
+def drift(cells: Sequence[CellResult]) -> list[Noise]:
+    """Changes of the machine's speed between cells that have the same device and number of threads."""
+    found = []
+    for measured in speeds(cells):
+        values = [value for _, value in measured.medians]
+        if values and max(values) > (1 + DRIFT_SHARE) * min(values):
+            found.append(
+                Noise(
+                    f"drift: {measured.name}",
+                    max(values) / min(values),
+                    f"the machine {measured.did} {max(values) / min(values):.2f} times as fast in one cell as in "
+                    "another",
+                    "measure again to compare times of cells, or multiply times by their calibration_ rate, "
+                    "as far as decoding drifts alike; ratios within a cell hold",
                 )
+            )
     return found
 
 

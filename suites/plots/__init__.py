@@ -1,20 +1,25 @@
-"""Plots of a run, drawn from its tables alone. Each file draws one figure, whose title is its message."""
+"""Plots of a run, drawn from its tables, and from raw rounds where they are kept.
+
+Each file draws one figure, whose title is its message.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
+from ..store.cell_folder import read_rounds
 from ..store.files import lost
 from ..store.schema import read_environment
 from ..words.labels import plain
-from . import flops, memory, roles, roofline, step_latency, totals
+from . import flops, memory, roles, roofline, rounds, step_latency, totals, tradeoff, winners
 from .style import save
 from .view import views
 
-FIGURES = (totals, step_latency, flops, memory, roles, roofline)
+FIGURES = (totals, winners, step_latency, tradeoff, flops, memory, roles, roofline, rounds)
 
 __all__ = ["draw", "machine_of"]
 
@@ -28,12 +33,14 @@ def draw(
 ) -> list[Path]:
     """Write every figure as PNG and SVG, for each group of cells (``columns.GROUP``); return the paths of the PNGs.
 
+    The figure of rounds needs the raw rounds of the last cell; it is left out where the folder does not have them.
     ``role_sums`` is the table of roles. Without it, as in folders of earlier versions, there is no figure of roles. If
     a figure cannot be drawn, ``tell`` is given a sentence that says so and the others are drawn; without ``tell`` the
     exception is raised. An OSError is always raised.
     """
     written = []
-    for view in views(table, steps, machine_of(run_dir), role_sums):
+    for found in views(table, steps, machine_of(run_dir), role_sums):
+        view = replace(found, timed=read_rounds(run_dir, str(found.last_rows["cell"].iloc[0])))
         for module in FIGURES:
             name = module.__name__.rpartition(".")[2]
             for kind, part in view.by_execution() if module is totals else [("", view)]:

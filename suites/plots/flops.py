@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ..words.comparison import spoken
+from .ends import ends_of, name_ends, named, panel_height_in
 from .style import RC, Legend, new_figure, plain_log, powers_of_two, times
-from .view import View, exponent
+from .view import View
 
 NECESSARY: dict[str, Any] = {"color": "black", "linestyle": ":"}
 
@@ -28,19 +29,27 @@ def figure(view: View) -> Figure | None:
     foot = f"{view.foot}{f' {title[0].upper()}{title[1:]}.' if title else ''} FLOPs of matrix products, by formula."
     if rows[column].nunique() < 2:
         return _by_step(view, foot)
-    notes = {str(s): _growth(mine[column], mine["executed_flops"]) for s, mine in rows.groupby("strategy")}
     floor = rows.drop_duplicates(column).sort_values(column)
-    necessary = "necessary" + _growth(floor[column], floor["necessary_flops"])
-    names = view.legend(notes, f"growth with the {'batch' if column == 'batch_size' else 'length'}")
-    drawn, [[axes]] = new_figure(message(view), foot, Legend([*names.entries, (necessary, NECESSARY)], names.title))
+    height = 3.5
+    at_ends = named(view, panel_height_in(height)) and ends_of(view, "executed_flops", column)
+    necessary = Legend([("necessary: what any exact decoder must compute", NECESSARY)])
+    legend = Legend([*(view.absent.entries if view.absent else []), *necessary.entries])
+    if not at_ends:
+        legend = Legend([*view.legend().entries, *necessary.entries])
+    drawn, [[axes]] = new_figure(message(view), foot + _growth(rows, column), legend, height=height)
     with mpl.rc_context(RC):
+        found = {}
         for strategy, mine in rows.sort_values(column).groupby("strategy", sort=False):
-            axes.plot(mine[column], mine["executed_flops"] / 1e9, **view.looks[str(strategy)].line())
+            look, flops = view.looks[str(strategy)], mine["executed_flops"] / 1e9
+            axes.plot(mine[column], flops, **look.line())
+            found[view.name(strategy)] = (float(mine[column].iloc[-1]), float(flops.iloc[-1]), look.color)
         axes.plot(floor[column], floor["necessary_flops"] / 1e9, **NECESSARY)
         powers_of_two(axes, rows[column])
         plain_log([axes])
         axes.set_xlabel(label)
         axes.set_ylabel("FLOPs of the whole batch (10^9)")
+        if at_ends:
+            name_ends(axes, found, panel_height_in(height))
     return drawn
 
 
@@ -55,37 +64,48 @@ def message(view: View) -> str:
         return _message_by_step(view.steps)
     last = rows[rows[column] == rows[column].max()].sort_values("flops_waste")
     least, most = last.iloc[0], last.iloc[-1]
-    told = (
-        f"At {view.at(most[column], title)}, {most['strategy']} computes {times(most['flops_waste'])} what is necessary"
-    )
-    return told if len(last) < 2 else f"{told}, {least['strategy']} {times(least['flops_waste'])}"
+    where = view.at(most[column], title)
+    told = f"At {where}, {spoken(most['strategy'])} computes {times(most['flops_waste'])} what is necessary"
+    return told if len(last) < 2 else f"{told}, {spoken(least['strategy'])} {times(least['flops_waste'])}"
 
 
 def _message_by_step(steps: pd.DataFrame) -> str:
     last = steps[steps["k"] == steps["k"].max()].sort_values("flops")
     high, low = last.iloc[-1], last.iloc[0]
     if len(last) < 2:
-        return f"FLOPs of each step of {high['strategy']}"
+        return f"FLOPs of each step of {spoken(high['strategy'])}"
     more = f"{high['flops'] / low['flops']:.3g}x"
-    return f"At step {high['k']}, {high['strategy']} computes {more} the FLOPs of {low['strategy']}"
+    return f"At step {high['k']}, {spoken(high['strategy'])} computes {more} the FLOPs of {spoken(low['strategy'])}"
 
 
-def _growth(x: pd.Series, y: pd.Series) -> str:
-    power = exponent(x, y)
-    return "" if math.isnan(power) else f": x^{power:.2f}"
+def _growth(rows: pd.DataFrame, column: str) -> str:
+    """Say how many times the FLOPs of the first point each strategy computes at the last point."""
+    first, last = rows[column].min(), rows[column].max()
+    table = rows.pivot_table(index="strategy", columns=column, values="executed_flops", sort=False)
+    grown = zip(table.index, table[first], table[last], strict=True)
+    told = [f"{spoken(str(name))} {times(high / low)}" for name, low, high in grown if low > 0 and high > 0]
+    what = "batch" if column == "batch_size" else "length"
+    return f" With {times(last / first)} the {what} FLOPs grow: {', '.join(told)}." if told else ""
 
 
 def _by_step(view: View, foot: str) -> Figure | None:
     steps = view.steps
     if steps.empty:
         return None
-    drawn, [[axes]] = new_figure(_message_by_step(steps), foot, view.legend())
+    height = 3.5
+    at_ends = named(view, panel_height_in(height))
+    legend = view.absent if at_ends else view.legend()
+    drawn, [[axes]] = new_figure(_message_by_step(steps), foot, legend, height=height)
     with mpl.rc_context(RC):
+        found = {}
         for strategy, mine in steps.groupby("strategy", sort=False):
-            every = max(1, len(mine) // 8)
-            axes.plot(mine["k"], mine["flops"] / 1e6, markevery=every, **view.looks[str(strategy)].line())
-        plain_log([axes])
-        axes.set_xlim(0, None)
+            every, look, flops = max(1, len(mine) // 8), view.looks[str(strategy)], mine["flops"] / 1e6
+            axes.plot(mine["k"], flops, markevery=every, **look.line())
+            found[view.name(strategy)] = (float(mine["k"].iloc[-1]), float(flops.iloc[-1]), look.color)
+        axes.set_xlim(0, float(steps["k"].max()))
+        axes.set_ylim(0, None)
         axes.set_xlabel("keys attended at the step, k")
         axes.set_ylabel("FLOPs of the step (10^6)")
+        if at_ends:
+            name_ends(axes, found, panel_height_in(height))
     return drawn

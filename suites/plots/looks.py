@@ -1,4 +1,8 @@
-"""The look of each strategy in every plot: a colour, a marker and a dash."""
+"""Colours of every plot: a colour, a marker and a dash for each strategy, and a palette of its own for parts of work.
+
+No colour is in both palettes, so that a colour names either a strategy or a part of its work, never both. Across the
+two, and between parts, colours differ by 15 or more in CIE Lab, also as people with red-green blindness see them.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +22,21 @@ _OTHERS = [
     for dash in ((0, (2, 1)), (0, (6, 1, 1, 1, 1, 1)))
     for colour, marker in (("#CC79A7", "v"), ("#56B4E9", "P"), ("#000000", "X"), ("#7F7F7F", "*"), ("#8C564B", "<"))
 ]
+
+PARTS = {
+    "self": "#332288",
+    "append": "#6F175E",
+    "self attention": "#D0D4FA",
+    "cross": "#CA9C55",
+    "cross K/V": "#7F4817",
+    "cross attention": "#EFE56A",
+    "feed-forward": "#A9E8B0",
+    "LM head": "#C9C9C9",
+    "other": "#60333F",
+}
+"""Colours of the parts of a decoder: self-attention is indigo to lilac, cross-attention brown to yellow."""
+STEP_PARTS = {"bytes": "#332288", "FLOPs": "#CA9C55", "dispatch": "#A9E8B0", "kernels": "#C9C9C9"}
+"""Colours of what a decode step waits for (``ceilings.step_parts``). They are colours of ``PARTS``."""
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,19 @@
-"""The figure of memory: K/V used, K/V reserved, and the peak of a whole round."""
+"""The figure of memory: the peak of a whole round, and of it the K/V reserved and used."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import matplotlib as mpl
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 
-from .style import RC, new_figure, plain_log, powers_of_two, share_y, times
+from ..words.comparison import spoken
+from .ends import broken_up, ends_of, name_ends, named, panel_height_in
+from .style import RC, Legend, new_figure, plain_log, powers_of_two, share_y, times
 from .view import View
 
 PANELS = (
@@ -14,33 +21,57 @@ PANELS = (
     ("kv_reserved_bytes", "K/V reserved"),
     ("peak_memory_bytes", "peak of a round"),
 )
+LINES: dict[str, dict[str, Any]] = {
+    "peak_memory_bytes": {"linestyle": "-", "linewidth": 1.8},
+    "kv_reserved_bytes": {"linestyle": (0, (4, 2)), "linewidth": 1.2, "marker": ""},
+    "kv_used_bytes": {"linestyle": (0, (1, 1.5)), "linewidth": 1.6, "marker": ""},
+}
+"""How each size is drawn in a sweep, in the colour of the strategy."""
+MOST_PANELS = 4
 
 
 def figure(view: View) -> Figure | None:
-    """Draw the three panels on one scale, in MiB above the weights. None if no K/V bytes are known."""
+    """Draw the three sizes in one panel, in MiB above the weights; a panel for each batch. None if none are known."""
     view = view.having("kv_reserved_bytes")
     if view.table.empty:
         return None
     column, label = view.axis
-    title, rows = view.panels[-1]
+    every = view.every_panel
+    panels = every if len(every) <= MOST_PANELS else view.panels
+    rows = panels[-1][1]
     kind = "allocator's peak" if rows["device"].iloc[0] == "cuda" else "peak of live tensor bytes"
-    foot = f"{view.foot}{f' {title[0].upper()}{title[1:]}.' if title else ''} Above the loaded weights; {kind}."
-    if rows[column].nunique() < 2:
+    foot = f"{view.foot} Above the loaded weights; {kind}."
+    if len(panels) < len(every):
+        foot += f" {len(panels)} of {len(every)} settings of the rest are shown."
+    if all(part[column].nunique() < 2 for _, part in panels):
         return _bars(view, rows, foot)
-    keeps = rows.groupby("strategy")["kv_reserved_bytes"].max() > 0
-    legend = view.legend({str(s): " (keeps no K/V)" for s in keeps.index[~keeps]})
-    drawn, [row] = new_figure(message(view), foot, legend, 1, 3)
+    keeps = view.table.groupby("strategy", sort=False)["kv_reserved_bytes"].max() > 0
+    if not keeps.all():
+        foot += f" {', '.join(map(str, keeps.index[~keeps]))}: no K/V."
+    height = 3.5
+    at_ends = named(view, panel_height_in(height)) and ends_of(view, "peak_memory_bytes", column)
+    same = bool((view.table["kv_used_bytes"] == view.table["kv_reserved_bytes"]).all())
+    texts = {"kv_reserved_bytes": "K/V reserved, all of it used"} if same else {}
+    sizes = [
+        (texts.get(name, text), {"color": "#333333", "marker": "", **LINES[name]})
+        for name, text in reversed(PANELS)
+        if not (same and name == "kv_used_bytes")
+    ]
+    names = view.absent if at_ends else view.legend()
+    legend = Legend([*(names.entries if names else []), *sizes])
+    drawn, [row] = new_figure(message(view), foot, legend, 1, len(panels), height)
     share_y(row)
     with mpl.rc_context(RC):
-        for place, (name, text) in zip(row, PANELS, strict=True):
-            # Zero has no place on a logarithmic axis.
-            for strategy, mine in rows[rows[name] > 0].sort_values(column).groupby("strategy", sort=False):
-                place.plot(mine[column], mine[name] / 2**20, **view.looks[str(strategy)].line())
-            powers_of_two(place, rows[column])
-            place.set_title(text)
-        row[1].set_xlabel(label)
+        found: dict[str, tuple[float, float, str]] = {}
+        for place, (title, part) in zip(row, panels, strict=True):
+            found = _curves(place, view, part, column)
+            powers_of_two(place, part[column])
+            place.set_title(title)
+        row[len(row) // 2].set_xlabel(label)
         row[0].set_ylabel("memory (MiB)")
         plain_log(row)
+        if at_ends:
+            name_ends(row[-1], found, panel_height_in(height))
     return drawn
 
 
@@ -58,29 +89,70 @@ def message(view: View) -> str:
         return f"No memory figures were kept at {where}"
     high, low = ordered.iloc[-1], ordered.iloc[0]
     if len(ordered) == 1 or not low[name]:
-        return f"{text} at {where}: {high['strategy']} {high[name] / 2**20:.3g} MiB"
-    return f"{text} at {where}: {high['strategy']} needs {times(high[name] / low[name])} that of {low['strategy']}"
+        return f"{text} at {where}: {spoken(high['strategy'])} {high[name] / 2**20:.3g} MiB"
+    most, least = spoken(high["strategy"]), spoken(low["strategy"])
+    return f"{text} at {where}: {most} needs {times(high[name] / low[name])} that of {least}"
+
+
+def _curves(axes: Axes, view: View, part: pd.DataFrame, column: str) -> dict[str, tuple[float, float, str]]:
+    """Draw the sizes of each strategy; return the last point of its peak, and its colour, by its name."""
+    found = {}
+    for strategy, mine in part.sort_values(column).groupby("strategy", sort=False):
+        look = view.looks[str(strategy)]
+        same = mine["kv_used_bytes"].equals(mine["kv_reserved_bytes"])
+        for name, style in LINES.items():
+            known = mine[mine[name] > 0]  # zero has no place on a logarithmic axis
+            if known.empty or (same and name == "kv_used_bytes"):
+                continue
+            axes.plot(known[column], known[name] / 2**20, **look.line() | style)
+            if name == "peak_memory_bytes":
+                last = known.iloc[-1]
+                found[view.name(strategy)] = (float(last[column]), last[name] / 2**20, look.color)
+    return found
 
 
 def _bars(view: View, rows: pd.DataFrame, foot: str) -> Figure:
-    """Draw a single cell: one bar per strategy."""
+    """Draw a single cell: one bar per strategy, its peak, with the K/V reserved and used inside it."""
     ordered = rows.sort_values("peak_memory_bytes", ascending=False, na_position="first")
-    legend = view.legend() if set(view.broken) - set(view.strategies) else None
-    drawn, [row] = new_figure(message(view), foot, legend, 1, 3, 1.7 + 0.35 * len(rows))
-    share_y(row)
+    entries: list[tuple[str, dict[str, Any]]] = [(text, _face("#777777", name)) for name, text in reversed(PANELS)]
+    entries += view.absent.entries if view.absent else []
+    legend = Legend(entries, artist=_sample)
+    drawn, [[axes]] = new_figure(message(view), foot, legend, height=1.5 + 0.4 * len(rows))
     with mpl.rc_context(RC):
-        colors = [view.looks[s].color for s in ordered["strategy"]]
         top = max(1e-6, float(ordered[[name for name, _ in PANELS]].max().max()) / 2**20)
-        for place, (name, text) in zip(row, PANELS, strict=True):
-            sizes = (ordered[name] / 2**20).fillna(0)
-            bars = place.barh([view.name(s) for s in ordered["strategy"]], sizes, color=colors)
-            shown = [
-                "not measured" if missing else f"{size:.3g}"
-                for size, missing in zip(sizes, ordered[name].isna(), strict=True)
-            ]
-            place.bar_label(bars, shown, fontsize=8, padding=2)
-            place.set_xlim(0, top * 1.35)
-            place.set_title(text)
-            place.grid(axis="y", visible=False)
-        row[1].set_xlabel("memory (MiB)")
+        for place, row in enumerate(ordered.to_dict("records")):
+            look = view.looks[row["strategy"]]
+            for name, _ in reversed(PANELS):
+                if row[name] > 0:
+                    axes.barh(place, row[name] / 2**20, height=HEIGHTS[name], **_face(look.color, name))
+            longest = max([0.0, *(row[name] for name, _ in PANELS if row[name] > 0)]) / 2**20
+            axes.annotate(_told(row), (longest, place), (4, 0), textcoords="offset points", va="center", fontsize=7.5)
+        axes.set_yticks(range(len(ordered)), [broken_up(view.name(s)) for s in ordered["strategy"]], fontsize=8.5)
+        axes.set_xlim(0, top * 1.5)
+        axes.set_xlabel("memory (MiB)")
+        axes.grid(axis="y", visible=False)
     return drawn
+
+
+HEIGHTS = {"kv_used_bytes": 0.3, "kv_reserved_bytes": 0.54, "peak_memory_bytes": 0.78}
+FACES = {"kv_used_bytes": (1.0, ""), "kv_reserved_bytes": (0.55, "//"), "peak_memory_bytes": (0.25, "")}
+
+
+def _face(color: str, name: str) -> dict[str, Any]:
+    """Look of a bar: the smaller the part, the fuller its colour."""
+    alpha, hatch = FACES[name]
+    return {"facecolor": color, "alpha": alpha, "hatch": hatch, "edgecolor": "white", "linewidth": 0.4}
+
+
+def _sample(**look: Any) -> Patch | Line2D:
+    return Patch(**look) if "facecolor" in look else Line2D([], [], **look)
+
+
+def _told(row: dict[Any, Any]) -> str:
+    """Say the sizes of a row in MiB."""
+    used, reserved, peak = (float(row[name]) / 2**20 for name, _ in PANELS)
+    told = "peak not measured" if peak != peak else f"{peak:.3g}"
+    if not reserved:
+        return f"{told}, no K/V"
+    more = "" if used == reserved else f", {used:.3g} of it used"
+    return f"{told}, K/V {reserved:.3g}{more}"

@@ -1,4 +1,4 @@
-"""The figure of roles: which parts of a layer the FLOPs and bytes of decoding go to, as shares and with totals."""
+"""The figure of roles: which parts of a layer the FLOPs and bytes of decoding go to, as amounts and as shares."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from ..words.comparison import spoken
 from ..words.quantity import quantity
+from .ends import broken_up
+from .looks import PARTS
 from .style import RC, Legend, new_figure, times
 from .view import View
 
@@ -36,21 +39,23 @@ class Group:
         return "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.5 else "black"
 
     def look(self) -> dict[str, Any]:
-        """Arguments for a patch. Blue is self-attention, yellow to red cross-attention; hatches differ in grey too."""
+        """Arguments for a patch. Hatches differ in grey too."""
         return {"facecolor": self.color, "hatch": self.hatch, "edgecolor": self.text_color, "linewidth": 0}
 
 
 GROUPS = (
-    Group("self q, k, v, out", "self qkv,out", "#0072B2", "", ("self.qkv", "self.out")),
-    Group("K/V append, copies", "K/V copies", "#CC79A7", "xxx", ("self.append",)),
-    Group("self scores, context", "self attention", "#56B4E9", "///", ("self.scores", "self.context")),
-    Group("cross q, out", "cross q,out", "#E69F00", "", ("cross.q", "cross.out")),
-    Group("cross K/V projection", "cross K/V", "#D55E00", "...", ("cross.kv",)),
-    Group("cross scores, context", "cross attention", "#F0E442", "///", ("cross.scores", "cross.context")),
-    Group("feed-forward", "feed-forward", "#009E73", "", ("ffn.wi", "ffn.wo")),
-    Group("LM head", "LM head", "#BBBBBB", "", ("lm_head",)),
+    Group("self q, k, v, out", "self qkv,out", PARTS["self"], "", ("self.qkv", "self.out")),
+    Group("K/V append, copies", "K/V copies", PARTS["append"], "xxx", ("self.append",)),
+    Group("self scores, context", "self attention", PARTS["self attention"], "///", ("self.scores", "self.context")),
+    Group("cross q, out", "cross q,out", PARTS["cross"], "", ("cross.q", "cross.out")),
+    Group("cross K/V projection", "cross K/V", PARTS["cross K/V"], "...", ("cross.kv",)),
+    Group(
+        "cross scores, context", "cross attention", PARTS["cross attention"], "///", ("cross.scores", "cross.context")
+    ),
+    Group("feed-forward", "feed-forward", PARTS["feed-forward"], "", ("ffn.wi", "ffn.wo")),
+    Group("LM head", "LM head", PARTS["LM head"], "", ("lm_head",)),
 )
-OTHER = Group("other", "other", "#555555", "++", ())
+OTHER = Group("other", "other", PARTS["other"], "++", ())
 GAP = 0.4
 """Width that is left white between neighbours, in per cent of a bar, since neighbours may be alike in grey."""
 _GROUP = {role: group for group in GROUPS for role in group.roles}
@@ -58,7 +63,7 @@ _SHORT = {group.label: group.short for group in (*GROUPS, OTHER)}
 
 
 def figure(view: View) -> Figure | None:
-    """Draw a bar of shares for each strategy, with its total at the end, in the cell that ``longest`` selects."""
+    """Draw amounts, and beside them shares, as a bar for each strategy, in the cell that ``longest`` selects."""
     sums = longest(view)
     if sums.empty:
         return None
@@ -73,13 +78,23 @@ def figure(view: View) -> Figure | None:
     measured = [s for s in view.strategies if s in set(sums["strategy"])]
     rows = [*measured, *(s for s in view.broken if s not in measured)]
     legend = Legend([(group.label, group.look()) for group in shown], artist=Patch)
-    drawn, grid = new_figure(message(view), foot, legend, len(PANELS), 1, 2.0 + 0.6 * len(rows))
+    height = 1.8 + 0.6 * len(rows)
+    drawn, grid = new_figure(message(view), foot, legend, len(PANELS), 2, height, (1.0, 1.35))
     with mpl.rc_context({**RC, "hatch.linewidth": 0.6}):
-        for [axes], (column, title, unit) in zip(grid, PANELS, strict=True):
+        for [amounts, shares], (column, title, unit) in zip(grid, PANELS, strict=True):
             names = [view.name(s) if s in measured else f"{s}: {view.broken[s]}" for s in rows]
-            _bars(axes, totals[column].reindex(rows), shown, names, unit)
-            axes.set_title(title)
-        grid[-1][0].set_xlabel("share of the strategy's own total (%)")
+            mine = totals[column].reindex(rows)
+            _amounts(amounts, mine, shown, unit)
+            _shares(shares, mine, shown)
+            amounts.set_yticks(range(len(names)), [broken_up(name) for name in names], fontsize=8.5)
+            shares.set_yticks(range(len(names)), [""] * len(names))
+            for axes in (amounts, shares):
+                axes.set_ylim(len(names) - 0.5, -0.5)
+                axes.grid(axis="y", visible=False)
+            amounts.set_title(f"{title}: amount")
+            shares.set_title("share of its own total")
+            amounts.set_xlabel(f"{title} ({_scale(mine, unit)[1]})")
+        grid[-1][1].set_xlabel("share of the strategy's own total (%)")
     return drawn
 
 
@@ -114,32 +129,58 @@ def message(view: View) -> str:
     flops, moved = (f"{share[column].max():.0f} %" for column in totals)
     on_flops, on_bytes = (_SHORT[str(share[column].idxmax())] for column in totals)
     if least == most:
-        return f"{most}: {flops} of FLOPs go to {on_flops}, {moved} of bytes to {on_bytes}"
+        return f"{spoken(most)}: {flops} of FLOPs go to {on_flops}, {moved} of bytes to {on_bytes}"
     more, longer = (times(high[column] / low[column]) for column in totals)
-    return f"{most} computes {more} the FLOPs of {least}, {flops} of them on {on_flops}, and moves {longer} the bytes"
+    told = f"{spoken(most)} computes {more} the FLOPs of {spoken(least)}, {flops} of them on {on_flops}"
+    return f"{told}, and moves {longer} the bytes"
 
 
-def _bars(axes: Axes, totals: pd.DataFrame, shown: list[Group], names: list[str], unit: str) -> None:
-    """Draw one bar per row of ``totals``, the first on top. A part that is wide enough has its name inside."""
+SCALES = {
+    "FLOPs": ((1e12, "10^12"), (1e9, "10^9"), (1e6, "10^6"), (1e3, "10^3"), (1.0, "1")),
+    "B": ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1.0, "B")),
+}
+
+
+def _scale(totals: pd.DataFrame, unit: str) -> tuple[float, str]:
+    """The largest unit in which the largest total is at least 1."""
+    most = float(totals.sum(axis=1).max())
+    return next(((scale, name) for scale, name in SCALES[unit] if most >= scale), SCALES[unit][-1])
+
+
+def _amounts(axes: Axes, totals: pd.DataFrame, shown: list[Group], unit: str) -> None:
+    """Draw one bar per row of ``totals``, as long as its sum, which stands at its end."""
+    sums = totals.sum(axis=1)
+    scale, _ = _scale(totals, unit)
+    for place, (amounts, total) in enumerate(zip(totals.to_dict("records"), sums, strict=True)):
+        left = 0.0
+        for group in shown:
+            amount = amounts.get(group.label, 0.0) / scale
+            if amount > 0:
+                axes.barh(place, amount, left=left, height=0.78, **group.look() | {"hatch": ""})
+                left += amount
+        least = sums[sums > 0].min()
+        factor = f", {total / least:.{2 if total < 10 * least else 0}f}x" if total > least else ""
+        text = f"{quantity(total, unit)}{factor}" if total else "not measured"
+        axes.annotate(text, (left, place), (4, 0), textcoords="offset points", va="center", fontsize=7.5)
+    axes.set_xlim(0, float(sums.max()) / scale * 1.8 or 1.0)
+
+
+def _shares(axes: Axes, totals: pd.DataFrame, shown: list[Group]) -> None:
+    """Draw one bar per row of ``totals``, all equally long. A part that is wide enough has its name inside."""
     sums = totals.sum(axis=1)
     for place, (amounts, total) in enumerate(zip(totals.to_dict("records"), sums, strict=True)):
         left = 0.0
         for group in shown:
             share = 100 * amounts.get(group.label, 0.0) / total if total else 0.0
+            if not share:
+                continue
             axes.barh(place, max(share - GAP, share / 2), left=left, height=0.78, **group.look())
             percent = f"{share:.0f} %"
-            text = next((t for t in (f"{group.short} {percent}", percent) if 1.25 * len(t) + 2 < share), "")
+            text = next((t for t in (f"{group.short} {percent}", percent) if 1.9 * len(t) + 2 < share), "")
             box = {"facecolor": group.color, "edgecolor": "none", "pad": 1.2} if group.hatch else None
-            axes.text(left + share / 2, place, text, ha="center", va="center", fontsize=7.5, bbox=box,
-                      color=group.text_color)  # fmt: skip
+            if text:
+                axes.text(left + share / 2, place, text, ha="center", va="center", fontsize=7, bbox=box,
+                          color=group.text_color)  # fmt: skip
             left += share
-        least = sums[sums > 0].min()
-        factor = f", {total / least:.{2 if total < 10 * least else 1}f}x" if total > least else ""
-        axes.text(
-            left + 1, place, f"{quantity(total, unit)}{factor}" if total else "not measured", va="center", fontsize=8
-        )
-    axes.set_yticks(range(len(names)), [name.replace("(", "\n(", 1) for name in names], fontsize=8.5)
-    axes.invert_yaxis()
-    axes.set_xlim(0, 128)
+    axes.set_xlim(0, 100)
     axes.set_xticks(range(0, 101, 25))
-    axes.grid(axis="y", visible=False)

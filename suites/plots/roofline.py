@@ -10,11 +10,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
 from ..ceilings.floor import Spread
 from ..ceilings.sentences import share
+from ..words.comparison import spoken
+from ..words.quantity import percent, quantity
+from .ends import darker
 from .looks import Look
 from .placed import PHASES, case_of, points_of, roof_of
 from .style import RC, Legend, new_figure
@@ -24,6 +27,10 @@ ROOF: dict[str, Any] = {"color": "#444444", "linewidth": 1.6, "marker": "", "lin
 NOTE: dict[str, Any] = {"textcoords": "offset points", "fontsize": 8.5, "color": "#444444"}
 BOX: dict[str, Any] = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.8}
 DECADE = 10.0
+NEAR, LINE = 0.19, 0.052
+"""Width and height of a point's label, as shares of the axes."""
+WIDEST = 0.3
+"""Greatest share of the plot's height that the band of the roof may take before it is drawn as its two edges alone."""
 
 
 def figure(view: View) -> Figure | None:
@@ -43,7 +50,33 @@ def figure(view: View) -> Figure | None:
             axes.plot([x], [y], marker=look.marker, color=look.color, linestyle="none", markersize=7, zorder=3,
                       **_face(phase, look.color))  # fmt: skip
         _roof(axes, read, gemm, [point[2] for point in points], [point[3] for point in points])
+        _drops(axes, view, rows, (read, gemm))
     return drawn
+
+
+def _drops(axes: Axes, view: View, rows: pd.DataFrame, roof: tuple[Spread, Spread]) -> None:
+    """Join the point of each strategy's decoding to the roof above it, and write what share of that limit it reaches.
+
+    Points of nearly the same intensity share the room beside them: their labels stand below one another. Call it when
+    the limits of the axes are set.
+    """
+    read, gemm = roof
+    reached = dict(zip(rows["strategy"], rows["floor_fraction"], strict=True))
+    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
+    near, line = NEAR * np.log(right / left), LINE * np.log(high / low)
+    placed: list[tuple[float, float]] = []
+    note = NOTE | {"fontsize": 7.5}
+    for point in sorted(points_of(rows), key=lambda point: -point.flops_per_s):
+        if point.phase != "decode":
+            continue
+        x, y, color = point.intensity, point.flops_per_s, view.looks[point.strategy].color
+        ends = sorted((y, float(_under(np.array([x]), read.median, gemm.median)[0])))
+        axes.plot([x, x], ends, color=color, linewidth=0.9, linestyle=(0, (2, 2)), marker="", zorder=2)
+        at = min([np.log(y), *(other - line for place, other in placed if abs(np.log(x / place)) < near)])
+        placed.append((x, at))
+        text = f"{percent(reached[point.strategy])} of the limit"
+        axes.annotate(text, (x, float(np.exp(at))), (8, 0), va="center", **note | {"color": darker(color)})
+    axes.set_ylim(min([low, *(float(np.exp(at - line)) for _, at in placed)]), high)
 
 
 def ceilings_figure(read: Spread, gemms: dict[str, Spread], title: str, foot: str) -> Figure:
@@ -81,21 +114,30 @@ def _roof(axes: Axes, read: Spread, gemm: Spread, xs: Sequence[float], ys: Seque
     left = min([ridge / DECADE, *xs]) / 2
     right = max([ridge * DECADE, *xs]) * 2
     x_N = np.geomspace(left, right, 400)
-    axes.fill_between(
-        x_N, _under(x_N, read.low, gemm.low), _under(x_N, read.high, gemm.high), color="#DDDDDD", zorder=1
-    )
+    bottom, top = min([left * read.median, *ys]) / 1.5, gemm.high * 2
+    least_N, most_N = _under(x_N, read.low, gemm.low), _under(x_N, read.high, gemm.high)
+    if np.log(most_N / least_N).max() <= WIDEST * np.log(top / bottom):
+        axes.fill_between(x_N, least_N, most_N, color="#DDDDDD", zorder=1)
+    else:
+        for edge_N in (least_N, most_N):
+            axes.plot(x_N, edge_N, color="#999999", linewidth=0.7, linestyle=":", marker="", zorder=1)
     axes.plot(x_N, _under(x_N, read.median, gemm.median), zorder=2, **ROOF)
     # The label stands above the roof, where only points that a cache serves can lie, and as far from them as possible.
     place = max((ridge / 2, ridge / 6), key=lambda x: min((abs(np.log(x / other)) for other in xs), default=0))
-    axes.annotate(f"reads {read.median:.3g} GB/s", (place, place * read.high), (-6, 3), ha="right", **NOTE)
+    axes.annotate(
+        f"reads {quantity(read.median * 1e9, 'B/s')}", (place, place * read.high), (-6, 3), ha="right", **NOTE
+    )
     if named:
-        axes.annotate(f"products {gemm.median:.3g} GFLOP/s", (right, gemm.high), (-3, 4), ha="right", **NOTE)
+        axes.annotate(
+            f"products {quantity(gemm.median * 1e9, 'FLOP/s')}", (right, gemm.high), (-3, 4), ha="right", **NOTE
+        )
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlim(left, right)
-    axes.set_ylim(min([left * read.median, *ys]) / 1.5, gemm.high * 2)
+    axes.set_ylim(bottom, top)
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}"))
+        axis.set_minor_locator(LogLocator(subs=(2, 5)))
         axis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("arithmetic intensity (FLOPs / byte)")
     axes.set_ylabel("achieved (GFLOP/s)")
@@ -114,8 +156,8 @@ def message(view: View) -> str:
     view = view.having("floor_fraction")
     title, _ = view.panels[-1]
     where = view.at(best[view.axis[0]], title)
-    told = f"At {where}, {best['strategy']} decodes at {share(best, ' of its limit')}"
-    return told if len(rows) == 1 else f"{told}, {worst['strategy']} at {share(worst)}"
+    told = f"At {where}, {spoken(best['strategy'])} decodes at {share(best, ' of its limit')}"
+    return told if len(rows) == 1 else f"{told}, {spoken(worst['strategy'])} at {share(worst)}"
 
 
 def foot(view: View, rows: pd.DataFrame) -> str:

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from .style import RC, new_figure, times
+from ..words.comparison import spoken
+from .ends import name_ends, named, panel_height_in
+from .style import RC, new_figure
 from .view import View
+
+STEADY = 1.15
+"""Greatest ratio of the last steps to the first, either way, at which a step is said to stay as long as it was."""
+FEW = 16
+"""Number of steps below which their course is not told, since single steps are noisy."""
 
 
 def longest(view: View) -> list[tuple[str, pd.DataFrame]]:
@@ -25,15 +33,35 @@ def ends(mine: pd.DataFrame) -> tuple[float, float]:
 
 
 def message(view: View) -> str:
-    """Say how much longer the last steps take than the first, for the steepest and for the flattest strategy."""
+    """Say from what to what a step's latency goes, for the steepest and for the flattest strategy.
+
+    Below ``FEW`` steps that is not known; then say how long a step of the slowest and of the quickest takes.
+    """
     panels = longest(view)
     where, steps = panels[-1]
+    if steps["k"].max() < FEW:
+        return _typical(steps, f"At {where}, a" if len(panels) > 1 else "A")
     growth = {str(s): ends(mine) for s, mine in steps.groupby("strategy", sort=False)}
     ratios = {s: late / early for s, (early, late) in growth.items()}
-    steep, flat = max(ratios, key=lambda s: ratios[s]), min(ratios, key=lambda s: ratios[s])
-    start = f"At {where}, the" if len(panels) > 1 else "The"
-    told = f"{start} last steps take {steep} {times(ratios[steep])} as long as the first"
-    return told if steep == flat else f"{told}, {flat} {times(ratios[flat])}"
+    steep, flat = max(ratios, key=lambda s: ratios[s]), min(ratios, key=lambda s: abs(np.log(ratios[s])))
+    start = f"At {where}, a" if len(panels) > 1 else "A"
+    told = f"{start} step of {spoken(steep)} {_course(*growth[steep])}"
+    return told if steep == flat else f"{told}, one of {spoken(flat)} {_course(*growth[flat])}"
+
+
+def _typical(steps: pd.DataFrame, start: str) -> str:
+    ordered = steps.groupby("strategy", sort=False)["latency_s"].median().sort_values()
+    (quick, least), (slow, most) = ((ordered.index[place], ordered.iloc[place] * 1e3) for place in (0, -1))
+    told = f"{start} step of {spoken(slow)} takes {most:.3g} ms"
+    return told if slow == quick else f"{told}, one of {spoken(quick)} {least:.3g} ms"
+
+
+def _course(early_s: float, late_s: float) -> str:
+    """Say how a latency goes: "grows from 35 to 115 ms", "stays at 19 ms", "falls from 4 to 3 ms"."""
+    early, late = (f"{time * 1e3:.{3 if time >= 0.0995 else 2}g}" for time in (early_s, late_s))
+    if 1 / STEADY <= late_s / early_s <= STEADY:
+        return f"stays at {late} ms" if early == late else f"stays near {late} ms"
+    return f"{'grows' if late_s > early_s else 'falls'} from {early} to {late} ms"
 
 
 def drawable(view: View) -> bool:
@@ -41,26 +69,52 @@ def drawable(view: View) -> bool:
     return not view.steps.empty and bool(view.steps["tgt_len"].max() >= 3)
 
 
+def running(values: pd.Series) -> pd.Series:
+    """Running median over about a sixteenth of the steps, an odd number of them; fewer at the ends.
+
+    >>> list(running(pd.Series([1.0] * 30 + [9.0] + [1.0] * 30)).unique())
+    [1.0]
+    """
+    width = max(3, len(values) // 16) | 1 if len(values) >= FEW - 1 else 1
+    return values.rolling(width, center=True, min_periods=width // 2 + 1).median()
+
+
 def figure(view: View) -> Figure | None:
-    """Draw one curve per strategy, with the middle half of its rounds as a band."""
+    """Draw for each strategy its steps as a thin line, and their running median, with its middle half of rounds.
+
+    The first step is part of the thin line alone: it may take long for reasons of its own.
+    """
     if not drawable(view):
         return None
     panels = longest(view)
     _, last = panels[-1]
-    foot = f"{view.foot} {view.rounds} Bands: middle half of rounds. Source: {last['src_len'].iloc[0]} tokens."
-    drawn, [row] = new_figure(message(view), foot, view.legend(), 1, len(panels))
+    foot = (
+        f"{view.foot} {view.rounds} Bold: running median over steps; thin: each step; bands: middle half of rounds. "
+        f"Source: {last['src_len'].iloc[0]} tokens."
+    )
+    if view.disturbed_by:
+        foot += f" The machine was disturbed in some cells: {view.disturbed_by}."
+    height, everyone = 3.5, set(last["strategy"]) == set(view.strategies)
+    at_ends = everyone and named(view, panel_height_in(height))
+    drawn, [row] = new_figure(message(view), foot, view.absent if at_ends else view.legend(), 1, len(panels), height)
     with mpl.rc_context(RC):
         for place, (name, steps) in zip(row, panels, strict=True):
+            found = {}
             for strategy, mine in steps.groupby("strategy", sort=False):
                 look = view.looks[str(strategy)]
-                every = max(1, len(mine) // 8)
-                place.plot(mine["k"], mine["latency_s"] * 1e3, markevery=every, **look.line())
-                low, high = mine["latency_q25_s"] * 1e3, mine["latency_q75_s"] * 1e3
-                place.fill_between(mine["k"], low, high, color=look.color, alpha=0.18, linewidth=0)
+                k, later = mine["k"], mine.iloc[1:]
+                place.plot(k, mine["latency_s"] * 1e3, color=look.color, linewidth=0.6, alpha=0.45)
+                low, middle, high = (running(later[f"latency{part}_s"]) * 1e3 for part in ("_q25", "", "_q75"))
+                every = max(1, len(later) // 8)
+                place.plot(later["k"], middle, markevery=every, **look.line() | {"linewidth": 2.2})
+                place.fill_between(later["k"], low, high, color=look.color, alpha=0.15, linewidth=0)
+                found[view.name(strategy)] = (float(k.iloc[-1]), float(middle.iloc[-1]), look.color)
             place.set_xlabel("keys attended at the step, k")
             place.set_title(name if len(panels) > 1 else "")
             # One slow step must not hide the rest: the axis ends a little above nearly all of them.
-            place.set_ylim(0, float(steps["latency_q75_s"].quantile(0.995)) * 1.15e3)
-            place.set_xlim(0, None)
+            place.set_ylim(0, float(steps["latency_q75_s"].quantile(0.98)) * 1.15e3)
+            place.set_xlim(0, float(steps["k"].max()))
+            if at_ends and place is row[-1]:
+                name_ends(place, found, panel_height_in(height))
         row[0].set_ylabel("latency of the step (ms)")
     return drawn

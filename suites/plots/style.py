@@ -16,8 +16,10 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
+from matplotlib.textpath import text_to_path
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 from matplotlib.transforms import Bbox
 
 from ..store.files import write_bytes
@@ -47,6 +49,8 @@ RC: Any = {
     "text.parse_math": False,
 }
 WIDTH_IN = 7.4
+ROOM = 0.94
+"""Share of the width that a line of the title or foot may take. Pixels make letters a little wider than measured."""
 
 
 @dataclass(frozen=True)
@@ -90,17 +94,23 @@ class Legend:
 
 
 def new_figure(
-    title: str, foot: str, legend: Legend | None = None, rows: int = 1, columns: int = 1, height: float = 3.7
+    title: str,
+    foot: str,
+    legend: Legend | None = None,
+    rows: int = 1,
+    columns: int = 1,
+    height: float = 3.7,
+    widths: Sequence[float] | None = None,
 ) -> tuple[Figure, list[list[Axes]]]:
     """Make a figure as wide as a README, and return it with its axes, row by row.
 
     ``title``, its message, is on top, then the legend, where it hides no curve, then the axes, and ``foot`` below them.
-    ``height`` is in inches, without the legend.
+    ``height`` is in inches, without the legend. ``widths`` are the relative widths of the columns, equal by default.
     """
     with mpl.rc_context(RC):
         figure = Figure(figsize=(WIDTH_IN, height + (legend.height_in if legend else 0)), layout="constrained")
         # The legend's row needs no height of its own: constrained layout makes room for what hangs out of axes.
-        grid = figure.add_gridspec(rows + 1, columns, height_ratios=[0.001, *[1.0] * rows])
+        grid = figure.add_gridspec(rows + 1, columns, height_ratios=[0.001, *[1.0] * rows], width_ratios=widths)
         if legend is not None:
             legend.draw(figure.add_subplot(grid[0, :]))
         axes = [[figure.add_subplot(grid[row + 1, column]) for column in range(columns)] for row in range(rows)]
@@ -120,7 +130,27 @@ def wrapped(text: str) -> dict[str, Any]:
 
 def title_of(figure: Figure) -> str:
     """Title of a figure as it was given, without the escapes of ``wrapped``."""
-    return figure.get_suptitle().replace(r"\$", "$")
+    return figure.get_suptitle().replace(r"\$", "$").replace("\n", " ")
+
+
+def break_lines(figure: Figure) -> None:
+    """Break the title and the foot of a figure into lines once; matplotlib would do it anew whenever it measures."""
+    for text in figure.texts:
+        if text.get_wrap():
+            text.set_wrap(False)
+            text.set_text("\n".join(_lines(text.get_text(), text.get_fontproperties(), figure.get_figwidth())))
+
+
+def _lines(text: str, font: FontProperties, width_in: float) -> list[str]:
+    lines: list[str] = []
+    for word in text.split(" "):
+        longer = f"{lines[-1]} {word}" if lines else word
+        width_pt, _, _ = text_to_path.get_text_width_height_descent(longer, font, ismath=False)
+        if not lines or width_pt > ROOM * 72 * width_in:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return lines
 
 
 def times(factor: float) -> str:
@@ -146,6 +176,8 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
+    if figure.get_layout_engine() is not None:  # the other figures place their title themselves
+        break_lines(figure)
     with mpl.rc_context(RC), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from font")  # PNG shows a box, SVG holds the character
         for kind, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Creator": "decodebench"})):
@@ -183,7 +215,6 @@ def plain_log(row: Sequence[Axes]) -> None:
             continue
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        if high / low > 30:
-            axes.yaxis.set_minor_formatter(NullFormatter())
-        else:
-            axes.yaxis.set_minor_formatter(FuncFormatter(lambda v, _: f"{v:g}" if f"{v:e}"[0] in "1235" else ""))
+        wide = high / low > 30
+        axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5) if wide else (2, 3, 5)))
+        axes.yaxis.set_minor_formatter(NullFormatter() if wide else FuncFormatter(lambda value, _: f"{value:g}"))

@@ -1,56 +1,125 @@
-"""The figure of whole batches: end-to-end time and throughput, against what was swept."""
+"""The figure of whole batches: end-to-end time, and how many times as fast as the baseline, against what was swept."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 
 import matplotlib as mpl
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..words.comparison import Compared, spoken
 from ..words.quantity import quantity
+from . import single
+from .curve import curve, is_disturbed
+from .ends import ends_of, name_ends, named, panel_height_in
 from .style import RC, new_figure, plain_log, powers_of_two, share_y
-from .view import View, exponent
+from .view import View
 
-ROWS = (("e2e_s", 1e3, "end to end (ms)"), ("throughput_tokens_per_s", 1.0, "throughput (tokens/s)"))
+WHISKERS = 2.5
+"""How many times the highest point a whisker may reach before it runs out of the axes; below the lowest point too."""
 
 
 def figure(view: View) -> Figure:
-    """Draw end-to-end time and throughput of the whole batch along the axis of the view.
+    """Draw end-to-end time and speedup of the whole batch along the axis of the view.
 
-    If batch or source vary too, there is a column of panels for each value shown. Where nothing was swept, draw bars.
+    Where nothing is compared, throughput stands in for the speedup. If batch or source vary too, there is a column of
+    panels for each value shown. Where nothing was swept, draw bars.
     """
     column, label = view.axis
     panels = view.panels
     if all(rows[column].nunique() < 2 for _, rows in panels):
-        return _bars(view, panels[-1][1])
+        return single.bars(view, panels[-1][1], message(view))
     several = len(panels) > 1
-    if several:
-        legend = view.legend()
-    else:
-        notes = {str(s): _growth(mine, column) for s, mine in panels[0][1].groupby("strategy")}
-        legend = view.legend(notes, f"growth of time with the {'batch' if column == 'batch_size' else 'length'}"
-                             " (by formula: FLOPs, bytes)" if any(notes.values()) else "")  # fmt: skip
-    rows, columns = (2, len(panels)) if several else (1, 2)
+    rows, columns, height = (2, len(panels), 5.3) if several else (1, 2, 3.5)
+    room_in = panel_height_in(height, rows)
+    at_ends = named(view, room_in) and ends_of(view, "e2e_s", column)
+    shown = [_times(view), _speedups(view) if _compared(view.table) else _rates(view)]
+    notes = "".join(note for _, _, note in shown)
     drawn, grid = new_figure(
-        message(view), f"{view.foot} {view.rounds}", legend, rows, columns, 5.3 if several else 3.7
+        message(view),
+        f"{view.foot} {view.rounds}{notes}{view.disturbed_note}",
+        view.absent if at_ends else view.legend(),
+        rows,
+        columns,
+        height,
     )
     with mpl.rc_context(RC):
-        for row, (name, scale, text) in enumerate(ROWS):
+        for row, (values, title, _) in enumerate(shown):
             line = grid[row] if several else [grid[0][row]]
             share_y(line)
-            for place, (title, part) in zip(line, panels, strict=True):
-                for strategy, mine in part.sort_values(column).groupby("strategy", sort=False):
-                    place.plot(mine[column], mine[name] * scale, **view.looks[str(strategy)].line())
+            for place, (part_title, part) in zip(line, panels, strict=True):
+                _curves(place, view, part, values)
                 powers_of_two(place, part[column])
                 if row == 0:
-                    place.set_title(title)
-                if row == len(ROWS) - 1 or not several:
+                    place.set_title(part_title)
+                if not several or (row == len(shown) - 1 and place is line[len(line) // 2]):
                     place.set_xlabel(label)
-            line[0].set_ylabel(text)
+            line[0].set_ylabel(title)
             plain_log(line)
+            _show_points(line, values["value"])
+            if at_ends and (several or row == len(shown) - 1):
+                last = values.loc[panels[-1][1].index]
+                name_ends(line[-1], _ends(view, panels[-1][1], last["value"]), room_in)
     return drawn
+
+
+Shown = tuple[pd.DataFrame, str, str]
+"""(table with the columns value, low and high; label of the axis; sentence for the foot) of what a panel shows."""
+
+
+def _times(view: View) -> Shown:
+    values = pd.DataFrame({"value": view.table["e2e_s"] * 1e3})
+    return values, "end to end (ms)", ""
+
+
+def _rates(view: View) -> Shown:
+    return pd.DataFrame({"value": view.table["throughput_tokens_per_s"]}), "throughput (tokens/s)", ""
+
+
+def _speedups(view: View) -> Shown:
+    found = [Compared.of(row) for row in view.table.assign(e2e_verdict="").to_dict("records")]
+    values = pd.DataFrame(
+        {"value": [1 / one.ratio for one in found], "low": [1 / one.holm_high for one in found],
+         "high": [1 / one.holm_low for one in found]}, index=view.table.index,
+    )  # fmt: skip
+    adjusted = ", adjusted for the number of comparisons" if "e2e_holm_low" in view.table else ""
+    bases = [base for base in view.table["baseline"].unique() if base]
+    base = bases[0] if len(bases) == 1 else "the baseline"
+    note = f" Speedup: over {base}, paired within rounds; whiskers: 95 % confidence interval{adjusted}."
+    return values, "speedup (ratio)", note
+
+
+def _compared(table: pd.DataFrame) -> bool:
+    """Whether some strategy has a ratio to another, its baseline."""
+    return bool((table["e2e_ratio"].notna() & (table["strategy"] != table["baseline"])).any())
+
+
+def _curves(axes: Axes, view: View, part: pd.DataFrame, values: pd.DataFrame) -> None:
+    column, _ = view.axis
+    for strategy, mine in part.sort_values(column).groupby("strategy", sort=False):
+        found = values.loc[mine.index]
+        ends = found[["low", "high"]] if "low" in found else None
+        curve(axes, mine[column], found["value"], view.looks[str(strategy)], is_disturbed(mine), ends)
+
+
+def _show_points(row: Sequence[Axes], values: pd.Series) -> None:
+    """Let the whiskers of what is hardly known run out of the axes, rather than press all points together."""
+    known = values[values > 0]
+    low, high = row[0].get_ylim()
+    if not known.empty and low > 0:
+        row[0].set_ylim(max(low, known.min() / WHISKERS), min(high, known.max() * WHISKERS))
+
+
+def _ends(view: View, part: pd.DataFrame, values: pd.Series) -> dict[str, tuple[float, float, str]]:
+    """Map the name of each strategy to its last point and its colour."""
+    column, _ = view.axis
+    found = {}
+    for strategy, mine in part[values.notna()].sort_values(column).groupby("strategy", sort=False):
+        at = mine.index[-1]
+        found[view.name(strategy)] = (mine[column].loc[at], float(values.loc[at]), view.looks[str(strategy)].color)
+    return found
 
 
 def message(view: View) -> str:
@@ -67,36 +136,3 @@ def message(view: View) -> str:
         return f"At {where}, {spoken(rows['strategy'].iloc[0])} takes {quantity(rows['e2e_s'].iloc[0], 's')}"
     quickest = next((row for row in rivals if row["strategy"] == row.get("best_strategy")), rivals[0])
     return f"At {where}, {Compared.of(quickest).clause(spoken(quickest['strategy']), spoken(quickest['baseline']))}"
-
-
-def _growth(mine: pd.DataFrame, column: str) -> str:
-    """Write the measured growth of time, and in brackets the growth of FLOPs and of bytes by formula."""
-    x = mine[column]
-    measured = exponent(x, mine["e2e_s"])
-    predicted = exponent(x, mine["executed_flops"])
-    moved = exponent(x, mine["step_bytes"] * mine["tgt_len"])
-    if math.isnan(measured):
-        return ""
-    # There is no formula for the work of a contender.
-    return f": x^{measured:.2f}" + ("" if math.isnan(predicted) else f" ({predicted:.2f}, {moved:.2f})")
-
-
-def _bars(view: View, rows: pd.DataFrame) -> Figure:
-    """Draw a single cell: one bar per strategy, split into prefill and decode."""
-    ordered = rows.sort_values("e2e_s", ascending=False, na_position="first")
-    foot = f"{view.foot} {view.rounds} x: over {ordered['baseline'].iloc[0]}, paired within rounds."
-    legend = view.legend() if set(view.broken) - set(view.strategies) else None
-    drawn, [[axes]] = new_figure(message(view), foot, legend, height=1.5 + 0.4 * len(rows))
-    with mpl.rc_context(RC):
-        names = [view.name(s) for s in ordered["strategy"]]
-        prefill_ms, total_ms = ordered["prefill_s"] * 1e3, ordered["e2e_s"] * 1e3
-        axes.barh(names, total_ms, color=[view.looks[s].color for s in ordered["strategy"]])
-        axes.barh(names, prefill_ms, color="white", alpha=0.55, hatch="///", edgecolor="white")
-        for place, (ms, ratio) in enumerate(zip(total_ms, ordered["e2e_ratio"], strict=True)):
-            text = " not measured" if math.isnan(ms) else f" {ms:.3g} ms"
-            text += "" if math.isnan(ratio) else f", {ratio:.3g}x"
-            axes.text(0 if math.isnan(ms) else ms, place, text, va="center", fontsize=8.5)
-        axes.set_xlim(0, float(total_ms.fillna(0).max()) * 1.3 or 1.0)
-        axes.set_xlabel("end to end (ms); the hatched part is prefill")
-        axes.grid(axis="y", visible=False)
-    return drawn

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..store.records import Round
 from ..tables.columns import GROUP
 from ..tables.executions import BEST, by_execution
 from ..tables.role_table import ROLE_COLUMNS
+from ..words.comparison import spoken
 from ..words.labels import short, shortened
 from ..words.settings_told import changed_settings
 from .looks import NOT_DRAWN, Look, looks
@@ -45,6 +47,8 @@ class View:
     looks: dict[str, Look]
     broken: dict[str, str]
     roles: pd.DataFrame
+    timed: Sequence[Round] = ()
+    """Rounds of the last cell (``last_rows``); none where the folder does not keep them."""
 
     @property
     def strategies(self) -> list[str]:
@@ -72,7 +76,9 @@ class View:
 
     def name(self, strategy: Any) -> str:
         """Name of a strategy in a legend. It says so if some of its cases were not measured."""
-        shown = dict(zip(self.looks, shortened(list(self.looks)), strict=True)).get(str(strategy), str(strategy))
+        names = list(map(spoken, self.looks))
+        names = names if len(set(names)) == len(names) else list(self.looks)
+        shown = dict(zip(self.looks, shortened(names), strict=True)).get(str(strategy), str(strategy))
         return f"{shown} (some {self.broken[strategy]})" if strategy in self.broken else shown
 
     def legend(self, notes: Mapping[str, str] | None = None, title: str = "") -> Legend:
@@ -80,6 +86,23 @@ class View:
         entries = [(self.name(s) + (notes or {}).get(s, ""), self.looks[s].line()) for s in self.strategies]
         lost = [s for s in self.broken if s not in self.strategies]
         return Legend([*entries, *((f"{short(s)}: {self.broken[s]}", NOT_DRAWN.line()) for s in lost)], title)
+
+    @property
+    def disturbed_by(self) -> str:
+        """What may have spoiled times of the view, in words; "" where no cell was disturbed, or that is not known."""
+        told = self.table.get("disturbed_by", pd.Series(dtype=str))
+        return " or ".join(dict.fromkeys(kind for text in told[told != ""].unique() for kind in text.split(", ")))
+
+    @property
+    def disturbed_note(self) -> str:
+        """Sentence on hollow marks, for the foot of a plot; "" where no cell was disturbed."""
+        return f" Hollow marks: {self.disturbed_by} may have spoiled these times." if self.disturbed_by else ""
+
+    @property
+    def absent(self) -> Legend | None:
+        """Legend of the strategies that have nothing to draw; None if there are none."""
+        lost = [s for s in self.broken if s not in self.strategies]
+        return Legend([(f"{short(s)}: {self.broken[s]}", NOT_DRAWN.line()) for s in lost]) if lost else None
 
     @property
     def rounds(self) -> str:
@@ -114,6 +137,14 @@ class View:
         """The first, a middle and the last of ``every_panel``, without repetition."""
         groups = self.every_panel
         return [groups[i] for i in sorted({0, len(groups) // 2, len(groups) - 1})]
+
+    @property
+    def last_rows(self) -> pd.DataFrame:
+        """Rows of the last cell: the last panel's cell at the last point of the axis."""
+        column, _ = self.axis
+        rows = self.panels[-1][1]
+        rows = rows[rows[column] == rows[column].max()]
+        return rows[rows["cell"] == rows["cell"].iloc[0]]
 
     @property
     def every_panel(self) -> list[tuple[str, pd.DataFrame]]:

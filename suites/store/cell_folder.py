@@ -23,6 +23,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..words.labels import is_file_name
 from ..words.slug import slug
 from .entries import CellEntry
 from .files import ResultsError, append_line, exists, read_text, write_json, write_text
@@ -92,6 +93,14 @@ def read_cells(run_dir: Path) -> list[CellResult]:
     """
     folders = [(entry["id"], run_dir / "cells" / entry["id"]) for entry in read_run_entry(run_dir)["plan"]]
     return [_cell(name, folder) for name, folder in folders if exists(folder / "cell.json")]
+
+
+def read_rounds(run_dir: Path, cell_id: str) -> list[Round]:
+    """Read the rounds of one cell; none where the folder does not hold them. Raises ResultsError if one is damaged."""
+    path = run_dir / "cells" / cell_id / "rounds.jsonl"
+    if not is_file_name(cell_id) or not exists(path):
+        return []
+    return [record for record in _records(path) if isinstance(record, Round)]
 
 
 def read_cell(folder: Path) -> dict[str, Any]:

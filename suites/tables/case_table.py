@@ -14,6 +14,7 @@ from ..ceilings.columns import roof
 from ..ceilings.floor import Ceilings
 from ..judging.baseline import compare, crossed_floor, noise_floor, timed_s
 from ..judging.crossover import crossover
+from ..judging.disturbed import disturbances
 from ..judging.ratios import Ratio
 from ..metrics import Case, TimedRound, metrics
 from ..settings.faults import Fault, contained
@@ -86,7 +87,8 @@ def case_table(
     metric that raises, and the fault.
     """
     rows = []
-    for result, name, compared, beside_best in zip(cells, model_names(cells), *compare(cells), strict=True):
+    named = zip(cells, model_names(cells), disturbances(cells), *compare(cells), strict=True)
+    for result, name, disturbed_by, compared, beside_best in named:
         cell, trust = result.cell, _trust(result)
         ceilings = Ceilings.of(result.calibrations, "bf16" if cell.get("weights") else str(cell.get("dtype")))
         e2e = timed_s(result)
@@ -112,6 +114,7 @@ def case_table(
                 "attention_ran": arm.attention_ran,
                 "tokens_equal": {True: "yes", False: "no", None: ""}[arm.tokens_equal],
                 **trust,
+                "disturbed_by": ", ".join(disturbed_by),
                 "memory_bound_by": cell.get("memory_bound_by", ""),
                 **roof(ceilings),
                 "baseline": found.baseline,

@@ -41,16 +41,18 @@ MEMORY = ["memory_bound_by"]
 """What limits the memory in forecasts (``machine.limits``), in words: the machine, a control group, or a key."""
 TRUST = [
     "stopped_by", "noise_floor", "noise_floor_low", "noise_floor_high", "crossed_floor", "crossed_floor_low",
-    "crossed_floor_high",
+    "crossed_floor_high", "disturbed_by",
     "calibration_read_gb_per_s", "calibration_gemm_gflops_per_s",
 ]  # fmt: skip
 """How far the times of a cell can be trusted.
 
 ``stopped_by`` is what ended its rounds. The floors are the ratios of A/A arms to the baseline, with 95 % intervals, on
 the baseline's row alone: ``noise_floor`` of the arm in this process, ``crossed_floor`` of the arm in a child process,
-such as contenders run in. The calibrations are the machine's own speed, medians over the counted ones, in 1e9 bytes per
-second and 1e9 FLOPs per second."""
-TEXT_COLUMNS = {*IDENTITY, "baseline", "e2e_verdict", "best_strategy", "best_verdict", "stopped_by", *MEMORY}
+such as contenders run in. ``disturbed_by`` names the kinds of noise that may have spoiled the cell's times
+(``judging.disturbed``), with commas between them. The calibrations are the machine's own speed, medians over the
+counted ones, in 1e9 bytes per second and 1e9 FLOPs per second."""
+TEXT_COLUMNS = {*IDENTITY, "baseline", "e2e_verdict", "best_strategy", "best_verdict", "stopped_by", *MEMORY,
+                "disturbed_by"}  # fmt: skip
 
 
 def columns() -> list[str]:

@@ -6,15 +6,13 @@ import math
 
 import pandas as pd
 
-from ...ceilings.sentences import limit
+from ...ceilings.step_parts import dispatch_share, parts, step_s
 from ...words.quantity import percent, quantity
 from .rows import Row, cases, longest
 from .section import Section
 
 WASTEFUL = 1.5
 """Waste (executed over necessary FLOPs) above which remembering more earlier work would help most."""
-BOUND_BY_DISPATCH = 0.9
-"""Share of a GPU's step from which on dispatch, measured alone, counts as what the step waits for."""
 
 
 def sections(rows: pd.DataFrame) -> list[Section]:
@@ -24,44 +22,12 @@ def sections(rows: pd.DataFrame) -> list[Section]:
     """
     found = []
     for place, cell in cases(longest(rows[rows["floor_fraction"].notna()])):
-        told = [f"{row['strategy']}, {quantity(_step_s(row), 's')}: {shares(row)}" for row in cell]
+        told = [f"{row['strategy']}, {quantity(step_s(row), 's')}: {shares(row)}" for row in cell]
         for row in cell:
             if row["strategy"] == row["best_strategy"] and is_decided(row):
                 told.append(f"so {row['strategy']} would gain from {remedy(row)}")
         found.append(Section(f"where the time of a step goes, {place}", told))
     return found
-
-
-def _step_s(row: Row) -> float:
-    """Mean time of a decode step in seconds, the first step included."""
-    return float(row["floor_s"] / row["floor_fraction"])
-
-
-def dispatch_share(row: Row) -> float:
-    """Dispatch, which is measured apart, as a share of the row's mean step; NaN if it was not measured."""
-    return float(row["dispatch_s"] / _step_s(row))
-
-
-def parts(row: Row) -> dict[str, float]:
-    """Split a row's decode step into shares: of its bound ("bytes" or "FLOPs"), of "dispatch" and of "kernels".
-
-    The share of the bound is that of the step's floor. Bytes and FLOPs overlap inside a kernel, so only the larger one
-    counts. "kernels" is the time that kernels take beyond the floor. On a CPU dispatch comes on top, and the three
-    shares add up to the step. If floor and dispatch together exceed the step, the machine was disturbed, and only the
-    bound is returned. On a GPU dispatch runs beside the kernels. There the bound is returned with "dispatch" if that
-    takes at least ``BOUND_BY_DISPATCH`` of the step, in which case the two shares may exceed it, and otherwise with
-    "kernels". If dispatch was not measured, the bound is returned alone.
-    """
-    bound = limit(row)
-    found = {bound: float(row["mbu"] if bound == "bytes" else row["mfu"])}
-    dispatch, rest = dispatch_share(row), 1 - found[bound]
-    if math.isnan(dispatch):
-        return found
-    if row["device"] == "cuda":
-        return found | ({"dispatch": dispatch} if dispatch >= BOUND_BY_DISPATCH else {"kernels": max(0.0, rest)})
-    if dispatch > rest:
-        return found
-    return found | {"dispatch": dispatch, "kernels": rest - dispatch}
 
 
 def shares(row: Row) -> str:

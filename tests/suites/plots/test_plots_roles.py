@@ -56,16 +56,20 @@ def test_the_title_tells_the_numbers_of_the_longest_case_without_prefill():
 
 def test_shares_fill_each_bar_and_the_total_stands_at_its_end_with_its_unit():
     view, shown = drawn(*tables())
-    flops, moved = panels(shown)
-    assert (flops.get_title("left"), moved.get_title("left")) == ("FLOPs", "bytes")
-    assert moved.get_xlabel() == "share of the strategy's own total (%)"
+    flops, flops_share, moved, moved_share = panels(shown)
+    assert (flops.get_title("left"), moved.get_title("left")) == ("FLOPs: amount", "bytes: amount")
+    assert moved_share.get_xlabel() == "share of the strategy's own total (%)"
     for axes in (flops, moved):
         assert [text.get_text() for text in axes.get_yticklabels()] == view.strategies
+        assert axes.get_xlim()[0] == 0
+    longest = max(bar.get_x() + bar.get_width() for bar in flops.patches)
+    assert longest == pytest.approx(4.1)  # 10^9 FLOPs
+    for axes in (flops_share, moved_share):
         ends = [bar.get_x() + bar.get_width() for bar in axes.patches]
         assert max(ends) == pytest.approx(100, abs=1)
         assert "feed-forward 42 %" in [text.get_text() for text in axes.texts]
     assert [text.get_text() for text in flops.texts if "FLOPs" in text.get_text()] == [
-        "4.10 GFLOPs, 41.0x", *["100 MFLOPs"] * 3,
+        "4.10 GFLOPs, 41x", *["100 MFLOPs"] * 3,
     ]  # fmt: skip
     assert [text.get_text() for text in moved.texts if "MiB" in text.get_text()] == ["100 MiB"] * 4
 

@@ -15,6 +15,7 @@ import pytest
 from suites import load
 from suites.__main__ import main
 from suites.tables.executions import BEST, EQUAL, by_execution
+from suites.words.comparison import spoken
 from tests.command import ROOT
 
 OLD = ROOT / "tests" / "runs" / "de30ccf"
@@ -68,10 +69,10 @@ def test_tables_made_anew_from_its_rounds_keep_every_figure(old, monkeypatch, ca
 
 def test_its_figures_are_drawn_of_the_tables_as_they_are(old, capsys):
     assert main(["plot", str(old)]) == 0
-    names = ["totals", "totals_best", "step_latency", "flops", "memory", "roles", "roofline"]
+    names = ["totals", "totals_best", "step_latency", "tradeoff", "flops", "memory", "roles", "roofline", "rounds"]
     assert capsys.readouterr().out.split() == [str(old / "plots" / f"{name}.png") for name in names]
     drawn = (old / "plots" / "totals_best.svg").read_text()
-    assert all(label in drawn for label in [COMPILED[0], *CONTENDERS])
+    assert all(label in drawn for label in [spoken(COMPILED[0]), *CONTENDERS])
     assert_keeps(kept("table", old), kept("table"))
 
 

@@ -109,7 +109,7 @@ def test_a_folder_of_schema_1_is_tabulated_and_drawn(run, tmp_path, capsys):
     table = pd.read_csv(folder / "table.csv")
     assert table["stopped_by"].isna().all()
     assert table["calibration_read_gb_per_s"].isna().all()
-    assert len(list((folder / "plots").glob("*.png"))) == 5
+    assert len(list((folder / "plots").glob("*.png"))) == 7
 
 
 def test_the_reference_run_of_an_earlier_version_is_still_drawn(tmp_path):

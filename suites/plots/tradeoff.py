@@ -1,0 +1,106 @@
+"""The figure of the trade-off in the last cell: time per token against peak memory, with the best corner marked."""
+
+from __future__ import annotations
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ..words.comparison import spoken
+from ..words.quantity import quantity
+from .curve import is_disturbed
+from .ends import broken_up, darker, spread
+from .style import RC, new_figure
+from .view import View
+
+WIDE = 0.25
+"""Width of a name, as a share of the axes."""
+BOX = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 0.6}
+
+
+def figure(view: View) -> Figure | None:
+    """Draw a point for each strategy. None where fewer than two have a time and a peak."""
+    rows = _points(view)
+    if len(rows) < 2:
+        return None
+    case, height = rows.iloc[0], 3.4
+    missing = [view.name(s) for s in view.strategies if s not in set(rows["strategy"])]
+    lost = f" Peak not measured: {', '.join(missing)}." if missing else ""
+    foot = (
+        f"{view.foot} {view.rounds} Source {case['src_len']}, target {case['tgt_len']} tokens, batch "
+        f"{case['batch_size']}. Peak memory of a round above the loaded weights. Line: nothing is both faster and "
+        f"smaller.{lost}{view.disturbed_note}"
+    )
+    drawn, [[axes]] = new_figure(message(view, rows), foot, view.absent, height=height)
+    with mpl.rc_context(RC):
+        best = front(rows)
+        axes.step(
+            best["mib"], best["ms"], where="post", color="#888888", linewidth=0.9, linestyle=(0, (3, 2)), zorder=1
+        )
+        for row, hollow in zip(rows.to_dict("records"), is_disturbed(rows), strict=True):
+            look = view.looks[row["strategy"]]
+            face = "white" if hollow else look.color
+            axes.plot([row["mib"]], [row["ms"]], marker=look.marker, color=look.color, markerfacecolor=face,
+                      linestyle="none", markersize=8, markeredgewidth=1.4, zorder=3)  # fmt: skip
+        axes.set_xlim(0, rows["mib"].max() * 1.45)
+        axes.set_ylim(0, rows["ms"].max() * 1.15)
+        _names(axes, view, rows, height)
+        axes.annotate("better: less time,\nless memory", (0.012, 0.02), (0.09, 0.14), xycoords="axes fraction",
+                      textcoords="axes fraction", fontsize=8, color="#555555", va="center",
+                      arrowprops={"arrowstyle": "->", "color": "#555555"})  # fmt: skip
+        axes.set_xlabel("peak memory (MiB)")
+        axes.set_ylabel("time per token (ms)")
+    return drawn
+
+
+def _points(view: View) -> pd.DataFrame:
+    """Rows of the last cell that have a time and a peak, with the columns ``ms`` (per token) and ``mib``."""
+    rows = view.last_rows
+    rows = rows.assign(ms=rows.get("tpot_s", rows["e2e_s"] / rows["tgt_len"]) * 1e3)
+    rows = rows.dropna(subset=["ms", "peak_memory_bytes"])
+    return rows.assign(mib=rows["peak_memory_bytes"] / 2**20)
+
+
+def front(rows: pd.DataFrame) -> pd.DataFrame:
+    """Rows for which no other is at least as fast and as small, and better in one of the two; by memory."""
+    ordered = rows.sort_values(["mib", "ms"])
+    least = ordered["ms"].cummin().shift(fill_value=float("inf"))
+    return ordered[ordered["ms"] < least]
+
+
+def message(view: View, rows: pd.DataFrame) -> str:
+    """Name the smallest and the quickest strategy, and how much time and memory they take."""
+    small, quick = rows.sort_values(["mib", "ms"]).iloc[0], rows.sort_values(["ms", "mib"]).iloc[0]
+    told = f"{quantity(quick['ms'] / 1e3, 's')} a token, {quick['mib']:.3g} MiB"
+    if small["strategy"] == quick["strategy"]:
+        return f"{spoken(str(quick['strategy']))} takes the least time and the least memory: {told}"
+    least = f"{quantity(small['ms'] / 1e3, 's')} a token, {small['mib']:.3g} MiB"
+    first, second = spoken(str(quick["strategy"])), spoken(str(small["strategy"]))
+    return f"Least time: {first} ({told}); least memory: {second} ({least})"
+
+
+def _names(axes: Axes, view: View, rows: pd.DataFrame, height: float) -> None:
+    """Write each name beside its point, moved up or down where names would overlap."""
+    (_, right), (_, top) = axes.get_xlim(), axes.get_ylim()
+    line = 0.135 / (height - 1.1)
+    apart = (rows["mib"].sort_values() / right).diff() > WIDE
+    for _, near in rows.groupby(apart.cumsum().reindex(rows.index)):
+        _write(axes, view, rows, near.sort_values("ms"), (right, top, line))
+
+
+def _write(
+    axes: Axes, view: View, rows: pd.DataFrame, ordered: pd.DataFrame, scale: tuple[float, float, float]
+) -> None:
+    """Write the names of points that are near one another along the axis of memory."""
+    right, top, line = scale
+    texts = [broken_up(view.name(s)) for s in ordered["strategy"]]
+    wanted = [float(ms) / top for ms in ordered["ms"]]
+    places = spread(wanted, [line * (text.count("\n") + 1) for text in texts])
+    for row, text, place in zip(ordered.to_dict("records"), texts, places, strict=True):
+        look, x, y = view.looks[row["strategy"]], row["mib"] / right, row["ms"] / top
+        beside = ((rows["mib"] / right - x).between(0.005, WIDE)) & ((rows["ms"] / top - y).abs() < 1.5 * line)
+        side = -1 if beside.any() and x > WIDE else 1  # a point close on the right leaves no room for a name
+        axes.annotate(text, (row["mib"], row["ms"]), (x + 0.018 * side, place), xycoords="data",
+                      textcoords="axes fraction", fontsize=7.5, va="center", ha="left" if side > 0 else "right",
+                      color=darker(look.color), bbox=BOX)  # fmt: skip

@@ -1,0 +1,100 @@
+"""The figures that help to choose: the trade-off of time and memory, and the map of winners of a grid."""
+
+import numpy as np
+import pytest
+from matplotlib import rc_context
+
+from suites.plots import tradeoff, winners
+from suites.plots.style import RC
+from suites.plots.view import views
+
+from .test_plots import CORE, TIED, tables
+
+MS, MIB = (8.0, 6.0, 3.0, 2.0), (4.0, 9.0, 6.0, 8.0)
+
+
+def traded(**more):
+    table, steps = tables(**more)
+    table["tpot_s"] = [ms / 1e3 for ms in MS] * (len(table) // len(CORE))
+    table["peak_memory_bytes"] = [mib * 2**20 for mib in MIB] * (len(table) // len(CORE))
+    return table, steps
+
+
+def test_the_trade_off_names_the_quickest_and_the_smallest_and_joins_what_nothing_beats():
+    (view,) = views(*traded(), {})
+    drawn = tradeoff.figure(view)
+    assert drawn.get_suptitle() == (
+        "Least time: static_kv (2 ms a token, 8 MiB); least memory: full_recompute (8 ms a token, 4 MiB)"
+    )
+    rows = view.last_rows.assign(ms=MS, mib=MIB)
+    assert list(tradeoff.front(rows)["strategy"]) == ["full_recompute", "contiguous_kv", "static_kv"]
+    (axes,) = (axes for axes in drawn.axes if axes.axison)
+    assert axes.get_xlim()[0] == axes.get_ylim()[0] == 0
+    points = {tuple(line.get_xydata()[0]) for line in axes.get_lines() if len(line.get_xydata()) == 1}
+    assert points == set(zip(MIB, MS, strict=True))
+
+
+def test_what_has_no_peak_is_told_and_one_point_is_no_trade_off():
+    table, steps = traded()
+    table.loc[table["strategy"] == "cross_kv", "peak_memory_bytes"] = np.nan
+    (view,) = views(table, steps, {})
+    assert "Peak not measured: cross_kv." in tradeoff.figure(view).get_supxlabel()
+    table.loc[table["strategy"] != "static_kv", "peak_memory_bytes"] = np.nan
+    (view,) = views(table, steps, {})
+    assert tradeoff.figure(view) is None
+
+
+@pytest.mark.parametrize("equal", [False, True], ids=["apart", "all alike"])
+def test_names_lie_inside_the_figure_and_over_none_of_one_another(equal):
+    table, steps = traded()
+    if equal:
+        table["tpot_s"], table["peak_memory_bytes"] = 2e-3, 2.0**20
+    (view,) = views(table, steps, {})
+    drawn = tradeoff.figure(view)
+    with rc_context(RC):
+        drawn.draw_without_rendering()
+    (axes,) = (axes for axes in drawn.axes if axes.axison)
+    found = [text.get_window_extent().expanded(1.0, 0.85) for text in axes.texts]
+    assert len(found) == len(CORE) + 1
+    assert not any(a.overlaps(b) for i, a in enumerate(found) for b in found[i + 1 :])
+
+
+def grid(verdict="slower", low=1.2):
+    """A grid of nine cells: static_kv is the quickest where the batch is 16, contiguous_kv elsewhere."""
+    table, steps = tables(TIED[:3], (1, 4, 16))
+    large = table["batch_size"] == 16
+    table["best_strategy"] = np.where(large, "static_kv", "contiguous_kv")
+    mine = table["strategy"] == table["best_strategy"]
+    near = table["strategy"].isin(["static_kv", "contiguous_kv"])
+    table["best_ratio"] = np.where(mine, 1.0, np.where(near, 1.3, 2.5))
+    table["best_ratio_low"], table["best_ratio_high"] = low * table["best_ratio"] / 1.3, 1.5
+    table["best_verdict"] = np.where(mine, "baseline", verdict)
+    return table, steps
+
+
+@pytest.mark.parametrize(
+    ("verdict", "low", "opacity", "title"),
+    [
+        ("slower", 1.2, winners.CERTAIN, "9 of the 9 winners are certain"),
+        ("undecided", 1.2, winners.PROBABLE, "none of the 9 winners is certain"),
+        ("undecided", 0.9, winners.OPEN, "none of the 9 winners is certain"),
+        ("indistinguishable", 0.99, winners.OPEN, "none of the 9 winners is certain"),
+    ],
+)
+def test_the_map_shows_who_is_the_quickest_and_how_certain_that_is(verdict, low, opacity, title):
+    (view,) = views(*grid(verdict, low), {})
+    drawn = winners.figure(view)
+    assert drawn.get_suptitle() == f"contiguous_kv is the quickest in 6 of 9 cells; {title}"
+    cells = winners.winners(view)
+    assert len(cells) == 9
+    assert {winners.opacity_of(rival) for _, rival in cells.values()} == {opacity}
+    (axes,) = (axes for axes in drawn.axes if axes.axison)
+    texts = [text.get_text() for text in axes.texts]
+    assert sum(text.startswith("static_kv\nnext: contiguous_kv,") for text in texts) == 3
+    assert len({patch.get_facecolor() for patch in axes.patches}) == 2
+
+
+def test_there_is_no_map_without_a_grid_or_where_no_quickest_is_known():
+    for table, steps in (tables(TIED), tables(batches=(1, 4)), tables(TIED[:2], (1, 4))):
+        (view,) = views(table, steps, {})
+        assert winners.figure(view) is None
