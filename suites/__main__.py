@@ -19,15 +19,18 @@ A decode step streams through all weights, and larger pages make that faster (do
 variable once, at its first allocation.
 """
 USAGE = """\
-decodebench compares decoding strategies of an encoder-decoder Transformer: one model, one set of weights.
+decodebench compares decoding strategies (KV caches) of an encoder-decoder
+Transformer: one model, one set of weights.
 
-usage: python -m suites VERB [ARGUMENTS]        (or: decodebench VERB [ARGUMENTS])
+usage: python -m suites VERB [ARGUMENTS]     (or: decodebench VERB [ARGUMENTS])
 
 {verbs}
 
-python -m suites VERB --help says more of each; --version says which version this is. Results go to standard output,
-progress and remarks to standard error. Exit code: 0 good, 1 otherwise (a mistake, a case that failed, strategies that
-disagree, a comparison that is worse), 130 interrupted. NO_COLOR is heeded. Start with:
+python -m suites VERB --help says more of each; --version says which version
+this is. Results go to standard output, progress and remarks to standard error.
+Exit code: 0 good, 1 otherwise (a mistake, a case that failed, strategies that
+disagree, a comparison that is worse), 130 interrupted. NO_COLOR is heeded.
+Start with:
 
     python -m suites run +sweep=seq_len
     python -m suites decode "attention is all you need"

@@ -54,4 +54,4 @@ def test_list_and_help_show_all_of_them_with_their_first_lines(copy):
     told = ("K/V as a list of rows", "more heads, each narrower, at one width", "nearly nothing", "99th percentile")
     for said in (*told, "This project's static_kv in a process of its own"):
         assert said in listed
-    assert "p99_itl_s" in suites("run", "--help", folder=copy, packages=copy, check=True).stdout
+    assert "p99_itl_s" in suites("run", "--help", "metrics", folder=copy, packages=copy, check=True).stdout

@@ -5,7 +5,7 @@ Dimension key, used by every tensor name of this package (``q_BHTK`` is a tensor
     B batch            S source length      T decoder rows computed in this call
     M attended keys    N target length      C capacity of a preallocated cache
     D model width      H query heads        G key/value heads
-    K head size        F feed-forward       V vocabulary         L layers
+    K head size (d)    F feed-forward       V vocabulary         L layers
 
 G is H unless the model has fewer (``num_kv_heads``); query head h then reads key/value head h // (H / G).
 """

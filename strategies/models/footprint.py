@@ -63,7 +63,23 @@ def peak_bytes(
     dtype: torch.dtype,
     padded: bool = False,
 ) -> int:
-    """Peak memory in bytes: the larger of the peaks of prefill and of the last step.
+    """Peak memory in bytes: the most that is alive at any of ``moments``."""
+    return max(moments(config, batch, src_len, tgt_len, kept, dtype, padded))
+
+
+def moments(
+    config: ModelConfig,
+    batch: int,
+    src_len: int,
+    tgt_len: int,
+    kept: Remembered,
+    dtype: torch.dtype,
+    padded: bool = False,
+) -> list[int]:
+    """Bytes alive at each moment of prefill and of the last step that can be the peak.
+
+    Each is a polynomial in the batch, the lengths and the rows of ``kept``, which may therefore be letters of sympy
+    (``suites/work/peak_letters.py``).
 
     The following is alive at once, beside tokens and position tables, each in the width that ``Widths`` gives it:
 
@@ -78,10 +94,11 @@ def peak_bytes(
     encoder = Widths.of(config, dtype, config.encoder_layers)
     decoder = Widths.of(config, dtype, config.decoder_layers)
     peaks = (
-        _prefill(config, batch, src_len, kept, encoder, padded),
-        _step(config, batch, src_len, kept, decoder),
+        *_prefill(config, batch, src_len, kept, encoder, padded),
+        *_step(config, batch, src_len, kept, decoder),
     )
-    return max(peaks) + _tables(config, batch, tgt_len, kept, dtype.itemsize)
+    tables = _tables(config, batch, tgt_len, kept, dtype.itemsize)
+    return [peak + tables for peak in peaks]
 
 
 def _tables(config: ModelConfig, batch: int, tgt_len: int, kept: Remembered, width: int) -> int:
@@ -145,8 +162,8 @@ def _encoder_bias(config: ModelConfig, batch: int, src_len: int, padded: bool) -
     return ((1 + batch) * square, batch * square) if padded else (square, square)
 
 
-def _prefill(config: ModelConfig, batch: int, src_len: int, kept: Remembered, width: Widths, padded: bool) -> int:
-    """Bytes at the peak of prefill."""
+def _prefill(config: ModelConfig, batch: int, src_len: int, kept: Remembered, width: Widths, padded: bool) -> list[int]:
+    """Bytes at the moments of prefill: inside a layer, while the bias is made, and in the cross projection."""
     rows = batch * src_len
     # The layer's input lives until its output is there. The feed-forward network begins after a first residual sum.
     attention = config.d_model * width.stream + width.value * _self_attention(config)
@@ -156,14 +173,14 @@ def _prefill(config: ModelConfig, batch: int, src_len: int, kept: Remembered, wi
     layers = rows * block + width.value * bias
     projection = width.value * rows * (config.d_model + (_kv_width(config) if kept.cross else 0))
     reserved = kv_bytes(config, batch, kept.reserved_first, width.value)
-    return reserved + max(layers, width.value * made, projection)
+    return [reserved + alive for alive in (layers, width.value * made, projection)]
 
 
-def _step(config: ModelConfig, batch: int, src_len: int, kept: Remembered, width: Widths) -> int:
-    """Bytes at the peak of the last step."""
+def _step(config: ModelConfig, batch: int, src_len: int, kept: Remembered, width: Widths) -> list[int]:
+    """Bytes at the moments of the last step: inside each block of a layer, and in the head."""
     rows, sources, value = batch * kept.rows, batch * src_len, width.value
     bias = (config.num_heads if config.is_t5 else 1) * kept.rows * kept.keys
-    if config.group > 1 and kept.rows > 1 and not config.is_t5:  # the mask, repeated for query heads that are rows
+    if config.group > 1 and kept.rows != 1 and not config.is_t5:  # the mask, repeated for query heads that are rows
         bias += config.group * kept.rows * kept.keys
     positions = 0 if config.is_t5 else kept.rows * config.d_model
     fed = config.d_model * width.stream
@@ -174,6 +191,6 @@ def _step(config: ModelConfig, batch: int, src_len: int, kept: Remembered, width
     network = rows * (2 * fed + max(value * _normed(config) + _network(config, width), _norm(config, width)))
     head = value * (rows * config.d_model + batch * config.vocab_size)
     before = batch * config.vocab_size  # the previous step's logits, which the caller holds until it has these
-    transient = value * (bias + positions + before) + max(attention, cross, network, head)
-    held = kv_bytes(config, batch, kept.reserved_last, value)
-    return held + value * sources * _cross(config, kept) + transient
+    held = kv_bytes(config, batch, kept.reserved_last, value) + value * sources * _cross(config, kept)
+    around = held + value * (bias + positions + before)
+    return [around + inside for inside in (attention, cross, network, head)]

@@ -22,7 +22,7 @@ from ..store.folders import make_run_dir
 from .page import html_page, markdown_page
 from .walk import read_walk, walk, write_walk
 
-WRITES = ("ledger.csv", "page.md", "page.html", "walk.json", "environment.json", "config.yaml", "plots")
+WRITES = ("page.md", "ledger.csv", "page.html", "walk.json", "environment.json", "config.yaml", "plots")
 FULL, CACHED = "full_recompute", "contiguous_kv"
 
 

@@ -68,5 +68,5 @@ def _bytes(product: Product, width: int) -> Bytes:
 def _stored(numbers: dict[Expression, int], width: int) -> Bytes:
     """Bytes of K and V that one layer reads to move them at a step, and that it writes."""
     name = {str(letter): number for letter, number in numbers.items()}
-    row_bytes = 2 * name["B"] * name.get("G", name["H"]) * name["K"] * width
+    row_bytes = 2 * name["B"] * name.get("G", name["H"]) * name["d"] * width
     return Bytes(name["moved"] * row_bytes, 0, (name["T"] + name["moved"]) * row_bytes)

@@ -47,7 +47,13 @@ def record_cell(cell: Cell, strategies: Sequence[Strategy], k: int, token_BN: Te
     steps = len(strategies) * sum(max(some) for _, some in recorded)
     with Progress(steps, 1) as progress:
         progress.cell(cell.title)
-        return make_ledger(model, strategies, recorded, cell.tgt_len, cell.seed, lambda: progress.advance(1), token_BN)
+        progress.say("checking formulas")
+
+        def advance() -> None:
+            progress.say("recording")
+            progress.advance(1)
+
+        return make_ledger(model, strategies, recorded, cell.tgt_len, cell.seed, advance, token_BN)
 
 
 def record_transformers(cell: Cell, k: int) -> pd.DataFrame:

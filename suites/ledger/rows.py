@@ -71,8 +71,8 @@ def _copy_row(found: Recorded, known: Facts, name: dict[str, int]) -> dict[str, 
     """The row for the new rows of K and V that one layer writes, and the old ones that it moves to make room."""
     assert found.stored is not None
     letter = "G" if "G" in name else "H"
-    heads, size = name["B"] * name[letter], name["K"]
-    new, moved = f"[B{letter},{text(known.rows)},K]", f"[B{letter},{known.copied},K]"
+    heads, size = name["B"] * name[letter], name["d"]
+    new, moved = f"[B{letter},{text(known.rows)},d]", f"[B{letter},{known.copied},d]"
     rows = name["T"] + name["moved"]
     return {
         "part": "self",
@@ -88,7 +88,7 @@ def _copy_row(found: Recorded, known: Facts, name: dict[str, int]) -> dict[str, 
         "batch_letters": f"2B{letter}",
         "rows_letters": "",
         "inner_letters": "",
-        "cols_letters": "K",
+        "cols_letters": "d",
         "flops": 0,
         "input_bytes": found.stored.input,
         "operand_bytes": 0,

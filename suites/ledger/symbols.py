@@ -1,8 +1,8 @@
 """Sizes as symbols: the formulas of ``costs`` evaluated on letters instead of numbers, and written for people.
 
 >>> k = GROWING["k"]
->>> text(3 * SIZES["H"] * SIZES["K"]), text(SIZES["B"] * k)
-('3HK', 'Bk')
+>>> text(3 * SIZES["H"] * SIZES["d"]), text(SIZES["B"] * k)
+('3Hd', 'Bk')
 """
 
 from __future__ import annotations
@@ -24,13 +24,17 @@ def _symbols(names: str) -> dict[str, Expression]:
 
 
 LETTERS = {
-    "B": "batch", "H": "heads", "G": "key/value heads", "K": "head size", "D": "model width",
+    "B": "batch", "H": "heads", "G": "key/value heads", "d": "head size", "D": "model width",
     "F": "feed-forward width", "V": "vocabulary",
     "S": "source length", "N": "target length", "C": "capacity of the buffer", "k": "keys attended at the step",
     "T": "rows fed at the step", "M": "keys read at the step",
 }  # fmt: skip
-"""Meaning of each letter, in the order in which a product of letters is written."""
-SIZES = _symbols("BHGKDFV")
+"""Meaning of each letter, in the order in which a product of letters is written.
+
+The head size is d, so that K is the matrix of keys and k the step. Names of tensors in the code have it as K
+(``q_BHTK``), since dimensions of names are upper case.
+"""
+SIZES = _symbols("BHGdDFV")
 """Sizes that are the same for every sentence and step. G occurs only if a model has fewer K/V heads than heads."""
 GROWING = _symbols("SNCkTM")
 """Sizes that depend on the sentence or the step. T and M stand for facts of a strategy that no other letter gives."""
@@ -45,8 +49,8 @@ class Sizes:
 
     config: ModelConfig
     num_heads: Expression = SIZES["H"]
-    d_kv: Expression = SIZES["K"]
-    inner: Expression = SIZES["H"] * SIZES["K"]
+    d_kv: Expression = SIZES["d"]
+    inner: Expression = SIZES["H"] * SIZES["d"]
     d_model: Expression = SIZES["D"]
     d_ff: Expression = SIZES["F"]
     vocab_size: Expression = SIZES["V"]
@@ -89,7 +93,7 @@ class Sizes:
 def values(config: ModelConfig, **growing: int) -> dict[Expression, int]:
     """Return the number of each letter in one cell: ``values(config, B=8, S=64, k=3)``."""
     sizes = {
-        "H": config.num_heads, "K": config.d_kv, "D": config.d_model, "F": config.d_ff, "V": config.vocab_size,
+        "H": config.num_heads, "d": config.d_kv, "D": config.d_model, "F": config.d_ff, "V": config.vocab_size,
         **({"G": config.kv_heads} if config.group > 1 else {}),
         **growing,
     }  # fmt: skip
@@ -115,9 +119,9 @@ def _factors(expression: Expression | int) -> tuple[int, list[tuple[Expression, 
 def text(expression: Expression | int) -> str:
     """Write a product of letters, a quotient, or a sum of them, as people do.
 
-    >>> H, G, K = (SIZES[name] for name in "HGK")
-    >>> text(3 * H * K), text(H / G * GROWING["k"]), text(H * K + 2 * G * K)
-    ('3HK', 'Hk/G', 'HK+2GK')
+    >>> H, G, d = (SIZES[name] for name in "HGd")
+    >>> text(3 * H * d), text(H / G * GROWING["k"]), text(H * d + 2 * G * d)
+    ('3Hd', 'Hk/G', 'Hd+2Gd')
     """
     terms = sympy.Add.make_args(sympy.sympify(expression))
     if len(terms) > 1:
@@ -140,7 +144,7 @@ def grows_with(product: Product) -> str:
 
 
 def shape_text(product: Product, batch: Expression | int) -> str:
-    """``[B,1,D] x [D,3HK]`` for a product with a weight, ``[BH,1,K] x [BH,K,k]`` for a batched one; or with numbers.
+    """``[B,1,D] x [D,3Hd]`` for a product with a weight, ``[BH,1,d] x [BH,d,k]`` for a batched one; or with numbers.
 
     The rows of a product with a weight are written as ``batch`` sentences with as many rows each.
     """

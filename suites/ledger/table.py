@@ -111,4 +111,6 @@ def read_ledger(run_dir: Path, name: str = "ledger.csv") -> pd.DataFrame:
         raise ResultsError(f"{path} is no ledger ({plain(str(error).strip())}); write it again with `shapes`") from None
     if missing := [name for name in COLUMNS if name not in ledger]:
         raise ResultsError(f"{path} lacks {', '.join(missing)}; write it again with `shapes`")
+    lettered = [name for name in TEXT if name.startswith("shape") or name.endswith("_letters")]
+    ledger[lettered] = ledger[lettered].replace("K", "d", regex=True)  # earlier versions wrote the head size as K
     return from_csv(ledger)

@@ -61,18 +61,38 @@ def print_comparison(ours: pd.DataFrame, theirs: pd.DataFrame, k: int, src_len: 
 def _print(console: Console, sheet: Sheet) -> None:
     console.print()
     console.print(Text("\n".join(sheet.key)), end="\n\n" if sheet.key else "")
-    console.print(_table(sheet))
+    console.print(_table(sheet), crop=False)
     console.print(Text(sheet.note, style="dim"))
 
 
 def _table(sheet: Sheet) -> Table:
     out = Table(title=sheet.title, title_justify="left", title_style="bold", box=None, padding=(0, 1, 0, 0))
-    for name in sheet.header:
+    labels = [place for place, name in enumerate(sheet.header) if name == "strategy"]
+    rows = [[broken(cell) if place in labels else cell for place, cell in enumerate(row)] for row in sheet.rows]
+    for place, name in enumerate(sheet.header):
         right = name in ("FLOPs", "bytes", "K/V moved", "of growing", "runs", "GEMM", "bGEMM", "grow", "a layer")
-        out.add_column(name, justify="right" if right else "left", overflow="fold", no_wrap=right or name == "product")
-    for row in sheet.rows:
+        words = [word for row in rows if place < len(row) for word in row[place].replace(" x ", "-x ").split()]
+        out.add_column(
+            name,
+            justify="right" if right else "left",
+            overflow="fold",
+            no_wrap=right or name == "product",
+            min_width=max(map(len, words), default=0),  # a shape is broken between its factors, not in its brackets
+        )
+    for row in rows:
         out.add_row(*map(Text, row))
     return out
+
+
+def broken(label: str) -> str:
+    """Break a long label after its name and between its options.
+
+    >>> print(broken("static_kv(cross=recompute,read=buffer)"))
+    static_kv(
+     cross=recompute,
+     read=buffer)
+    """
+    return label if len(label) <= 18 else label.replace("(", "(\n ", 1).replace(",", ",\n ")
 
 
 def markdown(sheet: Sheet) -> str:

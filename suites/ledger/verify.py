@@ -125,7 +125,7 @@ def require_stored(found: Recorded, known: Facts, numbers: dict[Expression, int]
     if found.stored is None:
         return
     name = {str(letter): number for letter, number in numbers.items()}
-    row_bytes = 2 * name["B"] * name.get("G", name["H"]) * name["K"] * width
+    row_bytes = 2 * name["B"] * name.get("G", name["H"]) * name["d"] * width
     moved, written = name["moved"] * row_bytes, (name["T"] + name["moved"]) * row_bytes
     if (found.stored.input, found.stored.output) != (moved, written):
         raise LedgerError(

@@ -62,8 +62,8 @@ def letters(rows: pd.DataFrame) -> dict[str, int]:
         for text, number in zip(rows[f"{name}_letters"], rows[name], strict=True):
             if text in LETTERS:
                 found[text] = int(number)
-    if "K" in found and not (inner := rows[rows["inner_letters"] == "HK"]["inner"]).empty:
-        found["H"] = int(inner.iloc[0]) // found["K"]
+    if "d" in found and not (inner := rows[rows["inner_letters"] == "Hd"]["inner"]).empty:
+        found["H"] = int(inner.iloc[0]) // found["d"]
     if not (shared := rows[rows["batch_letters"] == "BG"]["batch"]).empty:
         found["G"] = int(shared.iloc[0]) // found["B"]
     return {letter: found[letter] for letter in LETTERS if letter in found}
@@ -116,7 +116,7 @@ def products(found: Sequence[Column], k: int) -> Sheet:
                     quantity(sum(row[f"{part}_bytes"] for part in ("input", "operand", "output")), "B"),
                     "once" if row["when"] == "once a sentence" else "step",
                     str(row["count"]),
-                    " ".join(map(str, numbers)),
+                    _ranges(numbers),
                 ]
             )
     return Sheet(
@@ -127,6 +127,21 @@ def products(found: Sequence[Column], k: int) -> Sheet:
         "the kernel and have no bytes. when: once a sentence, or every step. runs: times in the whole model. in: "
         "columns of the table above.",
     )
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """Write ascending numbers, three or more in a row as a range.
+
+    >>> _ranges([1, 3, 4, 5, 7, 8])
+    '1 3-5 7 8'
+    """
+    runs: list[list[int]] = []
+    for number in numbers:
+        if runs and number == runs[-1][-1] + 1:
+            runs[-1].append(number)
+        else:
+            runs.append([number])
+    return " ".join(f"{run[0]}-{run[-1]}" if len(run) > 2 else " ".join(map(str, run)) for run in runs)
 
 
 def totals(rows: pd.DataFrame, k: int) -> Sheet:

@@ -211,7 +211,8 @@ class CellRun:
         """Run the rounds and return the arms that came to their end, contenders included."""
         cell, model, inputs, measure = self._cell, prepared.model, prepared.inputs, self._measure
         writer, progress, outcomes = self._writer, self._progress, self._outcomes
-        progress.say("contenders")
+        if self._children.names:
+            progress.say("contenders")
         seconds_max = measure.contender_seconds_max
         with self._children.line_up(
             cell, model, inputs, seconds_max, oracle, self._drop, writer.run_dir, outcomes.kept

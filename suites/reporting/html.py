@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import re
+from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -16,7 +17,12 @@ from markupsafe import Markup, escape
 from ..store.files import finite
 from .bundles import LICENSES, datatables, vega
 
-TEMPLATES = ("cell.html.jinja", "page.html.jinja", "parts.html.jinja", "run.html.jinja", "two.html.jinja")
+TEMPLATES = (
+    "cell.html.jinja", "page.html.jinja", "parts.html.jinja", "run.html.jinja", "standalone.html.jinja",
+    "tools.html.jinja", "two.html.jinja",
+)  # fmt: skip
+TOOLS = ("letters.js", "slider.js", "memory.js")
+"""Parts of the script of the tools, in order."""
 POLICY = "style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 """The part of the content security policy that is the same for every page.
 
@@ -27,12 +33,29 @@ POLICY = "style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action
 def render(template: str, rows: dict[str, Any], **content: Any) -> str:
     """Make the whole page. ``rows`` are the data of its one large table, from ``numbers.numbers``."""
     script, style = datatables()
-    given = {"vega": vega(), "datatables": script, "start": _file("start.js")}
+    parts = {"vega": vega(), "datatables": script, "start": "\n".join(map(_file, ("hover.js", "start.js")))}
+    given = parts | ({"tools": _tools()} if content.get("tools") else {})
     scripts = {name: _inside(text) for name, text in given.items()}
-    hashes = " ".join(f"'sha256-{_sha256(text)}'" for text in scripts.values())
-    policy = f"default-src 'none'; script-src {hashes}; {POLICY}"
-    styles = f"{style}\n{_file('page.css')}"
+    styles = "\n".join([style, _file("page.css"), _file("tools.css")])
+    policy = _policy(scripts.values())
     return fragment(template, policy=policy, styles=styles, scripts=scripts, licenses=LICENSES, rows=rows, **content)
+
+
+def page_of_tools(models: Sequence[dict[str, Any]]) -> str:
+    """Make a page that holds the tools alone, for models as ``tools.model_data`` describes them."""
+    script = _inside(_tools())
+    styles = "\n".join([_file("page.css"), _file("tools.css")])
+    return fragment("standalone.html.jinja", policy=_policy([script]), styles=styles, script=script, models=models)
+
+
+def _tools() -> str:
+    return "\n".join(map(_file, TOOLS))
+
+
+def _policy(scripts: Iterable[str]) -> str:
+    """Allow these scripts by their hashes, and no others."""
+    hashes = " ".join(f"'sha256-{_sha256(text)}'" for text in scripts)
+    return f"default-src 'none'; script-src {hashes}; {POLICY}"
 
 
 def fragment(template: str, **content: Any) -> str:

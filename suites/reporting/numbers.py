@@ -10,17 +10,29 @@ from typing import Any
 
 import pandas as pd
 
+from ..telling.advice.rows import place_of
+
 DIGITS = 4
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the page. It shows the column ``source`` of table.csv, divided by ``unit_size``, under ``title``."""
+    """A column of the page. It shows the column ``source`` of table.csv, divided by ``unit_size``, under ``title``.
+
+    An ``inverse`` column shows 1 over it: speedups are kept as ratios of times.
+    """
 
     source: str
     title: str
     unit_size: float = 1.0
     text: bool = False
+    inverse: bool = False
+
+    def shown(self, value: float) -> float:
+        """The number that the page shows for a value of table.csv."""
+        if self.inverse:
+            return 1 / value if value else math.nan
+        return value / self.unit_size
 
 
 SETTINGS = (
@@ -36,20 +48,18 @@ SETTINGS = (
     Column("seed", "seed"),
 )
 """Columns that are shown only if cases differ in them."""
+CASE = ("batch_size", "src_len", "tgt_len")
 COLUMNS = (
-    Column("batch_size", "batch"),
-    Column("src_len", "source"),
-    Column("tgt_len", "target"),
     Column("strategy", "strategy", text=True),
     Column("status", "status", text=True),
     Column("e2e_s", "end to end (ms)", 1e-3),
-    Column("e2e_ratio", "ratio"),
-    Column("e2e_ratio_low", "ratio, low"),
-    Column("e2e_ratio_high", "ratio, high"),
+    Column("e2e_ratio", "speedup (x)", inverse=True),
+    Column("e2e_holm_high", "speedup, low (adjusted)", inverse=True),
+    Column("e2e_holm_low", "speedup, high (adjusted)", inverse=True),
+    Column("e2e_ratio_high", "speedup, low (95 %)", inverse=True),
+    Column("e2e_ratio_low", "speedup, high (95 %)", inverse=True),
     Column("e2e_verdict", "verdict", text=True),
-    Column("best_ratio", "to the best"),
-    Column("best_ratio_low", "to the best, low"),
-    Column("best_ratio_high", "to the best, high"),
+    Column("best_ratio", "time / best's"),
     Column("tpot_s", "a step (ms)", 1e-3),
     Column("ttft_s", "first token (ms)", 1e-3),
     Column("prefill_s", "prefill (ms)", 1e-3),
@@ -66,7 +76,12 @@ COLUMNS = (
     Column("dispatch_s", "dispatch (ms)", 1e-3),
     Column("rounds", "rounds"),
     Column("reason", "reason", text=True),
+    Column("batch_size", "batch"),
+    Column("src_len", "source"),
+    Column("tgt_len", "target"),
 )
+PLAIN, ADJUSTED = ("e2e_ratio_low", "e2e_ratio_high"), ("e2e_holm_low", "e2e_holm_high")
+"""Columns of the two intervals. The page shows the adjusted one, or the plain one where a run has no other."""
 
 
 def varying(table: pd.DataFrame) -> list[Column]:
@@ -75,9 +90,14 @@ def varying(table: pd.DataFrame) -> list[Column]:
 
 
 def columns_of(table: pd.DataFrame) -> list[Column]:
-    """Columns of ``SETTINGS`` that vary, followed by the columns of ``COLUMNS`` that are not empty."""
+    """The columns of ``COLUMNS`` that are not empty, and those of ``SETTINGS`` that vary; the strategy is the first.
+
+    The status is left out where every case has one.
+    """
     known = [column for column in COLUMNS if column.source in table and _told(table[column.source])]
-    return [*varying(table), *known]
+    adjusted = any(column.source in ADJUSTED for column in known)
+    left_out = {*(PLAIN if adjusted else ()), *(("status",) if (table["status"] == "ok").all() else ())}
+    return [*(column for column in known if column.source not in left_out), *varying(table)]
 
 
 def _told(values: pd.Series) -> bool:
@@ -85,22 +105,42 @@ def _told(values: pd.Series) -> bool:
 
 
 def numbers(table: pd.DataFrame, columns: Sequence[Column] | None = None) -> dict[str, Any]:
-    """Return ``columns`` and ``data``, from which DataTables draws the table of the page.
+    """Return what DataTables draws the table of the page from: ``columns`` and ``data``, and the case of each row.
 
     Numbers have four digits, in the unit of their column. Text is escaped, since it is put into the page unchanged.
-    ``columns`` are those of a run's table by default.
+    ``columns`` are those of a run's table by default. ``case`` has a place in ``cases``, their names, for each row, and
+    ``best`` are the rows that are the quickest of their case.
     """
     columns = columns_of(table) if columns is None else columns
     series = [
         [html.escape(str(value)) for value in table[column.source]]
         if column.text
-        else [rounded(value / column.unit_size) for value in table[column.source]]
+        else [rounded(column.shown(value)) for value in table[column.source]]
         for column in columns
     ]
     return {
         "columns": [{"title": column.title, "type": "string" if column.text else "num"} for column in columns],
         "data": [list(row) for row in zip(*series, strict=True)],
+        **_cases(table),
     }
+
+
+def _cases(table: pd.DataFrame) -> dict[str, Any]:
+    """Number the cases in the order of the table, and name them by what varies."""
+    names = [column.source for column in varying(table)]
+    keys = [*names, *CASE]
+    place = table.groupby(keys, sort=False, dropna=False).ngroup() if len(table) else pd.Series(dtype=int)
+    first = table.assign(place=place).drop_duplicates("place")
+    told = [
+        ", ".join([*(f"{row[name]} {name}" if name in ("threads", "seed") else str(row[name]) for name in names),
+                   place_of(row)])
+        for row in first.to_dict("records")
+    ]  # fmt: skip
+    best = []
+    if "e2e_s" in table:
+        timed = table.reset_index(drop=True).assign(place=place.to_numpy())
+        best = timed[timed["e2e_s"].notna()].groupby("place")["e2e_s"].idxmin().tolist()
+    return {"case": place.tolist(), "cases": [html.escape(one) for one in told], "best": best}
 
 
 def rounded(value: float) -> float | int | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,12 +26,13 @@ from ..telling.card import card
 from ..telling.legend import legend
 from ..telling.ranking import title_of
 from ..telling.summary import equality_told, remarks
-from .charts import Chart, charts_of
+from .charts import Chart, Legend, charts_of, legend_of
 from .environment import environment_lines
 from .html import render
 from .ledger import Ledger, ledger_of
 from .numbers import numbers
-from .verdicts import HEADER, Verdicts, verdicts
+from .tools import SIDES, cell_of_config, tools_of_cell
+from .verdicts import HEADER, LEFT, Verdicts, verdicts
 
 NAME = "report.html"
 SENTENCES_MAX = 40
@@ -40,14 +41,18 @@ SENTENCES_MAX = 40
 
 @dataclass(frozen=True)
 class Part:
-    """What the page shows for one model on one device."""
+    """What the page shows for one model on one device.
+
+    ``card`` is the decision card, in lines of text. ``explained`` says what the columns of the verdicts mean.
+    """
 
     title: str
     lost: str
-    answer: Sequence[str]
+    card: Sequence[str]
+    legend: Legend
     charts: Mapping[str, Sequence[Chart]]
     verdicts: Sequence[Verdicts]
-    legend: str
+    explained: str
     advice: Sequence[Section]
     ledger: Ledger | None
     fits: Sequence[Section]
@@ -61,19 +66,23 @@ def write_report(run_dir: Path) -> Path:
     table = completed(table)
     kept = read_environment(run_dir)
     run: Mapping[str, Any] = {**read_run_entry(run_dir)} if exists(run_dir / "run.json") else {}
+    shown = list(views(table, steps, machine_of(run_dir), read_roles(run_dir, table)))
+    tools = _tools(run_dir, shown)
     parts = [
-        _part(run_dir, view, table, str(run.get("command", "")))
-        for view in views(table, steps, machine_of(run_dir), read_roles(run_dir, table))
+        _part(run_dir, view, table, str(run.get("command", "")), str(at) if len(shown) > 1 else "", bool(tools))
+        for at, view in enumerate(shown, 1)
     ]
     text = render(
         "run.html.jinja",
         numbers(table),
         title=_title(run, table),
         command=str(run.get("command", run_dir.name)),
-        contents=_contents(parts),
+        contents=_contents(parts, bool(tools)),
         parts=parts,
+        tools=tools,
         failed=_failed(table),
         header=HEADER,
+        left=LEFT,
         most=SENTENCES_MAX,
         beside="table.csv",
         environment=environment_lines(kept),
@@ -85,23 +94,43 @@ def write_report(run_dir: Path) -> Path:
     return run_dir / NAME
 
 
-def _part(run_dir: Path, view: View, table: pd.DataFrame, command: str) -> Part:
+def _part(run_dir: Path, view: View, table: pd.DataFrame, command: str, at: str, calculated: bool) -> Part:
+    """Make a part. ``at`` ends its ids; ``calculated`` says that the page calculates what fits in memory."""
     key = view.table.iloc[0][GROUP]
     rows = table[(table[GROUP] == key).all(axis=1)]
     advice = advise(rows)
     fits = advice_memory.sections(timed(rows))
     base = next(filter(None, rows["baseline"]), "")
+    charts = charts_of(view)
     return Part(
         title_of(rows, table),
         _lost(view),
         card(rows, _noises(run_dir), command),
-        charts_of(view),
+        legend_of((chart for several in charts.values() for chart in several), f"legend{at}"),
+        charts,
         verdicts(rows),
         legend(base, _margin(run_dir, str(rows["cell"].iloc[0])), rows["e2e_beyond"].max()) if base else "",
         [section for section in advice if section not in fits],
         _ledger(run_dir, view),
-        fits,
+        [] if calculated else fits,
     )
+
+
+def _tools(run_dir: Path, shown: Sequence[View]) -> list[dict[str, Any]]:
+    """Make the data of the slider and the memory calculator, for each model whose sizes the folder keeps."""
+    found: dict[str, dict[str, Any]] = {}
+    for view in shown:
+        ours = longest(view.table[view.table["executed_flops"].notna()]).sort_values("e2e_s")
+        if ours.empty:
+            continue
+        last = ours[ours["batch_size"] == ours["batch_size"].max()]
+        labels = [s for s in view.strategies if s in set(ours["strategy"])]
+        sides = [str(last["baseline"].iloc[0]), *map(str, last["strategy"])]
+        kept = _described(run_dir, last.iloc[0].to_dict())
+        data = tools_of_cell(kept, labels, [*sides[:1], *(s for s in sides[1:] if s != sides[0]), *SIDES])
+        if data:
+            found.setdefault(data["name"], data)
+    return list(found.values())
 
 
 def _lost(view: View) -> str:
@@ -111,25 +140,28 @@ def _lost(view: View) -> str:
 
 
 def _ledger(run_dir: Path, view: View) -> Ledger | None:
-    """Make the ledger of the longest cell of the largest batch, with the baseline and the quickest strategy drawn.
+    """Make the ledger of the longest cell of the largest batch.
 
-    None if there is no such cell, its cell.json is not kept, or ``ledger_of`` cannot make a ledger.
+    None if there is no such cell, the folder does not say its model's sizes, or ``ledger_of`` cannot make a ledger.
     """
     ours = longest(view.table[view.table["executed_flops"].notna()])
     ours = ours[ours["batch_size"] == ours["batch_size"].max()]
     if ours.empty:
         return None
-    kept = _cell(run_dir, str(ours["cell"].iloc[-1]))
+    kept = _described(run_dir, ours.iloc[-1].to_dict())
     if not kept:
         return None
-    ours = ours[ours["cell"] == ours["cell"].iloc[-1]].sort_values("e2e_s")
-    ends = {str(ours["baseline"].iloc[0]), str(ours["strategy"].iloc[0])}
-    labels = [s for s in view.strategies if s in set(ours["strategy"])]
-    return ledger_of(kept, labels, [label for label in labels if label in ends])
+    there = set(ours.loc[ours["cell"] == ours["cell"].iloc[-1], "strategy"])
+    return ledger_of(kept, [label for label in view.strategies if label in there])
 
 
 def _margin(run_dir: Path, cell: str) -> float:
     return float(_cell(run_dir, cell).get("measure", {}).get("margin", MARGIN))
+
+
+def _described(run_dir: Path, row: Mapping[Hashable, Any]) -> Mapping[str, Any]:
+    """Read the cell.json of a row's cell or, where it is not kept, what config.yaml says of it."""
+    return _cell(run_dir, str(row["cell"])) or cell_of_config(run_dir, row)
 
 
 def _cell(run_dir: Path, cell: str) -> Mapping[str, Any]:
@@ -162,20 +194,21 @@ def _noises(run_dir: Path) -> list[str]:
     return lines
 
 
-def _contents(parts: Sequence[Part]) -> list[tuple[str, str]]:
+def _contents(parts: Sequence[Part], tools: bool) -> list[tuple[str, str]]:
     """Anchors of the page, and the titles of the sections that they lead to."""
     if len(parts) == 1:
         part = parts[0]
         shown = {
             "verdicts": part.verdicts,
             "plots": part.charts["plots"],
-            "ledger": part.ledger,
             "roofline": part.charts["roofline"],
             "memory": part.charts["memory"] or part.fits,
+            "ledger": part.ledger,
         }
         there = [name for name, content in shown.items() if content]
         inside = [(f"section-{name}", name.capitalize()) for name in there]
     else:
         inside = [(f"part{i}", part.title) for i, part in enumerate(parts, 1)]
-    rest = [("table", "Table"), ("environment", "Environment"), ("warnings", "Warnings"), ("formulas", "Formulas")]
-    return [*inside, *rest]
+    own = [("step", "One step"), ("fits", "What fits")] if tools else []
+    rest = [("table", "Table"), ("warnings", "Warnings"), ("environment", "Environment"), ("formulas", "Formulas")]
+    return [*inside, *own, *rest]

@@ -7,11 +7,12 @@ from pathlib import Path
 from ..store.files import write_text
 from ..store.folders import make_run_dir
 from ..store.frame import write_frame
+from ..two_runs.conclusion import conclusion
 from ..two_runs.figures import compare_runs
 from ..two_runs.matching import match
-from ..two_runs.report import HEADER, UNPAIRED, conclusion, lines_of
+from ..two_runs.report import HEADER, UNPAIRED, lines_of
 from ..two_runs.runs import RunRead, read_run, require_comparable
-from .charts import change
+from .charts import change, legend_of
 from .environment import environment_lines
 from .html import render
 from .numbers import Column, numbers, varying
@@ -20,9 +21,6 @@ MARGIN = 0.05
 """Share by which a figure may worsen: the default of ``compare``."""
 SECTIONS = ("verdicts", "table", "environment")
 COLUMNS = (
-    Column("batch_size", "batch"),
-    Column("src_len", "source"),
-    Column("tgt_len", "target"),
     Column("strategy", "strategy", text=True),
     Column("figure", "figure", text=True),
     Column("a", "first"),
@@ -31,6 +29,9 @@ COLUMNS = (
     Column("change_low", "change, low"),
     Column("change_high", "change, high"),
     Column("verdict", "verdict", text=True),
+    Column("batch_size", "batch"),
+    Column("src_len", "source"),
+    Column("tgt_len", "target"),
 )
 
 
@@ -50,13 +51,15 @@ def write_comparison(first: Path, second: Path, asked: Path | None, across_machi
     write_frame(folder, "compare", found)
     text = render(
         "two.html.jinja",
-        numbers(found.fillna({"verdict": ""}), [*varying(found), *COLUMNS]),
+        numbers(found.fillna({"verdict": ""}), [*COLUMNS, *varying(found)]),
         title=f"{first.resolve().name} and {second.resolve().name}",
         command=f"python -m suites report {a.path} {b.path}",
         contents=[(name, name.capitalize()) for name in (*(["plots"] if charts else []), *SECTIONS)],
         conclusion=conclusion(found),
         notes=[*notes, *matched.notes, *others],
         charts=charts,
+        shown=legend_of(charts, "legend"),
+        tools=[],
         header=HEADER,
         lines=lines_of(found),
         unpaired=UNPAIRED,

@@ -26,11 +26,11 @@ It says how much the machine would have read or multiplied in that time.
 """
 COLUMNS = [
     "cell", *CASE, "figure", "kind", "baseline", "a", "b", "change", "change_low", "change_high", "p_holm", "verdict",
-    "gate",
+    "gate", "margin",
 ]  # fmt: skip
 """``kind``: deterministic, ratio (to ``baseline`` in the same run) or time (unpaired). ``change``: b / a with its 95 %
 confidence interval. ``p_holm``: p-value adjusted over all rows of its kind. ``gate``: yes if the row fails the
-comparison."""
+comparison. ``margin``: the share by which a row that was judged may worsen."""
 
 
 def compare_runs(
@@ -146,4 +146,4 @@ def _changed(name: str, kind: str, a: float, b: float, change: Ratio) -> dict[st
 def _judge(rows: list[dict[str, Any]], margin: float) -> None:
     """Give verdicts to one family of rows, with p-values adjusted over all of them."""
     for row, (p, word) in zip(rows, verdicts([row["ratio"] for row in rows], margin), strict=True):
-        row |= {"p_holm": p, "verdict": word, "gate": "yes" if word == "slower" else ""}
+        row |= {"p_holm": p, "verdict": word, "gate": "yes" if word == "slower" else "", "margin": margin}

@@ -1,4 +1,4 @@
-"""What ``compare`` prints: a table for people, Markdown, or data for programs."""
+"""What ``compare`` prints: the verdict, then ratios by case, or data for programs; and the rows of the page."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -15,7 +16,8 @@ from ..judging.baseline import BASELINE
 from ..store.frame import as_csv
 from ..words.console import standard_output
 from ..words.markdown import pipe_table
-from ..words.quantity import quantity
+from .cases import CaseChanges, baselines, cases, value
+from .conclusion import conclusion, headline, judged
 from .runs import RunRead
 
 UNPAIRED = (
@@ -27,14 +29,18 @@ UNPAIRED = (
     "GEMM: times the speed of a streaming read, of a product of matrices, in the same rounds; that takes the "
     "machine's drift out only as far as decoding drifts alike, and may add to it."
 )
+NOTE = (
+    "change: the second run's ratio to the baseline over the first run's, with its 95 % interval; ! fails the "
+    "comparison. No round of one run was paired with one of the other, and two processes of the same code may differ "
+    "by some per cent for as long as they live: measure again before you believe a small change (docs/comparing.md). "
+    "Times, which two runs do not share, are in compare.csv."
+)
 NAMES = {
     "e2e_ratio": "ratio",
     "e2e_s": "time, unpaired",
     "e2e_read_gb": "time x read, unpaired",
     "e2e_gemm_gflop": "time x GEMM, unpaired",
 }
-UNITS = {"flops": ("FLOPs", 1.0), "bytes": ("B", 1.0), "s": ("s", 1.0), "gb": ("bytes", 1e9), "gflop": ("FLOPs", 1e9)}
-"""Last part of a figure's name -> its unit, and how many of these one is. A "gb" is 1e9 bytes, as in a rate."""
 
 
 def print_comparison(a: RunRead, b: RunRead, found: pd.DataFrame, notes: Sequence[str], form: str) -> None:
@@ -49,19 +55,45 @@ def print_comparison(a: RunRead, b: RunRead, found: pd.DataFrame, notes: Sequenc
         content = {**runs, "notes": list(notes), "conclusion": conclusion(found), "rows": rows}
         sys.stdout.write(json.dumps(content, indent=1) + "\n")
         return
-    lines = [f"{a.path} -> {b.path}", *notes]
+    runs_told = [f"first: {a.path}", f"second: {b.path}"]
     if form == "md":
-        parts = ["  \n".join(lines), pipe_table(HEADER, lines_of(found)), UNPAIRED, conclusion(found)]
-        sys.stdout.write("\n\n".join(parts) + "\n")
+        head = "  \n".join([f"**{headline(found)}**", judged(found), *runs_told, *notes])
+        tables = [f"### {case.name}\n\n{pipe_table(_header(found), _cells(case))}" for case in cases(found)]
+        sys.stdout.write("\n\n".join([head, *tables, NOTE]) + "\n")
         return
     console = standard_output()
-    for line in lines:
+    console.print(Text(headline(found), style="bold"))
+    console.print(Text(judged(found)))
+    for line in (*runs_told, *notes):
         console.print(Text(line), soft_wrap=True)
+    _print_cases(console, cases(found), _header(found))
     console.print()
-    console.print(_table(found))
-    console.print(Text(UNPAIRED, style="dim"))
-    console.print()
-    console.print(Text(conclusion(found), style="bold"))
+    console.print(Text(NOTE, style="dim"))
+
+
+def _header(found: pd.DataFrame) -> tuple[str, ...]:
+    base = " or ".join(baselines(found))
+    return f"speedup over {base}" if base else "", "first", "second", "change"
+
+
+def _cells(case: CaseChanges) -> list[tuple[str, ...]]:
+    return [(line.name, line.first, line.second, line.change + " !" * line.worse) for line in case.lines]
+
+
+def _print_cases(console: Console, found: Sequence[CaseChanges], header: Sequence[str]) -> None:
+    """Print each case under its name, with the columns of all cases below one another. What is worse is red."""
+    rows = [header, *(cells for case in found for cells in _cells(case))]
+    widths = [max(len(row[place]) for row in rows) for place in range(3)]
+    for number, case in enumerate(found):
+        out = Table(box=None, padding=(0, 2, 0, 0), show_header=number == 0, header_style="dim")
+        for name, width in zip(header, [*widths, None], strict=True):
+            right = name in ("first", "second")
+            out.add_column(name, justify="right" if right else "left", overflow="fold", min_width=width, no_wrap=right)
+        for line, cells in zip(case.lines, _cells(case), strict=True):
+            out.add_row(*map(Text, cells), style="red" if line.worse else "")
+        console.print()
+        console.print(Text(case.name, style="bold"))
+        console.print(out)
 
 
 HEADER = ("case", "strategy", "figure", "first", "second", "change", "verdict")
@@ -75,8 +107,8 @@ def lines_of(found: pd.DataFrame) -> list[tuple[str, ...]]:
             f"{row['model']} b{row['batch_size']} {row['src_len']}->{row['tgt_len']}",
             row["strategy"],
             NAMES.get(row["figure"], row["figure"]) + _to(row),
-            _value(row["figure"], row["a"]),
-            _value(row["figure"], row["b"]),
+            value(row["figure"], row["a"]),
+            value(row["figure"], row["b"]),
             _change(row),
             "" if pd.isna(row["verdict"]) else f"{row['verdict']}{' !' if row['gate'] == 'yes' else ''}",
         )
@@ -89,47 +121,8 @@ def _to(row: dict[Any, Any]) -> str:
     return "" if pd.isna(row["baseline"]) or row["baseline"] == BASELINE else f" to {row['baseline']}"
 
 
-def _value(figure: str, value: float) -> str:
-    if pd.isna(value):
-        return ""
-    unit, scale = UNITS.get(figure.rpartition("_")[2], ("", 1.0))
-    return quantity(value * scale, unit) if unit else f"{value:.3f}"
-
-
 def _change(row: dict[Any, Any]) -> str:
     if pd.isna(row["change"]):
         return ""
     interval = "" if pd.isna(row["change_low"]) else f" [{row['change_low']:.3f}, {row['change_high']:.3f}]"
     return f"{row['change']:.3f}{interval}"
-
-
-def conclusion(found: pd.DataFrame) -> str:
-    """One sentence: how many figures and ratios were judged, and what fails the comparison, or that nothing does."""
-    exact = found[(found["kind"] == "deterministic") & (found["figure"] != "status")]
-    same = f"{int((exact['verdict'] == 'same').sum())} of {len(exact)} deterministic figures are the same"
-    judged = f"{same}; {_judged(found, 'ratio')}"
-    if (found["kind"].eq("time") & found["verdict"].notna()).any():
-        judged += f"; {_judged(found[found['figure'] == 'e2e_s'], 'time')}"
-    bad = found[found["gate"] == "yes"]
-    if bad.empty:
-        return f"{judged}; nothing is worse beyond the margin with confidence."
-    worst = [f"{row['strategy']} {row['figure']} {row['verdict']}" for row in bad.head(5).to_dict("records")]
-    more = f", and {len(bad) - 5} more" if len(bad) > 5 else ""
-    return f"{judged}; worse: {'; '.join(worst)}{more}."
-
-
-def _judged(found: pd.DataFrame, kind: str) -> str:
-    """Say how many were judged: "3 ratios were judged (1 undecided)"."""
-    words = found.loc[found["kind"] == kind, "verdict"]
-    undecided = int((words == "undecided").sum())
-    count = f"{len(words) or 'no'} {kind}{'s were' if len(words) > 1 else ' was'} judged"
-    return count + (f" ({undecided} undecided)" if undecided else "")
-
-
-def _table(found: pd.DataFrame) -> Table:
-    out = Table(box=None, padding=(0, 1, 0, 0))
-    for name in HEADER:
-        out.add_column(name, justify="right" if name in ("first", "second", "change") else "left", overflow="fold")
-    for cells in lines_of(found):
-        out.add_row(*map(Text, cells), style="bold red" if cells[-1].endswith("!") else "")
-    return out

@@ -10,8 +10,8 @@ VERBS = {
     "compare": "two runs side by side, and whether the second is worse",
     "report": "one HTML page of a run, or of two, that needs no network",
     "plot": "draw the plots of a run again",
-    "profile": "where the time of a decode step goes: a trace, and tables by range and operator",
-    "roofline": "what this machine can do at most: bytes and FLOPs a second, measured",
+    "profile": "where the time of a decode step goes: a trace and tables",
+    "roofline": "what this machine can do at most: bytes and FLOPs a second",
     "completion": "a script that completes verbs, keys and names in bash, zsh or fish",
 }
 """Verb -> what it does. Each verb is a module of this folder with a function ``main(arguments)``."""

@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from ..settings.config import MAX_LENGTH, ConfigError
 from ..settings.rules import shown, whole
+from ..words.paragraphs import filled
 
 
 class Parser(argparse.ArgumentParser):
@@ -16,8 +17,8 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, verb: str, description: str, epilog: str) -> None:
         super().__init__(
             prog=f"decodebench {verb}",
-            description=description,
-            epilog=epilog,
+            description=filled(description),
+            epilog=filled(epilog),
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )

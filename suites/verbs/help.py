@@ -1,12 +1,29 @@
-"""``run --help``: every key, sweep and metric, without importing torch or Hydra."""
+"""``run --help`` and ``run --help metrics``: keys, sweeps and metrics, without importing torch or Hydra."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields
 from typing import Any
 
+from ..metrics import metrics
 from ..settings.catalog import group
-from ..settings.config import MeasureConfig, RunConfig
+from ..settings.config import ConfigError, MeasureConfig, RunConfig
+from ..settings.rules import shown
+from ..words.paragraphs import entry, filled
+
+METRICS = "metrics"
+USAGE = """\
+usage: python -m suites run [--json] [--legend] [KEY=VALUE ...] [+sweep=NAME]
+
+Measures every chosen strategy on one model, interleaved, after proving that they agree, and writes a run
+folder results/<date>_<sweep>/ with raw rounds, tables and plots. Several values, as in batch_size=1,8, are a sweep too.
+
+  --json         standard output gets the rows of table.csv, warnings and advice
+                 as JSON alone
+  --legend       what the columns and words of the closing table mean
+  --help metrics every metric with its unit and formula
+"""
 
 
 def _default(field: Any) -> str:
@@ -18,42 +35,57 @@ def _default(field: Any) -> str:
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _rows(config: type, prefix: str = "") -> list[tuple[str, str, str, str]]:
-    return [(prefix + f.name, f.metadata["kind"], _default(f), f.metadata["help"]) for f in fields(config)]
+def _keys(config: type, prefix: str = "") -> list[str]:
+    lines = []
+    for one in fields(config):
+        lines += entry(f"{prefix}{one.name}={_default(one)}", f"({one.metadata['kind']}) {one.metadata['help']}")
+    return lines
 
 
-def run_help() -> str:
-    """Return the whole text of the help."""
+def _listed(title: str, names: Mapping[str, str], prefix: str = "") -> list[str]:
+    return ["", f"{title}:", *(line for name, text in names.items() for line in entry(prefix + name, text))]
+
+
+def run_help(topics: Sequence[str] = ()) -> str:
+    """Return the text of the help, or that of a topic: "metrics". Raises ConfigError for an unknown topic."""
+    if topics:
+        if [*topics] != [METRICS]:
+            raise ConfigError(
+                f"run --help {shown(' '.join(topics))}: there is no such topic; give --help or --help metrics"
+            )
+        return metrics_help()
     from ..contenders import registry
-    from ..metrics import metrics
 
-    keys = [*_rows(RunConfig), *_rows(MeasureConfig, "measure.")]
     lines = [
-        "usage: python -m suites run [--json] [--legend] [KEY=VALUE ...] [+sweep=NAME]",
+        filled(USAGE),
+        "keys with their defaults (type or unit):",
+        *_keys(RunConfig),
+        *_keys(MeasureConfig, "measure."),
+        *entry("hydra.run.dir=FOLDER", "the run folder (results/<date>); hydra.sweep.dir for a sweep"),
+        *_listed("sweeps", group("sweep"), "+sweep="),
+        *_listed("models", group("model"), "model="),
+        *_listed("measure presets", group("measure"), "measure="),
+        *_listed("contenders", {name: contender.summary() for name, contender in registry().items()}),
         "",
-        "Measures every chosen strategy on one model, interleaved, after proving that they agree, and writes a run",
-        "folder results/<date>_<sweep>/ with raw rounds, tables and plots. Several values, as in batch_size=1,8, are",
-        "a sweep too. --json: standard output gets the rows of table.csv, warnings and advice as JSON alone.",
-        "--legend: what the columns and words of the closing table mean.",
-        "",
-        "keys (type or unit, default):",
-        *(f"  {name:19} {kind:14} {default:10} {text}" for name, kind, default, text in keys),
-        f"  {'hydra.run.dir':19} {'folder':14} {'results/..':10} the run folder (hydra.sweep.dir for a sweep)",
-        "",
-        "sweeps:",
-        *(f"  +sweep={name:12} {text}" for name, text in group("sweep").items()),
-        "",
-        "models:",
-        *(f"  model={name:16} {text}" for name, text in group("model").items()),
-        "",
-        "measure presets:",
-        *(f"  measure={name:14} {text}" for name, text in group("measure").items()),
-        "",
-        "contenders:",
-        *(f"  {name:28} {contender.summary()}" for name, contender in registry().items()),
-        "",
-        "metrics (unit; lower or higher is better):",
+        f"metrics: {len(metrics())} of them, each with its formula: python -m suites run --help metrics",
     ]
-    for name, metric in metrics().items():
-        lines.append(f"  {name:26} {metric.unit:12} {metric.better:8} {metric.formula}")
     return "\n".join(lines) + "\n"
+
+
+def metrics_help() -> str:
+    """Return the metrics with their units and formulas."""
+    lines = ["metrics (unit, whether lower or higher is better):"]
+    for name, metric in metrics().items():
+        better = "" if metric.better == "neither" else f", {metric.better} is better"
+        lines += entry(name, f"({metric.unit}{better}) {metric.formula}")
+    return "\n".join([*lines, "", filled("docs/columns.md says more of each column of table.csv.")]) + "\n"
+
+
+def topics_of(arguments: Sequence[str]) -> list[str]:
+    """Words that follow ``--help`` and are no keys.
+
+    >>> topics_of(["seq_len=8", "--help", "metrics"])
+    ['metrics']
+    """
+    after = next(place for place, argument in enumerate(arguments) if argument in ("-h", "--help"))
+    return [word for word in arguments[after + 1 :] if "=" not in word and not word.startswith("-")]

@@ -12,9 +12,10 @@ from ..settings.rules import shown
 
 KINDS = ("strategies", "models", "sweeps", "metrics", "contenders")
 HELP = f"""\
-usage: python -m suites list [--json] [{"|".join(KINDS)}] ...
+usage: python -m suites list [--json] [KIND ...]
 
-What can be chosen by name, a line each; with --json as data.
+What can be chosen by name, a line each; with --json as data. The kinds:
+{", ".join(KINDS)}.
 """
 
 

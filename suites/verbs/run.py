@@ -32,9 +32,9 @@ JSON, LEGEND = "--json", "--legend"
 def main(arguments: list[str]) -> int:
     """Run. Returns 0 if every case was measured or skipped, else 1. With --json, standard output gets data alone."""
     if {"-h", "--help"} & set(arguments):
-        from .help import run_help
+        from .help import run_help, topics_of
 
-        print(run_help(), end="")
+        print(run_help(topics_of(arguments)), end="")
         return 0
     if LEGEND in arguments:
         from ..telling.legend import legend

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
     from ..settings.overrides import Job
 
-DEFAULT = (
+DEFAULT = ("full_recompute", "static_kv")
+"""A strategy and its baseline."""
+EVERY = (
     "full_recompute",
     "cross_kv",
     "contiguous_kv(cross=recompute)",
@@ -29,28 +31,38 @@ SRC_LEN, TGT_LEN = 40, 64
 PHRASE = "attention is all you need"
 FOR_PEOPLE = ("table", "md")
 """Formats that come with pictures; the others are for programs."""
-FORMATS = (*FOR_PEOPLE, "csv", "json")
+FOR_PROGRAMS = ("csv", "json")
+FORMATS = (*FOR_PEOPLE, *FOR_PROGRAMS)
 _EPILOG = f"""\
-Keys are those of run (see run --help): model, seq_len, src_len, tgt_len, batch_size, strategies, dtype, ...; besides:
+Keys are those of run (see run --help): model, seq_len, src_len, tgt_len,
+batch_size, strategies, dtype, ...; besides:
 
-  k=NUMBER         the step to show, by the keys it attends (a third of the target length)
+  k=NUMBER    the step to show, by the keys it attends (a third of tgt_len)
 
-Unless said, lengths are src_len={SRC_LEN} and tgt_len={TGT_LEN}, so that numbers tell letters apart, and strategies
-{", ".join(DEFAULT[:4])},
-{", ".join(DEFAULT[4:])}.
+Unless said, src_len={SRC_LEN} and tgt_len={TGT_LEN}, so that numbers tell letters apart, and
+strategies={",".join(DEFAULT)}. --all: the eight ways to cache.
 
   python -m suites shapes
-  python -m suites shapes k=3 src_len=12 tgt_len=32 "strategies=[static_kv]"
-  python -m suites shapes model=small --format md
+  python -m suites shapes "strategies=[full_recompute,cross_kv]" --plots false
+  python -m suites shapes --all model=small --format md
   python -m suites shapes --explain --phrase "sequence to sequence"
 """
 
 
 def _parser() -> Parser:
     parser = Parser(
-        "shapes", "Every matrix product of the running model: its shape, what it grows with, and when it runs.", _EPILOG
+        "shapes",
+        "Every matrix product of a decode step of the running model: its shape in letters\n"
+        "and in numbers, and what it grows with, for one strategy beside its baseline.",
+        _EPILOG,
     )
     parser.add_argument("keys", nargs="*", metavar="KEY=VALUE")
+    parser.add_argument(
+        "--all",
+        action="store_true",
+        help="the wide table: every strategy, the encoder, training, FLOPs and bytes of each product",
+    )
+    parser.add_argument("--plots", choices=("true", "false"), help="draw pictures (true); as plots=true or plots=false")
     parser.add_argument(
         "--module",
         choices=("transformers",),
@@ -101,14 +113,18 @@ def main(argv: list[str]) -> int:
     keys, k = split_k(args.keys)
     names = {key.lstrip("+").partition("=")[0] for key in keys}
     _refuse_idle(args, names)
+    if args.plots:
+        keys = [*keys, f"plots={args.plots}"]
     if args.module and "model" not in names:
         keys = ["model=small", *keys]
     if not args.explain and not names & {"seq_len", "src_len", "tgt_len", "src_ids"}:
         keys = [f"src_len={SRC_LEN}", f"tgt_len={TGT_LEN}", *keys]
     if "strategies" not in names:
-        keys = [*keys, "strategies=[" + ",".join(f"'{label}'" for label in DEFAULT) + "]"]
+        labels = EVERY if args.all or args.explain else DEFAULT
+        keys = [*keys, "strategies=[" + ",".join(f"'{label}'" for label in labels) + "]"]
     overrides = read_overrides(keys)
-    refuse_keys("shapes", overrides.typed, (*PROFILED, "seed"), "products have the same shapes whatever it is")
+    idle = {*PROFILED, "seed"} - {"plots"}
+    refuse_keys("shapes", overrides.typed, idle, "products have the same shapes whatever it is")
     jobs = compose_jobs(overrides)
     if len(jobs) != 1 or overrides.show_only:
         raise ConfigError(f"shapes shows one cell, not {len(jobs)}; give each key one value")
@@ -117,7 +133,8 @@ def main(argv: list[str]) -> int:
     from .shapes_ledger import show_ledger
 
     form = args.format or "table"
-    show_ledger(jobs[0], k, overrides.run_dir, form, args.module is not None, pictures=form in FOR_PEOPLE)
+    drawn = form in FOR_PEOPLE and jobs[0].config.plots
+    show_ledger(jobs[0], k, overrides.run_dir, form, args.module is not None, drawn, wide=args.all)
     return 0
 
 
@@ -127,17 +144,25 @@ def _refuse_idle(args: argparse.Namespace, names: set[str]) -> None:
         raise ConfigError(
             f"shapes: {name} has no effect, as products have the same shapes under every kernel; leave it out"
         )
+    if args.plots and "plots" in names:
+        raise ConfigError(f"shapes: --plots {args.plots} and the key plots say the same thing; give one")
     lengths = {"seq_len", "src_len", "tgt_len", "src_ids", "batch_size"}
+    wide = ["--all"] if args.all else []
+    plots = ["--plots"] if args.plots else sorted({"plots"} & names)
     idle = {
         "--explain": [
             *(["--format"] if args.format else []),
             *(["--module"] if args.module else []),
+            *wide,
+            *plots,
             *(lengths & names),
         ],
-        "--module": sorted({"strategies", "dtype", "device"} & names),
+        "--module": [*wide, *plots, *sorted({"strategies", "dtype", "device"} & names)],
+        f"--format {args.format}": plots,
     }
+    given = {"--explain": args.explain, "--module": args.module, f"--format {args.format}": args.format in FOR_PROGRAMS}
     for flag, others in idle.items():
-        if others and (args.explain if flag == "--explain" else args.module):
+        if others and given[flag]:
             raise ConfigError(f"shapes: {others[0]} has no effect with {flag}; leave it out")
     if args.phrase is not None and not args.explain:
         raise ConfigError("shapes: --phrase has no effect without --explain; add it")

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from strategies import config_of, select
 
+from ..ledger.beside import beside
+from ..ledger.beside_printed import print_beside
 from ..ledger.comparison import OURS
 from ..ledger.of_cell import record_cell, record_transformers
 from ..ledger.table import default_step, read_ledger, write_ledger
@@ -27,10 +29,13 @@ WRITES = ("ledger.csv", "ledger_transformers.csv", "environment.json", "config.y
 """Names in the folder that the verb writes; the first one shows that the folder is its own."""
 
 
-def show_ledger(job: Job, k: int | None, asked: Path | None, form: str, foreign: bool, pictures: bool) -> None:
+def show_ledger(
+    job: Job, k: int | None, asked: Path | None, form: str, foreign: bool, pictures: bool, wide: bool
+) -> None:
     """Record, verify, write, print and, with ``pictures``, draw the ledger of a job's cell at step ``k``.
 
-    With ``foreign``, the T5 of transformers is recorded too and compared with ours, and nothing is drawn. Raises
+    Strategies of one or two kinds are printed as one beside its baseline; more of them, or with ``wide``, as the wide
+    table. With ``foreign``, the T5 of transformers is recorded too and compared with ours, and nothing is drawn. Raises
     ConfigError, ModelError, StrategyError or LedgerError.
     """
     cell = make_cell(job.config)
@@ -63,7 +68,11 @@ def show_ledger(job: Job, k: int | None, asked: Path | None, form: str, foreign:
         )
         print_comparison(written, theirs, k, cell.src_len, form)
     else:
-        print_ledger(written, k, cell.src_len, title, form)
+        found = None if wide or form in ("csv", "json") else beside(written, k, cell.src_len)
+        if found is None:
+            print_ledger(written, k, cell.src_len, title, form)
+        else:
+            print_beside(found, k, title, form)
         if pictures:
             print("drawing pictures", file=sys.stderr)
             for picture in figures.draw(run_dir, written, k, cell.src_len):

@@ -37,6 +37,15 @@ def short(text: str, most: int = LONGEST) -> str:
     return text if len(text) <= most else f"{text[: most // 2]}…{text[len(text) - (most - 1) // 2 :]}"
 
 
+def short_of_end(text: str, most: int) -> str:
+    """Shorten a text to at most ``most`` characters by cutting its end.
+
+    >>> short_of_end("abcdefghij", 6), short_of_end("abc", 6)
+    ('abcde…', 'abc')
+    """
+    return text if len(text) <= most else f"{text[: max(most - 1, 0)]}…"
+
+
 def shortened(texts: list[str], most: int = LONGEST) -> list[str]:
     """Shorten each text by ``short``; number those that different texts would otherwise share.
 

@@ -43,8 +43,18 @@ def predicted_peak_bytes(config: ModelConfig, cell: Cell, strategy: Strategy, pa
 
     Raises StrategyError if the strategy cannot be bound to the target length.
     """
-    bound, last = strategy.bind(cell.tgt_len), cell.tgt_len
-    kept = Remembered(
+    kept = remembered(strategy, cell.tgt_len)
+    dtype = DTYPES[cell.dtype]
+    return peak_bytes(config, cell.batch_size, cell.src_len, cell.tgt_len, kept, dtype, padded)
+
+
+def remembered(strategy: Strategy, last: int) -> Remembered:
+    """What the strategy keeps in a decoding of ``last`` steps.
+
+    Raises StrategyError if the strategy cannot be bound to that target length.
+    """
+    bound = strategy.bind(last)
+    return Remembered(
         # Facts describe the state after a step. Before the first step a static store holds all the rows that it
         # reserves, and any other store those that the first key does not fill.
         reserved_first=bound.rows_reserved(1) - (0 if bound.static else bound.rows_used(1)),
@@ -54,7 +64,6 @@ def predicted_peak_bytes(config: ModelConfig, cell: Cell, strategy: Strategy, pa
         keys=bound.keys_read(last),
         cross=bound.cross == "cached",
     )
-    return peak_bytes(config, cell.batch_size, cell.src_len, last, kept, DTYPES[cell.dtype], padded)
 
 
 def most(need: Callable[[int], int], memory_bytes: int) -> int:

@@ -26,9 +26,11 @@ from suites.tables.table_files import read_tables
 from suites.telling.advice import advise
 from suites.telling.choices_told import float32_told, kernels_told, narrowing_told
 from suites.telling.summary import advice_lines, failures, remarks
+from suites.two_runs.cases import cases
+from suites.two_runs.conclusion import conclusion
 from suites.two_runs.figures import compare_runs
 from suites.two_runs.matching import match
-from suites.two_runs.report import conclusion, lines_of
+from suites.two_runs.report import lines_of
 from suites.two_runs.runs import RunRead, read_run, require_comparable
 from suites.verbs.collect import collect
 from suites.verbs.run_json import as_json
@@ -142,7 +144,7 @@ def compare(folder: Path, other: RunRead) -> None:
     a = read_run(folder)
     require_comparable(a, other, True)
     found, _ = compare_runs(a, other, match(a, other), 0.05, 0.1, times=True)
-    lines_of(found), conclusion(found)
+    lines_of(found), conclusion(found), cases(found)
 
 
 def read_raw(folder: Path) -> None:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from ...store.files import ResultsError
 from ..style import save, title_of
-from . import dimensions, flops, layer, traffic
+from . import dimensions, flops, layer, matrices, traffic
 from .flow import can_draw, read_layer
 
 __all__ = ["Picture", "draw", "file_names"]
@@ -47,7 +47,7 @@ def draw(run_dir: Path, ledger: pd.DataFrame, k: int, src_len: int) -> list[Pict
     names = file_names(strategies)
     folder = run_dir / "plots"
     pictures = [_write(layer.figure(shown), layer.caption(shown), folder, names[shown.strategy]) for shown in layers]
-    curves = {module.NAME: module.draw(mine, src_len) for module in (dimensions, flops, traffic)}
+    curves = {module.NAME: module.draw(mine, src_len) for module in (matrices, dimensions, flops, traffic)}
     return pictures + [_write(figure, caption, folder, name) for name, (figure, caption) in curves.items()]
 
 

@@ -71,12 +71,12 @@ class Layer:
 
     @property
     def keys(self) -> Tensor:
-        """K as self-attention reads it: [BH, keys, K], or [BG, keys, K] if query heads share K and V."""
+        """K as self-attention reads it: [BH, keys, d], or [BG, keys, d] if query heads share K and V."""
         return self["self.scores"].right.swapped()
 
     @property
     def new(self) -> Tensor:
-        """K of the rows that are fed, [BH, rows, K]; the rows are those of the cross-attention's query."""
+        """K of the rows that are fed, [BH, rows, d]; the rows are those of the cross-attention's query."""
         rows, (heads, _, size) = self["cross.q"].left, self.keys.letters
         numbers = self.keys.numbers[0], rows.numbers[1], self.keys.numbers[2]
         return Tensor((heads, rows.letters[1], size), numbers)
@@ -131,7 +131,7 @@ def _sizes(operations: dict[str, Operation], batch: int) -> dict[str, int]:
         for tensor in (operation.left, operation.right):
             pairs |= dict(zip(tensor.letters, tensor.numbers, strict=True))
     # Query heads that share K and V are rows of a product: its batch then counts heads of K and V.
-    pairs["H"] = pairs["HK"] // pairs["K"]
+    pairs["H"] = pairs["Hd"] // pairs["d"]
     if "BG" in pairs:
         pairs["G"] = pairs["BG"] // batch
     return {letter: pairs[letter] for letter in LETTERS if letter in pairs}

@@ -75,6 +75,7 @@ def self_attention(canvas: Canvas, corner: Point, layer: Layer) -> None:
     left, top = corner
     canvas.panel(corner, WIDTH, HEIGHT, f"1  self-attention, in each of {layer.layers} layers")
     _attention(canvas, corner, layer, "self", "qkv")
+    canvas.note((left + 0.16, top - _ENTRY - 0.1), ["layer input"], SPINE - 0.2)
     store = Box(left + SIDE, top - (_SCORES + _CONTEXT) / 2, 1.5, 0.6)
     size = layer.keys.letters[-2]
     if not layer.remembers:

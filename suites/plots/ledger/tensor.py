@@ -13,7 +13,7 @@ Mark = Literal["grows", "S", "C", ""]
 def mark_of(letters: Iterable[str]) -> Mark:
     """Find the strongest mark of ``letters``: the sizes of a shape, or the words of the ledger's ``grows_with``.
 
-    >>> mark_of(["BH", "k", "S"]), mark_of(["B", "S", "D"]), mark_of(["B", "1", "3HK"])
+    >>> mark_of(["BH", "k", "S"]), mark_of(["B", "S", "D"]), mark_of(["B", "1", "3Hd"])
     ('grows', 'S', '')
     """
     found = set("".join(letters))
@@ -55,9 +55,9 @@ class Tensor:
 def factors(shape: str, shape_numbers: str) -> tuple[Tensor, Tensor]:
     """Read the two factors of a product from the ledger's columns.
 
-    >>> left, right = factors("[BH,1,K] x [BH,K,k]", "[8,1,48] x [8,48,64]")
+    >>> left, right = factors("[BH,1,d] x [BH,d,k]", "[8,1,48] x [8,48,64]")
     >>> right.letters, left.numbers, right.swapped().in_letters
-    (('BH', 'K', 'k'), (8, 1, 48), '[BH,k,K]')
+    (('BH', 'd', 'k'), (8, 1, 48), '[BH,k,d]')
     """
     letters, numbers = ([side.strip("[]").split(",") for side in text.split(" x ")] for text in (shape, shape_numbers))
     left, right = (Tensor(tuple(a), tuple(map(int, b))) for a, b in zip(letters, numbers, strict=True))
@@ -67,7 +67,7 @@ def factors(shape: str, shape_numbers: str) -> tuple[Tensor, Tensor]:
 def result(left: Tensor, right: Tensor) -> Tensor:
     """The shape of the product of two tensors.
 
-    >>> result(*factors("[B,1,D] x [D,3HK]", "[2,1,192] x [192,576]")).in_letters
-    '[B,1,3HK]'
+    >>> result(*factors("[B,1,D] x [D,3Hd]", "[2,1,192] x [192,576]")).in_letters
+    '[B,1,3Hd]'
     """
     return Tensor((*left.letters[:-1], right.letters[-1]), (*left.numbers[:-1], right.numbers[-1]))

@@ -5,14 +5,15 @@ from __future__ import annotations
 from altair.utils.schemapi import debug_mode
 
 from ...plots.view import View
-from . import flops, memory, ratio, roles, roofline, steps, totals
+from . import flops, memory, roles, roofline, speedup, steps, totals
 from .chart import Chart
+from .legend import Legend, legend_of
 
-__all__ = ["PARTS", "Chart", "charts_of"]
+__all__ = ["PARTS", "Chart", "Legend", "charts_of", "legend_of"]
 
 PARTS = {
     "time": (totals,),
-    "plots": (ratio, steps, flops, roles),
+    "plots": (speedup, steps, flops, roles),
     "roofline": (roofline,),
     "memory": (memory,),
 }

@@ -29,7 +29,7 @@ def along(view: View, name: str, column: str, scale: float, title: str, message:
     told = alternative(message, view, column, title.rpartition("(")[2].rstrip(")") if "(" in title else "")
     spec = curves(f"{name}{view.suffix}", data, looks, Axis(label, ticks_of(data["x"])), Axis(title, log=True), told)
     foot = f"{view.foot} {view.rounds}" + (" Bands: 95 % intervals." if banded else "")
-    return Chart(f"{name}{view.suffix}", message, told, foot, "table.csv", looks, spec)
+    return Chart(f"{name}{view.suffix}", message, told, foot, "table.csv", looks, spec, (label, title))
 
 
 def alternative(message: str, view: View, column: str, unit: str) -> str:

@@ -1,10 +1,10 @@
-"""The type of a chart, and the kinds that the report draws: curves and bars, with a checkbox per strategy."""
+"""The type of a chart, and the kinds that the report draws: curves and bars, whose strategies the legend switches."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import altair as alt
@@ -13,13 +13,13 @@ import pandas as pd
 
 from ...plots.looks import Look
 from .axis import Axis
-from .encodings import dash_of, encodings
-from .swatch import swatches
+from .encodings import encodings
 
 POINTS_MAX = 200
 """Greatest number of points of one curve; longer curves are thinned."""
 PANELS_MAX = 12
 HEIGHT_PX = 300
+TEXT_PX = 12
 FONT = "sans-serif"
 ROWS = "rows"
 """Name of a chart's data in its specification."""
@@ -27,11 +27,12 @@ ROWS = "rows"
 
 @dataclass(frozen=True)
 class Chart:
-    """A Vega-Lite specification, and the text and checkboxes around it.
+    """A Vega-Lite specification, and the text around it.
 
     ``message`` is the title, which says what is seen, and ``alt`` the text for those who cannot see the chart.
-    ``numbers`` is the file of the run folder that holds the data. ``looks`` maps the label of each checkbox to the look
-    of its curve.
+    ``numbers`` is the file of the run folder that holds the data. ``looks`` maps the label of each curve to its look.
+    ``hover`` are the titles of the axes, where a rule under the pointer tells the values. ``parts`` maps what bars are
+    divided into to colours.
     """
 
     name: str
@@ -41,6 +42,8 @@ class Chart:
     numbers: str
     looks: Mapping[str, Look]
     spec: dict[str, Any]
+    hover: tuple[str, str] | None = None
+    parts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def several(self) -> bool:
@@ -48,9 +51,11 @@ class Chart:
         return any(param["name"] == "panel" for param in self.spec["params"])
 
     @property
-    def style(self) -> str:
-        """Style sheet that shows each look beside its checkbox."""
-        return swatches(self.name, self.looks, {label: dash_of(look) for label, look in self.looks.items()})
+    def about(self) -> dict[str, Any]:
+        """What the page's script must know beside the specification: labels and colours, and titles for the rule."""
+        colors = ["var(--ink)" if look.color == "#000000" else look.color for look in self.looks.values()]
+        titles = dict(zip("xy", self.hover, strict=True)) if self.hover else {}
+        return {"labels": list(self.looks), "colors": colors, **titles}
 
 
 def thinned(rows: pd.DataFrame, most: int = POINTS_MAX) -> pd.DataFrame:
@@ -87,12 +92,11 @@ def curves(
     """Make the specification of one curve per label of ``looks``, with a band if ``data`` has low and high.
 
     ``data`` has the columns panel, label, x, y and perhaps low and high. One panel is shown at a time, the last one
-    first. ``description`` is the text alternative; ``points`` draws a visible point at each value.
+    first. ``description`` is the text alternative; ``points`` draws a point at each value.
     """
     shown = data.dropna(subset=["x", "y"])
     if x.ticks or (x.log and y.log):
         shown = shown[shown["y"] > 0]
-    hover = _hover(x, y, "low" in shown)
     base = base_of(shown, looks)
     color, dash, shape = encodings(looks)
     place = {
@@ -104,8 +108,10 @@ def curves(
         ends = place | {"y": alt.Y("low:Q", scale=y.scale(shown["y"]), axis=y.drawn()), "y2": alt.Y2("high:Q")}
         layers.append(base.mark_area(opacity=0.2, aria=False, clip=clip).encode(**ends, color=color))
     layers.append(base.mark_line(strokeWidth=2, aria=False, clip=clip).encode(**place, color=color, strokeDash=dash))
-    dots = base.mark_point(filled=True, size=60 if points else 150, opacity=1 if points else 0, aria=False)
-    layers.append(dots.encode(**place, color=color, shape=shape, tooltip=hover))
+    if points:
+        layers.append(
+            base.mark_point(filled=True, size=60, opacity=1, aria=False).encode(**place, color=color, shape=shape)
+        )
     return finished(alt.layer(*layers), name, shown, looks, description)
 
 
@@ -114,8 +120,10 @@ def bars(name: str, data: pd.DataFrame, looks: Mapping[str, Look], x: Axis, desc
     shown = data.dropna(subset=["x"])
     base = base_of(shown, looks)
     color, _, _ = encodings(looks)
-    y = alt.Y("label:N", sort=list(looks), axis=alt.Axis(title=None, labelLimit=220))
-    length = alt.X("x:Q", axis=x.drawn(), scale=alt.Scale(zero=True, padding=50))
+    y = alt.Y("label:N", sort=list(looks), axis=alt.Axis(title=None, labelLimit=160))
+    # Room for the figures at the ends of the bars, which begin at 0.
+    scale = alt.Scale(domain=[0, 1.3 * float(shown["x"].max()) or 1.0], nice=False)
+    length = alt.X("x:Q", axis=x.drawn(), scale=scale)
     hover = [alt.Tooltip("label:N", title="strategy"), alt.Tooltip("text:N", title=x.title)]
     bar = base.mark_bar(aria=False).encode(y=y, x=length, color=color, tooltip=hover)
     text = base.mark_text(align="left", dx=4, aria=False).encode(y=y, x=length, text="text:N")
@@ -123,7 +131,7 @@ def bars(name: str, data: pd.DataFrame, looks: Mapping[str, Look], x: Axis, desc
 
 
 def base_of(data: pd.DataFrame, looks: Mapping[str, Look]) -> alt.Chart:
-    """A chart of the rows that ``finished`` adds to the specification, filtered by the checkboxes and the panel."""
+    """A chart of the rows that ``finished`` adds to the specification, filtered by the switches and the panel."""
     switches = ",".join(f"show_{i}" for i in range(len(looks)))
     chart = alt.Chart(alt.NamedData(name=ROWS)).transform_filter(f"[{switches}][datum.i]")
     return chart.transform_filter("datum.panel === panel") if data["panel"].nunique() > 1 else chart
@@ -138,14 +146,11 @@ def finished(
     height: int = HEIGHT_PX,
     panel: str = "",
 ) -> dict[str, Any]:
-    """Complete a specification: add the data, one checkbox per label, and a choice of panels if there are several.
+    """Complete a specification: add the data, a switch per label, and a choice of panels if there are several.
 
     ``panel`` is the one that is shown first, by default the last.
     """
-    switches = [
-        alt.param(name=f"show_{i}", value=True, bind=alt.binding_checkbox(name=label, element=f"#{name}-shown"))
-        for i, label in enumerate(looks)
-    ]
+    switches = [alt.param(name=f"show_{i}", value=True) for i in range(len(looks))]
     panels = list(dict.fromkeys(data["panel"]))
     if len(panels) > 1:
         choice = alt.binding_select(options=panels, name="shown", element=f"#{name}-panel")
@@ -156,7 +161,14 @@ def finished(
         description=description,
         autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
     )
-    spec: dict[str, Any] = done.configure(background="transparent", font=FONT).to_dict(validate=False)
+    sized = done.configure(
+        background="transparent",
+        font=FONT,
+        axis={"labelFontSize": TEXT_PX, "titleFontSize": TEXT_PX + 1},
+        legend={"labelFontSize": TEXT_PX, "titleFontSize": TEXT_PX},
+        text={"fontSize": TEXT_PX},
+    )
+    spec: dict[str, Any] = sized.to_dict(validate=False)
     spec.pop("$schema", None)
     place = {label: i for i, label in enumerate(looks)}
     rows = data.assign(i=[place[label] for label in data["label"]]).to_dict("records")
@@ -170,13 +182,3 @@ def _plain(value: Any) -> Any:
         return value
     number = float(value)
     return None if math.isnan(number) else int(number) if number.is_integer() else float(f"{number:.6g}")
-
-
-def _hover(x: Axis, y: Axis, banded: bool) -> list[alt.Tooltip]:
-    ends = [alt.Tooltip(f"{end}:Q", title=end, format=".4~g") for end in (("low", "high") if banded else ())]
-    return [
-        alt.Tooltip("label:N", title="strategy"),
-        alt.Tooltip("x:Q", title=x.title, format=",~g"),
-        alt.Tooltip("y:Q", title=y.title, format=".4~g"),
-        *ends,
-    ]

@@ -29,7 +29,7 @@ def charts(view: View) -> list[Chart]:
             for s, mine in view.steps.groupby("strategy", sort=False)
             for few in [thinned(mine)]
         )
-        x, y = Axis("keys attended at the step, k"), Axis("FLOPs of the step (10^6)", log=True)
+        x, y = Axis("keys attended at the step, k"), Axis("FLOPs of the step (MFLOPs)")
         return [_chart(view, data, looks, x, y, points=False)]
     frames = []
     for panel, rows in spread(view.every_panel):
@@ -42,7 +42,7 @@ def charts(view: View) -> list[Chart]:
             frames.append(pd.DataFrame({"panel": panel, "label": names, "x": of[column], "y": of[name] / 1e9}))
     data = pd.concat(frames)
     looks[NECESSARY] = Look("#000000", "", ":")
-    x, y = Axis(label, ticks_of(data["x"])), Axis("FLOPs of the whole batch (10^9)", log=True)
+    x, y = Axis(label, ticks_of(data["x"])), Axis("FLOPs of the whole batch (GFLOPs)", log=True)
     return [_chart(view, data, looks, x, y)]
 
 
@@ -50,4 +50,5 @@ def _chart(view: View, data: pd.DataFrame, looks: dict[str, Look], x: Axis, y: A
     name, alt = f"flops{view.suffix}", alternative(message(view), view, "executed_flops", "FLOPs")
     spec = curves(name, data, looks, x, y, alt, **how)
     numbers = "table.csv" if x.ticks else "steps.csv"
-    return Chart(name, message(view), alt, f"{view.foot} FLOPs of matrix products, by formula.", numbers, looks, spec)
+    foot = f"{view.foot} FLOPs of matrix products, by formula."
+    return Chart(name, message(view), alt, foot, numbers, looks, spec, (x.title, y.title))

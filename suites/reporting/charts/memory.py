@@ -43,4 +43,5 @@ def charts(view: View) -> list[Chart]:
         if single
         else curves(name, data.drop(columns="text"), looks, Axis(label, ticks_of(data["x"])), y, alt)
     )
-    return [Chart(name, message(view), alt, foot, "table.csv", looks, spec)]
+    titles = None if single else (label, y.title)
+    return [Chart(name, message(view), alt, foot, "table.csv", looks, spec, titles)]

@@ -39,7 +39,7 @@ def charts(view: View) -> list[Chart]:
     color = alt.Color(
         "part:N",
         scale=alt.Scale(domain=list(order), range=[group.color for group in shown]),
-        legend=alt.Legend(orient="bottom", columns=4, title=None, labelLimit=200, columnPadding=16),
+        legend=None,  # the page shows one in HTML, which wraps on a narrow screen
     )
     hover = [
         alt.Tooltip("label:N", title="strategy"),
@@ -49,8 +49,8 @@ def charts(view: View) -> list[Chart]:
     ]
     chart = base_of(data, looks).mark_bar(aria=False, stroke="white", strokeWidth=0.5)
     drawn = chart.encode(
-        y=alt.Y("label:N", sort=list(looks), axis=alt.Axis(title=None, labelLimit=220)),
-        x=alt.X("x:Q", scale=alt.Scale(domain=[0, 100]), axis=alt.Axis(title="share of the strategy's own total (%)")),
+        y=alt.Y("label:N", sort=list(looks), axis=alt.Axis(title=None, labelLimit=160)),
+        x=alt.X("x:Q", scale=alt.Scale(domain=[0, 100]), axis=alt.Axis(title="share of its own total (%)")),
         color=color,
         order="order:Q",
         tooltip=hover,
@@ -59,8 +59,9 @@ def charts(view: View) -> list[Chart]:
     parts = "; ".join(f"{label} most on {row['part']} ({percent(row['x'] / 100)})" for label, row in top.iterrows())
     told = f"{message(view)}. FLOPs: {parts}."
     spec = finished(drawn, name, data, looks, told, height=60 + 34 * len(looks), panel=PANELS[0][1])
+    colors = {group.label: group.color for group in shown}
     foot = (
         f"{view.foot} Source {case['src_len']}, target {case['tgt_len']} tokens, batch {case['batch_size']}. Decode "
         "steps only. FLOPs of matrix products, bytes of weights and K/V, by formula."
     )
-    return [Chart(name, message(view), told, foot, "roles.csv", looks, spec)]
+    return [Chart(name, message(view), told, foot, "roles.csv", looks, spec, parts=colors)]

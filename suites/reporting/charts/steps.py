@@ -36,4 +36,4 @@ def charts(view: View) -> list[Chart]:
     x, y = Axis("keys attended at the step, k"), Axis("latency of the step (ms)", top=top)
     spec = curves(name, pd.concat(frames), looks, x, y, alt, points=False)
     foot = f"{view.foot} {view.rounds} Bands: middle half of rounds. The slowest steps may lie above the plot."
-    return [Chart(name, message(view), alt, foot, "steps.csv", looks, spec)]
+    return [Chart(name, message(view), alt, foot, "steps.csv", looks, spec, (x.title, y.title))]

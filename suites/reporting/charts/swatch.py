@@ -1,4 +1,4 @@
-"""Swatches beside the checkboxes of a chart: the colour, dash and marker of each curve, as rules of a style sheet."""
+"""Swatches beside the boxes of a legend: the colour, dash and marker of each curve, as rules of a style sheet."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MARKS = {
 
 
 def swatches(name: str, looks: Mapping[str, Look], dashes: Mapping[str, list[float]]) -> str:
-    """Write one rule per checkbox of the chart ``name``, in their order.
+    """Write one rule per box of the legend whose id is ``name``, in their order.
 
     A black curve has the colour of the page's text, which is light in a dark theme.
     """
@@ -37,7 +37,7 @@ def swatches(name: str, looks: Mapping[str, Look], dashes: Mapping[str, list[flo
         )
         color = "var(--ink)" if look.color == "#000000" else look.color
         rules.append(
-            f"#{name}-shown .vega-bind:nth-of-type({place}) .vega-bind-name::before"
+            f"#{name} label:nth-of-type({place}) .swatch"
             f'{{background:{color};mask-image:url("data:image/svg+xml,{quote(svg)}")}}'
         )
     return "".join(rules)

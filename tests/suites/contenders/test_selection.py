@@ -52,4 +52,4 @@ def test_help_tells_of_them(capsys):
     assert main(["run", "--help"]) == 0
     out = capsys.readouterr().out
     assert "transformers_static_compiled" in out
-    assert "contenders " in out
+    assert "  contenders=[] " in out

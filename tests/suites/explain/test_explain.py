@@ -130,9 +130,9 @@ def test_the_share_of_what_is_not_cached(page):
 def test_strategies_are_compared_from_the_ledger(page, steps):
     rows = {row[0].strip("`"): row[1:] for row in table(page[1], "What each strategy does")}
     k = str(K)
-    assert rows["full_recompute"][:4] == [k, "`[BH,k,K] x [BH,K,k]`", k, "10 of 12"]
-    assert rows["contiguous_kv"][:4] == ["1", "`[BH,1,K] x [BH,K,k]`", k, "2 of 11"]
-    assert rows["static_kv(read=buffer)"][:4] == ["1", "`[BH,1,K] x [BH,K,C]`", str(len(steps)), "0 of 11"]
+    assert rows["full_recompute"][:4] == [k, "`[BH,k,d] x [BH,d,k]`", k, "10 of 12"]
+    assert rows["contiguous_kv"][:4] == ["1", "`[BH,1,d] x [BH,d,k]`", k, "2 of 11"]
+    assert rows["static_kv(read=buffer)"][:4] == ["1", "`[BH,1,d] x [BH,d,C]`", str(len(steps)), "0 of 11"]
     ledger = read_ledger(page[0])
     for label, row in rows.items():
         step = ledger[(ledger["strategy"] == label) & (ledger["k"] == K)]
@@ -147,7 +147,7 @@ def test_it_ends_where_the_end_token_was_chosen(page, steps):
 def test_pictures_are_there_with_captions(page):
     folder, text = page
     pictures = re.findall(r"!\[(.+)\]\((.+)\)\n\n(\w(?:.+\n)+)", text)
-    assert len(pictures) == 6
+    assert len(pictures) == 7
     for title, path, caption in pictures:
         assert title
         assert (folder / path).stat().st_size > 10_000
@@ -156,7 +156,7 @@ def test_pictures_are_there_with_captions(page):
 
 def test_the_html_page_needs_nothing_else(page):
     html = (page[0] / "page.html").read_text()
-    assert html.count('src="data:image/png;base64,') == 6
+    assert html.count('src="data:image/png;base64,') == 7
     assert not re.search(r"(src|href)=\"(?!data:)", html)
     assert "<table>" in html
     assert "{{" not in html
@@ -181,6 +181,14 @@ def test_the_page_is_written_from_its_folder(page, drawn, monkeypatch):
     monkeypatch.setattr("suites.explain.write.draw", lambda *_: pictures)
     again = write_page(folder, PHRASE, K)
     assert again[0].read_text() == text
+
+
+def test_a_page_is_written_over_though_its_ledger_is_not_kept(tmp_path, monkeypatch):
+    """As ``make page`` finds docs/decoding in a fresh checkout."""
+    monkeypatch.setattr("suites.explain.write.draw", lambda *_: [])
+    (tmp_path / "page.md").write_text("an earlier page")
+    [md, _] = explain(CELL, [], "tea", None, tmp_path)
+    assert "an earlier page" not in md.read_text()
 
 
 def test_mistakes(tmp_path, monkeypatch, capsys):

@@ -22,7 +22,7 @@ AT = Lengths(batch=2, source=6, target=8, step=5, capacity=8)
 
 @pytest.fixture(scope="module")
 def config(tiny_model):
-    """Deeper on the decoder's side; H*K differs from D."""
+    """Deeper on the decoder's side; H*d differs from D."""
     return tiny_model("t5").config
 
 

@@ -19,24 +19,24 @@ from suites.work.formulas import formulas
 
 from .conftest import LABELS, sources
 
-# The fixture's model: B 2, S 6, N 8, D 14, H 3, K 5, F 22, V 29; one encoder layer, two decoder layers, gated T5.
+# The fixture's model: B 2, S 6, N 8, D 14, H 3, d 5, F 22, V 29; one encoder layer, two decoder layers, gated T5.
 BY_HAND = {
-    ("training", "self.qkv", None): (1, 2 * 8, 14, 45, 2, "[B,N,D] x [D,3HK]"),
-    ("training", "self.scores", None): (6, 8, 5, 8, 2, "[BH,N,K] x [BH,K,N]"),
-    ("training", "cross.context", None): (6, 8, 6, 5, 2, "[BH,N,S] x [BH,S,K]"),
+    ("training", "self.qkv", None): (1, 2 * 8, 14, 45, 2, "[B,N,D] x [D,3Hd]"),
+    ("training", "self.scores", None): (6, 8, 5, 8, 2, "[BH,N,d] x [BH,d,N]"),
+    ("training", "cross.context", None): (6, 8, 6, 5, 2, "[BH,N,S] x [BH,S,d]"),
     ("training", "lm_head", None): (1, 2 * 8, 14, 29, 1, "[B,N,D] x [D,V]"),
-    ("full_recompute", "self.qkv", 5): (1, 2 * 5, 14, 45, 2, "[B,k,D] x [D,3HK]"),
-    ("full_recompute", "self.context", 5): (6, 5, 5, 5, 2, "[BH,k,k] x [BH,k,K]"),
-    ("full_recompute", "cross.kv", 5): (1, 2 * 6, 14, 30, 2, "[B,S,D] x [D,2HK]"),
+    ("full_recompute", "self.qkv", 5): (1, 2 * 5, 14, 45, 2, "[B,k,D] x [D,3Hd]"),
+    ("full_recompute", "self.context", 5): (6, 5, 5, 5, 2, "[BH,k,k] x [BH,k,d]"),
+    ("full_recompute", "cross.kv", 5): (1, 2 * 6, 14, 30, 2, "[B,S,D] x [D,2Hd]"),
     ("full_recompute", "lm_head", 5): (1, 2 * 1, 14, 29, 1, "[B,1,D] x [D,V]"),
-    ("cross_kv", "cross.scores", 5): (6, 5, 5, 6, 2, "[BH,k,K] x [BH,K,S]"),
-    ("contiguous_kv", "self.scores", 5): (6, 1, 5, 5, 2, "[BH,1,K] x [BH,K,k]"),
-    ("contiguous_kv", "self.out", 5): (1, 2 * 1, 15, 14, 2, "[B,1,HK] x [HK,D]"),
+    ("cross_kv", "cross.scores", 5): (6, 5, 5, 6, 2, "[BH,k,d] x [BH,d,S]"),
+    ("contiguous_kv", "self.scores", 5): (6, 1, 5, 5, 2, "[BH,1,d] x [BH,d,k]"),
+    ("contiguous_kv", "self.out", 5): (1, 2 * 1, 15, 14, 2, "[B,1,Hd] x [Hd,D]"),
     ("static_kv", "ffn.wi", 5): (1, 2 * 1, 14, 44, 2, "[B,1,D] x [D,2F]"),
     ("static_kv", "ffn.wo", 8): (1, 2 * 1, 22, 14, 2, "[B,1,F] x [F,D]"),
-    ("static_kv", "cross.kv", None): (1, 2 * 6, 14, 30, 2, "[B,S,D] x [D,2HK]"),
-    ("static_kv", "encoder.self.scores", None): (6, 6, 5, 6, 1, "[BH,S,K] x [BH,K,S]"),
-    ("static_kv(capacity=9,read=buffer)", "self.scores", 5): (6, 1, 5, 9, 2, "[BH,1,K] x [BH,K,C]"),
+    ("static_kv", "cross.kv", None): (1, 2 * 6, 14, 30, 2, "[B,S,D] x [D,2Hd]"),
+    ("static_kv", "encoder.self.scores", None): (6, 6, 5, 6, 1, "[BH,S,d] x [BH,d,S]"),
+    ("static_kv(capacity=9,read=buffer)", "self.scores", 5): (6, 1, 5, 9, 2, "[BH,1,d] x [BH,d,C]"),
 }
 
 
@@ -186,6 +186,16 @@ def test_what_was_written_is_read_back(ledger, tmp_path):
     pd.testing.assert_frame_equal(read_ledger(tmp_path), ledger, check_dtype=False)
 
 
+def test_a_ledger_that_has_the_head_size_as_k_is_read_as_d(ledger, tmp_path):
+    """As earlier versions wrote it."""
+    old = ledger.copy()
+    for name in ("shape", "batch_letters", "rows_letters", "inner_letters", "cols_letters"):
+        old[name] = old[name].str.replace("d", "K")
+    assert "[BH,1,K] x [BH,K,k]" in set(old["shape"])
+    write_ledger(old, tmp_path)
+    pd.testing.assert_frame_equal(read_ledger(tmp_path), ledger, check_dtype=False)
+
+
 @pytest.mark.parametrize("content", ["", "a,b\n1,2\n", "strategy,k\nx,yes\n", "\x00\x01"])
 def test_a_foreign_file_gets_one_line(tmp_path, content):
     (tmp_path / "ledger.csv").write_text(content)
@@ -201,6 +211,6 @@ def test_the_first_three_steps_the_chosen_and_the_last_are_recorded():
 
 
 def test_letters_are_written_in_one_order():
-    product = Product("decoder.self_attn.scores", GROWING["k"] * 1, SIZES["K"], SIZES["H"], SIZES["B"] * SIZES["H"])
-    assert shape_text(product, SIZES["B"]) == "[k,K,H] x [k,H,BH]"
+    product = Product("decoder.self_attn.scores", GROWING["k"] * 1, SIZES["d"], SIZES["H"], SIZES["B"] * SIZES["H"])
+    assert shape_text(product, SIZES["B"]) == "[k,d,H] x [k,H,BH]"
     assert grows_with(product) == "k"

@@ -28,17 +28,28 @@ def done(tmp_path_factory):
     return folder, shapes(*SMALL, "k=4", "hydra.run.dir=out", CHOSEN, folder=folder)
 
 
-def test_the_table_answers_the_question(done):
+def test_the_table_answers_the_question_on_a_screen_of_24_lines(done):
     _, run = done
     assert run.returncode == 0, run.stderr
     said = " ".join(run.stdout.split())
-    assert "With contiguous_kv and static_kv, 2 of the 11 products of a layer and the head grow with k" in said
-    assert "self.scores and self.context, which are batched" in said
+    assert said.startswith("With contiguous_kv and static_kv, 2 of the 11 products of a step grow with k")
+    assert "the keys attended: self.scores and self.context. With full_recompute, 10 of 12 do." in said
+    rows = {line.split("  ")[0]: line.split()[1:] for line in run.stdout.splitlines()}
+    assert rows["self.scores"][:6] == ["[BH,1,d]", "x", "[BH,d,k]", "[4,1,8]", "x", "[4,8,4]"]
+    assert rows["cross.kv"][:4] == ["once,", "before", "step", "1"]
+    assert len(run.stdout.splitlines()) <= 22
+
+
+def test_the_wide_table_has_every_strategy_the_encoder_and_training(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    text = printed(capsys, "k=4", "--all", "--plots", "false")
+    said = " ".join(text.split())
+    assert "7 static_kv(read=buffer)" in said
+    assert "2 of the 12 products of a layer and the head grow with k" in said
     assert "self.context bGEMM [BH,N,N] x" in said
-    for factor in ("[BH,1,K] x", "[BH,K,k]", "[4,1,8] x", "[4,8,4]"):
-        assert factor in said
-    lines = {line.split()[0]: line.split()[1:] for line in run.stdout.splitlines() if line.startswith("cross.kv ")}
-    assert lines["cross.kv"] == ["(S)", "S", "(S)"]
+    lines = {line.split()[0]: line.split()[1:] for line in text.splitlines() if line.startswith("cross.kv ")}
+    assert lines["cross.kv"] == ["(S)", "S", "(S)", "S", "(S)", "S", "(S)"]
+    assert max(map(len, text.splitlines())) <= 80
 
 
 def test_it_prints_from_the_file(done):
@@ -58,8 +69,8 @@ def printed(capsys, *arguments: str) -> str:
 
 def test_data_for_programs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    rows = json.loads(printed(capsys, "--format", "json"))
-    table = pd.read_csv(io.StringIO(printed(capsys, "--format", "csv")))
+    rows = json.loads(printed(capsys, "--all", "--format", "json"))
+    table = pd.read_csv(io.StringIO(printed(capsys, "--all", "--format", "csv")))
     assert [row["flops"] for row in rows] == list(table["flops"])
     assert next(row["k"] for row in rows if row["phase"] == "prefill") is None
     first = ["training", "full_recompute", "cross_kv", "contiguous_kv(cross=recompute)", "contiguous_kv"]
@@ -73,25 +84,35 @@ def test_data_for_programs(tmp_path, monkeypatch, capsys):
     assert not list(tmp_path.glob("results/*/plots"))
 
 
+def test_a_strategy_and_its_baseline_by_default_and_no_picture_where_none_is_wanted(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    text = printed(capsys, "plots=false", "hydra.run.dir=out")
+    assert text.splitlines()[3].split()[:3] == ["product", "static_kv", "numbers"]
+    assert set(pd.read_csv(tmp_path / "out" / "ledger.csv")["strategy"]) == {"training", "full_recompute", "static_kv"}
+    assert not (tmp_path / "out" / "plots").exists()
+
+
 def test_heads_that_share_k_and_v_have_a_letter(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     grouped = ["model.num_kv_heads=1", "strategies=[full_recompute,static_kv]"]
     table = pd.read_csv(io.StringIO(printed(capsys, *grouped, "--format", "csv")))
     step = table[(table["k"] == 3) & (table["src_len"] == 6)].set_index(["strategy", "role"])
     found = step["shape"] + " = " + step["shape_numbers"]
-    assert found["static_kv", "self.scores"] == "[BG,H/G,K] x [BG,K,k] = [2,2,8] x [2,8,3]"
-    assert found["full_recompute", "self.context"] == "[BG,Hk/G,k] x [BG,k,K] = [2,6,3] x [2,3,8]"
-    assert found["static_kv", "self.qkv"] == "[B,1,D] x [D,HK+2GK] = [2,1,24] x [24,32]"
-    assert found["static_kv", "self.append"] == "2 x [BG,1,K] = 2 x [2,1,8]"
+    assert found["static_kv", "self.scores"] == "[BG,H/G,d] x [BG,d,k] = [2,2,8] x [2,8,3]"
+    assert found["full_recompute", "self.context"] == "[BG,Hk/G,k] x [BG,k,d] = [2,6,3] x [2,3,8]"
+    assert found["static_kv", "self.qkv"] == "[B,1,D] x [D,Hd+2Gd] = [2,1,24] x [24,32]"
+    assert found["static_kv", "self.append"] == "2 x [BG,1,d] = 2 x [2,1,8]"
     assert step["grows_with"]["static_kv", "self.scores"] == "k"
     assert step["grows_with"]["full_recompute", "self.qkv"] == "k"
-    assert "H heads 2, G key/value heads 1, K head size 8" in legend(table.assign(batch_size=2))
+    assert "H heads 2, G key/value heads 1, d head size 8" in legend(table.assign(batch_size=2))
 
 
 def test_markdown(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("suites.plots.ledger.draw", lambda *_: [])
     text = printed(capsys, "strategies=[static_kv]", "--format", "md")
+    assert "| self.scores | [BH,1,d] x [BH,d,k] | [4,1,8] x [4,8,2] |" in text
+    text = printed(capsys, "strategies=[static_kv]", "--all", "--format", "md")
     assert "| self.scores | (N N) | k |" in text
     assert "### The whole model at step k = 2;" in text
 
@@ -126,6 +147,9 @@ def test_no_line_is_wider_than_a_page(done):
         (["model.num_heads=6", "model.num_kv_heads=4"], "num_kv_heads=4 does not divide num_heads=6; give one of 1, 2"),
         (["--module", "transformers", "model.num_kv_heads=1"], "as many K/V heads as heads, not 1 of 2"),
         (["--explain"], "seq_len has no effect with --explain"),
+        (["--module", "transformers", "--all"], "--all has no effect with --module"),
+        (["--format", "csv", "--plots", "true"], "--plots has no effect with --format csv"),
+        (["plots=true", "--plots", "true"], "--plots true and the key plots say the same thing; give one"),
         (["--phrase", "tea"], "--phrase has no effect without --explain"),
         (["k=2", "k=3"], "k=3 and k=2: one step is shown"),
     ],
@@ -178,7 +202,9 @@ def test_another_step_and_lengths_by_default(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("suites.plots.ledger.draw", lambda *_: [])
     assert main(["shapes", *SMALL_MODEL, "threads=1", "strategies=[static_kv]"]) == 0
-    assert "S source length 40, N target length 64" in " ".join(capsys.readouterr().out.split())
+    text = " ".join(capsys.readouterr().out.split())
+    assert "S source length 40" in text
+    assert "numbers at k = 21" in text
 
 
 def test_transformers_beside_ours(tmp_path, monkeypatch, capsys):

@@ -30,7 +30,7 @@ def one(tiny_model):
 def test_equal_ledgers_give_equal_files_each_with_title_and_caption(tmp_path, one):
     pictures = draw(tmp_path, one, 5, SOURCE)
     again = draw(tmp_path / "again", one.copy(), 5, SOURCE)
-    names = ["layer_training", "layer_static_kv", "dimensions", "flops_by_role", "bytes_by_role"]
+    names = ["layer_training", "layer_static_kv", "matrices", "dimensions", "flops_by_role", "bytes_by_role"]
     assert [picture.name for picture in pictures] == names
     for picture, other in zip(pictures, again, strict=True):
         assert picture.path_png == tmp_path / "plots" / f"{picture.name}.png"
@@ -39,14 +39,14 @@ def test_equal_ledgers_give_equal_files_each_with_title_and_caption(tmp_path, on
         assert picture.title
         assert picture.caption
     text = "".join(ET.parse(pictures[1].path_svg).getroot().itertext())
-    assert "[BH,1,K] x [BH,K,k]" in text
+    assert "[BH,1,d] x [BH,d,k]" in text
 
 
 @pytest.mark.parametrize("k", [1, 5])
 def test_one_step_of_one_strategy_of_any_name_is_drawn(tmp_path, one, k):
     mine = one[(one["phase"] == "prefill") | (one["k"] == k).fillna(False)].assign(strategy=ODD)
     pictures = draw(tmp_path, mine, k, SOURCE)
-    assert len(pictures) == 4
+    assert len(pictures) == 5
     assert all(p.title.startswith(f"{ODD}, ") and f"k = {k}" in p.title for p in pictures)
     assert all(re.fullmatch(r"[\w.-]+", p.path_png.name, re.ASCII) and p.path_svg.exists() for p in pictures)
     text = "".join(ET.parse(pictures[0].path_svg).getroot().itertext())
@@ -68,4 +68,4 @@ def test_a_step_that_was_not_recorded_is_refused_with_the_remedy(tmp_path, one):
 def test_a_model_with_other_products_has_curves_and_no_diagram(tmp_path, one):
     other = one.replace({"role": {"self.qkv": "self.q"}})
     names = [picture.name for picture in draw(tmp_path, other, 5, SOURCE)]
-    assert names == ["dimensions", "flops_by_role", "bytes_by_role"]
+    assert names == ["matrices", "dimensions", "flops_by_role", "bytes_by_role"]

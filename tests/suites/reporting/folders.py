@@ -32,6 +32,12 @@ FOLDERS = {
 }
 
 
+MODEL = """\
+model: {name: m, source: random, architecture: t5, vocab_size: 101, d_model: 24, num_heads: 4, d_kv: 6, d_ff: 48,
+  encoder_layers: 2, decoder_layers: 3}
+"""
+
+
 def run_folder(folder, name):
     """``folder`` with what the report reads of a run."""
     table, steps = FOLDERS[name]()
@@ -52,6 +58,7 @@ def write_run(folder, table, steps):
     write_frame(folder, "table", table)
     write_frame(folder, "steps", steps)
     write_frame(folder, "roles", roles_of(table))
+    (folder / "config.yaml").write_text(MODEL)
     write_json(folder / "environment.json", {"cpu": "A CPU <of> ours", "cores": 2, "versions": {"torch": "2.11"}})
     (folder / "noise.json").write_text(json.dumps(["others used the CPU: close them & run again"]))
     return folder

@@ -5,11 +5,11 @@ from html.parser import HTMLParser
 
 
 class Page(HTMLParser):
-    """Elements with an id, scripts by id or type, every link, and the text."""
+    """Elements with an id, scripts by id or type, every link and checkbox, and the text."""
 
     def __init__(self, text):
         super().__init__(convert_charrefs=True)
-        self.ids, self.links, self.scripts, self.images, self.words, self.meta = [], [], [], [], [], {}
+        self.ids, self.links, self.scripts, self.images, self.words, self.meta, self.boxes = [], [], [], [], [], {}, []
         self._script = False
         self.feed(text)
 
@@ -18,6 +18,7 @@ class Page(HTMLParser):
         self.ids += [given["id"]] if "id" in given else []
         self.links += [given["href"]] if "href" in given else []
         self.images += [given] if tag == "img" else []
+        self.boxes += [given.get("value")] if given.get("type") == "checkbox" else []
         if tag == "script":
             self._script = True
             self.scripts.append([given, ""])

@@ -72,8 +72,23 @@ def test_the_table_has_the_numbers_of_the_csv_in_four_digits(page):
         if column.text:
             assert [html.unescape(cell) for cell in shown] == list(values)
         else:
-            assert shown == [rounded(value / column.unit_size) for value in values]
-            assert shown == pytest.approx((values / column.unit_size).tolist(), rel=1e-3, nan_ok=True) or None in shown
+            told = (1 / values if column.inverse else values / column.unit_size).tolist()
+            assert shown == [rounded(value) for value in told]
+            assert shown == pytest.approx(told, rel=1e-3, nan_ok=True) or None in shown
+
+
+def test_each_row_names_its_case_and_the_quickest_of_each_case_is_marked(page):
+    name, folder, read = page
+    table, _ = read_tables(folder)
+    rows = read.data("rows")
+    assert len(rows["case"]) == len(table)
+    named = [html.unescape(rows["cases"][place]) for place in rows["case"]]
+    for told, row in zip(named, table.to_dict("records"), strict=True):
+        assert told.endswith(f"batch {row['batch_size']}, {row['src_len']} -> {row['tgt_len']}")
+    timed = table[table["e2e_s"].notna()]
+    quickest = {timed.loc[mine.index, "e2e_s"].idxmin() for _, mine in timed.groupby(["cell", "device", "model"])}
+    assert set(rows["best"]) == quickest
+    assert name == "nothing measured" or quickest
 
 
 def test_verdicts_are_the_rows_that_the_terminal_shows(page):
@@ -96,15 +111,30 @@ def test_each_plot_has_a_message_a_text_alternative_and_its_numbers(page):
         assert name.removesuffix("-spec") in read.ids
         assert len(spec["description"]) > 30
         assert spec["description"] in read.text.replace("\u00a0", " ") or "  " in spec["description"]
-        switches = [param for param in spec["params"] if param.get("bind", {}).get("input") == "checkbox"]
-        assert switches
-        assert all(param["bind"]["element"].removeprefix("#") in read.ids for param in switches)
+        about = read.data(name.replace("-spec", "-about"))
+        switches = [param["name"] for param in spec["params"] if param["name"].startswith("show_")]
+        assert switches == [f"show_{place}" for place in range(len(about["labels"]))]
+        assert all(label in read.boxes for label in about["labels"])
+        assert all(
+            param["bind"]["element"].removeprefix("#") in read.ids for param in spec["params"] if "bind" in param
+        )
 
 
 def test_each_specification_is_what_vega_lite_allows(page):
     _, _, read = page
     for spec in read.specs().values():
         alt.Root.validate(spec)
+
+
+def test_no_text_of_a_plot_is_smaller_than_twelve_pixels_and_bars_begin_at_zero(page):
+    _, _, read = page
+    for spec in read.specs().values():
+        sizes = [size for part in spec["config"].values() if isinstance(part, dict) for size in part.values()]
+        assert sizes
+        assert min(sizes) >= 12
+        for layer in spec.get("layer", [spec]):
+            if layer["mark"].get("type") == "bar":
+                assert layer["encoding"]["x"]["scale"]["domain"][0] == 0
 
 
 def test_warnings_environment_and_formulas_are_told(page):

@@ -53,7 +53,8 @@ def test_a_case_that_fails_now_is_worse(tables, tmp_path, capsys):
         (tables[1] / name).write_text("".join(line for line in lines if ",static_kv," not in line))
     code, text = compared(capsys, *tables, "--dir", tmp_path / "out")
     assert code == 1
-    assert "ok -> failed" in text
+    assert text.startswith("The second run is worse: static_kv ok -> failed (2 cases).")
+    assert "static_kv ok failed failed !" in text
 
 
 def test_a_cell_that_was_planned_and_is_lost_is_worse(run_dir, twin, tmp_path, capsys):
@@ -61,7 +62,7 @@ def test_a_cell_that_was_planned_and_is_lost_is_worse(run_dir, twin, tmp_path, c
     shutil.rmtree(cells(twin)[0])
     code, text = compared(capsys, run_dir, twin, "--dir", tmp_path / "out")
     assert code == 1
-    assert "worse: full_recompute status ok -> missing; cross_kv status ok -> missing" in text
+    assert "worse: full_recompute ok -> missing; cross_kv ok -> missing; static_kv ok -> missing." in text
     found = rows(tmp_path / "out", figure="status")
     assert found["verdict"].tolist() == ["ok -> missing"] * 3
     assert found["gate"].tolist() == ["yes"] * 3
@@ -120,7 +121,7 @@ def test_ratios_are_to_another_strategy_where_the_baselines_differ(run_dir, twin
     assert code == 1
     assert "baselines differ (full_recompute and cross_kv): ratios to cross_kv, of the raw rounds (2 cells)" in text
     assert "2 ratios were judged" in text
-    assert "ratio to cross_kv" in text
+    assert "speedup over cross_kv" in text
     found = rows(tmp_path / "out", kind="ratio")
     assert found["baseline"].tolist() == ["cross_kv"] * 2
     assert found["change"].tolist() == pytest.approx([1e6] * 2)

@@ -1,0 +1,90 @@
+"""The formula of peak memory as polynomials in batch, source and target, for readers that evaluate it elsewhere."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import sympy
+
+from strategies import DTYPES, ModelConfig, Strategy, StrategyError
+from strategies.models.footprint import Remembered, moments
+from strategies.models.parameters import parameter_bytes
+
+from .capacity import most, remembered
+from .polynomial import Polynomial, polynomial
+
+B, S, N = (sympy.Symbol(name, positive=True, integer=True) for name in "BSN")
+"""Batch in sentences, source and target in tokens."""
+SAMPLE = (2, 3, 5, 17, 63, 64, 65, 100, 128, 129, 500, 1000)
+"""Target lengths at which a strategy is asked for its facts, to read them as letters."""
+
+
+@dataclass(frozen=True)
+class PeakFormula:
+    """The memory that one strategy needs, in bytes above the weights.
+
+    The peak is the largest of ``moments[dtype]``. ``longest`` is the longest target that the strategy holds, None if it
+    has no limit of its own. The formula holds from two target tokens on.
+    """
+
+    label: str
+    moments: dict[str, list[Polynomial]]
+    longest: int | None
+
+
+def peak_formula(config: ModelConfig, strategy: Strategy, padded: bool = False) -> PeakFormula | None:
+    """Return the formula of ``predicted_peak_bytes`` in letters, for each type of element.
+
+    None if a fact of the strategy is no number, N or N - 1. ``padded`` says whether sources hold padding. Raises
+    StrategyError if no target fits the strategy.
+    """
+    longest = _longest(strategy)
+    lengths = [n for n in SAMPLE if longest is None or n <= longest]
+    facts = [remembered(strategy, n) for n in lengths]
+    letters: dict[str, Any] = {"cross": facts[0].cross if facts else False}
+    for field in ("reserved_first", "reserved_last", "copied", "rows", "keys"):
+        letter = _letter(lengths, [getattr(fact, field) for fact in facts])
+        if letter is None:
+            return None
+        letters[field] = letter
+    kept = Remembered(**letters)
+    found = {}
+    for name, dtype in DTYPES.items():
+        alive: list[Any] = moments(config, B, S, N, kept, dtype, padded)
+        every = [polynomial(one) for one in dict.fromkeys(map(sympy.expand, alive))]
+        found[name] = every
+    return PeakFormula(strategy.label, found, longest)
+
+
+def weight_bytes_by_dtype(config: ModelConfig) -> dict[str, int]:
+    """Bytes of the weights in each type of element, without copies that a kernel makes."""
+    return {name: parameter_bytes(config, name) for name in DTYPES}
+
+
+def as_data(formula: PeakFormula) -> dict[str, Any]:
+    """Return a formula as plain data for JSON."""
+    return dataclasses.asdict(formula)
+
+
+def _longest(strategy: Strategy) -> int | None:
+    def refused(length: int) -> int:
+        try:
+            strategy.bind(length)
+        except StrategyError:
+            return 1
+        return 0
+
+    return None if not refused(SAMPLE[-1] * 1000) else most(refused, 0)
+
+
+def _letter(lengths: list[int], values: list[int]) -> Any:
+    """Read numbers at those lengths as a constant, N or N - 1; None if they are none of these."""
+    known: list[tuple[Any, Callable[[int], int]]] = [
+        (values[0] if values else 0, lambda _: values[0]),
+        (N, lambda n: n),
+        (N - 1, lambda n: n - 1),
+    ]
+    return next((letter for letter, of in known if [of(n) for n in lengths] == values), None)

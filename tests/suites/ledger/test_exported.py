@@ -1,0 +1,46 @@
+"""What a page's script computes from the exported letters is what the ledger says."""
+
+import pytest
+
+from strategies import ModelConfig, parse
+from suites.ledger.exported import layer_letters
+from suites.ledger.formula import formula_ledger
+from suites.work.polynomial import evaluated
+
+CONFIG = ModelConfig(
+    vocab_size=101, d_model=24, num_heads=4, d_kv=7, d_ff=43, encoder_layers=2, decoder_layers=3, num_kv_heads=2
+)
+NAMES = ("full_recompute", "cross_kv", "contiguous_kv", "static_kv", "static_kv(read=buffer)", "static_kv(capacity=64)")
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("k", [1, 9, 40])
+def test_sizes_and_flops_are_those_of_the_ledger(name, k):
+    ledger = formula_ledger(CONFIG, [parse(name)], 5, 17, 40, k, 4)
+    ledger = ledger[(ledger["strategy"] == name) & (ledger["kind"] != "copy") & (ledger["part"] != "encoder")]
+    data = layer_letters(CONFIG, [parse(name)])
+    mine = data["strategies"][0]
+    numbers = {**data["sizes"], "B": 5, "S": 17, "N": 40, "k": k, "C": mine["capacity"] or 40}
+    assert len(mine["products"]) == len(ledger)
+    for product in mine["products"]:
+        row = ledger[ledger["role"] == product["role"]].iloc[0]
+        size = {letter: evaluated(terms, numbers) for letter, terms in product["sizes"].items()}
+        assert 2 * size["batch"] * size["rows"] * size["inner"] * size["cols"] == row["flops"]
+        assert (size["inner"], size["cols"], product["count"]) == (row["inner"], row["cols"], row["count"])
+        assert product["once"] == (row["when"] == "once a sentence")
+        shape = "[{batch},{rows},{inner}]".format(**product["text"])
+        assert row["shape"].startswith(shape)
+
+
+def test_what_is_kept_and_moved_is_told():
+    found = {one["label"]: one for one in layer_letters(CONFIG, [parse(name) for name in NAMES])["strategies"]}
+    assert list(found) == list(NAMES)
+    at = {"k": 85}
+    assert [evaluated(one["kept"], at) for one in found.values()] == [0, 0, 84, 84, 84, 84]
+    assert [evaluated(one["moved"], at) for one in found.values()] == [0, 0, 84, 0, 0, 0]
+    assert [one["reserved"] for one in found.values()] == ["0", "0", "k", "C", "C", "C"]
+    assert [one["capacity"] for one in found.values()] == [None] * 5 + [64]
+
+
+def test_a_strategy_without_letters_is_left_out():
+    assert layer_letters(CONFIG, [parse("static_kv(read=bucket)")])["strategies"] == []

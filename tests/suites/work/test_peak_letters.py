@@ -1,0 +1,52 @@
+"""The peak formula in letters gives the numbers of the formula itself."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from strategies import ModelSpec, config_of, parse
+from suites.settings.cells import Cell
+from suites.work.capacity import predicted_peak_bytes
+from suites.work.peak_letters import peak_formula
+from suites.work.polynomial import evaluated
+
+SHAPE = {
+    "architecture": "t5", "d_ff": 512, "d_kv": 32, "d_model": 128, "decoder_layers": 4, "encoder_layers": 1,
+    "num_heads": 4, "vocab_size": 500,
+}  # fmt: skip
+OTHERS = ({}, {"gated": True}, {"num_kv_heads": 1}, {"architecture": "transformer2017", "num_kv_heads": 2})
+NAMES = (
+    "full_recompute", "cross_kv", "contiguous_kv", "static_kv", "static_kv(capacity=100)", "static_kv(read=buffer)",
+    "static_kv(read=bucket)", "static_kv(cross=recompute)",
+)  # fmt: skip
+
+
+def shape_of(changed):
+    return ModelSpec("m", "random", shape=tuple(sorted({**SHAPE, **changed}.items())))
+
+
+FORMULAS = {
+    (place, name): peak_formula(config_of(shape_of(changed)), parse(name))
+    for place, changed in enumerate(OTHERS)
+    for name in NAMES
+}
+
+
+@given(
+    st.sampled_from(range(len(OTHERS))), st.sampled_from(NAMES), st.sampled_from(["fp32", "bf16", "fp16"]),
+    st.integers(1, 300), st.integers(1, 5000), st.integers(2, 5000),
+)  # fmt: skip
+def test_the_letters_give_the_numbers_of_the_formula(place, name, dtype, batch, src_len, tgt_len):
+    tgt_len = min(tgt_len, 100) if "capacity" in name else tgt_len
+    model = shape_of(OTHERS[place])
+    cell = Cell(model, src_len, tgt_len, batch, "cpu", dtype, 1, 0, "fixed")
+    formula = FORMULAS[place, name]
+    numbers = {"B": batch, "S": src_len, "N": tgt_len}
+    assert max(evaluated(one, numbers) for one in formula.moments[dtype]) == predicted_peak_bytes(
+        config_of(model), cell, parse(name), False
+    )
+
+
+@pytest.mark.parametrize(("name", "longest"), [("static_kv(capacity=100)", 100), ("static_kv", None)])
+def test_a_limit_of_the_strategy_itself_is_told(name, longest):
+    assert FORMULAS[0, name].longest == longest
