@@ -9,6 +9,10 @@ decoder, in which strategies differ: kernels for one row add up in another order
 Let e be the root mean square of a strategy's error to the reference, over all logits of all steps. Full recompute's own
 e shows what rounding costs. Another order of rounding gives another e of about the same size, and a lost row of the
 cache or a shifted position adds to it. A strategy may reach ``RATIO`` times full recompute's own e.
+
+Over many steps e hides a fault of a single one. The difference from full recompute at each step shows it, but two right
+computations are as far apart as their errors together. So the largest difference of a logit may be ``DIFFERENCE`` times
+full recompute's own largest error so far, where that is more than the tolerance of the type (``equality``).
 """
 
 from __future__ import annotations
@@ -36,8 +40,16 @@ RATIO = 1.5
 """The most that a strategy's error to float32 may be, as a multiple of full recompute's own.
 
 At 24 layers and over 20 tokens and more, right strategies whose products rounded independently of full recompute's came
-to 1.22 at most. A position of T5 that was shifted by one for half the steps came to 1.6 and more, a lost row of the
-cache to 5 and more.
+to 1.18 at most. A lost row of T5's cache came to 3.7 and more, and keys of the next head in a single layer to 1.51 and
+more. At widths up to 512, a position that was shifted by one for half the steps came to 4.1 and more.
+"""
+DIFFERENCE = 2.5
+"""The most that a logit may differ from full recompute's, as a multiple of full recompute's largest error to float32 so
+far, where that is more than the tolerance.
+
+Two right computations differ by at most the sum of their errors, and 2.5 is 1 + ``RATIO``. At 24 layers, right
+strategies came to 2.0 at most, and to 1.9 where they exceeded the tolerance. T5 with the logits of another step, in one
+row at one step, came to 5.7 and more, while its error over all steps came to as little as 1.2 times full recompute's.
 """
 LOW_PRECISION = ("bf16", "fp16")
 
@@ -96,6 +108,8 @@ class Reference:
         self._step = self._tokens = 0
         self._error_squares: dict[StrategyArm, Tensor] = {}
         """Sums of the squared errors of each arm so far."""
+        self._largest: dict[StrategyArm, Tensor] = {}
+        """The largest absolute error of a logit of each arm so far."""
         self._size_squares: Tensor | float = 0.0
         """Sum of the squared logits of the reference itself."""
 
@@ -119,8 +133,14 @@ class Reference:
     def note(self, arm: StrategyArm, logits_BV: Tensor) -> None:
         """Note the logits, float32 [B, V], that an arm gave at this step."""
         if self._logits_BV is not None:
-            error = _squares(logits_BV - self._logits_BV)
-            self._error_squares[arm] = error + self._error_squares.get(arm, 0.0)
+            error_BV = logits_BV - self._logits_BV
+            self._error_squares[arm] = _squares(error_BV) + self._error_squares.get(arm, 0.0)
+            largest = error_BV.abs().max()
+            self._largest[arm] = torch.maximum(largest, self._largest.get(arm, largest))
+
+    def largest_error(self, arm: StrategyArm) -> float:
+        """The largest absolute error of a logit of ``arm`` so far, in this and earlier steps; 0 once this failed."""
+        return float(self._largest[arm]) if arm in self._largest and not self.reason else 0.0
 
     def ratio(self, arm: StrategyArm, oracle: StrategyArm) -> float | None:
         """Error of ``arm`` over that of ``oracle``, once both took every step; None where the reference failed.

@@ -2,6 +2,8 @@
 
 import copy
 import itertools
+import math
+import re
 from dataclasses import dataclass
 from functools import cache
 
@@ -9,6 +11,7 @@ import pytest
 import torch
 
 from strategies import DTYPES, ModelSpec, Session, load_model, parse, select
+from strategies.contiguous_kv import ContiguousKV, ContiguousStore
 from strategies.models.kernels.linears import use_linear
 from strategies.models.torch_settings import allow_attention, enabled_attention, kept
 from suites.measuring import equality
@@ -65,6 +68,12 @@ def deep(request):
     return DEEPS(*request.param)
 
 
+@pytest.fixture
+def rounding_beyond_the_tolerance(monkeypatch):
+    """Rounding beside the tolerance as in a deeper and wider model: it exceeds it. The tolerance is a tenth here."""
+    monkeypatch.setattr(equality, "TOLERANCE", {dtype: share / 10 for dtype, share in equality.TOLERANCE.items()})
+
+
 def rounding_otherwise(model):
     """A copy whose decoder rounds its products independently: each is moved by up to a quarter unit before rounding."""
     other, noise = copy.deepcopy(model), torch.Generator().manual_seed(1)
@@ -101,6 +110,51 @@ class ShiftedArm(StrategyArm):
         return session
 
 
+class OneBadStep(StrategyArm):
+    """Gives one wrong logit, in one row at its fifth step: ``wrong`` of it and of the row's largest times epsilon."""
+
+    wrong = staticmethod(lambda logit, unit: logit + 20 * unit)
+
+    def _allocate(self):
+        session = super()._allocate()
+        step = session.step
+
+        def one_wrong(token_B):
+            now = session._step.length
+            logits_BV = step(token_B).clone()
+            if now == 5:
+                unit = logits_BV[1].abs().max() * torch.finfo(DTYPES[self._cell.dtype]).eps
+                logits_BV[1, 7] = self.wrong(logits_BV[1, 7], unit)
+            return logits_BV
+
+        session.step = one_wrong
+        return session
+
+
+class OneNaN(OneBadStep):
+    wrong = staticmethod(lambda logit, unit: logit * torch.nan)
+
+
+class Forgetful(ContiguousStore):
+    """Reads zeros instead of its fourth row at the eighth step, and at no other."""
+
+    def append(self, k_BGTK, v_BGTK, step):
+        kept = super().append(k_BGTK, v_BGTK, step)
+        if step.length != 8:
+            return kept
+        for rows_BGMK in (kept := tuple(rows_BGMK.clone() for rows_BGMK in kept)):
+            rows_BGMK[:, :, 3] = 0
+        return kept
+
+
+@dataclass(frozen=True)
+class ForgettingOnce(ContiguousKV):
+    label = "forgetting_once"
+
+    def self_kv(self, shape):
+        return Forgetful(shape)
+
+
 class StaleArm(StrategyArm):
     """Keeps the cross-attention K/V of other sources in its twelfth layer."""
 
@@ -130,6 +184,43 @@ def test_a_right_strategy_that_rounds_independently_passes(deep):
     assert other.reason == ""
     assert other.fp32_ratio < RATIO / 1.2
     assert other.max_error > same.max_error, "the stand-in rounds otherwise"
+
+
+@pytest.mark.usefixtures("rounding_beyond_the_tolerance")
+def test_a_right_strategy_whose_rounding_exceeds_the_tolerance_passes_only_beside_the_reference(t5):
+    other = t5.arm(parse("static_kv"), rounding_otherwise(t5.model))
+    (alone,) = t5.found(other, compared=False)
+    assert alone.reason.startswith("step ")
+    assert "float32" not in alone.reason
+    (found,) = t5.found(other)
+    assert found.reason == ""
+    assert found.max_error > alone.max_error, "the largest difference of all steps, and not only of those within"
+
+
+@pytest.mark.usefixtures("rounding_beyond_the_tolerance")
+def test_one_bad_logit_that_the_error_over_all_steps_hides_is_caught_by_the_difference(t5):
+    bad = OneBadStep(parse("static_kv"), t5.model, t5.inputs, t5.cell)
+    (hidden,) = without_tolerance(t5, bad)
+    assert hidden.reason == ""
+    (found,) = t5.found(bad)
+    said = re.fullmatch(
+        rf"step 5: logits of row 1 differ by {found.max_error:.3g}, allowed (.+), "
+        r"which is 2.5 times full_recompute's own largest error to float32 so far",
+        found.reason,
+    )
+    assert said
+    assert float(said[1]) < found.max_error
+
+
+@pytest.mark.usefixtures("rounding_beyond_the_tolerance")
+def test_a_row_that_one_step_does_not_read_is_caught_at_that_step(t5):
+    (found,) = t5.found(t5.arm(ForgettingOnce()))
+    assert found.reason.startswith("step 8: ")
+
+
+def test_a_logit_that_is_nan_is_caught_at_once_whatever_is_allowed(t5):
+    (found,) = t5.found(OneNaN(parse("static_kv"), t5.model, t5.inputs, t5.cell))
+    assert found.reason.startswith("step 5: logits of row 1 differ by nan, allowed ")
 
 
 def test_a_lost_row_of_the_cache_is_caught(deep):
@@ -195,6 +286,23 @@ def test_an_error_below_the_types_own_rounding_is_no_fault_although_full_recompu
         beside.note(oracle, exact_BV)
         beside.note(arm, exact_BV * (1 + torch.finfo(torch.bfloat16).eps))
     assert 0.8 < beside.ratio(arm, oracle) < 1
+
+
+def test_the_largest_error_is_that_of_all_steps_so_far_and_none_once_the_reference_failed():
+    low = DEEPS("t5", "bf16")
+    beside, arm = Reference(ORACLE, low.model, low.inputs, low.cell), low.arm(ORACLE)
+    beside.prefill()
+    assert beside.largest_error(arm) == 0
+    for error, largest in ((0.5, 0.5), (-2.0, 2.0), (1.0, 2.0)):
+        beside.step(torch.zeros(2, dtype=torch.int64))
+        logits_BV = beside._logits_BV.clone()
+        logits_BV[1, 3] += error
+        beside.note(arm, logits_BV)
+        assert math.isclose(beside.largest_error(arm), largest, rel_tol=1e-5)
+    beside.arm.session = None
+    beside.step(torch.zeros(2, dtype=torch.int64))
+    assert beside.reason
+    assert beside.largest_error(arm) == 0
 
 
 def test_the_reference_decodes_where_the_cell_allows_a_kernel_that_takes_no_float32():
