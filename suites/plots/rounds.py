@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
 from numpy.typing import NDArray
 
 from ..judging.baseline import end_to_end_s
@@ -130,7 +131,6 @@ def _heights(place: int, count: int) -> NDArray[np.float64]:
 
 
 def _marks(axes: Axes, view: View, shown: Sequence[Lane]) -> None:
-    far = max(max(abs(one - 1) for one in lane.relative) for lane in shown)
     for place, lane in enumerate(shown):
         look, y_R = view.looks[lane.strategy], _heights(place, len(lane.indices))
         x_R = 100 * np.array(lane.relative)
@@ -142,8 +142,16 @@ def _marks(axes: Axes, view: View, shown: Sequence[Lane]) -> None:
                       markerfacecolor="white")  # fmt: skip
     names = [f"{broken_up(view.name(lane.strategy))}\n{quantity(lane.median_s, 's')}" for lane in shown]
     axes.set_yticks(range(len(shown)), names, fontsize=7.5)
-    room = max(1.0, 115 * far)
-    axes.set_xlim(min(100 - room, 100 * min(min(lane.relative) for lane in shown) - 1), 100 + room)
+    every = [100 * one for lane in shown for one in lane.relative]
+    low, high = min(every), max(every)
+    if high > 300:  # one round that took many times as long must not press the others together
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.set_xlim(low / 1.2, high * 1.3)
+    else:
+        room = max(1.0, 0.08 * (high - low))
+        axes.set_xlim(low - room, high + room)
     axes.set_xlabel("time of a round (% of the median)")
 
 
