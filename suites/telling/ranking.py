@@ -64,7 +64,7 @@ def _ranking(group: pd.DataFrame, title: str, width: int, rounds: Rounds, noisy:
     lines = [line for _, lines in blocks for line in lines]
     places = [{name: place if name == "strategy" else "" for name in names} for place, _ in blocks]
     shown, widths = _fitting(heads, [*lines, *places], width)
-    out = Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0))
+    out = Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0), pad_edge=False)
     for name, head in shown.items():
         left = name in ("strategy", "speedup", "rounds")
         out.add_column(head, justify="left" if left else "right", no_wrap=True, min_width=widths[name])
@@ -89,7 +89,7 @@ def _fitting(
         return {name: max([len(head), *(len(line[name]) for line in lines)]) for name, head in shown.items()}
 
     for name in ("speedup", *DROPPED):
-        if sum(widths().values()) + 2 * len(shown) > width and name in shown:
+        if sum(widths().values()) + 2 * (len(shown) - 1) > width and name in shown:
             shown[name] = name
             if name in DROPPED:
                 del shown[name]

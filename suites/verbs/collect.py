@@ -102,14 +102,14 @@ def tabulate(run_dir: Path, plots: bool = True) -> Collected:
 
         written = draw(run_dir, table, steps, roles, undrawn.append)
     entry = read_run_entry(run_dir)
-    missing = len(entry["plan"]) - len(cells)
+    missing, command = len(entry["plan"]) - len(cells), entry.get("command", "")
     noises, margins = told(cells), [cell.cell["measure"]["margin"] for cell in cells if "measure" in cell.cell]
     write_json(run_dir / "noise.json", noises)
     notes = [*checkpoints_told(cells), *narrowing_told(cells), *float32_told(cells)]
-    advice = list(advice_lines(table, noises, [*notes, *kernels_told(cells)], entry["command"]))
+    advice = list(advice_lines(table, noises, [*notes, *kernels_told(cells)], command))
     write_text(run_dir / "advice.txt", "".join(f"{line}\n" for line in advice))
     margin = next(iter(margins), MARGIN)
-    cards = [card(rows, noises, entry["command"]) for _, rows in table.groupby(GROUP, sort=False)]
+    cards = [card(rows, noises, command) for _, rows in table.groupby(GROUP, sort=False)]
     rounds = {(done.id, label): [*times.values()] for done in cells for label, times in timed_s(done).items()}
     print_summary(run_dir, table, cards, written, missing, rounds, disturbed(cells), notes)
     for line in undrawn:

@@ -91,7 +91,7 @@ class Compared:
         if math.isnan(self.holm_low):
             return ""
         ends = (self.holm_low, self.holm_high) if slower else (1 / self.holm_high, 1 / self.holm_low)
-        return f"[{', '.join(factor(end)[:-1] for end in ends)}]"
+        return f"[{', '.join(map(_end, ends))}]"
 
     def beside(self, other: str) -> str:
         """A clause on how a case compares with ``other``, with the interval where a speed is named.
@@ -120,6 +120,18 @@ class Compared:
         if self.words.startswith("cannot tell"):
             return f"cannot tell {name} from {other}{self.words.removeprefix('cannot tell')}"
         return f"{name} is {self.beside(other)}"
+
+
+def _end(value: float) -> str:
+    """Write an end of an interval as ``factor`` does, but with more decimals where it would look like 1.
+
+    >>> _end(7.34), _end(1.0), _end(1.0042), _end(0.9996)
+    ('7.3', '1.00', '1.004', '0.9996')
+    """
+    decimals = 2
+    while decimals < 5 and value != 1 and round(value, decimals) == 1:
+        decimals += 1
+    return factor(value)[:-1] if decimals == 2 else f"{value:.{decimals}f}"
 
 
 def direction(ratio: float) -> str:

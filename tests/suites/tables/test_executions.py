@@ -93,7 +93,8 @@ def test_there_is_a_plot_of_each_comparison(ran):
 
 
 def test_the_kernels_that_were_chosen_are_told(ran):
-    assert "linear=auto, batch 1, 5 -> 5 tokens, kernel (shapes of weights): up to 1 row " in ran[0].stdout
+    advice = (ran[1] / "advice.txt").read_text()
+    assert "linear=auto, batch 1, 5 -> 5 tokens, kernel (shapes of weights): up to 1 row " in advice
 
 
 def test_a_compiled_step_alone_is_a_run(tmp_path, monkeypatch):
