@@ -159,11 +159,6 @@ def noises(result: CellResult) -> list[Noise]:
     return found
 
 
-def disturbed(cells: Sequence[CellResult]) -> set[str]:
-    """Ids of the cells whose times something may have spoiled."""
-    return {result.id for result in cells if any(not noise.kind.startswith("A/A") for noise in noises(result))}
-
-
 @dataclass(frozen=True)
 class Speeds:
     """Speed of the machine in each cell of one device and number of threads, by the medians of their calibrations."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -23,18 +23,16 @@ Rounds = Mapping[tuple[str, str], Sequence[float]]
 """End-to-end times of the rounds of a case, by (cell, strategy)."""
 
 
-def rankings(
-    table: pd.DataFrame, width: int = 100, rounds: Rounds | None = None, noisy: Collection[str] = ()
-) -> Iterator[Table]:
+def rankings(table: pd.DataFrame, width: int = 100, rounds: Rounds | None = None) -> Iterator[Table]:
     """Yield the ranked table of each model and device; two tables where strategies were executed in several ways.
 
-    ``width`` is that of the terminal, in characters. ``rounds`` adds a picture of the rounds of each case, and cells
-    in ``noisy``, whose times something may have spoiled, have a mark.
+    ``width`` is that of the terminal, in characters. ``rounds`` adds a picture of the rounds of each case. Cells whose
+    times something may have spoiled (``disturbed_by``) have a mark.
     """
     for _, rows in table.groupby(GROUP, sort=False):
         for compared, part in by_execution(rows):
             title = " · ".join(filter(None, (title_of(rows, table), compared)))
-            yield _ranking(part, title, width, rounds or {}, noisy)
+            yield _ranking(part, title, width, rounds or {})
 
 
 def title_of(rows: pd.DataFrame, table: pd.DataFrame) -> str:
@@ -48,7 +46,7 @@ def title_of(rows: pd.DataFrame, table: pd.DataFrame) -> str:
     return f"{case['model']} on {where}, {case['dtype']}{kernels}{stop}{seed}"
 
 
-def _ranking(group: pd.DataFrame, title: str, width: int, rounds: Rounds, noisy: Collection[str]) -> Table:
+def _ranking(group: pd.DataFrame, title: str, width: int, rounds: Rounds) -> Table:
     names = ["strategy", *COLUMNS, *(["rounds"] if rounds else [])]
     blocks: list[tuple[str, list[dict[str, str]]]] = []
     for (batch, source, target), cell in group.groupby(["batch_size", "src_len", "tgt_len"]):
@@ -57,7 +55,7 @@ def _ranking(group: pd.DataFrame, title: str, width: int, rounds: Rounds, noisy:
             line = dict(zip(names, [*ranked(row), *[""] * len(names)], strict=False))
             line["rounds"] = sparkline(rounds.get((row["cell"], row["strategy"]), ()))
             lines.append(line)
-        mark = "   ! disturbed" if set(cell["cell"]) & set(noisy) else ""
+        mark = "   ! disturbed" if (cell["disturbed_by"] != "").any() else ""
         blocks.append((f"batch {batch}, {source} -> {target}{mark}", lines))
     base = next(filter(None, group["baseline"]), "")
     heads = {name: f"speedup over {spoken(base)}" if name == "speedup" and base else name for name in names}

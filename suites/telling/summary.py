@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from textwrap import wrap
 
@@ -31,17 +31,16 @@ def print_summary(
     written: Sequence[Path] = (),
     missing: int = 0,
     rounds: Rounds | None = None,
-    noisy: Collection[str] = (),
     notes: Sequence[str] = (),
 ) -> None:
     """Print the closing summary to standard output: the ranked tables, what failed and why, and the decision cards.
 
     ``cards`` are those of ``telling.card``, one for each model and device. ``written`` are the paths of the plots,
-    ``missing`` is the number of planned cells that wrote no result. ``rounds`` and ``noisy`` are as for ``rankings``,
-    and ``notes`` say what must be known of models and types.
+    ``missing`` is the number of planned cells that wrote no result. ``rounds`` are as for ``rankings``, and
+    ``notes`` say what must be known of models and types.
     """
     console = standard_output()
-    for ranking in rankings(table, console.width, rounds, noisy):
+    for ranking in rankings(table, console.width, rounds):
         needed = Measurement.get(console, console.options.update(width=UNBROKEN), ranking).maximum
         console.print(ranking, width=max(needed, console.width), crop=False)
     if (table["status"] == "ok").any():

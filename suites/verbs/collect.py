@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..judging.baseline import timed_s
-from ..judging.noise import disturbed, told
+from ..judging.noise import told
 from ..judging.verdict import MARGIN
 from ..store.cell_folder import CellResult, read_cells
 from ..store.files import ResultsError, exists, lost, write_json, write_text
@@ -111,7 +111,7 @@ def tabulate(run_dir: Path, plots: bool = True) -> Collected:
     margin = next(iter(margins), MARGIN)
     cards = [card(rows, noises, command) for _, rows in table.groupby(GROUP, sort=False)]
     rounds = {(done.id, label): [*times.values()] for done in cells for label, times in timed_s(done).items()}
-    print_summary(run_dir, table, cards, written, missing, rounds, disturbed(cells), notes)
+    print_summary(run_dir, table, cards, written, missing, rounds, notes)
     for line in undrawn:
         print(f"decodebench: {line}", file=sys.stderr)
     whole = missing == 0 and not undrawn and not table["status"].isin(["failed", "invalid"]).any()
