@@ -96,12 +96,13 @@ def test_the_run_folder_says_how_it_was_made(latest):
 
 def test_plots_are_written_and_drawn_again_the_same(latest, sweep):
     before = {path.name: path.read_bytes() for path in (latest / "plots").iterdir()}
-    assert {Path(name).stem for name in before} == {"totals", "step_latency", "flops", "memory", "roles", "roofline"}
+    drawn = {"totals", "step_latency", "flops", "memory", "roles", "roofline", "tradeoff", "rounds"}
+    assert {Path(name).stem for name in before} == drawn
     assert {Path(name).suffix for name in before} == {".png", ".svg"}
     assert all(content.startswith(b"\x89PNG") for name, content in before.items() if name.endswith("png"))
     (latest / "plots" / "totals.png").unlink()
     done = suites("plot", "results/latest", folder=sweep[1], check=True)
-    assert len(done.stdout.splitlines()) == 6
+    assert len(done.stdout.splitlines()) == len(drawn)
     assert {path.name: path.read_bytes() for path in (latest / "plots").iterdir()} == before
 
 
