@@ -90,6 +90,8 @@ def message(view: View) -> str:
     high, low = ordered.iloc[-1], ordered.iloc[0]
     if len(ordered) == 1 or not low[name]:
         return f"{text} at {where}: {spoken(high['strategy'])} {high[name] / 2**20:.3g} MiB"
+    if high[name] < 1.02 * low[name]:
+        return f"{text} at {where} is about the same for all: {high[name] / 2**20:.3g} MiB"
     most, least = spoken(high["strategy"]), spoken(low["strategy"])
     return f"{text} at {where}: {most} needs {times(high[name] / low[name])} that of {least}"
 
