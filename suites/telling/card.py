@@ -132,14 +132,22 @@ def _next(rows: pd.DataFrame, best: Row, rivals: Sequence[Row], command: str) ->
         return f"Next, to see what a {how} step gains: {_command(command, key)}"
     if rows["cell"].nunique() == 1 and "+sweep" not in command:
         return f"Next, to see whether it holds at other lengths: {_command(command, '+sweep=seq_len')}"
-    kept = [word for word in shlex.split(command)[4:] if word.partition("=")[0] in PROFILED]
+    kept = [word for word in _words(command)[4:] if word.partition("=")[0] in PROFILED]
     return f"Next, to see where a step spends its time: {shlex.join(['python', '-m', 'suites', 'profile', *kept])}"
 
 
 def _command(command: str, key: str) -> str:
     """The run's command with a key that is set, in place of what stood for it."""
-    words = shlex.split(command) if command else ["python", "-m", "suites", "run"]
     name = key.partition("=")[0]
     replaced = {"+sweep": ("+sweep", "seq_len", "src_len", "tgt_len")}.get(name, (name,))
-    kept = [word for word in words if re.split(r"[=]", word)[0] not in (*replaced, "hydra.run.dir", "hydra.sweep.dir")]
-    return shlex.join([*kept, *filter(None, [key])])
+    left_out = *replaced, "hydra.run.dir", "hydra.sweep.dir"
+    return shlex.join([*(word for word in _words(command) if word.partition("=")[0] not in left_out), key])
+
+
+def _words(command: str) -> list[str]:
+    """The words of a run's command; those of ``run`` without keys where it is not known, or cannot be read."""
+    try:
+        words = shlex.split(command)
+    except ValueError:  # a quotation mark without its partner
+        words = []
+    return words or ["python", "-m", "suites", "run"]

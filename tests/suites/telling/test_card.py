@@ -176,3 +176,9 @@ def test_without_full_recompute_the_first_strategy_is_the_baseline(labels):
     times = {label: [1.0 + 0.5 * place, 1.01 + 0.5 * place, 0.99] for place, label in enumerate(labels)}
     lines = card(table_of(times), (), COMMAND)
     assert ("nothing to choose" in lines[0]) == (len(labels) == 1)
+
+
+@pytest.mark.parametrize("command", ["", "python -m suites run 'seq_len=8"])
+def test_a_command_that_is_not_known_or_damaged_is_that_of_run(command):
+    *_, last = card(table_of(QUIET), (), command)
+    assert last == "Next, to see what a compiled step gains: python -m suites run execution=compiled"
