@@ -24,10 +24,9 @@ def disturbances(cells: Sequence[CellResult]) -> list[list[str]]:
     found = [[kind for kind in dict.fromkeys(n.kind for n in noises(one)) if kind not in UNTIMED] for one in cells]
     place = {id(result): number for number, result in enumerate(cells)}
     for drifted in speeds(cells):
-        values = [value for _, value in drifted.medians]
-        if not values or max(values) <= (1 + DRIFT_SHARE) * min(values):
+        if not drifted.drift:
             continue
-        middle = float(np.median(values))
+        middle = float(np.median([value for _, value in drifted.medians]))
         for result, value in drifted.medians:
             kinds = found[place[id(result)]]
             if abs(math.log(value / middle)) > math.log1p(DRIFT_SHARE) / 2 and DRIFT not in kinds:

@@ -167,6 +167,13 @@ class Speeds:
     did: str
     medians: list[tuple[CellResult, float]]
 
+    @property
+    def drift(self) -> float:
+        """The highest speed over the lowest where that is called a drift, else 0."""
+        values = [value for _, value in self.medians]
+        ratio = max(values) / min(values) if values else 0.0
+        return ratio if ratio > 1 + DRIFT_SHARE else 0.0
+
 
 def speeds(cells: Sequence[CellResult]) -> Iterator[Speeds]:
     """Yield the speeds of reading memory and of multiplying, for each device and number of threads."""
@@ -183,14 +190,12 @@ def drift(cells: Sequence[CellResult]) -> list[Noise]:
     """Changes of the machine's speed between cells that have the same device and number of threads."""
     found = []
     for measured in speeds(cells):
-        values = [value for _, value in measured.medians]
-        if values and max(values) > (1 + DRIFT_SHARE) * min(values):
+        if measured.drift:
             found.append(
                 Noise(
                     f"drift: {measured.name}",
-                    max(values) / min(values),
-                    f"the machine {measured.did} {max(values) / min(values):.2f} times as fast in one cell as in "
-                    "another",
+                    measured.drift,
+                    f"the machine {measured.did} {measured.drift:.2f} times as fast in one cell as in another",
                     "measure again to compare times of cells, or multiply times by their calibration_ rate, "
                     "as far as decoding drifts alike; ratios within a cell hold",
                 )

@@ -69,7 +69,7 @@ def figure(view: View) -> Figure | None:
         return None
     case = sums.iloc[0]
     foot = (
-        f"{view.foot} Source {case['src_len']}, target {case['tgt_len']} tokens, batch {case['batch_size']}. Decode "
+        f"{view.foot} {view.sizes(case)} Decode "
         "steps only. self, cross: attention to target and source. FLOPs of matrix products, bytes of weights and K/V, "
         "by formula."
     )

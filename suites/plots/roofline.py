@@ -165,11 +165,9 @@ def message(view: View) -> str:
 
 def foot(view: View, rows: pd.DataFrame) -> str:
     """Say what is drawn: the cell, the roof, how contenders are placed, and which strategies a cache serves."""
-    case = rows.iloc[0]
     return (
-        f"{view.foot} {view.rounds} Source {case['src_len']}, target {case['tgt_len']} tokens, batch "
-        f"{case['batch_size']}. Bytes of weights and K/V. Roof: the fastest of several kernels among the same rounds; "
-        "band: its least and most. "
+        f"{view.foot} {view.rounds} {view.sizes(rows.iloc[0])} Bytes of weights and K/V. "
+        "Roof: the fastest of several kernels among the same rounds; band: its least and most. "
         f"{_contenders(rows)}{_cached(rows)}"
     )
 

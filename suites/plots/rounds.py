@@ -87,7 +87,8 @@ def figure(view: View) -> Figure | None:
     if not shown:
         return None
     mapped = any(lane.steps_RK.size for lane in shown)
-    foot = f"{view.foot} {_place(view)} Each mark is a round, the first on top, over its strategy's own median"
+    sizes = view.sizes(view.last_rows.iloc[0])
+    foot = f"{view.foot} {sizes} Each mark is a round, the first on top, over its strategy's own median"
     foot += "; beside it the same round's steps, each over its median." if mapped else "."
     if any(lane.disturbed for lane in shown):
         foot += " Hollow: other processes used the CPU for certain."
@@ -118,11 +119,6 @@ def message(shown: Sequence[Lane]) -> str:
     if len(shown) == 1:
         return told
     return f"{told}; it was slow in {slow or 'none'} of the {len(shown) - 1} others"
-
-
-def _place(view: View) -> str:
-    case = view.last_rows.iloc[0]
-    return f"Source {case['src_len']}, target {case['tgt_len']} tokens, batch {case['batch_size']}."
 
 
 def _heights(place: int, count: int) -> NDArray[np.float64]:

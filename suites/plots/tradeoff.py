@@ -24,13 +24,12 @@ def figure(view: View) -> Figure | None:
     rows = _points(view)
     if len(rows) < 2:
         return None
-    case, height = rows.iloc[0], 3.4
+    height = 3.4
     missing = [view.name(s) for s in view.strategies if s not in set(rows["strategy"])]
     lost = f" Peak not measured: {', '.join(missing)}." if missing else ""
     foot = (
-        f"{view.foot} {view.rounds} Source {case['src_len']}, target {case['tgt_len']} tokens, batch "
-        f"{case['batch_size']}. Peak memory of a round above the loaded weights. Line: nothing is both faster and "
-        f"smaller.{lost}{view.disturbed_note}"
+        f"{view.foot} {view.rounds} {view.sizes(rows.iloc[0])} Peak memory of a round above the loaded weights. "
+        f"Line: nothing is both faster and smaller.{lost}{view.disturbed_note}"
     )
     drawn, [[axes]] = new_figure(message(view, rows), foot, view.absent, height=height)
     with mpl.rc_context(RC):

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from ..store.records import Round
@@ -84,8 +83,7 @@ class View:
     def legend(self, notes: Mapping[str, str] | None = None, title: str = "") -> Legend:
         """Legend of every strategy, with its note after the name, and of strategies that have nothing to draw."""
         entries = [(self.name(s) + (notes or {}).get(s, ""), self.looks[s].line()) for s in self.strategies]
-        lost = [s for s in self.broken if s not in self.strategies]
-        return Legend([*entries, *((f"{short(s)}: {self.broken[s]}", NOT_DRAWN.line()) for s in lost)], title)
+        return Legend([*entries, *(self.absent.entries if self.absent else [])], title)
 
     @property
     def disturbed_by(self) -> str:
@@ -146,6 +144,11 @@ class View:
         rows = rows[rows[column] == rows[column].max()]
         return rows[rows["cell"] == rows["cell"].iloc[0]]
 
+    @staticmethod
+    def sizes(case: Mapping[Hashable, Any] | pd.Series) -> str:
+        """Sentence on the sizes of one case, for the foot of a plot of a single cell."""
+        return f"Source {case['src_len']}, target {case['tgt_len']} tokens, batch {case['batch_size']}."
+
     @property
     def every_panel(self) -> list[tuple[str, pd.DataFrame]]:
         """(title, rows) for each part of the table, which is divided by what varies besides the axis."""
@@ -204,15 +207,3 @@ def _file_suffix(text: str, taken: set[str]) -> str:
     found = next(name for name in numbered if name.lower() not in taken)
     taken.add(found.lower())
     return found
-
-
-def exponent(x: pd.Series, y: pd.Series) -> float:
-    """Slope of log y over log x by least squares: y grows like x to this power. NaN below two points.
-
-    >>> round(exponent(pd.Series([1, 2, 4]), pd.Series([3, 12, 48])), 3)
-    2.0
-    """
-    x, y = x[y > 0], y[y > 0]
-    if x.nunique() < 2:
-        return float("nan")
-    return float(np.polyfit(np.log(x.astype(float)), np.log(y.astype(float)), 1)[0])

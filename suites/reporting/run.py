@@ -21,7 +21,7 @@ from ..tables.role_table import read_roles
 from ..tables.table_files import read_tables
 from ..telling.advice import Section, advise
 from ..telling.advice import memory as advice_memory
-from ..telling.advice.rows import longest, timed
+from ..telling.advice.rows import largest, longest, timed
 from ..telling.card import card
 from ..telling.legend import legend
 from ..telling.ranking import title_of
@@ -67,9 +67,9 @@ def write_report(run_dir: Path) -> Path:
     kept = read_environment(run_dir)
     run: Mapping[str, Any] = {**read_run_entry(run_dir)} if exists(run_dir / "run.json") else {}
     shown = list(views(table, steps, machine_of(run_dir), read_roles(run_dir, table)))
-    tools = _tools(run_dir, shown)
+    tools, noises = _tools(run_dir, shown), _noises(run_dir)
     parts = [
-        _part(run_dir, view, table, str(run.get("command", "")), str(at) if len(shown) > 1 else "", bool(tools))
+        _part(run_dir, view, table, noises, str(run.get("command", "")), str(at) if len(shown) > 1 else "", bool(tools))
         for at, view in enumerate(shown, 1)
     ]
     text = render(
@@ -87,14 +87,16 @@ def write_report(run_dir: Path) -> Path:
         beside="table.csv",
         environment=environment_lines(kept),
         equal=equality_told(table),
-        warnings=[*_noises(run_dir), *remarks(table)],
+        warnings=[*noises, *remarks(table)],
         formulas=[(m.name, m.unit, m.better, m.formula) for m in metrics().values() if m.name in table],
     )
     write_text(run_dir / NAME, text)
     return run_dir / NAME
 
 
-def _part(run_dir: Path, view: View, table: pd.DataFrame, command: str, at: str, calculated: bool) -> Part:
+def _part(
+    run_dir: Path, view: View, table: pd.DataFrame, noises: Sequence[str], command: str, at: str, calculated: bool
+) -> Part:
     """Make a part. ``at`` ends its ids; ``calculated`` says that the page calculates what fits in memory."""
     key = view.table.iloc[0][GROUP]
     rows = table[(table[GROUP] == key).all(axis=1)]
@@ -105,7 +107,7 @@ def _part(run_dir: Path, view: View, table: pd.DataFrame, command: str, at: str,
     return Part(
         title_of(rows, table),
         _lost(view),
-        card(rows, _noises(run_dir), command),
+        card(rows, noises, command),
         legend_of((chart for several in charts.values() for chart in several), f"legend{at}"),
         charts,
         verdicts(rows),
@@ -144,8 +146,7 @@ def _ledger(run_dir: Path, view: View) -> Ledger | None:
 
     None if there is no such cell, the folder does not say its model's sizes, or ``ledger_of`` cannot make a ledger.
     """
-    ours = longest(view.table[view.table["executed_flops"].notna()])
-    ours = ours[ours["batch_size"] == ours["batch_size"].max()]
+    ours = largest(view.table[view.table["executed_flops"].notna()])
     if ours.empty:
         return None
     kept = _described(run_dir, ours.iloc[-1].to_dict())

@@ -10,7 +10,7 @@ from ..telling.advice.rows import cases, longest
 from ..telling.ranking import COLUMNS, ranked
 
 HEADER = ("strategy", *COLUMNS)
-LEFT = tuple(place for place, name in enumerate(HEADER) if name in ("strategy", "verdict"))
+LEFT = tuple(place for place, name in enumerate(HEADER) if name == "strategy")
 """Places of the columns that hold words, which begin at the left."""
 
 

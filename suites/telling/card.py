@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from ..tables.columns import GROUP
 from ..words.comparison import Compared, eagerly, factor, spoken
 from ..words.quantity import quantity
 from .advice import step
@@ -22,6 +23,11 @@ PROFILED = ("model", "dtype", "device", "threads", "linear", "weights", "attenti
 """Keys of a run that the command that follows keeps for ``profile``."""
 LOAD = "other processes used"
 """How the noise begins that says that the machine was busy (``judging.noise``)."""
+
+
+def cards(table: pd.DataFrame, noises: Sequence[str] = (), command: str = "") -> list[list[str]]:
+    """Write the card of each model and device of a table, in its order, as ``card`` does."""
+    return [card(rows, noises, command) for _, rows in table.groupby(GROUP, sort=False)]
 
 
 def card(rows: pd.DataFrame, noises: Sequence[str] = (), command: str = "") -> list[str]:

@@ -19,7 +19,6 @@ from ..tables.executions import by_execution
 from ..words.console import UNBROKEN, standard_output
 from ..words.quantity import quantity
 from .advice import advise
-from .card import card
 from .legend import LINE
 from .ranking import Rounds, rankings, title_of
 
@@ -64,17 +63,17 @@ def _hanging(line: str, width: int) -> Text:
 
 
 def advice_lines(
-    table: pd.DataFrame, noises: Sequence[str] = (), kernels: Sequence[str] = (), command: str = ""
+    table: pd.DataFrame, cards: Sequence[Sequence[str]], noises: Sequence[str] = (), kernels: Sequence[str] = ()
 ) -> Iterator[str]:
     """Yield the lines of advice.txt: for each model and device a heading, its card, questions and their answers.
 
-    Answers are indented more. What was checked, and what may have spoiled times, is at the end. ``noises`` are lines
-    of ``judging.noise``, ``kernels`` those of ``choices_told``.
+    Answers are indented more. What was checked, and what may have spoiled times, is at the end. ``cards`` are
+    those of ``telling.card``, ``noises`` lines of ``judging.noise``, and ``kernels`` those of ``choices_told``.
     """
-    for _, rows in table.groupby(GROUP, sort=False):
+    for (_, rows), lines in zip(table.groupby(GROUP, sort=False), cards, strict=True):
         if sections := advise(rows):
             yield f"advice: {title_of(rows, table)}"
-            yield from (f"  {line}" for line in card(rows, noises, command))
+            yield from (f"  {line}" for line in lines)
         for section in sections:
             yield f"  {section.title}"
             yield from (f"    {sentence}" for sentence in section.sentences)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from ..words.comparison import direction, factor
+from ..words.comparison import decimals_beside_1, direction, factor
 from ..words.quantity import percent
 
 SHOWN = 3
@@ -76,10 +76,7 @@ def _end(end: float) -> str:
     >>> _end(1.1), _end(1.0021), _end(12.34)
     ('1.10', '1.002', '12.3')
     """
-    decimals = 2
-    while decimals < 5 and end != 1 and round(end, decimals) == 1:
-        decimals += 1
-    return f"{end:.{decimals}f}" if end < 10 else f"{end:.3g}"
+    return f"{end:.{decimals_beside_1(end)}f}" if end < 10 else f"{end:.3g}"
 
 
 def _width(half: float) -> str:

@@ -16,11 +16,10 @@ from ..store.cell_folder import CellResult, read_cells
 from ..store.files import ResultsError, exists, lost, write_json, write_text
 from ..store.folders import from_here
 from ..store.schema import read_run_entry
-from ..tables.columns import GROUP
 from ..tables.model_names import checkpoints_told
 from ..tables.role_table import write_roles
 from ..tables.table_files import write_tables
-from ..telling.card import card
+from ..telling.card import cards
 from ..telling.choices_told import float32_told, kernels_told, narrowing_told
 from ..telling.step_summary import markdown_summary, post
 from ..telling.summary import advice_lines, print_summary
@@ -106,12 +105,12 @@ def tabulate(run_dir: Path, plots: bool = True) -> Collected:
     noises, margins = told(cells), [cell.cell["measure"]["margin"] for cell in cells if "measure" in cell.cell]
     write_json(run_dir / "noise.json", noises)
     notes = [*checkpoints_told(cells), *narrowing_told(cells), *float32_told(cells)]
-    advice = list(advice_lines(table, noises, [*notes, *kernels_told(cells)], command))
+    decided = cards(table, noises, command)
+    advice = list(advice_lines(table, decided, noises, [*notes, *kernels_told(cells)]))
     write_text(run_dir / "advice.txt", "".join(f"{line}\n" for line in advice))
     margin = next(iter(margins), MARGIN)
-    cards = [card(rows, noises, command) for _, rows in table.groupby(GROUP, sort=False)]
     rounds = {(done.id, label): [*times.values()] for done in cells for label, times in timed_s(done).items()}
-    print_summary(run_dir, table, cards, written, missing, rounds, notes)
+    print_summary(run_dir, table, decided, written, missing, rounds, notes)
     for line in undrawn:
         print(f"decodebench: {line}", file=sys.stderr)
     whole = missing == 0 and not undrawn and not table["status"].isin(["failed", "invalid"]).any()

@@ -11,7 +11,6 @@ import datetime
 import io
 import shlex
 import sys
-import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,9 +36,12 @@ def main(arguments: list[str]) -> int:
         print(run_help(topics_of(arguments)), end="")
         return 0
     if LEGEND in arguments:
+        if arguments != [LEGEND]:
+            raise ConfigError(f"{LEGEND} explains the closing table and runs nothing; give it alone")
         from ..telling.legend import legend
+        from ..words.paragraphs import filled
 
-        print(textwrap.fill(legend(), 80))
+        print(filled(legend()))
         return 0
     overrides = read_overrides([argument for argument in arguments if argument != JSON])
     if overrides.show_only:

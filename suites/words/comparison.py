@@ -128,10 +128,20 @@ def _end(value: float) -> str:
     >>> _end(7.34), _end(1.0), _end(1.0042), _end(0.9996)
     ('7.3', '1.00', '1.004', '0.9996')
     """
+    decimals = decimals_beside_1(value)
+    return factor(value)[:-1] if decimals == 2 else f"{value:.{decimals}f}"
+
+
+def decimals_beside_1(value: float) -> int:
+    """Number of decimals, from 2 to 5, with which a value that is not 1 does not look like 1.
+
+    >>> decimals_beside_1(1.1), decimals_beside_1(1.0042), decimals_beside_1(1.0)
+    (2, 3, 2)
+    """
     decimals = 2
     while decimals < 5 and value != 1 and round(value, decimals) == 1:
         decimals += 1
-    return factor(value)[:-1] if decimals == 2 else f"{value:.{decimals}f}"
+    return decimals
 
 
 def direction(ratio: float) -> str:

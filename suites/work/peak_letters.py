@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -62,11 +61,6 @@ def peak_formula(config: ModelConfig, strategy: Strategy, padded: bool = False) 
 def weight_bytes_by_dtype(config: ModelConfig) -> dict[str, int]:
     """Bytes of the weights in each type of element, without copies that a kernel makes."""
     return {name: parameter_bytes(config, name) for name in DTYPES}
-
-
-def as_data(formula: PeakFormula) -> dict[str, Any]:
-    """Return a formula as plain data for JSON."""
-    return dataclasses.asdict(formula)
 
 
 def _longest(strategy: Strategy) -> int | None:

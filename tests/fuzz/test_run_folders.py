@@ -24,6 +24,7 @@ from suites.tables.role_table import read_roles, role_table
 from suites.tables.step_table import step_table
 from suites.tables.table_files import read_tables
 from suites.telling.advice import advise
+from suites.telling.card import cards
 from suites.telling.choices_told import float32_told, kernels_told, narrowing_told
 from suites.telling.summary import advice_lines, failures, remarks
 from suites.two_runs.cases import cases
@@ -123,7 +124,7 @@ def make_tables(folder: Path) -> None:
     cells = read_cells(folder)
     table, steps, roles = case_table(cells), step_table(cells), role_table(cells)
     told(cells), kernels_told(cells), narrowing_told(cells), float32_told(cells)
-    list(advice_lines(table)), list(failures(table)), list(remarks(table))
+    list(advice_lines(table, cards(table))), list(failures(table)), list(remarks(table))
     list(views(table, steps, machine_of(folder), roles))
 
 

@@ -10,25 +10,24 @@ from .axis import Axis, ticks_of
 from .chart import Chart, curves, spread
 
 
-def along(view: View, name: str, column: str, scale: float, title: str, message: str) -> Chart:
+def along(view: View, name: str, column: str, scale: float, title: str, message: str, bands: str = "") -> Chart:
     """Make a chart of ``column`` times ``scale`` with the panels of the view.
 
-    It has a band if the table has the columns of an interval, which end in _low and _high.
+    ``bands`` says what its bands are, of which the table then has the ends, in columns that end in _low and _high.
     """
     axis, label = view.axis
-    banded = {f"{column}_low", f"{column}_high"} <= set(view.table)
     frames = []
     for panel, rows in spread(view.every_panel):
         rows = rows.sort_values(axis)
         known = {"x": rows[axis].astype(float), "y": rows[column] * scale}
-        if banded:
+        if bands:
             known |= {end: (rows[f"{column}_{end}"] * scale).fillna(rows[column] * scale) for end in ("low", "high")}
         frames.append(pd.DataFrame({"panel": panel, "label": [view.name(s) for s in rows["strategy"]], **known}))
     data = pd.concat(frames)
     looks = {view.name(s): view.looks[s] for s in view.strategies}
     told = alternative(message, view, column, title.rpartition("(")[2].rstrip(")") if "(" in title else "")
     spec = curves(f"{name}{view.suffix}", data, looks, Axis(label, ticks_of(data["x"])), Axis(title, log=True), told)
-    foot = f"{view.foot} {view.rounds}" + (" Bands: 95 % intervals." if banded else "")
+    foot = f"{view.foot} {view.rounds}" + (f" Bands: {bands}." if bands else "")
     return Chart(f"{name}{view.suffix}", message, told, foot, "table.csv", looks, spec, (label, title))
 
 

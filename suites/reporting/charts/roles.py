@@ -61,7 +61,7 @@ def charts(view: View) -> list[Chart]:
     spec = finished(drawn, name, data, looks, told, height=60 + 34 * len(looks), panel=PANELS[0][1])
     colors = {group.label: group.color for group in shown}
     foot = (
-        f"{view.foot} Source {case['src_len']}, target {case['tgt_len']} tokens, batch {case['batch_size']}. Decode "
+        f"{view.foot} {view.sizes(case)} Decode "
         "steps only. FLOPs of matrix products, bytes of weights and K/V, by formula."
     )
     return [Chart(name, message(view), told, foot, "roles.csv", looks, spec, parts=colors)]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ...plots.totals import interval_told, speedups
 from ...plots.view import View
-from ...words.comparison import Compared
+from ...words.comparison import Compared, spoken
 from .along import along
 from .chart import Chart
 
@@ -16,10 +17,10 @@ def charts(view: View) -> list[Chart]:
     rows = timed.table
     if rows.empty or rows[timed.axis[0]].nunique() < 2 or rows["strategy"].nunique() < 2:
         return []
-    ends = {"speedup": "ratio", "speedup_low": "ratio_high", "speedup_high": "ratio_low"}
-    speedups = replace(timed, table=rows.assign(**{name: 1 / rows[f"e2e_{of}"] for name, of in ends.items()}))
+    found = speedups(rows).rename(columns={"value": "speedup", "low": "speedup_low", "high": "speedup_high"})
+    joined = replace(timed, table=rows.join(found))
     title = f"speedup over {rows['baseline'].iloc[0]} (x)"
-    return [along(speedups, "speedup", "speedup", 1.0, title, _message(timed))]
+    return [along(joined, "speedup", "speedup", 1.0, title, _message(timed), interval_told(rows))]
 
 
 def _message(view: View) -> str:
@@ -27,8 +28,7 @@ def _message(view: View) -> str:
     title, rows = view.panels[-1]
     last = rows[rows[column] == rows[column].max()]
     best = last.loc[last["e2e_ratio"].idxmin()]
-    where, strategy, baseline = view.at(best[column], title), best["strategy"], best["baseline"]
-    if strategy == baseline:
+    where, baseline = view.at(best[column], title), spoken(str(best["baseline"]))
+    if best["strategy"] == best["baseline"]:
         return f"At {where}, none takes less time than {baseline}"
-    told = Compared.of(best.to_dict()).beside(str(baseline))
-    return f"At {where}, {strategy}{':' if told.startswith('cannot') else ' is'} {told}"
+    return f"At {where}, {Compared.of(best.to_dict()).clause(spoken(str(best['strategy'])), baseline)}"

@@ -46,17 +46,6 @@ def largest(rows: pd.DataFrame) -> pd.DataFrame:
     return longest(rows[rows["batch_size"] == rows["batch_size"].max()])
 
 
-def interval(row: Row, name: str) -> str:
-    """Write a ratio and its 95 % confidence interval.
-
-    >>> interval({"r": 0.312, "r_low": 0.28, "r_high": 0.3456}, "r"), interval({"r": 2, "r_low": float("nan")}, "r")
-    ('0.312 [0.280, 0.346]', '2.000')
-    """
-    if math.isnan(row[f"{name}_low"]):
-        return f"{row[name]:.3f}"
-    return f"{row[name]:.3f} [{row[f'{name}_low']:.3f}, {row[f'{name}_high']:.3f}]"
-
-
 def listed(names: list[str]) -> str:
     """Join names in words.
 

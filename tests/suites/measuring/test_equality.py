@@ -5,12 +5,14 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from strategies import DTYPES, ModelSpec, Session, load_model, parse
+from strategies import DTYPES, ModelSpec, load_model, parse
 from strategies.contiguous_kv import ContiguousKV, ContiguousStore
 from suites.measuring.arms import StrategyArm
 from suites.measuring.equality import check
 from suites.settings.cells import Cell
 from suites.settings.inputs import make_inputs
+
+from .planted import ShiftedArm
 
 SHAPE = {"architecture": "t5", "vocab_size": 200, "d_model": 64, "num_heads": 4, "d_kv": 16, "d_ff": 128,
          "encoder_layers": 2, "decoder_layers": 2}  # fmt: skip
@@ -29,22 +31,6 @@ class Turned(ContiguousStore):
 class WrongHeads(ContiguousKV):
     def self_kv(self, shape):
         return Turned(shape)
-
-
-class OnePositionOn(StrategyArm):
-    """Counts one position too many, from the middle of the target on."""
-
-    def _allocate(self):
-        cell = self._cell
-        session = Session(self._model, self.strategy, cell.batch_size, cell.src_len, cell.tgt_len + 1)
-        step = session.step
-
-        def shifted(token_B):
-            session._position_1 += int(session._step.length == STEPS // 2)
-            return step(token_B)
-
-        session.step = shifted
-        return session
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +73,6 @@ def test_no_token_is_fed_twice(model):
     assert len(set(fed)) == len(fed) == STEPS
 
 
-@pytest.mark.parametrize(("kind", "strategy"), [(StrategyArm, WrongHeads()), (OnePositionOn, ContiguousKV())])
+@pytest.mark.parametrize(("kind", "strategy"), [(StrategyArm, WrongHeads()), (ShiftedArm, ContiguousKV())])
 def test_wrong_keys_and_wrong_positions_are_caught(model, kind, strategy):
     assert "differ by" in agreement(model, kind, strategy).reason

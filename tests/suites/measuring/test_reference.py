@@ -10,7 +10,7 @@ from functools import cache
 import pytest
 import torch
 
-from strategies import DTYPES, ModelSpec, Session, load_model, parse, select
+from strategies import DTYPES, ModelSpec, load_model, parse, select
 from strategies.contiguous_kv import ContiguousKV, ContiguousStore
 from strategies.models.kernels.linears import use_linear
 from strategies.models.torch_settings import allow_attention, enabled_attention, kept
@@ -22,7 +22,7 @@ from suites.settings.cells import Cell
 from suites.settings.inputs import Inputs, make_inputs
 
 from .one_cell import CELL
-from .planted import Losing
+from .planted import Losing, ShiftedArm
 
 ORACLE = parse("full_recompute")
 DEEP = {"vocab_size": 200, "d_model": 128, "num_heads": 4, "d_kv": 32, "d_ff": 256, "encoder_layers": 24,
@@ -92,22 +92,6 @@ def rounding_otherwise(model):
         if isinstance(module, torch.nn.Linear) and not name.endswith("cross_attn.kv"):
             module.forward = product(module)
     return other
-
-
-class ShiftedArm(StrategyArm):
-    """Counts one position too many, from the middle of the target on."""
-
-    def _allocate(self):
-        cell = self._cell
-        session = Session(self._model, self.strategy, cell.batch_size, cell.src_len, cell.tgt_len + 1)
-        step = session.step
-
-        def shifted(token_B):
-            session._position_1 += int(session._step.length == STEPS // 2)
-            return step(token_B)
-
-        session.step = shifted
-        return session
 
 
 class OneBadStep(StrategyArm):

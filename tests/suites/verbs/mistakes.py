@@ -41,6 +41,7 @@ KEYS = [
     (["run", "--cfg", "job", "hydra/launcher=nope"], "unknown hydra/launcher 'nope'; known: basic"),
     (["run", "--cfg", "job", "seq_len=1,2"], "--cfg shows one cell; give one value of seq_len, not 1,2"),
     (["run", "--cfg", "job", "--json"], "--json is not allowed where nothing is run"),
+    (["run", "--legend", "seq_len=8"], "--legend explains the closing table and runs nothing; give it alone"),
     (["run", "--cfg", "job", "--package"], "--package is given no package; give --package NAME"),
     (["run", "--cfg"], "--cfg is given no word; give --cfg job, hydra, all"),
     (["run", "-m", "--cfg", "job"], "-m is not allowed beside --cfg, which runs nothing"),
