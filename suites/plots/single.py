@@ -37,8 +37,8 @@ def bars(view: View, rows: pd.DataFrame, title: str) -> Figure:
     foot += (
         " Hatched: prefill." + " Whiskers: all rounds." * bool(view.timed) + (_dispatch_note(ordered) if known else "")
     )
-    if view.disturbed_by:
-        foot += f" Perhaps spoiled by {view.disturbed_by}."
+    if spoiled_by := view.within(rows["cell"]).disturbed_by:
+        foot += f" Perhaps spoiled by {spoiled_by}."
     height = 1.7 + 0.44 * len(rows)
     widths = (1.25, 1.0) if known else None
     drawn, [grid] = new_figure(title, foot, _legend(view, splits), 1, 1 + known, height, widths)

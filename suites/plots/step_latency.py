@@ -92,8 +92,8 @@ def figure(view: View) -> Figure | None:
         f"{view.foot} {view.rounds} Bold: running median over steps; thin: each step; bands: middle half of rounds. "
         f"Source: {last['src_len'].iloc[0]} tokens."
     )
-    if view.disturbed_by:
-        foot += f" The machine was disturbed in some cells: {view.disturbed_by}."
+    if disturbed_by := view.within(cell for _, steps in panels for cell in steps["cell"]).disturbed_by:
+        foot += f" The machine was disturbed: {disturbed_by}."
     height, everyone = 3.5, set(last["strategy"]) == set(view.strategies)
     at_ends = everyone and named(view, panel_height_in(height))
     drawn, [row] = new_figure(message(view), foot, view.absent if at_ends else view.legend(), 1, len(panels), height)

@@ -37,9 +37,10 @@ def figure(view: View) -> Figure:
     at_ends = named(view, room_in) and ends_of(view, "e2e_s", column)
     shown = [_times(view), _speedups(view) if _compared(view.table) else _rates(view)]
     notes = "".join(note for _, _, note in shown)
+    cells = [cell for _, part in panels for cell in part["cell"]]
     drawn, grid = new_figure(
         message(view),
-        f"{view.foot} {view.rounds}{notes}{view.disturbed_note}",
+        f"{view.foot} {view.rounds}{notes}{view.within(cells).disturbed_note}",
         view.absent if at_ends else view.legend(),
         rows,
         columns,

@@ -29,7 +29,7 @@ def figure(view: View) -> Figure | None:
     lost = f" Peak not measured: {', '.join(missing)}." if missing else ""
     foot = (
         f"{view.foot} {view.rounds} {view.sizes(rows.iloc[0])} Peak memory of a round above the loaded weights. "
-        f"Line: nothing is both faster and smaller.{lost}{view.disturbed_note}"
+        f"Line: nothing is both faster and smaller.{lost}{view.within(rows['cell']).disturbed_note}"
     )
     drawn, [[axes]] = new_figure(message(view, rows), foot, view.absent, height=height)
     with mpl.rc_context(RC):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
@@ -84,6 +84,10 @@ class View:
         """Legend of every strategy, with its note after the name, and of strategies that have nothing to draw."""
         entries = [(self.name(s) + (notes or {}).get(s, ""), self.looks[s].line()) for s in self.strategies]
         return Legend([*entries, *(self.absent.entries if self.absent else [])], title)
+
+    def within(self, cells: Iterable[str]) -> View:
+        """Keep the cases of these cells, for what is said of a plot that shows no others."""
+        return replace(self, table=self.table[self.table["cell"].isin(list(cells))])
 
     @property
     def disturbed_by(self) -> str:

@@ -8,7 +8,7 @@ from suites.plots import tradeoff, winners
 from suites.plots.style import RC
 from suites.plots.view import views
 
-from .test_plots import CORE, TIED, tables
+from .test_plots import CORE, MODULES, TIED, tables
 
 MS, MIB = (8.0, 6.0, 3.0, 2.0), (4.0, 9.0, 6.0, 8.0)
 
@@ -42,6 +42,16 @@ def test_what_has_no_peak_is_told_and_one_point_is_no_trade_off():
     table.loc[table["strategy"] != "static_kv", "peak_memory_bytes"] = np.nan
     (view,) = views(table, steps, {})
     assert tradeoff.figure(view) is None
+
+
+@pytest.mark.parametrize("disturbed", [0, -1], ids=["another cell", "the cell that is shown"])
+@pytest.mark.parametrize("name", ["tradeoff", "step_latency"])
+def test_a_disturbance_is_told_of_the_cell_that_is_shown_alone(name, disturbed):
+    table, steps = traded(lengths=TIED)
+    cells = list(dict.fromkeys(table["cell"]))
+    table["disturbed_by"] = ["other load" if cell == cells[disturbed] else "" for cell in table["cell"]]
+    (view,) = views(table, steps, {})
+    assert ("other load" in MODULES[name].figure(view).get_supxlabel()) == (disturbed == -1)
 
 
 @pytest.mark.parametrize("equal", [False, True], ids=["apart", "all alike"])
