@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from ..judging.baseline import baseline_of
+from ..words.labels import listed
 from ..words.quantity import quantity
 from ..work.role_names import in_model_order
 from .expected import TRAINING
@@ -49,15 +50,15 @@ def beside(ledger: pd.DataFrame, k: int, src_len: int) -> Beside | None:
 def headline(found: Beside) -> str:
     """Say how many products of a step grow with the step, and which, for the strategy and for its baseline."""
     step, growing = _step(found.shown), _growing(found.shown)
-    names = " and ".join(found.shown.labels)
+    names = listed(found.shown.labels)
     said = f"none of the {len(step)} products of a step grows with k: the whole buffer is read, under a mask."
     if growing:
-        which = f": {' and '.join(growing)}" if len(growing) <= 4 else ""
+        which = f": {listed(growing)}" if len(growing) <= 4 else ""
         said = f"{len(growing)} of the {len(step)} products of a step grow with k, the keys attended{which}."
     text = f"With {names}, {said}"
     if found.baseline:
         step, growing = _step(found.baseline), _growing(found.baseline)
-        text += f" With {' and '.join(found.baseline.labels)}, {len(growing) or 'none'} of {len(step)} {_do(growing)}."
+        text += f" With {listed(found.baseline.labels)}, {len(growing) or 'none'} of {len(step)} {_do(growing)}."
     return text
 
 

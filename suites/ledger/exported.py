@@ -13,11 +13,11 @@ from strategies.models.costs import Product
 from ..work.polynomial import Polynomial, polynomial
 from ..work.role_names import in_model_order, role_name
 from . import expected
-from .symbols import GROWING, LETTERS, SIZES, evaluate, grows_with, text, values
-from .verify import facts_of
+from .symbols import GROWING, LETTERS, SIZES, grows_with, text, values
+from .verify import LONG, facts_of
 
-LONG = 300
-"""Target length at which the letters are checked: beyond the shadow's lengths, so that a length bucket is no C."""
+LONGEST = 4096
+"""Target length up to which length buckets are listed."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,8 @@ class StrategyLetters:
 
     ``rows`` are the rows fed and ``keys`` the keys read. ``kept`` are rows of K and V that were kept before the step,
     and ``moved`` those of them that are copied. ``reserved`` is the memory that is set aside, in rows. ``capacity`` is
-    a fixed C, None where C is the target length or there is none.
+    a fixed C, None where C is the target length or there is none. Where the keys are M, ``buckets`` are the numbers
+    that M takes up to a target of ``LONGEST`` tokens: M is the first that holds k, and at most C.
     """
 
     label: str
@@ -52,6 +53,7 @@ class StrategyLetters:
     moved: Polynomial
     reserved: str
     capacity: int | None
+    buckets: list[int]
     cross: bool
     products: list[ProductLetters]
 
@@ -63,7 +65,8 @@ def strategy_letters(config: ModelConfig, strategy: Strategy) -> StrategyLetters
     """
     known = facts_of(strategy)
     reserved, capacity = _reserved(strategy)
-    if reserved is None or known.copied == "some" or not _holds(strategy, known):
+    buckets = _buckets(strategy) if known.keys == GROWING["M"] else []
+    if reserved is None or buckets is None or known.copied == "some" or known.rows == GROWING["T"]:
         return None
     products = [*_decoder(expected.prefill(config, known), True), *_decoder(expected.step(config, known), False)]
     order = in_model_order(one.role for one in products)
@@ -76,6 +79,7 @@ def strategy_letters(config: ModelConfig, strategy: Strategy) -> StrategyLetters
         polynomial(before if known.copied else 0),
         reserved,
         capacity,
+        buckets,
         known.cross_cached,
         sorted(products, key=lambda one: order.index(one.role)),
     )
@@ -113,17 +117,17 @@ def _letters(product: Product, once: bool) -> ProductLetters:
     )
 
 
-def _holds(strategy: Strategy, known: expected.Facts) -> bool:
-    """Whether the letters of ``known`` give the rows fed and the keys read of a long target too."""
-    if {str(known.rows), str(known.keys)} & {"T", "M"}:
-        return False
-    length = next((n for n in (LONG, 31) if _binds(strategy, n)), 0)
+def _buckets(strategy: Strategy) -> list[int] | None:
+    """The numbers of keys that some step reads, in order; None if not each step reads the first that holds k."""
+    length = next((n for n in (LONGEST, LONG) if _binds(strategy, n)), 0)
     bound = strategy.bind(length) if length else strategy
-    return all(
-        (evaluate(known.rows, numbers), evaluate(known.keys, numbers)) == (bound.rows_fed(k), bound.keys_read(k))
-        for k in range(1, length + 1)
-        for numbers in [{GROWING["k"]: k, GROWING["C"]: bound.rows_reserved(k)}]
-    )
+    found = sorted({bound.keys_read(k) for k in range(1, length + 1)})
+    for shorter in (n for n in (31, LONG) if length and _binds(strategy, n)):
+        bound = strategy.bind(shorter)
+        for k in range(1, shorter + 1):
+            if bound.keys_read(k) != min(next(size for size in found if size >= k), bound.rows_reserved(k)):
+                return None
+    return found or None
 
 
 def _binds(strategy: Strategy, length: int) -> bool:

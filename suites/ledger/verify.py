@@ -22,7 +22,7 @@ from ..settings.inputs import Inputs
 from . import expected
 from .expected import Facts, facts
 from .recorded import Recorded, record_decoding, record_training
-from .symbols import Expression, evaluate, values
+from .symbols import GROWING, Expression, evaluate, values
 
 GROUP = 4
 """Query heads of a shadow that share a head of K and V if its model shares them. No other size is 4, nor 4 + 2."""
@@ -67,6 +67,8 @@ class Shadow:
 SHADOW = Shadow(5, 17, 23, 11, 29, 7, 13, 19, 43, 101)
 ANOTHER = Shadow(5, 61, 37, 31, 41, 7, 53, 47, 67, 103)
 """Second shadow, for a strategy whose own capacity is a size of the first."""
+LONG = 300
+"""Target length, beyond the shadows', for which the letters of a strategy must hold too."""
 
 
 class LedgerError(Mistake):
@@ -107,10 +109,21 @@ def _shape(*products: Product | None) -> str:
 def facts_of(strategy: Strategy) -> Facts:
     """Return the facts of a strategy in letters, read where no two letters have the same number.
 
-    Raises StrategyError.
+    A letter that does not hold for a target of ``LONG`` tokens too, as where the first length bucket is longer than a
+    shadow's target, is none: T and M stand in its place. Raises StrategyError.
     """
     _, bound, steps = _bind(strategy)
-    return facts(bound, steps)
+    known = facts(bound, steps)
+    try:
+        long = facts(strategy.bind(LONG), LONG)
+    except StrategyError:  # the strategy cannot hold so many
+        return known
+    rows, keys = (
+        one if one == other else GROWING[letter]
+        for one, other, letter in ((known.rows, long.rows, "T"), (known.keys, long.keys, "M"))
+    )
+    copied = known.copied if known.copied == long.copied else "some"
+    return dataclasses.replace(known, rows=rows, keys=keys, copied=copied)
 
 
 def formula_of(config: ModelConfig, known: Facts | None, found: Recorded) -> list[Product]:
@@ -146,7 +159,7 @@ def check_shadow(config: ModelConfig, strategies: Sequence[Strategy]) -> None:
             shadow, bound, steps = _bind(strategy)
             model = models[shadow]
             inputs, token_BN, sizes = _case(shadow, model.config)
-            known = facts(bound, steps)
+            known = facts_of(strategy)
             step = min(shadow.step, steps - (steps == known.capacity and steps > 1))
             for found in record_decoding(model, bound, inputs, token_BN[:, :steps], {step}):
                 numbers = {**sizes, **expected.numbers(bound, found.k or 1)}

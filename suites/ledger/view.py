@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from ..words.labels import listed
 from ..words.quantity import quantity
 from ..work.role_names import in_model_order
 from .expected import TRAINING
@@ -185,7 +186,7 @@ def answer(found: Sequence[Column]) -> str:
         step = {role: row for role, row in column.products.items() if row["when"] == "every step"}
         if not step or any("k" in row_growth(row) for row in step.values() if row["kind"] == "GEMM"):
             continue
-        names = " and ".join(column.labels)
+        names = listed(column.labels)
         growing = [role for role in in_model_order(step) if "k" in row_growth(step[role])]
         fixed = len(step) - len(growing)
         if not growing:
@@ -195,7 +196,7 @@ def answer(found: Sequence[Column]) -> str:
             )
         return (
             f"With {names}, {len(growing)} of the {len(step)} products of a layer and the head grow with k: "
-            f"{' and '.join(growing)}, which are batched. The other {fixed} have one size at every step, since they "
+            f"{listed(growing)}, which are batched. The other {fixed} have one size at every step, since they "
             "see one new row of each sentence, the cross-attention's query among them. The earlier tokens are used "
             "all the same: they are the k rows of K and V that the growing ones read. Without a cache these rows are "
             "computed again, and nearly every product grows."

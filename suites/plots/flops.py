@@ -47,7 +47,7 @@ def figure(view: View) -> Figure | None:
         powers_of_two(axes, rows[column])
         plain_log([axes])
         axes.set_xlabel(label)
-        axes.set_ylabel("FLOPs of the whole batch (10^9)")
+        axes.set_ylabel("FLOPs of the whole batch (GFLOPs)")
         if at_ends:
             name_ends(axes, found, panel_height_in(height))
     return drawn
@@ -105,7 +105,7 @@ def _by_step(view: View, foot: str) -> Figure | None:
         axes.set_xlim(0, float(steps["k"].max()))
         axes.set_ylim(0, None)
         axes.set_xlabel("keys attended at the step, k")
-        axes.set_ylabel("FLOPs of the step (10^6)")
+        axes.set_ylabel("FLOPs of the step (MFLOPs)")
         if at_ends:
             name_ends(axes, found, panel_height_in(height))
     return drawn

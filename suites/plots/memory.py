@@ -13,6 +13,7 @@ from matplotlib.patches import Patch
 
 from ..words.comparison import spoken
 from .ends import broken_up, ends_of, name_ends, named, panel_height_in
+from .panels import shown_of
 from .style import RC, Legend, new_figure, plain_log, powers_of_two, share_y, times
 from .view import View
 
@@ -27,7 +28,6 @@ LINES: dict[str, dict[str, Any]] = {
     "kv_used_bytes": {"linestyle": (0, (1, 1.5)), "linewidth": 1.6, "marker": ""},
 }
 """How each size is drawn in a sweep, in the colour of the strategy."""
-MOST_PANELS = 4
 
 
 def figure(view: View) -> Figure | None:
@@ -37,7 +37,7 @@ def figure(view: View) -> Figure | None:
         return None
     column, label = view.axis
     every = view.every_panel
-    panels = every if len(every) <= MOST_PANELS else view.panels
+    panels = shown_of(every)
     rows = panels[-1][1]
     kind = "allocator's peak" if rows["device"].iloc[0] == "cuda" else "peak of live tensor bytes"
     foot = f"{view.foot} Above the loaded weights; {kind}."

@@ -93,7 +93,7 @@ def figure(view: View) -> Figure | None:
                 axes.grid(axis="y", visible=False)
             amounts.set_title(f"{title}: amount")
             shares.set_title("share of its own total")
-            amounts.set_xlabel(f"{title} ({_scale(mine, unit)[1]})")
+            amounts.set_xlabel(scale_of(mine, unit)[1])
         grid[-1][1].set_xlabel("share of the strategy's own total (%)")
     return drawn
 
@@ -136,12 +136,12 @@ def message(view: View) -> str:
 
 
 SCALES = {
-    "FLOPs": ((1e12, "10^12"), (1e9, "10^9"), (1e6, "10^6"), (1e3, "10^3"), (1.0, "1")),
+    "FLOPs": ((1e12, "TFLOPs"), (1e9, "GFLOPs"), (1e6, "MFLOPs"), (1e3, "kFLOPs"), (1.0, "FLOPs")),
     "B": ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"), (1.0, "B")),
 }
 
 
-def _scale(totals: pd.DataFrame, unit: str) -> tuple[float, str]:
+def scale_of(totals: pd.DataFrame, unit: str) -> tuple[float, str]:
     """The largest unit in which the largest total is at least 1."""
     most = float(totals.sum(axis=1).max())
     return next(((scale, name) for scale, name in SCALES[unit] if most >= scale), SCALES[unit][-1])
@@ -150,7 +150,7 @@ def _scale(totals: pd.DataFrame, unit: str) -> tuple[float, str]:
 def _amounts(axes: Axes, totals: pd.DataFrame, shown: list[Group], unit: str) -> None:
     """Draw one bar per row of ``totals``, as long as its sum, which stands at its end."""
     sums = totals.sum(axis=1)
-    scale, _ = _scale(totals, unit)
+    scale, _ = scale_of(totals, unit)
     for place, (amounts, total) in enumerate(zip(totals.to_dict("records"), sums, strict=True)):
         left = 0.0
         for group in shown:

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from ..words.comparison import spoken
 from .ends import name_ends, named, panel_height_in
+from .panels import shown_of
 from .style import RC, new_figure
 from .view import View
 
@@ -19,11 +20,10 @@ FEW = 16
 
 
 def longest(view: View) -> list[tuple[str, pd.DataFrame]]:
-    """Return (batch in words, rows of the step table) of the longest cell, for the smallest and the largest batch."""
+    """Return (batch in words, rows of the step table) of the longest cell, for every batch in order."""
     steps = view.steps[view.steps["tgt_len"] == view.steps["tgt_len"].max()]
     steps = steps[steps["src_len"] == steps["src_len"].max()]
-    batches = sorted({steps["batch_size"].min(), steps["batch_size"].max()})
-    return [(f"batch {b}", steps[steps["batch_size"] == b]) for b in batches]
+    return [(f"batch {size}", mine) for size, mine in steps.groupby("batch_size")]
 
 
 def ends(mine: pd.DataFrame) -> tuple[float, float]:
@@ -86,12 +86,15 @@ def figure(view: View) -> Figure | None:
     """
     if not drawable(view):
         return None
-    panels = longest(view)
+    every = longest(view)
+    panels = shown_of(every)
     _, last = panels[-1]
     foot = (
         f"{view.foot} {view.rounds} Bold: running median over steps; thin: each step; bands: middle half of rounds. "
         f"Source: {last['src_len'].iloc[0]} tokens."
     )
+    if len(panels) < len(every):
+        foot += f" {len(panels)} of {len(every)} batches are shown."
     if disturbed_by := view.within(cell for _, steps in panels for cell in steps["cell"]).disturbed_by:
         foot += f" The machine was disturbed: {disturbed_by}."
     height, everyone = 3.5, set(last["strategy"]) == set(view.strategies)
@@ -105,8 +108,8 @@ def figure(view: View) -> Figure | None:
                 k, later = mine["k"], mine.iloc[1:]
                 place.plot(k, mine["latency_s"] * 1e3, color=look.color, linewidth=0.6, alpha=0.45)
                 low, middle, high = (running(later[f"latency{part}_s"]) * 1e3 for part in ("_q25", "", "_q75"))
-                every = max(1, len(later) // 8)
-                place.plot(later["k"], middle, markevery=every, **look.line() | {"linewidth": 2.2})
+                apart = max(1, len(later) // 8)
+                place.plot(later["k"], middle, markevery=apart, **look.line() | {"linewidth": 2.2})
                 place.fill_between(later["k"], low, high, color=look.color, alpha=0.15, linewidth=0)
                 found[view.name(strategy)] = (float(k.iloc[-1]), float(middle.iloc[-1]), look.color)
             place.set_xlabel("keys attended at the step, k")

@@ -18,6 +18,7 @@ from ..words.comparison import spoken
 from ..words.labels import short, shortened
 from ..words.settings_told import changed_settings
 from .looks import NOT_DRAWN, Look, looks
+from .panels import first_middle_last
 from .style import Legend
 
 AXES = {
@@ -137,8 +138,7 @@ class View:
     @property
     def panels(self) -> list[tuple[str, pd.DataFrame]]:
         """The first, a middle and the last of ``every_panel``, without repetition."""
-        groups = self.every_panel
-        return [groups[i] for i in sorted({0, len(groups) // 2, len(groups) - 1})]
+        return first_middle_last(self.every_panel)
 
     @property
     def last_rows(self) -> pd.DataFrame:

@@ -1,5 +1,16 @@
 // The slider: one decoder layer at step k under two strategies, with every matrix to scale.
-const BLOCKS = [["self", "Self-attention"], ["cross", "Cross-attention"], ["ffn", "Feed-forward network"], ["lm_head", "After the last layer"]];
+const BLOCKS = [
+  ["self", "Self-attention", "x: embeddings of the rows fed, or the layer before"],
+  ["cross", "Cross-attention", "x after self-attention; K and V from the encoder"],
+  ["ffn", "Feed-forward network", "x after cross-attention"],
+  ["lm_head", "After the last layer", "the last row of x"],
+];
+// Product -> what reads its result: the edges of the diagram.
+const FLOWS = {
+  "self.qkv": "q, K to scores; V to context", "self.scores": "softmax, to context", "self.context": "to out", "self.out": "added to x",
+  "cross.q": "q to scores", "cross.kv": "K to scores; V to context", "cross.scores": "softmax, to context", "cross.context": "to out",
+  "cross.out": "added to x", "ffn.wi": "activation, to wo", "ffn.wo": "added to x", "lm_head": "the next token",
+};
 const TOKEN_PX = 52, FEATURE_PX = 56, STRIP_PX = 300;
 
 function slider(root) {
@@ -10,9 +21,13 @@ function slider(root) {
   let model = models[0], at = { ...model.start }, sides = [...model.sides], timer = 0;
 
   const strategy = (label) => model.layer.strategies.find((one) => one.label === label);
-  const sizes = (one) => ({ ...model.layer.sizes, ...at, C: one.capacity ?? at.N });
+  // Where a step reads a length bucket, the keys M are the first bucket that holds k, and at most the buffer.
+  const sizes = (one, k = at.k) => {
+    const C = one.capacity ?? at.N, M = Math.min(one.buckets.find((size) => size >= k) ?? C, C);
+    return { ...model.layer.sizes, ...at, k, C, M };
+  };
   const flopsOf = (one, k) => {
-    const now = { ...sizes(one), k };
+    const now = sizes(one, k);
     return one.products.filter((p) => !p.once).reduce((sum, p) => sum + flops(p, now), 0);
   };
   const flops = (product, now) => {
@@ -79,7 +94,7 @@ function slider(root) {
       ? `${counted(rows - 1, "row").replace(/ rows?$/, "")} of ${counted(rows, "row")} computed before.`
       : `1 new row computed; ${counted(kept, "earlier row")} kept.`];
     if (moved) parts.push(`${moved === 1 ? "The kept row is" : `All ${whole(moved)} kept rows are`} copied to make room.`);
-    if (one.reserved === "C") parts.push(`The buffer has ${counted(now.C, "row")}, of which ${whole(now.C - now.k)} ${now.C - now.k === 1 ? "is" : "are"} empty${keys > now.k ? " and read all the same, under a mask" : ""}.`);
+    if (one.reserved === "C") parts.push(`The buffer has ${counted(now.C, "row")}, of which ${whole(now.C - now.k)} ${now.C - now.k === 1 ? "is" : "are"} empty${keys === now.k ? "" : keys === now.C ? " and read all the same, under a mask" : `; ${whole(keys)} are read, under a mask`}.`);
     parts.push(one.cross ? `K and V of the ${counted(now.S, "source token")} are kept.` : `K and V of the ${counted(now.S, "source token")} are computed again.`);
     return parts.join(" ");
   }
@@ -107,23 +122,23 @@ function slider(root) {
   }
 
   function layer(one, now) {
-    const last = { ...now, k: now.N };
+    const last = sizes(one, now.N);
     const tokens = Math.max(now.N, now.S, one.reserved === "C" ? now.C : 0);
     const features = Math.max(...one.products.filter((p) => p.role !== "lm_head").flatMap((p) => ["inner", "cols"].filter((n) => !isToken(p, n)).map((n) => evaluated(p.sizes[n], now))));
     const scale = { tokens: TOKEN_PX / tokens, features: FEATURE_PX / features };
-    const groups = BLOCKS.map(([part, title]) => {
+    const groups = BLOCKS.map(([part, title, input]) => {
       const mine = one.products.filter((p) => p.role.split(".")[0] === part);
-      return html("section", { class: "block" }, html("h4", {}, title),
+      return html("section", { class: "block" }, html("h4", {}, title), html("p", { class: "to" }, input),
         html("div", { class: "cards" }, ...mine.map((p) => card(p, one, now, last, scale))));
     });
     return [...groups, html("p", { class: "foot" },
       `To scale: ${whole(tokens)} tokens or ${whole(features)} features are ${TOKEN_PX} and ${FEATURE_PX} px; the vocabulary is cut. ${model.layer.layers} such layers. FLOPs are those of all layers.`)];
   }
 
-  const isToken = (product, name) => name === "rows" || product.sizes[name].some(([, powers]) => "kSNC".split("").some((letter) => letter in powers));
+  const isToken = (product, name) => name === "rows" || product.sizes[name].some(([, powers]) => "kSNCM".split("").some((letter) => letter in powers));
   const grows = (product, name) => {
     const letters = product.sizes[name].flatMap(([, powers]) => Object.keys(powers));
-    return letters.includes("k") ? "k" : letters.includes("S") ? "S" : letters.includes("C") ? "C" : "";
+    return letters.includes("k") || letters.includes("M") ? "k" : letters.includes("S") ? "S" : letters.includes("C") ? "C" : "";
   };
   function card(product, one, now, last, scale) {
     const number = (name, when = now) => evaluated(product.sizes[name], when);
@@ -146,10 +161,11 @@ function slider(root) {
       rect(x3, cols, rows, `m${mark("rows", "cols")}`), before(x3, cols) || "");
     const shape = (of) => `[${["batch", "rows", "inner"].map(of)}] x [${[...(product.weight ? [] : ["batch"]), "inner", "cols"].map(of)}]`;
     return html("div", { class: `card${product.once ? " once" : ""}`, "data-role": product.role },
-      html("p", { class: "role" }, product.role, html("span", { class: `tag m${product.grows}` }, product.once ? "once a sentence" : product.grows ? `grows with ${product.grows}` : "always the same")),
+      html("p", { class: "role" }, product.role, html("span", { class: `tag m${product.grows}` }, product.once ? "once a sentence" : !product.grows ? "always the same" : `grows with ${product.grows}${Object.values(product.text).includes("M") ? ", by buckets" : ""}`)),
       drawn, html("p", { class: "letters" }, shape((name) => product.text[name])),
       html("p", { class: "numbers" }, shape((name) => number(name))),
-      html("p", { class: "flops" }, flopsTold(flops(product, now))));
+      html("p", { class: "flops" }, flopsTold(flops(product, now))),
+      FLOWS[product.role] ? html("p", { class: "to" }, FLOWS[product.role]) : "");
   }
 
   root.addEventListener("input", ({ target }) => {

@@ -14,9 +14,10 @@ import pandas as pd
 
 from ..tables.columns import GROUP
 from ..words.comparison import Compared, eagerly, factor, spoken
+from ..words.labels import listed
 from ..words.quantity import quantity
 from .advice import step
-from .advice.rows import Row, cases, is_strategy, largest, listed, timed
+from .advice.rows import Row, cases, is_strategy, largest, timed
 
 CAREFUL = "measure=careful"
 PROFILED = ("model", "dtype", "device", "threads", "linear", "weights", "attention")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
 LONGEST = 60
 """Greatest number of characters of a label in a figure."""
@@ -88,3 +89,12 @@ def is_file_name(text: str) -> bool:
     [True, False, False, False, False, False, False]
     """
     return text.isprintable() and re.search(r"[/\\]", text) is None and text not in ("", ".", "..") and len(text) < 256
+
+
+def listed(names: Sequence[str]) -> str:
+    """Join names in words.
+
+    >>> listed(["a"]), listed(["a", "b", "c"])
+    ('a', 'a, b and c')
+    """
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

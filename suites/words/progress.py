@@ -73,7 +73,7 @@ class Progress:
         self._measuring = True
         self._before = self._total, self._done
         self._title = f"[{self._cell}/{self._cells}] {title}"
-        self.say("")
+        self.say("loading")
 
     def again(self) -> None:
         """Take back that this cell has begun: it will begin once more, so what was done of it is to be done again."""

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from . import stacks
 
 NAME = "flops_by_role"
-UNITS = ((1e12, "10^12 FLOPs"), (1e9, "10^9 FLOPs"), (1e6, "10^6 FLOPs"), (1e3, "10^3 FLOPs"))
+UNITS = ((1e12, "TFLOPs"), (1e9, "GFLOPs"), (1e6, "MFLOPs"), (1e3, "kFLOPs"))
 
 
 def draw(ledger: pd.DataFrame, src_len: int) -> tuple[Figure, str]:

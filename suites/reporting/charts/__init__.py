@@ -5,14 +5,14 @@ from __future__ import annotations
 from altair.utils.schemapi import debug_mode
 
 from ...plots.view import View
-from . import flops, memory, roles, roofline, speedup, steps, totals
+from . import flops, memory, roles, roofline, speedup, step_parts, steps, totals
 from .chart import Chart
 from .legend import Legend, legend_of
 
 __all__ = ["PARTS", "Chart", "Legend", "charts_of", "legend_of"]
 
 PARTS = {
-    "time": (totals,),
+    "time": (totals, step_parts),
     "plots": (speedup, steps, flops, roles),
     "roofline": (roofline,),
     "memory": (memory,),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from ...plots.curve import is_disturbed
 from ...plots.view import View
 from ...words.quantity import quantity
 from .axis import Axis, ticks_of
@@ -11,15 +12,16 @@ from .chart import Chart, curves, spread
 
 
 def along(view: View, name: str, column: str, scale: float, title: str, message: str, bands: str = "") -> Chart:
-    """Make a chart of ``column`` times ``scale`` with the panels of the view.
+    """Make a chart of ``column`` times ``scale``, which comes of times, with the panels of the view.
 
     ``bands`` says what its bands are, of which the table then has the ends, in columns that end in _low and _high.
+    Points of cells that were disturbed are hollow.
     """
     axis, label = view.axis
     frames = []
     for panel, rows in spread(view.every_panel):
         rows = rows.sort_values(axis)
-        known = {"x": rows[axis].astype(float), "y": rows[column] * scale}
+        known = {"x": rows[axis].astype(float), "y": rows[column] * scale, "hollow": is_disturbed(rows)}
         if bands:
             known |= {end: (rows[f"{column}_{end}"] * scale).fillna(rows[column] * scale) for end in ("low", "high")}
         frames.append(pd.DataFrame({"panel": panel, "label": [view.name(s) for s in rows["strategy"]], **known}))
@@ -27,7 +29,7 @@ def along(view: View, name: str, column: str, scale: float, title: str, message:
     looks = {view.name(s): view.looks[s] for s in view.strategies}
     told = alternative(message, view, column, title.rpartition("(")[2].rstrip(")") if "(" in title else "")
     spec = curves(f"{name}{view.suffix}", data, looks, Axis(label, ticks_of(data["x"])), Axis(title, log=True), told)
-    foot = f"{view.foot} {view.rounds}" + (f" Bands: {bands}." if bands else "")
+    foot = f"{view.foot} {view.rounds}" + (f" Bands: {bands}." if bands else "") + view.disturbed_note
     return Chart(f"{name}{view.suffix}", message, told, foot, "table.csv", looks, spec, (label, title))
 
 

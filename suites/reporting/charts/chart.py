@@ -21,6 +21,7 @@ PANELS_MAX = 12
 HEIGHT_PX = 300
 TEXT_PX = 12
 FONT = "sans-serif"
+FILLED = alt.condition("datum.hollow", alt.value(0), alt.value(1))
 ROWS = "rows"
 """Name of a chart's data in its specification."""
 
@@ -92,7 +93,8 @@ def curves(
     """Make the specification of one curve per label of ``looks``, with a band if ``data`` has low and high.
 
     ``data`` has the columns panel, label, x, y and perhaps low and high. One panel is shown at a time, the last one
-    first. ``description`` is the text alternative; ``points`` draws a point at each value.
+    first. ``description`` is the text alternative; ``points`` draws a point at each value, hollow where the column
+    ``hollow`` says so.
     """
     shown = data.dropna(subset=["x", "y"])
     if x.ticks or (x.log and y.log):
@@ -109,25 +111,35 @@ def curves(
         layers.append(base.mark_area(opacity=0.2, aria=False, clip=clip).encode(**ends, color=color))
     layers.append(base.mark_line(strokeWidth=2, aria=False, clip=clip).encode(**place, color=color, strokeDash=dash))
     if points:
-        layers.append(
-            base.mark_point(filled=True, size=60, opacity=1, aria=False).encode(**place, color=color, shape=shape)
-        )
+        dots = base.mark_point(size=60, opacity=1, strokeWidth=2, aria=False)
+        layers.append(dots.encode(**place, color=color, shape=shape, fill=color, fillOpacity=FILLED))
     return finished(alt.layer(*layers), name, shown, looks, description)
 
 
 def bars(name: str, data: pd.DataFrame, looks: Mapping[str, Look], x: Axis, description: str) -> dict[str, Any]:
-    """Make the specification of one bar per label, its figure at the end. ``data``: columns panel, label, x, text."""
+    """Make the specification of one bar per label, its figure at the end.
+
+    ``data`` has the columns panel, label, x, text, and perhaps low and high, between which a whisker is drawn.
+    """
     shown = data.dropna(subset=["x"])
+    whiskers = "high" in shown
+    ends = shown[["x", "high"]].max(axis=1) if whiskers else shown["x"]
+    shown = shown.assign(end=ends)
     base = base_of(shown, looks)
     color, _, _ = encodings(looks)
     y = alt.Y("label:N", sort=list(looks), axis=alt.Axis(title=None, labelLimit=160))
     # Room for the figures at the ends of the bars, which begin at 0.
-    scale = alt.Scale(domain=[0, 1.3 * float(shown["x"].max()) or 1.0], nice=False)
+    scale = alt.Scale(domain=[0, 1.3 * float(ends.max()) or 1.0], nice=False)
     length = alt.X("x:Q", axis=x.drawn(), scale=scale)
     hover = [alt.Tooltip("label:N", title="strategy"), alt.Tooltip("text:N", title=x.title)]
     bar = base.mark_bar(aria=False).encode(y=y, x=length, color=color, tooltip=hover)
-    text = base.mark_text(align="left", dx=4, aria=False).encode(y=y, x=length, text="text:N")
-    return finished(alt.layer(bar, text), name, shown, looks, description, height=40 + 34 * len(looks))
+    layers = [bar]
+    if whiskers:
+        reach = alt.X("low:Q", axis=x.drawn(), scale=scale)
+        layers.append(base.mark_rule(strokeWidth=1.5, aria=False, color="#000000").encode(y=y, x=reach, x2="high:Q"))
+    at = alt.X("end:Q", axis=x.drawn(), scale=scale)
+    layers.append(base.mark_text(align="left", dx=4, aria=False).encode(y=y, x=at, text="text:N"))
+    return finished(alt.layer(*layers), name, shown, looks, description, height=40 + 34 * len(looks))
 
 
 def base_of(data: pd.DataFrame, looks: Mapping[str, Look]) -> alt.Chart:

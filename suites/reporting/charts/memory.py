@@ -9,34 +9,35 @@ from ...plots.view import View
 from ...words.quantity import quantity
 from .along import alternative
 from .axis import Axis, ticks_of
-from .chart import Chart, bars, curves
+from .chart import PANELS_MAX, Chart, bars, curves, spread
 
 
 def charts(view: View) -> list[Chart]:
-    """Make the one chart, of the last panel of the view; the reader chooses which of the three figures it shows."""
+    """Make the one chart; the reader chooses which of the three figures it shows, and of which batch."""
     view = view.having("kv_reserved_bytes")
     if view.table.empty:
         return []
     column, label = view.axis
-    title, rows = view.panels[-1]
-    rows = rows.sort_values(column)
+    every = spread(view.every_panel, PANELS_MAX // len(PANELS))
     looks = {view.name(s): view.looks[s] for s in view.strategies}
-    single = rows[column].nunique() < 2
+    single = all(rows[column].nunique() < 2 for _, rows in every)
     data = pd.concat(
         pd.DataFrame(
             {
-                "panel": text,
+                "panel": ", ".join(filter(None, [text, title])),
                 "label": [view.name(s) for s in rows["strategy"]],
                 "x": rows[name] / 2**20 if single else rows[column].astype(float),
                 "y": rows[name] / 2**20,
                 "text": [quantity(size, "B") for size in rows[name]],
             }
         )
+        for title, part in every
+        for rows in [part.sort_values(column)]
         for name, text in PANELS
     )
     alt, name = alternative(message(view), view, "peak_memory_bytes", "B"), f"memory{view.suffix}"
-    kind = "allocator's peak" if rows["device"].iloc[0] == "cuda" else "peak of live tensor bytes"
-    foot = f"{view.foot}{f' {title[0].upper()}{title[1:]}.' if title else ''} Above the loaded weights; {kind}."
+    kind = "allocator's peak" if view.table["device"].iloc[0] == "cuda" else "peak of live tensor bytes"
+    foot = f"{view.foot} Above the loaded weights; {kind}."
     y = Axis("memory (MiB)", log=True)
     spec = (
         bars(name, data, looks, Axis("memory (MiB)"), alt)

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 
 from ...plots.placed import case_of, points_of, roof_of
-from ...plots.roofline import DECADE, foot, message
+from ...plots.roofline import DECADE, WIDEST, foot, message
 from ...plots.view import View
+from ...words.quantity import percent
 from .axis import PADDING_PX
 from .chart import Chart, base_of, finished
 from .encodings import encodings
@@ -23,9 +24,18 @@ def charts(view: View) -> list[Chart]:
     if not points:
         return []
     looks = {view.name(p.strategy): view.looks[p.strategy] for p in points}
+    reached = dict(zip(rows["strategy"], rows["floor_fraction"], strict=True))
     data = pd.DataFrame(
         [
-            {"panel": "", "label": view.name(p.strategy), "phase": p.phase, "x": p.intensity, "y": p.flops_per_s}
+            {
+                "panel": "",
+                "label": view.name(p.strategy),
+                "phase": p.phase,
+                "x": p.intensity,
+                "y": p.flops_per_s,
+                "limit": min(p.intensity * read.median, gemm.median) if p.phase == "decode" else np.nan,
+                "reached": f"{percent(reached[p.strategy])} of the limit" if p.phase == "decode" else "",
+            }
             for p in points
         ]
     )
@@ -42,12 +52,25 @@ def charts(view: View) -> list[Chart]:
         alt.Axis(title="achieved (GFLOP/s)", tickCount=6, format="~g"),
     )
     line = alt.Chart(alt.InlineData(values=roof))
-    band = line.mark_area(opacity=0.3, color="#999999", aria=False).encode(
-        **axes, y=alt.Y("low:Q", scale=scale, axis=ticks), y2="high:Q"
-    )
+    bands = [
+        line.mark_line(strokeWidth=1, strokeDash=[2, 3], color="#999999", aria=False).encode(
+            **axes, y=alt.Y(f"{end}:Q", scale=scale, axis=ticks)
+        )
+        for end in ("low", "high")
+    ]
+    bottom, top = min([*ends["low"], *data["y"]]), max([*ends["high"], *data["y"]])
+    if np.log(ends["high"] / ends["low"]).max() <= WIDEST * np.log(top / bottom):
+        filled = line.mark_area(opacity=0.3, color="#999999", aria=False)
+        bands = [filled.encode(**axes, y=alt.Y("low:Q", scale=scale, axis=ticks), y2="high:Q")]
     edge = line.mark_line(color="#777777", aria=False).encode(**axes, y=alt.Y("median:Q", scale=scale, axis=ticks))
     name = f"roofline{view.suffix}"
     color, _, shape = encodings(looks)
+    drops = (
+        base_of(data, looks)
+        .transform_filter("datum.limit > 0")
+        .mark_rule(strokeDash=[2, 3], strokeWidth=1.5, aria=False)
+        .encode(**axes, y=alt.Y("y:Q", scale=scale, axis=ticks), y2="limit:Q", color=color)
+    )
     dots = (
         base_of(data, looks)
         .mark_point(size=90, strokeWidth=2, aria=False)
@@ -63,14 +86,19 @@ def charts(view: View) -> list[Chart]:
                 alt.Tooltip("phase:N"),
                 alt.Tooltip("x:Q", title="FLOPs / byte", format=".3~g"),
                 alt.Tooltip("y:Q", title="GFLOP/s", format=".3~g"),
+                alt.Tooltip("reached:N", title="reaches"),
             ],
         )
     )
     alt_text = (
         f"{message(view)}. The machine reads {read.median:.3g} GB/s and multiplies at {gemm.median:.3g} GFLOP/s. "
-        + "; ".join(f"{p.strategy} {p.phase} {p.flops_per_s:.3g} GFLOP/s" for p in points)
+        + "; ".join(
+            f"{p.strategy} {p.phase} {p.flops_per_s:.3g} GFLOP/s"
+            + (f", {percent(reached[p.strategy])} of its limit" if p.phase == "decode" else "")
+            for p in points
+        )
         + "."
     )
-    spec = finished(alt.layer(band, edge, dots), name, data, looks, alt_text)
-    told = f"{foot(view, rows)} Full: decode; hollow: prefill."
+    spec = finished(alt.layer(*bands, edge, drops, dots), name, data, looks, alt_text)
+    told = f"{foot(view, rows)} Full: decode, joined to its limit; hollow: prefill."
     return [Chart(name, message(view), alt_text, told, "table.csv", looks, spec)]

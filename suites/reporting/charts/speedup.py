@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pandas as pd
+
 from ...plots.totals import interval_told, speedups
 from ...plots.view import View
 from ...words.comparison import Compared, spoken
@@ -24,11 +26,13 @@ def charts(view: View) -> list[Chart]:
 
 
 def _message(view: View) -> str:
+    """Say the speedup of the quickest strategy at the first and at the last point, each with its interval."""
     column, _ = view.axis
     title, rows = view.panels[-1]
-    last = rows[rows[column] == rows[column].max()]
+    first, last = (rows[rows[column] == end] for end in (rows[column].min(), rows[column].max()))
     best = last.loc[last["e2e_ratio"].idxmin()]
-    where, baseline = view.at(best[column], title), spoken(str(best["baseline"]))
     if best["strategy"] == best["baseline"]:
-        return f"At {where}, none takes less time than {baseline}"
-    return f"At {where}, {Compared.of(best.to_dict()).clause(spoken(str(best['strategy'])), baseline)}"
+        return f"At {view.at(best[column], title)}, none takes less time than {spoken(str(best['baseline']))}"
+    ends = pd.concat([first[first["strategy"] == best["strategy"]], best.to_frame().T]).to_dict("records")
+    told = ", ".join(f"{Compared.of(row).speedup} at {view.at(row[column], title)}" for row in ends)
+    return f"Speedup of {spoken(str(best['strategy']))} over {spoken(str(best['baseline']))}: {told}"

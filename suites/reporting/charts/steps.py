@@ -8,17 +8,17 @@ from ...plots.step_latency import drawable, ends, longest, message
 from ...plots.view import View
 from ...words.quantity import quantity
 from .axis import Axis
-from .chart import Chart, curves, thinned
+from .chart import Chart, curves, spread, thinned
 
 
 def charts(view: View) -> list[Chart]:
-    """Make the one chart, of the longest cell of the smallest and of the largest batch; none if not ``drawable``."""
+    """Make the one chart, of the longest cell of each batch; none if not ``drawable``."""
     if not drawable(view):
         return []
     frames: list[pd.DataFrame] = []
     told: list[str] = []
     top = 0.0  # one slow step must not hide the rest: the axis ends a little above nearly all of them
-    for panel, steps in longest(view):
+    for panel, steps in spread(longest(view)):
         told = []
         top = max(top, float(steps["latency_q75_s"].quantile(0.995)) * 1.15e3)
         for strategy, mine in steps.groupby("strategy", sort=False):

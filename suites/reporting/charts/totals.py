@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 
+from ...judging.baseline import end_to_end_s
 from ...plots.totals import message
 from ...plots.view import View
 from ...telling.advice.rows import place_of
+from ...words.comparison import spoken
 from ...words.quantity import quantity
 from .along import along, alternative
 from .axis import Axis
@@ -29,11 +33,12 @@ def _throughput(view: View) -> str:
     best = view.table.sort_values("throughput_tokens_per_s").iloc[-1]
     place = place_of(best.to_dict())
     rate = best["throughput_tokens_per_s"]
-    return f"The most tokens a second: {best['strategy']} with {rate:,.{0 if rate >= 100 else 1}f} at {place}"
+    return f"The most tokens a second: {spoken(best['strategy'])} with {rate:,.{0 if rate >= 100 else 1}f} at {place}"
 
 
 def _bars(view: View) -> Chart:
     rows = view.table.sort_values("e2e_s")
+    spreads = [list(end_to_end_s(view.timed, str(s)).values()) or [math.nan] for s in rows["strategy"]]
     looks = {view.name(s): view.looks[s] for s in rows["strategy"]}
     data = pd.DataFrame(
         {
@@ -41,8 +46,13 @@ def _bars(view: View) -> Chart:
             "label": [view.name(s) for s in rows["strategy"]],
             "x": rows["e2e_s"] * 1e3,
             "text": [quantity(time, "s") for time in rows["e2e_s"]],
+            "low": [1e3 * min(spread) for spread in spreads],
+            "high": [1e3 * max(spread) for spread in spreads],
         }
     )
     alt = alternative(message(view), view, "e2e_s", "s")
     spec = bars(f"time{view.suffix}", data, looks, Axis("end to end (ms)"), alt)
-    return Chart(f"time{view.suffix}", message(view), alt, f"{view.foot} {view.rounds}", "table.csv", looks, spec)
+    foot = f"{view.foot} {view.rounds}" + " Whiskers: all rounds." * bool(view.timed)
+    if view.disturbed_by:
+        foot += f" Perhaps spoiled by {view.disturbed_by}."
+    return Chart(f"time{view.suffix}", message(view), alt, foot, "table.csv", looks, spec)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pandas as pd
 
 from ...words.comparison import Compared, spoken
-from .rows import Row, cases, is_strategy, listed
+from ...words.labels import listed
+from .rows import Row, cases, is_strategy
 from .section import Section
 
 

@@ -46,15 +46,6 @@ def largest(rows: pd.DataFrame) -> pd.DataFrame:
     return longest(rows[rows["batch_size"] == rows["batch_size"].max()])
 
 
-def listed(names: list[str]) -> str:
-    """Join names in words.
-
-    >>> listed(["a"]), listed(["a", "b", "c"])
-    ('a', 'a, b and c')
-    """
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
 def is_strategy(row: Row) -> bool:
     """Whether the row is a strategy's, whose FLOPs are known. A contender's FLOPs are not."""
     return not math.isnan(row["executed_flops"])

@@ -1,8 +1,11 @@
 """What a page's script computes from the exported letters is what the ledger says."""
 
+import math
+
 import pytest
 
 from strategies import ModelConfig, parse
+from strategies.contiguous_kv import ContiguousKV
 from suites.ledger.exported import layer_letters
 from suites.ledger.formula import formula_ledger
 from suites.work.polynomial import evaluated
@@ -10,17 +13,31 @@ from suites.work.polynomial import evaluated
 CONFIG = ModelConfig(
     vocab_size=101, d_model=24, num_heads=4, d_kv=7, d_ff=43, encoder_layers=2, decoder_layers=3, num_kv_heads=2
 )
-NAMES = ("full_recompute", "cross_kv", "contiguous_kv", "static_kv", "static_kv(read=buffer)", "static_kv(capacity=64)")
+BUCKET = "static_kv(read=bucket)"
+NAMES = (
+    "full_recompute", "cross_kv", "contiguous_kv", "static_kv", "static_kv(read=buffer)", "static_kv(capacity=99)",
+    BUCKET,
+)  # fmt: skip
+N = 97
+
+
+class Chunks(ContiguousKV):
+    """Room for K and V that grows by eight rows at a time, which no letter says."""
+
+    def rows_reserved(self, k):
+        return 8 * math.ceil(k / 8)
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("k", [1, 9, 40])
+@pytest.mark.parametrize("k", [1, 9, 64, 65, N])
 def test_sizes_and_flops_are_those_of_the_ledger(name, k):
-    ledger = formula_ledger(CONFIG, [parse(name)], 5, 17, 40, k, 4)
+    ledger = formula_ledger(CONFIG, [parse(name)], 5, 17, N, k, 4)
     ledger = ledger[(ledger["strategy"] == name) & (ledger["kind"] != "copy") & (ledger["part"] != "encoder")]
     data = layer_letters(CONFIG, [parse(name)])
     mine = data["strategies"][0]
-    numbers = {**data["sizes"], "B": 5, "S": 17, "N": 40, "k": k, "C": mine["capacity"] or 40}
+    room = mine["capacity"] or N
+    read = next((size for size in mine["buckets"] if size >= k), room)
+    numbers = {**data["sizes"], "B": 5, "S": 17, "N": N, "k": k, "C": room, "M": min(read, room)}
     assert len(mine["products"]) == len(ledger)
     for product in mine["products"]:
         row = ledger[ledger["role"] == product["role"]].iloc[0]
@@ -36,11 +53,21 @@ def test_what_is_kept_and_moved_is_told():
     found = {one["label"]: one for one in layer_letters(CONFIG, [parse(name) for name in NAMES])["strategies"]}
     assert list(found) == list(NAMES)
     at = {"k": 85}
-    assert [evaluated(one["kept"], at) for one in found.values()] == [0, 0, 84, 84, 84, 84]
-    assert [evaluated(one["moved"], at) for one in found.values()] == [0, 0, 84, 0, 0, 0]
-    assert [one["reserved"] for one in found.values()] == ["0", "0", "k", "C", "C", "C"]
-    assert [one["capacity"] for one in found.values()] == [None] * 5 + [64]
+    assert [evaluated(one["kept"], at) for one in found.values()] == [0, 0, 84, 84, 84, 84, 84]
+    assert [evaluated(one["moved"], at) for one in found.values()] == [0, 0, 84, 0, 0, 0, 0]
+    assert [one["reserved"] for one in found.values()] == ["0", "0", "k", "C", "C", "C", "C"]
+    assert [one["capacity"] for one in found.values()] == [None] * 5 + [99, None]
+
+    assert found[BUCKET]["buckets"] == [64, 128, 256, 512, 1024, 2048, 4096]
+    assert [one["buckets"] for label, one in found.items() if label != BUCKET] == [[]] * 6
+
+
+def test_a_compiled_strategy_has_the_letters_of_what_it_runs():
+    both = [parse(BUCKET), parse("static_kv(execution=compiled,read=bucket)")]
+    eager, compiled = layer_letters(CONFIG, both)["strategies"]
+    assert compiled.pop("label") != eager.pop("label")
+    assert compiled == eager
 
 
 def test_a_strategy_without_letters_is_left_out():
-    assert layer_letters(CONFIG, [parse("static_kv(read=bucket)")])["strategies"] == []
+    assert layer_letters(CONFIG, [Chunks()])["strategies"] == []

@@ -182,8 +182,8 @@ def test_the_areas_of_a_panel_reach_its_total(ledger, curves):
     for axes in (axes for axes in figure.axes if axes.axison):
         (panel,) = (p for p in found if p.strategies == tuple(axes.get_title(loc="left").split("\n")))
         tops = [path.vertices[:, 1].max() for area in axes.collections for path in area.get_paths()]
-        unit = float(re.search(r"10\^(\d+)", figure.axes[1].get_ylabel())[1])
-        assert max(tops) == pytest.approx(panel.total.max() / 10**unit)
+        unit = {"G": 1e9, "M": 1e6, "k": 1e3}[re.search(r"([GMk])FLOPs", figure.axes[1].get_ylabel())[1]]
+        assert max(tops) == pytest.approx(panel.total.max() / unit)
         assert len(axes.collections) == len(panel.columns)
 
 

@@ -63,7 +63,7 @@ def test_shares_fill_each_bar_and_the_total_stands_at_its_end_with_its_unit():
         assert [text.get_text() for text in axes.get_yticklabels()] == view.strategies
         assert axes.get_xlim()[0] == 0
     longest = max(bar.get_x() + bar.get_width() for bar in flops.patches)
-    assert longest == pytest.approx(4.1)  # 10^9 FLOPs
+    assert longest == pytest.approx(4.1)  # GFLOPs
     for axes in (flops_share, moved_share):
         ends = [bar.get_x() + bar.get_width() for bar in axes.patches]
         assert max(ends) == pytest.approx(100, abs=1)

@@ -145,7 +145,7 @@ def test_pads_at_the_ends_of_lines_are_the_mask_and_told(tmp_path):
 
 
 def test_ids_are_what_they_were_before_a_key_was_added_that_is_at_its_default():
-    """The ids in results/reference, which earlier versions measured."""
+    """The ids of reference runs that earlier versions measured."""
     keys = "model=small", "seq_len=16"
     (plain, math), (cuda,) = (
         cells(*keys, "device=cpu", "threads=2", "attention=auto,math"),

@@ -34,7 +34,7 @@ def test_a_cell_that_begins_again_is_counted_once_and_its_lost_work_is_added(mon
         told.cell("second")
         capsys.readouterr()
         told.advance(5.0)
-    assert capsys.readouterr().err.startswith("[2/2] second  80%, ")
+    assert capsys.readouterr().err.startswith("loading [2/2] second  80%, ")
 
 
 def test_the_phase_comes_first_and_the_time_left_only_after_the_first_cell(monkeypatch, capsys):

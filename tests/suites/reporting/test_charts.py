@@ -1,0 +1,91 @@
+"""Charts of the page: what their data says of disturbed cells, of rounds, of amounts and of a step's parts."""
+
+from dataclasses import replace
+
+import pytest
+
+from suites.ceilings.step_parts import step_s
+from suites.plots.roles import scale_of, totals_of
+from suites.plots.view import views
+from suites.reporting.charts import memory, roles, speedup, step_parts, steps, totals
+from suites.tables.columns import completed
+
+from ..plots.test_plots import CORE, TIED, tables
+from ..plots.test_plots_rounds import QUIET, timed
+from ..plots.test_roofline import scene
+from .folders import roles_of
+
+
+def view_of(table, steps, rounds=()):
+    (view,) = views(completed(table), steps, {"cpu": "A CPU"}, roles_of(table))
+    return replace(view, timed=rounds)
+
+
+def rows_of(chart):
+    return chart.spec["datasets"]["rows"]
+
+
+@pytest.mark.parametrize("module", [totals, speedup])
+def test_points_of_a_disturbed_cell_are_hollow_and_the_foot_says_why(module):
+    table, every = tables(TIED)
+    table["disturbed_by"] = ["drifting memory" if length == 64 else "" for length in table["tgt_len"]]
+    for chart in module.charts(view_of(table, every)):
+        assert {row["x"] for row in rows_of(chart) if row["hollow"]} == {64}
+        assert "Hollow marks: drifting memory may have spoiled these times." in chart.foot
+    for chart in module.charts(view_of(table.assign(disturbed_by=""), every)):
+        assert not any(row["hollow"] for row in rows_of(chart))
+        assert "Hollow" not in chart.foot
+
+
+def test_bars_have_whiskers_from_the_quickest_to_the_slowest_round():
+    rounds = [*QUIET, timed("static_kv", 7, slow=3.0)]
+    (chart,) = totals.charts(view_of(*tables(), rounds))
+    found = {row["label"]: (row["low"], row["high"]) for row in rows_of(chart)}
+    assert found["static_kv"] == pytest.approx((310, 710))
+    assert found["cross_kv"] == pytest.approx((310, 310))
+    assert "Whiskers: all rounds." in chart.foot
+    (bare,) = totals.charts(view_of(*tables()))
+    assert {row["high"] for row in rows_of(bare)} == {None}
+    assert "Whiskers" not in bare.foot
+
+
+def test_roles_are_amounts_first_and_their_bars_add_up_to_the_totals():
+    view = view_of(*scene())
+    (chart,) = roles.charts(view)
+    (panel,) = (param for param in chart.spec["params"] if param["name"] == "panel")
+    assert panel["value"] == "FLOPs, in MFLOPs"
+    assert panel["bind"]["options"] == [
+        "FLOPs, in MFLOPs", "bytes, in MiB",
+        "FLOPs: share of each strategy's own total (%)", "bytes: share of each strategy's own total (%)",
+    ]  # fmt: skip
+    sums = {}
+    for row in rows_of(chart):
+        sums[row["panel"], row["label"]] = sums.get((row["panel"], row["label"]), 0) + row["x"]
+    found = totals_of(roles.longest(view))
+    for (name, unit), title in zip((("flops", "FLOPs"), ("bytes", "B")), panel["bind"]["options"], strict=False):
+        scale, _ = scale_of(found[name], unit)
+        for strategy, total in found[name].sum(axis=1).items():
+            assert sums[title, strategy] == pytest.approx(total / scale, rel=1e-5)
+    assert {round(x, 3) for (title, _), x in sums.items() if "share" in title} == {100.0}
+
+
+def test_the_parts_of_a_step_add_up_to_it_and_the_floor_is_marked_once():
+    view = view_of(*scene())
+    (chart,) = step_parts.charts(view)
+    for row in view.table.to_dict("records"):
+        mine = [one for one in rows_of(chart) if one["label"] == row["strategy"]]
+        assert sum(one["x"] for one in mine) == pytest.approx(1e3 * step_s(row), rel=1e-4)
+        assert [one["floor"] for one in mine if one["floor"] is not None] == [pytest.approx(1e3 * row["floor_s"])]
+    assert step_parts.charts(view_of(*scene(lengths=TIED))) == []
+    table, every = tables()
+    assert step_parts.charts(view_of(table.assign(floor_fraction=float("nan")), every)) == []
+
+
+def test_the_reader_chooses_the_batch_of_memory_and_of_steps():
+    view = view_of(*tables(TIED[:2], (1, 4, 16)))
+    for chart, count in ((memory.charts(view)[0], 9), (steps.charts(view)[0], 3)):
+        (panel,) = (param for param in chart.spec["params"] if param["name"] == "panel")
+        assert len(panel["bind"]["options"]) == count
+        assert panel["bind"]["options"][-1].endswith("batch 16")
+        assert len({row["panel"] for row in rows_of(chart)}) == count
+    assert {row["label"] for row in rows_of(memory.charts(view)[0])} == set(CORE)
