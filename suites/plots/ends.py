@@ -58,7 +58,7 @@ def name_ends(axes: Axes, ends: Mapping[str, tuple[float, float, Any]], height_i
     apart = [abs(at - height) > 0.6 * line for _, at, height in places]
     start = 1.06 if any(apart) else 1.03
     for ((text, x, y, color), _, height), joined in zip(places, apart, strict=True):
-        arrow = {"arrowstyle": "-", "color": color, "linewidth": 0.6, "shrinkA": 1, "shrinkB": 3}
+        arrow = {"arrowstyle": "-", "color": color, "linewidth": 0.6, "relpos": (0.0, 0.5), "shrinkA": 1, "shrinkB": 3}
         axes.annotate(
             text, (x, y), (start, height), xycoords="data", textcoords="axes fraction", fontsize=7.5, va="center",
             color=darker(color), linespacing=1.0, annotation_clip=False, arrowprops=arrow if joined else None,

@@ -33,7 +33,7 @@ def ends(mine: pd.DataFrame) -> tuple[float, float]:
 
 
 def message(view: View) -> str:
-    """Say from what to what a step's latency goes, for the steepest and for the flattest strategy.
+    """Say from what to what a step's latency goes, for the steepest and for the flattest strategy, contenders aside.
 
     Below ``FEW`` steps that is not known; then say how long a step of the slowest and of the quickest takes.
     """
@@ -41,12 +41,14 @@ def message(view: View) -> str:
     where, steps = panels[-1]
     if steps["k"].max() < FEW:
         return _typical(steps, f"At {where}, a" if len(panels) > 1 else "A")
-    growth = {str(s): ends(mine) for s, mine in steps.groupby("strategy", sort=False)}
+    ours = steps[steps["flops"].notna()]  # what a contender computes is not known
+    told = steps if ours.empty else ours
+    growth = {str(s): ends(mine) for s, mine in told.groupby("strategy", sort=False)}
     ratios = {s: late / early for s, (early, late) in growth.items()}
     steep, flat = max(ratios, key=lambda s: ratios[s]), min(ratios, key=lambda s: abs(np.log(ratios[s])))
     start = f"At {where}, a" if len(panels) > 1 else "A"
-    told = f"{start} step of {spoken(steep)} {_course(*growth[steep])}"
-    return told if steep == flat else f"{told}, one of {spoken(flat)} {_course(*growth[flat])}"
+    said = f"{start} step of {spoken(steep)} {_course(*growth[steep])}"
+    return said if steep == flat else f"{said}, one of {spoken(flat)} {_course(*growth[flat])}"
 
 
 def _typical(steps: pd.DataFrame, start: str) -> str:
