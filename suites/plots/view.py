@@ -14,7 +14,7 @@ from ..store.records import Round
 from ..tables.columns import GROUP
 from ..tables.executions import BEST, by_execution
 from ..tables.role_table import ROLE_COLUMNS
-from ..words.comparison import spoken
+from ..words.comparison import names_of
 from ..words.labels import short, shortened
 from ..words.settings_told import changed_settings
 from .looks import NOT_DRAWN, Look, looks
@@ -76,8 +76,7 @@ class View:
 
     def name(self, strategy: Any) -> str:
         """Name of a strategy in a legend. It says so if some of its cases were not measured."""
-        names = list(map(spoken, self.looks))
-        names = names if len(set(names)) == len(names) else list(self.looks)
+        names = list(names_of(list(self.looks)).values())
         shown = dict(zip(self.looks, shortened(names), strict=True)).get(str(strategy), str(strategy))
         return f"{shown} (some {self.broken[strategy]})" if strategy in self.broken else shown
 

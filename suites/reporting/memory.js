@@ -39,7 +39,7 @@ function calculator(root) {
     const most = (n) => (n >= 2 ** 24 - 1 ? "no limit below 16.7 million" : whole(n));
     const cell = (text, kind = "number") => html("td", { class: kind }, text);
     root.querySelector("tbody").replaceChildren(...found.map(({ formula, ok, allowed, all, batch, length }) =>
-      html("tr", { class: ok ? "fits" : "over" }, html("th", { scope: "row" }, formula.label),
+      html("tr", { class: ok ? "fits" : "over" }, html("th", { scope: "row" }, model.names[formula.label]),
         cell(allowed ? (ok ? "fits" : "does not fit") : `holds at most ${whole(formula.longest)} tokens`, "verdict"),
         cell(bytesTold(all)), cell(bytesTold(all - model.memory.weights[dtype])), cell(most(batch)), cell(most(length)))));
     root.querySelector(".maps").replaceChildren(...found.map((one) => map(one)));
@@ -66,8 +66,8 @@ function calculator(root) {
       svg("text", { x: 12, y: top + BATCHES * CELL_PX / 2, "text-anchor": "middle", transform: `rotate(-90 12 ${top + BATCHES * CELL_PX / 2})` }, "batch (sentences)")];
     const held = (value, low, high) => Math.min(Math.max(value, low), high);
     const here = svg("circle", { class: "here", cx: x(held(at.N, 16, 2 ** 17)), cy: y(held(at.B, 1, 4096)), r: 7 });
-    const told = `${formula.label}: ${batch ? `up to ${counted(batch, "sentence")}` : "not one sentence"} at ${counted(at.N, "target token")}`;
-    return html("figure", {}, html("figcaption", {}, html("strong", {}, formula.label), ` ${ok ? "fits" : "does not fit"}`),
+    const told = `${model.names[formula.label]}: ${batch ? `up to ${counted(batch, "sentence")}` : "not one sentence"} at ${counted(at.N, "target token")}`;
+    return html("figure", {}, html("figcaption", {}, html("strong", {}, model.names[formula.label]), ` ${ok ? "fits" : "does not fit"}`),
       svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": told }, ...cells, ...labels, here));
   }
 

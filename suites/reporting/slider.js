@@ -40,7 +40,7 @@ function slider(root) {
     at = { ...model.start };
     sides = [...model.sides];
     for (const [letter, number] of Object.entries(at)) if (field(letter)) field(letter).value = number;
-    panes.forEach((pane, side) => options(pane.querySelector("select"), model.layer.strategies.map((s) => [s.label, s.label]), sides[side]));
+    panes.forEach((pane, side) => options(pane.querySelector("select"), model.layer.strategies.map((s) => [s.label, model.names[s.label]]), sides[side]));
   }
 
   function step(k) {
@@ -73,11 +73,11 @@ function slider(root) {
       const tooLong = one.capacity !== null && at.N > one.capacity;
       pane.querySelector(".content").replaceChildren(
         ...(tooLong
-          ? [html("p", { class: "said" }, `${one.label} holds at most ${counted(one.capacity, "token")}: choose a shorter target.`)]
+          ? [html("p", { class: "said" }, `${model.names[one.label]} holds at most ${counted(one.capacity, "token")}: choose a shorter target.`)]
           : [html("p", { class: "said" }, said(one, now)), strips(one, now), bar(cost[side], most)]));
       pane.querySelector(".products").replaceChildren(...(tooLong ? [] : layer(one, now)));
     });
-    const [first, second] = cost, [a, b] = sides;
+    const [first, second] = cost, [a, b] = sides.map((label) => model.names[label]);
     const ratio = first / second, factor = (x) => `${x >= 99.5 ? x.toFixed(0) : Number(x.toPrecision(2))}x`;
     root.querySelector(".told").textContent = `Step k = ${whole(at.k)} of ${whole(at.N)}. ` +
       (a === b ? "" : Math.abs(ratio - 1) < 0.005 ? `${a} and ${b} multiply as much. ` : ratio > 1

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..settings.own_package import CONF
 from ..store.files import exists, read_text
 from ..store.schema import read_environment
+from ..words.comparison import names_of
 from ..words.labels import short
 
 if TYPE_CHECKING:
@@ -107,6 +108,7 @@ def model_data(
         "layer": layer,
         "start": start | {"k": default_step(start["N"])},
         "sides": (wanted * 2)[:2],
+        "names": names_of([strategy.label for strategy in strategies]),
         "memory": {
             "formulas": [dataclasses.asdict(formula) for formula in formulas],
             "weights": weight_bytes_by_dtype(config),

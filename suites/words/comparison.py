@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -172,6 +172,16 @@ def spoken(label: str) -> str:
     """
     executed = next((word for name, word in _EXECUTIONS.items() if f"execution={name}" in _options(label)), "")
     return f"{executed} {eagerly(label)}" if executed else label
+
+
+def names_of(labels: Sequence[str]) -> dict[str, str]:
+    """Map each label to its spoken name, or to itself where two of them would have one name.
+
+    >>> names_of(["static_kv", "static_kv(execution=compiled,read=bucket)"])
+    {'static_kv': 'static_kv', 'static_kv(execution=compiled,read=bucket)': 'compiled static_kv'}
+    """
+    names = list(map(spoken, labels))
+    return dict(zip(labels, names if len(set(names)) == len(names) else labels, strict=True))
 
 
 def eagerly(label: str) -> str:

@@ -4,10 +4,14 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from strategies import ModelSpec, config_of, parse
+from suites.reporting.run import write_report
 from suites.reporting.standalone import write_tools
 from suites.settings.cells import Cell
 from suites.work.capacity import predicted_peak_bytes
 from suites.work.peak_letters import peak_formula
+
+from ..suites.plots.test_plots import CORE, tables
+from ..suites.reporting.folders import write_run
 
 SHAPE = {
     "architecture": "t5", "d_ff": 2048, "d_kv": 64, "d_model": 512, "decoder_layers": 6, "encoder_layers": 6,
@@ -136,3 +140,17 @@ def test_a_run_has_the_tools_for_its_own_model(opened):
     page = opened("sweep")
     assert page.locator(".walk .pane").count() == 2
     assert page.locator(".maps figure").count() == 4
+
+
+def test_a_compiled_strategy_reads_the_bucket_that_holds_k(opened, tmp_path):
+    label = "static_kv(execution=compiled,read=bucket)"
+    page = opened(write_report(write_run(tmp_path, *tables([(256, 256)], strategies=(*CORE, label)))))
+    page.get_by_label("second strategy").select_option("compiled static_kv")
+    scores = page.locator(".pane").nth(1).locator("[data-role='self.scores']")
+    for k, read in ((64, 64), (65, 128), (129, 256)):
+        step(page, k)
+        assert scores.locator(".numbers").inner_text() == f"[4,1,6] x [4,6,{read}]"
+        said = page.locator(".pane .said").nth(1).inner_text()
+        assert (f"; {read} are read, under a mask" in said) == (k == 65)
+    assert scores.locator(".letters").inner_text() == "[BH,1,d] x [BH,d,M]"
+    assert "grows with k, by buckets" in scores.inner_text()
