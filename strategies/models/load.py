@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -87,7 +87,13 @@ def config_of(spec: ModelSpec) -> ModelConfig:
         from .pronounce import model_config
 
         return model_config()
-    return ModelConfig(**dict(spec.shape))
+    shape = dict(spec.shape)
+    if missing := [f.name for f in fields(ModelConfig) if f.default is MISSING and f.name not in shape]:
+        raise ModelError(
+            f"a model of random weights needs {', '.join(missing)}; add them to its file in conf/model/, or give "
+            f"model.{missing[0]}=NUMBER and so on"
+        )
+    return ModelConfig(**shape)
 
 
 def load_model(

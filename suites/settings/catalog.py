@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
+from .config import ConfigError
 from .own_package import CONF
 
 
@@ -22,6 +24,26 @@ def group(name: str) -> dict[str, str]:
                 2
             ].strip() or first.lstrip("# ")
     return found
+
+
+def mapping_of(name: str, file: str) -> dict[str, Any]:
+    """Read ``conf/<name>/<file>.yaml`` as it is written, with interpolations left as they are.
+
+    Raises ConfigError, with the line, if it is no YAML or no mapping of keys to values.
+    """
+    import yaml
+
+    path = CONF / name / f"{file}.yaml"
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        why = " ".join(str(getattr(error, "problem", None) or error).split())
+        raise ConfigError(f"conf/{name}/{path.name}{where} cannot be read as YAML: {why}; mend the file") from None
+    if found is None or isinstance(found, dict):
+        return found or {}
+    raise ConfigError(f"conf/{name}/{path.name} holds {type(found).__name__}, not keys with values; mend the file")
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from .catalog import mapping_of
 from .config import ConfigError, MeasureConfig
-from .own_package import CONF
 from .rules import shown
 
 if TYPE_CHECKING:
@@ -115,10 +115,7 @@ def sweep_keys(name: str) -> list[str]:
     >>> sweep_keys("grid"), sweep_keys("shazeer2019")
     (['seq_len', 'batch_size'], ['model', 'seq_len', 'batch_size', 'strategies', 'model.num_kv_heads'])
     """
-    from omegaconf import OmegaConf
-
-    written = OmegaConf.create((CONF / "sweep" / f"{name}.yaml").read_text(encoding="utf-8"))
-    found: Any = OmegaConf.to_container(written)
+    found = mapping_of("sweep", name)
     keys = [key.rpartition("/")[2] for entry in found.get("defaults", []) if isinstance(entry, dict) for key in entry]
     keys += [str(key) for key in found if key not in ("defaults", "hydra")]
     swept = ((found.get("hydra") or {}).get("sweeper") or {}).get("params") or {}

@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .catalog import did_you_mean, group
+from .catalog import did_you_mean, group, mapping_of
 from .config import ConfigError, rules
 from .quoting import typed
 from .rules import one_of, shown, text
@@ -89,13 +89,14 @@ def check_model(key: str, value: Any) -> None:
 
 
 def check_group(name: str, values: list[Any], raw: str) -> None:
-    """Raise ConfigError for a value that names no file of conf/<name>/."""
+    """Raise ConfigError for a value that names no file of conf/<name>/, and for a file that cannot be read."""
     known = group(name)
     for value in values:
         if not isinstance(value, str) or value not in known:
             told = shown(value) if isinstance(value, str) else shown(raw)
             folder = "; a folder is given by model=t5 model.checkpoint=DIR" if name == "model" else ""
             raise ConfigError(f"unknown {name} {told!r}; {did_you_mean(told, known)}known: {', '.join(known)}{folder}")
+        mapping_of(name, value)
 
 
 def check_paths(key: str, raw: str, values: list[Any], swept: bool) -> None:
