@@ -1,6 +1,7 @@
 """The report in a real browser, its network off."""
 
 import json
+import re
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -190,3 +191,12 @@ def test_two_runs_are_a_page_too(opened, tmp_path):
     assert page.locator("#change .plot svg .mark-symbol path").count() == (len(CORE) - 1) * 3
     page.locator(".dt-search input").fill("static_kv")
     assert {cell.rstrip(" \u2605") for cell in column(page, "strategy")} == {"static_kv"}
+
+
+def test_what_is_folded_is_printed_and_no_sheet_is_missing_after_it(opened):
+    page = opened("sweep")
+    page.evaluate("document.querySelectorAll('details').forEach((part) => { part.open = false; })")
+    titles = re.findall(rb"/Title \(([^)]*)\)", page.pdf(format="A4", outline=True, tagged=True))
+    assert titles[-3:-1] == [b"Warnings", b"Environment"], "the first title comes once more at the end"
+    assert b"Formulas" not in titles, "only a screen has a use for these"
+    assert page.locator("details[open]").count() == 0
