@@ -9,7 +9,7 @@ import pandas as pd
 from rich.table import Table
 from rich.text import Text
 
-from ..tables.columns import GROUP
+from ..tables.columns import GROUP, SPEED
 from ..tables.executions import by_execution
 from ..words.comparison import Compared, spoken
 from ..words.quantity import quantity
@@ -51,7 +51,7 @@ def _ranking(group: pd.DataFrame, title: str, width: int, rounds: Rounds) -> Tab
     blocks: list[tuple[str, list[dict[str, str]]]] = []
     for (batch, source, target), cell in group.groupby(["batch_size", "src_len", "tgt_len"]):
         lines = []
-        for row in cell.sort_values("e2e_s", na_position="last").to_dict("records"):
+        for row in cell.sort_values(SPEED, na_position="last", kind="stable").to_dict("records"):
             line = dict(zip(names, [*ranked(row), *[""] * len(names)], strict=False))
             line["rounds"] = sparkline(rounds.get((row["cell"], row["strategy"]), ()))
             lines.append(line)
