@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 
 from ...plots.flops import message
 from ...plots.looks import Look
 from ...plots.view import View
+from ...words.quantity import quantity
 from .along import alternative
 from .axis import Axis, ticks_of
 from .chart import Chart, curves, spread, thinned
@@ -30,7 +29,10 @@ def charts(view: View) -> list[Chart]:
             for few in [thinned(mine)]
         )
         x, y = Axis("keys attended at the step, k"), Axis("FLOPs of the step (MFLOPs)")
-        return [_chart(view, data, looks, x, y, points=False)]
+        ends = view.steps.groupby("strategy", sort=False)["flops"].agg(["first", "last"])
+        each = (f"{view.name(s)} {quantity(a, 'FLOPs')} to {quantity(b, 'FLOPs')}" for s, a, b in ends.itertuples())
+        told = f"{message(view)}. From the first step to the last: {'; '.join(each)}."
+        return [_chart(view, data, looks, x, y, told, points=False)]
     frames = []
     for panel, rows in spread(view.every_panel):
         rows = rows.sort_values(column)
@@ -43,12 +45,14 @@ def charts(view: View) -> list[Chart]:
     data = pd.concat(frames)
     looks[NECESSARY] = Look("#000000", "", ":")
     x, y = Axis(label, ticks_of(data["x"])), Axis("FLOPs of the whole batch (GFLOPs)", log=True)
-    return [_chart(view, data, looks, x, y)]
+    return [_chart(view, data, looks, x, y, alternative(message(view), view, "executed_flops", "FLOPs"))]
 
 
-def _chart(view: View, data: pd.DataFrame, looks: dict[str, Look], x: Axis, y: Axis, **how: Any) -> Chart:
-    name, alt = f"flops{view.suffix}", alternative(message(view), view, "executed_flops", "FLOPs")
-    spec = curves(name, data, looks, x, y, alt, **how)
+def _chart(
+    view: View, data: pd.DataFrame, looks: dict[str, Look], x: Axis, y: Axis, told: str, points: bool = True
+) -> Chart:
+    name = f"flops{view.suffix}"
+    spec = curves(name, data, looks, x, y, told, points)
     numbers = "table.csv" if x.ticks else "steps.csv"
     foot = f"{view.foot} FLOPs of matrix products, by formula."
-    return Chart(name, message(view), alt, foot, numbers, looks, spec, (x.title, y.title))
+    return Chart(name, message(view), told, foot, numbers, looks, spec, (x.title, y.title))

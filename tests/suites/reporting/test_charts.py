@@ -7,7 +7,7 @@ import pytest
 from suites.ceilings.step_parts import step_s
 from suites.plots.roles import scale_of, totals_of
 from suites.plots.view import views
-from suites.reporting.charts import memory, roles, speedup, step_parts, steps, totals
+from suites.reporting.charts import flops, memory, roles, speedup, step_parts, steps, totals
 from suites.tables.columns import completed
 
 from ..plots.test_plots import CORE, TIED, tables
@@ -89,3 +89,11 @@ def test_the_reader_chooses_the_batch_of_memory_and_of_steps():
         assert panel["bind"]["options"][-1].endswith("batch 16")
         assert len({row["panel"] for row in rows_of(chart)}) == count
     assert {row["label"] for row in rows_of(memory.charts(view)[0])} == set(CORE)
+
+
+def test_the_words_of_a_single_case_are_the_ends_of_its_curves():
+    table, every = tables()
+    (chart,) = flops.charts(view_of(table, every))
+    mine = every[every["strategy"] == "full_recompute"]["flops"]
+    assert (mine.iloc[0], mine.iloc[-1]) == (1e6, 64e6)
+    assert "full_recompute 1.00 MFLOPs to 64.0 MFLOPs" in chart.alt
