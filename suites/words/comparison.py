@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -172,6 +172,16 @@ def spoken(label: str) -> str:
     """
     executed = next((word for name, word in _EXECUTIONS.items() if f"execution={name}" in _options(label)), "")
     return f"{executed} {eagerly(label)}" if executed else label
+
+
+def baseline_told(baselines: Iterable[str]) -> str:
+    """Name the one baseline of some rows; "the baseline" where cells differ in it, and "" where no row has one.
+
+    >>> baseline_told(["full_recompute", "", "full_recompute"]), baseline_told(["full_recompute", "cross_kv"])
+    ('full_recompute', 'the baseline')
+    """
+    named = set(filter(None, baselines))
+    return spoken(named.pop()) if len(named) == 1 else "the baseline" if named else ""
 
 
 def names_of(labels: Sequence[str]) -> dict[str, str]:
