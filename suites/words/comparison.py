@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from .quantity import percent
 
+CLOSE = "too close to call"
 _EXECUTIONS = {"compiled": "compiled", "graph": "captured"}
 
 
@@ -21,7 +22,8 @@ class Compared:
     """The times of one case over those of another, its ``verdict`` and what it rests on.
 
     ``low`` and ``high`` are the plain 95 % interval of ``ratio``, ``holm_low`` and ``holm_high`` the one at the level
-    at which Holm's procedure tested it. ``beyond`` is the share by which a ratio must differ from 1 to count.
+    at which Holm's procedure tested it, or the plain one where that is not ``adjusted``, as tables of earlier versions
+    have no other. ``beyond`` is the share by which a ratio must differ from 1 to count.
     """
 
     ratio: float
@@ -32,6 +34,7 @@ class Compared:
     verdict: str
     rounds: int
     beyond: float
+    adjusted: bool = True
 
     @classmethod
     def of(cls, row: Mapping[Hashable, Any], kind: str = "e2e") -> Compared:
@@ -44,7 +47,8 @@ class Compared:
         holm_low, holm_high = (plain if math.isnan(end) else end for end, plain in zip(ends, (low, high), strict=True))
         beyond, rounds = float(row.get("e2e_beyond", math.nan)), row["rounds"]
         verdict = str(row[f"{kind}_verdict"])
-        return cls(ratio, low, high, holm_low, holm_high, verdict, int(rounds), beyond)
+        adjusted = not any(map(math.isnan, ends))
+        return cls(ratio, low, high, holm_low, holm_high, verdict, int(rounds), beyond, adjusted)
 
     @property
     def is_decided(self) -> bool:
@@ -52,14 +56,27 @@ class Compared:
         return self.verdict in ("faster", "slower", "indistinguishable")
 
     @property
+    def is_close(self) -> bool:
+        """Whether there is a difference, but one within ``beyond``, so that more rounds would hardly decide."""
+        return self.verdict == "undecided" and self.adjusted and (self.holm_low > 1 or self.holm_high < 1)
+
+    @property
+    def is_probable(self) -> bool:
+        """Whether the plain interval alone shows a difference."""
+        return self.verdict == "undecided" and not self.is_close and (self.low > 1 or self.high < 1)
+
+    @property
     def words(self) -> str:
         """The comparison in words, without its interval unless nothing else can be said.
 
-        >>> known = dict(low=0.15, high=0.25, holm_low=0.12, holm_high=0.3, rounds=6, beyond=0.02)
-        >>> Compared(0.19, verdict="faster", **known).words, Compared(0.19, verdict="undecided", **known).words
-        ('5.3x faster', 'probably 5.3x faster (6 rounds: not certain)')
+        >>> Compared(0.19, 0.15, 0.25, 0.12, 0.3, "faster", 6, 0.02).words
+        '5.3x faster'
+        >>> Compared(0.19, 0.04, 0.9, 0.03, 1.2, "undecided", 6, 0.02).words
+        'probably 5.3x faster (6 rounds: not certain)'
         >>> Compared(1.0, 0.7, 1.3, 0.5, 1.25, "undecided", 6, 0.02).words
         'cannot tell: 0.8x to 2x as fast'
+        >>> Compared(1.03, 1.01, 1.05, 1.005, 1.06, "undecided", 6, 0.05).words
+        'within 5 %: too close to call'
         """
         if self.verdict in ("faster", "slower"):
             return direction(self.ratio)
@@ -69,7 +86,9 @@ class Compared:
             return "the baseline"
         if math.isnan(self.holm_low):
             return "cannot tell: fewer than two rounds"
-        if self.low > 1 or self.high < 1:
+        if self.is_close:
+            return f"within {percent(self.beyond)}: {CLOSE}" if self.beyond == self.beyond else CLOSE
+        if self.is_probable:
             return f"probably {direction(self.ratio)} ({self.rounds} rounds: not certain)"
         return f"cannot tell: {factor(1 / self.holm_high)} to {factor(1 / self.holm_low)} as fast"
 
@@ -100,12 +119,17 @@ class Compared:
         '5x faster than full_recompute [3.3, 8.3]'
         >>> Compared(1.0, 0.99, 1.01, 0.99, 1.01, "indistinguishable", 6, 0.02).beside("cross_kv")
         'about as fast (within 2 %) as cross_kv'
+        >>> Compared(1.03, 1.01, 1.05, 1.005, 1.06, "undecided", 6, 0.05).beside("cross_kv")
+        'within 5 % of cross_kv: too close to call'
         """
         if self.verdict in ("faster", "slower"):
             return f"{self.words} than {other} {self.interval}".rstrip()
         if self.verdict == "indistinguishable":
             return f"{self.words} as {other}"
-        if self.words.startswith("probably"):
+        if self.is_close:
+            share = percent(self.beyond) if self.beyond == self.beyond else ""
+            return f"within {share} of {other}: {CLOSE}" if share else f"too close to {other} to call"
+        if self.is_probable:
             return f"probably {direction(self.ratio)} than {other} {self.interval} ({self.rounds} rounds: not certain)"
         return f"{self.words} as {other}" if self.words.endswith("fast") else self.words
 
@@ -172,6 +196,16 @@ def spoken(label: str) -> str:
     """
     executed = next((word for name, word in _EXECUTIONS.items() if f"execution={name}" in _options(label)), "")
     return f"{executed} {eagerly(label)}" if executed else label
+
+
+def baseline_told(baselines: Iterable[str]) -> str:
+    """Name the one baseline of some rows; "the baseline" where cells differ in it, and "" where no row has one.
+
+    >>> baseline_told(["full_recompute", "", "full_recompute"]), baseline_told(["full_recompute", "cross_kv"])
+    ('full_recompute', 'the baseline')
+    """
+    named = set(filter(None, baselines))
+    return spoken(named.pop()) if len(named) == 1 else "the baseline" if named else ""
 
 
 def names_of(labels: Sequence[str]) -> dict[str, str]:
