@@ -19,6 +19,7 @@ from ..words.comparison import Compared
 from ..words.quantity import quantity
 from .ends import broken_up
 from .looks import STEP_PARTS
+from .speedup import baseline_name
 from .style import RC, Legend, new_figure
 from .view import View
 
@@ -33,7 +34,7 @@ def bars(view: View, rows: pd.DataFrame, title: str) -> Figure:
     ordered = rows.sort_values("e2e_s", ascending=False, na_position="first")
     splits = [split(row) for row in ordered.to_dict("records")]
     known = any(splits)
-    foot = f"{view.foot} {view.rounds} Compared with {ordered['baseline'].iloc[0]}, paired within rounds."
+    foot = f"{view.foot} {view.rounds} Compared with {baseline_name(ordered)}, paired within rounds."
     foot += (
         " Hatched: prefill." + " Whiskers: all rounds." * bool(view.timed) + (_dispatch_note(ordered) if known else "")
     )
@@ -58,8 +59,6 @@ def split(row: Mapping[Hashable, Any]) -> dict[str, float]:
 
     On a GPU dispatch runs beside the kernels: where the step waits for it, all time beyond the floor is dispatch.
     """
-    if not {"floor_s", "floor_fraction", "dispatch_s", "mbu", "mfu"} <= row.keys():
-        return {}
     if math.isnan(row["floor_fraction"]) or not row["floor_fraction"]:
         return {}
     whole, found = step_s(row), parts(row)
@@ -114,7 +113,7 @@ def _compared(row: Mapping[Hashable, Any]) -> str:
     """How a row compares with its baseline, in words; its speedup alone where the table holds no verdict."""
     if math.isnan(row["e2e_ratio"]) or row["strategy"] == row["baseline"]:
         return ""
-    one = Compared.of({"e2e_verdict": "", **row})
+    one = Compared.of(row)
     if not one.verdict:
         return one.speedup
     return f"{one.words} {one.interval}".strip() if one.verdict in ("faster", "slower") else one.words

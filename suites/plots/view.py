@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from ..store.records import Round
-from ..tables.columns import GROUP
+from ..tables.columns import GROUP, completed
 from ..tables.executions import BEST, by_execution
 from ..tables.role_table import ROLE_COLUMNS
 from ..words.comparison import names_of
@@ -92,7 +92,7 @@ class View:
     @property
     def disturbed_by(self) -> str:
         """What may have spoiled times of the view, in words; "" where no cell was disturbed, or that is not known."""
-        told = self.table.get("disturbed_by", pd.Series(dtype=str))
+        told = self.table["disturbed_by"]
         return " or ".join(dict.fromkeys(kind for text in told[told != ""].unique() for kind in text.split(", ")))
 
     @property
@@ -174,8 +174,10 @@ def views(
 ) -> Iterator[View]:
     """Yield a view for each group that has a measured case; cases of a group are equal in the columns ``GROUP``.
 
-    ``machine`` maps each device to its name. ``role_sums`` is the table of roles, None if the folder has none.
+    ``machine`` maps each device to its name. ``role_sums`` is the table of roles, None if the folder has none. Tables
+    of earlier versions get the columns that they lack.
     """
+    table = completed(table)
     sums = pd.DataFrame(columns=ROLE_COLUMNS) if role_sums is None else role_sums
     look = looks(table["strategy"])
     good = table[table["status"] == "ok"]

@@ -89,3 +89,36 @@ def test_the_reader_chooses_the_batch_of_memory_and_of_steps():
         assert panel["bind"]["options"][-1].endswith("batch 16")
         assert len({row["panel"] for row in rows_of(chart)}) == count
     assert {row["label"] for row in rows_of(memory.charts(view)[0])} == set(CORE)
+
+
+def told_of(table, every):
+    (chart,) = speedup.charts(view_of(table, every))
+    return chart.message
+
+
+def test_the_speedup_is_told_once_for_each_end_of_the_last_panel_and_if_it_is_not_certain():
+    table, every = tables(TIED[:2])
+    told = "Speedup of contiguous_kv over full_recompute: 2.7x [2.5, 3.3] at 16 tokens, 2.7x [2.5, 3.3]"
+    table.loc[table["strategy"] == "contiguous_kv", "e2e_ratio"] = 0.369
+    assert told_of(table, every) == f"{told} at 32 tokens"
+    open_ = table.assign(e2e_verdict=table["e2e_verdict"].where(table["tgt_len"] == 16, "undecided"))
+    assert told_of(open_, every) == f"{told} (not certain) at 32 tokens"
+    (grid, steps_of_grid) = tables(TIED[:2], (1, 4))
+    alone = grid[(grid["batch_size"] == 1) | (grid["tgt_len"] == 16)]
+    assert told_of(alone, steps_of_grid) == (
+        "Speedup of contiguous_kv over full_recompute: 2.7x [2.5, 3.3] at 16 tokens, batch 4"
+    )
+
+
+def test_the_speedup_told_is_that_of_no_contender_and_names_a_baseline_that_all_cells_share():
+    table, every = tables(TIED[:2])
+    contender = table["strategy"] == "contiguous_kv"
+    table.loc[contender, ["e2e_ratio", "executed_flops"]] = [0.1, float("nan")]
+    assert told_of(table, every).startswith("Speedup of static_kv over full_recompute: ")
+    (chart,) = speedup.charts(view_of(table, every))
+    assert chart.hover[1] == "speedup over full_recompute (x)"
+    table.loc[table["tgt_len"] == 16, "baseline"] = "cross_kv"
+    (chart,) = speedup.charts(view_of(table, every))
+    assert chart.hover[1] == "speedup over the baseline (x)"
+    slower = table.assign(e2e_ratio=1.2, e2e_ratio_low=1.1, e2e_ratio_high=1.3, e2e_verdict="slower")
+    assert told_of(slower, every).startswith("At 32 tokens, static_kv is 1.2x slower than full_recompute")
