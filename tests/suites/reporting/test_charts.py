@@ -122,3 +122,16 @@ def test_the_speedup_told_is_that_of_no_contender_and_names_a_baseline_that_all_
     assert chart.hover[1] == "speedup over the baseline (x)"
     slower = table.assign(e2e_ratio=1.2, e2e_ratio_low=1.1, e2e_ratio_high=1.3, e2e_verdict="slower")
     assert told_of(slower, every).startswith("At 32 tokens, static_kv is 1.2x slower than full_recompute")
+
+
+def test_the_mark_of_the_floor_stands_at_the_end_of_the_bound_where_bytes_and_flops_bound_different_steps():
+    table, every = scene()
+    table["dispatch_s"], table["floor_s"] = 1e-4, 1e-3
+    table["floor_fraction"] = 1.2 * table[["mbu", "mfu"]].max(axis=1)
+    (chart,) = step_parts.charts(view_of(table, every))
+    bounds = [row for row in rows_of(chart) if row["floor"] is not None]
+    assert [row["x"] for row in bounds] == pytest.approx([row["floor"] for row in bounds])
+    assert {row["label"]: row["part"] for row in bounds} == {
+        "full_recompute": "arithmetic", "cross_kv": "arithmetic", "contiguous_kv": "reading bytes",
+        "static_kv": "reading bytes",
+    }  # fmt: skip
