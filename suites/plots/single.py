@@ -35,11 +35,7 @@ def bars(view: View, rows: pd.DataFrame, title: str) -> Figure:
     splits = [split(row) for row in ordered.to_dict("records")]
     known = any(splits)
     foot = f"{view.foot} {view.rounds} Compared with {baseline_name(ordered)}, paired within rounds."
-    foot += (
-        " Hatched: prefill." + " Whiskers: all rounds." * bool(view.timed) + (_dispatch_note(ordered) if known else "")
-    )
-    if spoiled_by := view.within(rows["cell"]).disturbed_by:
-        foot += f" Perhaps spoiled by {spoiled_by}."
+    foot += f" Hatched: prefill.{_dispatch_note(ordered) if known else ''}{whiskers_note(view.within(rows['cell']))}"
     height = 1.7 + 0.44 * len(rows)
     widths = (1.25, 1.0) if known else None
     drawn, [grid] = new_figure(title, foot, _legend(view, splits), 1, 1 + known, height, widths)
@@ -52,6 +48,12 @@ def bars(view: View, rows: pd.DataFrame, title: str) -> Figure:
             axes.set_yticks(range(len(names)), names if axes is grid[0] else [""] * len(names), fontsize=8.5)
             axes.set_ylim(-0.6, len(names) - 0.4)
     return drawn
+
+
+def whiskers_note(view: View) -> str:
+    """Say what the whiskers of bars are, where there are any, and what may have spoiled their times."""
+    spoiled = f" Perhaps spoiled by {view.disturbed_by}." if view.disturbed_by else ""
+    return f"{' Whiskers: all rounds.' if view.timed else ''}{spoiled}"
 
 
 def split(row: Mapping[Hashable, Any]) -> dict[str, float]:

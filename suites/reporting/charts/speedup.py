@@ -16,7 +16,7 @@ def charts(view: View) -> list[Chart]:
     """Make the one chart; none if nothing was swept, or only the baseline was timed."""
     timed = view.having("e2e_ratio")
     rows = timed.table
-    if rows.empty or rows[timed.axis[0]].nunique() < 2 or rows["strategy"].nunique() < 2:
+    if rows.empty or not timed.is_swept or rows["strategy"].nunique() < 2:
         return []
     found = speedups(rows).rename(columns={"value": "speedup", "low": "speedup_low", "high": "speedup_high"})
     joined = replace(timed, table=rows.join(found))

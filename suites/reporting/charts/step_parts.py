@@ -23,7 +23,7 @@ MARK, EDGE = "#111111", "#ffffff"
 def charts(view: View) -> list[Chart]:
     """Make the one chart; none if something was swept, or no floor is known."""
     rows = view.table.sort_values("e2e_s")
-    if rows[view.axis[0]].nunique() > 1 or len(view.every_panel) > 1:
+    if view.is_swept:
         return []
     order = [*NAMES, UNKNOWN]
     data = pd.DataFrame(

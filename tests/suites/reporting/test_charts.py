@@ -91,6 +91,15 @@ def test_the_reader_chooses_the_batch_of_memory_and_of_steps():
     assert {row["label"] for row in rows_of(memory.charts(view)[0])} == set(CORE)
 
 
+@pytest.mark.parametrize("count", [12, 13])
+def test_up_to_twelve_batches_are_offered_and_the_foot_counts_them_where_there_are_more(count):
+    view = view_of(*tables(TIED[:2], range(1, count + 1), CORE[:2]))
+    for chart in (memory.charts(view)[0], steps.charts(view)[0], totals.charts(view)[0]):
+        offered = {row["panel"].rpartition("batch ")[2] for row in rows_of(chart)}
+        assert len(offered) == 12
+        assert ("12 of 13 batches are shown." in chart.foot) == (count == 13)
+
+
 def told_of(table, every):
     (chart,) = speedup.charts(view_of(table, every))
     return chart.message
