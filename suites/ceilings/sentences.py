@@ -7,14 +7,26 @@ from typing import Any
 
 from ..words.quantity import percent
 
+MIXED = 1.01
+"""Times ``mbu`` and ``mfu`` from which on ``floor_fraction`` shows that both bytes and FLOPs are bounds."""
+
 
 def limit(row: Mapping[Hashable, Any]) -> str:
-    """Name what sets the floor of a decode step: "FLOPs" or "bytes".
+    """Name what sets the floor of decoding: "FLOPs" or "bytes", whichever takes longer over all steps.
 
     >>> limit({"mbu": 0.3, "mfu": 0.03})
     'bytes'
     """
     return "FLOPs" if row["mfu"] > row["mbu"] else "bytes"
+
+
+def is_mixed(row: Mapping[Hashable, Any]) -> bool:
+    """Whether bytes set the floor of some steps and FLOPs that of others, so that the floor is above either alone.
+
+    >>> is_mixed({"floor_fraction": 0.26, "mbu": 0.2, "mfu": 0.23})
+    True
+    """
+    return bool(row["floor_fraction"] > MIXED * max(row["mbu"], row["mfu"]))
 
 
 def share(row: Mapping[Hashable, Any], of: str = "") -> str:

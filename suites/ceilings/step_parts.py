@@ -25,15 +25,17 @@ def dispatch_share(row: Mapping[Hashable, Any]) -> float:
 def parts(row: Mapping[Hashable, Any]) -> dict[str, float]:
     """Split a row's decode step into shares: of its bound ("bytes" or "FLOPs"), of "dispatch" and of "kernels".
 
-    The share of the bound is that of the step's floor. Bytes and FLOPs overlap inside a kernel, so only the larger one
-    counts. "kernels" is the time that kernels take beyond the floor. On a CPU dispatch comes on top, and the three
-    shares add up to the step. If floor and dispatch together exceed the step, the machine was disturbed, and only the
-    bound is returned. On a GPU dispatch runs beside the kernels. There the bound is returned with "dispatch" if that
-    takes at least ``BOUND_BY_DISPATCH`` of the step, in which case the two shares may exceed it, and otherwise with
-    "kernels". If dispatch was not measured, the bound is returned alone.
+    The share of the bound is that of the floor, ``floor_fraction``: bytes and FLOPs overlap inside a kernel, so only
+    the larger of the two counts at each step. Its name is the larger of the two over all steps; some steps may be bound
+    by the other (``sentences.is_mixed``). "kernels" is the time that kernels take beyond the floor.
+
+    On a CPU dispatch comes on top, and the three shares add up to the step. If floor and dispatch together exceed the
+    step, the machine was disturbed, and only the bound is returned. On a GPU dispatch runs beside the kernels. There
+    the bound is returned with "dispatch" if that takes at least ``BOUND_BY_DISPATCH`` of the step, in which case the
+    two shares may exceed it, and otherwise with "kernels". If dispatch was not measured, the bound is returned alone.
     """
     bound = limit(row)
-    found = {bound: float(row["mbu"] if bound == "bytes" else row["mfu"])}
+    found = {bound: float(row["floor_fraction"])}
     dispatch, rest = dispatch_share(row), 1 - found[bound]
     if math.isnan(dispatch):
         return found

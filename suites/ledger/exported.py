@@ -17,7 +17,7 @@ from .symbols import GROWING, LETTERS, SIZES, grows_with, text, values
 from .verify import LONG, facts_of, longest_target
 
 LONGEST = 4096
-"""Target length up to which length buckets are listed."""
+"""Longest target of a page's tools: up to it length buckets are listed. Sources and batches reach no further."""
 
 
 @dataclass(frozen=True)

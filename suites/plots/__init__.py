@@ -5,7 +5,7 @@ Each file draws one figure, whose title is its message.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,11 +17,11 @@ from ..store.schema import read_environment
 from ..words.labels import plain
 from . import flops, memory, roles, roofline, rounds, step_latency, totals, tradeoff, winners
 from .style import save
-from .view import views
+from .view import View, views
 
 FIGURES = (totals, winners, step_latency, tradeoff, flops, memory, roles, roofline, rounds)
 
-__all__ = ["draw", "machine_of"]
+__all__ = ["draw", "machine_of", "views_of"]
 
 
 def draw(
@@ -39,8 +39,7 @@ def draw(
     exception is raised. An OSError is always raised.
     """
     written = []
-    for found in views(table, steps, machine_of(run_dir), role_sums):
-        view = replace(found, timed=read_rounds(run_dir, str(found.last_rows["cell"].iloc[0])))
+    for view in views_of(run_dir, table, steps, role_sums):
         for module in FIGURES:
             name = module.__name__.rpartition(".")[2]
             for kind, part in view.by_execution() if module is totals else [("", view)]:
@@ -54,6 +53,19 @@ def draw(
                         raise
                     tell(lost(run_dir / "plots" / f"{file}.error.txt", f"the plot {file}", error))
     return [path for path in written if path.suffix == ".png"]
+
+
+def views_of(
+    run_dir: Path, table: pd.DataFrame, steps: pd.DataFrame, role_sums: pd.DataFrame | None, swept: bool = True
+) -> Iterator[View]:
+    """Yield the views of a run folder's tables, with the rounds of their last cells where the folder has them.
+
+    Without ``swept``, views of several cells have no rounds, which only the figure of rounds shows. Raises ResultsError
+    if a file is damaged.
+    """
+    for view in views(table, steps, machine_of(run_dir), role_sums):
+        wanted = swept or not view.is_swept
+        yield replace(view, timed=read_rounds(run_dir, str(view.last_rows["cell"].iloc[0]))) if wanted else view
 
 
 def machine_of(run_dir: Path) -> dict[str, str]:

@@ -10,8 +10,8 @@ from .looks import Look
 
 
 def is_disturbed(rows: pd.DataFrame) -> pd.Series:
-    """Whether something may have spoiled the times of each row's cell; False in tables of earlier versions."""
-    return rows["disturbed_by"] != "" if "disturbed_by" in rows else pd.Series(False, index=rows.index)
+    """Whether something may have spoiled the times of each row's cell; False where that is not known."""
+    return rows["disturbed_by"] != ""
 
 
 def curve(

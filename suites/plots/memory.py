@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 
 from ..words.comparison import spoken
 from .ends import broken_up, ends_of, name_ends, named, panel_height_in
-from .panels import shown_of
+from .panels import left_out, shown_of
 from .style import RC, Legend, new_figure, plain_log, powers_of_two, share_y, times
 from .view import View
 
@@ -39,10 +39,7 @@ def figure(view: View) -> Figure | None:
     every = view.every_panel
     panels = shown_of(every)
     rows = panels[-1][1]
-    kind = "allocator's peak" if rows["device"].iloc[0] == "cuda" else "peak of live tensor bytes"
-    foot = f"{view.foot} Above the loaded weights; {kind}."
-    if len(panels) < len(every):
-        foot += f" {len(panels)} of {len(every)} settings of the rest are shown."
+    foot = f"{foot_of(view)}{left_out(len(panels), len(every), view.panel_kind)}"
     if all(part[column].nunique() < 2 for _, part in panels):
         return _bars(view, rows, foot)
     keeps = view.table.groupby("strategy", sort=False)["kv_reserved_bytes"].max() > 0
@@ -73,6 +70,12 @@ def figure(view: View) -> Figure | None:
         if at_ends:
             name_ends(row[-1], found, panel_height_in(height))
     return drawn
+
+
+def foot_of(view: View) -> str:
+    """Say what is drawn, and how the peak was measured."""
+    kind = "allocator's peak" if view.table["device"].iloc[0] == "cuda" else "peak of live tensor bytes"
+    return f"{view.foot} Above the loaded weights; {kind}."
 
 
 def message(view: View) -> str:

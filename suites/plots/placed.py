@@ -18,8 +18,6 @@ def case_of(view: View) -> pd.DataFrame | None:
 
     None if the run has no ceilings (a folder of an earlier version) or no strategy with known FLOPs and times.
     """
-    if not {*CEILINGS, *(name for names in PHASES.values() for name in names)} <= set(view.table):
-        return None
     view = view.having("floor_fraction").having(CEILINGS[0])  # earlier versions kept no ceilings for contenders
     if view.table.empty:
         return None

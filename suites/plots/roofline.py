@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
 from ..ceilings.floor import Spread
-from ..ceilings.sentences import share
+from ..ceilings.sentences import is_mixed, share
 from ..words.comparison import spoken
 from ..words.quantity import percent, quantity
 from .ends import darker
@@ -168,8 +168,15 @@ def foot(view: View, rows: pd.DataFrame) -> str:
     return (
         f"{view.foot} {view.rounds} {view.sizes(rows.iloc[0])} Bytes of weights and K/V. "
         "Roof: the fastest of several kernels among the same rounds; band: its least and most. "
-        f"{_contenders(rows)}{_cached(rows)}"
+        f"{_mixed(rows)}{_contenders(rows)}{_cached(rows)}"
     )
+
+
+def _mixed(rows: pd.DataFrame) -> str:
+    """Say what the percentages are where they differ from what the drops show."""
+    if not any(map(is_mixed, rows.to_dict("records"))):
+        return ""
+    return "Percentages: of the floor, whose bound changes from step to step; drops end at the limit of all steps. "
 
 
 def _contenders(rows: pd.DataFrame) -> str:

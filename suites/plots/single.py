@@ -19,6 +19,7 @@ from ..words.comparison import Compared
 from ..words.quantity import quantity
 from .ends import broken_up
 from .looks import STEP_PARTS
+from .speedup import baseline_name
 from .style import RC, Legend, new_figure
 from .view import View
 
@@ -33,12 +34,8 @@ def bars(view: View, rows: pd.DataFrame, title: str) -> Figure:
     ordered = rows.sort_values("e2e_s", ascending=False, na_position="first")
     splits = [split(row) for row in ordered.to_dict("records")]
     known = any(splits)
-    foot = f"{view.foot} {view.rounds} Compared with {ordered['baseline'].iloc[0]}, paired within rounds."
-    foot += (
-        " Hatched: prefill." + " Whiskers: all rounds." * bool(view.timed) + (_dispatch_note(ordered) if known else "")
-    )
-    if spoiled_by := view.within(rows["cell"]).disturbed_by:
-        foot += f" Perhaps spoiled by {spoiled_by}."
+    foot = f"{view.foot} {view.rounds} Compared with {baseline_name(ordered)}, paired within rounds."
+    foot += f" Hatched: prefill.{_dispatch_note(ordered) if known else ''}{whiskers_note(view.within(rows['cell']))}"
     height = 1.7 + 0.44 * len(rows)
     widths = (1.25, 1.0) if known else None
     drawn, [grid] = new_figure(title, foot, _legend(view, splits), 1, 1 + known, height, widths)
@@ -53,13 +50,17 @@ def bars(view: View, rows: pd.DataFrame, title: str) -> Figure:
     return drawn
 
 
+def whiskers_note(view: View) -> str:
+    """Say what the whiskers of bars are, where there are any, and what may have spoiled their times."""
+    spoiled = f" Perhaps spoiled by {view.disturbed_by}." if view.disturbed_by else ""
+    return f"{' Whiskers: all rounds.' if view.timed else ''}{spoiled}"
+
+
 def split(row: Mapping[Hashable, Any]) -> dict[str, float]:
     """Split the mean decode step of a row into parts, in seconds, which add up to it; {} where its floor is not known.
 
     On a GPU dispatch runs beside the kernels: where the step waits for it, all time beyond the floor is dispatch.
     """
-    if not {"floor_s", "floor_fraction", "dispatch_s", "mbu", "mfu"} <= row.keys():
-        return {}
     if math.isnan(row["floor_fraction"]) or not row["floor_fraction"]:
         return {}
     whole, found = step_s(row), parts(row)
@@ -114,7 +115,7 @@ def _compared(row: Mapping[Hashable, Any]) -> str:
     """How a row compares with its baseline, in words; its speedup alone where the table holds no verdict."""
     if math.isnan(row["e2e_ratio"]) or row["strategy"] == row["baseline"]:
         return ""
-    one = Compared.of({"e2e_verdict": "", **row})
+    one = Compared.of(row)
     if not one.verdict:
         return one.speedup
     return f"{one.words} {one.interval}".strip() if one.verdict in ("faster", "slower") else one.words

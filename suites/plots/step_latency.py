@@ -9,21 +9,39 @@ from matplotlib.figure import Figure
 
 from ..words.comparison import spoken
 from .ends import name_ends, named, panel_height_in
-from .panels import shown_of
+from .panels import left_out, shown_of
 from .style import RC, new_figure
 from .view import View
 
 STEADY = 1.15
 """Greatest ratio of the last steps to the first, either way, at which a step is said to stay as long as it was."""
+SHORTEST = 3
+"""Number of steps from which on they are drawn as a curve."""
 FEW = 16
 """Number of steps below which their course is not told, since single steps are noisy."""
 
 
 def longest(view: View) -> list[tuple[str, pd.DataFrame]]:
-    """Return (batch in words, rows of the step table) of the longest cell, for every batch in order."""
-    steps = view.steps[view.steps["tgt_len"] == view.steps["tgt_len"].max()]
-    steps = steps[steps["src_len"] == steps["src_len"].max()]
-    return [(f"batch {size}", mine) for size, mine in steps.groupby("batch_size")]
+    """Return (batch in words, rows of the step table) of the longest cell of every batch, in order.
+
+    The words name the lengths of the cells where these differ, as where the longest cell of a batch failed. Batches
+    whose targets are too short for a curve are left out.
+    """
+    found = [(size, _longest_of(mine)) for size, mine in view.steps.groupby("batch_size")]
+    found = [(size, steps) for size, steps in found if steps["tgt_len"].iloc[0] >= SHORTEST]
+    lengths = [tuple(steps[["src_len", "tgt_len"]].iloc[0]) for _, steps in found]
+    named = [f", {source} -> {target}" if len(set(lengths)) > 1 else "" for source, target in lengths]
+    return [(f"batch {size}{name}", steps) for (size, steps), name in zip(found, named, strict=True)]
+
+
+def _longest_of(steps: pd.DataFrame) -> pd.DataFrame:
+    steps = steps[steps["tgt_len"] == steps["tgt_len"].max()]
+    return steps[steps["src_len"] == steps["src_len"].max()]
+
+
+def batches_note(view: View, shown: int) -> str:
+    """Say that the plot shows ``shown`` batches, if the run has more."""
+    return left_out(shown, int(view.table["batch_size"].nunique()), "batches")
 
 
 def ends(mine: pd.DataFrame) -> tuple[float, float]:
@@ -67,8 +85,8 @@ def _course(early_s: float, late_s: float) -> str:
 
 
 def drawable(view: View) -> bool:
-    """Whether there are step times and a target of at least three tokens, enough for a curve."""
-    return not view.steps.empty and bool(view.steps["tgt_len"].max() >= 3)
+    """Whether there are step times of a target that is long enough for a curve."""
+    return not view.steps.empty and bool(view.steps["tgt_len"].max() >= SHORTEST)
 
 
 def running(values: pd.Series) -> pd.Series:
@@ -88,15 +106,13 @@ def figure(view: View) -> Figure | None:
     """
     if not drawable(view):
         return None
-    every = longest(view)
-    panels = shown_of(every)
+    panels = shown_of(longest(view))
     _, last = panels[-1]
-    foot = (
-        f"{view.foot} {view.rounds} Bold: running median over steps; thin: each step; bands: middle half of rounds. "
-        f"Source: {last['src_len'].iloc[0]} tokens."
-    )
-    if len(panels) < len(every):
-        foot += f" {len(panels)} of {len(every)} batches are shown."
+    foot = f"{view.foot} {view.rounds} Bold: running median over steps; thin: each step; bands: middle half of rounds."
+    sources = {int(steps["src_len"].iloc[0]) for _, steps in panels}
+    if len(sources) == 1:
+        foot += f" Source: {sources.pop()} tokens."
+    foot += batches_note(view, len(panels))
     if disturbed_by := view.within(cell for _, steps in panels for cell in steps["cell"]).disturbed_by:
         foot += f" The machine was disturbed: {disturbed_by}."
     height, everyone = 3.5, set(last["strategy"]) == set(view.strategies)

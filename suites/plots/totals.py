@@ -14,6 +14,7 @@ from ..words.quantity import quantity
 from . import single
 from .curve import curve, is_disturbed
 from .ends import ends_of, name_ends, named, panel_height_in
+from .speedup import baseline_name, interval_told, quickest, speedups
 from .style import RC, new_figure, plain_log, powers_of_two, share_y
 from .view import View
 
@@ -80,25 +81,8 @@ def _rates(view: View) -> Shown:
 
 
 def _speedups(view: View) -> Shown:
-    bases = [base for base in view.table["baseline"].unique() if base]
-    base = bases[0] if len(bases) == 1 else "the baseline"
-    note = f" Speedup: over {base}, paired within rounds; whiskers: {interval_told(view.table)}."
+    note = f" Speedup: over {baseline_name(view.table)}, paired within rounds; whiskers: {interval_told(view.table)}."
     return speedups(view.table), "speedup (ratio)", note
-
-
-def speedups(table: pd.DataFrame) -> pd.DataFrame:
-    """The speedup of each row over its baseline, ``value``, and the ends of its interval, ``low`` and ``high``."""
-    found = [Compared.of(row) for row in table.assign(e2e_verdict="").to_dict("records")]
-    return pd.DataFrame(
-        {"value": [1 / one.ratio for one in found], "low": [1 / one.holm_high for one in found],
-         "high": [1 / one.holm_low for one in found]}, index=table.index,
-    )  # fmt: skip
-
-
-def interval_told(table: pd.DataFrame) -> str:
-    """What interval ``speedups`` has: tables of earlier versions hold the plain one alone."""
-    adjusted = "e2e_holm_low" in table and table["e2e_holm_low"].notna().any()
-    return f"95 % confidence interval{', adjusted for the number of comparisons' if adjusted else ''}"
 
 
 def _compared(table: pd.DataFrame) -> bool:
@@ -140,9 +124,10 @@ def message(view: View) -> str:
     if rows.empty:
         return "No times were kept"
     where = view.at(rows[column].iloc[0], title)
-    ours = rows[rows["executed_flops"].notna() & rows["e2e_ratio"].notna()].sort_values("e2e_ratio", kind="stable")
-    rivals = ours[ours["strategy"] != ours["baseline"]].to_dict("records")
-    if not rivals:
+    best = quickest(rows)
+    if best is None:
         return f"At {where}, {spoken(rows['strategy'].iloc[0])} takes {quantity(rows['e2e_s'].iloc[0], 's')}"
-    quickest = next((row for row in rivals if row["strategy"] == row.get("best_strategy")), rivals[0])
-    return f"At {where}, {Compared.of(quickest).clause(spoken(quickest['strategy']), spoken(quickest['baseline']))}"
+    compared, name, base = Compared.of(best), spoken(best["strategy"]), spoken(best["baseline"])
+    if compared.verdict:
+        return f"At {where}, {compared.clause(name, base)}"
+    return f"At {where}, the speedup of {name} over {base} is {compared.speedup}"

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from ..store.records import Round
-from ..tables.columns import GROUP
+from ..tables.columns import GROUP, completed
 from ..tables.executions import BEST, by_execution
 from ..tables.role_table import ROLE_COLUMNS
 from ..words.comparison import names_of
@@ -92,7 +92,7 @@ class View:
     @property
     def disturbed_by(self) -> str:
         """What may have spoiled times of the view, in words; "" where no cell was disturbed, or that is not known."""
-        told = self.table.get("disturbed_by", pd.Series(dtype=str))
+        told = self.table["disturbed_by"]
         return " or ".join(dict.fromkeys(kind for text in told[told != ""].unique() for kind in text.split(", ")))
 
     @property
@@ -125,6 +125,11 @@ class View:
             varying = ["batch_size"] if self.table["batch_size"].nunique() > 1 else ["tgt_len"]
         return AXES[tuple(varying)]
 
+    @property
+    def is_swept(self) -> bool:
+        """Whether there is more than one point on the axis; if not, the view is of one cell."""
+        return bool(self.table[self.axis[0]].nunique() > 1)
+
     def at(self, value: float, panel: str = "") -> str:
         """Name a place on the axis in words: "64 tokens, batch 8"."""
         place = (
@@ -155,18 +160,32 @@ class View:
     @property
     def every_panel(self) -> list[tuple[str, pd.DataFrame]]:
         """(title, rows) for each part of the table, which is divided by what varies besides the axis."""
-        column = self.axis[0]
-        tied = column == "tgt_len" and (self.table["src_len"] == self.table["tgt_len"]).all()
-        rest = [c for c in ("batch_size", "src_len", "tgt_len") if c != column and not (tied and c == "src_len")]
-        rest = [c for c in rest if self.table[c].nunique() > 1]
+        rest = self._rest
         if not rest:
             return [("", self.table)]
         return [(_words(dict(zip(rest, key, strict=True))), rows) for key, rows in self.table.groupby(rest)]
 
+    @property
+    def panel_kind(self) -> str:
+        """What the panels are, in the plural: "batches", "sources" or "pairs of batch and source"."""
+        if len(self._rest) > 1:
+            return f"pairs of {' and '.join(_WORDS[column] for column in self._rest)}"
+        return "batches" if self._rest == ["batch_size"] else "sources"
+
+    @property
+    def _rest(self) -> list[str]:
+        """Columns that vary besides the axis."""
+        column = self.axis[0]
+        tied = column == "tgt_len" and (self.table["src_len"] == self.table["tgt_len"]).all()
+        rest = [c for c in ("batch_size", "src_len", "tgt_len") if c != column and not (tied and c == "src_len")]
+        return [c for c in rest if self.table[c].nunique() > 1]
+
+
+_WORDS = {"batch_size": "batch", "src_len": "source", "tgt_len": "target"}
+
 
 def _words(values: dict[str, object]) -> str:
-    names = {"batch_size": "batch", "src_len": "source", "tgt_len": "target"}
-    return ", ".join(f"{names[key]} {value}" for key, value in values.items())
+    return ", ".join(f"{_WORDS[key]} {value}" for key, value in values.items())
 
 
 def views(
@@ -174,8 +193,10 @@ def views(
 ) -> Iterator[View]:
     """Yield a view for each group that has a measured case; cases of a group are equal in the columns ``GROUP``.
 
-    ``machine`` maps each device to its name. ``role_sums`` is the table of roles, None if the folder has none.
+    ``machine`` maps each device to its name. ``role_sums`` is the table of roles, None if the folder has none. Tables
+    of earlier versions get the columns that they lack.
     """
+    table = completed(table)
     sums = pd.DataFrame(columns=ROLE_COLUMNS) if role_sums is None else role_sums
     look = looks(table["strategy"])
     good = table[table["status"] == "ok"]

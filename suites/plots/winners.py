@@ -26,7 +26,7 @@ def figure(view: View) -> Figure | None:
     """Draw a square for each cell. None unless two settings were swept, or where no quickest strategy is known."""
     column, label = view.axis
     groups = view.every_panel
-    if view.table[column].nunique() < 2 or len(groups) < 2 or "best_strategy" not in view.table:
+    if view.table[column].nunique() < 2 or len(groups) < 2:
         return None
     cells = winners(view)
     if not cells:

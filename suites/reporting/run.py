@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,9 @@ import pandas as pd
 
 from ..judging.verdict import MARGIN
 from ..metrics import metrics
-from ..plots import machine_of
-from ..plots.view import View, views
-from ..store.cell_folder import read_cell, read_rounds
+from ..plots import views_of
+from ..plots.view import View
+from ..store.cell_folder import read_cell
 from ..store.files import ResultsError, exists, is_folder, write_text
 from ..store.schema import parsed_file, read_environment, read_run_entry
 from ..tables.columns import GROUP, SPEED, completed
@@ -66,10 +66,7 @@ def write_report(run_dir: Path) -> Path:
     table = completed(table)
     kept = read_environment(run_dir)
     run: Mapping[str, Any] = {**read_run_entry(run_dir)} if exists(run_dir / "run.json") else {}
-    shown = [
-        replace(view, timed=read_rounds(run_dir, str(view.last_rows["cell"].iloc[0])))
-        for view in views(table, steps, machine_of(run_dir), read_roles(run_dir, table))
-    ]
+    shown = list(views_of(run_dir, table, steps, read_roles(run_dir, table), swept=False))
     tools, noises = _tools(run_dir, shown), _noises(run_dir)
     parts = [
         _part(run_dir, view, table, noises, str(run.get("command", "")), str(at) if len(shown) > 1 else "", bool(tools))

@@ -16,8 +16,6 @@ from ..words.labels import short
 if TYPE_CHECKING:
     from strategies import ModelConfig, Strategy
 
-LENGTH_MAX = 4096
-"""The longest source and target, and the largest batch, that the slider shows."""
 ROOM_GIB = 16.0
 """Memory that the calculator starts with where a run did not record its own."""
 SIDES = ("full_recompute", "contiguous_kv")
@@ -93,11 +91,11 @@ def model_data(
     padded: bool = False,
 ) -> dict[str, Any]:
     """Make the data of one model. ``lengths`` are B, S and N at the start; ``room_gib`` is the memory there is."""
-    from ..ledger.exported import layer_letters
+    from ..ledger.exported import LONGEST, layer_letters
     from ..ledger.table import default_step
     from ..work.peak_letters import peak_formula, weight_bytes_by_dtype
 
-    start = {letter: max(1, min(number, LENGTH_MAX)) for letter, number in lengths.items()}
+    start = {letter: max(1, min(number, LONGEST)) for letter, number in lengths.items()}
     layer = layer_letters(config, strategies)
     known = [one["label"] for one in layer["strategies"]]
     wanted = [side for side in dict.fromkeys([*sides, *SIDES, *known]) if side in known]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from ...plots.curve import is_disturbed
+from ...plots.panels import left_out
 from ...plots.view import View
 from ...words.quantity import quantity
 from .axis import Axis, ticks_of
@@ -19,7 +20,9 @@ def along(view: View, name: str, column: str, scale: float, title: str, message:
     """
     axis, label = view.axis
     frames = []
-    for panel, rows in spread(view.every_panel):
+    every = view.every_panel
+    shown = spread(every)
+    for panel, rows in shown:
         rows = rows.sort_values(axis)
         known = {"x": rows[axis].astype(float), "y": rows[column] * scale, "hollow": is_disturbed(rows)}
         if bands:
@@ -29,8 +32,18 @@ def along(view: View, name: str, column: str, scale: float, title: str, message:
     looks = {view.name(s): view.looks[s] for s in view.strategies}
     told = alternative(message, view, column, title.rpartition("(")[2].rstrip(")") if "(" in title else "")
     spec = curves(f"{name}{view.suffix}", data, looks, Axis(label, ticks_of(data["x"])), Axis(title, log=True), told)
-    foot = f"{view.foot} {view.rounds}" + (f" Bands: {bands}." if bands else "") + view.disturbed_note
-    return Chart(f"{name}{view.suffix}", message, told, foot, "table.csv", looks, spec, (label, title))
+    told_bands = f" Bands: {bands}." if bands else ""
+    notes = f"{told_bands}{left_out(len(shown), len(every), view.panel_kind)}{view.disturbed_note}"
+    return Chart(
+        f"{name}{view.suffix}",
+        message,
+        told,
+        f"{view.foot} {view.rounds}{notes}",
+        "table.csv",
+        looks,
+        spec,
+        (label, title),
+    )
 
 
 def alternative(message: str, view: View, column: str, unit: str) -> str:

@@ -18,6 +18,7 @@ from .encodings import encodings
 POINTS_MAX = 200
 """Greatest number of points of one curve; longer curves are thinned."""
 PANELS_MAX = 12
+"""Greatest number of batches, or of what else divides a run into panels, among which the reader chooses."""
 HEIGHT_PX = 300
 TEXT_PX = 12
 FONT = "sans-serif"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pandas as pd
 
-from ...plots.memory import PANELS, message
+from ...plots.memory import PANELS, foot_of, message
+from ...plots.panels import left_out
 from ...plots.view import View
 from ...words.quantity import quantity
 from .along import alternative
 from .axis import Axis, ticks_of
-from .chart import PANELS_MAX, Chart, bars, curves, spread
+from .chart import Chart, bars, curves, spread
 
 
 def charts(view: View) -> list[Chart]:
@@ -18,9 +19,10 @@ def charts(view: View) -> list[Chart]:
     if view.table.empty:
         return []
     column, label = view.axis
-    every = spread(view.every_panel, PANELS_MAX // len(PANELS))
+    every = view.every_panel
+    shown = spread(every)
     looks = {view.name(s): view.looks[s] for s in view.strategies}
-    single = all(rows[column].nunique() < 2 for _, rows in every)
+    single = all(rows[column].nunique() < 2 for _, rows in shown)
     data = pd.concat(
         pd.DataFrame(
             {
@@ -31,13 +33,12 @@ def charts(view: View) -> list[Chart]:
                 "text": [quantity(size, "B") for size in rows[name]],
             }
         )
-        for title, part in every
+        for title, part in shown
         for rows in [part.sort_values(column)]
         for name, text in PANELS
     )
     alt, name = alternative(message(view), view, "peak_memory_bytes", "B"), f"memory{view.suffix}"
-    kind = "allocator's peak" if view.table["device"].iloc[0] == "cuda" else "peak of live tensor bytes"
-    foot = f"{view.foot} Above the loaded weights; {kind}."
+    foot = f"{foot_of(view)}{left_out(len(shown), len(every), view.panel_kind)}"
     y = Axis("memory (MiB)", log=True)
     spec = (
         bars(name, data, looks, Axis("memory (MiB)"), alt)

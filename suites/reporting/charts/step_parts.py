@@ -16,11 +16,14 @@ from ...words.comparison import spoken
 from ...words.quantity import percent, quantity
 from .chart import Chart, base_of, finished
 
+MARK, EDGE = "#111111", "#ffffff"
+"""Colours of the floor's mark and of its edge, which set it off from bars and paper, light or dark."""
+
 
 def charts(view: View) -> list[Chart]:
     """Make the one chart; none if something was swept, or no floor is known."""
     rows = view.table.sort_values("e2e_s")
-    if rows[view.axis[0]].nunique() > 1 or len(view.every_panel) > 1:
+    if view.is_swept:
         return []
     order = [*NAMES, UNKNOWN]
     data = pd.DataFrame(
@@ -53,12 +56,12 @@ def charts(view: View) -> list[Chart]:
         order="order:Q",
         tooltip=hover,
     )
-    floor = base.transform_filter("datum.floor > 0").mark_tick(thickness=3, aria=False, color="#000000")
+    floor = base.transform_filter("datum.floor > 0").mark_tick(thickness=4, aria=False, color=MARK, stroke=EDGE)
     drawn = alt.layer(bars, floor.encode(y=y, x=alt.X("floor:Q", axis=axis)))
     best = next(row for row in rows.to_dict("records") if split(row))
     message = f"{spoken(best['strategy'])}: {step.largest(best)}"
     told = "; ".join(f"{row.label}: {row.part} {row.text}" for row in data.itertuples())
     name = f"step-parts{view.suffix}"
     spec = finished(drawn, name, data, looks, f"{message}. {told}.", height=60 + 34 * len(looks))
-    foot = f"{view.foot} {view.rounds} Black marks: {FLOOR}. The mean of all steps, split by formula."
+    foot = f"{view.foot} {view.rounds} Marks: {FLOOR}. The mean of all steps, split by formula."
     return [Chart(name, message, f"{message}. {told}.", foot, "table.csv", looks, spec, parts=colors)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from ...plots.step_latency import drawable, ends, longest, message
+from ...plots.step_latency import batches_note, drawable, ends, longest, message
 from ...plots.view import View
 from ...words.quantity import quantity
 from .axis import Axis
@@ -18,7 +18,8 @@ def charts(view: View) -> list[Chart]:
     frames: list[pd.DataFrame] = []
     told: list[str] = []
     top = 0.0  # one slow step must not hide the rest: the axis ends a little above nearly all of them
-    for panel, steps in spread(longest(view)):
+    shown = spread(longest(view))
+    for panel, steps in shown:
         told = []
         top = max(top, float(steps["latency_q75_s"].quantile(0.995)) * 1.15e3)
         for strategy, mine in steps.groupby("strategy", sort=False):
@@ -36,4 +37,5 @@ def charts(view: View) -> list[Chart]:
     x, y = Axis("keys attended at the step, k"), Axis("latency of the step (ms)", top=top)
     spec = curves(name, pd.concat(frames), looks, x, y, alt, points=False)
     foot = f"{view.foot} {view.rounds} Bands: middle half of rounds. The slowest steps may lie above the plot."
+    foot += batches_note(view, len(shown))
     return [Chart(name, message(view), alt, foot, "steps.csv", looks, spec, (x.title, y.title))]

@@ -7,6 +7,7 @@ import math
 import pandas as pd
 
 from ...judging.baseline import end_to_end_s
+from ...plots.single import whiskers_note
 from ...plots.totals import message
 from ...plots.view import View
 from ...telling.advice.rows import place_of
@@ -19,8 +20,7 @@ from .chart import Chart, bars
 
 def charts(view: View) -> list[Chart]:
     """Make the two charts; if nothing was swept, that of time alone, as bars."""
-    rows = view.table
-    if rows[view.axis[0]].nunique() < 2:
+    if not view.is_swept:
         return [_bars(view)]
     drawn = [along(view, "time", "e2e_s", 1e3, "end to end (ms)", message(view))]
     if (known := view.having("throughput_tokens_per_s")).table.empty:
@@ -52,7 +52,5 @@ def _bars(view: View) -> Chart:
     )
     alt = alternative(message(view), view, "e2e_s", "s")
     spec = bars(f"time{view.suffix}", data, looks, Axis("end to end (ms)"), alt)
-    foot = f"{view.foot} {view.rounds}" + " Whiskers: all rounds." * bool(view.timed)
-    if view.disturbed_by:
-        foot += f" Perhaps spoiled by {view.disturbed_by}."
+    foot = f"{view.foot} {view.rounds}{whiskers_note(view)}"
     return Chart(f"time{view.suffix}", message(view), alt, foot, "table.csv", looks, spec)

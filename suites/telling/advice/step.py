@@ -6,6 +6,7 @@ import math
 
 import pandas as pd
 
+from ...ceilings.sentences import is_mixed, limit
 from ...ceilings.step_parts import dispatch_share, parts, step_s
 from ...words.comparison import spoken
 from ...words.quantity import percent, quantity
@@ -34,13 +35,13 @@ def sections(rows: pd.DataFrame) -> list[Section]:
 def shares(row: Row) -> str:
     """Say a step's shares in words: "25 % is reading weights, 50 % dispatch"."""
     said = {
-        "bytes": "is reading {share}" + (" from a cache" if row["cache_resident"] > 0 else ""),
-        "FLOPs": "is arithmetic",
+        "bytes": f"is reading {_bytes(row)}{' from a cache' * (row['cache_resident'] > 0)}{_at_some_steps(row)}",
+        "FLOPs": f"is arithmetic{_at_some_steps(row)}",
         "dispatch": "dispatch",
         "kernels": "kernels below the ceilings of this machine",
     }
     found, dispatch = parts(row), dispatch_share(row)
-    bound, *others = (f"{percent(share)} {said[name].format(share=_bytes(row))}" for name, share in found.items())
+    bound, *others = (f"{percent(share)} {said[name]}" for name, share in found.items())
     if math.isnan(dispatch):
         return f"{bound}, the rest is not known"
     if row["device"] == "cuda":
@@ -62,8 +63,8 @@ def largest(row: Row) -> str:
     found = parts(row)
     bound = next(iter(found))
     named = {
-        "bytes": f"reading {_bytes(row)}",
-        "FLOPs": "arithmetic",
+        "bytes": f"reading {_bytes(row)}{_at_some_steps(row)}",
+        "FLOPs": f"arithmetic{_at_some_steps(row)}",
         "dispatch": "dispatch (Python and launches)",
         "kernels": "kernels slower than this machine allows",
     }
@@ -72,6 +73,13 @@ def largest(row: Row) -> str:
         return f"a step is bound by {other}, and {percent(found[bound])} of it is {named[bound]}"
     most = max(found, key=lambda name: found[name])
     return f"{percent(found[most])} of a step is {named[most]}"
+
+
+def _at_some_steps(row: Row) -> str:
+    """Say, after the bound of a step, what is the bound at some steps instead; "" where that is the same at all."""
+    if not is_mixed(row):
+        return ""
+    return f" (at some steps {'arithmetic' if limit(row) == 'bytes' else 'reading'})"
 
 
 def _bytes(row: Row) -> str:

@@ -19,6 +19,7 @@ from suites.plots.style import RC, save
 from suites.plots.view import views
 from suites.tables.columns import IDENTITY, RATIOS
 from suites.tables.step_table import STEP_COLUMNS
+from suites.tables.table_files import PLOTTED
 
 CORE = ("full_recompute", "cross_kv", "contiguous_kv", "static_kv")
 ODD = ("static_kv(capacity=512,read=buffer)", "cost_$x^2$_{", "<script>alert('$')</script>", "_under_score")
@@ -339,3 +340,16 @@ def test_equal_tables_give_equal_files_that_hold_labels_as_text(tmp_path, monkey
 def test_a_table_without_a_measured_case_has_no_figures(tmp_path):
     table, steps = SCENES["single"]
     assert draw(tmp_path, table.assign(status="failed"), steps[:0]) == []
+
+
+def test_every_figure_is_drawn_of_a_table_that_lacks_what_later_versions_added():
+    """As the first tables were: no verdict, best strategy, floor or disturbance."""
+    needed = {*IDENTITY, *PLOTTED, *RATIOS, "tpot_s"} - {"e2e_vs_best"}
+    for lengths, batches in ((TIED[:1], (1,)), (TIED[:2], (1, 4))):
+        table, steps = tables(lengths, batches)
+        (view,) = views(table[[name for name in table if name in needed]], steps, {})
+        drawn = {name: MODULES[name].figure(view) for name in MODULES}
+        assert {name for name, figure in drawn.items() if figure} == {
+            "totals", "step_latency", "tradeoff", "flops", "memory",
+        }  # fmt: skip
+        assert "over full_recompute is 2.7x [2.5, 3.3]" in drawn["totals"].get_suptitle()

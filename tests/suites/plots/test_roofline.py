@@ -74,6 +74,15 @@ def test_points_lie_under_the_roof_by_the_share_that_is_reported():
         assert y / min(x * READ, PEAK) == pytest.approx(table.loc[strategy, "floor_fraction"])
 
 
+def test_the_foot_says_what_percentages_are_where_they_are_not_those_of_the_drops():
+    table, steps = scene()
+    (figure,) = drawn(table, steps)
+    assert "Percentages" not in figure.get_supxlabel()
+    (figure,) = drawn(table.assign(floor_fraction=1.2 * table["floor_fraction"]), steps)
+    told = " ".join(figure.get_supxlabel().split())
+    assert "Percentages: of the floor, whose bound changes from step to step" in told
+
+
 def test_the_message_says_who_comes_nearest_and_what_the_limit_is():
     (figure,) = drawn(*scene())
     assert figure.get_suptitle() == (

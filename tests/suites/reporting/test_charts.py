@@ -97,3 +97,58 @@ def test_the_words_of_a_single_case_are_the_ends_of_its_curves():
     mine = every[every["strategy"] == "full_recompute"]["flops"]
     assert (mine.iloc[0], mine.iloc[-1]) == (1e6, 64e6)
     assert "full_recompute 1.00 MFLOPs to 64.0 MFLOPs" in chart.alt
+
+
+@pytest.mark.parametrize("count", [12, 13])
+def test_up_to_twelve_batches_are_offered_and_the_foot_counts_them_where_there_are_more(count):
+    view = view_of(*tables(TIED[:2], range(1, count + 1), CORE[:2]))
+    for chart in (memory.charts(view)[0], steps.charts(view)[0], totals.charts(view)[0]):
+        offered = {row["panel"].rpartition("batch ")[2] for row in rows_of(chart)}
+        assert len(offered) == 12
+        assert ("12 of 13 batches are shown." in chart.foot) == (count == 13)
+
+
+def told_of(table, every):
+    (chart,) = speedup.charts(view_of(table, every))
+    return chart.message
+
+
+def test_the_speedup_is_told_once_for_each_end_of_the_last_panel_and_if_it_is_not_certain():
+    table, every = tables(TIED[:2])
+    told = "Speedup of contiguous_kv over full_recompute: 2.7x [2.5, 3.3] at 16 tokens, 2.7x [2.5, 3.3]"
+    table.loc[table["strategy"] == "contiguous_kv", "e2e_ratio"] = 0.369
+    assert told_of(table, every) == f"{told} at 32 tokens"
+    open_ = table.assign(e2e_verdict=table["e2e_verdict"].where(table["tgt_len"] == 16, "undecided"))
+    assert told_of(open_, every) == f"{told} (not certain) at 32 tokens"
+    (grid, steps_of_grid) = tables(TIED[:2], (1, 4))
+    alone = grid[(grid["batch_size"] == 1) | (grid["tgt_len"] == 16)]
+    assert told_of(alone, steps_of_grid) == (
+        "Speedup of contiguous_kv over full_recompute: 2.7x [2.5, 3.3] at 16 tokens, batch 4"
+    )
+
+
+def test_the_speedup_told_is_that_of_no_contender_and_names_a_baseline_that_all_cells_share():
+    table, every = tables(TIED[:2])
+    contender = table["strategy"] == "contiguous_kv"
+    table.loc[contender, ["e2e_ratio", "executed_flops"]] = [0.1, float("nan")]
+    assert told_of(table, every).startswith("Speedup of static_kv over full_recompute: ")
+    (chart,) = speedup.charts(view_of(table, every))
+    assert chart.hover[1] == "speedup over full_recompute (x)"
+    table.loc[table["tgt_len"] == 16, "baseline"] = "cross_kv"
+    (chart,) = speedup.charts(view_of(table, every))
+    assert chart.hover[1] == "speedup over the baseline (x)"
+    slower = table.assign(e2e_ratio=1.2, e2e_ratio_low=1.1, e2e_ratio_high=1.3, e2e_verdict="slower")
+    assert told_of(slower, every).startswith("At 32 tokens, static_kv is 1.2x slower than full_recompute")
+
+
+def test_the_mark_of_the_floor_stands_at_the_end_of_the_bound_where_bytes_and_flops_bound_different_steps():
+    table, every = scene()
+    table["dispatch_s"], table["floor_s"] = 1e-4, 1e-3
+    table["floor_fraction"] = 1.2 * table[["mbu", "mfu"]].max(axis=1)
+    (chart,) = step_parts.charts(view_of(table, every))
+    bounds = [row for row in rows_of(chart) if row["floor"] is not None]
+    assert [row["x"] for row in bounds] == pytest.approx([row["floor"] for row in bounds])
+    assert {row["label"]: row["part"] for row in bounds} == {
+        "full_recompute": "arithmetic", "cross_kv": "arithmetic", "contiguous_kv": "reading bytes",
+        "static_kv": "reading bytes",
+    }  # fmt: skip
