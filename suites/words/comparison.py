@@ -14,6 +14,8 @@ from typing import Any
 from .quantity import percent
 
 CLOSE = "too close to call"
+FAR = 1000
+"""Factor beyond which the end of an interval says no more than that the rounds differ widely."""
 _EXECUTIONS = {"compiled": "compiled", "graph": "captured"}
 
 
@@ -90,7 +92,7 @@ class Compared:
             return f"within {percent(self.beyond)}: {CLOSE}" if self.beyond == self.beyond else CLOSE
         if self.is_probable:
             return f"probably {direction(self.ratio)} ({self.rounds} rounds: not certain)"
-        return f"cannot tell: {factor(1 / self.holm_high)} to {factor(1 / self.holm_low)} as fast"
+        return f"cannot tell: {_bounded(1 / self.holm_high)} to {_bounded(1 / self.holm_low)} as fast"
 
     @property
     def interval(self) -> str:
@@ -146,14 +148,25 @@ class Compared:
         return f"{name} is {self.beside(other)}"
 
 
-def _end(value: float) -> str:
-    """Write an end of an interval as ``factor`` does, but with more decimals where it would look like 1.
+def _bounded(value: float) -> str:
+    """Write an end of an interval as ``factor`` does, without digits where it lies so far from 1 that it says nothing.
 
-    >>> _end(7.34), _end(1.0), _end(1.0042), _end(0.9996)
-    ('7.3', '1.00', '1.004', '0.9996')
+    >>> _bounded(7.34), _bounded(4e90), _bounded(3e-8)
+    ('7.3x', '>1000x', '<0.001x')
+    """
+    if value > FAR:
+        return f">{FAR}x"
+    return f"<{1 / FAR:g}x" if value < 1 / FAR else factor(value)
+
+
+def _end(value: float) -> str:
+    """Write an end of an interval in brackets, with more decimals where it would look like 1.
+
+    >>> _end(7.34), _end(1.0), _end(1.0042), _end(0.9996), _end(1e9)
+    ('7.3', '1.00', '1.004', '0.9996', '>1000')
     """
     decimals = decimals_beside_1(value)
-    return factor(value)[:-1] if decimals == 2 else f"{value:.{decimals}f}"
+    return _bounded(value)[:-1] if decimals == 2 else f"{value:.{decimals}f}"
 
 
 def decimals_beside_1(value: float) -> int:
