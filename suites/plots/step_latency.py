@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import matplotlib as mpl
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -46,8 +45,15 @@ def batches_note(view: View, shown: int) -> str:
 
 def ends(mine: pd.DataFrame) -> tuple[float, float]:
     """Median latency in seconds of the first and of the last eighth of the steps, without the very first step."""
-    width = max(1, len(mine) // 8)
-    return float(mine["latency_s"].iloc[1 : 1 + width].median()), float(mine["latency_s"].iloc[-width:].median())
+    parts = _eighths(mine)
+    return parts[0], parts[-1]
+
+
+def _eighths(mine: pd.DataFrame) -> list[float]:
+    """Median latency in seconds of each eighth of the steps, without the very first step."""
+    latency, width = mine["latency_s"].iloc[1:], max(1, len(mine) // 8)
+    starts = [*range(0, len(latency) - width, width), max(0, len(latency) - width)]
+    return [float(latency.iloc[start : start + width].median()) for start in starts]
 
 
 def message(view: View) -> str:
@@ -61,12 +67,12 @@ def message(view: View) -> str:
         return _typical(steps, f"At {where}, a" if len(panels) > 1 else "A")
     ours = steps[steps["flops"].notna()]  # what a contender computes is not known
     told = steps if ours.empty else ours
-    growth = {str(s): ends(mine) for s, mine in told.groupby("strategy", sort=False)}
-    ratios = {s: late / early for s, (early, late) in growth.items()}
-    steep, flat = max(ratios, key=lambda s: ratios[s]), min(ratios, key=lambda s: abs(np.log(ratios[s])))
+    growth = {str(s): _eighths(mine) for s, mine in told.groupby("strategy", sort=False)}
+    steep = max(growth, key=lambda s: growth[s][-1] / growth[s][0])
+    flat = min(growth, key=lambda s: max(growth[s]) / min(growth[s]))
     start = f"At {where}, a" if len(panels) > 1 else "A"
-    said = f"{start} step of {spoken(steep)} {_course(*growth[steep])}"
-    return said if steep == flat else f"{said}, one of {spoken(flat)} {_course(*growth[flat])}"
+    said = f"{start} step of {spoken(steep)} {_course(growth[steep])}"
+    return said if steep == flat else f"{said}, one of {spoken(flat)} {_course(growth[flat])}"
 
 
 def _typical(steps: pd.DataFrame, start: str) -> str:
@@ -76,9 +82,21 @@ def _typical(steps: pd.DataFrame, start: str) -> str:
     return told if slow == quick else f"{told}, one of {spoken(quick)} {least:.3g} ms"
 
 
-def _course(early_s: float, late_s: float) -> str:
-    """Say how a latency goes: "grows from 35 to 115 ms", "stays at 19 ms", "falls from 4 to 3 ms"."""
-    early, late = (f"{time * 1e3:.{3 if time >= 0.0995 else 2}g}" for time in (early_s, late_s))
+def _course(parts_s: list[float]) -> str:
+    """Say how a latency goes, of which these are medians of parts.
+
+    It is "grows from 35 to 115 ms", "falls from 4 to 3 ms", "stays at 19 ms" or, where what lies between the ends lies
+    beyond them, "varies from 2 to 80 ms".
+
+    >>> _course([0.035, 0.08, 0.115]), _course([0.006, 0.08, 0.002, 0.0061])
+    ('grows from 35 to 115 ms', 'varies from 2 to 80 ms')
+    """
+    early_s, late_s, low_s, high_s = parts_s[0], parts_s[-1], min(parts_s), max(parts_s)
+    early, late, low, high = (
+        f"{time * 1e3:.{3 if time >= 0.0995 else 2}g}" for time in (early_s, late_s, low_s, high_s)
+    )
+    if low_s * STEADY < min(early_s, late_s) or high_s > STEADY * max(early_s, late_s):
+        return f"varies from {low} to {high} ms"
     if 1 / STEADY <= late_s / early_s <= STEADY:
         return f"stays at {late} ms" if early == late else f"stays near {late} ms"
     return f"{'grows' if late_s > early_s else 'falls'} from {early} to {late} ms"

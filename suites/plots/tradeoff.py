@@ -69,14 +69,15 @@ def front(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def message(view: View, rows: pd.DataFrame) -> str:
-    """Name the smallest and the quickest strategy, and how much time and memory they take."""
+    """Name the smallest and the quickest of the strategies whose peak is known, and their time and memory."""
     small, quick = rows.sort_values(["mib", "ms"]).iloc[0], rows.sort_values(["ms", "mib"]).iloc[0]
     told = f"{quantity(quick['ms'] / 1e3, 's')} a token, {quick['mib']:.3g} MiB"
     if small["strategy"] == quick["strategy"]:
         return f"{spoken(str(quick['strategy']))} takes the least time and the least memory: {told}"
     least = f"{quantity(small['ms'] / 1e3, 's')} a token, {small['mib']:.3g} MiB"
     first, second = spoken(str(quick["strategy"])), spoken(str(small["strategy"]))
-    return f"Least time: {first} ({told}); least memory: {second} ({least})"
+    of_these = "Of those with a known peak, least" if set(rows["strategy"]) < set(view.strategies) else "Least"
+    return f"{of_these} time: {first} ({told}); least memory: {second} ({least})"
 
 
 def _names(axes: Axes, view: View, rows: pd.DataFrame, height: float) -> None:
