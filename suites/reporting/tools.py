@@ -111,7 +111,7 @@ def model_data(
             "formulas": [dataclasses.asdict(formula) for formula in formulas],
             "weights": weight_bytes_by_dtype(config),
             "dtype": dtype,
-            "gib": float(f"{room_gib:.3g}"),
+            "gib": float(f"{room_gib:.6g}"),
         },
     }
 

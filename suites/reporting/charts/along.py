@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 
 from ...plots.curve import is_disturbed
 from ...plots.panels import left_out
+from ...plots.totals import WHISKERS
 from ...plots.view import View
 from ...words.quantity import quantity
 from .axis import Axis, ticks_of
@@ -31,7 +34,8 @@ def along(view: View, name: str, column: str, scale: float, title: str, message:
     data = pd.concat(frames)
     looks = {view.name(s): view.looks[s] for s in view.strategies}
     told = alternative(message, view, column, title.rpartition("(")[2].rstrip(")") if "(" in title else "")
-    spec = curves(f"{name}{view.suffix}", data, looks, Axis(label, ticks_of(data["x"])), Axis(title, log=True), told)
+    y = Axis(title, log=True, **_limits(data))
+    spec = curves(f"{name}{view.suffix}", data, looks, Axis(label, ticks_of(data["x"])), y, told)
     told_bands = f" Bands: {bands}." if bands else ""
     notes = f"{told_bands}{left_out(len(shown), len(every), view.panel_kind)}{view.disturbed_note}"
     return Chart(
@@ -44,6 +48,19 @@ def along(view: View, name: str, column: str, scale: float, title: str, message:
         spec,
         (label, title),
     )
+
+
+def _limits(data: pd.DataFrame) -> dict[str, Any]:
+    """Where an axis ends at which bands of what is hardly known run out of it, rather than press all curves together.
+
+    Empty if there are no bands, or all of them end before that.
+    """
+    points = data["y"][data["y"] > 0]
+    if "low" not in data or points.empty:
+        return {}
+    bottom, top = points.min() / WHISKERS, points.max() * WHISKERS
+    found = {"top": top} if data["high"].max() > top else {}
+    return found | ({"bottom": bottom} if data["low"].min() < bottom else {})
 
 
 def alternative(message: str, view: View, column: str, unit: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import altair as alt
 import pandas as pd
@@ -15,13 +16,14 @@ class Axis:
     """An axis of a chart.
 
     ``ticks`` are the values that were measured; with them the scale is logarithmic, to base 2. Without them, ``log``
-    allows a logarithmic scale, and ``top`` is where a linear scale ends.
+    allows a logarithmic scale, ``top`` is where the scale ends, and ``bottom`` where a logarithmic one begins.
     """
 
     title: str
     ticks: tuple[float, ...] = ()
     log: bool = False
     top: float | None = None
+    bottom: float | None = None
 
     def scale(self, values: pd.Series) -> alt.Scale:
         """Choose the scale for these values.
@@ -33,7 +35,9 @@ class Axis:
             return alt.Scale(type="log", base=2, nice=False, padding=PADDING_PX)
         low, high = values.min(), values.max()
         if self.log and 0 < low * 3 <= high:
-            return alt.Scale(type="log", nice=False, padding=PADDING_PX)
+            limits = {"domainMin": self.bottom, "domainMax": self.top}
+            known: dict[str, Any] = {name: value for name, value in limits.items() if value is not None}
+            return alt.Scale(type="log", nice=False, padding=PADDING_PX, **known)
         if self.top is not None:
             return alt.Scale(domainMin=0, domainMax=self.top, nice=False)
         return alt.Scale(zero=True, domainMin=0)

@@ -106,7 +106,7 @@ def curves(
         "x": alt.X("x:Q", scale=x.scale(shown["x"]), axis=x.drawn()),
         "y": alt.Y("y:Q", scale=y.scale(shown["y"]), axis=y.drawn()),
     }
-    layers, clip = [], y.top is not None
+    layers, clip = [], y.top is not None or y.bottom is not None
     if "low" in shown:
         ends = place | {"y": alt.Y("low:Q", scale=y.scale(shown["y"]), axis=y.drawn()), "y2": alt.Y2("high:Q")}
         layers.append(base.mark_area(opacity=0.2, aria=False, clip=clip).encode(**ends, color=color))

@@ -152,3 +152,13 @@ def test_the_mark_of_the_floor_stands_at_the_end_of_the_bound_where_bytes_and_fl
         "full_recompute": "arithmetic", "cross_kv": "arithmetic", "contiguous_kv": "reading bytes",
         "static_kv": "reading bytes",
     }  # fmt: skip
+
+
+def test_bands_of_what_is_hardly_known_run_out_of_the_axis():
+    table, every = tables(TIED[:2])
+    table["e2e_ratio_low"] = 1e-6
+    (chart,) = speedup.charts(view_of(table, every))
+    points = [row["y"] for row in rows_of(chart)]
+    for layer in chart.spec["layer"]:
+        assert layer["encoding"]["y"]["scale"]["domainMax"] == pytest.approx(2.5 * max(points), rel=1e-5)
+    assert chart.spec["layer"][0]["mark"]["clip"]
