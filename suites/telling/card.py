@@ -98,7 +98,7 @@ def _parts(best: Row, base: Row, cell: Sequence[Row]) -> str:
 
 def _cost(best: Row) -> str:
     """Time per token and bytes of the KV cache per sentence, where they are known; a single token has no such time."""
-    costs = [] if pd.isna(best["tpot_s"]) else [f"{quantity(best['tpot_s'], 's')} per token"]
+    costs: list[str] = [] if pd.isna(best["tpot_s"]) else [f"{quantity(best['tpot_s'], 's')} per token"]
     if is_strategy(best):
         kept = best["kv_reserved_bytes"] / best["batch_size"]
         costs.append(f"{quantity(kept, 'B')} of KV cache per sentence" if kept else "no KV cache")
