@@ -6,8 +6,6 @@ verdicts, as do the table of the terminal, titles and advice.
 
 from __future__ import annotations
 
-import re
-import shlex
 from collections.abc import Sequence
 
 import pandas as pd
@@ -18,12 +16,10 @@ from ..words.labels import listed
 from ..words.quantity import quantity
 from .advice import step
 from .advice.rows import Row, cases, is_strategy, largest, timed
+from .next_command import profiling, with_key
+from .spoiled import causes
 
 CAREFUL = "measure=careful"
-PROFILED = ("model", "dtype", "device", "threads", "linear", "weights", "attention")
-"""Keys of a run that the command that follows keeps for ``profile``."""
-LOAD = "other processes used"
-"""How the noise begins that says that the machine was busy (``judging.noise``)."""
 
 
 def cards(table: pd.DataFrame, noises: Sequence[str] = (), command: str = "") -> list[list[str]]:
@@ -34,8 +30,8 @@ def cards(table: pd.DataFrame, noises: Sequence[str] = (), command: str = "") ->
 def card(rows: pd.DataFrame, noises: Sequence[str] = (), command: str = "") -> list[str]:
     """Write the card of one model on one device, whose cases are ``rows``; nothing if nothing was timed.
 
-    ``noises`` are the lines of ``judging.noise.told``. ``command`` is the run's own command line, from which the next
-    one is made; without it, only what to add is said.
+    ``noises`` are the lines of ``judging.noise.told``; those about other rows are left out. ``command`` is the run's
+    own command line, from which the next one is made; without it, only what to add is said.
     """
     known = largest(timed(rows))
     if known.empty:
@@ -43,27 +39,28 @@ def card(rows: pd.DataFrame, noises: Sequence[str] = (), command: str = "") -> l
     place, cell = next(cases(known))
     best = next(row for row in cell if row["strategy"] == row["best_strategy"])
     rivals = [row for row in cell if row is not best]
-    if rivals and not is_decided(cell):
-        load = next((cause_of(line) for line in noises if line.startswith(LOAD)), "")
-        why = f"{load}" if load else f"{best['rounds']:.0f} rounds do not decide"
+    if rivals and not is_settled(cell):
+        load = causes(rows[rows["cell"] == best["cell"]], noises).get("other load")
+        why = load or f"{best['rounds']:.0f} rounds do not decide"
         said = f"Too noisy to say which is fastest at {place}: {why}. Run again with {CAREFUL}."
-        facts = [_cost(best, spoken(best["strategy"]) + ": "), _certainty(best, rivals, said=False)]
-        return [said, f"{'; '.join(facts)}.", f"Next: {_command(command, CAREFUL)}"]
-    last = (
-        f"Careful: {cause_of(noises[0])}; advice.txt says what helps." if noises else _next(rows, best, rivals, command)
-    )
-    facts = [_cost(best), *([_certainty(best, rivals)] if rivals else []), *_time(best)]
-    return [f"{headline(place, cell)}.", f"{'; '.join(facts)}.", last]
+        facts = [f"{spoken(best['strategy'])}: {_cost(best)}" if _cost(best) else "", *_certainty(best, rivals, False)]
+        return [said, *_sentence(facts), f"Next: {with_key(command, CAREFUL)}"]
+    spoiled = next(iter(causes(rows, noises).values()), "")
+    last = f"Careful: {spoiled}; advice.txt says what helps." if spoiled else _next(rows, best, rivals, command)
+    facts = [_cost(best), *(_certainty(best, rivals) if rivals else []), *_time(best)]
+    return [f"{headline(place, cell)}.", *_sentence(facts), *filter(None, [last])]
 
 
-def cause_of(noise: str) -> str:
-    """What was wrong, of a line that also says in which cells, and what helps."""
-    return re.sub(r" \(in \d+ of \d+ cells.*\)$", "", noise.partition(": ")[0])
+def _sentence(facts: Sequence[str]) -> list[str]:
+    """One sentence of all facts that are known; none without any."""
+    known = "; ".join(filter(None, facts))
+    return [f"{known}."] if known else []
 
 
-def is_decided(cell: Sequence[Row]) -> bool:
-    """Whether the rounds decide any comparison of a cell."""
-    return any(Compared.of(row, kind).is_decided for row in cell for kind in ("e2e", "best"))
+def is_settled(cell: Sequence[Row]) -> bool:
+    """Whether the rounds settle any comparison of a cell, be it as too close to call."""
+    found = [Compared.of(row, kind) for row in cell for kind in ("e2e", "best")]
+    return any(one.is_decided or one.is_close for one in found)
 
 
 def headline(place: str, cell: Sequence[Row]) -> str:
@@ -78,7 +75,9 @@ def headline(place: str, cell: Sequence[Row]) -> str:
     ties = [spoken(row["strategy"]) for row in near if found.verdict != "faster" or row is not base]
     named = listed([name, *ties]).replace(" and ", " or ")
     if base is best:
-        return f"At {place}, use {named}: nothing is faster for certain"
+        if not any(is_strategy(row) for row in cell if row is not best) and is_strategy(best):
+            return f"At {place}, use {named}, the only strategy that was timed"
+        return f"At {place}, use {named}: {'no strategy' if is_strategy(best) else 'nothing'} is faster for certain"
     other = spoken(base["strategy"])
     told = found.clause(name, other) if ties else found.beside(other)
     return f"At {place}, use {named}: {told}{_parts(best, base, cell)}"
@@ -97,30 +96,37 @@ def _parts(best: Row, base: Row, cell: Sequence[Row]) -> str:
     return f", that is, {factor(by_cache)} by the cache and {factor(by_execution)} by {how}"
 
 
-def _cost(best: Row, name: str = "") -> str:
-    """Time per token and bytes of the KV cache per sentence, where they are known."""
-    cost = f"{name}{quantity(best['tpot_s'], 's')} per token"
-    if not is_strategy(best):
-        return cost
-    kept = best["kv_reserved_bytes"] / best["batch_size"]
-    return f"{cost}, {quantity(kept, 'B')} of KV cache per sentence" if kept else f"{cost}, no KV cache"
+def _cost(best: Row) -> str:
+    """Time per token and bytes of the KV cache per sentence, where they are known; a single token has no such time."""
+    costs: list[str] = [] if pd.isna(best["tpot_s"]) else [f"{quantity(best['tpot_s'], 's')} per token"]
+    if is_strategy(best):
+        kept = best["kv_reserved_bytes"] / best["batch_size"]
+        costs.append(f"{quantity(kept, 'B')} of KV cache per sentence" if kept else "no KV cache")
+    return ", ".join(costs)
 
 
-def _certainty(best: Row, rivals: Sequence[Row], said: bool = True) -> str:
+def _certainty(best: Row, rivals: Sequence[Row], said: bool = True) -> list[str]:
     """How sure it is that nothing is faster: the pick against its nearest rival, a strategy if there is one.
 
-    ``said``: how the pick compares with the baseline has been said.
+    A contender that is faster is told, too. ``said``: how the pick compares with the baseline has been said.
     """
     ours = [row for row in rivals if is_strategy(row)] or list(rivals)
     nearest = min(ours, key=lambda row: row["best_ratio"])
-    beside = Compared.of(nearest, "best").clause(spoken(nearest["strategy"]), "it")
-    sure = {"slower": "certain", "indistinguishable": "a tie"}.get(nearest["best_verdict"], "not certain")
     if said and nearest["strategy"] == best["baseline"]:
-        sure = {"faster": "certain", "indistinguishable": "a tie"}.get(best["e2e_verdict"], "not certain")
-        beside = ""
-    quicker = [row for row in rivals if not is_strategy(row) and row["best_verdict"] == "faster"]
-    contenders = [Compared.of(row, "best").clause(row["strategy"], "it") for row in quicker[:1]]
-    return "; ".join([f"{sure}: {beside}" if beside else sure, *contenders])
+        told = [_sure(Compared.of(best).verdict, "faster") if not Compared.of(best).is_close else ""]
+    else:
+        found = Compared.of(nearest, "best")
+        settled = found.verdict == "faster" or found.is_close
+        clause = found.clause(spoken(nearest["strategy"]), "it")
+        told = [clause if settled else f"{_sure(found.verdict, 'slower')}: {clause}"]
+    quicker = [row for row in rivals if row not in ours and row["best_verdict"] == "faster"]
+    first = sorted(quicker, key=lambda row: row["best_ratio"])[:1]
+    return [*told, *(Compared.of(row, "best").clause(row["strategy"], "it") for row in first)]
+
+
+def _sure(verdict: str, decided: str) -> str:
+    """How certain an order is, by the verdict that shows it (``decided``)."""
+    return {decided: "certain", "indistinguishable": "a tie"}.get(verdict, "not certain")
 
 
 def _time(best: Row) -> list[str]:
@@ -130,31 +136,17 @@ def _time(best: Row) -> list[str]:
 
 
 def _next(rows: pd.DataFrame, best: Row, rivals: Sequence[Row], command: str) -> str:
-    """The command that would teach most: more rounds, another execution, other lengths, or what else is to be seen."""
-    undecided = [row for row in rivals if is_strategy(row) and not Compared.of(row, "best").is_decided]
-    if undecided and CAREFUL not in command:
-        return f"Next, to decide between them: {_command(command, CAREFUL)}"
+    """The command that would teach most: more rounds, another execution, other lengths, or what else is to be seen.
+
+    "" where no such command is known to work.
+    """
+    compared = [Compared.of(row, "best") for row in rivals if is_strategy(row)]
+    if CAREFUL not in command and not all(found.is_decided or found.is_close for found in compared):
+        return f"Next, to decide between them: {with_key(command, CAREFUL)}"
     if set(rows["execution"]) <= {"eager", ""}:
         how, key = ("captured", "execution=graph") if best["device"] == "cuda" else ("compiled", "execution=compiled")
-        return f"Next, to see what a {how} step gains: {_command(command, key)}"
+        return f"Next, to see what a {how} step gains: {with_key(command, key)}"
     if rows["cell"].nunique() == 1 and "+sweep" not in command:
-        return f"Next, to see whether it holds at other lengths: {_command(command, '+sweep=seq_len')}"
-    kept = [word for word in _words(command)[4:] if word.partition("=")[0] in PROFILED]
-    return f"Next, to see where a step spends its time: {shlex.join(['python', '-m', 'suites', 'profile', *kept])}"
-
-
-def _command(command: str, key: str) -> str:
-    """The run's command with a key that is set, in place of what stood for it."""
-    name = key.partition("=")[0]
-    replaced = {"+sweep": ("+sweep", "seq_len", "src_len", "tgt_len")}.get(name, (name,))
-    left_out = *replaced, "hydra.run.dir", "hydra.sweep.dir"
-    return shlex.join([*(word for word in _words(command) if word.partition("=")[0] not in left_out), key])
-
-
-def _words(command: str) -> list[str]:
-    """The words of a run's command; those of ``run`` without keys where it is not known, or cannot be read."""
-    try:
-        words = shlex.split(command)
-    except ValueError:  # a quotation mark without its partner
-        words = []
-    return words or ["python", "-m", "suites", "run"]
+        return f"Next, to see whether it holds at other lengths: {with_key(command, '+sweep=seq_len')}"
+    profile = profiling(command, best)
+    return f"Next, to see where a step spends its time: {profile}" if profile else ""

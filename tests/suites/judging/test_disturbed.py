@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from suites.judging.disturbed import DRIFT, UNTIMED, disturbances
-from suites.judging.noise import drift
+from suites.judging.disturbed import BRIEFLY, DRIFT, UNTIMED, disturbances, kind_of
+from suites.judging.noise import drift, told
 
 from .test_noise import QUIET, SPOILED, cell
 
@@ -24,6 +24,16 @@ def test_only_the_cell_in_which_the_machine_was_slower_is_named():
     assert disturbances(cells) == [[], [DRIFT], []]
     loaded = replace(cells[1], conditions=replace(QUIET, busy_cpu_s=22.0))
     assert disturbances([cells[0], loaded, cells[2]]) == [[], ["other load", DRIFT], []]
+
+
+@pytest.mark.parametrize("kind", [*SPOILED, DRIFT])
+def test_the_kind_of_a_line_is_read_off_it_and_has_words_without_figures(kind):
+    cells = [cell(name="a"), cell(name="b", speed=0.8)] if kind == DRIFT else [SPOILED[kind][0]]
+    for told_of in (cells, [*cells, cell(name="c")]):
+        for line in told(told_of):
+            assert kind_of(line) == kind.removesuffix(" by short rounds")
+            assert kind_of(line) in BRIEFLY.keys() | UNTIMED
+    assert kind_of("something that a later version warns of: wait") == ""
 
 
 @given(st.lists(st.floats(0.5, 2.0), min_size=1, max_size=6))

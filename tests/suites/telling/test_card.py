@@ -110,12 +110,14 @@ def test_card_table_title_and_advice_say_the_same(table):
     best = next(row for row in rows if row["strategy"] == row["best_strategy"])
     base = next(row for row in rows if row["strategy"] == row["baseline"])
     found, name = Compared.of(best), spoken(best["strategy"])
-    decided = any(Compared.of(row, kind).is_decided for row in rows for kind in ("e2e", "best"))
+    found_all = [Compared.of(row, kind) for row in rows for kind in ("e2e", "best")]
+    decided = any(one.is_decided or one.is_close for one in found_all)
     assert lines[0].startswith("Too noisy") != decided
     if decided:
         assert f"use {name}" in lines[0]
         if best is not base:
-            assert found.words.removeprefix("cannot tell: ").partition(" (")[0] in lines[0]
+            told = "too close" if found.is_close else found.words.removeprefix("cannot tell: ").partition(" (")[0]
+            assert told in lines[0]
         ties = [
             row for row in rows
             if is_strategy(row) and row["best_verdict"] in ("undecided", "indistinguishable") and row is not base
@@ -154,24 +156,75 @@ def test_a_speedup_is_split_into_cache_and_execution():
 def test_where_nothing_is_decided_the_headline_says_so_and_why():
     noisy = {"full_recompute": [1.0, 3.0, 1.2], "static_kv": [2.0, 0.9, 1.1]}
     load = "other processes used 1.9 of 2 cores during the rounds: stop them"
-    first, _, last = card(table_of(noisy), [load], "python -m suites run seq_len=8 measure=quick")
+    loaded = table_of(noisy).assign(disturbed_by="other load")
+    first, _, last = card(loaded, [load], "python -m suites run seq_len=8 measure=quick")
     assert first == (
         "Too noisy to say which is fastest at batch 2, 8 -> 8: other processes used 1.9 of 2 cores during the rounds. "
         "Run again with measure=careful."
     )
     assert last == "Next: python -m suites run seq_len=8 measure=careful"
+    elsewhere = "other processes used 3.9 of 4 cores during the rounds (in 1 of 2 cells): stop them"
+    assert ": 3 rounds do not decide. " in card(table_of(noisy), [elsewhere], COMMAND)[0]
+    of_both = elsewhere.replace("in 1 of 2 cells", "in 2 of 2 cells, the worst")
+    assert ": other processes used the CPU. " in card(loaded, [of_both], COMMAND)[0]
 
 
 def test_a_warning_takes_the_place_of_the_next_command():
-    *_, last = card(
-        table_of(QUIET), ["memory was read 1.5x faster in one cell than in another: measure again"], COMMAND
-    )
-    assert last == "Careful: memory was read 1.5x faster in one cell than in another; advice.txt says what helps."
+    slowed = ["the GPU was slowed down: heat (in 1 of 2 cells): cool it"]
+    *_, last = card(table_of(QUIET).assign(disturbed_by="GPU throttling"), slowed, COMMAND)
+    assert last == "Careful: the GPU was slowed down; advice.txt says what helps."
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["the GPU was slowed down: heat (in 1 of 2 cells): cool it", "the A/A arm was not measured: no room: see it"],
+)
+def test_a_warning_about_other_rows_or_no_times_leaves_the_next_command(line):
+    *_, last = card(table_of(QUIET), [line], COMMAND)
+    assert last.startswith("Next, ")
+
+
+@pytest.mark.parametrize(
+    ("speeds", "told"), [([10.0, 8.0], "read memory 1.25 times"), ([10.0, 10.0], "speed differed")]
+)
+def test_a_drift_is_told_with_its_figure_where_it_is_one_of_these_rows(speeds, told):
+    cells = [
+        table_of(QUIET).assign(cell=name, calibration_read_gb_per_s=speed, disturbed_by="drift of the machine")
+        for name, speed in zip("ab", speeds, strict=True)
+    ]
+    drift = "the machine read memory 1.25 times as fast in one cell as in another: measure again"
+    *_, last = card(pd.concat(cells, ignore_index=True), [drift], COMMAND)
+    assert last.startswith("Careful: the machine")
+    assert told in last
 
 
 def test_a_faster_contender_is_named():
     _, second, _ = card(table_of(QUIET | {"other system": [0.5, 0.5, 0.5, 0.51]}), (), COMMAND)
-    assert "other system is 2x faster than it" in second
+    assert second.count("other system is 2x faster than it") == 1
+    assert second.startswith("125 ms per token, 2.00 KiB of KV cache per sentence; certain; other system is 2x faster")
+
+
+@pytest.mark.parametrize("slower", [{}, {"static_kv": [8.0, 8.1, 8.0, 7.9]}])
+def test_a_contender_that_is_faster_than_the_baseline_is_told_once_and_for_certain(slower):
+    times = {"full_recompute": QUIET["full_recompute"], **slower, "other system": [2.0, 2.01, 1.99, 2.0]}
+    first, second, _ = card(table_of(times), (), COMMAND)
+    assert first.endswith("no strategy is faster for certain." if slower else "the only strategy that was timed.")
+    assert second.count("other system is 2x faster than it") == 1
+    assert "not certain" not in second
+    assert ("certain: static_kv is 2x slower than it" in second) == bool(slower)
+
+
+def test_more_rounds_are_not_advised_for_what_is_too_close_to_call():
+    close = {"static_kv": [1.0, 1.001, 1.0, 0.999], "contiguous_kv": [1.019, 1.021, 1.0195, 1.0195]}
+    lines = card(table_of(close), (), COMMAND)
+    assert "contiguous_kv is within 2 % of it: too close to call" in lines[1]
+    assert not any("careful" in line or "Too noisy" in line or "not certain" in line for line in lines)
+
+
+def test_a_target_of_one_token_has_no_time_per_token():
+    table = table_of(QUIET).assign(tpot_s=math.nan)
+    assert card(table, (), COMMAND)[1] == "2.00 KiB of KV cache per sentence; certain."
+    assert "per token" not in "".join(card(table.assign(kv_reserved_bytes=0.0), (), COMMAND))
 
 
 @pytest.mark.parametrize("labels", [["static_kv"], ["static_kv", "contiguous_kv"]])
