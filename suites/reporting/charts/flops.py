@@ -8,6 +8,7 @@ import pandas as pd
 
 from ...plots.flops import message
 from ...plots.looks import Look
+from ...plots.panels import left_out
 from ...plots.view import View
 from .along import alternative
 from .axis import Axis, ticks_of
@@ -30,9 +31,10 @@ def charts(view: View) -> list[Chart]:
             for few in [thinned(mine)]
         )
         x, y = Axis("keys attended at the step, k"), Axis("FLOPs of the step (MFLOPs)")
-        return [_chart(view, data, looks, x, y, points=False)]
+        return [_chart(view, data, looks, x, y, len(view.every_panel), points=False)]
     frames = []
-    for panel, rows in spread(view.every_panel):
+    shown = spread(view.every_panel)
+    for panel, rows in shown:
         rows = rows.sort_values(column)
         floor = rows.drop_duplicates(column)
         for of, names, name in (
@@ -43,12 +45,12 @@ def charts(view: View) -> list[Chart]:
     data = pd.concat(frames)
     looks[NECESSARY] = Look("#000000", "", ":")
     x, y = Axis(label, ticks_of(data["x"])), Axis("FLOPs of the whole batch (GFLOPs)", log=True)
-    return [_chart(view, data, looks, x, y)]
+    return [_chart(view, data, looks, x, y, len(shown))]
 
 
-def _chart(view: View, data: pd.DataFrame, looks: dict[str, Look], x: Axis, y: Axis, **how: Any) -> Chart:
+def _chart(view: View, data: pd.DataFrame, looks: dict[str, Look], x: Axis, y: Axis, shown: int, **how: Any) -> Chart:
     name, alt = f"flops{view.suffix}", alternative(message(view), view, "executed_flops", "FLOPs")
     spec = curves(name, data, looks, x, y, alt, **how)
     numbers = "table.csv" if x.ticks else "steps.csv"
-    foot = f"{view.foot} FLOPs of matrix products, by formula."
+    foot = f"{view.foot} FLOPs of matrix products, by formula.{left_out(shown, len(view.every_panel), view.panel_kind)}"
     return Chart(name, message(view), alt, foot, numbers, looks, spec, (x.title, y.title))

@@ -7,7 +7,7 @@ import pytest
 from suites.ceilings.step_parts import step_s
 from suites.plots.roles import scale_of, totals_of
 from suites.plots.view import views
-from suites.reporting.charts import memory, roles, speedup, step_parts, steps, totals
+from suites.reporting.charts import flops, memory, roles, speedup, step_parts, steps, totals
 from suites.tables.columns import completed
 
 from ..plots.test_plots import CORE, TIED, tables
@@ -94,7 +94,7 @@ def test_the_reader_chooses_the_batch_of_memory_and_of_steps():
 @pytest.mark.parametrize("count", [12, 13])
 def test_up_to_twelve_batches_are_offered_and_the_foot_counts_them_where_there_are_more(count):
     view = view_of(*tables(TIED[:2], range(1, count + 1), CORE[:2]))
-    for chart in (memory.charts(view)[0], steps.charts(view)[0], totals.charts(view)[0]):
+    for chart in (module.charts(view)[0] for module in (memory, steps, totals, flops)):
         offered = {row["panel"].rpartition("batch ")[2] for row in rows_of(chart)}
         assert len(offered) == 12
         assert ("12 of 13 batches are shown." in chart.foot) == (count == 13)
@@ -144,3 +144,20 @@ def test_the_mark_of_the_floor_stands_at_the_end_of_the_bound_where_bytes_and_fl
         "full_recompute": "arithmetic", "cross_kv": "arithmetic", "contiguous_kv": "reading bytes",
         "static_kv": "reading bytes",
     }  # fmt: skip
+
+
+def marks(spec):
+    return [(layer["mark"], set(layer["encoding"])) for layer in spec["layer"]]
+
+
+def test_whiskers_and_floors_have_an_edge_that_sets_them_off_from_bars_and_paper_of_any_colour():
+    (bars,) = totals.charts(view_of(*tables(), [*QUIET, timed("static_kv", 7, slow=3.0)]))
+    edge, whisker = (mark for mark, channels in marks(bars.spec) if mark["type"] == "rule" and "x2" in channels)
+    assert edge["color"] == "#ffffff"
+    assert edge["strokeWidth"] > whisker["strokeWidth"]
+    (parts,) = step_parts.charts(view_of(*scene()))
+    (floor,) = (mark for mark, _ in marks(parts.spec) if mark["type"] == "tick")
+    colors = {layer["mark"]["color"] for layer in parts.spec["layer"] if "color" in layer["mark"]}
+    assert floor["stroke"] == "#ffffff"
+    assert not {"#000000", "#ffffff"} & colors  # ink of the page, which is light in dark mode, or the edge itself
+    assert " Marks: floor" in parts.foot
