@@ -55,9 +55,10 @@ def crossover(strategy: Marks, baseline: Marks) -> Crossover:
     the lower and the upper end of the mean's 95 % Student t interval at each n. With a single round the interval spans
     everything, so ``low`` is 1 and ``high`` is never.
 
-    D is a ratio and not a difference, since what slows a round slows both arms. So the verdict at N agrees with that of
-    ``paired_ratio``, unless the fits leave steps out. The first step, whose caches are cold, counts as measured and is
-    not fitted.
+    D is a ratio and not a difference, since what slows a round slows both arms. So the verdict at N is near that of
+    ``paired_ratio``. They differ where the fits leave steps out, where that interval spans the bootstrap's too, and on
+    CUDA, where end-to-end times come from rounds without step marks. The first step, whose caches are cold, counts as
+    measured and is not fitted.
 
     >>> equal, growing = [0.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0], [0.0, 1.0, 1.5, 2.5, 4.0, 6.0, 8.5]
     >>> crossover({0: equal, 1: equal}, {0: growing, 1: growing})

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 CONFIDENCE = 0.95
 BOOTSTRAP_FROM = 20
 """Number of rounds from which the BCa bootstrap is used; with fewer, its intervals are too narrow for any noise."""
+WIDEST = 700.0
+"""Logarithm beyond which no end of an interval lies. With two rounds, of which one was halted, an end has no bound."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,16 @@ class Ratio:
             return math.nan, math.nan
         half = float(stdtrit(self.rounds - 1, 1 - level / 2)) * self.error
         mean = math.log(self.value)
-        return min(self.low, math.exp(mean - half)), max(self.high, math.exp(mean + half))
+        return min(self.low, bounded_exp(mean - half)), max(self.high, bounded_exp(mean + half))
+
+
+def bounded_exp(log: float) -> float:
+    """The exponential of a logarithm that is held within ``WIDEST``, so that the result and its inverse are numbers.
+
+    >>> bounded_exp(0.0), math.isfinite(bounded_exp(1e4)), math.isfinite(1 / bounded_exp(-1e4))
+    (1.0, True, True)
+    """
+    return math.exp(min(max(log, -WIDEST), WIDEST))
 
 
 def half_interval(logs: NDArray[np.float64]) -> float:
@@ -91,4 +102,4 @@ def paired_ratio(times: Sequence[float], baseline: Sequence[float], seed: int = 
         low, high = min(low, float(interval.low)), max(high, float(interval.high))
     error = spread / math.sqrt(count)
     p = _p_value(mean, error, count - 1)
-    return Ratio(math.exp(mean), math.exp(low), math.exp(high), count, p, error)
+    return Ratio(math.exp(mean), bounded_exp(low), bounded_exp(high), count, p, error)

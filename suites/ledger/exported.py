@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from strategies import ModelConfig, Strategy, StrategyError
+from strategies import ModelConfig, Strategy
 from strategies.models.costs import Product
 
 from ..work.polynomial import Polynomial, polynomial
 from ..work.role_names import in_model_order, role_name
 from . import expected
 from .symbols import GROWING, LETTERS, SIZES, grows_with, text, values
-from .verify import LONG, facts_of
+from .verify import LONG, facts_of, longest_target
 
 LONGEST = 4096
 """Longest target of a page's tools: up to it length buckets are listed. Sources and batches reach no further."""
@@ -119,23 +119,15 @@ def _letters(product: Product, once: bool) -> ProductLetters:
 
 def _buckets(strategy: Strategy) -> list[int] | None:
     """The numbers of keys that some step reads, in order; None if not each step reads the first that holds k."""
-    length = next((n for n in (LONGEST, LONG) if _binds(strategy, n)), 0)
-    bound = strategy.bind(length) if length else strategy
+    length = longest_target(strategy, LONGEST)
+    bound = strategy.bind(length)
     found = sorted({bound.keys_read(k) for k in range(1, length + 1)})
-    for shorter in (n for n in (31, LONG) if length and _binds(strategy, n)):
+    for shorter in {min(length, n) for n in (31, LONG)}:
         bound = strategy.bind(shorter)
         for k in range(1, shorter + 1):
             if bound.keys_read(k) != min(next(size for size in found if size >= k), bound.rows_reserved(k)):
                 return None
-    return found or None
-
-
-def _binds(strategy: Strategy, length: int) -> bool:
-    try:
-        strategy.bind(length)
-    except StrategyError:
-        return False
-    return True
+    return found
 
 
 def _reserved(strategy: Strategy) -> tuple[str | None, int | None]:
@@ -143,18 +135,16 @@ def _reserved(strategy: Strategy) -> tuple[str | None, int | None]:
 
     The first is None if the rows are none of these.
     """
-    found: set[tuple[str | None, int | None]] = set()
-    for length in (29, 31):
-        if not _binds(strategy, length):
-            return None, None
-        bound = strategy.bind(length)
-        rows = [bound.rows_reserved(k) for k in range(1, length + 1)]
-        if not any(rows):
-            found.add(("0", None))
-        elif rows == list(range(1, length + 1)):
-            found.add(("k", None))
-        elif len(set(rows)) == 1:
-            found.add(("C", None if rows[0] == length else rows[0]))
-        else:
-            return None, None
-    return found.pop() if len(found) == 1 else (None, None)
+    most = longest_target(strategy, 31)
+    lengths = [length for length in (most - 2, most) if length > 0]
+    found = [[strategy.bind(n).rows_reserved(k) for k in range(1, n + 1)] for n in lengths]
+    if not any(any(rows) for rows in found):
+        return "0", None
+    if most > 1 and all(rows == list(range(1, n + 1)) for rows, n in zip(found, lengths, strict=True)):
+        return "k", None
+    if any(len(set(rows)) > 1 for rows in found):
+        return None, None
+    fixed = {rows[0] for rows in found}
+    if len(fixed) == 1:
+        return "C", fixed.pop()
+    return ("C", None) if [rows[0] for rows in found] == lengths else (None, None)

@@ -5,6 +5,7 @@ A shadow is a model of the same architecture whose sizes are primes, so that no 
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -109,21 +110,31 @@ def _shape(*products: Product | None) -> str:
 def facts_of(strategy: Strategy) -> Facts:
     """Return the facts of a strategy in letters, read where no two letters have the same number.
 
-    A letter that does not hold for a target of ``LONG`` tokens too, as where the first length bucket is longer than a
-    shadow's target, is none: T and M stand in its place. Raises StrategyError.
+    A letter that does not hold for a target of up to ``LONG`` tokens too, as where the first length bucket is longer
+    than a shadow's target, is none: T and M stand in its place. Raises StrategyError.
     """
     _, bound, steps = _bind(strategy)
-    known = facts(bound, steps)
-    try:
-        long = facts(strategy.bind(LONG), LONG)
-    except StrategyError:  # the strategy cannot hold so many
-        return known
+    known, most = facts(bound, steps), longest_target(strategy, LONG)
+    long = facts(strategy.bind(most), most)
     rows, keys = (
         one if one == other else GROWING[letter]
         for one, other, letter in ((known.rows, long.rows, "T"), (known.keys, long.keys, "M"))
     )
     copied = known.copied if known.copied == long.copied else "some"
     return dataclasses.replace(known, rows=rows, keys=keys, copied=copied)
+
+
+def longest_target(strategy: Strategy, most: int) -> int:
+    """Return the longest target in tokens, up to ``most``, that the strategy can be bound to; 0 if there is none."""
+
+    def is_too_long(length: int) -> bool:
+        try:
+            strategy.bind(length)
+        except StrategyError:
+            return True
+        return False
+
+    return bisect.bisect_left(range(1, most + 1), True, key=is_too_long)
 
 
 def formula_of(config: ModelConfig, known: Facts | None, found: Recorded) -> list[Product]:

@@ -79,7 +79,8 @@ def opacity_of(rival: dict[Hashable, Any] | None) -> float:
     """How certain it is that a cell's winner is quicker than the next best."""
     if rival is None or rival["best_verdict"] == "slower":
         return CERTAIN
-    return PROBABLE if rival["best_verdict"] == "undecided" and rival["best_ratio_low"] > 1 else OPEN
+    found = Compared.of(rival, "best")
+    return PROBABLE if found.is_probable and found.low > 1 else OPEN
 
 
 def message(cells: Cells) -> str:

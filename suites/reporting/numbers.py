@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from ..tables.columns import SPEED
 from ..telling.advice.rows import place_of
 
 DIGITS = 4
@@ -139,7 +140,7 @@ def _cases(table: pd.DataFrame) -> dict[str, Any]:
     best = []
     if "e2e_s" in table:
         timed = table.reset_index(drop=True).assign(place=place.to_numpy())
-        best = timed[timed["e2e_s"].notna()].groupby("place")["e2e_s"].idxmin().tolist()
+        best = timed[timed["e2e_s"].notna()].sort_values(SPEED, kind="stable").groupby("place").head(1).index.tolist()
     return {"case": place.tolist(), "cases": [html.escape(one) for one in told], "best": best}
 
 

@@ -16,7 +16,7 @@ from ..plots.view import View
 from ..store.cell_folder import read_cell
 from ..store.files import ResultsError, exists, is_folder, write_text
 from ..store.schema import parsed_file, read_environment, read_run_entry
-from ..tables.columns import GROUP, completed
+from ..tables.columns import GROUP, SPEED, completed
 from ..tables.role_table import read_roles
 from ..tables.table_files import read_tables
 from ..telling.advice import Section, advise
@@ -122,7 +122,7 @@ def _tools(run_dir: Path, shown: Sequence[View]) -> list[dict[str, Any]]:
     """Make the data of the slider and the memory calculator, for each model whose sizes the folder keeps."""
     found: dict[str, dict[str, Any]] = {}
     for view in shown:
-        ours = longest(view.table[view.table["executed_flops"].notna()]).sort_values("e2e_s")
+        ours = longest(view.table[view.table["executed_flops"].notna()]).sort_values(SPEED, kind="stable")
         if ours.empty:
             continue
         last = ours[ours["batch_size"] == ours["batch_size"].max()]

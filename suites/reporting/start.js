@@ -1,17 +1,18 @@
 // The page's own script: it hands each specification to Vega, and the rows of the table to DataTables.
 const content = (id) => JSON.parse(document.getElementById(id).textContent);
-const dark = matchMedia("(prefers-color-scheme: dark)"), printed = matchMedia("print");
+const dark = matchMedia("(prefers-color-scheme: dark)");
 const opened = [];
-// Paper is light, and what is folded on the screen is open on it, except what only a screen has a use for.
-const theme = () => {
-  document.documentElement.classList.toggle("dark", dark.matches && !printed.matches);
-  const folded = document.querySelectorAll("details:not([open]):not(.unprinted)");
-  if (printed.matches) for (const part of folded) { part.open = true; opened.push(part); }
+// Paper is light, and what is folded on the screen is open on it, except what only a screen has a use for. The page is
+// divided into sheets after "beforeprint" and before the media query changes, so what is opened later would be cut off.
+const theme = (printing) => {
+  document.documentElement.classList.toggle("dark", dark.matches && !printing);
+  if (printing) for (const part of document.querySelectorAll("details:not([open]):not(.unprinted)")) { part.open = true; opened.push(part); }
   else for (const part of opened.splice(0)) part.open = false;
 };
-dark.addEventListener("change", theme);
-printed.addEventListener("change", theme);
-theme();
+dark.addEventListener("change", () => theme(false));
+addEventListener("beforeprint", () => theme(true));
+addEventListener("afterprint", () => theme(false));
+theme(false);
 const views = new Map();
 for (const plot of document.querySelectorAll("[data-spec]"))
   try {

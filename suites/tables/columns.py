@@ -16,6 +16,9 @@ IDENTITY = [
 ]  # fmt: skip
 ADDED = ["weights", "linear", "attention", "tf32", "execution", "attention_ran", "fp32_error_ratio"]
 """Columns of ``IDENTITY`` that tables of earlier versions may lack, in its order."""
+SPEED = ["e2e_ratio", "e2e_s"]
+"""Columns by which the cases of a cell are sorted, the quickest first: by the paired ratio, as verdicts are, and by the
+median time where ratios are equal or not known."""
 GROUP = ["model", "device", "dtype", "weights", "linear", "attention", "tf32", "threads", "stop", "seed"]
 """Columns that have equal values in all cases of one plot and of one ranking."""
 RATIOS = ["baseline", "e2e_ratio", "e2e_ratio_low", "e2e_ratio_high", "e2e_vs_best"]

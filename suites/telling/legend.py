@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from ..judging.baseline import CROSSING
 from ..judging.verdict import MARGIN
+from ..words.comparison import CLOSE
+from .sparkline import LONGEST
 
 LINE = "?: the rounds do not decide. Times are end to end; intervals are adjusted for all comparisons: run --legend"
 
@@ -20,10 +22,14 @@ def legend(base: str = "the baseline", margin: float = MARGIN, beyond: float = C
         f"ms/token: time per output token after the first. tokens/s: of the whole batch. speedup: {base}'s end-to-end "
         "time over the case's, paired within rounds (the mean of the logs). In brackets is its interval at the level "
         "at which Holm's procedure tested it. Where it excludes 1 there is a difference, and the chance that any such "
-        "finding of the run is wrong is at most 5 %. The plain 95 % interval is in table.csv. KV cache: reserved "
-        "bytes. peak: bytes of live tensors above the weights. rounds: one bar per round, of the same scale "
+        "finding of the run is wrong, among comparisons with the baseline, is at most 5 %. Comparisons with the "
+        "quickest strategy are adjusted likewise, but err somewhat more often, as the same rounds choose it. The plain "
+        "95 % interval is in table.csv. KV cache: reserved bytes. peak: bytes of live tensors above the weights; on "
+        "CUDA, the allocator's peak. rounds: one bar per round, or, beyond "
+        f"{LONGEST} rounds, per several that follow one another, of which it shows the slowest. The scale is the same "
         "everywhere: low is 0.75 times the case's median, high 1.5 times. faster, slower: the interval excludes 1, and "
         f"the ratio is further from 1 than the margin of {100 * margin:.3g} %{contenders}. about as fast: the plain "
-        "interval lies within the margin. probably: only the plain interval excludes 1. cannot tell: neither does. "
-        "?: one of these two. disturbed: something else may have changed the times; advice.txt says what."
+        f"interval lies within the margin. {CLOSE}: the interval excludes 1, but the ratio is not further from 1 than "
+        "that. probably: only the plain interval excludes 1. cannot tell: neither does. ?: one of these three. "
+        "disturbed: something else may have changed the times; advice.txt says what."
     )

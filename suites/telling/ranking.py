@@ -9,9 +9,9 @@ import pandas as pd
 from rich.table import Table
 from rich.text import Text
 
-from ..tables.columns import GROUP
+from ..tables.columns import GROUP, SPEED
 from ..tables.executions import by_execution
-from ..words.comparison import Compared, spoken
+from ..words.comparison import Compared, baseline_told, spoken
 from ..words.quantity import quantity
 from ..words.settings_told import changed_settings
 from .sparkline import sparkline
@@ -51,14 +51,14 @@ def _ranking(group: pd.DataFrame, title: str, width: int, rounds: Rounds) -> Tab
     blocks: list[tuple[str, list[dict[str, str]]]] = []
     for (batch, source, target), cell in group.groupby(["batch_size", "src_len", "tgt_len"]):
         lines = []
-        for row in cell.sort_values("e2e_s", na_position="last").to_dict("records"):
+        for row in cell.sort_values(SPEED, na_position="last", kind="stable").to_dict("records"):
             line = dict(zip(names, [*ranked(row), *[""] * len(names)], strict=False))
             line["rounds"] = sparkline(rounds.get((row["cell"], row["strategy"]), ()))
             lines.append(line)
         mark = "   ! disturbed" if (cell["disturbed_by"] != "").any() else ""
         blocks.append((f"batch {batch}, {source} -> {target}{mark}", lines))
-    base = next(filter(None, group["baseline"]), "")
-    heads = {name: f"speedup over {spoken(base)}" if name == "speedup" and base else name for name in names}
+    base = baseline_told(group["baseline"])
+    heads = {name: f"speedup over {base}" if name == "speedup" and base else name for name in names}
     lines = [line for _, lines in blocks for line in lines]
     places = [{name: place if name == "strategy" else "" for name in names} for place, _ in blocks]
     shown, widths = _fitting(heads, [*lines, *places], width)

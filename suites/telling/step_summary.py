@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..tables.columns import GROUP
+from ..tables.columns import GROUP, SPEED
+from ..words.comparison import baseline_told
 from ..words.markdown import literal, pipe_table
 from .advice.rows import place_of
 from .legend import legend
@@ -25,11 +26,11 @@ def markdown_summary(table: pd.DataFrame, advice: Sequence[str], margin: float) 
     """Write the ranked tables of a run, what failed, and the advice, whose indents become levels of a nested list."""
     parts = []
     for _, rows in table.groupby(GROUP, sort=False):
-        ordered = rows.sort_values(["batch_size", "src_len", "tgt_len", "e2e_s"]).to_dict("records")
+        ordered = rows.sort_values(["batch_size", "src_len", "tgt_len", *SPEED], kind="stable").to_dict("records")
         lines = [[place_of(r), *ranked(r)] for r in ordered]
         parts += [f"### {literal(title_of(rows, table))}", pipe_table(["case", "strategy", *COLUMNS], lines)]
     parts.append("\n".join(f"- {literal(line)}" for line in failures(table)))
-    if base := next(filter(None, table["baseline"]), ""):
+    if base := baseline_told(table["baseline"]):
         parts.append(legend(base, margin, table["e2e_beyond"].max()))
     indents = [len(line) - len(line.lstrip()) for line in advice]
     parts.append("\n".join(f"{' ' * indent}- {line.strip()}" for indent, line in zip(indents, advice, strict=True)))

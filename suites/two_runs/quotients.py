@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..judging.ratios import CONFIDENCE, Ratio
+from ..judging.ratios import CONFIDENCE, Ratio, bounded_exp
 from ..judging.verdict import Verdict, holm, verdict
 
 
@@ -58,7 +58,7 @@ def quotient(a: Mean, b: Mean) -> Ratio:
     freedom = variance**2 / sum(m.variance**2 / (m.rounds - 1) for m in (a, b))
     half = float(stdtrit(freedom, (1 + CONFIDENCE) / 2)) * error
     p = 2 * float(stdtr(freedom, -abs(middle) / error))
-    return Ratio(math.exp(middle), math.exp(middle - half), math.exp(middle + half), rounds, p)
+    return Ratio(math.exp(middle), bounded_exp(middle - half), bounded_exp(middle + half), rounds, p)
 
 
 def verdicts(changes: Sequence[Ratio], margin: float) -> list[tuple[float, Verdict]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,7 @@ class RunRead:
 def read_run(path: Path) -> RunRead:
     """Read a run folder: tables made from its raw cells, or table.csv if none are kept. Raises ResultsError."""
     cells = read_cells(path) if is_folder(path / "cells") else []
+    _require_rounds(path, cells)
     source = path / ("cells" if cells else "table.csv")
     table = case_table(cells) if cells else read_tables(path)[0]
     environment = {**read_environment(path)}
@@ -61,6 +62,16 @@ def read_run(path: Path) -> RunRead:
     records = [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
     rows = {(row["cell"], row["strategy"]): row for row in records}
     return RunRead(path, rows, environment, command, plan, {cell.id: cell for cell in cells})
+
+
+def _require_rounds(path: Path, cells: Sequence[CellResult]) -> None:
+    """Raise ResultsError if a case that was measured has no round, as in a file that was cut off."""
+    for cell in cells:
+        counted = {done.strategy for done in cell.rounds if not done.warmup}
+        for arm in cell.arms:
+            if arm.status == "ok" and arm.strategy not in counted:
+                rounds = path / "cells" / cell.id / "rounds.jsonl"
+                raise ResultsError(f"{rounds} holds no round of {arm.strategy}, which was measured; run again")
 
 
 def _intended(path: Path) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]]]:

@@ -94,23 +94,28 @@ def tabulate(run_dir: Path, plots: bool = True) -> Collected:
     require_no_loss(run_dir, cells)
     table, steps = write_tables(run_dir, cells)
     roles = write_roles(run_dir, cells)
-    written: list[Path] = []
-    undrawn: list[str] = []
-    if plots and (table["status"] == "ok").any():
-        from ..plots import draw
-
-        written = draw(run_dir, table, steps, roles, undrawn.append)
     entry = read_run_entry(run_dir)
     missing, command = len(entry["plan"]) - len(cells), entry.get("command", "")
     noises, margins = told(cells), [cell.cell["measure"]["margin"] for cell in cells if "measure" in cell.cell]
-    write_json(run_dir / "noise.json", noises)
     notes = [*checkpoints_told(cells), *narrowing_told(cells), *float32_told(cells)]
     decided = cards(table, noises, command)
     advice = list(advice_lines(table, decided, noises, [*notes, *kernels_told(cells)]))
-    write_text(run_dir / "advice.txt", "".join(f"{line}\n" for line in advice))
     margin = next(iter(margins), MARGIN)
     rounds = {(done.id, label): [*times.values()] for done in cells for label, times in timed_s(done).items()}
-    print_summary(run_dir, table, decided, written, missing, rounds, notes)
+    written: list[Path] = []
+    undrawn: list[str] = []
+    try:
+        write_json(run_dir / "noise.json", noises)
+        write_text(run_dir / "advice.txt", "".join(f"{line}\n" for line in advice))
+        if plots and (table["status"] == "ok").any():
+            from ..plots import draw
+
+            written = draw(run_dir, table, steps, roles, undrawn.append)
+    except OSError:  # the answer needs no disk
+        print(f"decodebench: `plot {run_dir} --retable` and `report {run_dir}` finish this folder", file=sys.stderr)
+        raise
+    finally:
+        print_summary(run_dir, table, decided, written, missing, rounds, notes)
     for line in undrawn:
         print(f"decodebench: {line}", file=sys.stderr)
     whole = missing == 0 and not undrawn and not table["status"].isin(["failed", "invalid"]).any()

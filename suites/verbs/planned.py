@@ -76,5 +76,6 @@ def _require_distinct(cells: Sequence[Cell]) -> None:
             )
         raise ConfigError(
             f"two jobs of this sweep would measure the same cell ({twin.title}); sweep keys that define a cell, "
-            "and write several strategies, or contenders, as a list: strategies=[static_kv,contiguous_kv]"
+            "and write several strategies, or contenders, as a list: strategies=[static_kv,contiguous_kv]; "
+            "execution=compiled or graph times eager steps as well"
         )

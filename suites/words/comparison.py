@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from .quantity import percent
 
+CLOSE = "too close to call"
+FAR = 1000
+"""Factor beyond which the end of an interval says no more than that the rounds differ widely."""
 _EXECUTIONS = {"compiled": "compiled", "graph": "captured"}
 
 
@@ -21,7 +24,8 @@ class Compared:
     """The times of one case over those of another, its ``verdict`` and what it rests on.
 
     ``low`` and ``high`` are the plain 95 % interval of ``ratio``, ``holm_low`` and ``holm_high`` the one at the level
-    at which Holm's procedure tested it. ``beyond`` is the share by which a ratio must differ from 1 to count.
+    at which Holm's procedure tested it, or the plain one where that is not ``adjusted``, as tables of earlier versions
+    have no other. ``beyond`` is the share by which a ratio must differ from 1 to count.
     """
 
     ratio: float
@@ -32,6 +36,7 @@ class Compared:
     verdict: str
     rounds: int
     beyond: float
+    adjusted: bool = True
 
     @classmethod
     def of(cls, row: Mapping[Hashable, Any], kind: str = "e2e") -> Compared:
@@ -44,7 +49,8 @@ class Compared:
         holm_low, holm_high = (plain if math.isnan(end) else end for end, plain in zip(ends, (low, high), strict=True))
         beyond, rounds = float(row.get("e2e_beyond", math.nan)), row["rounds"]
         verdict = str(row[f"{kind}_verdict"])
-        return cls(ratio, low, high, holm_low, holm_high, verdict, int(rounds), beyond)
+        adjusted = not any(map(math.isnan, ends))
+        return cls(ratio, low, high, holm_low, holm_high, verdict, int(rounds), beyond, adjusted)
 
     @property
     def is_decided(self) -> bool:
@@ -52,14 +58,27 @@ class Compared:
         return self.verdict in ("faster", "slower", "indistinguishable")
 
     @property
+    def is_close(self) -> bool:
+        """Whether there is a difference, but one within ``beyond``, so that more rounds would hardly decide."""
+        return self.verdict == "undecided" and self.adjusted and (self.holm_low > 1 or self.holm_high < 1)
+
+    @property
+    def is_probable(self) -> bool:
+        """Whether the plain interval alone shows a difference."""
+        return self.verdict == "undecided" and not self.is_close and (self.low > 1 or self.high < 1)
+
+    @property
     def words(self) -> str:
         """The comparison in words, without its interval unless nothing else can be said.
 
-        >>> known = dict(low=0.15, high=0.25, holm_low=0.12, holm_high=0.3, rounds=6, beyond=0.02)
-        >>> Compared(0.19, verdict="faster", **known).words, Compared(0.19, verdict="undecided", **known).words
-        ('5.3x faster', 'probably 5.3x faster (6 rounds: not certain)')
+        >>> Compared(0.19, 0.15, 0.25, 0.12, 0.3, "faster", 6, 0.02).words
+        '5.3x faster'
+        >>> Compared(0.19, 0.04, 0.9, 0.03, 1.2, "undecided", 6, 0.02).words
+        'probably 5.3x faster (6 rounds: not certain)'
         >>> Compared(1.0, 0.7, 1.3, 0.5, 1.25, "undecided", 6, 0.02).words
         'cannot tell: 0.8x to 2x as fast'
+        >>> Compared(1.03, 1.01, 1.05, 1.005, 1.06, "undecided", 6, 0.05).words
+        'within 5 %: too close to call'
         """
         if self.verdict in ("faster", "slower"):
             return direction(self.ratio)
@@ -69,9 +88,11 @@ class Compared:
             return "the baseline"
         if math.isnan(self.holm_low):
             return "cannot tell: fewer than two rounds"
-        if self.low > 1 or self.high < 1:
+        if self.is_close:
+            return f"within {percent(self.beyond)}: {CLOSE}" if self.beyond == self.beyond else CLOSE
+        if self.is_probable:
             return f"probably {direction(self.ratio)} ({self.rounds} rounds: not certain)"
-        return f"cannot tell: {factor(1 / self.holm_high)} to {factor(1 / self.holm_low)} as fast"
+        return f"cannot tell: {_bounded(1 / self.holm_high)} to {_bounded(1 / self.holm_low)} as fast"
 
     @property
     def interval(self) -> str:
@@ -100,12 +121,17 @@ class Compared:
         '5x faster than full_recompute [3.3, 8.3]'
         >>> Compared(1.0, 0.99, 1.01, 0.99, 1.01, "indistinguishable", 6, 0.02).beside("cross_kv")
         'about as fast (within 2 %) as cross_kv'
+        >>> Compared(1.03, 1.01, 1.05, 1.005, 1.06, "undecided", 6, 0.05).beside("cross_kv")
+        'within 5 % of cross_kv: too close to call'
         """
         if self.verdict in ("faster", "slower"):
             return f"{self.words} than {other} {self.interval}".rstrip()
         if self.verdict == "indistinguishable":
             return f"{self.words} as {other}"
-        if self.words.startswith("probably"):
+        if self.is_close:
+            share = percent(self.beyond) if self.beyond == self.beyond else ""
+            return f"within {share} of {other}: {CLOSE}" if share else f"too close to {other} to call"
+        if self.is_probable:
             return f"probably {direction(self.ratio)} than {other} {self.interval} ({self.rounds} rounds: not certain)"
         return f"{self.words} as {other}" if self.words.endswith("fast") else self.words
 
@@ -122,14 +148,25 @@ class Compared:
         return f"{name} is {self.beside(other)}"
 
 
-def _end(value: float) -> str:
-    """Write an end of an interval as ``factor`` does, but with more decimals where it would look like 1.
+def _bounded(value: float) -> str:
+    """Write an end of an interval as ``factor`` does, without digits where it lies so far from 1 that it says nothing.
 
-    >>> _end(7.34), _end(1.0), _end(1.0042), _end(0.9996)
-    ('7.3', '1.00', '1.004', '0.9996')
+    >>> _bounded(7.34), _bounded(4e90), _bounded(3e-8)
+    ('7.3x', '>1000x', '<0.001x')
+    """
+    if value > FAR:
+        return f">{FAR}x"
+    return f"<{1 / FAR:g}x" if value < 1 / FAR else factor(value)
+
+
+def _end(value: float) -> str:
+    """Write an end of an interval in brackets, with more decimals where it would look like 1.
+
+    >>> _end(7.34), _end(1.0), _end(1.0042), _end(0.9996), _end(1e9)
+    ('7.3', '1.00', '1.004', '0.9996', '>1000')
     """
     decimals = decimals_beside_1(value)
-    return factor(value)[:-1] if decimals == 2 else f"{value:.{decimals}f}"
+    return _bounded(value)[:-1] if decimals == 2 else f"{value:.{decimals}f}"
 
 
 def decimals_beside_1(value: float) -> int:
@@ -172,6 +209,16 @@ def spoken(label: str) -> str:
     """
     executed = next((word for name, word in _EXECUTIONS.items() if f"execution={name}" in _options(label)), "")
     return f"{executed} {eagerly(label)}" if executed else label
+
+
+def baseline_told(baselines: Iterable[str]) -> str:
+    """Name the one baseline of some rows; "the baseline" where cells differ in it, and "" where no row has one.
+
+    >>> baseline_told(["full_recompute", "", "full_recompute"]), baseline_told(["full_recompute", "cross_kv"])
+    ('full_recompute', 'the baseline')
+    """
+    named = set(filter(None, baselines))
+    return spoken(named.pop()) if len(named) == 1 else "the baseline" if named else ""
 
 
 def names_of(labels: Sequence[str]) -> dict[str, str]:

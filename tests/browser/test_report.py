@@ -1,6 +1,7 @@
 """The report in a real browser, its network off."""
 
 import json
+import re
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -201,3 +202,12 @@ def test_long_names_of_bars_go_on_in_a_second_line_and_are_not_cut(opened, tmp_p
     lines = page.locator("#time .plot .role-axis-label tspan").all_text_contents()
     assert "".join(lines) == label
     assert len(lines) == 2
+
+
+def test_what_is_folded_is_printed_and_no_sheet_is_missing_after_it(opened):
+    page = opened("sweep")
+    page.evaluate("document.querySelectorAll('details').forEach((part) => { part.open = false; })")
+    titles = re.findall(rb"/Title \(([^)]*)\)", page.pdf(format="A4", outline=True, tagged=True))
+    assert titles[-3:-1] == [b"Warnings", b"Environment"], "the first title comes once more at the end"
+    assert b"Formulas" not in titles, "only a screen has a use for these"
+    assert page.locator("details[open]").count() == 0

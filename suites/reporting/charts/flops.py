@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pandas as pd
 
 from ...plots.flops import message
 from ...plots.looks import Look
 from ...plots.panels import left_out
 from ...plots.view import View
+from ...words.quantity import quantity
 from .along import alternative
 from .axis import Axis, ticks_of
 from .chart import Chart, curves, spread, thinned
@@ -31,7 +30,10 @@ def charts(view: View) -> list[Chart]:
             for few in [thinned(mine)]
         )
         x, y = Axis("keys attended at the step, k"), Axis("FLOPs of the step (MFLOPs)")
-        return [_chart(view, data, looks, x, y, len(view.every_panel), points=False)]
+        ends = view.steps.groupby("strategy", sort=False)["flops"].agg(["first", "last"])
+        each = (f"{view.name(s)} {quantity(a, 'FLOPs')} to {quantity(b, 'FLOPs')}" for s, a, b in ends.itertuples())
+        told = f"{message(view)}. From the first step to the last: {'; '.join(each)}."
+        return [_chart(view, data, looks, x, y, told, points=False)]
     frames = []
     shown = spread(view.every_panel)
     for panel, rows in shown:
@@ -45,12 +47,22 @@ def charts(view: View) -> list[Chart]:
     data = pd.concat(frames)
     looks[NECESSARY] = Look("#000000", "", ":")
     x, y = Axis(label, ticks_of(data["x"])), Axis("FLOPs of the whole batch (GFLOPs)", log=True)
-    return [_chart(view, data, looks, x, y, len(shown))]
+    note = left_out(len(shown), len(view.every_panel), view.panel_kind)
+    return [_chart(view, data, looks, x, y, alternative(message(view), view, "executed_flops", "FLOPs"), note)]
 
 
-def _chart(view: View, data: pd.DataFrame, looks: dict[str, Look], x: Axis, y: Axis, shown: int, **how: Any) -> Chart:
-    name, alt = f"flops{view.suffix}", alternative(message(view), view, "executed_flops", "FLOPs")
-    spec = curves(name, data, looks, x, y, alt, **how)
+def _chart(
+    view: View,
+    data: pd.DataFrame,
+    looks: dict[str, Look],
+    x: Axis,
+    y: Axis,
+    told: str,
+    note: str = "",
+    points: bool = True,
+) -> Chart:
+    name = f"flops{view.suffix}"
+    spec = curves(name, data, looks, x, y, told, points)
     numbers = "table.csv" if x.ticks else "steps.csv"
-    foot = f"{view.foot} FLOPs of matrix products, by formula.{left_out(shown, len(view.every_panel), view.panel_kind)}"
-    return Chart(name, message(view), alt, foot, numbers, looks, spec, (x.title, y.title))
+    foot = f"{view.foot} FLOPs of matrix products, by formula.{note}"
+    return Chart(name, message(view), told, foot, numbers, looks, spec, (x.title, y.title))

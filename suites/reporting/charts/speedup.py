@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ...plots import totals
-from ...plots.speedup import baseline_name, interval_told, quickest, speedups
+from ...plots.speedup import interval_told, quickest, speedups
 from ...plots.view import View
-from ...words.comparison import Compared, spoken
+from ...words.comparison import Compared, baseline_told, spoken
 from .along import along
 from .chart import Chart
 
@@ -20,7 +20,7 @@ def charts(view: View) -> list[Chart]:
         return []
     found = speedups(rows).rename(columns={"value": "speedup", "low": "speedup_low", "high": "speedup_high"})
     joined = replace(timed, table=rows.join(found))
-    title = f"speedup over {spoken(baseline_name(rows))} (x)"
+    title = f"speedup over {baseline_told(rows['baseline'])} (x)"
     return [along(joined, "speedup", "speedup", 1.0, title, message(timed), interval_told(rows))]
 
 
@@ -40,7 +40,7 @@ def message(view: View) -> str:
     told = ", ".join(
         f"{_speedup(Compared.of(row))} at {view.at(row[column], title)}" for row in ends.to_dict("records")
     )
-    return f"Speedup of {spoken(str(best['strategy']))} over {spoken(baseline_name(ends))}: {told}"
+    return f"Speedup of {spoken(str(best['strategy']))} over {baseline_told(ends['baseline'])}: {told}"
 
 
 def _speedup(one: Compared) -> str:

@@ -9,6 +9,8 @@ from typing import Any
 
 import pandas as pd
 
+from ...tables.columns import SPEED
+
 Row = Mapping[Hashable, Any]
 ORDER = ["batch_size", "src_len", "tgt_len", "cell"]
 
@@ -20,7 +22,7 @@ def timed(rows: pd.DataFrame) -> pd.DataFrame:
 
 def cases(rows: pd.DataFrame) -> Iterator[tuple[str, list[Row]]]:
     """Yield each cell's batch size and lengths in words, and its rows, the quickest first."""
-    ordered = rows.sort_values([*ORDER, "e2e_s"]).to_dict("records")
+    ordered = rows.sort_values([*ORDER, *SPEED], kind="stable").to_dict("records")
     for (batch, source, target, _), cell in groupby(ordered, key=lambda row: tuple(row[name] for name in ORDER)):
         yield place_of({"batch_size": batch, "src_len": source, "tgt_len": target}), [*cell]
 

@@ -8,6 +8,7 @@ import pandas as pd
 
 from ...ceilings.sentences import is_mixed, limit
 from ...ceilings.step_parts import dispatch_share, parts, step_s
+from ...words.comparison import spoken
 from ...words.quantity import percent, quantity
 from .rows import Row, cases, longest
 from .section import Section
@@ -23,10 +24,10 @@ def sections(rows: pd.DataFrame) -> list[Section]:
     """
     found = []
     for place, cell in cases(longest(rows[rows["floor_fraction"].notna()])):
-        told = [f"{row['strategy']}, {quantity(step_s(row), 's')}: {shares(row)}" for row in cell]
+        told = [f"{spoken(row['strategy'])}, {quantity(step_s(row), 's')}: {shares(row)}" for row in cell]
         for row in cell:
             if row["strategy"] == row["best_strategy"] and is_decided(row):
-                told.append(f"so {row['strategy']} would gain from {remedy(row)}")
+                told.append(f"so {spoken(row['strategy'])} would gain from {remedy(row)}")
         found.append(Section(f"where the time of a step goes, {place}", told))
     return found
 

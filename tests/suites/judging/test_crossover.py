@@ -211,10 +211,10 @@ def test_the_summary_tells_the_longest_case_of_each_batch_in_sentences(stop, wit
     ("k", "low", "high", "sentence"),
     [
         (9, 6, 14, "new beats old from k = 9 on [6, 14]"),
-        (120, 40, math.nan, "new against old is undecided within 256 tokens: k = 120 [40, never]"),
+        (120, 40, math.nan, "cannot tell from which token on new beats old within 256 tokens: k = 120 [40, never]"),
         (1, 1, 3, "new beats old from the first token on [1, 3]"),
         (1, 1, 1, "new beats old from the first token on"),
-        (math.nan, 40, math.nan, "new against old is undecided within 256 tokens: never [40, never]"),
+        (math.nan, 40, math.nan, "cannot tell whether new beats old within 256 tokens"),
         (math.nan, math.nan, math.nan, "new never beats old within 256 tokens"),
     ],
 )

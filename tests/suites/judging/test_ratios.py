@@ -113,3 +113,11 @@ def test_eight_rounds_of_normal_noise_hold_the_true_ratio_in_95_of_100_intervals
     trials = [paired_ratio(*noisy(8, seed=seed)) for seed in range(2000)]
     covered = sum(ratio.low <= math.exp(0.3) <= ratio.high for ratio in trials)
     assert 0.935 <= covered / 2000 <= 0.965
+
+
+def test_an_interval_without_bounds_has_ends_that_are_numbers_and_have_inverses():
+    """Two rounds, of which one was halted: Student's t with one degree of freedom at a strict level."""
+    ratio = paired_ratio([1.0, 1e6], [1.0, 1.0])
+    for low, high in ((ratio.low, ratio.high), ratio.at(1e-6)):
+        assert 0 < low < 1 < high < math.inf
+        assert math.isfinite(1 / low)

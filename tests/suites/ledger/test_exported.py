@@ -16,7 +16,7 @@ CONFIG = ModelConfig(
 BUCKET = "static_kv(read=bucket)"
 NAMES = (
     "full_recompute", "cross_kv", "contiguous_kv", "static_kv", "static_kv(read=buffer)", "static_kv(capacity=99)",
-    BUCKET,
+    BUCKET, "static_kv(capacity=100,read=bucket)",
 )  # fmt: skip
 N = 97
 
@@ -53,13 +53,29 @@ def test_what_is_kept_and_moved_is_told():
     found = {one["label"]: one for one in layer_letters(CONFIG, [parse(name) for name in NAMES])["strategies"]}
     assert list(found) == list(NAMES)
     at = {"k": 85}
-    assert [evaluated(one["kept"], at) for one in found.values()] == [0, 0, 84, 84, 84, 84, 84]
-    assert [evaluated(one["moved"], at) for one in found.values()] == [0, 0, 84, 0, 0, 0, 0]
-    assert [one["reserved"] for one in found.values()] == ["0", "0", "k", "C", "C", "C", "C"]
-    assert [one["capacity"] for one in found.values()] == [None] * 5 + [99, None]
+    assert [evaluated(one["kept"], at) for one in found.values()] == [0, 0, 84, 84, 84, 84, 84, 84]
+    assert [evaluated(one["moved"], at) for one in found.values()] == [0, 0, 84, 0, 0, 0, 0, 0]
+    assert [one["reserved"] for one in found.values()] == ["0", "0", "k", "C", "C", "C", "C", "C"]
+    assert [one["capacity"] for one in found.values()] == [None] * 5 + [99, None, 100]
 
     assert found[BUCKET]["buckets"] == [64, 128, 256, 512, 1024, 2048, 4096]
-    assert [one["buckets"] for label, one in found.items() if label != BUCKET] == [[]] * 6
+    assert found[NAMES[-1]]["buckets"] == [64, 100]
+    assert [one["buckets"] for label, one in found.items() if "bucket" not in label] == [[]] * 6
+
+
+@pytest.mark.parametrize(
+    ("label", "capacity", "buckets"),
+    [
+        ("static_kv(capacity=1)", 1, []),
+        ("static_kv(capacity=20)", 20, []),
+        ("static_kv(capacity=64,read=bucket)", 64, []),
+        ("static_kv(capacity=256,read=bucket)", 256, [64, 128, 256]),
+        ("static_kv(capacity=5000,read=bucket)", 5000, [64, 128, 256, 512, 1024, 2048, 4096]),
+    ],
+)
+def test_a_buffer_of_any_size_has_letters(label, capacity, buckets):
+    (found,) = layer_letters(CONFIG, [parse(label)])["strategies"]
+    assert (found["reserved"], found["capacity"], found["buckets"]) == ("C", capacity, buckets)
 
 
 def test_a_compiled_strategy_has_the_letters_of_what_it_runs():

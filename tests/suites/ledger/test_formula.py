@@ -30,15 +30,16 @@ def test_formula_and_record_are_the_same_ledger(architecture):
     )
 
 
+@pytest.mark.parametrize("label", ["static_kv(read=bucket)", "static_kv(capacity=70,read=bucket)"])
 @pytest.mark.parametrize("k", [3, 65])
-def test_a_length_bucket_is_recorded_as_it_is_read_where_a_target_is_longer_than_the_first(k):
+def test_a_length_bucket_is_recorded_as_it_is_read_where_a_target_is_longer_than_the_first(label, k):
     shape = tuple(sorted(SHAPE.items()))
     cell = Cell(ModelSpec("tiny", "random", shape=shape), 9, 70, 1, "cpu", "fp32", 1, 0, "fixed")
-    recorded = record_cell(cell, [parse("static_kv(read=bucket)")], k=k)
+    recorded = record_cell(cell, [parse(label)], k=k)
     mine = recorded[(recorded["role"] == "self.scores") & (recorded["k"] == k) & (recorded["src_len"] == 9)]
     (scores,) = mine.to_dict("records")
     assert scores["cols"] == (64 if k == 3 else 70)
     assert scores["shape"] == "[BH,1,d] x [BH,d,M]"
-    formula = formula_ledger(load(cell).config, [parse("static_kv(read=bucket)")], 1, 9, 70, k=k, width=4)
+    formula = formula_ledger(load(cell).config, [parse(label)], 1, 9, 70, k=k, width=4)
     (same,) = formula[(formula["role"] == "self.scores") & (formula["k"] == k)].to_dict("records")
     assert (same["flops"], same["shape"]) == (scores["flops"], scores["shape"])

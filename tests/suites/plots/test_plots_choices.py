@@ -87,12 +87,15 @@ def grid(verdict="slower", low=1.2):
     [
         ("slower", 1.2, winners.CERTAIN, "9 of the 9 winners are certain"),
         ("undecided", 1.2, winners.PROBABLE, "none of the 9 winners is certain"),
+        ("too close", 1.2, winners.OPEN, "none of the 9 winners is certain"),
         ("undecided", 0.9, winners.OPEN, "none of the 9 winners is certain"),
         ("indistinguishable", 0.99, winners.OPEN, "none of the 9 winners is certain"),
     ],
 )
 def test_the_map_shows_who_is_the_quickest_and_how_certain_that_is(verdict, low, opacity, title):
-    (view,) = views(*grid(verdict, low), {})
+    table, steps = grid(verdict.replace("too close", "undecided"), low)
+    table["best_holm_low"], table["best_holm_high"] = (1.1 if verdict == "too close" else 0.8), 1.6
+    (view,) = views(table, steps, {})
     drawn = winners.figure(view)
     assert drawn.get_suptitle() == f"contiguous_kv is the quickest in 6 of 9 cells; {title}"
     cells = winners.winners(view)

@@ -91,6 +91,14 @@ def test_the_reader_chooses_the_batch_of_memory_and_of_steps():
     assert {row["label"] for row in rows_of(memory.charts(view)[0])} == set(CORE)
 
 
+def test_the_words_of_a_single_case_are_the_ends_of_its_curves():
+    table, every = tables()
+    (chart,) = flops.charts(view_of(table, every))
+    mine = every[every["strategy"] == "full_recompute"]["flops"]
+    assert (mine.iloc[0], mine.iloc[-1]) == (1e6, 64e6)
+    assert "full_recompute 1.00 MFLOPs to 64.0 MFLOPs" in chart.alt
+
+
 @pytest.mark.parametrize("count", [12, 13])
 def test_up_to_twelve_batches_are_offered_and_the_foot_counts_them_where_there_are_more(count):
     view = view_of(*tables(TIED[:2], range(1, count + 1), CORE[:2]))

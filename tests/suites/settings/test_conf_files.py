@@ -30,7 +30,7 @@ def conf(tmp_path, monkeypatch):
 def test_a_file_that_is_no_mapping_is_named_with_its_fault(conf, group, text):
     (conf / group / "mine.yaml").write_text(text)
     key = "+sweep" if group == "sweep" else group
-    with pytest.raises(ConfigError, match="mend the file$") as raised:
+    with pytest.raises(ConfigError, match=r"mend the file$") as raised:
         read_overrides([f"{key}=mine"])
     assert f"conf/{group}/mine.yaml" in str(raised.value)
     assert BAD[text] in str(raised.value)
@@ -48,5 +48,5 @@ def test_every_file_of_ours_can_be_read():
 
 
 def test_an_empty_model_says_which_sizes_it_needs():
-    with pytest.raises(ModelError, match="needs vocab_size, d_model, .*; add them to its file in conf/model/"):
+    with pytest.raises(ModelError, match=r"needs vocab_size, d_model, .*; add them to its file in conf/model/"):
         config_of(ModelSpec.of({}))

@@ -38,6 +38,22 @@ def test_numbers_that_are_not_finite_are_written_as_null(tmp_path):
     assert "".join((tmp_path / "x.json").read_text().split()) == '{"a":[null,null,1.5]}'
 
 
+@pytest.mark.parametrize("lost", ["suites.plots.draw", "suites.verbs.collect.write_text"])
+def test_the_answer_is_printed_where_the_disk_is_full(tmp_path, capsys, monkeypatch, lost):
+    written(tmp_path)
+
+    def full(*_):
+        raise NO_SPACE
+
+    monkeypatch.setattr(lost, full)
+    assert main(["plot", str(tmp_path), "--retable"]) == 1
+    said = capsys.readouterr()
+    assert "speedup" in said.out
+    assert f"`plot {tmp_path} --retable` and `report {tmp_path}` finish this folder" in said.err
+    assert "No space left on device" in said.err
+    assert (tmp_path / "table.csv").exists()
+
+
 def no_steps(folder):
     (folder / "steps.csv").unlink()
 

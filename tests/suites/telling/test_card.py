@@ -94,8 +94,11 @@ def test_words_follow_from_the_verdict_and_intervals_do_not_contradict_them(tabl
                 assert certain == (found.verdict == judgement)
             if found.verdict in ("faster", "slower"):
                 assert not found.holm_low <= 1 <= found.holm_high
-            if found.words.startswith("cannot tell"):
-                assert found.holm_low <= 1 <= found.holm_high
+            within = found.holm_low <= 1 <= found.holm_high
+            close = found.verdict == "undecided" and not within
+            assert close == found.is_close == found.words.endswith("too close to call")
+            if found.words.startswith(("cannot tell", "probably")):
+                assert within
 
 
 @settings(derandomize=True, deadline=None, max_examples=80)

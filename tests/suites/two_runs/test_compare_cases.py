@@ -140,3 +140,8 @@ def test_ratios_are_of_the_raw_rounds_and_not_of_a_stale_table(run_dir, twin, tm
     compared(capsys, run_dir, twin, "--dir", tmp_path / "out")
     assert rows(tmp_path / "out", kind="ratio", strategy="static_kv")["change"].tolist() == pytest.approx([3.0] * 2)
     assert set(rows(tmp_path / "out", kind="deterministic")["verdict"]) == {"same"}
+
+
+def test_a_cell_whose_rounds_were_cut_off_is_refused_and_not_passed(run_dir, twin, capsys):
+    (cells(twin)[0] / "rounds.jsonl").write_text("")
+    assert "rounds.jsonl holds no round of full_recompute, which was measured" in refused(capsys, run_dir, twin)

@@ -1,0 +1,26 @@
+"""The ranked table and its legend, of small made-up tables."""
+
+import pandas as pd
+
+from suites.telling.legend import legend
+from suites.telling.ranking import rankings
+from suites.telling.sparkline import sparkline
+from suites.telling.step_summary import markdown_summary
+
+from .test_card import QUIET, table_of
+
+
+def test_cells_with_different_baselines_are_not_headed_by_the_first_ones():
+    other = {"cross_kv": [2.0, 2.02, 1.99], "static_kv": [1.0, 1.01, 0.99]}
+    for times, head in ((QUIET, "full_recompute"), (other, "the baseline")):
+        table = pd.concat([table_of(QUIET), table_of(times).assign(cell="b", tgt_len=16)], ignore_index=True)
+        (ranking,) = rankings(table)
+        assert f"speedup over {head}" in [column.header for column in ranking.columns]
+        assert f"speedup: {head}'s end-to-end time over the case's" in markdown_summary(table, [], 0.02)
+
+
+def test_the_legend_says_what_a_bar_stands_for_and_of_which_comparisons_the_5_percent_hold():
+    assert len(sparkline([1.0] * 24)) == 12
+    told = legend("full_recompute")
+    assert "beyond 12 rounds, per several" in told
+    assert "among comparisons with the baseline, is at most 5 %" in told
