@@ -7,7 +7,7 @@ from dataclasses import replace
 from ...plots import totals
 from ...plots.speedup import interval_told, quickest, speedups
 from ...plots.view import View
-from ...words.comparison import Compared, baseline_told, spoken
+from ...words.comparison import CLOSE, Compared, baseline_told, spoken
 from .along import along
 from .chart import Chart
 
@@ -45,4 +45,6 @@ def message(view: View) -> str:
 
 def _speedup(one: Compared) -> str:
     """The speedup with its interval, and whether the rounds leave open which of the two is faster."""
-    return f"{one.speedup} (not certain)" if one.verdict and not one.is_decided else one.speedup
+    if one.is_decided or not one.verdict:
+        return one.speedup
+    return f"{one.speedup} ({CLOSE if one.is_close else 'not certain'})"

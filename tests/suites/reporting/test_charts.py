@@ -120,6 +120,8 @@ def test_the_speedup_is_told_once_for_each_end_of_the_last_panel_and_if_it_is_no
     assert told_of(table, every) == f"{told} at 32 tokens"
     open_ = table.assign(e2e_verdict=table["e2e_verdict"].where(table["tgt_len"] == 16, "undecided"))
     assert told_of(open_, every) == f"{told} (not certain) at 32 tokens"
+    close = open_.assign(e2e_holm_low=0.3, e2e_holm_high=0.4)
+    assert told_of(close, every) == f"{told} (too close to call) at 32 tokens"
     (grid, steps_of_grid) = tables(TIED[:2], (1, 4))
     alone = grid[(grid["batch_size"] == 1) | (grid["tgt_len"] == 16)]
     assert told_of(alone, steps_of_grid) == (
