@@ -15,11 +15,10 @@ from matplotlib.patches import Patch
 
 from ..ceilings.step_parts import parts, step_s
 from ..judging.baseline import end_to_end_s
-from ..words.comparison import Compared
+from ..words.comparison import Compared, baseline_told
 from ..words.quantity import quantity
 from .ends import broken_up
 from .looks import STEP_PARTS
-from .speedup import baseline_name
 from .style import RC, Legend, new_figure
 from .view import View
 
@@ -34,7 +33,7 @@ def bars(view: View, rows: pd.DataFrame, title: str) -> Figure:
     ordered = rows.sort_values("e2e_s", ascending=False, na_position="first")
     splits = [split(row) for row in ordered.to_dict("records")]
     known = any(splits)
-    foot = f"{view.foot} {view.rounds} Compared with {baseline_name(ordered)}, paired within rounds."
+    foot = f"{view.foot} {view.rounds} Compared with {baseline_told(ordered['baseline'])}, paired within rounds."
     foot += f" Hatched: prefill.{_dispatch_note(ordered) if known else ''}{whiskers_note(view.within(rows['cell']))}"
     height = 1.7 + 0.44 * len(rows)
     widths = (1.25, 1.0) if known else None

@@ -1,4 +1,4 @@
-"""The speedup of each case over its baseline: its values and their intervals, and in words over what it is."""
+"""The speedup of each case over its baseline: its values and their intervals, and which strategy is the quickest."""
 
 from __future__ import annotations
 
@@ -8,12 +8,6 @@ from typing import Any
 import pandas as pd
 
 from ..words.comparison import Compared
-
-
-def baseline_name(rows: pd.DataFrame) -> str:
-    """Name the baseline of these rows; "the baseline" where they have several, or none."""
-    names = [name for name in rows["baseline"].dropna().unique() if name]
-    return str(names[0]) if len(names) == 1 else "the baseline"
 
 
 def quickest(rows: pd.DataFrame) -> dict[Hashable, Any] | None:

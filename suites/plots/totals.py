@@ -9,12 +9,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..words.comparison import Compared, spoken
+from ..words.comparison import Compared, baseline_told, spoken
 from ..words.quantity import quantity
 from . import single
 from .curve import curve, is_disturbed
 from .ends import ends_of, name_ends, named, panel_height_in
-from .speedup import baseline_name, interval_told, quickest, speedups
+from .speedup import interval_told, quickest, speedups
 from .style import RC, new_figure, plain_log, powers_of_two, share_y
 from .view import View
 
@@ -81,7 +81,8 @@ def _rates(view: View) -> Shown:
 
 
 def _speedups(view: View) -> Shown:
-    note = f" Speedup: over {baseline_name(view.table)}, paired within rounds; whiskers: {interval_told(view.table)}."
+    base, interval = baseline_told(view.table["baseline"]), interval_told(view.table)
+    note = f" Speedup: over {base}, paired within rounds; whiskers: {interval}."
     return speedups(view.table), "speedup (ratio)", note
 
 

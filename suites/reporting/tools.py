@@ -104,6 +104,7 @@ def model_data(
         "name": name,
         "title": title,
         "layer": layer,
+        "longest": LONGEST,
         "start": start | {"k": default_step(start["N"])},
         "sides": (wanted * 2)[:2],
         "names": names_of([strategy.label for strategy in strategies]),

@@ -10,6 +10,7 @@ from suites.reporting.run import write_report
 from suites.reporting.two_runs import write_comparison
 
 from ..suites.plots.test_plots import CORE, ODD, TIED
+from ..suites.plots.test_roofline import scene
 from ..suites.reporting.folders import FOLDERS, ten_thousand_rows, two_folders, write_run
 
 
@@ -191,6 +192,16 @@ def test_two_runs_are_a_page_too(opened, tmp_path):
     assert page.locator("#change .plot svg .mark-symbol path").count() == (len(CORE) - 1) * 3
     page.locator(".dt-search input").fill("static_kv")
     assert {cell.rstrip(" \u2605") for cell in column(page, "strategy")} == {"static_kv"}
+
+
+def test_long_names_of_bars_go_on_in_a_second_line_and_are_not_cut(opened, tmp_path):
+    label = "static_kv(capacity=512,read=buffer)"
+    page = opened(
+        write_report(write_run(tmp_path / "run", *scene((*CORE, label)))), viewport={"width": 400, "height": 800}
+    )
+    lines = page.locator("#time .plot .role-axis-label tspan").all_text_contents()
+    assert "".join(lines) == label
+    assert len(lines) == 2
 
 
 def test_what_is_folded_is_printed_and_no_sheet_is_missing_after_it(opened):

@@ -9,6 +9,8 @@ import altair as alt
 import pandas as pd
 
 PADDING_PX = 10
+LABEL_MAX = 24
+"""Greatest number of characters of a name in its first line."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,12 @@ class Axis:
         if self.ticks:
             return alt.Axis(values=list(self.ticks), format="d", title=self.title)
         return alt.Axis(title=self.title, tickCount=6)
+
+
+def names_axis() -> alt.Axis:
+    """The axis of the names of bars. A name longer than ``LABEL_MAX`` goes on in a second line."""
+    lines = f"split(replace(datum.label, /^(.{{1,{LABEL_MAX - 1}}}[(,_ ])/, '$1\\n'), '\\n')"
+    return alt.Axis(title=None, labelLimit=165, labelExpr=f"length(datum.label) > {LABEL_MAX} ? {lines} : datum.label")
 
 
 def ticks_of(values: pd.Series) -> tuple[float, ...]:

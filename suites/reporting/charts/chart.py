@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ...plots.looks import Look
-from .axis import Axis
+from .axis import Axis, names_axis
 from .encodings import encodings
 
 POINTS_MAX = 200
@@ -22,6 +22,8 @@ PANELS_MAX = 12
 HEIGHT_PX = 300
 TEXT_PX = 12
 FONT = "sans-serif"
+EDGE = "#ffffff"
+"""Colour around marks that lie on bars of any colour, also of their own."""
 FILLED = alt.condition("datum.hollow", alt.value(0), alt.value(1))
 ROWS = "rows"
 """Name of a chart's data in its specification."""
@@ -128,16 +130,18 @@ def bars(name: str, data: pd.DataFrame, looks: Mapping[str, Look], x: Axis, desc
     shown = shown.assign(end=ends)
     base = base_of(shown, looks)
     color, _, _ = encodings(looks)
-    y = alt.Y("label:N", sort=list(looks), axis=alt.Axis(title=None, labelLimit=160))
+    y = alt.Y("label:N", sort=list(looks), axis=names_axis())
     # Room for the figures at the ends of the bars, which begin at 0.
-    scale = alt.Scale(domain=[0, 1.3 * float(ends.max()) or 1.0], nice=False)
+    scale = alt.Scale(domain=[0, 1.4 * float(ends.max()) or 1.0], nice=False)
     length = alt.X("x:Q", axis=x.drawn(), scale=scale)
     hover = [alt.Tooltip("label:N", title="strategy"), alt.Tooltip("text:N", title=x.title)]
     bar = base.mark_bar(aria=False).encode(y=y, x=length, color=color, tooltip=hover)
     layers = [bar]
     if whiskers:
         reach = alt.X("low:Q", axis=x.drawn(), scale=scale)
-        layers.append(base.mark_rule(strokeWidth=1.5, aria=False, color="#000000").encode(y=y, x=reach, x2="high:Q"))
+        for ink, width in ((EDGE, 4), ("#111111", 1.5)):
+            whisker = base.mark_rule(strokeWidth=width, aria=False, color=ink)
+            layers.append(whisker.encode(y=y, x=reach, x2="high:Q"))
     at = alt.X("end:Q", axis=x.drawn(), scale=scale)
     layers.append(base.mark_text(align="left", dx=4, aria=False).encode(y=y, x=at, text="text:N"))
     return finished(alt.layer(*layers), name, shown, looks, description, height=40 + 34 * len(looks))

@@ -6,6 +6,7 @@ import pandas as pd
 
 from ...plots.flops import message
 from ...plots.looks import Look
+from ...plots.panels import left_out
 from ...plots.view import View
 from ...words.quantity import quantity
 from .along import alternative
@@ -34,7 +35,8 @@ def charts(view: View) -> list[Chart]:
         told = f"{message(view)}. From the first step to the last: {'; '.join(each)}."
         return [_chart(view, data, looks, x, y, told, points=False)]
     frames = []
-    for panel, rows in spread(view.every_panel):
+    shown = spread(view.every_panel)
+    for panel, rows in shown:
         rows = rows.sort_values(column)
         floor = rows.drop_duplicates(column)
         for of, names, name in (
@@ -45,14 +47,22 @@ def charts(view: View) -> list[Chart]:
     data = pd.concat(frames)
     looks[NECESSARY] = Look("#000000", "", ":")
     x, y = Axis(label, ticks_of(data["x"])), Axis("FLOPs of the whole batch (GFLOPs)", log=True)
-    return [_chart(view, data, looks, x, y, alternative(message(view), view, "executed_flops", "FLOPs"))]
+    note = left_out(len(shown), len(view.every_panel), view.panel_kind)
+    return [_chart(view, data, looks, x, y, alternative(message(view), view, "executed_flops", "FLOPs"), note)]
 
 
 def _chart(
-    view: View, data: pd.DataFrame, looks: dict[str, Look], x: Axis, y: Axis, told: str, points: bool = True
+    view: View,
+    data: pd.DataFrame,
+    looks: dict[str, Look],
+    x: Axis,
+    y: Axis,
+    told: str,
+    note: str = "",
+    points: bool = True,
 ) -> Chart:
     name = f"flops{view.suffix}"
     spec = curves(name, data, looks, x, y, told, points)
     numbers = "table.csv" if x.ticks else "steps.csv"
-    foot = f"{view.foot} FLOPs of matrix products, by formula."
+    foot = f"{view.foot} FLOPs of matrix products, by formula.{note}"
     return Chart(name, message(view), told, foot, numbers, looks, spec, (x.title, y.title))

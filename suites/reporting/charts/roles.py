@@ -8,6 +8,7 @@ import pandas as pd
 from ...plots.roles import GROUPS, OTHER, PANELS, longest, message, scale_of, totals_of
 from ...plots.view import View
 from ...words.quantity import percent, quantity
+from .axis import names_axis
 from .chart import Chart, base_of, finished
 
 
@@ -52,7 +53,7 @@ def charts(view: View) -> list[Chart]:
     ]
     chart = base_of(data, looks).mark_bar(aria=False, stroke="white", strokeWidth=0.5)
     drawn = chart.encode(
-        y=alt.Y("label:N", sort=list(looks), axis=alt.Axis(title=None, labelLimit=160)),
+        y=alt.Y("label:N", sort=list(looks), axis=names_axis()),
         # The choice of the reader names the unit.
         x=alt.X("x:Q", scale=alt.Scale(zero=True, nice=False), axis=alt.Axis(title=None, tickCount=6)),
         color=color,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ...plots import totals
-from ...plots.speedup import baseline_name, interval_told, quickest, speedups
+from ...plots.speedup import interval_told, quickest, speedups
 from ...plots.view import View
-from ...words.comparison import Compared, spoken
+from ...words.comparison import CLOSE, Compared, baseline_told, spoken
 from .along import along
 from .chart import Chart
 
@@ -20,7 +20,7 @@ def charts(view: View) -> list[Chart]:
         return []
     found = speedups(rows).rename(columns={"value": "speedup", "low": "speedup_low", "high": "speedup_high"})
     joined = replace(timed, table=rows.join(found))
-    title = f"speedup over {spoken(baseline_name(rows))} (x)"
+    title = f"speedup over {baseline_told(rows['baseline'])} (x)"
     return [along(joined, "speedup", "speedup", 1.0, title, message(timed), interval_told(rows))]
 
 
@@ -40,9 +40,11 @@ def message(view: View) -> str:
     told = ", ".join(
         f"{_speedup(Compared.of(row))} at {view.at(row[column], title)}" for row in ends.to_dict("records")
     )
-    return f"Speedup of {spoken(str(best['strategy']))} over {spoken(baseline_name(ends))}: {told}"
+    return f"Speedup of {spoken(str(best['strategy']))} over {baseline_told(ends['baseline'])}: {told}"
 
 
 def _speedup(one: Compared) -> str:
     """The speedup with its interval, and whether the rounds leave open which of the two is faster."""
-    return f"{one.speedup} (not certain)" if one.verdict and not one.is_decided else one.speedup
+    if one.is_decided or not one.verdict:
+        return one.speedup
+    return f"{one.speedup} ({CLOSE if one.is_close else 'not certain'})"

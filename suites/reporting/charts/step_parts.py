@@ -14,10 +14,11 @@ from ...plots.view import View
 from ...telling.advice import step
 from ...words.comparison import spoken
 from ...words.quantity import percent, quantity
-from .chart import Chart, base_of, finished
+from .axis import names_axis
+from .chart import EDGE, Chart, base_of, finished
 
-MARK, EDGE = "#111111", "#ffffff"
-"""Colours of the floor's mark and of its edge, which set it off from bars and paper, light or dark."""
+MARK = "#cc0033"
+"""Colour of the floor's mark. With its light edge it is set off from bars and paper, light or dark."""
 
 
 def charts(view: View) -> list[Chart]:
@@ -47,7 +48,7 @@ def charts(view: View) -> list[Chart]:
     scale = alt.Scale(domain=list(colors), range=list(colors.values()))
     hover = [alt.Tooltip("label:N", title="strategy"), alt.Tooltip("part:N"), alt.Tooltip("text:N", title="time")]
     base = base_of(data, looks)
-    y = alt.Y("label:N", sort=list(looks), axis=alt.Axis(title=None, labelLimit=160))
+    y = alt.Y("label:N", sort=list(looks), axis=names_axis())
     axis = alt.Axis(title="one decode step (ms)", tickCount=6)
     bars = base.mark_bar(aria=False, stroke="#666666", strokeWidth=0.5).encode(
         y=y,
@@ -56,7 +57,9 @@ def charts(view: View) -> list[Chart]:
         order="order:Q",
         tooltip=hover,
     )
-    floor = base.transform_filter("datum.floor > 0").mark_tick(thickness=4, aria=False, color=MARK, stroke=EDGE)
+    floor = base.transform_filter("datum.floor > 0").mark_tick(
+        thickness=4, aria=False, color=MARK, stroke=EDGE, strokeWidth=1
+    )
     drawn = alt.layer(bars, floor.encode(y=y, x=alt.X("floor:Q", axis=axis)))
     best = next(row for row in rows.to_dict("records") if split(row))
     message = f"{spoken(best['strategy'])}: {step.largest(best)}"

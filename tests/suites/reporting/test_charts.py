@@ -102,7 +102,7 @@ def test_the_words_of_a_single_case_are_the_ends_of_its_curves():
 @pytest.mark.parametrize("count", [12, 13])
 def test_up_to_twelve_batches_are_offered_and_the_foot_counts_them_where_there_are_more(count):
     view = view_of(*tables(TIED[:2], range(1, count + 1), CORE[:2]))
-    for chart in (memory.charts(view)[0], steps.charts(view)[0], totals.charts(view)[0]):
+    for chart in (module.charts(view)[0] for module in (memory, steps, totals, flops)):
         offered = {row["panel"].rpartition("batch ")[2] for row in rows_of(chart)}
         assert len(offered) == 12
         assert ("12 of 13 batches are shown." in chart.foot) == (count == 13)
@@ -120,6 +120,8 @@ def test_the_speedup_is_told_once_for_each_end_of_the_last_panel_and_if_it_is_no
     assert told_of(table, every) == f"{told} at 32 tokens"
     open_ = table.assign(e2e_verdict=table["e2e_verdict"].where(table["tgt_len"] == 16, "undecided"))
     assert told_of(open_, every) == f"{told} (not certain) at 32 tokens"
+    close = open_.assign(e2e_holm_low=0.3, e2e_holm_high=0.4)
+    assert told_of(close, every) == f"{told} (too close to call) at 32 tokens"
     (grid, steps_of_grid) = tables(TIED[:2], (1, 4))
     alone = grid[(grid["batch_size"] == 1) | (grid["tgt_len"] == 16)]
     assert told_of(alone, steps_of_grid) == (
@@ -162,3 +164,20 @@ def test_bands_of_what_is_hardly_known_run_out_of_the_axis():
     for layer in chart.spec["layer"]:
         assert layer["encoding"]["y"]["scale"]["domainMax"] == pytest.approx(2.5 * max(points), rel=1e-5)
     assert chart.spec["layer"][0]["mark"]["clip"]
+
+
+def marks(spec):
+    return [(layer["mark"], set(layer["encoding"])) for layer in spec["layer"]]
+
+
+def test_whiskers_and_floors_have_an_edge_that_sets_them_off_from_bars_and_paper_of_any_colour():
+    (bars,) = totals.charts(view_of(*tables(), [*QUIET, timed("static_kv", 7, slow=3.0)]))
+    edge, whisker = (mark for mark, channels in marks(bars.spec) if mark["type"] == "rule" and "x2" in channels)
+    assert edge["color"] == "#ffffff"
+    assert edge["strokeWidth"] > whisker["strokeWidth"]
+    (parts,) = step_parts.charts(view_of(*scene()))
+    (floor,) = (mark for mark, _ in marks(parts.spec) if mark["type"] == "tick")
+    colors = {layer["mark"]["color"] for layer in parts.spec["layer"] if "color" in layer["mark"]}
+    assert floor["stroke"] == "#ffffff"
+    assert not {"#000000", "#ffffff"} & colors  # ink of the page, which is light in dark mode, or the edge itself
+    assert " Marks: floor" in parts.foot

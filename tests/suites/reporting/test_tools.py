@@ -48,6 +48,13 @@ def test_a_folder_that_does_not_say_the_sizes_has_a_page_without_tools(config, t
     assert "tools" not in read.ids
 
 
+def test_the_slider_ends_where_the_ledger_lists_no_more_length_buckets(tmp_path, monkeypatch):
+    monkeypatch.setattr("suites.ledger.exported.LONGEST", 64)
+    page = write_tools(tmp_path / "tools.html").read_text("utf-8")
+    assert re.findall(r'data-set="[BSN]" min="1" max="(64|4096)"', page) == ["64"] * 3
+    assert model_data("m", "m", CONFIG, [], {"B": 1, "S": 10_000, "N": 1})["start"]["S"] == 64
+
+
 def test_config_yaml_stands_in_for_a_cell_that_is_not_kept(tmp_path):
     (tmp_path / "config.yaml").write_text(MODEL)
     cell = cell_of_config(tmp_path, ROW)
