@@ -1,4 +1,4 @@
-"""The legend of the ranked table: one line below it, and all of it for ``run --legend`` and the page."""
+"""The legend of the ranked table, for ``run --legend`` and the page."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from ..judging.baseline import CROSSING
 from ..judging.verdict import MARGIN
 from ..words.comparison import CLOSE
 from .sparkline import LONGEST
-
-LINE = "?: the rounds do not decide. Times are end to end; intervals are adjusted for all comparisons: run --legend"
 
 
 def legend(base: str = "the baseline", margin: float = MARGIN, beyond: float = CROSSING) -> str:
@@ -31,5 +29,5 @@ def legend(base: str = "the baseline", margin: float = MARGIN, beyond: float = C
         f"the ratio is further from 1 than the margin of {100 * margin:.3g} %{contenders}. about as fast: the plain "
         f"interval lies within the margin. {CLOSE}: the interval excludes 1, but the ratio is not further from 1 than "
         "that. probably: only the plain interval excludes 1. cannot tell: neither does. ?: one of these three. "
-        "disturbed: something else may have changed the times; advice.txt says what."
+        "!: something else may have changed the times; advice.txt says what."
     )

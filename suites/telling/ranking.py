@@ -55,7 +55,7 @@ def _ranking(group: pd.DataFrame, title: str, width: int, rounds: Rounds) -> Tab
             line = dict(zip(names, [*ranked(row), *[""] * len(names)], strict=False))
             line["rounds"] = sparkline(rounds.get((row["cell"], row["strategy"]), ()))
             lines.append(line)
-        mark = "   ! disturbed" if (cell["disturbed_by"] != "").any() else ""
+        mark = " !" if (cell["disturbed_by"] != "").any() else ""
         blocks.append((f"batch {batch}, {source} -> {target}{mark}", lines))
     base = baseline_told(group["baseline"])
     heads = {name: f"speedup over {base}" if name == "speedup" and base else name for name in names}
@@ -92,6 +92,19 @@ def _fitting(
             if name in DROPPED:
                 del shown[name]
     return shown, widths()
+
+
+def below(table: pd.DataFrame) -> str:
+    """The line below the ranked tables: what the marks in them mean, and where the rest is explained."""
+    rows = table[table["status"] == "ok"].to_dict("records")
+    told = []
+    if any(_speedup(row).endswith("?") for row in rows):
+        told.append("?: the rounds do not decide.")
+    if any(row["disturbed_by"] for row in rows):
+        told.append("!: disturbed, advice.txt says by what.")
+    adjusted = any("[" in _speedup(row) for row in rows)
+    told.append(f"Speedups are end to end{', their intervals adjusted for all comparisons' * adjusted}: run --legend")
+    return " ".join(told)
 
 
 def ranked(row: Mapping[Hashable, Any]) -> list[str]:

@@ -19,8 +19,7 @@ from ..tables.executions import by_execution
 from ..words.console import UNBROKEN, standard_output
 from ..words.quantity import quantity
 from .advice import advise
-from .legend import LINE
-from .ranking import Rounds, rankings, title_of
+from .ranking import Rounds, below, rankings, title_of
 
 
 def print_summary(
@@ -43,7 +42,7 @@ def print_summary(
         needed = Measurement.get(console, console.options.update(width=UNBROKEN), ranking).maximum
         console.print(ranking, width=max(needed, console.width), crop=False)
     if (table["status"] == "ok").any():
-        console.print(_hanging(LINE, console.width), style="dim")
+        console.print(_hanging(below(table), console.width), style="dim")
     for line in [*failures(table), *([f"missing: {missing} planned cells wrote no result"] if missing else [])]:
         console.print(_hanging(line, console.width), style="yellow")
     for line in [*remarks(table), *notes]:

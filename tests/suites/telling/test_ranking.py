@@ -3,7 +3,7 @@
 import pandas as pd
 
 from suites.telling.legend import legend
-from suites.telling.ranking import rankings
+from suites.telling.ranking import below, rankings
 from suites.telling.sparkline import sparkline
 from suites.telling.step_summary import markdown_summary
 
@@ -24,3 +24,21 @@ def test_the_legend_says_what_a_bar_stands_for_and_of_which_comparisons_the_5_pe
     told = legend("full_recompute")
     assert "beyond 12 rounds, per several" in told
     assert "among comparisons with the baseline, is at most 5 %" in told
+
+
+def test_the_line_below_explains_the_marks_that_stand_in_the_table_and_no_others():
+    certain, alone = table_of(QUIET), table_of({"static_kv": [1.0, 1.01, 0.99]})
+    assert below(certain) == "Speedups are end to end, their intervals adjusted for all comparisons: run --legend"
+    assert below(alone) == "Speedups are end to end: run --legend"
+    assert below(certain.assign(e2e_verdict="undecided")).startswith("?: the rounds do not decide. Speedups")
+    marked = certain.assign(disturbed_by="drift of the machine")
+    assert below(marked).startswith("!: disturbed, advice.txt says by what. Speedups")
+    (ranking,) = rankings(marked)
+    assert " !" in "".join(map(str, ranking.columns[0].cells))
+
+
+def test_a_cell_that_was_disturbed_takes_no_room_from_the_columns():
+    table = table_of(QUIET)
+    for rows in (table, table.assign(disturbed_by="drift of the machine")):
+        (ranking,) = rankings(rows, 80)
+        assert [column.header for column in ranking.columns][-2:] == ["KV cache", "peak"]

@@ -65,7 +65,7 @@ def test_warnings_are_kept_and_told(run):
     advice = (folder / "advice.txt").read_text().splitlines()
     assert [line.removeprefix("  warning: ") for line in advice if line.startswith("  warning: ")] == kept
     table = pd.read_csv(folder / "table.csv", keep_default_na=False)
-    assert ("! disturbed" in out) == (table["disturbed_by"] != "").any()
+    assert ("!: disturbed" in out) == (table["disturbed_by"] != "").any()
 
 
 def test_a_narrow_terminal_keeps_the_kv_cache_and_whole_names(run):
