@@ -48,27 +48,27 @@ def title_of(rows: pd.DataFrame, table: pd.DataFrame) -> str:
 
 def _ranking(group: pd.DataFrame, title: str, width: int, rounds: Rounds) -> Table:
     names = ["strategy", *COLUMNS, *(["rounds"] if rounds else [])]
-    blocks: list[tuple[str, list[dict[str, str]]]] = []
+    blocks: list[tuple[dict[str, str], list[dict[str, str]]]] = []
     for (batch, source, target), cell in group.groupby(["batch_size", "src_len", "tgt_len"]):
         lines = []
         for row in cell.sort_values(SPEED, na_position="last", kind="stable").to_dict("records"):
             line = dict(zip(names, [*ranked(row), *[""] * len(names)], strict=False))
             line["rounds"] = sparkline(rounds.get((row["cell"], row["strategy"]), ()))
             lines.append(line)
-        mark = " !" if (cell["disturbed_by"] != "").any() else ""
-        blocks.append((f"batch {batch}, {source} -> {target}{mark}", lines))
+        mark = "!" if (cell["disturbed_by"] != "").any() else ""
+        place = dict.fromkeys(names, "") | {"strategy": f"batch {batch}, {source} -> {target}", names[1]: mark}
+        blocks.append((place, lines))
     base = baseline_told(group["baseline"])
     heads = {name: f"speedup over {base}" if name == "speedup" and base else name for name in names}
     lines = [line for _, lines in blocks for line in lines]
-    places = [{name: place if name == "strategy" else "" for name in names} for place, _ in blocks]
-    shown, widths = _fitting(heads, [*lines, *places], width)
+    shown, widths = _fitting(heads, [*lines, *(place for place, _ in blocks)], width)
     out = Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0), pad_edge=False)
     for name, head in shown.items():
         left = name in ("strategy", "speedup", "rounds")
         out.add_column(head, justify="left" if left else "right", no_wrap=True, min_width=widths[name])
     for place, lines in blocks:
         out.add_row()
-        out.add_row(Text(place, style="bold"))
+        out.add_row(*(Text(place[name], style="bold") for name in shown))
         for line in lines:
             out.add_row(*(line[name] for name in shown))
     return out
