@@ -69,7 +69,7 @@ def headline(place: str, cell: Sequence[Row]) -> str:
     base = next((row for row in cell if row["strategy"] == row["baseline"]), best)
     name = spoken(best["strategy"])
     if len(cell) == 1:
-        return f"At {place}, {name} was measured alone, so there is nothing to choose"
+        return f"At {place}, {name} alone was timed, so there is nothing to choose"
     found = Compared.of(best)
     near = [row for row in cell if is_strategy(row) and row["best_verdict"] in ("indistinguishable", "undecided")]
     ties = [spoken(row["strategy"]) for row in near if found.verdict != "faster" or row is not base]

@@ -79,6 +79,9 @@ def test_the_parts_of_a_step_add_up_to_it_and_the_floor_is_marked_once():
     assert step_parts.charts(view_of(*scene(lengths=TIED))) == []
     table, every = tables()
     assert step_parts.charts(view_of(table.assign(floor_fraction=float("nan")), every)) == []
+    table.loc[table["strategy"] == "static_kv", ["e2e_ratio", "executed_flops"]] = [0.01, float("nan")]
+    (chart,) = step_parts.charts(view_of(table, every))
+    assert chart.message.startswith("contiguous_kv: "), "a contender is quicker, but not of ours"
 
 
 def test_the_reader_chooses_the_batch_of_memory_and_of_steps():
