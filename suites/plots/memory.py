@@ -73,9 +73,12 @@ def figure(view: View) -> Figure | None:
 
 
 def foot_of(view: View) -> str:
-    """Say what is drawn, and how the peak was measured."""
+    """Say what is drawn, how the peak was measured, and of which strategies it was not."""
     kind = "allocator's peak" if view.table["device"].iloc[0] == "cuda" else "peak of live tensor bytes"
-    return f"{view.foot} Above the loaded weights; {kind}."
+    known = view.having("peak_memory_bytes").strategies
+    missing = [view.name(strategy) for strategy in view.strategies if strategy not in known]
+    lost = f" Peak not measured: {', '.join(missing)}." if missing else ""
+    return f"{view.foot} Above the loaded weights; {kind}.{lost}"
 
 
 def message(view: View) -> str:
