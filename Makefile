@@ -81,6 +81,7 @@ dist: $(VENV)/.release
 	$(BIN)/python -m twine check --strict dist/*
 
 dist-check:
+	@ls dist/decodebench-*.whl >/dev/null 2>&1 || { echo "dist-check: there is no wheel in dist/; run make dist before"; exit 1; }
 	rm -rf build/clean
 	$(PYTHON) -m venv build/clean/venv
 	build/clean/venv/bin/python -m pip install --quiet --disable-pip-version-check dist/decodebench-*.whl
