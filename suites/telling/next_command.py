@@ -17,14 +17,23 @@ from .advice.rows import Row
 
 PROFILED = ("model", "dtype", "device", "threads", "linear", "weights", "attention")
 """Keys of a run that ``profile`` is given too, as are sizes of the model, ``model.*``."""
+REPLACED = {
+    "+sweep": ("+sweep", "seq_len", "src_len", "tgt_len"),
+    "measure": ("measure", *(f"measure.{k}" for k in ("rounds", "warmup", "precision", "rounds_max", "seconds_max"))),
+}
+"""Key -> the keys whose place it takes: beside measure=careful, a number of rounds would stand against its own."""
 OPEN = (None, "auto")
 """Values that let a run choose, so that the row has another one."""
 
 
 def with_key(command: str, key: str) -> str:
-    """The run's command with a key that is set, in place of what stood for it."""
+    """The run's command with a key that is set, in place of what stood for it.
+
+    >>> with_key("python -m suites run seq_len=8 measure.rounds=2 measure.stop=eos", "measure=careful")
+    'python -m suites run seq_len=8 measure.stop=eos measure=careful'
+    """
     name = key.partition("=")[0]
-    replaced = {"+sweep": ("+sweep", "seq_len", "src_len", "tgt_len")}.get(name, (name,))
+    replaced = REPLACED.get(name, (name,))
     left_out = *replaced, "hydra.run.dir", "hydra.sweep.dir"
     return shlex.join([*(word for word in _words(command) if word.partition("=")[0] not in left_out), key])
 

@@ -12,6 +12,8 @@ from ..judging.disturbed import BRIEFLY, DRIFT, kind_of
 
 CELLS = re.compile(r" \(in (\d+) of \d+ cells[^)]*\)")
 """What a line says where a run has several cells: how many of them have this kind of noise."""
+LOAD = re.compile(r"(other processes used) (\S+ of \d+ cores)")
+"""A figure that is the greatest of the run, so that no cell has more."""
 SPEEDS = {"read memory": "calibration_read_gb_per_s", "multiplied matrices": "calibration_gemm_gflops_per_s"}
 """The column of the speed that a line about drift compares."""
 
@@ -20,7 +22,7 @@ def causes(rows: pd.DataFrame, noises: Sequence[str]) -> dict[str, str]:
     """Map each kind of noise in ``rows`` (``disturbed_by``) to what was wrong, in words; empty where nothing was.
 
     ``noises`` are the lines of ``judging.noise.told``, which tell the worst cell of the run. Their figures are told
-    where that cell must be one of ``rows``, and else none.
+    where that cell must be one of ``rows``; else the load as what it was at most, and of others none.
     """
     cells = rows.drop_duplicates("cell")
     counts = Counter(kind for text in cells["disturbed_by"] for kind in filter(None, str(text).split(", ")))
@@ -28,8 +30,12 @@ def causes(rows: pd.DataFrame, noises: Sequence[str]) -> dict[str, str]:
 
 
 def _cause(kind: str, count: int, cells: pd.DataFrame, noises: Sequence[str]) -> str:
-    lines = [line for line in noises if kind_of(line) == kind and _is_own(line, count, cells)]
-    return _without_remedy(lines[0]) if lines else BRIEFLY.get(kind, kind)
+    lines = [line for line in noises if kind_of(line) == kind]
+    own = [line for line in lines if _is_own(line, count, cells)]
+    if own:
+        return _without_remedy(own[0])
+    load = next(filter(None, map(LOAD.match, lines)), None)
+    return f"{load[1]} up to {load[2]}" if load else BRIEFLY.get(kind, kind)
 
 
 def _is_own(line: str, count: int, cells: pd.DataFrame) -> bool:

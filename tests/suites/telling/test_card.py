@@ -166,7 +166,7 @@ def test_where_nothing_is_decided_the_headline_says_so_and_why():
     elsewhere = "other processes used 3.9 of 4 cores during the rounds (in 1 of 2 cells): stop them"
     assert ": 3 rounds do not decide. " in card(table_of(noisy), [elsewhere], COMMAND)[0]
     of_both = elsewhere.replace("in 1 of 2 cells", "in 2 of 2 cells, the worst")
-    assert ": other processes used the CPU. " in card(loaded, [of_both], COMMAND)[0]
+    assert ": other processes used up to 3.9 of 4 cores. " in card(loaded, [of_both], COMMAND)[0]
 
 
 def test_a_warning_takes_the_place_of_the_next_command():
