@@ -27,15 +27,17 @@ def longest(view: View) -> list[tuple[str, pd.DataFrame]]:
     whose targets are too short for a curve are left out.
     """
     found = [(size, _longest_of(mine)) for size, mine in view.steps.groupby("batch_size")]
-    found = [(size, steps) for size, steps in found if steps["tgt_len"].iloc[0] >= SHORTEST]
+    found = [(size, steps) for size, steps in found if not steps.empty]
     lengths = [tuple(steps[["src_len", "tgt_len"]].iloc[0]) for _, steps in found]
     named = [f", {source} -> {target}" if len(set(lengths)) > 1 else "" for source, target in lengths]
     return [(f"batch {size}{name}", steps) for (size, steps), name in zip(found, named, strict=True)]
 
 
 def _longest_of(steps: pd.DataFrame) -> pd.DataFrame:
+    """The steps of the longest cell, of the strategies that have enough of them for a curve."""
     steps = steps[steps["tgt_len"] == steps["tgt_len"].max()]
-    return steps[steps["src_len"] == steps["src_len"].max()]
+    steps = steps[steps["src_len"] == steps["src_len"].max()]
+    return steps[steps.groupby("strategy")["k"].transform("size") >= SHORTEST]
 
 
 def batches_note(view: View, shown: int) -> str:
@@ -104,7 +106,7 @@ def _course(parts_s: list[float]) -> str:
 
 def drawable(view: View) -> bool:
     """Whether there are step times of a target that is long enough for a curve."""
-    return not view.steps.empty and bool(view.steps["tgt_len"].max() >= SHORTEST)
+    return bool(longest(view))
 
 
 def running(values: pd.Series) -> pd.Series:

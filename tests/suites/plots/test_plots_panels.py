@@ -39,3 +39,12 @@ def test_batches_whose_targets_are_too_short_for_a_curve_are_counted():
     (view,) = views(pd.concat([table, more]), pd.concat([steps, others]), {})
     assert [title for title, _ in step_latency.longest(view)] == ["batch 1"]
     assert "1 of 2 batches are shown." in " ".join(step_latency.figure(view).get_supxlabel().split())
+
+
+@pytest.mark.parametrize(("kept", "drawn"), [(1, []), (2, []), (3, ["full_recompute"])])
+def test_steps_that_are_too_few_for_a_curve_are_left_out(kept, drawn):
+    """As of a steps.csv that was cut off."""
+    table, steps = tables()
+    (view,) = views(table, steps.head(kept), {})
+    assert [name for _, mine in step_latency.longest(view) for name in mine["strategy"].unique()] == drawn
+    assert (step_latency.figure(view) is not None) == bool(drawn)
