@@ -10,6 +10,7 @@ from ...plots.curve import is_disturbed
 from ...plots.panels import left_out
 from ...plots.totals import WHISKERS
 from ...plots.view import View
+from ...words.comparison import factor
 from ...words.quantity import quantity
 from .axis import Axis, ticks_of
 from .chart import Chart, curves, spread
@@ -80,4 +81,6 @@ def _words(value: float, unit: str) -> str:
         return quantity(value, "s")
     if unit in ("MiB", "B"):
         return quantity(value, "B")
-    return f"{value:.3g} {unit}".strip()
+    if unit == "FLOPs":
+        return quantity(value, "FLOPs")
+    return factor(value) if unit == "x" else f"{value:.3g} {unit}".strip()

@@ -184,3 +184,11 @@ def test_whiskers_and_floors_have_an_edge_that_sets_them_off_from_bars_and_paper
     assert floor["stroke"] == "#ffffff"
     assert not {"#000000", "#ffffff"} & colors  # ink of the page, which is light in dark mode, or the edge itself
     assert " Marks: floor" in parts.foot
+
+
+def test_text_alternatives_have_the_units_that_people_write():
+    view = view_of(*tables(TIED[:2]))
+    (chart,) = flops.charts(view)
+    assert "static_kv 32.0 MFLOPs to 64.0 MFLOPs" in chart.alt
+    (chart,) = speedup.charts(view)
+    assert "static_kv 2.7x to 2.7x" in chart.alt
