@@ -95,7 +95,7 @@ def _totals(axes: Axes, view: View, rows: pd.DataFrame) -> None:
     axes.barh(places, total_ms, height=0.72, color=[view.looks[s].color for s in rows["strategy"]])
     axes.barh(places, prefill_ms, height=0.72, color="white", alpha=0.55, hatch="///", edgecolor="white")
     spreads = [[1e3 * time for time in end_to_end_s(view.timed, s).values()] for s in rows["strategy"]]
-    highest = 0.0
+    highest, median = 0.0, "median " * bool(view.timed)
     for place, (row, times_ms) in enumerate(zip(rows.to_dict("records"), spreads, strict=True)):
         ms = row["e2e_s"] * 1e3
         if len(times_ms) > 1:
@@ -103,7 +103,7 @@ def _totals(axes: Axes, view: View, rows: pd.DataFrame) -> None:
             axes.plot(ends, [place] * 2, color="black", linewidth=1.0, marker="|", markersize=5)
         end = max([0.0 if math.isnan(ms) else ms, *times_ms])
         highest = max(highest, end)
-        text = "not measured" if math.isnan(ms) else "\n".join(filter(None, [f"{ms:.3g} ms", _compared(row)]))
+        text = "not measured" if math.isnan(ms) else "\n".join(filter(None, [f"{median}{ms:.3g} ms", _compared(row)]))
         axes.annotate(text, (end, place), (5, 0), textcoords="offset points", va="center", fontsize=7.5)
     axes.set_xlim(0, highest * 1.9 or 1.0)
     axes.set_xlabel("end to end (ms)")
