@@ -12,9 +12,10 @@ from strategies.models.costs import Product
 
 from ..work.polynomial import Polynomial, polynomial
 from ..work.role_names import in_model_order, role_name
+from ..work.targets import longest_target
 from . import expected
 from .symbols import GROWING, LETTERS, SIZES, grows_with, text, values
-from .verify import LONG, facts_of, longest_target
+from .verify import LONG, facts_of
 
 LONGEST = 4096
 """Longest target of a page's tools: up to it length buckets are listed. Sources and batches reach no further."""

@@ -5,7 +5,6 @@ A shadow is a model of the same architecture whose sizes are primes, so that no 
 
 from __future__ import annotations
 
-import bisect
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from strategies.models.init import randomize
 
 from ..settings.faults import blamed
 from ..settings.inputs import Inputs
+from ..work.targets import longest_target
 from . import expected
 from .expected import Facts, facts
 from .recorded import Recorded, record_decoding, record_training
@@ -122,19 +122,6 @@ def facts_of(strategy: Strategy) -> Facts:
     )
     copied = known.copied if known.copied == long.copied else "some"
     return dataclasses.replace(known, rows=rows, keys=keys, copied=copied)
-
-
-def longest_target(strategy: Strategy, most: int) -> int:
-    """Return the longest target in tokens, up to ``most``, that the strategy can be bound to; 0 if there is none."""
-
-    def is_too_long(length: int) -> bool:
-        try:
-            strategy.bind(length)
-        except StrategyError:
-            return True
-        return False
-
-    return bisect.bisect_left(range(1, most + 1), True, key=is_too_long)
 
 
 def formula_of(config: ModelConfig, known: Facts | None, found: Recorded) -> list[Product]:

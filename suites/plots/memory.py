@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any
 
 import matplotlib as mpl
@@ -75,10 +76,15 @@ def figure(view: View) -> Figure | None:
 def foot_of(view: View) -> str:
     """Say what is drawn, how the peak was measured, and of which strategies it was not."""
     kind = "allocator's peak" if view.table["device"].iloc[0] == "cuda" else "peak of live tensor bytes"
-    known = view.having("peak_memory_bytes").strategies
+    return (
+        f"{view.foot} Above the loaded weights; {kind}.{unmeasured(view, view.having('peak_memory_bytes').strategies)}"
+    )
+
+
+def unmeasured(view: View, known: Container[str]) -> str:
+    """Name the strategies of a view whose peak was not measured, all but the ``known``; "" if there are none."""
     missing = [view.name(strategy) for strategy in view.strategies if strategy not in known]
-    lost = f" Peak not measured: {', '.join(missing)}." if missing else ""
-    return f"{view.foot} Above the loaded weights; {kind}.{lost}"
+    return f" Peak not measured: {', '.join(missing)}." if missing else ""
 
 
 def message(view: View) -> str:

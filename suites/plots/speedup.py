@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from ..tables.columns import SPEED
 from ..words.comparison import Compared
 
 
@@ -16,7 +17,7 @@ def quickest(rows: pd.DataFrame) -> dict[Hashable, Any] | None:
     It is the best strategy of the cell, as the table has it. Where that is the baseline, or not known, it is the one
     with the least ratio, and of several of these the least time. Contenders are left out.
     """
-    ours = rows[rows["executed_flops"].notna() & rows["e2e_ratio"].notna()].sort_values(["e2e_ratio", "e2e_s"])
+    ours = rows[rows["executed_flops"].notna() & rows["e2e_ratio"].notna()].sort_values(SPEED, kind="stable")
     rivals = ours[ours["strategy"] != ours["baseline"]].to_dict("records")
     return next((row for row in rivals if row["strategy"] == row["best_strategy"]), rivals[0] if rivals else None)
 

@@ -11,6 +11,7 @@ from ..words.comparison import spoken
 from ..words.quantity import quantity
 from .curve import is_disturbed
 from .ends import broken_up, darker, spread
+from .memory import unmeasured
 from .style import RC, new_figure
 from .view import View
 
@@ -25,11 +26,9 @@ def figure(view: View) -> Figure | None:
     if len(rows) < 2:
         return None
     height = 3.4
-    missing = [view.name(s) for s in view.strategies if s not in set(rows["strategy"])]
-    lost = f" Peak not measured: {', '.join(missing)}." if missing else ""
     foot = (
         f"{view.foot} {view.rounds} {view.sizes(rows.iloc[0])} Peak memory of a round above the loaded weights. "
-        f"Line: nothing is both faster and smaller.{lost}{view.within(rows['cell']).disturbed_note}"
+        f"Line: nothing is both faster and smaller.{unmeasured(view, set(rows['strategy']))}{view.within(rows['cell']).disturbed_note}"
     )
     drawn, [[axes]] = new_figure(message(view, rows), foot, view.absent, height=height)
     with mpl.rc_context(RC):

@@ -97,12 +97,12 @@ def _fitting(
 def below(table: pd.DataFrame) -> str:
     """The line below the ranked tables: what the marks in them mean, and where the rest is explained."""
     rows = table[table["status"] == "ok"].to_dict("records")
-    told = []
-    if any(_speedup(row).endswith("?") for row in rows):
+    speedups, told = list(map(_speedup, rows)), []
+    if any(speedup.endswith("?") for speedup in speedups):
         told.append("?: the rounds do not decide.")
     if any(row["disturbed_by"] for row in rows):
         told.append("!: disturbed, advice.txt says by what.")
-    adjusted = any("[" in _speedup(row) for row in rows)
+    adjusted = any("[" in speedup for speedup in speedups)
     told.append(f"Speedups are end to end{', their intervals adjusted for all comparisons' * adjusted}: run --legend")
     return " ".join(told)
 

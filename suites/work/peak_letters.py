@@ -8,17 +8,20 @@ from typing import Any
 
 import sympy
 
-from strategies import DTYPES, ModelConfig, Strategy, StrategyError
+from strategies import DTYPES, ModelConfig, Strategy
 from strategies.models.footprint import Remembered, moments
 from strategies.models.parameters import parameter_bytes
 
-from .capacity import most, remembered
+from .capacity import remembered
 from .polynomial import Polynomial, polynomial
+from .targets import longest_target
 
 B, S, N = (sympy.Symbol(name, positive=True, integer=True) for name in "BSN")
 """Batch in sentences, source and target in tokens."""
 SAMPLE = (2, 3, 5, 17, 63, 64, 65, 100, 128, 129, 500, 1000)
 """Target lengths at which a strategy is asked for its facts, to read them as letters."""
+UNLIMITED = 1000 * SAMPLE[-1]
+"""Target length at which a strategy that holds it counts as one without a limit of its own."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,8 @@ def peak_formula(config: ModelConfig, strategy: Strategy, padded: bool = False) 
     None if a fact of the strategy is no number, N or N - 1. ``padded`` says whether sources hold padding. Raises
     StrategyError if no target fits the strategy.
     """
-    longest = _longest(strategy)
+    limit = longest_target(strategy, UNLIMITED)
+    longest = None if limit == UNLIMITED else limit
     lengths = [n for n in SAMPLE if longest is None or n <= longest]
     facts = [remembered(strategy, n) for n in lengths]
     letters: dict[str, Any] = {"cross": facts[0].cross if facts else False}
@@ -61,17 +65,6 @@ def peak_formula(config: ModelConfig, strategy: Strategy, padded: bool = False) 
 def weight_bytes_by_dtype(config: ModelConfig) -> dict[str, int]:
     """Bytes of the weights in each type of element, without copies that a kernel makes."""
     return {name: parameter_bytes(config, name) for name in DTYPES}
-
-
-def _longest(strategy: Strategy) -> int | None:
-    def refused(length: int) -> int:
-        try:
-            strategy.bind(length)
-        except StrategyError:
-            return 1
-        return 0
-
-    return None if not refused(SAMPLE[-1] * 1000) else most(refused, 0)
 
 
 def _letter(lengths: list[int], values: list[int]) -> Any:

@@ -7,13 +7,12 @@ from typing import Any
 import pandas as pd
 
 from ...plots.curve import is_disturbed
-from ...plots.panels import left_out
 from ...plots.totals import WHISKERS
 from ...plots.view import View
 from ...words.comparison import factor
 from ...words.quantity import quantity
 from .axis import Axis, ticks_of
-from .chart import Chart, curves, spread
+from .chart import Chart, curves, panels_of
 
 
 def along(view: View, name: str, column: str, scale: float, title: str, message: str, bands: str = "") -> Chart:
@@ -24,8 +23,7 @@ def along(view: View, name: str, column: str, scale: float, title: str, message:
     """
     axis, label = view.axis
     frames = []
-    every = view.every_panel
-    shown = spread(every)
+    shown, fewer = panels_of(view)
     for panel, rows in shown:
         rows = rows.sort_values(axis)
         known = {"x": rows[axis].astype(float), "y": rows[column] * scale, "hollow": is_disturbed(rows)}
@@ -38,7 +36,7 @@ def along(view: View, name: str, column: str, scale: float, title: str, message:
     y = Axis(title, log=True, **_limits(data))
     spec = curves(f"{name}{view.suffix}", data, looks, Axis(label, ticks_of(data["x"])), y, told)
     told_bands = f" Bands: {bands}." if bands else ""
-    notes = f"{told_bands}{left_out(len(shown), len(every), view.panel_kind)}{view.disturbed_note}"
+    notes = f"{told_bands}{fewer}{view.disturbed_note}"
     return Chart(
         f"{name}{view.suffix}",
         message,

@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 
 from ...plots.looks import Look
+from ...plots.panels import left_out
+from ...plots.view import View
 from .axis import Axis, names_axis
 from .encodings import encodings
 
@@ -82,6 +84,13 @@ def spread(panels: Sequence[Any], most: int = PANELS_MAX) -> list[Any]:
     if len(panels) <= most:
         return list(panels)
     return [panels[round(i)] for i in np.linspace(0, len(panels) - 1, most)]
+
+
+def panels_of(view: View) -> tuple[list[tuple[str, pd.DataFrame]], str]:
+    """The panels of a view that a chart offers, and the sentence that says so where it leaves some out."""
+    every = view.every_panel
+    shown = spread(every)
+    return shown, left_out(len(shown), len(every), view.panel_kind)
 
 
 def curves(

@@ -6,12 +6,11 @@ import pandas as pd
 
 from ...plots.flops import message
 from ...plots.looks import Look
-from ...plots.panels import left_out
 from ...plots.view import View
 from ...words.quantity import quantity
 from .along import alternative
 from .axis import Axis, ticks_of
-from .chart import Chart, curves, spread, thinned
+from .chart import Chart, curves, panels_of, thinned
 
 NECESSARY = "necessary"
 
@@ -35,7 +34,7 @@ def charts(view: View) -> list[Chart]:
         told = f"{message(view)}. From the first step to the last: {'; '.join(each)}."
         return [_chart(view, data, looks, x, y, told, points=False)]
     frames = []
-    shown = spread(view.every_panel)
+    shown, fewer = panels_of(view)
     for panel, rows in shown:
         rows = rows.sort_values(column)
         floor = rows.drop_duplicates(column)
@@ -47,8 +46,7 @@ def charts(view: View) -> list[Chart]:
     data = pd.concat(frames)
     looks[NECESSARY] = Look("#000000", "", ":")
     x, y = Axis(label, ticks_of(data["x"])), Axis("FLOPs of the whole batch (GFLOPs)", log=True)
-    note = left_out(len(shown), len(view.every_panel), view.panel_kind)
-    return [_chart(view, data, looks, x, y, alternative(message(view), view, "executed_flops", "FLOPs"), note)]
+    return [_chart(view, data, looks, x, y, alternative(message(view), view, "executed_flops", "FLOPs"), fewer)]
 
 
 def _chart(

@@ -5,12 +5,11 @@ from __future__ import annotations
 import pandas as pd
 
 from ...plots.memory import PANELS, foot_of, message
-from ...plots.panels import left_out
 from ...plots.view import View
 from ...words.quantity import quantity
 from .along import alternative
 from .axis import Axis, ticks_of
-from .chart import Chart, bars, curves, spread
+from .chart import Chart, bars, curves, panels_of
 
 
 def charts(view: View) -> list[Chart]:
@@ -19,8 +18,7 @@ def charts(view: View) -> list[Chart]:
     if view.table.empty:
         return []
     column, label = view.axis
-    every = view.every_panel
-    shown = spread(every)
+    shown, fewer = panels_of(view)
     looks = {view.name(s): view.looks[s] for s in view.strategies}
     single = all(rows[column].nunique() < 2 for _, rows in shown)
     data = pd.concat(
@@ -38,7 +36,7 @@ def charts(view: View) -> list[Chart]:
         for name, text in PANELS
     )
     alt, name = alternative(message(view), view, "peak_memory_bytes", "B"), f"memory{view.suffix}"
-    foot = f"{foot_of(view)}{left_out(len(shown), len(every), view.panel_kind)}"
+    foot = f"{foot_of(view)}{fewer}"
     y = Axis("memory (MiB)", log=True)
     spec = (
         bars(name, data, looks, Axis("memory (MiB)"), alt)
