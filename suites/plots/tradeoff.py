@@ -28,7 +28,8 @@ def figure(view: View) -> Figure | None:
     height = 3.4
     foot = (
         f"{view.foot} {view.rounds} {view.sizes(rows.iloc[0])} Peak memory of a round above the loaded weights. "
-        f"Line: nothing is both faster and smaller.{unmeasured(view, set(rows['strategy']))}{view.within(rows['cell']).disturbed_note}"
+        f"Line: nothing is both faster and smaller.{unmeasured(view, set(rows['strategy']))}"
+        f"{view.within(rows['cell']).disturbed_note}"
     )
     drawn, [[axes]] = new_figure(message(view, rows), foot, view.absent, height=height)
     with mpl.rc_context(RC):
