@@ -86,7 +86,7 @@ class CellRun:
             outcomes.fail(label, self._faults[label])
         try:
             if outcomes.open():
-                if self._cell.device == "cuda":
+                if self._cell.device == "cuda" and torch.cuda.is_available():
                     set_defaults()  # before settings are kept, so that they come back after the cell
                 # Whatever is raised makes rows with a reason, and the sweep goes on.
                 with kept(), contained(outcomes.fail_open), answering(""):

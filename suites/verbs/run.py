@@ -23,7 +23,7 @@ from ..store.folders import make_run_dir
 from ..store.schema import SCHEMA
 
 if TYPE_CHECKING:
-    from .planned import Planned
+    from ..jobs.planned import Planned
 
 JSON, LEGEND = "--json", "--legend"
 
@@ -69,7 +69,7 @@ def _show(arguments: list[str]) -> int:
     told = io.StringIO()
     try:
         with contextlib.redirect_stdout(told):
-            from .hydra_jobs import Jobs, hand_over
+            from ..jobs.hydra_jobs import Jobs, hand_over
 
             hand_over(arguments, Jobs())
             return 0
@@ -80,12 +80,12 @@ def _show(arguments: list[str]) -> int:
 
 def measure_jobs(overrides: Overrides, jobs: list[Job]) -> tuple[Path, int]:
     """Measure all jobs. Returns (the run folder, 0 if every case was measured or skipped, else 1)."""
+    from ..jobs.hydra_jobs import Jobs, hand_over
+    from ..jobs.planned import planned
     from ..telling.beforehand import told
     from ..words.progress import Progress
     from ..words.quantity import quantity
     from .collect import collect
-    from .hydra_jobs import Jobs, hand_over
-    from .planned import planned
 
     plan = planned(jobs)
     run_dir = make_run_dir(overrides.run_dir, overrides.sweep or ("single" if len(jobs) == 1 else "sweep"))

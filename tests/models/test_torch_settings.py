@@ -21,8 +21,10 @@ from strategies.models.torch_settings import (
 
 
 @pytest.fixture(autouse=True)
-def _settings_as_before():
+def _settings_of_a_new_process():
     with kept():
+        allow_attention("auto", "cpu")
+        use_tf32(False)
         yield
 
 

@@ -10,6 +10,7 @@ import torch
 from strategies import ModelSpec, Session, select
 from strategies.contiguous_kv import ContiguousKV, ContiguousStore
 from strategies.full_recompute import FullRecompute
+from strategies.models import torch_settings
 from suites.measuring import arms, runner
 from suites.store.cell_folder import read_cells
 from suites.store.files import write_json
@@ -163,3 +164,13 @@ def test_logits_of_another_judge_that_are_not_finite_are_its_own(tmp_path, monke
     monkeypatch.setattr(arms, "Session", type("Spoiled", (Session,), {"step": step}))
     results = measure([kind, *select(["static_kv", "contiguous_kv"])], tmp_path)
     assert (results["odd"].status, results["static_kv"].status) == ("invalid", "ok")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="is about a machine without a CUDA device; this one has one")
+def test_a_cell_that_cannot_run_here_leaves_the_settings_of_torch_as_they_were(tmp_path, monkeypatch):
+    monkeypatch.setattr(runner, "set_defaults", torch_settings.set_defaults.__wrapped__)
+    with torch_settings.kept():
+        torch_settings.allow_attention("auto", "cpu")
+        results = measure(select("core"), tmp_path, dataclasses.replace(CELL, device="cuda"))
+        assert {found.status for found in results.values()} == {"skipped"}
+        assert "cudnn" in torch_settings.enabled_attention()

@@ -11,11 +11,12 @@ import psutil
 import pytest
 
 from strategies import select
+from suites.jobs import cells as cells_module
+from suites.jobs.cell_job import CellJob
+from suites.jobs.cells import Cells
 from suites.settings.config import MeasureConfig
 from suites.store.cell_folder import read_cells
 from suites.tables.table_files import read_tables
-from suites.verbs import cell_jobs
-from suites.verbs.cell_jobs import CellJob, Cells
 from suites.words.progress import Progress
 from tests.command import ROOT, SMALL_MODEL, copy_packages, suites
 
@@ -129,7 +130,7 @@ def test_a_job_arrives_in_another_process_as_it_was(tmp_path):
 
 
 def test_what_the_operating_system_refuses_the_fresh_process_is_raised_here(tmp_path, monkeypatch):
-    monkeypatch.setattr(cell_jobs, "is_spoiled", lambda: True)
+    monkeypatch.setattr(cells_module, "is_spoiled", lambda: True)
     (tmp_path / "cells").mkdir()
     (tmp_path / "cells" / CELL.id).write_text("a file where a folder should be")
     cells = Cells()

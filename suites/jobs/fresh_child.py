@@ -1,4 +1,4 @@
-"""The process in which a run goes on once CUDA is spoiled: ``python -m suites.verbs.fresh_child``.
+"""The process in which a run goes on once CUDA is spoiled: ``python -m suites.jobs.fresh_child``.
 
 It reads two lines per cell, a ``CellJob`` and the faults of the arms that are not to be measured, and measures the
 cell. It writes one JSON line for each message:
@@ -22,7 +22,7 @@ from typing import Any
 
 from ..settings.faults import Fault, SpoiledError
 from ..words.progress import ToldProgress
-from .cell_jobs import CellJob
+from .cell_job import CellJob
 
 
 def main() -> None:

@@ -20,7 +20,8 @@ from ..settings.own_package import CONF
 from ..store.files import write_text
 from ..words.progress import Progress
 from ..work.planning import effort
-from .cell_jobs import CellJob, Cells
+from .cell_job import CellJob
+from .cells import Cells
 from .planned import arms_of
 
 
