@@ -112,7 +112,7 @@ def measure(
     if line := foreign("strategies"):
         raise ImportError(line)
     from .settings.overrides import compose_jobs, read_overrides
-    from .verbs.run import measure_jobs
+    from .verbs.run_folder import measure_jobs
 
     given = [f"strategies={_value(strategies)}", *_model(model)]
     given += [f"{key}={_value(value) if key == 'contenders' else _swept(value)}" for key, value in keys.items()]

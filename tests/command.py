@@ -36,7 +36,7 @@ def small_model(**sizes: int) -> list[str]:
 
 
 LIBRARIES = ["torch", "hydra", "pandas", "scipy.stats", "matplotlib.figure", "pytest", "suites.verbs.run"]
-LIBRARIES += ["suites.verbs.collect"]
+LIBRARIES += ["suites.verbs.collected"]
 """No module that registers operators with torch: copies of the packages are imported after these, and would register
 them again."""
 OWN = {"conf", "strategies", "suites", "tests"}

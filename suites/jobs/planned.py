@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +17,7 @@ from ..settings.cells import Cell, make_cell
 from ..settings.config import ConfigError, RunConfig
 from ..settings.obstacles import obstacle
 from ..settings.overrides import Job
+from ..store.entries import FrozenEntry
 from ..work.planning import Effort, effort
 
 
@@ -32,9 +35,26 @@ class Planned:
         """Predicted work of measuring it."""
         return effort(self.cell, self.strategies, self.job.config.measure, len(self.contenders))
 
+    @cached_property
+    def id(self) -> str:
+        """The cell's id."""
+        return self.cell.id
+
     def written(self) -> dict[str, Any]:
         """The entry in the plan of run.json."""
-        return {"id": self.cell.id, "overrides": self.job.overrides, "predicted_work": self.effort.work}
+        return {"id": self.id, "overrides": self.job.overrides, "predicted_work": self.effort.work}
+
+    def frozen(self) -> FrozenEntry:
+        """The line of plan.jsonl, as it is read back."""
+        entry = {
+            **self.written(),
+            "cell": dataclasses.asdict(self.cell),
+            "strategies": [strategy.label for strategy in self.strategies],
+            "contenders": self.contenders,
+            "measure": dataclasses.asdict(self.job.config.measure),
+            "config": self.job.yaml,
+        }
+        return cast("FrozenEntry", json.loads(json.dumps(entry)))
 
 
 def arms_of(config: RunConfig) -> list[Strategy]:

@@ -17,30 +17,27 @@ from ..store.cell_folder import CellWriter
 class CellFile:
     """The file cell.json of one cell. What is written first stays in it."""
 
-    def __init__(self, writer: CellWriter, cell: Cell) -> None:
+    def __init__(
+        self, writer: CellWriter, cell: Cell, measure: MeasureConfig, arms: Sequence[str], contenders: Sequence[str]
+    ) -> None:
+        """Write the file with what is to be measured. ``arms``: labels of all arms, ``contenders`` among them."""
         self._writer, self._cell = writer, cell
-        self._entries: dict[str, Any] = {}
-
-    def begin(self, config: ModelConfig, measure: MeasureConfig, memory: Limit, contenders: Sequence[str]) -> None:
-        """Note what is known of the cell before anything is made."""
-        self._entries = {
-            "model_config": dataclasses.asdict(config),
+        self._entries: dict[str, Any] = {
             "measure": dataclasses.asdict(measure),
+            "arms": list(arms),
+            "contenders": list(contenders),
+        }
+        self.write(src_lens=[], formulas={})
+
+    def begin(self, config: ModelConfig, memory: Limit) -> None:
+        """Note what is known of the cell before anything is made."""
+        self._entries |= {
+            "model_config": dataclasses.asdict(config),
             "memory_bytes": memory.amount,
             "memory_bound_by": memory.bound_by,
-            "contenders": list(contenders),
         }
 
     def write(self, **found: Any) -> None:
         """Write the file with what has been found out."""
         self._entries |= found
         self._writer.cell({**dataclasses.asdict(self._cell), **self._entries})
-
-    def write_nothing_known(self) -> None:
-        """Write the file of a cell of which nothing but its settings is known."""
-        self._writer.cell({**dataclasses.asdict(self._cell), "src_lens": [], "formulas": {}})
-
-    def require(self) -> None:
-        """Write the file if it is not there."""
-        if not (self._writer.dir / "cell.json").exists():
-            self.write_nothing_known()

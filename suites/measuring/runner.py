@@ -46,15 +46,17 @@ def run_cell(
     progress: Progress,
     children: ChildArms,
     faults: Mapping[str, Fault] | None = None,
+    folder: Path | None = None,
 ) -> list[ArmResult]:
     """Measure strategies and contenders in one cell and write it to ``run_dir``; failures are rows with a reason.
 
     ``faults`` holds, by label, the faults of arms that are not to be measured: they ended an earlier process.
+    ``folder`` is the cell's folder, by default that of its id in ``run_dir``.
 
     Raises SpoiledError once an arm has spoiled CUDA for this process. Its row is then written. The arms that the error
     names as left have to be measured anew, all of them together, since only times of one process can be paired.
     """
-    writer = CellWriter(run_dir, cell.id)
+    writer = CellWriter(run_dir, cell.id, folder)
     return CellRun(cell, strategies, measure, writer, progress, children, faults or {}).run()
 
 
@@ -77,7 +79,7 @@ class CellRun:
         self._outcomes = Outcomes(executions, writer.traceback)
         self._work: dict[str, int] = {}
         """Predicted work of one round, by label."""
-        self._file = CellFile(writer, cell)
+        self._file = CellFile(writer, cell, measure, list(executions), children.names)
 
     def run(self) -> list[ArmResult]:
         """Run all stages. The outcome of each arm is written whatever happens."""
@@ -91,12 +93,10 @@ class CellRun:
                 # Whatever is raised makes rows with a reason, and the sweep goes on.
                 with kept(), contained(outcomes.fail_open), answering(""):
                     if reason := obstacle(self._cell, self._strategies, self._children.names):
-                        self._file.write_nothing_known()
                         outcomes.settle_open("skipped", reason)
                         self._progress.skip(self._cell.title, 0)
                     else:
                         self._measure_all()
-            self._file.require()
         except SpoiledError as spoiled:
             self._settle(spoiled)
             raise
@@ -114,7 +114,6 @@ class CellRun:
         elif spoiled.label in self._outcomes:  # full recompute may judge without being asked for
             self._outcomes.fail(spoiled.label, spoiled.fault)
         spoiled.left = self._outcomes.open()
-        self._file.require()
 
     @cached_property
     def _config(self) -> ModelConfig:
@@ -127,7 +126,7 @@ class CellRun:
     def _measure_all(self) -> None:
         torch.set_num_threads(self._cell.threads)
         torch.manual_seed(self._cell.seed)
-        self._file.begin(self._config, self._measure, self._memory, self._children.names)
+        self._file.begin(self._config, self._memory)
         reasons = why_no_room(self._config, self._cell, self._strategies, self._memory, padded=False)
         if all(reasons.values()):
             self._refuse(reasons)

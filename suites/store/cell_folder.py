@@ -3,6 +3,8 @@
 A run folder, results/<run>/, holds:
 
 run.json                  schema, command, date, and the plan (cells and their predicted work)
+plan.jsonl                the frozen plan: each cell with all that is to be measured in it (``store.plan``)
+locks/                    locks of the processes that run, measure and collect (``store.locks``)
 environment.json          machine, versions, commit, load
 noise.json                sentences on what may have spoiled times, each with its remedy
 advice.txt                the end of the summary: what to use, what it saves and costs, where time goes, what fits
@@ -12,6 +14,8 @@ cells/<id>/rounds.jsonl   one line per round of an arm: strategy, index, warm-up
                           stand lines of kind "calibration", the machine's own speed, in the order of measuring
 cells/<id>/traceback-<label>.txt   the traceback of an arm whose code raised an exception
 cells/<id>/conditions.json         what ended the rounds, and what else the machine did meanwhile
+cells/<id>/try.json                how many times the cell was begun
+again/<id>/                        a cell that is measured once more, until it takes the place of cells/<id>
 """
 
 from __future__ import annotations
@@ -34,8 +38,9 @@ from .schema import damaged, parsed, parsed_file, read_run_entry
 class CellWriter:
     """Writes one cell's folder. Each round is appended as a whole line, so a killed run keeps its finished rounds."""
 
-    def __init__(self, run_dir: Path, cell_id: str) -> None:
-        self.run_dir, self.dir = run_dir, run_dir / "cells" / cell_id
+    def __init__(self, run_dir: Path, cell_id: str, folder: Path | None = None) -> None:
+        """Make ``folder``, by default cells/<id>, and remove what an earlier try has left in it."""
+        self.run_dir, self.dir = run_dir, folder or cell_folder(run_dir, cell_id)
         self.dir.mkdir(parents=True, exist_ok=True)
         for stale in ("cell.json", "arms.json", "conditions.json"):  # left by an earlier run into the same folder
             (self.dir / stale).unlink(missing_ok=True)
@@ -67,6 +72,11 @@ class CellWriter:
         write_json(self.dir / "conditions.json", asdict(conditions))
 
 
+def cell_folder(run_dir: Path, cell_id: str) -> Path:
+    """The folder of a cell."""
+    return run_dir / "cells" / cell_id
+
+
 def _plain(record: dict[str, Any]) -> dict[str, Any]:
     """Replace NaN marks by None, since JSON has no NaN."""
     marks_s = [None if math.isnan(mark) else mark for mark in record.get("marks_s", [])]
@@ -91,13 +101,13 @@ def read_cells(run_dir: Path) -> list[CellResult]:
     A cell whose process was killed has its finished rounds, and its arms are "failed". Raises ResultsError if a file is
     missing or damaged.
     """
-    folders = [(entry["id"], run_dir / "cells" / entry["id"]) for entry in read_run_entry(run_dir)["plan"]]
+    folders = [(entry["id"], cell_folder(run_dir, entry["id"])) for entry in read_run_entry(run_dir)["plan"]]
     return [_cell(name, folder) for name, folder in folders if exists(folder / "cell.json")]
 
 
 def read_rounds(run_dir: Path, cell_id: str) -> list[Round]:
     """Read the rounds of one cell; none where the folder does not hold them. Raises ResultsError if one is damaged."""
-    path = run_dir / "cells" / cell_id / "rounds.jsonl"
+    path = cell_folder(run_dir, cell_id) / "rounds.jsonl"
     if not is_file_name(cell_id) or not exists(path):
         return []
     return [record for record in _records(path) if isinstance(record, Round)]
@@ -157,7 +167,7 @@ def _formula_steps(cell: dict[str, Any], strategy: str) -> int:
 
 def _unfinished(cell: dict[str, Any], rounds: list[Round]) -> list[ArmResult]:
     """Make failed arms for a cell whose process ended before it wrote arms.json."""
-    labels = [*cell["formulas"], *cell.get("contenders", [])]
+    labels = cell.get("arms") or [*cell["formulas"], *cell.get("contenders", [])]
     kept = {label: sum(done.strategy == label and not done.warmup for done in rounds) for label in labels}
     return [
         ArmResult(label, "failed", f"the run was killed, or is still going on, in this cell; finished rounds kept: {n}")

@@ -21,13 +21,52 @@ class Planned(TypedDict):
     overrides: NotRequired[list[str]]
 
 
+class FrozenEntry(TypedDict):
+    """A line of plan.jsonl: a cell, and what is to be measured in it.
+
+    ``strategies`` and ``contenders`` are labels, ``cell`` and ``measure`` the fields of a ``Cell`` and of
+    ``measure.*``. ``config`` is the configuration of the job as YAML.
+    """
+
+    id: CellId
+    overrides: list[str]
+    predicted_work: Count
+    cell: dict[str, Any]
+    strategies: list[Label]
+    contenders: list[Label]
+    measure: dict[str, Any]
+    config: str
+
+
+class JobEntry(TypedDict):
+    """A job of a batch system that measures a cell: the cell's id, and the job's."""
+
+    cell: CellId
+    job: str
+
+
 class RunEntry(TypedDict):
-    """Keys of run.json that are read back."""
+    """Keys of run.json that are read back.
+
+    ``plots`` and ``report`` say whether they are made at the end. ``jobs`` are the jobs that were submitted to a batch
+    system, the last of each cell. ``cluster`` is the configuration under that name.
+    """
 
     schema: int
     plan: list[Planned]
     command: NotRequired[str]
     sweep: NotRequired[str | None]
+    plots: NotRequired[bool]
+    report: NotRequired[bool]
+    jobs: NotRequired[list[JobEntry]]
+    cluster: NotRequired[dict[str, Any]]
+
+
+class TryEntry(TypedDict):
+    """Content of try.json: how many times a cell was begun, this time included, and when this time."""
+
+    number: Size
+    started: NotRequired[str]
 
 
 class GpuEntry(TypedDict):
@@ -152,6 +191,7 @@ class CellEntry(TypedDict):
     seed: Count
     real_fraction: NotRequired[Share]
     formulas: dict[Label, FormulaEntry]
+    arms: NotRequired[list[Label]]
     contenders: NotRequired[list[Label]]
     capacity: NotRequired[dict[str, CapacityEntry]]
     memory_bytes: NotRequired[Count]

@@ -14,7 +14,7 @@ WRITTEN = {
     "run.json", "config.yaml", "environment.json", "multirun.yaml", "noise.json", "advice.txt", "report.html",
     "table.csv", "steps.csv", "roles.csv", "table.parquet", "steps.parquet", "roles.parquet", "cells", "plots",
     "ranges.csv", "operators.csv", "unprofiled.csv", "profile", "roofline.json", ".hydra", "decodebench.log",
-    "contenders",
+    "contenders", "plan.jsonl", "locks", "again", "replaced", "jobs",
 }  # fmt: skip
 """Names of the files and folders that ``run``, ``profile`` and ``roofline`` write."""
 OF_THE_SYSTEM = ("lost+found", ".DS_Store")
@@ -22,12 +22,17 @@ OF_THE_SYSTEM = ("lost+found", ".DS_Store")
 
 
 def make_run_dir(
-    asked: Path | None, name: str, flag: str = "hydra.run.dir=", beside: Collection[str] | None = None
+    asked: Path | None,
+    name: str,
+    flag: str = "hydra.run.dir=",
+    beside: Collection[str] | None = None,
+    resumed: str | None = None,
 ) -> Path:
     """Make the folder that was asked for, or a new results/<date>_<name>, and return its absolute path.
 
     ``flag`` is how a user gives the folder, up to its name; messages quote it. ``beside`` is for verbs that may write
-    beside other files: the names that the verb writes, first the one by which its own folders are known.
+    beside other files: the names that the verb writes, first the one by which its own folders are known. A run that has
+    the file ``resumed`` can be gone on with, so its folder is returned.
 
     Raises ConfigError if the folder cannot be made, or if writing to it could destroy something. A folder that holds a
     run would lose its rounds. A folder that holds files which no run writes belongs to somebody. With ``beside``, a
@@ -37,6 +42,8 @@ def make_run_dir(
         if asked is not None:
             path = asked.absolute()
             if (path / "run.json").exists():
+                if resumed and (path / resumed).exists():
+                    return path
                 raise ConfigError(f"{flag}{asked} holds a run that was measured; choose another folder, or remove it")
             if foreign := _foreign(path, beside):
                 raise ConfigError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 VERBS = {
     "run": "measure strategies in one cell or over a sweep, and draw the plots",
+    "collect": "tables, plots and report of what a run has measured so far",
     "list": "strategies, models, sweeps, metrics and contenders",
     "decode": "pronounce a phrase with every strategy and see that they agree",
     "shapes": "every matrix product of the running model, and which of them grow",

@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> int:
     if exists(options.dir / "ledger.csv") and not exists(options.dir / "table.csv"):
         return _draw_ledger(options.dir)
     if options.retable:
-        from .collect import tabulate
+        from .collected import tabulate
 
         written = tabulate(options.dir).plots
     else:

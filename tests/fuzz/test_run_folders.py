@@ -33,7 +33,7 @@ from suites.two_runs.figures import compare_runs
 from suites.two_runs.matching import match
 from suites.two_runs.report import lines_of
 from suites.two_runs.runs import RunRead, read_run, require_comparable
-from suites.verbs.collect import collect
+from suites.verbs.collected import collect
 from suites.verbs.run_json import as_json
 
 from .damage import damages

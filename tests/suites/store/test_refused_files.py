@@ -18,7 +18,7 @@ from suites.settings.own_package import foreign
 from suites.store.cell_folder import read_cells
 from suites.store.files import append_line, write_json
 from suites.store.folders import make_run_dir
-from suites.verbs.collect import tabulate
+from suites.verbs.collected import tabulate
 
 from .test_cell_folder import written
 
@@ -38,7 +38,7 @@ def test_numbers_that_are_not_finite_are_written_as_null(tmp_path):
     assert "".join((tmp_path / "x.json").read_text().split()) == '{"a":[null,null,1.5]}'
 
 
-@pytest.mark.parametrize("lost", ["suites.plots.draw", "suites.verbs.collect.write_text"])
+@pytest.mark.parametrize("lost", ["suites.plots.draw", "suites.verbs.collected.write_text"])
 def test_the_answer_is_printed_where_the_disk_is_full(tmp_path, capsys, monkeypatch, lost):
     written(tmp_path)
 

@@ -20,7 +20,7 @@ from suites.store.schema import SCHEMA
 from suites.tables.role_table import read_roles
 from suites.tables.table_files import read_tables
 from suites.two_runs.runs import read_run
-from suites.verbs.collect import collect
+from suites.verbs.collected import collect
 from suites.verbs.plot import main as plot
 from tests.command import ROOT, SMALL_MODEL, suites
 

@@ -34,7 +34,7 @@ KEYS = [
     (["run", f"{LONG}=1"], "xxx...'; known: model, strategies"),
     (["run", f"model.{LONG}=1"], "xxx... is not a model size"),
     (["list", LONG], "xxx...'; known: strategies"),
-    ([LONG], "xxx...'; known: run, list"),
+    ([LONG], "xxx...'; known: run, collect, list"),
     (["run", "hydra/launcher=null"], "hydra/launcher=null is not allowed; give the name of a launcher"),
     (["run", "hydra/launcher=[a,b]"], "hydra/launcher=[a,b] is not allowed; give the name of a launcher"),
     (["run", "hydra/launcher=a/b"], "hydra/launcher=a/b is not allowed; give the name of a launcher"),

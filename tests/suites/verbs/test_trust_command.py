@@ -11,7 +11,7 @@ from suites.store.cell_folder import read_cells
 from suites.tables.case_table import case_table
 from suites.telling.ranking import rankings
 from suites.telling.summary import endings, noise_floor
-from suites.verbs.collect import collect
+from suites.verbs.collected import collect
 from suites.verbs.help import run_help
 from tests.command import ROOT, SMALL_MODEL, suites
 

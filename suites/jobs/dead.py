@@ -1,0 +1,33 @@
+"""Failed rows for cells whose job died, in whatever way, before it wrote what became of them."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+
+from ..store.cell_folder import CellWriter, cell_folder
+from ..store.entries import FrozenEntry
+from ..store.files import exists, write_json
+from ..store.locks import BusyError, cell_lock, locked
+from ..store.plan import labels_of
+from ..store.records import ArmResult
+from .attempt import AGAIN
+
+
+def write_dead(run_dir: Path, entry: FrozenEntry, reason: str) -> None:
+    """Fail every arm of a cell, unless its folder holds results or a process measures it. Finished rounds are kept."""
+    folder, again = cell_folder(run_dir, entry["id"]), run_dir / AGAIN / entry["id"]
+    with suppress(BusyError), locked(cell_lock(run_dir, entry["id"]), ""):
+        if exists(again / "try.json"):  # it died in another try: what the first one measured stays, and the try counts
+            (again / "try.json").replace(folder / "try.json")
+            shutil.rmtree(again, ignore_errors=True)
+        if exists(folder / "arms.json"):
+            return
+        if not exists(folder / "cell.json"):
+            known = {"measure": entry["measure"], "arms": labels_of(entry), "contenders": entry["contenders"]}
+            CellWriter(run_dir, entry["id"]).cell({**entry["cell"], **known, "src_lens": [], "formulas": {}})
+        if not exists(folder / "try.json"):
+            write_json(folder / "try.json", {"number": 1})
+        write_json(folder / "arms.json", [asdict(ArmResult(label, "failed", reason)) for label in labels_of(entry)])

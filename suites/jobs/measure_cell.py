@@ -1,0 +1,38 @@
+"""Measures one planned cell of a run folder. It is all that a job of a batch system does."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+from ..store.cell_state import state_of
+from ..store.entries import FrozenEntry
+from ..store.files import write_text
+from ..store.plan import planned_cell
+from ..words.progress import Progress
+from .attempt import attempt
+from .cell_job import CellJob
+from .cells import Cells
+
+
+def measure_cell(run_dir: Path, cell_id: str) -> None:
+    """Measure a cell of the plan with a progress line of its own, unless another process has done so meanwhile.
+
+    Raises ResultsError if the plan lacks the cell, and as ``measure_entry`` does.
+    """
+    entry = planned_cell(run_dir, cell_id)
+    with Progress(entry["predicted_work"], 1) as progress, contextlib.closing(Cells()) as cells:
+        measure_entry(run_dir, entry, cells, progress)
+
+
+def measure_entry(run_dir: Path, entry: FrozenEntry, cells: Cells, progress: Progress) -> None:
+    """Measure a planned cell, unless all of it is measured, and write it to its folder.
+
+    Raises BusyError if another process measures it, StrategyError for a strategy that this process does not find, and
+    OSError where the run folder cannot be written.
+    """
+    with attempt(run_dir, entry) as folder:
+        if state_of(run_dir, entry).status == "done":
+            return
+        cells.run(CellJob.of_entry(entry, run_dir, folder), progress)
+        write_text(folder / "config.yaml", entry["config"])

@@ -1,0 +1,46 @@
+"""The frozen plan of a run, ``plan.jsonl``: one line per cell, with all that is to be measured in it.
+
+Whoever measures a cell, in whatever process and on whatever machine, reads it from here and composes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from .entries import FrozenEntry
+from .files import ResultsError, exists, read_text, write_text
+from .schema import damaged, parsed
+
+NAME = "plan.jsonl"
+
+
+def write_plan(run_dir: Path, entries: Iterable[Mapping[str, Any]]) -> None:
+    """Write the plan. Each entry has the keys of ``FrozenEntry``."""
+    write_text(run_dir / NAME, "".join(json.dumps(entry, allow_nan=False) + "\n" for entry in entries))
+
+
+def read_plan(run_dir: Path) -> list[FrozenEntry]:
+    """Read the plan, in its order. Raises ResultsError if the folder has none, or a damaged one."""
+    path = run_dir / NAME
+    if not exists(path):
+        raise ResultsError(f"{run_dir} has no {NAME}, as runs of this version have; measure it anew in a new folder")
+    return [
+        parsed(FrozenEntry, line, f"line {number} of {damaged(path)}", "measure it anew in a new folder")
+        for number, line in enumerate(read_text(path).splitlines(), 1)
+    ]
+
+
+def planned_cell(run_dir: Path, cell_id: str) -> FrozenEntry:
+    """Read one cell of the plan. Raises ResultsError if it is not there."""
+    for entry in read_plan(run_dir):
+        if entry["id"] == cell_id:
+            return entry
+    raise ResultsError(f"{run_dir / NAME} plans no cell {cell_id}; give the id of a folder in {run_dir / 'cells'}")
+
+
+def labels_of(entry: FrozenEntry) -> list[str]:
+    """Labels of all arms that are to be measured in a cell: strategies, then contenders."""
+    return [*entry["strategies"], *entry["contenders"]]

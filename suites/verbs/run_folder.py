@@ -1,0 +1,144 @@
+"""A run from its plan to its summary, in a new folder or in one that holds a part of it."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from strategies import Mistake
+from strategies.models.message_text import described
+
+from ..jobs.dead import write_dead
+from ..jobs.hydra_jobs import hand_over
+from ..jobs.local import measure_here
+from ..jobs.planned import Planned, planned
+from ..jobs.same_plan import difference
+from ..jobs.states import Standing, standing
+from ..machine.environment import environment
+from ..settings.config import ConfigError
+from ..settings.overrides import Job, Overrides, read_overrides
+from ..settings.quoting import quoted
+from ..settings.rules import shown
+from ..store.entries import FrozenEntry
+from ..store.files import exists, write_json, write_text
+from ..store.folders import from_here, make_run_dir
+from ..store.locks import locked, run_lock
+from ..store.plan import read_plan, write_plan
+from ..store.schema import SCHEMA, read_run_entry
+from ..telling.beforehand import told
+from ..words.quantity import quantity
+from .collected import collect
+from .run_flags import RESUME, RunFlags
+
+BUSY = "{folder} is being run by {{holder}}; wait for its end, or choose another folder by hydra.run.dir=DIR"
+
+
+def measure_jobs(overrides: Overrides, jobs: list[Job], flags: RunFlags | None = None) -> tuple[Path, int]:
+    """Measure all jobs. Returns (the run folder, 0 if every case was measured or skipped, else 1).
+
+    A folder that was asked for and holds a run of the same plan is gone on with. Raises ConfigError if it holds another
+    run, and BusyError if another process runs it.
+    """
+    flags, plan = flags or RunFlags(), planned(jobs)
+    name = overrides.sweep or ("single" if len(jobs) == 1 else "sweep")
+    run_dir = make_run_dir(overrides.run_dir, name, resumed="plan.jsonl")
+    with locked(run_lock(run_dir), BUSY.format(folder=run_dir)):
+        if exists(run_dir / "run.json"):
+            if other := difference([one.frozen() for one in plan], read_plan(run_dir)):
+                raise ConfigError(
+                    f"hydra.run.dir={from_here(run_dir)} holds a run of another plan ({other}); choose another folder, "
+                    f"or go on with that run: run {RESUME} {from_here(run_dir)}"
+                )
+        else:
+            flops = quantity(sum(one.effort.flops for one in plan), "FLOPs")
+            print(f"{_counted(len(plan))}, {flops} predicted", file=sys.stderr)
+            for line in told(job.config for job in jobs):
+                print(line, file=sys.stderr)
+            _write_plan(run_dir, overrides, plan)
+        return run_dir, _go_on(run_dir, overrides, flags)
+
+
+def resume(flags: RunFlags, rest: Sequence[str]) -> tuple[Path, int]:
+    """Go on with the run of the folder ``flags.resume``; the same result as ``measure_jobs``."""
+    assert flags.resume is not None
+    if rest:
+        raise ConfigError(f"{shown(rest[0])} has no effect beside {RESUME}, as the run has its plan; leave it out")
+    run_dir = flags.resume.absolute()
+    command = shlex.split(read_run_entry(run_dir).get("command", ""))
+    read_plan(run_dir)
+    with locked(run_lock(run_dir), BUSY.format(folder=run_dir)):
+        return run_dir, _go_on(run_dir, read_overrides(command[command.index("run") + 1 :]), flags)
+
+
+def _counted(cells: int) -> str:
+    return f"{cells} {'cell' if cells == 1 else 'cells'}"
+
+
+def _go_on(run_dir: Path, overrides: Overrides, flags: RunFlags) -> int:
+    """Measure what is left of a run and collect it. Returns the exit code."""
+    now, run = standing(run_dir), read_run_entry(run_dir)
+    left = now.left(flags.retry_failed)
+    if len(left) < len(now.entries):
+        _tell(now, left)
+    plots, report = run.get("plots", True), run.get("report", True)
+    try:
+        if left and any(key.startswith(("hydra/launcher", "hydra.launcher")) for key in overrides.typed):
+            _launch(run_dir, overrides)
+        elif left:
+            measure_here(run_dir, left)
+    except KeyboardInterrupt:
+        collect(run_dir, plots=plots, report=report)
+        raise
+    except (OSError, Mistake):
+        with contextlib.suppress(OSError, Mistake):  # what can still be said about the cells before
+            collect(run_dir, plots=False, report=False)
+        raise
+    return collect(run_dir, plots=plots, report=report)
+
+
+def _tell(now: Standing, left: Sequence[FrozenEntry]) -> None:
+    print(f"{now.told()}; {_counted(len(left))} to measure", file=sys.stderr)
+    if given_up := [entry for entry in now.given_up() if entry not in left]:
+        print(
+            f"{_counted(len(given_up))} failed in {now.states[given_up[0]['id']].tries} tries and stay so; "
+            "--retry-failed measures them again",
+            file=sys.stderr,
+        )
+
+
+def _launch(run_dir: Path, overrides: Overrides) -> None:
+    """Have the launcher that was asked for run the jobs. Where it says that one died, its cell has failed rows."""
+    folder = quoted(str(run_dir))
+    try:
+        hand_over([*overrides.arguments, f"hydra.sweep.dir={folder}", f"hydra.run.dir={folder}"])
+    except (OSError, Mistake):
+        raise
+    except Exception as error:  # each launcher has its own
+        reason = f"its job died: {described(error)}"
+        print(f"decodebench: a job died: {described(error)}", file=sys.stderr)
+        for entry in standing(run_dir).left(retry_failed=True):
+            write_dead(run_dir, entry, reason)
+
+
+def _write_plan(run_dir: Path, overrides: Overrides, plan: Sequence[Planned]) -> None:
+    """Write config.yaml, environment.json, plan.jsonl and run.json, before anything runs. The last makes it a run."""
+    first = plan[0].job
+    write_text(run_dir / "config.yaml", first.yaml)
+    write_json(run_dir / "environment.json", environment())
+    write_plan(run_dir, (one.frozen() for one in plan))
+    write_json(
+        run_dir / "run.json",
+        {
+            "schema": SCHEMA,
+            "command": shlex.join(["python", "-m", "suites", "run", *overrides.given]),
+            "sweep": overrides.sweep,
+            "started": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
+            "plots": first.config.plots,
+            "report": first.config.report,
+            "plan": [one.written() for one in plan],
+        },
+    )
