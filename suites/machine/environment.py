@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 from dataclasses import asdict
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ PEERS = ("transformers", "ctranslate2")
 PACKAGES = ("torch", "numpy", "pandas", "scipy", "matplotlib", "hydra-core", "safetensors", *PEERS)
 
 
+@cache
 def cpu_name() -> str:
     """The processor's name, from /proc/cpuinfo or else from Python's ``platform``."""
     try:
@@ -45,6 +47,16 @@ def _git(*arguments: str) -> str | None:
     return done.stdout.strip()
 
 
+@cache
+def _commit() -> tuple[str | None, bool | None]:
+    """(commit of the sources, whether the checkout has changes); None where they are in no checkout of their own."""
+    # If this package is installed inside another project's checkout, git would report that project's commit.
+    ours = _git("ls-files", "--error-unmatch", Path(__file__).name) is not None
+    commit = _git("rev-parse", "HEAD") if ours else None
+    return commit, bool(_git("status", "--porcelain")) if commit else None
+
+
+@cache
 def _versions() -> dict[str, str]:
     found = {"python": platform.python_version(), "decodebench": __version__}
     for package in PACKAGES:
@@ -73,12 +85,15 @@ def gpu_facts() -> dict[str, Any]:
     }
 
 
-def environment() -> dict[str, Any]:
-    """Describe CPU, GPU, cores, memory in bytes, the process's limits, versions, commit and load, as plain data."""
-    # If this package is installed inside another project's checkout, git would report that project's commit.
-    ours = _git("ls-files", "--error-unmatch", Path(__file__).name) is not None
-    commit = _git("rev-parse", "HEAD") if ours else None
+def environment(*, with_gpu: bool = True) -> dict[str, Any]:
+    """Describe node, CPU, GPU, cores, memory in bytes, limits, versions, commit and load, as plain data.
+
+    The processor, versions and commit are read once per process, everything else at each call. ``with_gpu=False`` does
+    not ask for the GPU, since that starts CUDA in this process.
+    """
+    commit, changed = _commit()
     return {
+        "node": platform.node(),
         "huge_pages_asked": os.environ.get("THP_MEM_ALLOC_ENABLE") == "1",
         "cpu": cpu_name(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
@@ -87,11 +102,11 @@ def environment() -> dict[str, Any]:
         "threads_limit": asdict(threads_limit()),
         "memory_bytes": psutil.virtual_memory().total,
         "memory_limit": asdict(memory_limit()),
-        "gpu": gpu_facts() if torch.cuda.is_available() else None,
+        "gpu": gpu_facts() if with_gpu and torch.cuda.is_available() else None,
         "os": platform.platform(),
-        "versions": _versions(),
+        "versions": dict(_versions()),
         "commit": commit,
-        "uncommitted_changes": bool(_git("status", "--porcelain")) if commit else None,
+        "uncommitted_changes": changed,
         "tf32": torch.backends.cuda.matmul.allow_tf32,
         "load_average": list(os.getloadavg()) if hasattr(os, "getloadavg") else None,
     }

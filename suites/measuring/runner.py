@@ -12,6 +12,7 @@ from strategies import ModelConfig, Strategy, config_of, parse
 from strategies.models.encoder_decoder import EncoderDecoder
 from strategies.models.torch_settings import kept, set_defaults
 
+from ..machine.environment import environment
 from ..machine.limits import Limit
 from ..settings.cells import Cell
 from ..settings.config import MeasureConfig
@@ -84,6 +85,8 @@ class CellRun:
     def run(self) -> list[ArmResult]:
         """Run all stages. The outcome of each arm is written whatever happens."""
         outcomes = self._outcomes
+        with contained(outcomes.fail_open):  # where CUDA does not start, asking for the GPU fails
+            self._writer.environment(environment(with_gpu=self._cell.device == "cuda"))
         for label in self._faults.keys() & set(outcomes.open()):
             outcomes.fail(label, self._faults[label])
         try:

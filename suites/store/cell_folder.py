@@ -5,10 +5,11 @@ A run folder, results/<run>/, holds:
 run.json                  schema, command, date, and the plan (cells and their predicted work)
 plan.jsonl                the frozen plan: each cell with all that is to be measured in it (``store.plan``)
 locks/                    locks of the processes that run, measure and collect (``store.locks``)
-environment.json          machine, versions, commit, load
+environment.json          machine, versions, commit, load, where the run was started
 noise.json                sentences on what may have spoiled times, each with its remedy
 advice.txt                the end of the summary: what to use, what it saves and costs, where time goes, what fits
 cells/<id>/cell.json      the cell, the real lengths of its inputs, the sizes of its model
+cells/<id>/environment.json        machine, versions, commit, load, where and when the cell was measured
 cells/<id>/arms.json      one entry per strategy: status, reason, and what is known of it besides times
 cells/<id>/rounds.jsonl   one line per round of an arm: strategy, index, warm-up or not, marks in seconds. Between them
                           stand lines of kind "calibration", the machine's own speed, in the order of measuring
@@ -29,10 +30,10 @@ from typing import Any
 
 from ..words.labels import is_file_name
 from ..words.slug import slug
-from .entries import CellEntry
+from .entries import CellEntry, EnvironmentEntry
 from .files import ResultsError, append_line, exists, read_text, write_json, write_text
 from .records import ArmResult, Calibration, Conditions, Round
-from .schema import damaged, parsed, parsed_file, read_run_entry
+from .schema import damaged, parsed, parsed_file, read_environment, read_run_entry
 
 
 class CellWriter:
@@ -42,11 +43,20 @@ class CellWriter:
         """Make ``folder``, by default cells/<id>, and remove what an earlier try has left in it."""
         self.run_dir, self.dir = run_dir, folder or cell_folder(run_dir, cell_id)
         self.dir.mkdir(parents=True, exist_ok=True)
-        for stale in ("cell.json", "arms.json", "conditions.json"):  # left by an earlier run into the same folder
+        for stale in (
+            "cell.json",
+            "arms.json",
+            "conditions.json",
+            "environment.json",
+        ):  # left by an earlier run into the same folder
             (self.dir / stale).unlink(missing_ok=True)
         for stale_traceback in self.dir.glob("traceback-*.txt"):
             stale_traceback.unlink()
         write_text(self.dir / "rounds.jsonl", "")
+
+    def environment(self, content: dict[str, Any]) -> None:
+        """Write environment.json: the machine that measures the cell, and its software."""
+        write_json(self.dir / "environment.json", content)
 
     def cell(self, content: dict[str, Any]) -> None:
         """Write cell.json: the cell, and what is known before anything runs."""
@@ -85,7 +95,7 @@ def _plain(record: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class CellResult:
-    """Content of one cell's folder."""
+    """Content of one cell's folder. ``environment`` is None in folders of versions that did not record it."""
 
     id: str
     cell: dict[str, Any]
@@ -93,6 +103,7 @@ class CellResult:
     rounds: list[Round]
     calibrations: list[Calibration] = field(default_factory=list)
     conditions: Conditions | None = None
+    environment: EnvironmentEntry | None = None
 
 
 def read_cells(run_dir: Path) -> list[CellResult]:
@@ -144,7 +155,7 @@ def _cell(cell_id: str, folder: Path) -> CellResult:
                 f"{folder} holds a round of {result.strategy} that misses some of {result.steps} steps; run again"
             )
     seen = parsed_file(Conditions, conditions) if exists(conditions) else None
-    return CellResult(cell_id, cell, results, rounds, calibrations, seen)
+    return CellResult(cell_id, cell, results, rounds, calibrations, seen, read_environment(folder) or None)
 
 
 def _steps(result: ArmResult, rounds: list[Round]) -> int:

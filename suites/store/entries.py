@@ -90,8 +90,9 @@ class GpuEntry(TypedDict):
 
 
 class EnvironmentEntry(TypedDict):
-    """Keys of environment.json that are read back; other versions write more or fewer of them."""
+    """Keys of environment.json, a run's or a cell's, that are read back; other versions write more or fewer."""
 
+    node: NotRequired[str | None]
     cpu: NotRequired[str | None]
     cpu_capability: NotRequired[str | None]
     cores: NotRequired[Count | None]

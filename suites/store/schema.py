@@ -60,8 +60,8 @@ def read_run_entry(run_dir: Path) -> RunEntry:
     return run
 
 
-def read_environment(run_dir: Path) -> EnvironmentEntry:
-    """Read environment.json; an empty entry where the folder has none. Raises ResultsError if it is damaged."""
-    path = run_dir / "environment.json"
+def read_environment(folder: Path) -> EnvironmentEntry:
+    """Read environment.json of a run or a cell; an empty entry where there is none. Raises ResultsError if damaged."""
+    path = folder / "environment.json"
     found: EnvironmentEntry = parsed_file(EnvironmentEntry, path) if exists(path) else {}
     return found

@@ -19,10 +19,12 @@ from ..judging.ratios import Ratio
 from ..metrics import Case, TimedRound, metrics
 from ..settings.faults import Fault, contained
 from ..store.cell_folder import CellResult
+from ..store.entries import EnvironmentEntry
 from ..store.records import Round
 from ..words.labels import plain
 from .columns import CROSSOVER, IDENTITY, TEXT_COLUMNS, TRUST, columns
 from .executions import execution_in
+from .hardware import hardware_of_cells
 from .metric_inputs import case_of, number
 from .model_names import model_names
 from .step_table import marks_of
@@ -78,17 +80,20 @@ def _trust(result: CellResult) -> dict[str, Any]:
 
 
 def case_table(
-    cells: Sequence[CellResult], tell: Callable[[str, str, Fault], None] = lambda cell, metric, fault: None
+    cells: Sequence[CellResult],
+    tell: Callable[[str, str, Fault], None] = lambda cell, metric, fault: None,
+    environment: EnvironmentEntry | None = None,
 ) -> pd.DataFrame:
     """Make the table with one row per case. Times are medians over counted rounds, in seconds.
 
     Ratios are paired within rounds, and NaN if the two arms have no round in common. The baseline is full_recompute, or
     the first strategy that was timed where full_recompute was not. ``tell`` is given the cell's id, the name of a
-    metric that raises, and the fault.
+    metric that raises, and the fault. ``environment`` is that of the run; cells of earlier versions have none.
     """
     rows = []
-    named = zip(cells, model_names(cells), disturbances(cells), *compare(cells), strict=True)
-    for result, name, disturbed_by, compared, beside_best in named:
+    hardware = hardware_of_cells(cells, environment or {})
+    named = zip(cells, model_names(cells), hardware, disturbances(cells), *compare(cells), strict=True)
+    for result, name, machine, disturbed_by, compared, beside_best in named:
         cell, trust = result.cell, _trust(result)
         ceilings = Ceilings.of(result.calibrations, "bf16" if cell.get("weights") else str(cell.get("dtype")))
         e2e = timed_s(result)
@@ -104,6 +109,7 @@ def case_table(
                 "linear": cell.get("linear", "torch"),
                 "attention": cell.get("attention", "auto"),
                 "tf32": str(cell.get("tf32", False)).lower(),
+                **machine,
                 "strategy": label,
                 "execution": "" if label in cell.get("contenders", []) else arm.execution or execution_in(label),
                 "status": arm.status,

@@ -8,13 +8,14 @@ import pandas as pd
 
 from ..ceilings.columns import CEILINGS
 from ..metrics import metrics
+from .hardware import HARDWARE
 
 IDENTITY = [
     "cell", "model", "device", "dtype", "weights", "linear", "attention", "tf32", "threads", "batch_size", "src_len",
-    "tgt_len", "stop", "seed", "real_fraction", "strategy", "execution", "attention_ran", "status", "reason", "rounds",
-    "max_logit_error", "fp32_error_ratio", "tokens_equal",
+    "tgt_len", "stop", "seed", "real_fraction", *HARDWARE, "strategy", "execution", "attention_ran", "status", "reason",
+    "rounds", "max_logit_error", "fp32_error_ratio", "tokens_equal",
 ]  # fmt: skip
-ADDED = ["weights", "linear", "attention", "tf32", "execution", "attention_ran", "fp32_error_ratio"]
+ADDED = ["weights", "linear", "attention", "tf32", *HARDWARE, "execution", "attention_ran", "fp32_error_ratio"]
 """Columns of ``IDENTITY`` that tables of earlier versions may lack, in its order."""
 SPEED = ["e2e_ratio", "e2e_s"]
 """Columns by which the cases of a cell are sorted, the quickest first: by the paired ratio, as verdicts are, and by the

@@ -12,11 +12,12 @@ from ..settings.config import EXECUTIONS
 from ..store.files import ResultsError
 from ..store.records import Status
 from ..words.labels import is_file_name
+from .hardware import HARDWARE
 
 CASE = ["cell", "strategy"]
 SETTINGS = ["model", "device", "dtype", "batch_size", "src_len", "tgt_len"]
 """Columns of a cell that all tables of a folder have, with the same values."""
-SHARED = [*SETTINGS, "weights", "linear", "attention", "tf32", "threads", "stop", "seed"]
+SHARED = [*SETTINGS, "weights", "linear", "attention", "tf32", "threads", "stop", "seed", *HARDWARE]
 """Columns that have the same value in all cases of a cell."""
 POSITIVE = ["prefill_s", "e2e_s", "e2e_ratio", "e2e_ratio_low", "e2e_ratio_high"]
 COUNTED = [

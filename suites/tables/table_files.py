@@ -13,12 +13,15 @@ import pandas as pd
 
 from ..settings.faults import Fault
 from ..store.cell_folder import CellResult
+from ..store.entries import EnvironmentEntry
 from ..store.files import write_text
 from ..store.frame import read_frame, write_frame
+from ..store.schema import read_environment
 from ..words.slug import slug
 from .case_table import case_table
 from .columns import ADDED, IDENTITY, RATIOS, columns
 from .executions import execution_in
+from .hardware import HARDWARE, hardware_of
 from .soundness import require_same_cases, require_sound_table
 from .step_table import STEP_COLUMNS, step_table
 
@@ -45,10 +48,17 @@ def write_tables(run_dir: Path, cells: Sequence[CellResult]) -> tuple[pd.DataFra
             write_text(kept, fault.traceback)
         print(f"decodebench: the metric {name} is empty where it fails: {fault.located}; see {kept}", file=sys.stderr)
 
-    table, steps = case_table(cells, tell), step_table(cells)
+    table, steps = case_table(cells, tell, read_environment(run_dir)), step_table(cells)
     write_frame(run_dir, "table", table)
     write_frame(run_dir, "steps", steps)
     return table, steps
+
+
+def _hardware(run_dir: Path, table: pd.DataFrame) -> list[pd.Series]:
+    """The columns ``HARDWARE`` of a table of a version that did not write them, by the run's environment.json."""
+    environment: EnvironmentEntry = {} if {*HARDWARE} <= {*table} else read_environment(run_dir)
+    named = {str(device): hardware_of(environment, str(device)) for device in table["device"].unique()}
+    return [table["device"].map({device: names[column] for device, names in named.items()}) for column in HARDWARE]
 
 
 def read_tables(run_dir: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -60,7 +70,8 @@ def read_tables(run_dir: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     table = read_frame(run_dir / "table.csv", required, columns())
     contenders = (table["status"] == "ok") & table["executed_flops"].isna()
     executions = table["strategy"].map(execution_in).mask(contenders, "")
-    values: tuple[Any, ...] = table["dtype"], "torch", "auto", "false", executions, "", math.nan
+    settings: tuple[Any, ...] = table["dtype"], "torch", "auto", "false"
+    values = *settings, *_hardware(run_dir, table), executions, "", math.nan
     for name, value in zip(ADDED, values, strict=True):
         if name not in table:  # a table of a version that did not write this column
             table.insert(IDENTITY.index(name), name, value)

@@ -54,14 +54,14 @@ def read_run(path: Path) -> RunRead:
     cells = read_cells(path) if is_folder(path / "cells") else []
     _require_rounds(path, cells)
     source = path / ("cells" if cells else "table.csv")
-    table = case_table(cells) if cells else read_tables(path)[0]
-    environment = {**read_environment(path)}
+    environment = read_environment(path)
+    table = case_table(cells, environment=environment) if cells else read_tables(path)[0]
     if table.duplicated(KEY).any():
         raise ResultsError(f"{source} has a case twice; the file is damaged or foreign")
     command, plan = _intended(path)
     records = [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
     rows = {(row["cell"], row["strategy"]): row for row in records}
-    return RunRead(path, rows, environment, command, plan, {cell.id: cell for cell in cells})
+    return RunRead(path, rows, {**environment}, command, plan, {cell.id: cell for cell in cells})
 
 
 def _require_rounds(path: Path, cells: Sequence[CellResult]) -> None:

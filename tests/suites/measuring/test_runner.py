@@ -11,14 +11,19 @@ from strategies import ModelSpec, Session, select
 from strategies.contiguous_kv import ContiguousKV, ContiguousStore
 from strategies.full_recompute import FullRecompute
 from strategies.models import torch_settings
+from suites.machine.environment import cpu_name
 from suites.measuring import arms, runner
 from suites.store.cell_folder import read_cells
 from suites.store.files import write_json
-from suites.store.schema import SCHEMA
+from suites.store.schema import SCHEMA, read_environment
 from suites.tables.case_table import case_table
 from suites.telling.summary import equality_told
 
 from .one_cell import CELL, SHAPE, measure
+
+NO_CUDA = pytest.mark.skipif(
+    torch.cuda.is_available(), reason="is about a machine without a CUDA device; this one has one"
+)
 
 
 class ForgetfulStore(ContiguousStore):
@@ -59,6 +64,29 @@ def test_a_strategy_that_disagrees_is_not_timed_and_named_with_its_step(tmp_path
     write_json(tmp_path / "run.json", {"schema": 1, "plan": [{"id": CELL.id}]})
     (result,) = read_cells(tmp_path)
     assert {r.strategy for r in result.rounds} == {s.label for s in select("core")}
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=NO_CUDA)])
+def test_each_cell_says_where_it_was_measured_even_one_that_cannot_run(tmp_path, device, monkeypatch):
+    monkeypatch.setattr("platform.node", lambda: "node7")
+    measure(select("full_recompute"), tmp_path, dataclasses.replace(CELL, device=device))
+    (found,) = (tmp_path / "cells").iterdir()
+    kept = read_environment(found)
+    assert (kept["node"], kept["cpu"], kept["gpu"]) == ("node7", cpu_name(), None)
+    assert kept["versions"]["torch"] == str(torch.__version__)
+
+
+def test_where_cuda_does_not_start_every_row_has_the_reason(tmp_path, monkeypatch):
+    def busy(*, with_gpu):
+        assert not with_gpu
+        raise RuntimeError("CUDA-capable device(s) is/are busy")
+
+    monkeypatch.setattr(runner, "environment", busy)
+    (result,) = measure(select("full_recompute"), tmp_path).values()
+    assert (result.status, result.reason.partition(";")[0]) == (
+        "failed",
+        "RuntimeError: CUDA-capable device(s) is/are busy",
+    )
 
 
 def test_one_that_runs_out_of_memory_is_a_row_that_says_so(tmp_path):
@@ -166,7 +194,7 @@ def test_logits_of_another_judge_that_are_not_finite_are_its_own(tmp_path, monke
     assert (results["odd"].status, results["static_kv"].status) == ("invalid", "ok")
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="is about a machine without a CUDA device; this one has one")
+@NO_CUDA
 def test_a_cell_that_cannot_run_here_leaves_the_settings_of_torch_as_they_were(tmp_path, monkeypatch):
     monkeypatch.setattr(runner, "set_defaults", torch_settings.set_defaults.__wrapped__)
     with torch_settings.kept():

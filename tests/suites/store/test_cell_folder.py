@@ -82,6 +82,21 @@ def test_calibrations_among_the_rounds_and_conditions_are_read_back_equal(tmp_pa
     assert (result.rounds, result.calibrations, result.conditions) == (ROUNDS, calibrations, seen)
 
 
+def test_the_environment_of_a_cell_is_read_back_and_a_cell_without_one_has_none(tmp_path):
+    written(tmp_path)
+    assert read_cells(tmp_path)[0].environment is None
+    (tmp_path / "cells" / "a" / "environment.json").write_text(
+        '{"node": "n1", "cpu": "C", "gpu": {"name": "G"}, "x": 1}'
+    )
+    assert read_cells(tmp_path)[0].environment == {"node": "n1", "cpu": "C", "gpu": {"name": "G"}}
+
+
+def test_an_environment_of_a_cell_that_no_version_writes_is_refused_by_name(tmp_path):
+    written(tmp_path).with_name("environment.json").write_text('{"cpu": 5}')
+    with pytest.raises(ResultsError, match=r"cells/a/environment\.json is damaged, .*version \(cpu: "):
+        read_cells(tmp_path)
+
+
 def test_a_folder_of_schema_1_has_rounds_and_no_more(tmp_path):
     path = written(tmp_path, schema=1)
     lines = [{k: v for k, v in asdict(done).items() if k != "collections"} for done in ROUNDS]
@@ -135,10 +150,10 @@ def test_a_cell_that_was_killed_keeps_its_rounds_and_says_so(tmp_path):
 
 
 def test_a_cell_that_starts_again_forgets_what_it_held(tmp_path):
-    written(tmp_path)
+    written(tmp_path).with_name("environment.json").write_text('{"node": "n1"}')
     CellWriter(tmp_path, "a").cell(CELL)
     (again,) = read_cells(tmp_path)
-    assert (again.rounds, [arm.status for arm in again.arms]) == ([], ["failed"])
+    assert (again.rounds, [arm.status for arm in again.arms], again.environment) == ([], ["failed"], None)
 
 
 def test_another_schema_is_refused_by_its_number(tmp_path):

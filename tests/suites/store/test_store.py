@@ -131,7 +131,15 @@ def quiet(monkeypatch):
     monkeypatch.setattr("suites.plots.draw", lambda *_: [])
 
 
-FILES = ["run.json", "environment.json", "cell.json", "arms.json", "conditions.json", "rounds.jsonl"]
+FILES = [
+    "run.json",
+    "environment.json",
+    "cells/*/environment.json",
+    "cell.json",
+    "arms.json",
+    "conditions.json",
+    "rounds.jsonl",
+]
 PROPERTY = settings(derandomize=True, deadline=None, max_examples=40, suppress_health_check=list(HealthCheck))
 values = (
     st.none() | st.booleans() | st.integers(-2, 2**70) | st.floats() | st.text(max_size=3) | st.just([]) | st.just({})
@@ -140,7 +148,7 @@ values = (
 
 def file_of(run: Path, name: str) -> Path:
     """The file of that name, in the first cell where it belongs to one."""
-    return next(path for path in (run / name, *sorted(run.glob(f"cells/*/{name}"))) if path.exists())
+    return next(path for pattern in (name, f"cells/*/{name}") for path in sorted(run.glob(pattern)))
 
 
 @PROPERTY
