@@ -8,6 +8,7 @@ import re
 import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any, Literal
 
 from .models.message_text import described, plain, shown
@@ -17,9 +18,15 @@ MOST = 2**31 - 1
 """The largest absolute value of an option that is a whole number; larger ones overflow 32-bit indices."""
 
 
+@cache
+def _hints(strategy: type) -> Mapping[str, Any]:
+    """The annotated types of a strategy's options. Resolving them takes longer than the rest of ``parse``."""
+    return typing.get_type_hints(strategy)
+
+
 def options_of(strategy: type[Strategy]) -> dict[str, str]:
     """Option name -> its allowed values and its default, as text for people to read."""
-    hints = typing.get_type_hints(strategy)
+    hints = _hints(strategy)
     return {f.name: f"{_allowed(hints[f.name])}, default {f.default}" for f in dataclasses.fields(strategy)}
 
 
@@ -80,8 +87,8 @@ def parse(text: str) -> Strategy:
     if name not in known:
         raise StrategyError(f"unknown strategy {shown(name)}; {nearest(name, known)}known: {', '.join(known)}")
     entry = known[name]
-    hints = typing.get_type_hints(entry.strategy)
-    allowed = options_of(entry.strategy)
+    hints = _hints(entry.strategy)  # type: ignore[arg-type]  # a class can be hashed, which mypy does not see
+    allowed = options_of(entry.strategy) if arguments else {}
     options: dict[str, Any] = {}
     for part in filter(None, map(str.strip, (arguments or "").split(","))):
         key, equals, value = (piece.strip() for piece in part.partition("="))

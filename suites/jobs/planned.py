@@ -13,7 +13,7 @@ from strategies import Strategy, select, with_execution
 from strategies.strategy import Execution
 
 from ..contenders import select_contenders
-from ..settings.cells import Cell, make_cell
+from ..settings.cells import Cell, make_cells
 from ..settings.config import ConfigError, RunConfig
 from ..settings.obstacles import obstacle
 from ..settings.overrides import Job
@@ -67,7 +67,7 @@ def arms_of(config: RunConfig) -> list[Strategy]:
 
 def planned(jobs: Sequence[Job]) -> list[Planned]:
     """Plan each job. Raises StrategyError, or ConfigError if two jobs are one cell, names clash, or none can run."""
-    cells = [make_cell(job.config) for job in jobs]
+    cells = make_cells(job.config for job in jobs)
     _require_distinct(cells)
     found = [
         Planned(job, cell, arms_of(job.config), select_contenders(job.config.contenders))

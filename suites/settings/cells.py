@@ -6,7 +6,9 @@ import dataclasses
 import hashlib
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache, cached_property
 
 from strategies import ModelSpec
 from strategies.search import Stop
@@ -44,7 +46,7 @@ class Cell:
     attention: str = "auto"
     tf32: bool = False
 
-    @property
+    @cached_property
     def id(self) -> str:
         """Name of the cell's folder: readable, and unique through a hash of every field.
 
@@ -125,14 +127,34 @@ def make_cell(config: RunConfig) -> Cell:
 
     Raises ConfigError or ModelError for a value that no cell could have.
     """
+    return make_cells([config])[0]
+
+
+def make_cells(configs: Iterable[RunConfig]) -> list[Cell]:
+    """Make the cells of a sweep as ``make_cell`` does, but ask the machine once, and read each file once."""
+    asked = _Asked()
+    return [_make_cell(config, asked) for config in configs]
+
+
+class _Asked:
+    """What cells need of the machine and of files, asked when it is first needed."""
+
+    def __init__(self) -> None:
+        self.identified = cache(ModelSpec.identified)
+        self.device_of = cache(device_of)
+        self.threads = cache(lambda: threads_limit().amount)
+        self.sources = cache(lambda path, pad: read_sources(path, pad).rows)
+
+
+def _make_cell(config: RunConfig, asked: _Asked) -> Cell:
     check(config)
-    spec = ModelSpec.of(config.model).identified()
+    spec = asked.identified(ModelSpec.of(config.model))
     spec = dataclasses.replace(spec, name=plain(spec.name))
     src_len, batch_size = config.src_len or config.seq_len, config.batch_size
-    src_ids = None if config.src_ids is None else read_sources(config.src_ids, pad_id(spec)).rows
+    src_ids = None if config.src_ids is None else asked.sources(config.src_ids, pad_id(spec))
     if src_ids is not None:
         src_len, batch_size = max(map(len, src_ids)), len(src_ids)
-    device = device_of(config.device)
+    device = asked.device_of(config.device)
     return Cell(
         model=spec,
         src_len=src_len,
@@ -140,7 +162,7 @@ def make_cell(config: RunConfig) -> Cell:
         batch_size=batch_size,
         device=device,
         dtype=config.dtype,
-        threads=config.threads or threads_limit().amount,
+        threads=config.threads or asked.threads(),
         seed=config.seed,
         stop="eos" if config.measure.stop == "eos" else "fixed",
         src_ids=src_ids,

@@ -24,9 +24,8 @@ def refuse_idle(typed: Mapping[str, Typed], jobs: Sequence[RunConfig]) -> None:
     ``seq_len`` beside both ``src_len`` and ``tgt_len`` is allowed: the more specific keys win silently.
     """
     for key, one in typed.items():
-        reasons = [why_idle(key, job) for job in jobs]
-        if reasons and all(reasons):
-            raise ConfigError(f"{key}={shown(one.text)} has no effect {reasons[0]}")
+        if jobs and all(why_idle(key, job) for job in jobs):
+            raise ConfigError(f"{key}={shown(one.text)} has no effect {why_idle(key, jobs[0])}")
 
 
 def refuse_keys(verb: str, typed: Mapping[str, Typed], idle: Collection[str], why: str) -> None:

@@ -7,11 +7,13 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from .argument import Typed, read_argument
 from .catalog import group
+from .composition import Composer
 from .config import ConfigError, RunConfig, check, register
 from .effect import refuse_idle, refuse_idle_sweeps, why_idle
 from .flags import MULTIRUN, split
@@ -44,11 +46,18 @@ class Overrides:
 
 @dataclass(frozen=True)
 class Job:
-    """One job of a run: its overrides, its configuration as a dataclass, and the same configuration as YAML."""
+    """One job of a run: its overrides, its configuration as a dataclass, and the same configuration as of Hydra."""
 
     overrides: list[str]
     config: RunConfig
-    yaml: str
+    composed: Any
+
+    @cached_property
+    def yaml(self) -> str:
+        """The configuration as YAML."""
+        from omegaconf import OmegaConf
+
+        return OmegaConf.to_yaml(self.composed)
 
 
 def read_overrides(given: list[str]) -> Overrides:
@@ -156,7 +165,6 @@ def compose_jobs(overrides: Overrides) -> list[Job]:
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
     from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.errors import HydraException
-    from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
     register()
@@ -169,13 +177,14 @@ def compose_jobs(overrides: Overrides) -> list[Job]:
             swept = {str(k): str(v) for k, v in (full.hydra.sweeper.params or {}).items()}
             lines = [*(f"{k}={v}" for k, v in swept.items()), *overrides.keys]
             batches = BasicSweeper.split_arguments(parser.parse_overrides(lines), max_batch_size=None)
-            composed = [(list(arguments), compose("config", list(arguments))) for arguments in batches[0]]
+            composer = Composer()
+            composed = [(arguments, composer.composed(arguments)) for arguments in batches[0]]
             settings = [typed(config) for _, config in composed]
             for one in settings:
                 check(one)
             refuse_idle(overrides.typed, settings)
             return [
-                Job(arguments, name_model(one, arguments), OmegaConf.to_yaml(config))
+                Job(arguments, name_model(one, arguments), config)
                 for (arguments, config), one in zip(composed, settings, strict=True)
             ]
     except (HydraException, OmegaConfBaseException) as error:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 
 from strategies import DTYPES, ModelConfig, Strategy
 from strategies.models import costs, traffic
 
 from ..settings.cells import Cell
 from ..store.records import RoleSums
-from .steps import Linear, Sums, facts_at, linear, sum_over_steps
+from .steps import Facts, Linear, Sums, estimated_sum, facts_at, linear, sum_over_steps
 
 BYTE_IN_FLOPS = 10
 """FLOPs that take roughly as long as moving one byte on common machines; used only to predict the time left."""
@@ -31,6 +33,14 @@ class Formulas:
 
 
 @dataclass(frozen=True)
+class Widths:
+    """Bytes per element: ``element`` of the cell's type, ``weight`` of narrower weights, None where there are none."""
+
+    element: traffic.ElementBytes
+    weight: int | None
+
+
+@dataclass(frozen=True)
 class Totals:
     """Work of one round of a strategy in one cell: FLOPs of prefill and all steps, and bytes that all steps move."""
 
@@ -44,9 +54,12 @@ class Totals:
 
 
 def totals(config: ModelConfig, cell: Cell, strategy: Strategy) -> Totals:
-    """Sum up ``formulas`` in a time that does not grow with the target length. Raises StrategyError as that does."""
+    """Sum up ``formulas`` in a time that does not grow with the target length. Raises StrategyError as that does.
+
+    It is exact where ``estimated_sum`` is.
+    """
     bound = strategy.bind(cell.tgt_len)
-    sums = sum_over_steps(bound, cell.tgt_len)
+    sums = estimated_sum(bound, cell.tgt_len)
     step = sum(cost(sums) for cost in _step_flops(config, cell, bound).values())
     moved = sum(cost(sums) for cost in _step_bytes(config, cell, bound).values())
     return Totals(costs.flops(_prefill(config, cell, bound)) + step, moved)
@@ -58,7 +71,8 @@ def formulas(config: ModelConfig, cell: Cell, strategy: Strategy) -> Formulas:
     batch, width = cell.batch_size, DTYPES[cell.dtype].itemsize
     steps = [Sums.of(facts_at(bound, k)) for k in range(1, cell.tgt_len + 1)]
     flops = list(_step_flops(config, cell, bound).values())
-    moved = linear(lambda *facts: asdict(sum(_bytes(config, cell, bound, *facts).values(), traffic.StepBytes())))
+    shape, widths = _shape(cell, bound), _widths(config, cell)
+    moved = linear(lambda *facts: asdict(sum(_bytes(config, shape, widths, facts).values(), traffic.StepBytes())))
     cross = traffic.kv_bytes(config, batch, cell.src_len, width) if bound.cross == "cached" else 0
     last = cell.tgt_len
     return Formulas(
@@ -107,14 +121,24 @@ def role_sums(config: ModelConfig, cell: Cell, strategy: Strategy, steps: int) -
     }
 
 
-def _step_flops(config: ModelConfig, cell: Cell, bound: Strategy) -> dict[str, Linear]:
+def _step_flops(config: ModelConfig, cell: Cell, bound: Strategy) -> Mapping[str, Linear]:
     """FLOPs per step, by role."""
-    return linear(lambda *facts: costs.role_flops(costs.step(config, _shape(cell, bound, *facts))))
+    return _flops_of(config, _shape(cell, bound))
 
 
-def _step_bytes(config: ModelConfig, cell: Cell, bound: Strategy) -> dict[str, Linear]:
+def _step_bytes(config: ModelConfig, cell: Cell, bound: Strategy) -> Mapping[str, Linear]:
     """Bytes per step, by role."""
-    return linear(lambda *facts: {role: part.total for role, part in _bytes(config, cell, bound, *facts).items()})
+    return _bytes_of(config, _shape(cell, bound), _widths(config, cell))
+
+
+@lru_cache(maxsize=32)  # the strategies of a cell share them
+def _flops_of(config: ModelConfig, shape: costs.StepShape) -> Mapping[str, Linear]:
+    return linear(lambda *facts: costs.role_flops(costs.step(config, _step_of(shape, facts))))
+
+
+@lru_cache(maxsize=32)
+def _bytes_of(config: ModelConfig, shape: costs.StepShape, widths: Widths) -> Mapping[str, Linear]:
+    return linear(lambda *facts: {role: part.total for role, part in _bytes(config, shape, widths, facts).items()})
 
 
 def _prefill(config: ModelConfig, cell: Cell, bound: Strategy) -> list[costs.Product]:
@@ -126,7 +150,7 @@ def _prefill(config: ModelConfig, cell: Cell, bound: Strategy) -> list[costs.Pro
 def _prefill_bytes(config: ModelConfig, cell: Cell, bound: Strategy) -> int:
     """Bytes of prefill: the weights of its products, read once, and the cross K/V that it writes where cached."""
     width = DTYPES[cell.dtype].itemsize
-    weights = traffic.ElementBytes(cell.weight_width, _element_bytes(config, cell).ffn_out)
+    weights = traffic.ElementBytes(cell.weight_width, _widths(config, cell).element.ffn_out)
     read = sum(
         p.inner * p.cols * p.count * weights.of_weight(p.role)
         for p in _prefill(config, cell, bound)
@@ -135,24 +159,29 @@ def _prefill_bytes(config: ModelConfig, cell: Cell, bound: Strategy) -> int:
     return read + (traffic.kv_bytes(config, cell.batch_size, cell.src_len, width) if bound.cross == "cached" else 0)
 
 
-def _element_bytes(config: ModelConfig, cell: Cell) -> traffic.ElementBytes:
+def _widths(config: ModelConfig, cell: Cell) -> Widths:
     """Bytes per element in the cell's type. In fp16, T5 keeps the feed-forward's second matrix in fp32."""
-    return traffic.ElementBytes(DTYPES[cell.dtype].itemsize, 4 if cell.dtype == "fp16" and config.is_t5 else None)
+    element = traffic.ElementBytes(DTYPES[cell.dtype].itemsize, 4 if cell.dtype == "fp16" and config.is_t5 else None)
+    return Widths(element, cell.weight_width if cell.weights else None)
 
 
-def _shape(cell: Cell, bound: Strategy, rows: int, keys: int, copied: int) -> costs.StepShape:
-    """Shape of the step that feeds ``rows`` rows, reads ``keys`` keys and copies ``copied`` rows of its cache."""
-    return costs.StepShape(cell.batch_size, cell.src_len, rows, keys, copied, bound.cross == "recompute")
+def _shape(cell: Cell, bound: Strategy) -> costs.StepShape:
+    """Shape of a step as far as it is the same for every step: without rows fed, keys read and rows copied."""
+    return costs.StepShape(cell.batch_size, cell.src_len, 0, 0, 0, bound.cross == "recompute")
 
 
-def _bytes(
-    config: ModelConfig, cell: Cell, bound: Strategy, rows: int, keys: int, copied: int
-) -> dict[str, traffic.StepBytes]:
-    """Bytes, by role, of the step that feeds ``rows`` rows, reads ``keys`` keys and copies ``copied`` cache rows."""
-    element = _element_bytes(config, cell)
-    found = traffic.role_bytes(config, _shape(cell, bound, rows, keys, copied), element)
-    if not cell.weights:
+def _step_of(shape: costs.StepShape, facts: Facts) -> costs.StepShape:
+    """Shape of the step with these facts."""
+    rows, keys, copied = facts
+    return replace(shape, rows=rows, keys=keys, copied=copied)
+
+
+def _bytes(config: ModelConfig, shape: costs.StepShape, widths: Widths, facts: Facts) -> dict[str, traffic.StepBytes]:
+    """Bytes, by role, of the step with these facts."""
+    found = traffic.role_bytes(config, _step_of(shape, facts), widths.element)
+    if widths.weight is None:
         return found
     return {
-        role: replace(part, weights=part.weights * cell.weight_width // element.usual) for role, part in found.items()
+        role: replace(part, weights=part.weights * widths.weight // widths.element.usual)
+        for role, part in found.items()
     }

@@ -9,7 +9,7 @@ from strategies.models import costs, traffic
 from suites.settings.cells import Cell
 from suites.work import steps
 from suites.work.formulas import formulas, role_sums, totals
-from suites.work.steps import Sums, facts_at, sum_over_steps
+from suites.work.steps import FEW_ASKED, LEAF, Sums, estimated_sum, facts_at, sum_over_steps
 
 from ...conftest import ARCHITECTURES, LARGE, SHAPE
 
@@ -98,3 +98,21 @@ def test_a_target_of_any_length_asks_for_few_steps(last, monkeypatch):
     found = sum_over_steps(Blocks(), last)
     assert asked < 10_000
     assert found.keys == pytest.approx(last * (last + 16) / 2, rel=0.01)
+
+
+@pytest.mark.parametrize("last", [64, 4096, 1 << 20])
+def test_the_estimate_of_a_shipped_strategy_is_its_sum(strategy, last):
+    bound = replace(strategy, capacity=None) if hasattr(strategy, "capacity") else strategy
+    bound = bound.bind(last)
+    assert estimated_sum(bound, last) == sum_over_steps(bound, last)
+
+
+@pytest.mark.parametrize("bound", [Blocks(), Window()])
+def test_the_cost_of_an_estimate_does_not_grow_with_the_target(bound, monkeypatch):
+    asked = []
+    monkeypatch.setattr(steps, "facts_at", lambda bound, k: asked.append(k) or facts_at(bound, k))
+    for last in (100, 10**4, 1 << 30):
+        asked.clear()
+        found = estimated_sum(bound, last)
+        assert len(asked) <= 2 * FEW_ASKED + LEAF
+        assert found.keys == pytest.approx(sum_over_steps(bound, last).keys, rel=0.05)
