@@ -26,7 +26,7 @@ def _hints(strategy: type) -> Mapping[str, Any]:
 
 def options_of(strategy: type[Strategy]) -> dict[str, str]:
     """Option name -> its allowed values and its default, as text for people to read."""
-    hints = _hints(strategy)
+    hints = _hints(strategy)  # type: ignore[arg-type]  # a class is hashable; mypy takes its instances' hash
     return {f.name: f"{_allowed(hints[f.name])}, default {f.default}" for f in dataclasses.fields(strategy)}
 
 

@@ -29,7 +29,8 @@ usage: python -m suites VERB [ARGUMENTS]     (or: decodebench VERB [ARGUMENTS])
 python -m suites VERB --help says more of each; --version says which version
 this is. Results go to standard output, progress and remarks to standard error.
 Exit code: 0 good, 1 otherwise (a mistake, a case that failed, strategies that
-disagree, a comparison that is worse), 130 interrupted. NO_COLOR is heeded.
+disagree, a comparison that is worse), 130 interrupted, 143 and 129 stopped by
+SIGTERM and SIGHUP. NO_COLOR is heeded.
 Start with:
 
     python -m suites run +sweep=seq_len
@@ -49,7 +50,7 @@ def fail(message: str) -> int:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run a verb and return the exit code: 0 if all is good, 1 otherwise, 130 on an interrupt."""
+    """Run a verb and return the exit code: 0 if all is good, 1 otherwise, 128 + its number on a signal to stop."""
     os.environ.setdefault(HUGE_PAGES, "1")
     streams.prepare()
     try:
@@ -88,9 +89,9 @@ def _main(argv: list[str] | None) -> int:
         if done.code not in (0, None):
             raise
         return 0  # a parser has printed the help of its verb
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stopped:
         print("decodebench: interrupted; what was finished is kept", file=sys.stderr)
-        return 130
+        return getattr(stopped, "code", 130)
     except Exception as error:
         from strategies import Mistake
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import signal
 import sys
 
 from ..machine.child_process import ChildProcess
+from ..machine.signals import Stopped, finished_first, stop_if_requested
 from ..measuring.spoiled import is_spoiled
 from ..settings.faults import Fault, SpoiledError
 from ..words.progress import Progress
@@ -50,18 +52,23 @@ class Cells:
         """Measure a cell in the fresh process. If that dies, the arms that it was to measure are failed rows."""
         child = self._fresh = self._fresh or ChildProcess(f"{__package__}.fresh_child")
         try:
-            child.write(job.to_json())
-            child.write(json.dumps({label: dataclasses.asdict(fault) for label, fault in faults.items()}))
-            while line := child.read():
-                match json.loads(line):
-                    case {"progress": [method, *arguments]}:
-                        getattr(progress, method)(*arguments)
-                    case {"spoiled": [label, fault, left]}:
-                        raise SpoiledError(label, Fault(**fault), left)
-                    case {"refused": [number, reason, file]}:
-                        raise OSError(number, reason, file)
-                    case _:
-                        return
+            with finished_first(child.signal):
+                child.write(job.to_json())
+                child.write(json.dumps({label: dataclasses.asdict(fault) for label, fault in faults.items()}))
+                while line := child.read():
+                    match json.loads(line):
+                        case {"progress": [method, *arguments]}:
+                            getattr(progress, method)(*arguments)
+                        case {"spoiled": [label, fault, left]}:
+                            raise SpoiledError(label, Fault(**fault), left)
+                        case {"refused": [number, reason, file]}:
+                            raise OSError(number, reason, file)
+                        case {"stopped": reason}:
+                            stop_if_requested()
+                            raise Stopped(reason, signal.SIGINT)
+                        case _:
+                            return
+                stop_if_requested()
         except KeyboardInterrupt:
             child.interrupt(INTERRUPTED_S)
             self.close()

@@ -6,6 +6,7 @@ cell. It writes one JSON line for each message:
     {"progress": [METHOD, ARGUMENT, ...]}        a call of the parent's progress
     {"done": true}                               the cell is written
     {"spoiled": [LABEL, {...}, [LABEL, ...]]}    the fields of a SpoiledError, and this process ends
+    {"stopped": REASON}                          it was asked to stop, and this process ends
     {"refused": [ERRNO, TEXT, FILE]}             the operating system refused to write the run folder
 
 It ends when its input ends.
@@ -20,6 +21,7 @@ import os
 import sys
 from typing import Any
 
+from ..machine.signals import Stopped, handled
 from ..settings.faults import Fault, SpoiledError
 from ..words.progress import ToldProgress
 from .cell_job import CellJob
@@ -38,9 +40,13 @@ def main() -> None:
     while job := sys.stdin.readline():
         faults = {label: Fault(**fault) for label, fault in json.loads(sys.stdin.readline()).items()}
         try:
-            CellJob.of_json(job).run(progress, faults)
+            with handled(quiet=True):
+                CellJob.of_json(job).run(progress, faults)
         except SpoiledError as spoiled:
             tell(spoiled=[spoiled.label, dataclasses.asdict(spoiled.fault), spoiled.left])
+            return
+        except Stopped as stopped:
+            tell(stopped=stopped.reason)
             return
         except OSError as error:
             tell(refused=[error.errno, error.strerror, error.filename])

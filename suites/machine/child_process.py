@@ -86,6 +86,10 @@ class ChildProcess:
         said = [line for line in told.splitlines() if line.strip()]
         return f"its process {how}" + (f": {said[-1].strip()}" if said else ""), told.strip()
 
+    def signal(self, number: int) -> None:
+        """Send it a signal; nothing happens if it has ended."""
+        self._popen.send_signal(number)
+
     def interrupt(self, seconds_max: float) -> None:
         """Interrupt it, as Ctrl-C would, and wait for its end; kill it if it takes longer than ``seconds_max``."""
         self._popen.send_signal(signal.SIGINT)

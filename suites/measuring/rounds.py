@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from ..judging.baseline import baseline_of
+from ..machine.signals import finished_first, stop_if_requested, stop_requested
 from ..settings.cells import Cell
-from ..settings.config import MeasureConfig
+from ..settings.config import ROUNDS_MIN, MeasureConfig
 from ..settings.faults import Fault, contained
 from ..store.cell_folder import CellWriter
 from ..store.records import Conditions
@@ -65,20 +66,24 @@ class Rounds:
             return None
 
     def run(self) -> tuple[list[Arm], Conditions]:
-        """Run all rounds. Return (the arms that came to the end, without A/A arms; the conditions of the rounds)."""
+        """Run all rounds. Return (the arms that came to the end, without A/A arms; the conditions of the rounds).
+
+        Where a stop is asked for, the round in progress is the last one. Raises Stopped if there are too few by then.
+        """
         watch = Watch(self._cell.device)
-        with collector_set_aside():
+        with collector_set_aside(), finished_first():
             for index in range(-self._measure.warmup, 0):
                 self._progress.say("warm-up")
                 self._round(index, watch)
                 watch.after_round()
+                stop_if_requested()
             start, index, ended = time.monotonic(), 0, None
             while ended is None:
                 self._progress.say(f"round {index + 1} of {self._planned}")
                 self._round(index, watch)
                 watch.after_round()
                 index += 1
-                ended = self._enough(index, time.monotonic() - start)
+                ended = self._enough(index, time.monotonic() - start) or self._stopped(index)
         seen = watch.conditions(ended, self._repeats.twin_reason, self._repeats.crossed_reason)
         return [arm for arm in self.arms if arm not in self._repeated], seen
 
@@ -137,6 +142,12 @@ class Rounds:
         self._progress.expect((total - self._planned) * a_round)
         self._planned = total
         return ended
+
+    def _stopped(self, rounds: int) -> str | None:
+        """The reason why a stop was asked for, if any. Raises Stopped below the fewest rounds that may be asked for."""
+        if rounds < ROUNDS_MIN:
+            stop_if_requested()
+        return stop_requested() or None
 
     def _half_widths(self) -> list[float]:
         """Half width of every arm's ratio to the baseline, or to the first arm left if the baseline dropped out."""

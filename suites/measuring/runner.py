@@ -14,6 +14,7 @@ from strategies.models.torch_settings import kept, set_defaults
 
 from ..machine.environment import environment
 from ..machine.limits import Limit
+from ..machine.signals import INTERRUPTED, stop_requested
 from ..settings.cells import Cell
 from ..settings.config import MeasureConfig
 from ..settings.faults import Fault, SpoiledError, contained
@@ -104,7 +105,7 @@ class CellRun:
             self._settle(spoiled)
             raise
         except KeyboardInterrupt:
-            outcomes.settle_open("failed", "interrupted")
+            outcomes.settle_open("failed", stop_requested() or INTERRUPTED)
             raise
         finally:
             self._writer.arms(outcomes.all())

@@ -22,6 +22,8 @@ DTYPES = ("fp32", "bf16", "fp16")
 ATTENTION = ("auto", "flash", "efficient", "cudnn", "math")
 """Kernels of ``strategies.models.torch_settings``, repeated because importing that module would import torch."""
 STOPS = ("fixed", "eos")
+ROUNDS_MIN = 2
+"""Fewest counted rounds of a case: an interval needs at least two."""
 MAX_THREADS = 1024
 MAX_LENGTH = 1 << 30
 """Largest batch, in sentences, and largest length, in tokens, that may be asked for."""
@@ -57,7 +59,7 @@ class MeasureConfig:
         "timed rounds of every strategy, interleaved in shuffled order; the fewest, with a precision",
         6,
         "int",
-        whole(2, why=": an interval needs at least 2 rounds"),
+        whole(ROUNDS_MIN, why=f": an interval needs at least {ROUNDS_MIN} rounds"),
     )
     warmup: int = key("rounds before them that are kept, marked and not counted", 1, "int", whole(0))
     stop: str = key(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from ..machine.signals import CHECKPOINT, INTERRUPTED
 from .cell_folder import cell_folder
 from .entries import FrozenEntry, TryEntry
 from .files import ResultsError, exists, read_json
@@ -16,10 +17,6 @@ from .schema import parsed_file
 
 TRIES_MAX = 2
 """Times that a cell is begun before arms that failed stay failed."""
-INTERRUPTED = "interrupted"
-"""What ended the rounds of a cell, or the reason of its arms, where the run was asked to stop."""
-UNFINISHED = "its process ended before the cell was measured"
-"""Begins the reason of the arms of a cell whose process ended, and wrote no results."""
 
 
 @dataclass(frozen=True)
@@ -85,10 +82,11 @@ def _is_planned(cell: dict[str, Any], entry: FrozenEntry) -> bool:
 
 
 def _is_cut_short(folder: Path, arms: list[ArmResult]) -> bool:
-    if any(arm.status == "failed" and arm.reason.startswith((INTERRUPTED, UNFINISHED)) for arm in arms):
+    """Whether a request to stop has ended the cell."""
+    if any(arm.status == "failed" and arm.reason in (INTERRUPTED, CHECKPOINT) for arm in arms):
         return True
     path = folder / "conditions.json"
     if not exists(path):
         return False
     conditions: Conditions = parsed_file(Conditions, path)
-    return conditions.stopped_by.startswith(INTERRUPTED)
+    return conditions.stopped_by in (INTERRUPTED, CHECKPOINT)

@@ -31,7 +31,7 @@ def kernels_told(cells: Sequence[CellResult]) -> list[str]:
             f"{where} " + ", ".join(f"{kernel} ({count})" for kernel, count in kernels.most_common())
             for where, kernels in counts.items()
         ]
-        lines.append(f"linear=auto, {_case(done)}, kernel (shapes of weights): {'; '.join(parts)}")
+        lines.append(f"linear=auto, {case_told(done)}, kernel (shapes of weights): {'; '.join(parts)}")
     return lines
 
 
@@ -41,20 +41,19 @@ def narrowing_told(cells: Sequence[CellResult]) -> list[str]:
     for done in cells:
         if reason := done.cell.get("narrowing_reason"):
             lines.append(
-                f"weights={done.cell.get('weights', '')}, {_case(done)}: what it changed is not known: {reason}"
+                f"weights={done.cell.get('weights', '')}, {case_told(done)}: what it changed is not known: {reason}"
             )
         for name, execution in (("narrowing", ""), ("narrowing_compiled", ", compiled steps")):
             if found := done.cell.get(name):
-                lines.append(
-                    f"weights={done.cell.get('weights', '')}, {_case(done)}{execution}, beside fp32: {_changed(found)}"
-                )
+                case = f"{case_told(done)}{execution}"
+                lines.append(f"weights={done.cell.get('weights', '')}, {case}, beside fp32: {_changed(found)}")
     return lines
 
 
 def float32_told(cells: Sequence[CellResult]) -> list[str]:
     """Make one line per cell in low precision whose strategies were not compared with float32."""
     return [
-        f"dtype={done.cell['dtype']}, {_case(done)}: strategies were not compared with float32: {reason}"
+        f"dtype={done.cell['dtype']}, {case_told(done)}: strategies were not compared with float32: {reason}"
         for done in cells
         if (reason := done.cell.get("fp32_reason"))
     ]
@@ -71,5 +70,6 @@ def _changed(found: NarrowingEntry) -> str:
     return f"{line}; phoneme errors {rates} (fp32) on {found['words']} held-out words, by eager steps"
 
 
-def _case(done: CellResult) -> str:
+def case_told(done: CellResult) -> str:
+    """Batch and lengths of a cell."""
     return f"batch {done.cell['batch_size']}, {done.cell['src_len']} -> {done.cell['tgt_len']} tokens"

@@ -19,6 +19,7 @@ from ..jobs.planned import Planned, planned
 from ..jobs.same_plan import difference
 from ..jobs.states import Standing, standing
 from ..machine.environment import environment
+from ..machine.signals import handled, stop_if_requested
 from ..settings.config import ConfigError
 from ..settings.overrides import Job, Overrides, read_overrides
 from ..settings.quoting import quoted
@@ -37,11 +38,13 @@ from .run_flags import RESUME, RunFlags
 BUSY = "{folder} is being run by {{holder}}; wait for its end, or choose another folder by hydra.run.dir=DIR"
 
 
+@handled()
 def measure_jobs(overrides: Overrides, jobs: list[Job], flags: RunFlags | None = None) -> tuple[Path, int]:
     """Measure all jobs. Returns (the run folder, 0 if every case was measured or skipped, else 1).
 
     A folder that was asked for and holds a run of the same plan is gone on with. Raises ConfigError if it holds another
-    run, and BusyError if another process runs it.
+    run, BusyError if another process runs it, and Stopped after a signal to stop, once tables, plots and summary are
+    made of what there is.
     """
     flags, plan = flags or RunFlags(), planned(jobs)
     name = overrides.sweep or ("single" if len(jobs) == 1 else "sweep")
@@ -62,6 +65,7 @@ def measure_jobs(overrides: Overrides, jobs: list[Job], flags: RunFlags | None =
         return run_dir, _go_on(run_dir, overrides, flags)
 
 
+@handled()
 def resume(flags: RunFlags, rest: Sequence[str]) -> tuple[Path, int]:
     """Go on with the run of the folder ``flags.resume``; the same result as ``measure_jobs``."""
     assert flags.resume is not None
@@ -90,6 +94,7 @@ def _go_on(run_dir: Path, overrides: Overrides, flags: RunFlags) -> int:
             _launch(run_dir, overrides)
         elif left:
             measure_here(run_dir, left)
+        stop_if_requested()
     except KeyboardInterrupt:
         collect(run_dir, plots=plots, report=report)
         raise

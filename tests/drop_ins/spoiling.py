@@ -84,6 +84,17 @@ class Dies(Odd):
         os.kill(os.getpid(), signal.SIGSEGV)
 
 
+@register("signals")
+@dataclass(frozen=True)
+class Signals(Odd):
+    """Sends its process a signal."""
+
+    number: int = 2
+
+    def deed(self, shape):
+        signal.raise_signal(self.number)
+
+
 @register("stops")
 @dataclass(frozen=True)
 class Stops(Odd):

@@ -98,7 +98,7 @@ def test_it_is_told_in_one_line_each(sweep):
     assert [line.startswith("spoils(at=5") for line in told] == [True, True]
 
 
-def test_an_interrupt_ends_the_fresh_process_too_and_keeps_what_is_finished(copy):
+def test_a_second_interrupt_ends_the_fresh_process_too_and_keeps_what_is_finished(copy):
     chosen = f"strategies=[static_kv,'{RAISES}','stops(at=6,batches=4)']"
     given = ["seq_len=5,6,7", chosen, *MEASURED, "threads=1", "plots=false", "report=false", "hydra.sweep.dir=stopped"]
     process = subprocess.Popen(
@@ -112,6 +112,9 @@ def test_an_interrupt_ends_the_fresh_process_too_and_keeps_what_is_finished(copy
     stopped = copy / "strategies" / "spoiling.stopped"
     while process.poll() is None and not (stopped.exists() and stopped.read_text().endswith("\n")):
         time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    while "stopping once the round in progress is done" not in process.stderr.readline():
+        assert process.poll() is None
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, out + err

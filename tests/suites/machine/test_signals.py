@@ -1,0 +1,105 @@
+"""A signal to stop lets a round finish, stops anything else at once, and leaves the process as it was."""
+
+import os
+import signal
+import threading
+
+import pytest
+
+from suites.machine import signals
+from suites.machine.signals import Stopped, finished_first, handled, request_stop, stop_if_requested, stop_requested
+
+TO_STOP = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+
+
+@pytest.mark.parametrize(("number", "code"), TO_STOP)
+def test_outside_a_round_a_signal_stops_at_once_with_the_code_of_the_shell(number, code, capfd):
+    with pytest.raises(Stopped) as stopped, handled():
+        signal.raise_signal(number)
+    assert stopped.value.code == code
+    assert isinstance(stopped.value, KeyboardInterrupt)
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(("number", "code"), TO_STOP)
+def test_in_a_round_it_is_noted_and_told_in_one_line(number, code, capfd):
+    with handled():
+        with finished_first():
+            signal.raise_signal(number)
+            assert stop_requested() == "interrupted"
+        with pytest.raises(Stopped) as stopped:
+            stop_if_requested()
+    assert stopped.value.code == code
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line == "decodebench: stopping once the round in progress is done; Ctrl-C again stops now"
+
+
+@pytest.mark.parametrize("first", [number for number, _ in TO_STOP])
+def test_a_further_ctrl_c_stops_now_and_the_others_do_not(first):
+    with handled(), finished_first():
+        signal.raise_signal(first)
+        signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGHUP)
+        with pytest.raises(Stopped):
+            signal.raise_signal(signal.SIGINT)
+
+
+def test_afterwards_handlers_are_restored_and_nothing_is_requested():
+    before = [signal.getsignal(number) for number, _ in TO_STOP]
+    with handled(), finished_first():
+        signal.raise_signal(signal.SIGTERM)
+    assert [signal.getsignal(number) for number, _ in TO_STOP] == before
+    assert stop_requested() == ""
+    stop_if_requested()
+
+
+def test_a_signal_that_is_ignored_as_by_nohup_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with handled():
+            signal.raise_signal(signal.SIGHUP)
+            assert stop_requested() == ""
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_in_another_thread_no_handler_is_set():
+    seen = []
+
+    def other():
+        with handled():
+            seen.append(signal.getsignal(signal.SIGTERM))
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    thread.join()
+    assert seen == [signal.SIG_DFL]
+
+
+def test_the_program_may_ask_with_a_reason_of_its_own_and_what_waits_is_told_of_it():
+    told = []
+    with handled(), finished_first(told.append):
+        request_stop(signals.CHECKPOINT, signal.SIGUSR2)
+        request_stop(signals.INTERRUPTED, signal.SIGTERM)
+        assert stop_requested() == "checkpoint"
+    assert told == [signal.SIGUSR2]
+    with handled(), pytest.raises(Stopped, match="checkpoint"):
+        request_stop(signals.CHECKPOINT, signal.SIGUSR2)
+
+
+def test_a_terminal_that_is_gone_is_not_written_to(monkeypatch):
+    ours, theirs = os.openpty()
+    kept = os.dup(2)
+    os.dup2(theirs, 2)
+    try:
+        with handled(), finished_first():
+            os.close(ours)
+            with pytest.raises(OSError, match="Input/output"):
+                os.write(2, b"lost")
+            signal.raise_signal(signal.SIGHUP)
+            assert os.write(2, b"lost") == 4
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(theirs)
