@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from ..store.cell_folder import CellWriter, cell_folder
@@ -13,17 +13,25 @@ from ..store.files import exists, write_json
 from ..store.locks import BusyError, cell_lock, locked
 from ..store.plan import labels_of
 from ..store.records import ArmResult
+from ..store.schema import parsed_file
 from .attempt import AGAIN
 
 
-def write_dead(run_dir: Path, entry: FrozenEntry, reason: str) -> None:
-    """Fail every arm of a cell, unless its folder holds results or a process measures it. Finished rounds are kept."""
+def write_dead(run_dir: Path, entry: FrozenEntry, reason: str, over: str | None = None) -> None:
+    """Fail every arm of a cell, unless its folder holds results or a process measures it. Finished rounds are kept.
+
+    Of a cell with results, the arms that failed with the reason ``over`` get the new one.
+    """
     folder, again = cell_folder(run_dir, entry["id"]), run_dir / AGAIN / entry["id"]
     with suppress(BusyError), locked(cell_lock(run_dir, entry["id"]), ""):
         if exists(again / "try.json"):  # it died in another try: what the first one measured stays, and the try counts
             (again / "try.json").replace(folder / "try.json")
             shutil.rmtree(again, ignore_errors=True)
         if exists(folder / "arms.json"):
+            if over is not None:
+                arms: list[ArmResult] = parsed_file(list[ArmResult], folder / "arms.json")
+                told = [replace(arm, reason=reason) if arm.reason == over else arm for arm in arms]
+                write_json(folder / "arms.json", [asdict(arm) for arm in told])
             return
         if not exists(folder / "cell.json"):
             known = {"measure": entry["measure"], "arms": labels_of(entry), "contenders": entry["contenders"]}

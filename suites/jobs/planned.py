@@ -17,6 +17,7 @@ from ..settings.cells import Cell, make_cells
 from ..settings.config import ConfigError, RunConfig
 from ..settings.obstacles import obstacle
 from ..settings.overrides import Job
+from ..settings.resources import refuse_elsewhere
 from ..store.entries import FrozenEntry
 from ..work.planning import Effort, effort
 
@@ -33,7 +34,13 @@ class Planned:
     @cached_property
     def effort(self) -> Effort:
         """Predicted work of measuring it."""
-        return effort(self.cell, self.strategies, self.job.config.measure, len(self.contenders))
+        measure, contenders = self.job.config.measure, len(self.contenders)
+        return effort(self.cell, self.strategies, measure, contenders, here=self.is_here)
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the cell is measured on this machine."""
+        return not self.job.config.cluster.is_slurm
 
     @cached_property
     def id(self) -> str:
@@ -76,7 +83,8 @@ def planned(jobs: Sequence[Job]) -> list[Planned]:
     for one in found:
         if clash := next((s.label for s in one.strategies if s.label in one.contenders), ""):
             raise ConfigError(f"{clash} is the name of a strategy and of a contender of this run; leave one out")
-    obstacles = [obstacle(one.cell, one.strategies, one.contenders) for one in found]
+        refuse_elsewhere(one.job.config)
+    obstacles = [obstacle(one.cell, one.strategies, one.contenders, here=one.is_here) for one in found]
     if all(obstacles):
         more = f" (and none of the other {len(jobs) - 1} cells can run)" if len(jobs) > 1 else ""
         raise ConfigError(obstacles[0] + more)

@@ -56,6 +56,8 @@ def read_argument(argument: str) -> Typed:
         check_model(key, raw)
         raise ConfigError(unreadable(argument, key, raw)) from None
     swept = parsed.is_sweep_override()
+    if swept and key.partition(".")[0] == "cluster":
+        raise ConfigError(f"{key}={shown(raw)} is not allowed, as all cells of a run go to one cluster; give one value")
     if key in TEXTS or key == "src_ids":
         argument, values = _as_text(argument, raw, values, swept)
     check_values(key, raw, values, swept)
@@ -68,6 +70,8 @@ def read_argument(argument: str) -> Typed:
     plain = argument.lstrip("+")
     if key.startswith("model."):
         argument = f"++{plain}"
+    elif key == "cluster":  # it is not among the defaults, so that the plus of +cluster=slurm may stand
+        argument = f"+{plain}"
     elif key == "sweep":
         # Hydra reads a package header only from a file's first lines, and the first line of each sweep file is the
         # command that runs it. So the package _global_ is given here.

@@ -13,10 +13,10 @@ from functools import cache, cached_property
 from strategies import ModelSpec
 from strategies.search import Stop
 
-from ..machine.limits import threads_limit
 from ..words.labels import plain
 from ..words.settings_told import changed_settings
 from .config import RunConfig, check
+from .resources import device_here, device_of, threads_here, threads_of
 from .sources import pad_id, read_sources
 
 
@@ -99,15 +99,6 @@ class Cell:
         )
 
 
-def device_of(asked: str) -> str:
-    """Resolve ``auto`` to "cuda" where there is a CUDA device and to "cpu" elsewhere; return other values unchanged."""
-    if asked != "auto":
-        return asked
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
 def why_no_tf32(config: RunConfig, device: str) -> str:
     """Say why ``tf32=true`` changes nothing, to follow "has no effect"; "" where it has an effect."""
     if device != "cuda":
@@ -141,8 +132,8 @@ class _Asked:
 
     def __init__(self) -> None:
         self.identified = cache(ModelSpec.identified)
-        self.device_of = cache(device_of)
-        self.threads = cache(lambda: threads_limit().amount)
+        self.device = cache(device_here)
+        self.threads = cache(threads_here)
         self.sources = cache(lambda path, pad: read_sources(path, pad).rows)
 
 
@@ -154,7 +145,7 @@ def _make_cell(config: RunConfig, asked: _Asked) -> Cell:
     src_ids = None if config.src_ids is None else asked.sources(config.src_ids, pad_id(spec))
     if src_ids is not None:
         src_len, batch_size = max(map(len, src_ids)), len(src_ids)
-    device = asked.device_of(config.device)
+    device = device_of(config, asked.device)
     return Cell(
         model=spec,
         src_len=src_len,
@@ -162,7 +153,7 @@ def _make_cell(config: RunConfig, asked: _Asked) -> Cell:
         batch_size=batch_size,
         device=device,
         dtype=config.dtype,
-        threads=config.threads or asked.threads(),
+        threads=threads_of(config, asked.threads),
         seed=config.seed,
         stop="eos" if config.measure.stop == "eos" else "fixed",
         src_ids=src_ids,

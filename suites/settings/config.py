@@ -10,6 +10,8 @@ from typing import Any
 
 from strategies import Mistake
 
+from .cluster import ClusterConfig
+from .keys import key
 from .rules import Rule, flag, names, number, one_of, share, shown, text, whole
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -41,14 +43,6 @@ class ConfigError(Mistake):
 
     The message is one line: what is wrong, the value, what is allowed, what to do.
     """
-
-
-def key(help: str, default: Any, kind: str, rule: Rule | None = None) -> Any:
-    """Declare a configuration key: a dataclass field with help text, shown type or unit, and rule for its values."""
-    metadata = {"help": help, "kind": kind, "rule": rule}
-    if isinstance(default, (dict, list)):
-        return field(default_factory=lambda: default, metadata=metadata)
-    return field(default=default, metadata=metadata)
 
 
 @dataclass
@@ -164,20 +158,30 @@ class RunConfig:
         default_factory=MeasureConfig,
         metadata={"help": "how often to measure: quick, default or careful (conf/measure/)", "kind": "name"},
     )
+    cluster: ClusterConfig = field(
+        default_factory=ClusterConfig,
+        metadata={"help": "where cells are measured: +cluster=local or +cluster=slurm (conf/cluster/)", "kind": "name"},
+    )
+
+
+NESTED = {"measure": MeasureConfig, "cluster": ClusterConfig}
+"""Groups of keys within the configuration, by the name that stands before their dot."""
 
 
 def rules() -> dict[str, Rule]:
     """Map each key to the rule for its values; groups are left out, as their values are the names of files."""
     found = {f.name: f.metadata.get("rule") for f in fields(RunConfig)}
-    found |= {f"measure.{f.name}": f.metadata.get("rule") for f in fields(MeasureConfig)}
+    for name, config in NESTED.items():
+        found |= {f"{name}.{f.name}": f.metadata.get("rule") for f in fields(config)}
     return {name: rule for name, rule in found.items() if rule is not None}
 
 
 def check(config: RunConfig) -> None:
     """Raise ConfigError for a value that no cell could have."""
     for name, rule in rules().items():
-        holder: Any = config.measure if name.startswith("measure.") else config
-        value = getattr(holder, name.removeprefix("measure."))
+        value: Any = config
+        for part in name.split("."):
+            value = getattr(value, part)
         if not rule.admits(value):
             raise ConfigError(rule.refusal(name, shown(value)))
     measure = config.measure
@@ -190,7 +194,7 @@ def check(config: RunConfig) -> None:
 def known_keys() -> list[str]:
     """List every key that may be overridden: groups, and the fields within them."""
     keys = [f.name for f in fields(RunConfig)]
-    return [*keys, *(f"measure.{f.name}" for f in fields(MeasureConfig))]
+    return [*keys, *(f"{name}.{f.name}" for name, config in NESTED.items() for f in fields(config))]
 
 
 def register() -> None:

@@ -7,14 +7,21 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from .catalog import mapping_of
-from .config import ConfigError, MeasureConfig
+from .cluster import ALL
+from .config import NESTED, ConfigError
 from .rules import shown
 
 if TYPE_CHECKING:
     from .argument import Typed
     from .config import RunConfig
 
-PROFILED = ("contenders", "plots", "report", "measure", *(f"measure.{f.name}" for f in fields(MeasureConfig)))
+PROFILED = (
+    "contenders",
+    "plots",
+    "report",
+    *NESTED,
+    *(f"{name}.{f.name}" for name, config in NESTED.items() for f in fields(config)),
+)
 """Keys without effect in verbs that time no strategy against another, such as ``profile``."""
 
 
@@ -53,13 +60,16 @@ def why_idle(key: str, config: RunConfig) -> str:
     if key == "measure.contender_seconds_max" and not config.contenders and not measure.aa:
         return "without contenders; add contenders=all, or leave it out"
     if key == "tf32" and config.tf32:
-        from .cells import device_of, why_no_tf32
+        from .cells import why_no_tf32
+        from .resources import device_of
 
-        return why_no_tf32(config, device_of(config.device))
+        return why_no_tf32(config, device_of(config))
+    if key.startswith("cluster."):
+        return _why_idle_cluster(key.removeprefix("cluster."), config)
     if key == "execution" and config.execution == "graph":
-        from .cells import device_of
+        from .resources import device_of
 
-        if device_of(config.device) != "cuda":
+        if device_of(config) != "cuda":
             return "without a CUDA device, on which steps are captured; give execution=compiled, or leave it out"
     if key == "execution" and config.execution != "eager":
         from strategies import select
@@ -68,6 +78,17 @@ def why_idle(key: str, config: RunConfig) -> str:
         chosen = select(config.strategies)
         if not any(executed(strategy, config.execution) for strategy in chosen):  # type: ignore[arg-type]
             return f"with strategies={','.join(s.label for s in chosen)}; add one that supports it, or leave it out"
+    return ""
+
+
+def _why_idle_cluster(name: str, config: RunConfig) -> str:
+    cluster = config.cluster
+    if name == "kind" or cluster.is_slurm:
+        return ""
+    if name != "gpus":
+        return "without Slurm; add +cluster=slurm, or leave it out"
+    if cluster.gpus not in (None, ALL):
+        return "without Slurm, which alone takes a number; give cluster.gpus=all, or add +cluster=slurm"
     return ""
 
 

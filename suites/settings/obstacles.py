@@ -16,15 +16,17 @@ from .faults import contained
 from .sources import outside
 
 
-def obstacle(cell: Cell, strategies: Sequence[Strategy] = (), contenders: Sequence[str] = ()) -> str:
+def obstacle(
+    cell: Cell, strategies: Sequence[Strategy] = (), contenders: Sequence[str] = (), *, here: bool = True
+) -> str:
     """Say in one line why a cell cannot run; return "" where it can.
 
     With ``strategies``, a reason that rules out all of them counts too, unless there are ``contenders``. Without
-    ``strategies`` the cell alone is checked.
+    ``strategies`` the cell alone is checked. ``here``: it runs on this machine, so what this one lacks counts.
 
     Raises ModelError for a checkpoint that cannot be read, since no other setting would help.
     """
-    if cell.device == "cuda" and not torch.cuda.is_available():
+    if here and cell.device == "cuda" and not torch.cuda.is_available():
         return "device=cuda: no CUDA device here; give device=cpu"
     if cell.weights and (cell.dtype != "fp32" or cell.weights not in WEIGHTS):
         return (
@@ -57,7 +59,7 @@ def obstacle(cell: Cell, strategies: Sequence[Strategy] = (), contenders: Sequen
         return line
     if strategies and (line := without_effect(strategies, cell)):
         return line
-    if line := unavailable_on(cell.device, cell.linear):
+    if here and (line := unavailable_on(cell.device, cell.linear)):
         return line
     reasons = [_of_strategy(cell, strategy) for strategy in strategies]
     return reasons[0] if reasons and all(reasons) and not contenders else ""

@@ -83,9 +83,9 @@ def one_of(names: Iterable[str], *, optional: bool = False, also: Iterable[str] 
     return Rule(f"one of {', '.join(known)}", lambda value: isinstance(value, str) and value in every, optional)
 
 
-def flag() -> Rule:
+def flag(*, optional: bool = False) -> Rule:
     """Rule for truth values, in the spellings that Hydra knows."""
-    return Rule("true or false", lambda value: str(value).lower() in FLAGS)
+    return Rule("true or false", lambda value: str(value).lower() in FLAGS, optional)
 
 
 def text(told: str, *, optional: bool = False) -> Rule:

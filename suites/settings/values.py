@@ -62,7 +62,7 @@ def _plain(element: Any) -> Any:
 def check_values(key: str, raw: str, values: list[Any], swept: bool) -> None:
     """Raise ConfigError or ModelError for a value that is not allowed under its key."""
     rule = TEXTS.get(key) or rules().get(key)
-    if key in ("model", "measure"):
+    if key in ("model", "measure", "cluster"):
         check_group(key, values, raw)
     for value in values:
         if isinstance(value, str) and "${" in value:

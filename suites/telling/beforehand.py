@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ..settings.config import RunConfig
@@ -18,7 +18,7 @@ def told(configs: Iterable[RunConfig]) -> list[str]:
     jobs = list(configs)
     distinct = {(repr(config.model), config.src_ids): config for config in jobs}.values()
     of_files = dict.fromkeys(line for config in distinct for line in (*of_sources(config), *of_generation(config)))
-    return [*of_files, *of_gpu({config.device for config in jobs})]
+    return [*of_files, *of_gpu(config for config in jobs if not config.cluster.is_slurm)]
 
 
 def of_sources(config: RunConfig) -> Iterator[str]:
@@ -53,12 +53,12 @@ def of_generation(config: RunConfig) -> Iterator[str]:
         )
 
 
-def of_gpu(devices: Collection[str]) -> Iterator[str]:
-    """Yield a note if one of ``devices`` is CUDA, is here, and cannot be asked through NVML."""
+def of_gpu(configs: Iterable[RunConfig]) -> Iterator[str]:
+    """Yield a note if a device is CUDA, is here, and cannot be asked through NVML."""
     import torch
 
     from ..machine.nvml import why_no_nvml
-    from ..settings.cells import device_of
+    from ..settings.resources import device_of
 
-    if torch.cuda.is_available() and "cuda" in map(device_of, devices) and (reason := why_no_nvml()):
+    if torch.cuda.is_available() and "cuda" in map(device_of, configs) and (reason := why_no_nvml()):
         yield f"device=cuda: throttling, energy, clocks and power limit of the GPU are not read, as {reason}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from ..settings.config import ConfigError
@@ -20,13 +21,22 @@ def main(arguments: list[str]) -> int:
     parser = Parser("collect", "Make tables, plots and report of what a run has measured so far.", _EPILOG)
     parser.add_argument("dir", type=Path, nargs="?", default=Path("results/latest"), help="run folder (results/latest)")
     run_dir: Path = parser.parse_args(arguments).dir
+    from ..jobs.queue import settle_ended
+    from ..jobs.slurm import SlurmError
     from ..jobs.states import standing
     from ..store.schema import read_run_entry
     from .collected import collect
 
     run_dir = run_dir.resolve()
-    run, now = read_run_entry(run_dir), standing(run_dir)
-    print(now.told())
+    run = read_run_entry(run_dir)
+    try:
+        queued = settle_ended(run_dir)
+    except SlurmError as error:  # what is there can be collected
+        print(f"decodebench: {error}", file=sys.stderr)
+        queued = {}
+    now = standing(run_dir)
+    waiting = sum(state == "PENDING" for state, _ in queued.values())
+    print(now.told() + (f" ({waiting} of them queued)" if waiting else ""))
     if not now.begun:
         raise ConfigError(
             f"collect: no cell of {run_dir} was begun, so there is nothing to collect yet; try again later"

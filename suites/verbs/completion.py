@@ -88,6 +88,7 @@ def words_of(verb: str) -> list[str]:
             "tf32": ["true", "false"],
             "model": list(group("model")),
             "measure": list(group("measure")),
+            "cluster": list(group("cluster")),
             "plots": ["true", "false"],
             "report": ["true", "false"],
         }

@@ -8,13 +8,15 @@ from typing import Any
 
 from ..metrics import metrics
 from ..settings.catalog import group
-from ..settings.config import ConfigError, MeasureConfig, RunConfig
+from ..settings.cluster import ClusterConfig
+from ..settings.config import NESTED, ConfigError, MeasureConfig, RunConfig
 from ..settings.rules import shown
 from ..words.paragraphs import entry, filled
 
 METRICS = "metrics"
 USAGE = """\
 usage: python -m suites run [--json] [--legend] [KEY=VALUE ...] [+sweep=NAME]
+       python -m suites run --resume DIR [--retry-failed] [--force]
 
 Measures every chosen strategy on one model, interleaved, after proving that they agree, and writes a run
 folder results/<date>_<sweep>/ with raw rounds, tables and plots. Several values, as in batch_size=1,8, are a sweep too.
@@ -22,6 +24,11 @@ folder results/<date>_<sweep>/ with raw rounds, tables and plots. Several values
   --json         standard output gets the rows of table.csv, warnings and advice
                  as JSON alone
   --legend       what the columns and words of the closing table mean
+  --resume DIR   measure what is missing or failed in a run folder; the same
+                 command again into the same hydra.run.dir does so, too
+  --retry-failed with it: also cells that failed in two tries
+  --force        with it: although versions or machine are others by now
+  --no-wait      with +cluster=slurm: submit the jobs, and end
   --help metrics every metric with its unit and formula
 """
 
@@ -29,8 +36,8 @@ folder results/<date>_<sweep>/ with raw rounds, tables and plots. Several values
 def _default(field: Any) -> str:
     if field.name == "model":
         return "pronounce"
-    if field.name == "measure":
-        return "default"
+    if field.name in NESTED:
+        return "default" if field.name == "measure" else "local"
     value = field.default if field.default is not MISSING else field.default_factory()
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
@@ -61,10 +68,12 @@ def run_help(topics: Sequence[str] = ()) -> str:
         "keys with their defaults (type or unit):",
         *_keys(RunConfig),
         *_keys(MeasureConfig, "measure."),
+        *_keys(ClusterConfig, "cluster."),
         *entry("hydra.run.dir=FOLDER", "the run folder (results/<date>); hydra.sweep.dir for a sweep"),
         *_listed("sweeps", group("sweep"), "+sweep="),
         *_listed("models", group("model"), "model="),
         *_listed("measure presets", group("measure"), "measure="),
+        *_listed("clusters", group("cluster"), "+cluster="),
         *_listed("contenders", {name: contender.summary() for name, contender in registry().items()}),
         "",
         f"metrics: {len(metrics())} of them, each with its formula: python -m suites run --help metrics",

@@ -7,6 +7,7 @@ import datetime
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from strategies import Mistake
@@ -16,10 +17,14 @@ from ..jobs.dead import write_dead
 from ..jobs.hydra_jobs import hand_over
 from ..jobs.local import measure_here
 from ..jobs.planned import Planned, planned
+from ..jobs.queue import job_ids, note_jobs, settle_ended, wait
 from ..jobs.same_plan import difference
+from ..jobs.slurm import require_slurm, submit
 from ..jobs.states import Standing, standing
 from ..machine.environment import environment
 from ..machine.signals import handled, stop_if_requested
+from ..settings.cluster import ClusterConfig
+from ..settings.cluster_changed import changed
 from ..settings.config import ConfigError
 from ..settings.overrides import Job, Overrides, read_overrides
 from ..settings.quoting import quoted
@@ -47,6 +52,8 @@ def measure_jobs(overrides: Overrides, jobs: list[Job], flags: RunFlags | None =
     made of what there is.
     """
     flags, plan = flags or RunFlags(), planned(jobs)
+    if jobs[0].config.cluster.is_slurm:
+        require_slurm()
     name = overrides.sweep or ("single" if len(jobs) == 1 else "sweep")
     run_dir = make_run_dir(overrides.run_dir, name, resumed="plan.jsonl")
     with locked(run_lock(run_dir), BUSY.format(folder=run_dir)):
@@ -62,38 +69,50 @@ def measure_jobs(overrides: Overrides, jobs: list[Job], flags: RunFlags | None =
             for line in told(job.config for job in jobs):
                 print(line, file=sys.stderr)
             _write_plan(run_dir, overrides, plan)
-        return run_dir, _go_on(run_dir, overrides, flags)
+        return run_dir, _go_on(run_dir, overrides, flags, jobs[0].config.cluster)
 
 
 @handled()
 def resume(flags: RunFlags, rest: Sequence[str]) -> tuple[Path, int]:
     """Go on with the run of the folder ``flags.resume``; the same result as ``measure_jobs``."""
     assert flags.resume is not None
-    if rest:
-        raise ConfigError(f"{shown(rest[0])} has no effect beside {RESUME}, as the run has its plan; leave it out")
+    for argument in rest:
+        if not argument.lstrip("+").startswith(("cluster=", "cluster.")):
+            raise ConfigError(f"{shown(argument)} has no effect beside {RESUME}, as the run has its plan; leave it out")
     run_dir = flags.resume.absolute()
-    command = shlex.split(read_run_entry(run_dir).get("command", ""))
-    read_plan(run_dir)
+    run, _ = read_run_entry(run_dir), read_plan(run_dir)
+    cluster = changed(ClusterConfig(**run.get("cluster", {})), read_overrides([*rest]).typed)
+    command = shlex.split(run.get("command", ""))
+    overrides = read_overrides(command[command.index("run") + 1 :])
     with locked(run_lock(run_dir), BUSY.format(folder=run_dir)):
-        return run_dir, _go_on(run_dir, read_overrides(command[command.index("run") + 1 :]), flags)
+        return run_dir, _go_on(run_dir, overrides, flags, cluster)
 
 
 def _counted(cells: int) -> str:
     return f"{cells} {'cell' if cells == 1 else 'cells'}"
 
 
-def _go_on(run_dir: Path, overrides: Overrides, flags: RunFlags) -> int:
+def _go_on(run_dir: Path, overrides: Overrides, flags: RunFlags, cluster: ClusterConfig) -> int:
     """Measure what is left of a run and collect it. Returns the exit code."""
-    now, run = standing(run_dir), read_run_entry(run_dir)
-    left = now.left(flags.retry_failed)
+    if flags.no_wait and not cluster.is_slurm:
+        raise ConfigError("--no-wait has no effect without jobs of Slurm; add +cluster=slurm, or leave it out")
+    run = read_run_entry(run_dir)
+    queued = settle_ended(run_dir)
+    now = standing(run_dir)
+    left = [entry for entry in now.left(flags.retry_failed) if entry["id"] not in queued]
     if len(left) < len(now.entries):
         _tell(now, left)
     plots, report = run.get("plots", True), run.get("report", True)
     try:
         if left and any(key.startswith(("hydra/launcher", "hydra.launcher")) for key in overrides.typed):
             _launch(run_dir, overrides)
+        elif left and cluster.is_slurm:
+            _submit(run_dir, left, cluster)
         elif left:
             measure_here(run_dir, left)
+        if flags.no_wait:
+            return 0
+        wait(run_dir)
         stop_if_requested()
     except KeyboardInterrupt:
         collect(run_dir, plots=plots, report=report)
@@ -129,6 +148,14 @@ def _launch(run_dir: Path, overrides: Overrides) -> None:
             write_dead(run_dir, entry, reason)
 
 
+def _submit(run_dir: Path, left: Sequence[FrozenEntry], cluster: ClusterConfig) -> None:
+    """Submit a job for each cell, say which, and note them in run.json."""
+    jobs = submit(run_dir, left, cluster)
+    note_jobs(run_dir, jobs)
+    print(f"submitted {_counted(len(jobs))} as {'job' if len(jobs) == 1 else 'jobs'} {job_ids(jobs)}")
+    print(f"python -m suites collect {from_here(run_dir)} says how far they are; --resume measures what is left")
+
+
 def _write_plan(run_dir: Path, overrides: Overrides, plan: Sequence[Planned]) -> None:
     """Write config.yaml, environment.json, plan.jsonl and run.json, before anything runs. The last makes it a run."""
     first = plan[0].job
@@ -144,6 +171,7 @@ def _write_plan(run_dir: Path, overrides: Overrides, plan: Sequence[Planned]) ->
             "started": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
             "plots": first.config.plots,
             "report": first.config.report,
+            "cluster": asdict(first.config.cluster),
             "plan": [one.written() for one in plan],
         },
     )

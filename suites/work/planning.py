@@ -56,12 +56,15 @@ def contender_work(predicted: Mapping[str, Totals]) -> int:
     return min((total.work for total in predicted.values()), default=0)
 
 
-def effort(cell: Cell, strategies: Sequence[Strategy], measure: MeasureConfig, contenders: int = 0) -> Effort:
+def effort(
+    cell: Cell, strategies: Sequence[Strategy], measure: MeasureConfig, contenders: int = 0, *, here: bool = True
+) -> Effort:
     """Predict the effort of a cell before any of it runs; a cell that cannot run takes none.
 
-    ``contenders`` is their number. Their work is estimated, but their FLOPs are unknown and not counted.
+    ``contenders`` is their number. Their work is estimated, but their FLOPs are unknown and not counted. ``here`` is as
+    in ``obstacle``.
     """
-    if obstacle(cell):
+    if obstacle(cell, here=here):
         return Effort(0, 0)
     predicted = predict(cell, config_of(cell.model), strategies)
     timed = timed_passes(measure, cell.device)

@@ -1,0 +1,78 @@
+"""Jobs of a run that were submitted to Slurm: waited for, and judged once they are gone."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ..store.entries import JobEntry
+from ..store.files import read_json, write_json
+from ..store.schema import read_run_entry
+from .dead import write_dead
+from .slurm import alive, ended_by, latest
+from .states import standing
+
+POLL_S = 2.0
+TOLD_EVERY_S = 30.0
+"""Seconds after which the line on waiting jobs is printed again, though nothing has changed."""
+
+
+def note_jobs(run_dir: Path, jobs: Sequence[JobEntry]) -> None:
+    """Write the jobs to run.json. A cell that is measured once more has its new job there."""
+    run = read_json(run_dir / "run.json")
+    cells = {one["cell"] for one in jobs}
+    run["jobs"] = [*(one for one in run.get("jobs", []) if one["cell"] not in cells), *jobs]
+    write_json(run_dir / "run.json", run)
+
+
+def waiting(run_dir: Path) -> dict[str, tuple[str, str]]:
+    """Map each cell whose job waits or runs to (the job's state, Slurm's reason). Raises SlurmError."""
+    jobs = read_run_entry(run_dir).get("jobs", [])
+    states = alive(jobs)
+    return {cell: states[job] for cell, job in latest(jobs).items() if job in states}
+
+
+def settle(run_dir: Path, gone: Sequence[str]) -> None:
+    """Write failed rows for those of the cells ``gone``, whose jobs have ended, that have no results."""
+    jobs, now = latest(read_run_entry(run_dir).get("jobs", [])), standing(run_dir)
+    for entry in now.entries:
+        if entry["id"] in gone and entry["id"] not in now.running:
+            write_dead(run_dir, entry, ended_by(run_dir, jobs[entry["id"]]))
+
+
+def settle_ended(run_dir: Path) -> dict[str, tuple[str, str]]:
+    """``settle`` every job that has ended; return ``waiting``. Raises SlurmError."""
+    jobs = latest(read_run_entry(run_dir).get("jobs", []))
+    states = waiting(run_dir) if jobs else {}
+    settle(run_dir, [cell for cell in jobs if cell not in states])
+    return states
+
+
+def wait(run_dir: Path) -> None:
+    """Wait until no job of the run waits or runs, and say how many do. Raises SlurmError if Slurm stays silent."""
+    last, told_s = "", 0.0
+    while states := waiting(run_dir):
+        line = _told(run_dir, states)
+        if line != last or time.monotonic() - told_s > TOLD_EVERY_S:
+            print(line, file=sys.stderr, flush=True)
+            last, told_s = line, time.monotonic()
+        time.sleep(POLL_S)
+    settle_ended(run_dir)
+
+
+def _told(run_dir: Path, states: Mapping[str, tuple[str, str]]) -> str:
+    """One line: where the run stands, and why jobs wait."""
+    reasons = Counter(reason for state, reason in states.values() if state == "PENDING")
+    why = f"; {sum(reasons.values())} queued ({reasons.most_common(1)[0][0]})" if reasons else ""
+    return f"{standing(run_dir).told()}{why}"
+
+
+def job_ids(jobs: Sequence[JobEntry]) -> str:
+    """The ids of jobs in one line, arrays with their first and last job: "12_0 to 12_11"."""
+    arrays: dict[str, list[str]] = {}
+    for one in jobs:
+        arrays.setdefault(one["job"].partition("_")[0], []).append(one["job"])
+    return ", ".join(ids[0] if len(ids) == 1 else f"{ids[0]} to {ids[-1]}" for ids in arrays.values())

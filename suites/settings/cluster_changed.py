@@ -1,0 +1,24 @@
+"""A run's ``cluster`` with what was typed beside --resume."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from .catalog import mapping_of
+from .cluster import ClusterConfig
+
+if TYPE_CHECKING:
+    from .argument import Typed
+
+
+def changed(cluster: ClusterConfig, typed: Mapping[str, Typed]) -> ClusterConfig:
+    """Return the cluster with the file and the keys that were typed, which are checked already."""
+    values: dict[str, Any] = {}
+    for name, one in typed.items():
+        if name == "cluster":
+            values = mapping_of("cluster", one.values[0]) | values
+        else:
+            values[name.removeprefix("cluster.")] = one.values[0]
+    return dataclasses.replace(cluster, **values)
