@@ -49,6 +49,8 @@ def suites(
     """``python -m suites ...`` run in ``folder``, with one thread and no colours; run makes no plots or page unless
     asked. ``packages`` is where the project's own packages lie: here, or a copy of them.
     """
+    if "--resume" in arguments:
+        return _forked("suites", arguments, folder, packages, environment)
     if arguments[0] == "run" and not {"-h", "--help"} & set(arguments):
         arguments = (*arguments, *(f"{key}=false" for key in ("report", "plots") if not _given(key, arguments)))
     if arguments[0] in ("run", "profile", "roofline") and not _given("threads", arguments):
@@ -57,6 +59,11 @@ def suites(
     if check:
         assert done.returncode == 0, done.stdout + done.stderr
     return done
+
+
+def killed(point: str, count: int, *arguments: str, folder: Path) -> CompletedProcess[str]:
+    """``python -m suites ...`` in a process that kills itself at a point of ``tests.killed``."""
+    return _forked("tests.killed", (point, str(count), *arguments), folder, ROOT, {})
 
 
 def copy_packages(root: Path) -> Path:

@@ -54,12 +54,19 @@ def settle_ended(run_dir: Path) -> dict[str, tuple[str, str]]:
 def wait(run_dir: Path) -> None:
     """Wait until no job of the run waits or runs, and say how many do. Raises SlurmError if Slurm stays silent."""
     last, told_s = "", 0.0
-    while states := waiting(run_dir):
-        line = _told(run_dir, states)
-        if line != last or time.monotonic() - told_s > TOLD_EVERY_S:
-            print(line, file=sys.stderr, flush=True)
-            last, told_s = line, time.monotonic()
-        time.sleep(POLL_S)
+    try:
+        while states := waiting(run_dir):
+            line = _told(run_dir, states)
+            if line != last or time.monotonic() - told_s > TOLD_EVERY_S:
+                print(line, file=sys.stderr, flush=True)
+                last, told_s = line, time.monotonic()
+            time.sleep(POLL_S)
+    except KeyboardInterrupt:
+        arrays = " ".join(sorted({job.partition("_")[0] for job in latest(read_run_entry(run_dir)["jobs"]).values()}))
+        print(
+            f"the jobs go on; scancel {arrays} ends them, and collect makes tables of what they wrote", file=sys.stderr
+        )
+        raise
     settle_ended(run_dir)
 
 

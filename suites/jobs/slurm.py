@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import re
 import shutil
 import subprocess
@@ -59,7 +61,8 @@ def submit(run_dir: Path, entries: Sequence[FrozenEntry], cluster: ClusterConfig
         executor.update_parameters(**parameters(cluster, device))
         for some in _chunks(ids, array_max()):
             try:
-                jobs = executor.map_array(CellTask(), [str(run_dir.absolute())] * len(some), some)
+                with contextlib.redirect_stderr(io.StringIO()):  # submitit prints there what it raises
+                    jobs = executor.map_array(CellTask(), [str(run_dir.absolute())] * len(some), some)
             except submitit.core.utils.FailedJobError as error:
                 raise SlurmError(f"Slurm refused the jobs: {said(str(error))}; change cluster.*") from None
             found += [{"cell": cell_id, "job": job.job_id} for cell_id, job in zip(some, jobs, strict=True)]

@@ -14,6 +14,7 @@ from strategies import Mistake
 from strategies.models.message_text import described
 
 from ..jobs.dead import write_dead
+from ..jobs.differences import differences
 from ..jobs.hydra_jobs import hand_over
 from ..jobs.local import measure_here
 from ..jobs.planned import Planned, planned
@@ -102,6 +103,7 @@ def _go_on(run_dir: Path, overrides: Overrides, flags: RunFlags, cluster: Cluste
     left = [entry for entry in now.left(flags.retry_failed) if entry["id"] not in queued]
     if len(left) < len(now.entries):
         _tell(now, left)
+        _require_same_kind(run_dir, now, left, cluster, flags)
     plots, report = run.get("plots", True), run.get("report", True)
     try:
         if left and any(key.startswith(("hydra/launcher", "hydra.launcher")) for key in overrides.typed):
@@ -119,9 +121,23 @@ def _go_on(run_dir: Path, overrides: Overrides, flags: RunFlags, cluster: Cluste
         raise
     except (OSError, Mistake):
         with contextlib.suppress(OSError, Mistake):  # what can still be said about the cells before
-            collect(run_dir, plots=False, report=False)
+            if standing(run_dir).begun:
+                collect(run_dir, plots=False, report=False)
         raise
     return collect(run_dir, plots=plots, report=report)
+
+
+def _require_same_kind(
+    run_dir: Path, now: Standing, left: Sequence[FrozenEntry], cluster: ClusterConfig, flags: RunFlags
+) -> None:
+    """Raise ConfigError if cells were measured by other software, or on another machine, unless --force is given."""
+    measured = [one for one, state in now.states.items() if state.status == "done"]
+    if not left or not (found := differences(run_dir, measured, same_machine=not cluster.is_slurm)):
+        return
+    told = f"{_counted(len(measured))} of {from_here(run_dir)} were measured otherwise: {'; '.join(found)}"
+    if not flags.force:
+        raise ConfigError(f"{told}; give --force to measure the rest all the same, or choose a new folder")
+    print(f"{told}; the rest is measured all the same (--force)", file=sys.stderr)
 
 
 def _tell(now: Standing, left: Sequence[FrozenEntry]) -> None:

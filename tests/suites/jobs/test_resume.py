@@ -1,0 +1,253 @@
+"""A run that is not whole is gone on with: what is measured anew, what is left alone, and what is refused."""
+
+import json
+import shutil
+
+import pandas as pd
+import pytest
+
+from suites.store.cell_state import state_of
+from suites.store.files import read_json, write_json
+from suites.store.locks import cell_lock, collect_lock, locked, run_lock
+from suites.store.plan import read_plan
+from tests.command import ROOT, SMALL_MODEL, copy_packages, suites
+
+KEYS = ["seq_len=4,5,6", "strategies=[full_recompute,static_kv]", "measure.rounds=2", "measure.warmup=0", *SMALL_MODEL]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A run of three cells."""
+    folder = tmp_path_factory.mktemp("made")
+    suites("run", *KEYS, "hydra.sweep.dir=run", folder=folder, check=True)
+    return folder / "run"
+
+
+@pytest.fixture
+def run_dir(made, tmp_path):
+    return shutil.copytree(made, tmp_path / "run")
+
+
+def resume(run_dir, *flags):
+    return suites("run", "--resume", str(run_dir), *flags, folder=run_dir.parent)
+
+
+def rounds_of(run_dir):
+    return {path.parent.name: path.read_text() for path in run_dir.glob("cells/*/rounds.jsonl")}
+
+
+def states(run_dir):
+    return [state_of(run_dir, entry).status for entry in read_plan(run_dir)]
+
+
+def fail_an_arm(run_dir, place=1, reason="out of memory"):
+    """Make one arm of a cell a failed one, and return the cell's folder."""
+    folder = run_dir / "cells" / read_plan(run_dir)[place]["id"]
+    arms = read_json(folder / "arms.json")
+    arms[1] |= {"status": "failed", "reason": reason}
+    write_json(folder / "arms.json", arms)
+    return folder
+
+
+def test_only_what_is_missing_or_failed_is_measured_anew(run_dir):
+    entries = read_plan(run_dir)
+    before = rounds_of(run_dir)
+    shutil.rmtree(run_dir / "cells" / entries[0]["id"])
+    fail_an_arm(run_dir)
+    assert states(run_dir) == ["missing", "failed", "done"]
+    done = resume(run_dir)
+    assert done.returncode == 0, done.stderr
+    assert "3 cells: 1 done, 0 running, 1 failed, 1 missing; 2 cells to measure" in done.stderr
+    after = rounds_of(run_dir)
+    assert [before[entry["id"]] == after[entry["id"]] for entry in entries] == [False, False, True]
+    table = pd.read_csv(run_dir / "table.csv")
+    assert len(table) == 6
+    assert set(table["status"]) == {"ok"}
+    assert not (run_dir / "again").exists()
+    assert not (run_dir / "replaced").exists()
+
+
+def test_the_same_command_into_the_same_folder_goes_on_with_the_run(run_dir):
+    shutil.rmtree(run_dir / "cells" / read_plan(run_dir)[2]["id"])
+    done = suites("run", *KEYS, f"hydra.sweep.dir={run_dir}", folder=run_dir.parent)
+    assert done.returncode == 0, done.stderr
+    assert "1 missing; 1 cell to measure" in done.stderr
+    assert states(run_dir) == ["done"] * 3
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ("seq_len=4,5", "it has the cell"),
+        ("seq_len=4,5,6,7", "it lacks the cell"),
+        ("strategies=[full_recompute]", "has full_recompute, static_kv"),
+        ("measure.rounds=3", "has measure.rounds=2"),
+    ],
+)
+def test_another_plan_into_the_same_folder_is_refused(run_dir, changed, told):
+    keys = [key for key in KEYS if not key.startswith(changed.partition("=")[0])]
+    before = rounds_of(run_dir)
+    done = suites("run", *keys, changed, f"hydra.sweep.dir={run_dir}", folder=run_dir.parent)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert "holds a run of another plan" in line
+    assert told in line
+    assert rounds_of(run_dir) == before
+
+
+def test_arms_that_failed_twice_stay_failed_unless_they_are_asked_for(run_dir):
+    folder = fail_an_arm(run_dir)
+    write_json(folder / "try.json", {"number": 2})
+    before = rounds_of(run_dir)
+    done = resume(run_dir)
+    assert done.returncode == 1
+    assert "1 cell failed in 2 tries and stay so; --retry-failed measures them again" in done.stderr
+    assert rounds_of(run_dir) == before
+    assert resume(run_dir, "--retry-failed").returncode == 0
+    assert states(run_dir) == ["done"] * 3
+    assert read_json(folder / "try.json")["number"] == 3
+
+
+def test_a_cell_that_was_interrupted_or_killed_is_missing(run_dir):
+    killed, stopped, cut = (run_dir / "cells" / entry["id"] for entry in read_plan(run_dir))
+    (killed / "arms.json").unlink()
+    fail_an_arm(run_dir, 1, "interrupted")
+    conditions = read_json(cut / "conditions.json")
+    write_json(cut / "conditions.json", conditions | {"stopped_by": "interrupted"})
+    assert states(run_dir) == ["missing"] * 3
+    assert stopped.exists()
+
+
+@pytest.mark.parametrize("damage", ["cell.json", "arms.json", "conditions.json"])
+def test_a_damaged_file_makes_a_cell_missing(run_dir, damage):
+    folder = run_dir / "cells" / read_plan(run_dir)[0]["id"]
+    (folder / damage).write_text("{")
+    assert states(run_dir) == ["missing", "done", "done"]
+
+
+def test_a_cell_of_other_settings_than_the_plans_is_missing(run_dir):
+    folder = run_dir / "cells" / read_plan(run_dir)[0]["id"]
+    cell = read_json(folder / "cell.json")
+    write_json(folder / "cell.json", cell | {"measure": cell["measure"] | {"rounds": 99}})
+    assert states(run_dir) == ["missing", "done", "done"]
+
+
+def test_what_was_measured_stays_where_the_new_try_comes_to_less(run_dir):
+    folder = fail_an_arm(run_dir)
+    kept = (folder / "rounds.jsonl").read_text()
+    plan = [json.loads(line) for line in (run_dir / "plan.jsonl").read_text().splitlines()]
+    for entry in plan:
+        entry["measure"]["memory_gib"] = 1e-6  # too little for any strategy, so that the new try fails
+    (run_dir / "plan.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in plan))
+    done = resume(run_dir)
+    assert done.returncode == 1
+    assert (folder / "rounds.jsonl").read_text() == kept
+    assert read_json(folder / "try.json")["number"] == 2
+
+
+def test_other_versions_or_another_machine_need_force(run_dir):
+    entries = read_plan(run_dir)
+    shutil.rmtree(run_dir / "cells" / entries[0]["id"])
+    for entry in entries[1:]:
+        path = run_dir / "cells" / entry["id"] / "environment.json"
+        seen = read_json(path)
+        write_json(path, seen | {"cpu": "Another CPU", "versions": seen["versions"] | {"torch": "1.0"}})
+    done = resume(run_dir)
+    assert done.returncode == 1
+    line = done.stderr.splitlines()[-1]
+    assert "2 cells of" in line
+    assert "torch 1.0 there, " in line
+    assert "CPU Another CPU there, " in line
+    assert "--force" in line
+    assert states(run_dir) == ["missing", "done", "done"]
+    assert resume(run_dir, "--force").returncode == 0
+    assert states(run_dir) == ["done"] * 3
+
+
+def test_two_runs_on_one_folder_the_second_stops_with_one_line(run_dir):
+    shutil.rmtree(run_dir / "cells" / read_plan(run_dir)[0]["id"])
+    with locked(run_lock(run_dir), ""):
+        done = resume(run_dir)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert "is being run by process" in line
+    assert states(run_dir) == ["missing", "done", "done"]
+
+
+def test_a_cell_that_another_process_measures_is_left_alone(run_dir):
+    entry = read_plan(run_dir)[0]
+    shutil.rmtree(run_dir / "cells" / entry["id"])
+    with locked(cell_lock(run_dir, entry["id"]), ""):
+        done = suites("collect", str(run_dir), folder=run_dir.parent)
+        assert "3 cells: 2 done, 1 running, 0 failed, 0 missing" in done.stdout
+        again = resume(run_dir)
+    assert "1 running, 0 failed, 0 missing; 0 cells to measure" in again.stderr
+    assert states(run_dir) == ["missing", "done", "done"]
+
+
+def test_collect_says_where_the_run_stands_and_changes_nothing_a_second_time(run_dir):
+    shutil.rmtree(run_dir / "cells" / read_plan(run_dir)[1]["id"])
+    (run_dir / "table.csv").unlink()
+    first = suites("collect", str(run_dir), folder=run_dir.parent)
+    tables = [(run_dir / name).read_bytes() for name in ("table.csv", "steps.csv", "roles.csv")]
+    second = suites("collect", str(run_dir), folder=run_dir.parent)
+    assert (first.returncode, second.returncode) == (1, 1)
+    assert first.stdout == second.stdout
+    assert first.stdout.startswith("3 cells: 2 done, 0 running, 0 failed, 1 missing\n")
+    assert [(run_dir / name).read_bytes() for name in ("table.csv", "steps.csv", "roles.csv")] == tables
+
+
+def test_a_run_in_which_nothing_was_begun_has_nothing_to_collect(run_dir):
+    shutil.rmtree(run_dir / "cells")
+    done = suites("collect", str(run_dir), folder=run_dir.parent)
+    assert done.returncode == 1
+    assert done.stderr.startswith("decodebench: collect: no cell of ")
+
+
+def test_a_folder_without_a_plan_is_refused_in_one_line(run_dir):
+    (run_dir / "plan.jsonl").unlink()
+    for done in (resume(run_dir), suites("collect", str(run_dir), folder=run_dir.parent)):
+        assert done.returncode == 1
+        assert "has no plan.jsonl" in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["run", "--resume"], "--resume  names no folder"),
+        (["run", "--resume", "nowhere"], "run.json does not exist"),
+        (["run", "--resume", "RUN", "seq_len=8"], "seq_len=8 has no effect beside --resume"),
+        (["run", "--resume", "RUN", "--no-wait"], "--no-wait has no effect without jobs of Slurm"),
+        (["run", "--force", "--cfg", "job"], "--force is not allowed where nothing is run"),
+    ],
+)
+def test_mistakes_are_one_line(run_dir, arguments, told):
+    given = [str(run_dir) if word == "RUN" else word for word in arguments]
+    done = suites(*given, folder=run_dir.parent)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert told in line
+
+
+def test_a_strategy_that_is_gone_is_one_line_and_nothing_finished_is_lost(made, tmp_path):
+    root = copy_packages(tmp_path / "copy")
+    shutil.copy(ROOT / "tests" / "drop_ins" / "paged_kv.py", root / "strategies")
+    keys = [key for key in KEYS if not key.startswith("strategies")]
+    chosen = "strategies=[full_recompute,paged_kv]"
+    suites("run", *keys, chosen, "hydra.sweep.dir=run", folder=root, packages=root, check=True)
+    (root / "strategies" / "paged_kv.py").unlink()
+    shutil.rmtree(root / "run" / "cells" / read_plan(root / "run")[0]["id"])
+    done = suites("run", "--resume", "run", folder=root, packages=root)
+    assert done.returncode == 1
+    assert "paged_kv" in done.stderr.splitlines()[-1]
+    assert states(root / "run") == ["missing", "done", "done"]
+
+
+def test_a_process_that_collects_is_waited_for(run_dir, monkeypatch):
+    from suites.store.locks import BusyError
+    from suites.verbs import collected
+
+    monkeypatch.setattr(collected, "COLLECTING_S", 0.1)
+    with locked(collect_lock(run_dir), ""), pytest.raises(BusyError, match="is being collected by process"):
+        collected.collect(run_dir)
