@@ -61,9 +61,9 @@ def suites(
     return done
 
 
-def killed(point: str, count: int, *arguments: str, folder: Path) -> CompletedProcess[str]:
-    """``python -m suites ...`` in a process that kills itself at a point of ``tests.killed``."""
-    return _forked("tests.killed", (point, str(count), *arguments), folder, ROOT, {})
+def killed(point: str, count: int, *arguments: str, folder: Path, deed: str = "kill") -> CompletedProcess[str]:
+    """``python -m suites ...`` in a process that kills itself at a point of ``tests.killed``, or does that deed."""
+    return _forked("tests.killed", (deed, point, str(count), *arguments), folder, ROOT, {})
 
 
 def copy_packages(root: Path) -> Path:

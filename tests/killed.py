@@ -1,10 +1,13 @@
-"""The command in a process that kills itself at a named point: ``python -m tests.killed POINT COUNT run ...``.
+"""The command in a process in which something happens at a named point.
 
-COUNT says the how manieth passage kills it. Where the process passes less often, it ends as usual.
+    python -m tests.killed DEED POINT COUNT run ...
+
+COUNT says at the how manieth passage. DEED is "kill", which kills the process, or a folder, which is then removed.
 """
 
 import importlib
 import os
+import shutil
 import signal
 import sys
 
@@ -20,11 +23,11 @@ POINTS = {
     "collecting": ("suites.tables.table_files", None, "write_frame"),
     "summary": ("suites.verbs.collected", None, "print_summary"),
 }
-"""Point -> module, class in it or None, and the function before whose call the process is killed."""
+"""Point -> module, class in it or None, and the function before whose call it happens."""
 
 
-def arm(point: str, count: int) -> None:
-    """Have the process killed before the call number ``count`` of the point's function."""
+def arm(deed: str, point: str, count: int) -> None:
+    """Have it happen before the call number ``count`` of the point's function."""
     module, owner, name = POINTS[point]
     holder = importlib.import_module(module)
     holder = getattr(holder, owner) if owner else holder
@@ -32,7 +35,9 @@ def arm(point: str, count: int) -> None:
 
     def killing(*arguments, **keys):
         left[0] -= 1
-        if not left[0]:
+        if not left[0] and deed != "kill":
+            shutil.rmtree(deed)
+        elif not left[0]:
             os.kill(os.getpid(), signal.SIGKILL)
         return given(*arguments, **keys)
 
@@ -41,8 +46,8 @@ def arm(point: str, count: int) -> None:
 
 def main() -> int:
     """Read the arguments, arm the point, and run the command."""
-    point, count, *arguments = sys.argv[1:]
-    arm(point, int(count))
+    deed, point, count, *arguments = sys.argv[1:]
+    arm(deed, point, int(count))
     return command(arguments)
 
 

@@ -15,7 +15,7 @@ from strategies.models.message_text import described
 
 from ..jobs.dead import write_dead
 from ..jobs.differences import differences
-from ..jobs.hydra_jobs import hand_over
+from ..jobs.hydra_jobs import launch
 from ..jobs.local import measure_here
 from ..jobs.planned import Planned, planned
 from ..jobs.queue import job_ids, note_jobs, settle_ended, wait
@@ -154,7 +154,7 @@ def _launch(run_dir: Path, overrides: Overrides) -> None:
     """Have the launcher that was asked for run the jobs. Where it says that one died, its cell has failed rows."""
     folder = quoted(str(run_dir))
     try:
-        hand_over([*overrides.arguments, f"hydra.sweep.dir={folder}", f"hydra.run.dir={folder}"])
+        launch([*overrides.arguments, f"hydra.sweep.dir={folder}", f"hydra.run.dir={folder}"])
     except (OSError, Mistake):
         raise
     except Exception as error:  # each launcher has its own
