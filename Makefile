@@ -1,6 +1,7 @@
 # make run    set up .venv and run the main job with the embedded model
 # make test   set up .venv with the test extra and pass the tests
 # make test-browser              the report in a headless Chromium (of the PATH, or CHROMIUM=/path)
+# make test-slurm                sweeps on a Slurm that the tests start here; needs root, slurm-wlm and munge (Debian)
 # make fuzz                      mutated files of every kind, 5,000 a test; FUZZ=100000 for more
 # make docs                      build the documentation, docs/_build/html, warnings as errors
 # make dist                      sdist and wheel of HEAD in dist/, their metadata checked
@@ -21,8 +22,8 @@ FUZZ    ?= 5000
 # What is timed runs alone: the configuration of pytest spreads tests over processes and turns benchmarks off.
 TIMED  := -n 0 --dist no --benchmark-enable --benchmark-only
 
-.PHONY: venv venv-dev run test test-browser fuzz gpu-check docs dist dist-check lint budgets bench bench-compare bench-harness \
-	study page first-run clean
+.PHONY: venv venv-dev run test test-browser test-slurm fuzz gpu-check docs dist dist-check lint budgets bench bench-compare \
+	bench-harness study page first-run clean
 
 venv: $(VENV)/.base
 
@@ -59,6 +60,9 @@ test: $(VENV)/.test lint
 
 test-browser: $(VENV)/.browser
 	$(BIN)/python -m pytest -o addopts="-q --strict-markers --strict-config -n 2" tests/browser
+
+test-slurm: $(VENV)/.test
+	$(BIN)/python -m pytest -o addopts="-q --strict-markers --strict-config" tests/slurm
 
 # With the machine's own Python, because a GPU machine may have no network to make an environment from.
 gpu-check:

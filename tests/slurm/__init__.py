@@ -1,0 +1,1 @@
+"""Sweeps on a real Slurm, which the tests start themselves: ``make test-slurm``."""

@@ -1,0 +1,97 @@
+"""Sweeps through sbatch: jobs are killed, nodes are drained, and a resumed sweep is whole."""
+
+import pytest
+
+from .cluster import NODES
+from .sweep import Sweep, counted
+
+pytest.importorskip("submitit", reason="submitit is not installed (pip install 'decodebench[slurm]')")
+
+
+@pytest.fixture
+def sweep(slurm, tmp_path):
+    """``sweep(lengths)``: a sweep in a fresh folder. Its jobs are gone, and the nodes take jobs, when the test ends."""
+    yield lambda lengths: Sweep(slurm, tmp_path / "run", lengths)
+    slurm.run("scancel", "--user=root")
+    for node in NODES:
+        if slurm.node_state(node).startswith("dr"):
+            slurm.resume(node)
+    slurm.wait_for(lambda: all(slurm.node_state(node) == "idle" for node in NODES))
+
+
+def succeed(done):
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def test_a_sweep_with_a_killed_job_and_a_drained_node_is_resumed_to_the_full_table(sweep, slurm):
+    sweep = sweep(range(4, 16))
+    told = succeed(sweep.submit("--no-wait"))
+    jobs = sweep.jobs()
+    assert len(jobs) == len(set(jobs.values())) == 12
+    assert (
+        all(job in told.stdout for job in jobs.values())
+        or f"{next(iter(jobs.values())).partition('_')[0]}_" in told.stdout
+    )
+
+    slurm.wait_for(lambda: sweep.any_is("RUNNING"))
+    killed = next(cell for cell, state in sweep.states().items() if state == "RUNNING")
+    slurm.run("scancel", jobs[killed])
+    slurm.wait_for(lambda: sweep.any_is("COMPLETED"), 120)
+    slurm.drain("n2")
+    slurm.wait_for(lambda: slurm.node_state("n2") == "drain", 120)
+    assert sweep.any_is("PENDING")
+    meanwhile = counted(sweep("collect", str(sweep.folder)).stdout)
+    assert 0 < meanwhile["done"] < 11
+    assert sum(meanwhile.values()) == 12
+    slurm.resume("n2")
+    sweep.wait()
+
+    first = sweep("collect", str(sweep.folder))
+    table = (sweep.folder / "table.csv").read_bytes()
+    assert counted(first.stdout)["done"] == 11
+    assert counted(first.stdout)["failed"] + counted(first.stdout)["missing"] == 1
+    assert first.returncode == 1
+    assert len(sweep.cases()) == len(set(sweep.cases())) == 11 * 2
+    second = sweep("collect", str(sweep.folder))
+    assert (second.stdout, second.returncode) == (first.stdout, 1)
+    assert (sweep.folder / "table.csv").read_bytes() == table
+
+    succeed(sweep("run", "--resume", str(sweep.folder)))
+    assert sweep.cases() == sweep.every_case()
+    assert {cell for cell, job in sweep.jobs().items() if job != jobs[cell]} == {killed}
+    assert counted(succeed(sweep("collect", str(sweep.folder))).stdout)["done"] == 12
+
+
+def test_a_resume_leaves_cells_alone_whose_jobs_wait(sweep, slurm):
+    sweep = sweep(range(4, 7))
+    for node in NODES:
+        slurm.drain(node)
+    succeed(sweep.submit("--no-wait"))
+    jobs = sweep.jobs()
+    succeed(sweep("run", "--resume", str(sweep.folder), "--no-wait"))
+    assert sweep.jobs() == jobs
+    assert len(slurm.run("squeue", "-h", "-r").splitlines()) == 3
+
+    lost = next(iter(jobs))
+    slurm.run("scancel", jobs[lost])
+    slurm.wait_for(lambda: sweep.states()[lost] in ("CANCELLED", "forgotten"))
+    succeed(sweep("run", "--resume", str(sweep.folder), "--no-wait"))
+    assert {cell for cell, job in sweep.jobs().items() if job != jobs[cell]} == {lost}
+    assert len(slurm.run("squeue", "-h", "-r").splitlines()) == 3
+
+
+def test_a_run_waits_for_its_jobs_and_collects(sweep):
+    sweep = sweep(range(4, 6))
+    succeed(sweep.submit())
+    assert sweep.cases() == sweep.every_case()
+    assert set(sweep.states().values()) == {"COMPLETED"}
+
+
+def test_a_partition_that_is_not_there_is_one_line(sweep):
+    sweep = sweep(range(4, 6))
+    done = sweep.submit("cluster.partition=nowhere")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "invalid partition" in done.stderr.lower()
+    assert "nowhere" in done.stderr
