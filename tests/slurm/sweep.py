@@ -22,11 +22,11 @@ class Sweep:
     def __init__(self, cluster: Cluster, folder: Path, lengths: range) -> None:
         self.cluster, self.folder, self.lengths = cluster, folder, lengths
 
-    def submit(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def submit(self, *arguments: str, partition: str = "debug") -> subprocess.CompletedProcess[str]:
         """``run`` with the cells of the sweep."""
         lengths, strategies = ",".join(map(str, self.lengths)), ",".join(STRATEGIES)
         sizes = [*SMALL_MODEL, f"seq_len={lengths}", f"strategies=[{strategies}]", "measure=quick", "device=cpu"]
-        place = ["threads=1", "+cluster=slurm", "cluster.partition=debug", "cluster.minutes=5", "plots=false"]
+        place = ["threads=1", "+cluster=slurm", f"cluster.partition={partition}", "cluster.minutes=5", "plots=false"]
         return self("run", *sizes, *place, "report=false", f"hydra.run.dir={self.folder}", *arguments)
 
     def __call__(self, *arguments: str) -> subprocess.CompletedProcess[str]:
