@@ -54,10 +54,17 @@ class Sweep:
         """Until no job waits or runs."""
         self.cluster.wait_for(lambda: not {"PENDING", "RUNNING", "COMPLETING"} & {*self.states().values()}, 400)
 
+    def tries(self) -> int:
+        """How often a cell was begun, of the cell that was begun most often."""
+        return max((json.loads(path.read_text())["number"] for path in self.folder.rglob("try.json")), default=0)
+
+    def rows(self) -> pd.DataFrame:
+        """table.csv."""
+        return pd.read_csv(self.folder / "table.csv")
+
     def cases(self) -> list[tuple[int, str]]:
         """(target length, strategy) of each row of table.csv that was measured, in order."""
-        table = pd.read_csv(self.folder / "table.csv")
-        measured = table[table["status"] == "ok"]
+        measured = self.rows().query("status == 'ok'")
         return sorted(zip(measured["tgt_len"], measured["strategy"], strict=True))
 
     def every_case(self) -> list[tuple[int, str]]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from .cluster import NODES
+from .cluster import NODES, Cluster, obstacle
 from .sweep import Sweep, counted
 
 pytest.importorskip("submitit", reason="submitit is not installed (pip install 'decodebench[slurm]')")
@@ -93,3 +93,34 @@ def test_a_partition_that_is_not_there_is_one_line(sweep):
     assert "Traceback" not in done.stderr
     assert done.stderr.splitlines()[-1].startswith("decodebench: ")
     assert [line for line in done.stderr.splitlines() if "partition" in line] == done.stderr.splitlines()[-1:]
+
+
+def test_a_job_that_is_warned_of_its_time_limit_begins_anew_three_times_and_then_fails_with_the_reason(sweep, slurm):
+    sweep = sweep(range(8, 9))
+    succeed(sweep.submit("--no-wait", "measure.rounds=100000", "measure.warmup=0"))
+    [job] = sweep.jobs().values()
+    for number in range(1, 5):
+        slurm.wait_for(lambda number=number: sweep.tries() == number)
+        assert slurm.states(job) == {job: "RUNNING"}
+        slurm.run("scancel", "--signal=USR2", job)
+        slurm.wait_for(lambda: not sweep.any_is("RUNNING") and not sweep.any_is("COMPLETING"))
+        if number < 4:
+            assert slurm.states(job) == {job: "PENDING"}
+            meanwhile = sweep("collect", str(sweep.folder))
+            assert counted(meanwhile.stdout)["failed"] == 0
+            slurm.run("scontrol", "update", f"jobid={job}", "StartTime=now")  # else Slurm waits for two minutes
+    assert slurm.states(job) == {job: "FAILED"}
+    assert sweep("collect", str(sweep.folder)).returncode == 1
+    assert list(sweep.rows()["status"]) == ["failed"] * 2
+    assert sweep.rows()["reason"].str.contains("time limit").all()
+
+
+@pytest.mark.skipif(bool(obstacle()), reason=obstacle())
+def test_a_sweep_of_more_cells_than_slurm_takes_in_an_array_is_several(tmp_path):
+    with Cluster("MaxArraySize=4") as slurm:
+        for node in NODES:
+            slurm.drain(node)
+        sweep = Sweep(slurm, tmp_path / "run", range(4, 10))
+        succeed(sweep.submit("--no-wait"))
+        assert [*sweep.jobs().values()] == ["1_0", "1_1", "1_2", "1_3", "2_0", "2_1"]
+        assert set(sweep.states().values()) == {"PENDING"}
