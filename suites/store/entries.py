@@ -55,6 +55,7 @@ class RunEntry(TypedDict):
     schema: int
     plan: list[Planned]
     command: NotRequired[str]
+    started: NotRequired[str]
     sweep: NotRequired[str | None]
     plots: NotRequired[bool]
     report: NotRequired[bool]

@@ -20,6 +20,7 @@ TEXT = {
     "attention_ran", "status", "reason", "tokens_equal", "baseline", "phase", "role", "figure", "kind", "verdict",
     "gate", "e2e_verdict", "stopped_by", "best_strategy", "best_verdict", "memory_bound_by", "disturbed_by",
     "node", "cpu", "gpu",
+    "run", "started", "commit", "uncommitted_changes", "software", "hardware", "remark", "since",
 }  # fmt: skip
 """Columns that hold text; all others hold numbers."""
 SIZES = {"threads": 1, "batch_size": 1, "src_len": 1, "tgt_len": 1, "k": 1, "seed": 0, "rounds": 0}

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from ..words.comparison import decimals_beside_1, direction, factor
+from ..words.comparison import direction, factor, precise
 from ..words.quantity import percent
 
 SHOWN = 3
@@ -68,15 +68,6 @@ def _intervals(rows: pd.DataFrame) -> str:
 def _half(low: float, high: float) -> float:
     """Half the width of an interval of ratios, as a share: 0.1 for 1/1.1 to 1.1."""
     return math.sqrt(high / low) - 1
-
-
-def _end(end: float) -> str:
-    """Write an end of an interval with two decimals, or with more where it would look like 1.
-
-    >>> _end(1.1), _end(1.0021), _end(12.34)
-    ('1.10', '1.002', '12.3')
-    """
-    return f"{end:.{decimals_beside_1(end)}f}" if end < 10 else f"{end:.3g}"
 
 
 def _width(half: float) -> str:
@@ -140,7 +131,7 @@ def change_in_words(row: Mapping[Hashable, Any]) -> str:
     if pd.isna(low):
         return direction(change) if pd.isna(verdict) else "cannot tell: fewer than two rounds"
     ends = (low, high) if change > 1 else (1 / high, 1 / low)
-    interval = f"[{', '.join(map(_end, ends))}]"
+    interval = f"[{', '.join(map(precise, ends))}]"
     if verdict == "indistinguishable":
         return f"about as fast (within {percent(row['margin'])})"
     if verdict == "undecided" and low <= 1 <= high:

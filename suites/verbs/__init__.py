@@ -9,6 +9,7 @@ VERBS = {
     "decode": "pronounce a phrase with every strategy and see that they agree",
     "shapes": "every matrix product of the running model, and which of them grow",
     "compare": "two runs side by side, and whether the second is worse",
+    "history": "one case over many runs, and since when it is slower",
     "report": "one HTML page of a run, or of two, that needs no network",
     "plot": "draw the plots of a run again",
     "profile": "where the time of a decode step goes: a trace and tables",

@@ -18,7 +18,7 @@ FLAGS = {
 }
 """Words that may follow a verb, besides the flags of its parser."""
 GLOBAL = ("--help", "--version")
-FOLDERS = ("compare", "report", "plot")
+FOLDERS = ("compare", "history", "report", "plot")
 """Verbs whose arguments are run folders."""
 HELP = """\
 usage: decodebench completion bash|zsh|fish

@@ -181,6 +181,15 @@ def decimals_beside_1(value: float) -> int:
     return decimals
 
 
+def precise(value: float) -> str:
+    """Write a factor without its x, with two decimals, or with more where it would look like 1.
+
+    >>> precise(1.1), precise(1.0021), precise(12.34)
+    ('1.10', '1.002', '12.3')
+    """
+    return f"{value:.{decimals_beside_1(value)}f}" if value < 10 else f"{value:.3g}"
+
+
 def direction(ratio: float) -> str:
     """Say a ratio of times as "5.3x faster" or "1.2x slower".
 
