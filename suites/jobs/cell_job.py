@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from strategies import Strategy, parse
 
@@ -30,11 +31,12 @@ class CellJob:
     measure: MeasureConfig
     run_dir: Path
     folder: Path | None = None
+    isolate: str = "auto"
 
-    def run(self, progress: Progress, faults: dict[str, Fault]) -> None:
-        """Measure the cell in this process. ``faults``, SpoiledError: as in ``run_cell``."""
-        children = Contenders(self.contenders)
-        run_cell(self.cell, self.strategies, self.measure, self.run_dir, progress, children, faults, folder=self.folder)
+    def run(self, progress: Progress, faults: dict[str, Fault], noted: Mapping[str, Any] | None = None) -> None:
+        """Measure the cell in this process. ``faults``, ``noted``, SpoiledError: as in ``run_cell``."""
+        children, folder = Contenders(self.contenders), self.folder
+        run_cell(self.cell, self.strategies, self.measure, self.run_dir, progress, children, faults, folder, noted)
 
     def to_json(self) -> str:
         """Write it as a line. Strategies go by their labels: another process finds them as this one did."""
@@ -59,4 +61,5 @@ class CellJob:
             MeasureConfig(**entry["measure"]),
             run_dir,
             folder,
+            entry.get("isolate", "auto"),
         )

@@ -1,85 +1,60 @@
-"""One cell after another: in this process until an arm spoils CUDA for it, and then in fresh processes."""
+"""One cell after another, in this process or in processes of their own; an arm that ends one is a failed row."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
-import signal
 import sys
 
-from ..machine.child_process import ChildProcess
-from ..machine.signals import Stopped, finished_first, stop_if_requested
 from ..measuring.spoiled import is_spoiled
 from ..settings.faults import Fault, SpoiledError
 from ..words.progress import Progress
+from .apart import Apart, LostError
 from .cell_job import CellJob
-
-INTERRUPTED_S = 5.0
-"""Seconds that a fresh process may take to write what is finished after an interrupt."""
+from .isolation import SPOILED, why_apart
 
 
 class Cells:
-    """Measures one cell after another, in a fresh process once an arm has spoiled CUDA for this one."""
+    """Measures one cell after another; each in a process of its own where isolation or spoiled CUDA asks for it."""
 
     def __init__(self) -> None:
-        self._fresh: ChildProcess | None = None
+        self._apart = Apart()
 
     def run(self, job: CellJob, progress: Progress) -> None:
-        """Measure a cell; an arm that spoils CUDA is a failed row, and the others begin anew in a fresh process.
+        """Measure a cell. An arm that ends its process, or spoils CUDA for it, is a failed row.
 
-        Of the arms of a cell, each fresh process measures at least one less than the process before, so this ends.
-        Raises OSError where the run folder cannot be written.
+        The other arms then begin anew in another process. Each measures at least one arm less than the process before,
+        so this ends. Raises OSError where the run folder cannot be written.
         """
         faults: dict[str, Fault] = {}
+        labels = [*(strategy.label for strategy in job.strategies), *job.contenders]
+        why = why_apart(job)
         while True:
             try:
-                if self._fresh is None and not is_spoiled():
-                    job.run(progress, faults)
+                if why or is_spoiled():
+                    self._apart.run(job, progress, faults, why or SPOILED)
                 else:
-                    self._run_elsewhere(job, progress, faults)
+                    job.run(progress, faults)
                 return
             except SpoiledError as spoiled:
-                self.close()
-                who, why = spoiled.label or "an error", spoiled.fault.reason.rpartition("CUDA error: ")[2]
-                line = f"{who} spoiled CUDA for this process ({why}); what is left goes on in a fresh one"
-                print(line, file=sys.stderr, flush=True)
+                reason = spoiled.fault.reason.rpartition("CUDA error: ")[2]
+                _tell(f"{spoiled.label or 'an error'} spoiled CUDA for this process ({reason})")
                 if not spoiled.left:
                     return
                 faults[spoiled.label] = spoiled.fault
                 progress.again()
-
-    def _run_elsewhere(self, job: CellJob, progress: Progress, faults: dict[str, Fault]) -> None:
-        """Measure a cell in the fresh process. If that dies, the arms that it was to measure are failed rows."""
-        child = self._fresh = self._fresh or ChildProcess(f"{__package__}.fresh_child")
-        try:
-            with finished_first(child.signal):
-                child.write(job.to_json())
-                child.write(json.dumps({label: dataclasses.asdict(fault) for label, fault in faults.items()}))
-                while line := child.read():
-                    match json.loads(line):
-                        case {"progress": [method, *arguments]}:
-                            getattr(progress, method)(*arguments)
-                        case {"spoiled": [label, fault, left]}:
-                            raise SpoiledError(label, Fault(**fault), left)
-                        case {"refused": [number, reason, file]}:
-                            raise OSError(number, reason, file)
-                        case {"stopped": reason}:
-                            stop_if_requested()
-                            raise Stopped(reason, signal.SIGINT)
-                        case _:
-                            return
-                stop_if_requested()
-        except KeyboardInterrupt:
-            child.interrupt(INTERRUPTED_S)
-            self.close()
-            raise
-        fault = Fault(*child.ended())
-        self.close()
-        labels = [*(strategy.label for strategy in job.strategies), *job.contenders]
-        job.run(progress, dict.fromkeys(labels, fault) | faults)
+            except LostError as lost:
+                known = lost.label not in ("", *faults)
+                faults |= {lost.label: lost.fault} if known else dict.fromkeys(labels, lost.fault) | faults
+                if faults.keys() >= {*labels}:  # nothing is left to measure: the rows are written here
+                    job.run(progress, faults)
+                    return
+                _tell(f"{lost.label} ended this cell's process ({lost.fault.reason})")
+                if lost.begun:
+                    progress.again()
 
     def close(self) -> None:
-        """End the fresh process, if there is one."""
-        if self._fresh is not None:
-            self._fresh.close()
-            self._fresh = None
+        """End the process from which others are forked, if there is one."""
+        self._apart.close()
+
+
+def _tell(what: str) -> None:
+    print(f"{what}; what is left goes on in a fresh one", file=sys.stderr, flush=True)

@@ -20,6 +20,7 @@ from ..settings.overrides import Job
 from ..settings.resources import refuse_elsewhere
 from ..store.entries import FrozenEntry
 from ..work.planning import Effort, effort
+from .isolation import require_importable
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ class Planned:
             "contenders": self.contenders,
             "measure": dataclasses.asdict(self.job.config.measure),
             "config": self.job.yaml,
+            "isolate": self.job.config.isolate,
         }
         return cast("FrozenEntry", json.loads(json.dumps(entry)))
 
@@ -84,6 +86,7 @@ def planned(jobs: Sequence[Job]) -> list[Planned]:
         if clash := next((s.label for s in one.strategies if s.label in one.contenders), ""):
             raise ConfigError(f"{clash} is the name of a strategy and of a contender of this run; leave one out")
         refuse_elsewhere(one.job.config)
+        require_importable(one.strategies, one.job.config.isolate)
     obstacles = [obstacle(one.cell, one.strategies, one.contenders, here=one.is_here) for one in found]
     if all(obstacles):
         more = f" (and none of the other {len(jobs) - 1} cells can run)" if len(jobs) > 1 else ""

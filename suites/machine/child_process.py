@@ -20,6 +20,26 @@ CLOSING_S = 2.0
 """Seconds that the process may take to end by itself after its input has ended."""
 
 
+def how_ended(code: int, told: str) -> str:
+    """Say how a process ended: its exit code, or the signal where ``code`` is below 0, and the last line of ``told``.
+
+    >>> how_ended(-11, ""), how_ended(3, "first\\nlast\\n")
+    ('its process was ended by SIGSEGV', 'its process ended with exit code 3: last')
+    """
+    how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+    said = [line for line in told.splitlines() if line.strip()]
+    return f"its process {how}" + (f": {said[-1].strip()}" if said else "")
+
+
+def kill_tree(pid: int) -> None:
+    """Kill a process and all its children, if it is there."""
+    with contextlib.suppress(psutil.Error):
+        process = psutil.Process(pid)
+        for one in [*process.children(recursive=True), process]:
+            with contextlib.suppress(psutil.Error):
+                one.kill()
+
+
 class ChildProcess:
     """A process that runs ``python -m module arguments``, as this one would: same path, environment and cores.
 
@@ -29,6 +49,7 @@ class ChildProcess:
     def __init__(self, module: str, *arguments: str, **environment: str) -> None:
         """Start it. ``environment`` is added to that of this process."""
         self._stderr: IO[bytes] = tempfile.TemporaryFile()
+        self._said = 0
         with all_allowed():
             self._popen = subprocess.Popen(
                 [sys.executable, "-P", "-m", module, *arguments],
@@ -80,30 +101,19 @@ class ChildProcess:
         if code is None:
             self.kill()
             return "its process closed its output", ""
-        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        self._stderr.seek(0)
-        told = self._stderr.read().decode(errors="replace")
-        said = [line for line in told.splitlines() if line.strip()]
-        return f"its process {how}" + (f": {said[-1].strip()}" if said else ""), told.strip()
+        told = self.said()
+        return how_ended(code, told), told
 
-    def signal(self, number: int) -> None:
-        """Send it a signal; nothing happens if it has ended."""
-        self._popen.send_signal(number)
-
-    def interrupt(self, seconds_max: float) -> None:
-        """Interrupt it, as Ctrl-C would, and wait for its end; kill it if it takes longer than ``seconds_max``."""
-        self._popen.send_signal(signal.SIGINT)
-        try:
-            self._popen.wait(seconds_max)
-        except subprocess.TimeoutExpired:
-            self.kill()
+    def said(self) -> str:
+        """Return what was written on its standard error since this was last asked."""
+        size = os.fstat(self._stderr.fileno()).st_size
+        told = os.pread(self._stderr.fileno(), size - self._said, self._said)  # the process writes at the file's offset
+        self._said = size
+        return told.decode(errors="replace").strip()
 
     def kill(self) -> None:
         """Kill the process and all its children."""
-        with contextlib.suppress(psutil.Error):
-            for process in psutil.Process(self.pid).children(recursive=True):
-                with contextlib.suppress(psutil.Error):
-                    process.kill()
+        kill_tree(self.pid)
         self._popen.kill()
         self._popen.wait()
 

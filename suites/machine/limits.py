@@ -39,6 +39,47 @@ def memory_limit(root: Path = ROOT) -> Limit:
     return min(found, key=lambda limit: limit.amount)
 
 
+def memory_left(root: Path = ROOT) -> Limit:
+    """Memory that this process may still take, in bytes: what the machine has available, within each group's limit.
+
+    What a group holds of files that nobody writes is not counted as taken: the kernel gives it up first.
+    """
+    found = [Limit(int(psutil.virtual_memory().available), "this machine's available memory")]
+    for folder, name in _groups("memory", root):
+        for limit, usage, idle in (
+            ("memory.max", "memory.current", "inactive_file"),
+            ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+        ):
+            allowed, taken = _numbers(folder / limit), _numbers(folder / usage)
+            if allowed and allowed[0] > 0 and taken:
+                left = allowed[0] - taken[0] + _counted(folder / "memory.stat", idle)
+                found.append(Limit(max(0, left), f"what {limit} of the control group {name} leaves"))
+    return min(found, key=lambda limit: limit.amount)
+
+
+def oom_kills(root: Path = ROOT) -> dict[str, int]:
+    """Count the processes that the kernel has killed for lack of memory: in this process's group, and on the machine.
+
+    The keys say in words whose memory it was. A kill in a group counts for the machine too, so the group comes first. A
+    figure that cannot be read is 0.
+    """
+    found = {}
+    for folder, name in _groups("memory", root):
+        for file in ("memory.events", "memory.oom_control"):
+            if (folder / file).exists():
+                found[f"the control group {name}"] = _counted(folder / file, "oom_kill")
+    return {**dict(list(found.items())[:1]), "this machine": _counted(root / "proc/vmstat", "oom_kill")}
+
+
+def _counted(path: Path, key: str) -> int:
+    """The number beside a key in a file with a key and a number in each line; 0 where it is not there."""
+    for line in _lines(path):
+        name, _, number = line.partition(" ")
+        if name == key and number.strip().isdecimal():
+            return int(number)
+    return 0
+
+
 def cores_limit(root: Path = ROOT) -> Limit:
     """Number of cores that this process may use at once: by affinity, or by a control group's quota of CPU time.
 

@@ -16,8 +16,11 @@ from typing import Any
 
 INTERRUPTED, CHECKPOINT = "interrupted", "checkpoint"
 HANGUP: int = getattr(signal, "SIGHUP", -1)  # absent on Windows
-REASONS: dict[int, str] = {signal.SIGINT: INTERRUPTED, signal.SIGTERM: INTERRUPTED, HANGUP: INTERRUPTED}
-"""The reason that each signal gives, where a run handles it."""
+USER: int = getattr(signal, "SIGUSR2", -1)
+TO_STOP: tuple[int, ...] = (signal.SIGINT, signal.SIGTERM, HANGUP)
+"""The signals that a run handles."""
+REASONS: dict[int, str] = dict.fromkeys(TO_STOP, INTERRUPTED) | {USER: CHECKPOINT}
+"""The reason that each signal gives, where it is handled."""
 TOLD = "decodebench: stopping once the round in progress is done; Ctrl-C again stops now"
 
 
@@ -85,8 +88,10 @@ def finished_first(told: Callable[[int], None] = lambda number: None) -> Iterato
 
 
 @contextlib.contextmanager
-def handled(*, quiet: bool = False) -> Iterator[None]:
-    """Turn SIGINT, SIGTERM and SIGHUP into requests to stop inside the ``with`` block; then restore their handlers.
+def handled(*numbers: int, quiet: bool = False) -> Iterator[None]:
+    """Turn signals into requests to stop inside the ``with`` block; then restore their handlers.
+
+    ``numbers`` are those of the signals, by default ``TO_STOP``; ``REASONS`` has the reason of each.
 
     Where a round is finished first, one line on standard error says so, unless ``quiet``.
 
@@ -108,7 +113,7 @@ def handled(*, quiet: bool = False) -> Iterator[None]:
 
     before: dict[int, Any] = {}
     try:
-        for number in REASONS:
+        for number in numbers or TO_STOP:
             if number in signal.valid_signals() and signal.getsignal(number) not in (signal.SIG_IGN, None):
                 before[number] = signal.signal(number, handle)
         yield

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from strategies import ModelConfig
@@ -18,11 +18,21 @@ class CellFile:
     """The file cell.json of one cell. What is written first stays in it."""
 
     def __init__(
-        self, writer: CellWriter, cell: Cell, measure: MeasureConfig, arms: Sequence[str], contenders: Sequence[str]
+        self,
+        writer: CellWriter,
+        cell: Cell,
+        measure: MeasureConfig,
+        arms: Sequence[str],
+        contenders: Sequence[str],
+        noted: Mapping[str, Any],
     ) -> None:
-        """Write the file with what is to be measured. ``arms``: labels of all arms, ``contenders`` among them."""
+        """Write the file with what is to be measured. ``arms``: labels of all arms, ``contenders`` among them.
+
+        ``noted``: further entries.
+        """
         self._writer, self._cell = writer, cell
         self._entries: dict[str, Any] = {
+            **noted,
             "measure": dataclasses.asdict(measure),
             "arms": list(arms),
             "contenders": list(contenders),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -49,17 +50,19 @@ def run_cell(
     children: ChildArms,
     faults: Mapping[str, Fault] | None = None,
     folder: Path | None = None,
+    noted: Mapping[str, Any] | None = None,
 ) -> list[ArmResult]:
     """Measure strategies and contenders in one cell and write it to ``run_dir``; failures are rows with a reason.
 
     ``faults`` holds, by label, the faults of arms that are not to be measured: they ended an earlier process.
-    ``folder`` is the cell's folder, by default that of its id in ``run_dir``.
+    ``folder`` is the cell's folder, by default that of its id in ``run_dir``. ``noted`` are further entries of
+    cell.json.
 
     Raises SpoiledError once an arm has spoiled CUDA for this process. Its row is then written. The arms that the error
     names as left have to be measured anew, all of them together, since only times of one process can be paired.
     """
     writer = CellWriter(run_dir, cell.id, folder)
-    return CellRun(cell, strategies, measure, writer, progress, children, faults or {}).run()
+    return CellRun(cell, strategies, measure, writer, progress, children, faults or {}, noted or {}).run()
 
 
 class CellRun:
@@ -74,6 +77,7 @@ class CellRun:
         progress: Progress,
         children: ChildArms,
         faults: Mapping[str, Fault],
+        noted: Mapping[str, Any],
     ) -> None:
         self._cell, self._strategies, self._measure = cell, strategies, measure
         self._writer, self._progress, self._children, self._faults = writer, progress, children, faults
@@ -81,7 +85,7 @@ class CellRun:
         self._outcomes = Outcomes(executions, writer.traceback)
         self._work: dict[str, int] = {}
         """Predicted work of one round, by label."""
-        self._file = CellFile(writer, cell, measure, list(executions), children.names)
+        self._file = CellFile(writer, cell, measure, list(executions), children.names, noted)
 
     def run(self) -> list[ArmResult]:
         """Run all stages. The outcome of each arm is written whatever happens."""

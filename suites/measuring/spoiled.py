@@ -6,17 +6,40 @@ show in any later call, even in the code of another arm. Therefore each stage of
 the proof of equality, memory and dispatch, its turn in a round) ends with waiting for the device, outside of what is
 timed. So an error of an arm's kernels is raised within the arm's own stage, and the arm to blame is the one whose stage
 raised first. A repeat of the baseline (A/A) is the baseline's, and a comparison with full recompute is full recompute's
-unless another arm is taking its step. What belongs to no arm (loading, calibration) is nobody's.
+unless another arm is taking its step. What belongs to no arm (loading, calibration) is nobody's. The same stages say
+which arm was at work where the process just dies.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
 
 from ..settings.faults import Fault, SpoiledError
+
+
+class _Work:
+    """Which arm is at work, "" where what is done belongs to no arm."""
+
+    def __init__(self) -> None:
+        self.label = ""
+        self.told: Callable[[str], None] = lambda label: None
+
+    def turn(self, label: str) -> None:
+        """Note that ``label`` is at work from now on."""
+        if label != self.label:
+            self.label = label
+            self.told(label)
+
+
+_work = _Work()
+
+
+def watch_work(told: Callable[[str], None]) -> None:
+    """Have ``told`` called with the label of the arm that is at work, whenever that changes."""
+    _work.told = told
 
 
 def _in_use() -> bool:
@@ -47,6 +70,8 @@ def answering(label: str) -> Iterator[None]:
     At the end it waits for the CUDA device, if this process uses one, so that what kernels raise is raised here. Raises
     SpoiledError instead of any error that spoiled CUDA.
     """
+    before = _work.label
+    _work.turn(label)
     try:
         yield
         if _in_use():
@@ -57,3 +82,5 @@ def answering(label: str) -> Iterator[None]:
         if is_spoiled():
             raise SpoiledError(label, Fault.of(error)) from error
         raise
+    finally:
+        _work.turn(before)

@@ -24,6 +24,7 @@ DTYPES = ("fp32", "bf16", "fp16")
 ATTENTION = ("auto", "flash", "efficient", "cudnn", "math")
 """Kernels of ``strategies.models.torch_settings``, repeated because importing that module would import torch."""
 STOPS = ("fixed", "eos")
+ISOLATE = ("none", "process", "auto")
 ROUNDS_MIN = 2
 """Fewest counted rounds of a case: an interval needs at least two."""
 MAX_THREADS = 1024
@@ -84,6 +85,12 @@ class MeasureConfig:
         None,
         "GiB",
         number(f"GiB above 0 and at most {MAX_GIB:.0f}", 0, MAX_GIB, optional=True),
+    )
+    cell_seconds_max: float | None = key(
+        "a cell that takes longer is ended: what hangs is a failed row; null: no limit",
+        None,
+        "s",
+        number(f"seconds above 0 and at most {MAX_SECONDS:.0f}", 0, MAX_SECONDS, optional=True),
     )
     aa: bool = key("time the baseline twice (A/A): how far equal things come out apart", False, "true|false", flag())
 
@@ -151,6 +158,13 @@ class RunConfig:
         one_of(ATTENTION),
     )
     tf32: bool = key("CUDA rounds the inputs of float32 products to TensorFloat-32", False, "true|false", flag())
+    isolate: str = key(
+        "process: each cell in a process of its own; auto: on CUDA, with strategies of yours, where memory is tight or "
+        "the time limited",
+        "auto",
+        "|".join(ISOLATE),
+        one_of(ISOLATE),
+    )
     seed: int = key("seeds sources, random weights and the order of rounds", 0, "int", whole(0, MAX_SEED))
     plots: bool = key("draw the plots at the end", True, "bool", flag())
     report: bool = key("write report.html at the end", True, "bool", flag())

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 PROFILED = (
     "contenders",
+    "isolate",
     "plots",
     "report",
     *NESTED,
@@ -59,6 +60,8 @@ def why_idle(key: str, config: RunConfig) -> str:
         return "without a precision; add measure.precision=0.02, or leave it out"
     if key == "measure.contender_seconds_max" and not config.contenders and not measure.aa:
         return "without contenders; add contenders=all, or leave it out"
+    if key == "measure.cell_seconds_max" and measure.cell_seconds_max is not None and config.isolate == "none":
+        return "with isolate=none, as only a cell in a process of its own can be ended; leave one of them out"
     if key == "tf32" and config.tf32:
         from .cells import why_no_tf32
         from .resources import device_of

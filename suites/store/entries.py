@@ -25,7 +25,8 @@ class FrozenEntry(TypedDict):
     """A line of plan.jsonl: a cell, and what is to be measured in it.
 
     ``strategies`` and ``contenders`` are labels, ``cell`` and ``measure`` the fields of a ``Cell`` and of
-    ``measure.*``. ``config`` is the configuration of the job as YAML.
+    ``measure.*``. ``config`` is the configuration of the job as YAML. ``isolate`` says whether it is measured in a
+    process of its own.
     """
 
     id: CellId
@@ -36,6 +37,7 @@ class FrozenEntry(TypedDict):
     contenders: list[Label]
     measure: dict[str, Any]
     config: str
+    isolate: NotRequired[str]
 
 
 class JobEntry(TypedDict):

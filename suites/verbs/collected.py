@@ -22,6 +22,7 @@ from ..tables.role_table import write_roles
 from ..tables.table_files import write_tables
 from ..telling.card import cards
 from ..telling.choices_told import float32_told, kernels_told, narrowing_told
+from ..telling.isolated import isolated_told
 from ..telling.step_summary import markdown_summary, post
 from ..telling.stopped import stopped_told
 from ..telling.summary import advice_lines, print_summary
@@ -107,7 +108,13 @@ def tabulate(run_dir: Path, plots: bool = True) -> Collected:
     entry = read_run_entry(run_dir)
     missing, command = len(entry["plan"]) - len(cells), entry.get("command", "")
     noises, margins = told(cells), [cell.cell["measure"]["margin"] for cell in cells if "measure" in cell.cell]
-    notes = [*stopped_told(cells), *checkpoints_told(cells), *narrowing_told(cells), *float32_told(cells)]
+    notes = [
+        *stopped_told(cells),
+        *isolated_told(cells),
+        *checkpoints_told(cells),
+        *narrowing_told(cells),
+        *float32_told(cells),
+    ]
     decided = cards(table, noises, command)
     advice = list(advice_lines(table, decided, noises, [*notes, *kernels_told(cells)]))
     margin = next(iter(margins), MARGIN)

@@ -6,11 +6,13 @@ of each session, with its target length.
 
 import math
 import os
+import resource
 import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import torch
 
 from .contiguous_kv import ContiguousKV, ContiguousStore
@@ -87,12 +89,42 @@ class Dies(Odd):
 @register("signals")
 @dataclass(frozen=True)
 class Signals(Odd):
-    """Sends its process a signal."""
+    """Sends a signal to the run: to its own process, or to the one that started the server of its process."""
 
     number: int = 2
 
     def deed(self, shape):
-        signal.raise_signal(self.number)
+        chain = [os.getpid(), *(process.pid for process in psutil.Process().parents())]
+        apart = "suites.jobs.fork_server" in psutil.Process(os.getppid()).cmdline()
+        os.kill(chain[2 if apart else 0], self.number)
+
+
+@register("exits")
+@dataclass(frozen=True)
+class Exits(Odd):
+    """Ends its process as if all were well."""
+
+    def deed(self, shape):
+        os._exit(0)
+
+
+@register("grows")
+@dataclass(frozen=True)
+class Grows(Odd):
+    """Asks for more memory than its process may have from now on."""
+
+    def deed(self, shape):
+        resource.setrlimit(resource.RLIMIT_AS, (psutil.Process().memory_info().vms + (1 << 28),) * 2)
+        torch.ones(1 << 30)
+
+
+@register("full")
+@dataclass(frozen=True)
+class Full(Odd):
+    """Says what torch's allocator of CUDA memory says."""
+
+    def deed(self, shape):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
 
 @register("stops")

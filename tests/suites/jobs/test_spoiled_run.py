@@ -11,7 +11,6 @@ import psutil
 import pytest
 
 from strategies import select
-from suites.jobs import cells as cells_module
 from suites.jobs.cell_job import CellJob
 from suites.jobs.cells import Cells
 from suites.settings.config import MeasureConfig
@@ -36,9 +35,14 @@ def copy(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def sweep(copy):
-    """(the finished command, its folder): two spoil CUDA in the first cell, one kills its process in the second."""
+    """(the finished command, its folder): two spoil CUDA in the first cell, one kills its process in the second.
+
+    The run begins in its own process, and goes on in others from the first cell on.
+    """
     chosen = f"strategies=[full_recompute,static_kv,'{RAISES}','{SILENT}','dies(at=6)']"
-    done = suites("run", "seq_len=5,6,7", chosen, *MEASURED, "hydra.sweep.dir=run", folder=copy, packages=copy)
+    done = suites(
+        "run", "seq_len=5,6,7", chosen, *MEASURED, "isolate=none", "hydra.sweep.dir=run", folder=copy, packages=copy
+    )
     return done, copy / "run"
 
 
@@ -70,7 +74,7 @@ def test_all_others_of_that_cell_are_measured_and_so_are_later_cells(table):
 
 def test_times_of_a_cell_come_from_one_process(sweep):
     cells = {cell.cell["tgt_len"]: cell for cell in read_cells(sweep[1])}
-    for length, labels in ((5, 3), (7, 5)):
+    for length, labels in ((5, 3), (6, 4), (7, 5)):
         assert len(cells[length].rounds) == labels * (3 + 1)
         assert cells[length].conditions is not None
 
@@ -78,14 +82,18 @@ def test_times_of_a_cell_come_from_one_process(sweep):
 def test_each_time_the_process_is_another(copy, sweep):
     noted = [line.split() for line in (copy / "strategies" / "spoiling.pids").read_text().splitlines()]
     processes = {length: list(dict.fromkeys(pid for at, pid in noted if at == length)) for length in "567"}
-    assert [len(processes[length]) for length in "567"] == [3, 1, 1]
-    assert processes["5"][2] == processes["6"][0] != processes["7"][0]
+    assert [len(processes[length]) for length in "567"] == [3, 2, 1]
+    assert len({*processes["5"], *processes["6"], *processes["7"]}) == 6
     assert not any(psutil.pid_exists(int(pid)) for pids in processes.values() for pid in pids)
 
 
-def test_a_process_that_is_killed_is_a_failed_row_of_every_arm_and_the_sweep_goes_on(table):
-    assert set(table.loc[6]["status"]) == {"failed"}
-    assert set(table.loc[6]["reason"]) == {"its process was ended by SIGSEGV"}
+def test_the_arm_that_kills_its_process_is_a_failed_row_and_the_others_are_measured(table):
+    assert table.loc[(6, "dies(at=6)"), ["status", "reason"]].to_list() == [
+        "failed",
+        "its process was ended by SIGSEGV",
+    ]
+    others = table.loc[6].drop("dies(at=6)")
+    assert (others[["status", "rounds"]] == ["ok", 3]).all().all()
 
 
 def test_it_is_told_in_one_line_each(sweep):
@@ -96,9 +104,11 @@ def test_it_is_told_in_one_line_each(sweep):
     why = "spoiled CUDA for this process (device-side assert triggered); what is left goes on in a fresh one"
     assert [line.partition(" ")[2] for line in told] == [why, why]
     assert [line.startswith("spoils(at=5") for line in told] == [True, True]
+    why = "dies(at=6) ended this cell's process (its process was ended by SIGSEGV); what is left goes on in a fresh one"
+    assert why in done.stderr.splitlines()
 
 
-def test_a_second_interrupt_ends_the_fresh_process_too_and_keeps_what_is_finished(copy):
+def test_a_second_interrupt_ends_the_other_process_too_and_keeps_what_is_finished(copy):
     chosen = f"strategies=[static_kv,'{RAISES}','stops(at=6,batches=4)']"
     given = ["seq_len=5,6,7", chosen, *MEASURED, "threads=1", "plots=false", "report=false", "hydra.sweep.dir=stopped"]
     process = subprocess.Popen(
@@ -128,18 +138,19 @@ def test_a_second_interrupt_ends_the_fresh_process_too_and_keeps_what_is_finishe
 
 
 def test_a_job_arrives_in_another_process_as_it_was(tmp_path):
-    job = CellJob(CELL, select("grid"), ["mine"], MeasureConfig(rounds=3, precision=0.02), tmp_path)
+    job = CellJob(CELL, select("grid"), ["mine"], MeasureConfig(rounds=3, precision=0.02), tmp_path, isolate="process")
     assert CellJob.of_json(job.to_json()) == job
 
 
-def test_what_the_operating_system_refuses_the_fresh_process_is_raised_here(tmp_path, monkeypatch):
-    monkeypatch.setattr(cells_module, "is_spoiled", lambda: True)
+def test_what_the_operating_system_refuses_the_other_process_is_raised_here(tmp_path):
     (tmp_path / "cells").mkdir()
     (tmp_path / "cells" / CELL.id).write_text("a file where a folder should be")
     cells = Cells()
     try:
         with pytest.raises(FileExistsError, match=CELL.id):
-            cells.run(CellJob(CELL, select("static_kv"), [], MeasureConfig(), tmp_path), Progress(1, 1))
+            cells.run(
+                CellJob(CELL, select("static_kv"), [], MeasureConfig(), tmp_path, isolate="process"), Progress(1, 1)
+            )
     finally:
         cells.close()
 

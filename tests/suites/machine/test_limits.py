@@ -7,7 +7,7 @@ import sys
 import psutil
 import pytest
 
-from suites.machine.limits import cores_limit, memory_limit, threads_limit
+from suites.machine.limits import cores_limit, memory_left, memory_limit, oom_kills, threads_limit
 
 TOTAL, CORES = psutil.virtual_memory().total, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
 FIRST = min(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
@@ -138,3 +138,105 @@ def test_threads_are_no_more_than_omp_num_threads_asks_for(machine, monkeypatch,
     told = f"OMP_NUM_THREADS={threads}" if threads < 8 else "the process's CPU affinity"
     found = threads_limit(machine("", "", {}))
     assert (found.amount, found.bound_by) == (threads, told)
+
+
+LEFT = {
+    "none": (None, ("", "", {})),
+    "own group": (
+        3096,
+        "memory.max of the control group /job",
+        ("0::/job", V2, {"/job/memory.max": "4096", "/job/memory.current": "1000"}),
+    ),
+    "a tighter group above": (
+        596,
+        "memory.max of the control group /job",
+        (
+            "0::/job/step",
+            V2,
+            {
+                "/job/step/memory.max": "9000",
+                "/job/step/memory.current": "1000",
+                "/job/memory.max": "4096",
+                "/job/memory.current": "4000",
+                "/job/memory.stat": "anon 7\ninactive_file 500\nactive_file 90",
+            },
+        ),
+    ),
+    "more taken than is allowed": (
+        0,
+        "memory.max of the control group /",
+        ("0::/", V2, {"/memory.max": "4096", "/memory.current": "5000"}),
+    ),
+    "how much is taken is not known": (None, ("0::/", V2, {"/memory.max": "4096"})),
+    "version 1": (
+        3296,
+        "memory.limit_in_bytes of the control group /job/step",
+        (
+            OWN_V1,
+            V1.format(top="/"),
+            {
+                "/memory/job/step/memory.limit_in_bytes": "4096",
+                "/memory/job/step/memory.usage_in_bytes": "1000",
+                "/memory/job/step/memory.stat": "inactive_file 1\ntotal_inactive_file 200",
+            },
+        ),
+    ),
+    "version 1, a container's mount": (
+        3096,
+        "memory.limit_in_bytes of the control group /job/step",
+        (
+            OWN_V1,
+            V1.format(top="/job/step"),
+            {"/memory/memory.limit_in_bytes": "4096", "/memory/memory.usage_in_bytes": "1000"},
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LEFT)
+def test_memory_left_is_what_any_group_leaves_without_the_files_that_it_can_give_up(machine, name):
+    *wanted, (own, mounts, files) = LEFT[name]
+    found = memory_left(machine(own, mounts, {GROUPS + path: text for path, text in files.items()}))
+    if wanted == [None]:
+        assert found.bound_by == "this machine's available memory"
+        assert 0 < found.amount <= TOTAL
+    else:
+        assert (found.amount, found.bound_by) == (wanted[0], f"what {wanted[1]} leaves")
+
+
+@pytest.mark.parametrize(
+    ("own", "mounts", "files", "wanted"),
+    [
+        ("", "", {}, {}),
+        (
+            "0::/job/step",
+            V2,
+            {"/job/step/memory.events": "oom 3\noom_kill 2", "/job/memory.events": "oom_kill 9"},
+            {"the control group /job/step": 2},
+        ),
+        ("0::/job", V2, {"/memory.events": "oom_kill 4"}, {"the control group /": 4}),
+        (
+            OWN_V1,
+            V1.format(top="/"),
+            {"/memory/job/step/memory.oom_control": "oom_kill_disable 0\nunder_oom 0\noom_kill 5"},
+            {"the control group /job/step": 5},
+        ),
+    ],
+)
+def test_kills_for_lack_of_memory_are_counted_in_the_own_group_and_on_the_machine(machine, own, mounts, files, wanted):
+    root = machine(own, mounts, {"proc/vmstat": "pgfault 8\noom_kill 7", **{GROUPS + k: v for k, v in files.items()}})
+    assert oom_kills(root) == {**wanted, "this machine": 7}
+
+
+def test_no_kill_is_known_where_nothing_can_be_read(tmp_path):
+    assert oom_kills(tmp_path) == {"this machine": 0}
+
+
+def test_cores_of_a_group_of_version_1_are_those_of_its_own_hierarchy(machine):
+    files = {
+        "/cpu,cpuacct/job/step/cpu.cfs_quota_us": "100000",
+        "/cpu,cpuacct/job/step/cpu.cfs_period_us": "100000",
+        "/memory/job/step/memory.limit_in_bytes": "4096",
+    }
+    root = machine(OWN_V1, V1.format(top="/"), {GROUPS + path: text for path, text in files.items()})
+    assert (cores_limit(root).amount, memory_limit(root).amount) == (1, 4096)

@@ -19,17 +19,20 @@ def copy(tmp_path_factory):
     return root
 
 
-def stopped(copy, folder, number, batches):
+def stopped(copy, folder, number, batches, isolate="none"):
     chosen = f"strategies=[full_recompute,'signals(at=6,batches={batches},number={number})']"
-    given = ["run", "seq_len=5,6,7", chosen, *SMALL_MODEL, *ROUNDS, f"hydra.sweep.dir={folder}"]
+    given = ["run", "seq_len=5,6,7", chosen, *SMALL_MODEL, *ROUNDS, f"hydra.sweep.dir={folder}", f"isolate={isolate}"]
     done = suites(*given, folder=copy, packages=copy)
     assert "Traceback" not in done.stdout + done.stderr
     return done, read_tables(copy / folder)[0].set_index(["tgt_len", "strategy"])
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
-def test_the_round_ends_and_everything_is_made_of_what_there_is(copy, number, code):
-    done, table = stopped(copy, f"once{code}", int(number), 30)
+@pytest.mark.parametrize(
+    ("number", "code", "isolate"),
+    [(signal.SIGINT, 130, "none"), (signal.SIGHUP, 129, "none"), (signal.SIGTERM, 143, "process")],
+)
+def test_the_round_ends_and_everything_is_made_of_what_there_is(copy, number, code, isolate):
+    done, table = stopped(copy, f"once{code}", int(number), 30, isolate)
     assert done.returncode == code
     assert set(table.index.get_level_values("tgt_len")) == {5, 6}
     assert (table["status"] == "ok").all()

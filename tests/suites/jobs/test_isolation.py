@@ -1,0 +1,224 @@
+"""A fault of a cell stays in the cell: it is a row with its reason, the other arms are measured, the sweep goes on."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from strategies import ModelSpec, select
+from strategies import strategy as strategy_module
+from strategies.contiguous_kv import ContiguousKV
+from suites.jobs import apart, isolation
+from suites.jobs.apart import LostError, _Followed
+from suites.jobs.cell_job import CellJob
+from suites.jobs.fork_server import ENVIRONMENT
+from suites.jobs.isolation import why_apart
+from suites.machine.child_process import ChildProcess
+from suites.machine.limits import Limit
+from suites.settings.cells import Cell
+from suites.settings.config import ConfigError, MeasureConfig
+from suites.settings.overrides import compose_jobs, read_overrides
+from suites.store.cell_folder import read_cells
+from suites.tables.table_files import read_tables
+from tests.command import ROOT, SMALL_MODEL, copy_packages, suites
+
+from ..measuring.one_cell import CELL
+
+FAULTS = {
+    3: ("dies(at=3)", "its process was ended by SIGSEGV"),
+    4: ("exits(at=4)", "its process ended with exit code 0"),
+    5: ("grows(at=5)", "out of memory: "),
+    6: ("full(at=6)", "out of memory: CUDA out of memory. Tried to allocate 2.00 GiB."),
+    7: ("stops(at=7)", "no end within measure.cell_seconds_max=8 s: its process was ended"),
+    8: ("spoils(at=8)", "AcceleratorError: CUDA error: device-side assert triggered; traceback in "),
+}
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory):
+    """The packages with the strategies in them."""
+    root = copy_packages(tmp_path_factory.mktemp("copy"))
+    shutil.copy(ROOT / "tests" / "drop_ins" / "spoiling.py", root / "strategies")
+    return root
+
+
+@pytest.fixture(scope="module")
+def sweep(copy):
+    """(the finished command, its folder): in each cell another strategy does its deed."""
+    chosen = f"strategies=[static_kv,{','.join(repr(label) for label, _ in FAULTS.values())}]"
+    lengths = f"seq_len={','.join(map(str, [*FAULTS, 9]))}"
+    limited = ["measure.rounds=2", "measure.warmup=0", "measure.cell_seconds_max=8", "plots=true"]
+    done = suites("run", lengths, chosen, *SMALL_MODEL, *limited, "hydra.sweep.dir=run", folder=copy, packages=copy)
+    return done, copy / "run"
+
+
+@pytest.fixture
+def table(sweep):
+    done, folder = sweep
+    assert (folder / "table.csv").exists(), done.stderr
+    return read_tables(folder)[0].set_index(["tgt_len", "strategy"])
+
+
+@pytest.mark.parametrize("length", FAULTS)
+def test_each_fault_is_a_failed_row_whose_reason_names_the_cause(table, length):
+    label, reason = FAULTS[length]
+    row = table.loc[(length, label)]
+    assert row["status"] == "failed"
+    assert row["reason"].startswith(reason)
+
+
+def test_every_other_arm_of_its_cell_is_measured_and_so_are_later_cells(table):
+    for length in (*FAULTS, 9):
+        others = table.loc[length].drop(FAULTS.get(length, ("", ""))[0], errors="ignore")
+        assert len(others) >= len(FAULTS)
+        assert (others[["status", "rounds"]] == ["ok", 2]).all().all()
+
+
+def test_the_summary_says_why_cells_ran_apart_and_what_that_costs(sweep, table):
+    done, folder = sweep
+    (line,) = [line for line in done.stdout.replace("\n  ", " ").splitlines() if "processes of their own" in line]
+    assert line.startswith("7 cells ran in processes of their own (isolate=auto: their time is limited), ")
+    begun = [cell.cell["isolated"]["begun_s"] for cell in read_cells(folder)]
+    assert all(seconds > 0 for seconds in begun)
+    assert begun[-1] < begun[0]  # the first waits until the server has imported torch
+    assert "Traceback" not in done.stderr
+    assert done.returncode == 1
+
+
+def test_the_server_starts_neither_threads_nor_cuda():
+    told = "import psutil, torch, suites.jobs.fork_server; "
+    told += "print(psutil.Process().num_threads(), torch.cuda.is_initialized())"
+    done = subprocess.run(
+        [sys.executable, "-c", told],
+        env={**os.environ, **ENVIRONMENT, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["1", "False"]
+
+
+def test_the_process_of_a_cell_ends_with_the_run_and_has_its_cores_and_path(copy, tmp_path):
+    server = ChildProcess("suites.jobs.fork_server", **ENVIRONMENT, PYTHONPATH=str(copy))
+    job = json.loads(CellJob(CELL, [], [], MeasureConfig(), tmp_path).to_json())
+    request = {"job": json.dumps(job | {"strategies": ["stops(at=6)"]}), "modules": ["strategies.spoiling"]}
+    server.write(
+        json.dumps(request | {"left_out": {}, "faults": {}, "why": "as asked", "asked_s": 0.0, "waited_s": 0.0})
+    )
+    pid = json.loads(server.read(60))["began"]
+    cell = psutil.Process(pid)
+    while json.loads(server.read(60)).get("at_work") != "stops(at=6)":
+        pass
+    assert cell.ppid() == server.pid
+    assert cell.cpu_affinity() == psutil.Process().cpu_affinity()
+    assert os.getpgid(pid) == server.pid
+    server.close()  # as if the run were gone: its input ends
+    cell.wait(10)
+
+
+class Server:
+    """Answers with these messages."""
+
+    def __init__(self, *messages, said=""):
+        self._messages, self._said = [*messages, {"ended": -signal.SIGKILL}], said
+
+    def read(self, seconds_max):
+        return json.dumps(self._messages.pop(0))
+
+    def said(self):
+        return self._said
+
+
+@pytest.mark.parametrize("who", ["the control group /job", "this machine"])
+def test_a_kill_by_the_kernel_for_lack_of_memory_says_whose(monkeypatch, who):
+    counts = iter([{"the control group /job": 3, "this machine": 7}] * 2)
+    monkeypatch.setattr(apart, "oom_kills", lambda: {**next(counts), who: 7 + len(seen)})
+    monkeypatch.setattr(apart, "memory_limit", lambda: Limit(1 << 30, "memory.max of the control group /job"))
+    seen = []
+    followed = _Followed(Server({"began": 0}, {"at_work": "mine"}), None, None)
+    seen.append("the process")
+    followed.follow()
+    with pytest.raises(LostError) as lost:
+        followed.conclude()
+    assert lost.value.label == "mine"
+    assert lost.value.fault.reason == (
+        f"out of memory: its process was killed for lack of memory in {who} (1.00 GiB: memory.max of the control group "
+        "/job)"
+    )
+
+
+def test_a_kill_by_somebody_else_does_not(monkeypatch):
+    monkeypatch.setattr(apart, "oom_kills", lambda: {"this machine": 7})
+    followed = _Followed(Server({"began": 0}), None, None)
+    followed.follow()
+    with pytest.raises(LostError, match=r"^its process was ended by SIGKILL$"):
+        followed.conclude()
+
+
+class OddKV(ContiguousKV):
+    """A strategy of a user."""
+
+
+def job(tmp_path, strategies=None, isolate="auto", cell=CELL, **measure):
+    return CellJob(cell, strategies or select("core"), [], MeasureConfig(**measure), tmp_path, isolate=isolate)
+
+
+def test_auto_isolates_what_is_not_shipped_what_is_limited_what_is_large_and_cuda(tmp_path, monkeypatch):
+    assert why_apart(job(tmp_path)) == ""
+    assert (
+        why_apart(job(tmp_path, [*select("core"), OddKV()]))
+        == "isolate=auto: their strategies are not shipped with decodebench"
+    )
+    assert why_apart(job(tmp_path, cell_seconds_max=1.0)) == "isolate=auto: their time is limited"
+    assert why_apart(job(tmp_path, cell=Cell(**{**vars(CELL), "device": "cuda"}))) == "isolate=auto: they run on CUDA"
+    needed = isolation.forecast_bytes(job(tmp_path))
+    for left, wanted in (
+        (2 * needed, ""),
+        (2 * needed - 2, "isolate=auto: their forecast exceeds half of the memory left"),
+    ):
+        monkeypatch.setattr(isolation, "memory_left", lambda left=left: Limit(left, "somebody"))
+        assert why_apart(job(tmp_path)) == wanted
+    for isolate, wanted in (("none", ""), ("process", "isolate=process")):
+        assert why_apart(job(tmp_path, [OddKV()], isolate)) == wanted
+
+
+def test_the_forecast_is_of_weights_and_the_largest_decoding(tmp_path):
+    one, more = (isolation.forecast_bytes(job(tmp_path, select(names))) for names in (["cross_kv"], "core"))
+    assert 0 < one <= more
+    broken = Cell(**{**vars(CELL), "model": ModelSpec("gone", "checkpoint", checkpoint="/nowhere")})
+    assert isolation.forecast_bytes(job(tmp_path, cell=broken)) == 0
+
+
+def test_what_only_this_process_knows_is_measured_in_it_and_refused_elsewhere(tmp_path, monkeypatch):
+    monkeypatch.setattr(OddKV, "__module__", "__main__")
+    assert why_apart(job(tmp_path, [OddKV()], cell_seconds_max=1.0)) == ""
+    with pytest.raises(ConfigError, match="isolate=process needs strategies that another process can import"):
+        isolation.require_importable([*select("core"), OddKV()], "process")
+    isolation.require_importable([OddKV()], "auto")
+
+
+def test_the_list_of_shipped_modules_is_what_the_package_ships():
+    files = (ROOT / "strategies").glob("*.py")
+    shipped = {
+        f"strategies.{path.stem}" for path in files if re.search(r"^@?register\(", path.read_text(), re.MULTILINE)
+    }
+    assert {*strategy_module.SHIPPED} == shipped
+
+
+@pytest.mark.parametrize(
+    ("given", "refused"),
+    [
+        (["measure.cell_seconds_max=5", "isolate=none"], "measure.cell_seconds_max=5 has no effect with isolate=none"),
+        (["measure.cell_seconds_max=0"], "measure.cell_seconds_max=0 .* seconds above 0"),
+        (["isolate=thread"], "isolate=thread .* none, process, auto"),
+    ],
+)
+def test_mistakes_are_refused(given, refused):
+    with pytest.raises(ConfigError, match=refused):
+        compose_jobs(read_overrides(given))
