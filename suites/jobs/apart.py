@@ -45,7 +45,9 @@ class LostError(Mistake):
 class Apart:
     """Measures cells, each in a process forked from a server, which is started with the first of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, **environment: str) -> None:
+        """``environment`` is added to that of the processes."""
+        self._environment = ENVIRONMENT | environment
         self._server: ChildProcess | None = None
         self._waited_s: dict[str, float] = {}
         """Seconds that processes took to begin, by the cell's id."""
@@ -57,7 +59,7 @@ class Apart:
         """
         asked_s = time.monotonic()
         if self._server is None:
-            self._server = ChildProcess(f"{__package__}.fork_server", **ENVIRONMENT)
+            self._server = ChildProcess(f"{__package__}.fork_server", **self._environment)
         request: dict[str, Any] = {
             "job": job.to_json(),
             "modules": [module_of(strategy) for strategy in job.strategies],

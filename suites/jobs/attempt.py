@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..store.cell_folder import cell_folder
-from ..store.cell_state import tries_of, worth
+from ..store.cell_state import ENDED, tries_of, worth
 from ..store.entries import FrozenEntry
 from ..store.files import exists, write_json
 from ..store.locks import BusyError, cell_lock, locked
@@ -34,7 +34,8 @@ def attempt(run_dir: Path, entry: FrozenEntry) -> Iterator[Path]:
     with locked(cell_lock(run_dir, cell_id), busy, PROBING_S):
         _mend(run_dir, cell_id)
         first, again = cell_folder(run_dir, cell_id), run_dir / AGAIN / cell_id
-        number = max(tries_of(first), tries_of(again)) + 1
+        # A try that was interrupted, or told to begin anew, does not count.
+        number = max(1, *(tries_of(one) + (worth(one)[0] == ENDED) for one in (first, again)))
         folder = again if exists(first / "cell.json") else first
         shutil.rmtree(again, ignore_errors=True)
         started = datetime.datetime.now().astimezone().isoformat(timespec="seconds")

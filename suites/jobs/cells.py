@@ -9,14 +9,15 @@ from ..settings.faults import Fault, SpoiledError
 from ..words.progress import Progress
 from .apart import Apart, LostError
 from .cell_job import CellJob
-from .isolation import SPOILED, why_apart
+from .isolation import ON_DEVICE, SPOILED, why_apart
 
 
 class Cells:
     """Measures one cell after another; each in a process of its own where isolation or spoiled CUDA asks for it."""
 
-    def __init__(self) -> None:
-        self._apart = Apart()
+    def __init__(self, **environment: str) -> None:
+        """``environment`` is added to that of the processes; where there is any, each cell has one of its own."""
+        self._apart, self._others = Apart(**environment), bool(environment)
 
     def run(self, job: CellJob, progress: Progress) -> None:
         """Measure a cell. An arm that ends its process, or spoils CUDA for it, is a failed row.
@@ -26,7 +27,7 @@ class Cells:
         """
         faults: dict[str, Fault] = {}
         labels = [*(strategy.label for strategy in job.strategies), *job.contenders]
-        why = why_apart(job)
+        why = why_apart(job) or (ON_DEVICE if self._others else "")
         while True:
             try:
                 if why or is_spoiled():

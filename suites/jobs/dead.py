@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from contextlib import suppress
 from dataclasses import asdict, replace
@@ -15,6 +16,20 @@ from ..store.plan import labels_of
 from ..store.records import ArmResult
 from ..store.schema import parsed_file
 from .attempt import AGAIN
+from .states import Standing
+
+
+def dead_of(error: Exception, now: Standing) -> list[FrozenEntry]:
+    """The cells whose jobs are dead where a launcher of Hydra raises ``error``.
+
+    submitit's names the first job of an array that died, while others may still wait. Those that have begun, and that
+    nobody measures now, are dead too. An error that names no job, such as joblib's, means that all of them are.
+    """
+    left, named = now.left(retry_failed=True), re.search(r"\bJob \d+_(\d+)\b", str(error))
+    if named is None:
+        return left
+    number = int(named[1])
+    return [one for one in left if now.entries.index(one) == number or now.states[one["id"]].tries]
 
 
 def write_dead(run_dir: Path, entry: FrozenEntry, reason: str, over: str | None = None) -> None:

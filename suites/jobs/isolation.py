@@ -16,6 +16,7 @@ from .cell_job import CellJob
 
 MAIN = "__main__"
 """The module of what a script or a notebook defines, which no other process can import."""
+ON_DEVICE = "cluster.gpus=all"
 SPOILED = "CUDA was spoiled for the run's own process"
 
 

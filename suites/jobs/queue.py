@@ -12,10 +12,12 @@ from ..store.entries import JobEntry
 from ..store.files import read_json, write_json
 from ..store.schema import read_run_entry
 from .dead import write_dead
-from .slurm import alive, ended_by, latest
+from .slurm import SlurmError, alive, ended_by, latest
 from .states import standing
 
 POLL_S = 2.0
+SILENCE_S = 600.0
+"""Seconds for which Slurm may stay silent before a waiting run gives up."""
 TOLD_EVERY_S = 30.0
 """Seconds after which the line on waiting jobs is printed again, though nothing has changed."""
 
@@ -55,7 +57,7 @@ def wait(run_dir: Path) -> None:
     """Wait until no job of the run waits or runs, and say how many do. Raises SlurmError if Slurm stays silent."""
     last, told_s = "", 0.0
     try:
-        while states := waiting(run_dir):
+        while states := _waiting(run_dir):
             line = _told(run_dir, states)
             if line != last or time.monotonic() - told_s > TOLD_EVERY_S:
                 print(line, file=sys.stderr, flush=True)
@@ -68,6 +70,18 @@ def wait(run_dir: Path) -> None:
         )
         raise
     settle_ended(run_dir)
+
+
+def _waiting(run_dir: Path) -> dict[str, tuple[str, str]]:
+    """``waiting``, but bears it if Slurm cannot be asked for a while, as when its controller starts anew."""
+    until = time.monotonic() + SILENCE_S
+    while True:
+        try:
+            return waiting(run_dir)
+        except SlurmError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(POLL_S)
 
 
 def _told(run_dir: Path, states: Mapping[str, tuple[str, str]]) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import io
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +46,8 @@ def require_slurm() -> None:
         ) from None
 
 
-def submit(run_dir: Path, entries: Sequence[FrozenEntry], cluster: ClusterConfig) -> list[JobEntry]:
-    """Submit one job per cell, as an array for the cells of each device, and return the jobs.
+def submit(run_dir: Path, entries: Sequence[FrozenEntry], cluster: ClusterConfig) -> Iterator[list[JobEntry]]:
+    """Submit one job per cell, as an array for the cells of each device, and give the jobs of each array.
 
     Raises SlurmError with Slurm's own words where it refuses.
     """
@@ -54,8 +55,9 @@ def submit(run_dir: Path, entries: Sequence[FrozenEntry], cluster: ClusterConfig
 
     from .cell_task import CellTask
 
-    found: list[JobEntry] = []
-    executor = submitit.SlurmExecutor(folder=run_dir / LOGS, max_num_timeout=TIMEOUTS_MAX)
+    # Files are named by job ids alone, and a Slurm that was set up anew gives the same ids again.
+    folder = run_dir / LOGS / datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S-%f")
+    executor = submitit.SlurmExecutor(folder=folder, max_num_timeout=TIMEOUTS_MAX)
     for device in dict.fromkeys(entry["cell"]["device"] for entry in entries):
         ids = [entry["id"] for entry in entries if entry["cell"]["device"] == device]
         executor.update_parameters(**parameters(cluster, device))
@@ -65,8 +67,7 @@ def submit(run_dir: Path, entries: Sequence[FrozenEntry], cluster: ClusterConfig
                     jobs = executor.map_array(CellTask(), [str(run_dir.absolute())] * len(some), some)
             except submitit.core.utils.FailedJobError as error:
                 raise SlurmError(f"Slurm refused the jobs: {said(str(error))}; change cluster.*") from None
-            found += [{"cell": cell_id, "job": job.job_id} for cell_id, job in zip(some, jobs, strict=True)]
-    return found
+            yield [{"cell": cell_id, "job": job.job_id} for cell_id, job in zip(some, jobs, strict=True)]
 
 
 def parameters(cluster: ClusterConfig, device: str) -> dict[str, Any]:
@@ -106,8 +107,8 @@ def alive(jobs: Iterable[JobEntry]) -> dict[str, tuple[str, str]]:
 
 def ended_by(run_dir: Path, job: str) -> str:
     """Why a job ended without a result: what Slurm or Python wrote last in its log, or that there is no log."""
-    logs = [run_dir / LOGS / f"{job}_0_log.{stream}" for stream in ("err", "out")]
-    for log in logs:
+    submissions = sorted((run_dir / LOGS).glob("*/"), reverse=True)
+    for log in (folder / f"{job}_0_log.{stream}" for folder in submissions for stream in ("err", "out")):
         try:
             lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
         except OSError:

@@ -94,6 +94,7 @@ def environment(*, with_gpu: bool = True) -> dict[str, Any]:
     commit, changed = _commit()
     return {
         "node": platform.node(),
+        "cuda_visible_devices": os.environ.get("CUDA_VISIBLE_DEVICES"),
         "huge_pages_asked": os.environ.get("THP_MEM_ALLOC_ENABLE") == "1",
         "cpu": cpu_name(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),

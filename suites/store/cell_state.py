@@ -15,8 +15,9 @@ from .plan import labels_of
 from .records import ArmResult, Conditions
 from .schema import parsed_file
 
+ENDED = 2
 TRIES_MAX = 2
-"""Times that a cell is begun before arms that failed stay failed."""
+"""Tries at a cell after which arms that failed stay failed."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class CellState:
 
     ``status``: "done" where every planned arm is ok, invalid or skipped; "failed" where one failed; "missing" where the
     cell was never begun, or was interrupted, or its process ended, or its folder holds something else than the plan.
-    ``tries`` counts the times that it was begun.
+    ``tries`` counts the times that it was begun, without those that were interrupted.
     """
 
     status: Literal["done", "failed", "missing"]
@@ -65,11 +66,12 @@ def tries_of(folder: Path) -> int:
 def worth(folder: Path) -> tuple[int, int]:
     """How much a cell's folder holds, to compare two tries: (how far it came, number of arms that did not fail).
 
-    The first is 0 where there are no results, 1 where the rounds were cut short, and 2 where the cell came to its end.
+    The first is 0 where there are no results, 1 where the rounds were cut short, and ``ENDED`` where the cell came to
+    its end.
     """
     try:
         arms: list[ArmResult] = parsed_file(list[ArmResult], folder / "arms.json")
-        return (1 if _is_cut_short(folder, arms) else 2), sum(arm.status != "failed" for arm in arms)
+        return (1 if _is_cut_short(folder, arms) else ENDED), sum(arm.status != "failed" for arm in arms)
     except ResultsError:
         return 0, 0
 

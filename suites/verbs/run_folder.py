@@ -6,14 +6,15 @@ import contextlib
 import datetime
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from strategies import Mistake
 from strategies.models.message_text import described
 
-from ..jobs.dead import write_dead
+from ..jobs.dead import dead_of, write_dead
+from ..jobs.devices import devices, measure_on_all, require_devices
 from ..jobs.differences import differences
 from ..jobs.hydra_jobs import launch
 from ..jobs.local import measure_here
@@ -24,7 +25,7 @@ from ..jobs.slurm import require_slurm, submit
 from ..jobs.states import Standing, standing
 from ..machine.environment import environment
 from ..machine.signals import handled, stop_if_requested
-from ..settings.cluster import ClusterConfig
+from ..settings.cluster import ALL, ClusterConfig
 from ..settings.cluster_changed import changed
 from ..settings.config import ConfigError
 from ..settings.overrides import Job, Overrides, read_overrides
@@ -53,8 +54,7 @@ def measure_jobs(overrides: Overrides, jobs: list[Job], flags: RunFlags | None =
     made of what there is.
     """
     flags, plan = flags or RunFlags(), planned(jobs)
-    if jobs[0].config.cluster.is_slurm:
-        require_slurm()
+    _require_place(jobs[0].config.cluster, [job.config.isolate for job in jobs])
     name = overrides.sweep or ("single" if len(jobs) == 1 else "sweep")
     run_dir = make_run_dir(overrides.run_dir, name, resumed="plan.jsonl")
     with locked(run_lock(run_dir), BUSY.format(folder=run_dir)):
@@ -81,12 +81,21 @@ def resume(flags: RunFlags, rest: Sequence[str]) -> tuple[Path, int]:
         if not argument.lstrip("+").startswith(("cluster=", "cluster.")):
             raise ConfigError(f"{shown(argument)} has no effect beside {RESUME}, as the run has its plan; leave it out")
     run_dir = flags.resume.absolute()
-    run, _ = read_run_entry(run_dir), read_plan(run_dir)
+    run, plan = read_run_entry(run_dir), read_plan(run_dir)
     cluster = changed(ClusterConfig(**run.get("cluster", {})), read_overrides([*rest]).typed)
+    _require_place(cluster, [entry.get("isolate", "auto") for entry in plan])
     command = shlex.split(run.get("command", ""))
     overrides = read_overrides(command[command.index("run") + 1 :])
     with locked(run_lock(run_dir), BUSY.format(folder=run_dir)):
         return run_dir, _go_on(run_dir, overrides, flags, cluster)
+
+
+def _require_place(cluster: ClusterConfig, isolates: Collection[str]) -> None:
+    """Raise ConfigError if cells cannot be measured where they are meant to be. ``isolates``: how they are isolated."""
+    if cluster.is_slurm:
+        require_slurm()
+    elif cluster.gpus == ALL:
+        require_devices(isolates)
 
 
 def _counted(cells: int) -> str:
@@ -110,6 +119,8 @@ def _go_on(run_dir: Path, overrides: Overrides, flags: RunFlags, cluster: Cluste
             _launch(run_dir, overrides)
         elif left and cluster.is_slurm:
             _submit(run_dir, left, cluster)
+        elif left and cluster.gpus == ALL:
+            measure_on_all(run_dir, left, devices())
         elif left:
             measure_here(run_dir, left)
         if flags.no_wait:
@@ -158,17 +169,16 @@ def _launch(run_dir: Path, overrides: Overrides) -> None:
     except (OSError, Mistake):
         raise
     except Exception as error:  # each launcher has its own
-        reason = f"its job died: {described(error)}"
         print(f"decodebench: a job died: {described(error)}", file=sys.stderr)
-        for entry in standing(run_dir).left(retry_failed=True):
-            write_dead(run_dir, entry, reason)
+        for entry in dead_of(error, standing(run_dir)):
+            write_dead(run_dir, entry, f"its job died: {described(error)}")
 
 
 def _submit(run_dir: Path, left: Sequence[FrozenEntry], cluster: ClusterConfig) -> None:
     """Submit a job for each cell, say which, and note them in run.json."""
-    jobs = submit(run_dir, left, cluster)
-    note_jobs(run_dir, jobs)
-    print(f"submitted {_counted(len(jobs))} as {'job' if len(jobs) == 1 else 'jobs'} {job_ids(jobs)}")
+    for jobs in submit(run_dir, left, cluster):
+        note_jobs(run_dir, jobs)
+        print(f"submitted {_counted(len(jobs))} as {'job' if len(jobs) == 1 else 'jobs'} {job_ids(jobs)}")
     print(f"python -m suites collect {from_here(run_dir)} says how far they are; --resume measures what is left")
 
 
