@@ -66,7 +66,7 @@ def tables(series: int) -> Iterator[str]:
             for at in (count // 2, count - 4):
                 found = study("normal", count, series, 1.05, at, level)
                 shares = (found.any, found.right, found.near, found.several, found.held)
-                name = f"{count} runs, at the {at + 1}th, level {level:.1%}"
+                name = f"{count} runs, step at run {at + 1}, level {level:.1%}"
                 yield f"| {name} | {' | '.join(f'{share:.0%}' for share in shares)} |"
 
 

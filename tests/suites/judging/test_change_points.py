@@ -40,6 +40,16 @@ def test_a_level_that_comes_back_has_two_changes():
     assert there.low < 1.2 < there.high
 
 
+def test_a_slowdown_that_was_mended_is_found_in_noise_where_it_began_and_ended():
+    rng, right = np.random.default_rng(3), 0
+    for _ in range(30):
+        values = np.exp(0.02 * rng.normal(size=40))
+        values[15:28] *= 1.1
+        found = [change.at for change in change_points(values)]
+        right += len(found) == 2 and abs(found[0] - 15) <= 1 and abs(found[1] - 28) <= 1
+    assert right >= 27
+
+
 @pytest.mark.parametrize("place", [0, 7, 29])
 def test_one_outlier_is_no_change(place):
     values = np.exp(0.02 * np.random.default_rng(1).normal(size=30))
