@@ -86,10 +86,10 @@ def _panel(axes: Axes, rows: pd.DataFrame, quantity: str) -> None:
     axes.yaxis.set_major_locator(mpl.ticker.MaxNLocator(5))
     for number, place in enumerate(starts[1:-1]):
         axes.axvline(place - 0.5, color=CHANGE, linewidth=1.1, linestyle=(0, (4, 2)))
-        late, below = place > 0.72 * len(rows), 11 * (number % 2)  # neighbours are apart
+        late, y = place > 0.72 * len(rows), -2 - 11 * (number % 2)  # one below the other, so that neighbours fit
         axes.annotate(
             _label(rows[f"{quantity}_change"].iloc[place]), (place - 0.5, 1.0), xycoords=axes.get_xaxis_transform(),
-            xytext=(-3 if late else 3, -2 - below), textcoords="offset points", ha="right" if late else "left", va="top",
+            xytext=(-3 if late else 3, y), textcoords="offset points", ha="right" if late else "left", va="top",
             fontsize=8, color=CHANGE, bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8, "alpha": 0.85},
         )  # fmt: skip
     ticks = _ticks(len(rows), [int(place) for place in starts[1:-1]])
