@@ -7,9 +7,8 @@ import re
 from itertools import chain
 
 from suites.store.schema import read_run_entry
-from suites.tables.columns import GROUP
 from suites.tables.table_files import read_tables
-from suites.telling.card import card
+from suites.telling.card import cards
 from tests.command import ROOT
 
 README = ROOT / "README.md"
@@ -26,8 +25,9 @@ def quoted() -> str:
     table, _ = read_tables(REFERENCE)
     noises = json.loads((REFERENCE / "noise.json").read_text("utf-8"))
     command = read_run_entry(REFERENCE)["command"]
-    cards = (card(rows, noises, command) for _, rows in table.groupby(GROUP, sort=False))
-    first, *others = (re.sub(r"python -m suites .*", r"`\g<0>`", line) for line in chain(*cards))
+    first, *others = (
+        re.sub(r"python -m suites .*", r"`\g<0>`", line) for line in chain(*cards(table, noises, command))
+    )
     return "\n>\n".join(f"> {line}" for line in [f"**{first}**", *others]) + "\n\n"
 
 

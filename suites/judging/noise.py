@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..store.cell_folder import CellResult
+from ..store.hardware import hardware_of_cells
 from ..store.records import Conditions
 from ..words.quantity import percent
 from .baseline import baseline_of, end_to_end_s
@@ -159,9 +160,13 @@ def noises(result: CellResult) -> list[Noise]:
     return found
 
 
+SPEEDS = {"read_bytes_per_s": "read memory", "gemm_flops_per_s": "multiplied matrices"}
+"""Speeds of the machine in a calibration, and what it did."""
+
+
 @dataclass(frozen=True)
 class Speeds:
-    """Speed of the machine in each cell of one device and number of threads, by the medians of their calibrations."""
+    """Speed of the machine in each cell of one device, hardware and number of threads, by its calibrations' medians."""
 
     name: str
     did: str
@@ -176,31 +181,30 @@ class Speeds:
 
 
 def speeds(cells: Sequence[CellResult]) -> Iterator[Speeds]:
-    """Yield the speeds of reading memory and of multiplying, for each device and number of threads."""
-    groups: dict[tuple[str, int], list[CellResult]] = {}
-    for result in cells:
-        groups.setdefault((result.cell["device"], result.cell.get("threads", 1)), []).append(result)
+    """Yield the speeds of reading memory and of multiplying, for each device, hardware and number of threads."""
+    groups: dict[tuple[str, int, str, str], list[CellResult]] = {}
+    for result, machine in zip(cells, hardware_of_cells(cells, {}), strict=True):
+        key = result.cell["device"], result.cell.get("threads", 1), machine["cpu"], machine["gpu"]
+        groups.setdefault(key, []).append(result)
     for members in groups.values():
-        for name, did in (("read_bytes_per_s", "read memory"), ("gemm_flops_per_s", "multiplied matrices")):
+        for name, did in SPEEDS.items():
             counted = [(one, [getattr(c, name) for c in one.calibrations if not c.warmup]) for one in members]
             yield Speeds(name, did, [(one, float(np.median(values))) for one, values in counted if values])
 
 
 def drift(cells: Sequence[CellResult]) -> list[Noise]:
-    """Changes of the machine's speed between cells that have the same device and number of threads."""
-    found = []
-    for measured in speeds(cells):
+    """The largest change of each speed between cells that have the same device, hardware and number of threads."""
+    found: dict[str, Noise] = {}
+    for measured in sorted(speeds(cells), key=lambda measured: measured.drift):
         if measured.drift:
-            found.append(
-                Noise(
-                    f"drift: {measured.name}",
-                    measured.drift,
-                    f"the machine {measured.did} {measured.drift:.2f} times as fast in one cell as in another",
-                    "measure again to compare times of cells, or multiply times by their calibration_ rate, "
-                    "as far as decoding drifts alike; ratios within a cell hold",
-                )
+            found[measured.name] = Noise(
+                f"drift: {measured.name}",
+                measured.drift,
+                f"the machine {measured.did} {measured.drift:.2f} times as fast in one cell as in another",
+                "measure again to compare times of cells, or multiply times by their calibration_ rate, "
+                "as far as decoding drifts alike; ratios within a cell hold",
             )
-    return found
+    return [found[name] for name in SPEEDS if name in found]
 
 
 def told(cells: Sequence[CellResult]) -> list[str]:

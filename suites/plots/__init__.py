@@ -16,7 +16,7 @@ from ..store.files import lost
 from ..store.schema import read_environment
 from ..words.labels import plain
 from . import flops, memory, roles, roofline, rounds, step_latency, totals, tradeoff, winners
-from .style import save
+from .style import extend_title, save
 from .view import View, views
 
 FIGURES = (totals, winners, step_latency, tradeoff, flops, memory, roles, roofline, rounds)
@@ -46,6 +46,8 @@ def draw(
                 file = name + kind + view.suffix
                 try:
                     figure = module.figure(part)
+                    if figure is not None and view.hardware:
+                        extend_title(figure, view.hardware)
                     if figure is not None:
                         written += save(figure, run_dir / "plots", file)
                 except Exception as error:  # a library may raise anything for numbers that it cannot draw

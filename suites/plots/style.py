@@ -133,6 +133,12 @@ def title_of(figure: Figure) -> str:
     return figure.get_suptitle().replace(r"\$", "$").replace("\n", " ")
 
 
+def extend_title(figure: Figure, text: str) -> None:
+    """Put a text behind the title of a figure, with a dot between them."""
+    title = next(found for found in figure.texts if found.get_text() == figure.get_suptitle())
+    title.set_text(f"{title.get_text()} · {wrapped(text)['t']}")
+
+
 def break_lines(figure: Figure) -> None:
     """Break the title and the foot of a figure into lines once; matplotlib would do it anew whenever it measures."""
     for text in figure.texts:

@@ -11,8 +11,9 @@ from typing import Any
 import pandas as pd
 
 from ..store.records import Round
-from ..tables.columns import GROUP, completed
+from ..tables.columns import GROUP, SETTINGS, completed
 from ..tables.executions import BEST, by_execution
+from ..tables.groups import hardware_known, hardware_named
 from ..tables.role_table import ROLE_COLUMNS
 from ..words.comparison import names_of
 from ..words.labels import short, shortened
@@ -49,6 +50,8 @@ class View:
     roles: pd.DataFrame
     timed: Sequence[Round] = ()
     """Rounds of the last cell (``last_rows``); none where the folder does not keep them."""
+    hardware: str = ""
+    """Name of the CPU or GPU, where the run has cells on several kinds (``tables.groups.hardware_named``)."""
 
     @property
     def strategies(self) -> list[str]:
@@ -193,30 +196,34 @@ def views(
 ) -> Iterator[View]:
     """Yield a view for each group that has a measured case; cases of a group are equal in the columns ``GROUP``.
 
-    ``machine`` maps each device to its name. ``role_sums`` is the table of roles, None if the folder has none. Tables
-    of earlier versions get the columns that they lack.
+    ``machine`` maps each device to its name, which counts where a case does not name its own. ``role_sums`` is the
+    table of roles, None if the folder has none. Tables of earlier versions get the columns that they lack.
     """
-    table = completed(table)
+    table = hardware_known(completed(table))
     sums = pd.DataFrame(columns=ROLE_COLUMNS) if role_sums is None else role_sums
     look = looks(table["strategy"])
     good = table[table["status"] == "ok"]
-    varying = [c for c in GROUP if good[c].nunique() > 1]
+    varying = [c for c in SETTINGS if good[c].nunique() > 1]
     taken: set[str] = set()
     for key, rows in good.groupby(GROUP, sort=False):
         case = dict(zip(GROUP, key, strict=True))
+        hardware = hardware_named(rows.iloc[0], good)
+        names = [*(f"{case[c]}{c if c in ('threads', 'seed') else ''}" for c in varying), *[hardware] * bool(hardware)]
         threads = f", {case['threads']} {'thread' if case['threads'] == 1 else 'threads'}"
         kernels = "".join(f"{text}, " for text in changed_settings(case))
-        where = machine.get(str(case["device"]), case["device"])
+        own = case["gpu" if case["device"] == "cuda" else "cpu"]
+        where = hardware or own or machine.get(str(case["device"]), case["device"])
         foot = f"{short(str(case['model']))}, {case['dtype']}, {kernels}on {where}"
         bad = table[(table[GROUP] == pd.Series(case)).all(axis=1) & (table["status"] != "ok")]
         yield View(
             rows,
             steps[steps["cell"].isin(rows["cell"])],
             foot + (threads if case["device"] == "cpu" else "") + ".",
-            _file_suffix("".join(f"_{case[c]}{c if c in ('threads', 'seed') else ''}" for c in varying), taken),
+            _file_suffix("".join(f"_{name}" for name in names), taken),
             look,
             {str(s): "/".join(dict.fromkeys(b["status"])) for s, b in bad.groupby("strategy", sort=False)},
             sums[sums["cell"].isin(rows["cell"])],
+            hardware=hardware,
         )
 
 

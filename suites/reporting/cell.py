@@ -9,7 +9,7 @@ import pandas as pd
 
 from ..plots.totals import message
 from ..plots.view import views
-from ..tables.columns import GROUP
+from ..tables.groups import groups
 from ..tables.step_table import STEP_COLUMNS
 from ..telling.ranking import title_of
 from .html import fragment
@@ -18,7 +18,7 @@ from .verdicts import HEADER, verdicts
 
 def cell_html(run_dir: Path, table: pd.DataFrame) -> str:
     """Make the piece of HTML. Its plots are those in ``run_dir``, each with its message as alternative text."""
-    parts = [(title_of(rows, table), verdicts(rows)) for _, rows in table.groupby(GROUP, sort=False)]
+    parts = [(title_of(rows, table), verdicts(rows)) for rows in groups(table)]
     drawn = [
         (message(view), run_dir / "plots" / f"totals{view.suffix}.png")
         for view in views(table, pd.DataFrame(columns=STEP_COLUMNS), {})

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from ..store.hardware import HARDWARE
 from ..tables.columns import SPEED
 from ..telling.advice.rows import place_of
 
@@ -47,6 +48,9 @@ SETTINGS = (
     Column("threads", "threads"),
     Column("stop", "until", text=True),
     Column("seed", "seed"),
+    Column("node", "node", text=True),
+    Column("cpu", "CPU", text=True),
+    Column("gpu", "GPU", text=True),
 )
 """Columns that are shown only if cases differ in them."""
 CASE = ("batch_size", "src_len", "tgt_len")
@@ -120,7 +124,11 @@ def numbers(table: pd.DataFrame, columns: Sequence[Column] | None = None) -> dic
         for column in columns
     ]
     return {
-        "columns": [{"title": column.title, "type": "string" if column.text else "num"} for column in columns],
+        "columns": [
+            {"title": column.title, "type": "string" if column.text else "num"}
+            | ({"className": "dt-nowrap"} if column.source in HARDWARE else {})
+            for column in columns
+        ],
         "data": [list(row) for row in zip(*series, strict=True)],
         **_cases(table),
     }

@@ -16,7 +16,8 @@ from ..plots.view import View
 from ..store.cell_folder import read_cell
 from ..store.files import ResultsError, exists, is_folder, write_text
 from ..store.schema import parsed_file, read_environment, read_run_entry
-from ..tables.columns import GROUP, SPEED, completed
+from ..tables.columns import SPEED, completed
+from ..tables.groups import groups
 from ..tables.role_table import read_roles
 from ..tables.table_files import read_tables
 from ..telling.advice import Section, advise
@@ -24,6 +25,7 @@ from ..telling.advice import memory as advice_memory
 from ..telling.advice.rows import largest, longest, timed
 from ..telling.card import card
 from ..telling.legend import legend
+from ..telling.mixed_told import measured_on
 from ..telling.ranking import title_of
 from ..telling.summary import equality_told, remarks
 from .charts import Chart, Legend, charts_of, legend_of
@@ -41,7 +43,7 @@ SENTENCES_MAX = 40
 
 @dataclass(frozen=True)
 class Part:
-    """What the page shows for one model on one device.
+    """What the page shows for one model on one kind of hardware.
 
     ``card`` is the decision card, in lines of text. ``explained`` says what the columns of the verdicts mean.
     """
@@ -85,7 +87,7 @@ def write_report(run_dir: Path) -> Path:
         left=LEFT,
         most=SENTENCES_MAX,
         beside="table.csv",
-        environment=environment_lines(kept),
+        environment=[*environment_lines(kept), *measured_on(table, kept)],
         equal=equality_told(table),
         warnings=[*noises, *remarks(table)],
         formulas=[(m.name, m.unit, m.better, m.formula) for m in metrics().values() if m.name in table],
@@ -98,8 +100,7 @@ def _part(
     run_dir: Path, view: View, table: pd.DataFrame, noises: Sequence[str], command: str, at: str, calculated: bool
 ) -> Part:
     """Make a part. ``at`` ends its ids; ``calculated`` says that the page calculates what fits in memory."""
-    key = view.table.iloc[0][GROUP]
-    rows = table[(table[GROUP] == key).all(axis=1)]
+    rows = next(rows for rows in groups(table) if view.table.index[0] in rows.index)
     advice = advise(rows)
     fits = advice_memory.sections(timed(rows))
     base = next(filter(None, rows["baseline"]), "")

@@ -20,11 +20,11 @@ from ..metrics import Case, TimedRound, metrics
 from ..settings.faults import Fault, contained
 from ..store.cell_folder import CellResult
 from ..store.entries import EnvironmentEntry
+from ..store.hardware import hardware_of_cells
 from ..store.records import Round
 from ..words.labels import plain
 from .columns import CROSSOVER, IDENTITY, TEXT_COLUMNS, TRUST, columns
 from .executions import execution_in
-from .hardware import hardware_of_cells
 from .metric_inputs import case_of, number
 from .model_names import model_names
 from .step_table import marks_of

@@ -8,7 +8,7 @@ import pandas as pd
 
 from ..ceilings.columns import CEILINGS
 from ..metrics import metrics
-from .hardware import HARDWARE
+from ..store.hardware import HARDWARE
 
 IDENTITY = [
     "cell", "model", "device", "dtype", "weights", "linear", "attention", "tf32", "threads", "batch_size", "src_len",
@@ -20,8 +20,11 @@ ADDED = ["weights", "linear", "attention", "tf32", *HARDWARE, "execution", "atte
 SPEED = ["e2e_ratio", "e2e_s"]
 """Columns by which the cases of a cell are sorted, the quickest first: by the paired ratio, as verdicts are, and by the
 median time where ratios are equal or not known."""
-GROUP = ["model", "device", "dtype", "weights", "linear", "attention", "tf32", "threads", "stop", "seed"]
-"""Columns that have equal values in all cases of one plot and of one ranking."""
+SETTINGS = ["model", "device", "dtype", "weights", "linear", "attention", "tf32", "threads", "stop", "seed"]
+KINDS = ["cpu", "gpu"]
+"""Columns of the kind of hardware. Nodes of one kind are put side by side."""
+GROUP = [*SETTINGS, *KINDS]
+"""Columns that have equal values in all cases of one plot and of one ranking (``tables.groups``)."""
 RATIOS = ["baseline", "e2e_ratio", "e2e_ratio_low", "e2e_ratio_high", "e2e_vs_best"]
 CROSSOVER = ["crossover_k", "crossover_low_k", "crossover_high_k"]
 """First k from which on a case's cumulative time is less than the baseline's, with its 95 % interval; NaN means never

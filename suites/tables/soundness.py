@@ -10,9 +10,9 @@ import pandas as pd
 
 from ..settings.config import EXECUTIONS
 from ..store.files import ResultsError
+from ..store.hardware import HARDWARE
 from ..store.records import Status
 from ..words.labels import is_file_name
-from .hardware import HARDWARE
 
 CASE = ["cell", "strategy"]
 SETTINGS = ["model", "device", "dtype", "batch_size", "src_len", "tgt_len"]

@@ -16,12 +16,12 @@ from ..store.cell_folder import CellResult
 from ..store.entries import EnvironmentEntry
 from ..store.files import write_text
 from ..store.frame import read_frame, write_frame
+from ..store.hardware import HARDWARE, hardware_of
 from ..store.schema import read_environment
 from ..words.slug import slug
 from .case_table import case_table
 from .columns import ADDED, IDENTITY, RATIOS, columns
 from .executions import execution_in
-from .hardware import HARDWARE, hardware_of
 from .soundness import require_same_cases, require_sound_table
 from .step_table import STEP_COLUMNS, step_table
 

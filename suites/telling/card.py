@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from ..tables.columns import GROUP
+from ..tables.groups import groups, hardware_named
 from ..words.comparison import Compared, eagerly, factor, spoken
 from ..words.labels import listed
 from ..words.quantity import quantity
@@ -23,20 +23,22 @@ CAREFUL = "measure=careful"
 
 
 def cards(table: pd.DataFrame, noises: Sequence[str] = (), command: str = "") -> list[list[str]]:
-    """Write the card of each model and device of a table, in its order, as ``card`` does."""
-    return [card(rows, noises, command) for _, rows in table.groupby(GROUP, sort=False)]
+    """Write the card of each group of a table (``tables.groups``), in its order, as ``card`` does."""
+    return [card(rows, noises, command, hardware_named(rows.iloc[0], table)) for rows in groups(table)]
 
 
-def card(rows: pd.DataFrame, noises: Sequence[str] = (), command: str = "") -> list[str]:
-    """Write the card of one model on one device, whose cases are ``rows``; nothing if nothing was timed.
+def card(rows: pd.DataFrame, noises: Sequence[str] = (), command: str = "", hardware: str = "") -> list[str]:
+    """Write the card of one model on one kind of hardware, whose cases are ``rows``; nothing if nothing was timed.
 
     ``noises`` are the lines of ``judging.noise.told``; those about other rows are left out. ``command`` is the run's
-    own command line, from which the next one is made; without it, only what to add is said.
+    own command line, from which the next one is made; without it, only what to add is said. ``hardware`` is named if
+    the run has several kinds.
     """
     known = largest(timed(rows))
     if known.empty:
         return []
     place, cell = next(cases(known))
+    place += f" on {hardware}" * bool(hardware)
     best = next(row for row in cell if row["strategy"] == row["best_strategy"])
     rivals = [row for row in cell if row is not best]
     if rivals and not is_settled(cell):

@@ -9,8 +9,9 @@ import pandas as pd
 from rich.table import Table
 from rich.text import Text
 
-from ..tables.columns import GROUP, SPEED
+from ..tables.columns import SPEED
 from ..tables.executions import by_execution
+from ..tables.groups import groups, hardware_named
 from ..words.comparison import Compared, baseline_told, spoken
 from ..words.quantity import quantity
 from ..words.settings_told import changed_settings
@@ -24,24 +25,25 @@ Rounds = Mapping[tuple[str, str], Sequence[float]]
 
 
 def rankings(table: pd.DataFrame, width: int = 100, rounds: Rounds | None = None) -> Iterator[Table]:
-    """Yield the ranked table of each model and device; two tables where strategies were executed in several ways.
+    """Yield the ranked table of each group (``tables.groups``); two where strategies were executed in several ways.
 
     ``width`` is that of the terminal, in characters. ``rounds`` adds a picture of the rounds of each case. Cells whose
     times something may have spoiled (``disturbed_by``) have a mark.
     """
-    for _, rows in table.groupby(GROUP, sort=False):
+    for rows in groups(table):
         for compared, part in by_execution(rows):
             title = " · ".join(filter(None, (title_of(rows, table), compared)))
             yield _ranking(part, title, width, rounds or {})
 
 
 def title_of(rows: pd.DataFrame, table: pd.DataFrame) -> str:
-    """Describe what ``rows``, one group of ``table``, have in common; stop and seed only if the table has several."""
+    """Describe what ``rows``, one group of ``table``, have in common; hardware, stop, seed if there are several."""
     case = rows.iloc[0]
     threads = f", {case['threads']} {'thread' if case['threads'] == 1 else 'threads'}"
     stop = f", until {case['stop']}" if table["stop"].nunique() > 1 else ""
     seed = f", seed {case['seed']}" if table["seed"].nunique() > 1 else ""
-    where = f"{case['device']}{threads if case['device'] == 'cpu' else ''}"
+    machine = hardware_named(case, table)
+    where = f"{case['device']}{threads if case['device'] == 'cpu' else ''}{f', {machine}' if machine else ''}"
     kernels = "".join(f", {text}" for text in changed_settings(case))
     return f"{case['model']} on {where}, {case['dtype']}{kernels}{stop}{seed}"
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..tables.columns import GROUP, SPEED
+from ..tables.columns import SPEED
+from ..tables.groups import groups
 from ..words.comparison import baseline_told
 from ..words.markdown import literal, pipe_table
 from .advice.rows import place_of
@@ -25,7 +26,7 @@ CUT = "\n\n(cut here: the summary of a job may hold 1 MB; the log has all of it)
 def markdown_summary(table: pd.DataFrame, advice: Sequence[str], margin: float) -> str:
     """Write the ranked tables of a run, what failed, and the advice, whose indents become levels of a nested list."""
     parts = []
-    for _, rows in table.groupby(GROUP, sort=False):
+    for rows in groups(table):
         ordered = rows.sort_values(["batch_size", "src_len", "tgt_len", *SPEED], kind="stable").to_dict("records")
         lines = [[place_of(r), *ranked(r)] for r in ordered]
         parts += [f"### {literal(title_of(rows, table))}", pipe_table(["case", "strategy", *COLUMNS], lines)]

@@ -14,8 +14,8 @@ from rich.text import Text
 
 from ..store.folders import from_here
 from ..store.records import COMPARED
-from ..tables.columns import GROUP
 from ..tables.executions import by_execution
+from ..tables.groups import groups
 from ..words.console import UNBROKEN, standard_output
 from ..words.quantity import quantity
 from .advice import advise
@@ -33,7 +33,7 @@ def print_summary(
 ) -> None:
     """Print the closing summary to standard output: the ranked tables, what failed and why, and the decision cards.
 
-    ``cards`` are those of ``telling.card``, one for each model and device. ``written`` are the paths of the plots,
+    ``cards`` are those of ``telling.card``, one for each group of the table. ``written`` are the paths of the plots,
     ``missing`` is the number of planned cells that wrote no result. ``rounds`` are as for ``rankings``, and
     ``notes`` say what must be known of models and types.
     """
@@ -64,12 +64,12 @@ def _hanging(line: str, width: int) -> Text:
 def advice_lines(
     table: pd.DataFrame, cards: Sequence[Sequence[str]], noises: Sequence[str] = (), kernels: Sequence[str] = ()
 ) -> Iterator[str]:
-    """Yield the lines of advice.txt: for each model and device a heading, its card, questions and their answers.
+    """Yield the lines of advice.txt: for each group of the table a heading, its card, questions and their answers.
 
     Answers are indented more. What was checked, and what may have spoiled times, is at the end. ``cards`` are
     those of ``telling.card``, ``noises`` lines of ``judging.noise``, and ``kernels`` those of ``choices_told``.
     """
-    for (_, rows), lines in zip(table.groupby(GROUP, sort=False), cards, strict=True):
+    for rows, lines in zip(groups(table), cards, strict=True):
         if sections := advise(rows):
             yield f"advice: {title_of(rows, table)}"
             yield from (f"  {line}" for line in lines)
@@ -101,7 +101,7 @@ def remarks(table: pd.DataFrame) -> Iterator[str]:
 
 def slower_executions(table: pd.DataFrame) -> Iterator[str]:
     """Yield a sentence for each measured case that no ranked table shows: it is not eager, nor its strategy's best."""
-    for _, rows in table[table["status"] == "ok"].groupby(GROUP, sort=False):
+    for rows in groups(table[table["status"] == "ok"]):
         shown = set().union(*(part.index for _, part in by_execution(rows)))
         for row in rows.loc[[index for index in rows.index if index not in shown]].to_dict("records"):
             case = f"batch {row['batch_size']}, {row['src_len']} -> {row['tgt_len']}"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from ..tables.columns import GROUP
+from ..tables.columns import SETTINGS
 from ..words.comparison import factor
 from ..words.quantity import percent, quantity
 from .conclusion import change_in_words
@@ -38,7 +38,7 @@ class CaseChanges:
 
 def cases(found: pd.DataFrame) -> list[CaseChanges]:
     """Group by case what was judged: ratios, deterministic figures that changed, and times if they were judged."""
-    varying = [name for name in GROUP if name != "model" and name in found and found[name].nunique() > 1]
+    varying = [name for name in SETTINGS if name != "model" and name in found and found[name].nunique() > 1]
     out = []
     for _, rows in found.groupby("cell", sort=False):
         first = rows.iloc[0]

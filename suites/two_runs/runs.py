@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,10 +14,10 @@ from ..store.cell_folder import CellResult, read_cells
 from ..store.files import ResultsError, exists, is_folder
 from ..store.schema import read_environment, read_run_entry
 from ..tables.case_table import case_table
-from ..tables.columns import GROUP
+from ..tables.columns import KINDS, SETTINGS
 from ..tables.table_files import read_tables
 
-CASE = [*GROUP, "batch_size", "src_len", "tgt_len", "strategy"]
+CASE = [*SETTINGS, "batch_size", "src_len", "tgt_len", "strategy"]
 """Columns by which people tell cases apart. Cases that agree in them may still differ, in their sources for example."""
 KEY = ["cell", "strategy"]
 """Columns that identify a case: the cell's id holds a hash of everything that the cell depends on."""
@@ -87,11 +88,23 @@ def _intended(path: Path) -> tuple[tuple[str, ...], dict[str, tuple[str, ...]]]:
     return tuple(sorted(token for token in tokens if not token.startswith("hydra."))), plan
 
 
+def _apart(a: RunRead, b: RunRead) -> list[str]:
+    """Say for each pair of kinds of hardware how many cases of both runs were measured on these two."""
+    counts: Counter[str] = Counter()
+    for key in a.rows.keys() & b.rows.keys():
+        first, second = ({name: run.rows[key][name] for name in KINDS} for run in (a, b))
+        names = [name for name in KINDS if first[name] and second[name] and first[name] != second[name]]
+        if names:
+            counts[", ".join(f"{name} {first[name]} and {second[name]}" for name in names)] += 1
+    return [f"{said}: {count} {'case' if count == 1 else 'cases'}" for said, count in sorted(counts.items())]
+
+
 def require_comparable(a: RunRead, b: RunRead, across_machines: bool) -> list[str]:
-    """Return notes on versions that differ. Raises ConfigError if the runs are of different machines."""
+    """Return notes on hardware and versions that differ. Raises ConfigError if the runs are of different machines."""
     different = [name for name in a.machine if a.machine[name] != b.machine[name]]
-    if different and not across_machines:
-        said = ", ".join(f"{name} {a.machine[name]} and {b.machine[name]}" for name in different)
+    apart = _apart(a, b)
+    if (different or apart) and not across_machines:
+        said = ", ".join(f"{name} {a.machine[name]} and {b.machine[name]}" for name in different) or "; ".join(apart)
         raise ConfigError(
             f"compare: the runs are of different machines ({said}); --across-machines compares what does not depend "
             "on the machine's speed"
@@ -99,4 +112,5 @@ def require_comparable(a: RunRead, b: RunRead, across_machines: bool) -> list[st
     versions = [x.environment.get("versions", {}) for x in (a, b)]
     changed = sorted(n for n in versions[0].keys() & versions[1].keys() if versions[0][n] != versions[1][n])
     said = ", ".join(f"{n} {versions[0][n]} -> {versions[1][n]}" for n in changed)
-    return [f"versions differ: {said}"] if said else []
+    told = [f"hardware differs ({one}): times are left out, and a ratio holds for its own hardware" for one in apart]
+    return told + [f"versions differ: {said}"] * bool(said)

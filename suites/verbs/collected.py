@@ -23,6 +23,7 @@ from ..tables.table_files import write_tables
 from ..telling.card import cards
 from ..telling.choices_told import float32_told, kernels_told, narrowing_told
 from ..telling.isolated import isolated_told
+from ..telling.mixed_told import mixed_told
 from ..telling.step_summary import markdown_summary, post
 from ..telling.stopped import stopped_told
 from ..telling.summary import advice_lines, print_summary
@@ -107,7 +108,9 @@ def tabulate(run_dir: Path, plots: bool = True) -> Collected:
     roles = write_roles(run_dir, cells)
     entry = read_run_entry(run_dir)
     missing, command = len(entry["plan"]) - len(cells), entry.get("command", "")
-    noises, margins = told(cells), [cell.cell["measure"]["margin"] for cell in cells if "measure" in cell.cell]
+    mixed = mixed_told(cells, table)
+    noises = [*mixed, *told(cells)]
+    margins = [cell.cell["measure"]["margin"] for cell in cells if "measure" in cell.cell]
     notes = [
         *stopped_told(cells),
         *isolated_told(cells),
@@ -132,7 +135,8 @@ def tabulate(run_dir: Path, plots: bool = True) -> Collected:
         print(f"decodebench: `plot {run_dir} --retable` and `report {run_dir}` finish this folder", file=sys.stderr)
         raise
     finally:
-        print_summary(run_dir, table, decided, written, missing, rounds, notes)
+        warnings = [f"warning: {line}" for line in mixed]
+        print_summary(run_dir, table, decided, written, missing, rounds, [*warnings, *notes])
     for line in undrawn:
         print(f"decodebench: {line}", file=sys.stderr)
     whole = missing == 0 and not undrawn and not table["status"].isin(["failed", "invalid"]).any()

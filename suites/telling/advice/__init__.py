@@ -23,6 +23,6 @@ PARTS: tuple[Callable[[pd.DataFrame], list[Section]], ...] = (
 
 
 def advise(rows: pd.DataFrame) -> list[Section]:
-    """Advise on one model on one device, whose cases are ``rows``. Parts about which nothing is known are left out."""
+    """Advise on one model on one kind of hardware, whose cases are ``rows``. What is not known is left out."""
     known = timed(rows)
     return [section for part in PARTS for section in part(known)] if len(known) else []

@@ -39,7 +39,7 @@ def row(strategy, src_len, tgt_len, batch, device):
         "cell": f"m_{device}_{src_len}_{tgt_len}_{batch}", "model": "m", "device": device, "dtype": "fp32",
         "weights": "fp32", "linear": "torch", "attention": "auto", "tf32": "false", "threads": 1, "batch_size": batch,
         "src_len": src_len, "tgt_len": tgt_len,
-        "stop": "fixed", "seed": 0,
+        "stop": "fixed", "seed": 0, "node": "", "cpu": "", "gpu": "",
         "strategy": strategy, "execution": "eager", "status": "ok",
         "reason": "", "rounds": 8, "tokens_equal": "yes", "baseline": CORE[0],
         "prefill_s": prefill_s, "e2e_s": e2e_s, "throughput_tokens_per_s": batch * tgt_len / e2e_s,

@@ -13,10 +13,11 @@ from suites.judging.verdict import holm, holm_levels, verdict
 from suites.plots.totals import message
 from suites.plots.view import views
 from suites.tables.columns import TEXT_COLUMNS, columns, completed
+from suites.tables.groups import NAME_MAX, groups
 from suites.telling.advice import advise
 from suites.telling.advice.rows import is_strategy
-from suites.telling.card import card
-from suites.telling.ranking import ranked
+from suites.telling.card import card, cards
+from suites.telling.ranking import ranked, rankings, title_of
 from suites.words.comparison import Compared, spoken
 
 MARGIN = 0.02
@@ -101,6 +102,36 @@ def test_words_follow_from_the_verdict_and_intervals_do_not_contradict_them(tabl
                 assert within
 
 
+NO_STEPS = pd.DataFrame(columns=["cell", "strategy", "tgt_len", "src_len", "batch_size"])
+CPUS = ["AMD EPYC", "Intel Xeon", "", f"A CPU {'of a very long name ' * 9}with 8 cores", '=1+1, "CPU"']
+
+
+@settings(derandomize=True, deadline=None, max_examples=60)
+@given(tables(), tables(), st.sampled_from(CPUS), st.sampled_from(CPUS))
+def test_nothing_is_said_across_hardware(first, second, cpu, other):
+    """Two cells on two kinds of CPU are told apart, each as if it were alone; a CPU that is not known is no kind."""
+    places = [first.assign(cpu=cpu), second.assign(cell="b", batch_size=4, cpu=other)]
+    table = pd.concat(places, ignore_index=True)
+    decided, ranking, drawn = cards(table), list(rankings(table)), list(views(table, NO_STEPS, {}))
+    headings = [title_of(rows, table) for rows in groups(table)]
+    if cpu == other or "" in (cpu, other):
+        assert len(decided) == len(headings) == len(drawn) == 1
+        assert " on cpu, 1 thread, fp32" in headings[0]
+        assert drawn[0].hardware == ""
+        return
+    names = [view.hardware for view in drawn]
+    assert len({*names}) == len({view.suffix for view in drawn}) == 2
+    assert max(map(len, names)) <= NAME_MAX + 4
+    assert [{*view.table["cell"]} for view in drawn] == [{"a"}, {"b"}]
+    for mine, name, alone, heading in zip(decided, names, places, headings, strict=True):
+        assert [mine[0].replace(f" on {name}", "", 1), *mine[1:]] == card(alone, (), "")
+        assert f" on {name}" in mine[0]
+        assert f" on cpu, 1 thread, {name}, fp32" in heading
+    titles = [str(one.title) for one in ranking]
+    assert all(sum(name in title for name in names) == 1 for title in titles)
+    assert all(any(name in title for title in titles) for name in names)
+
+
 @settings(derandomize=True, deadline=None, max_examples=80)
 @given(tables())
 def test_card_table_title_and_advice_say_the_same(table):
@@ -126,7 +157,7 @@ def test_card_table_title_and_advice_say_the_same(table):
     speed = dict(zip(table["strategy"], (ranked(row)[3] for row in rows), strict=True))[best["strategy"]]
     assert speed == "1x" if best is base else speed.startswith(found.speedup)
     assert best is base or (speed.endswith("?") != found.is_decided)
-    (view,) = views(table, pd.DataFrame(columns=["cell", "strategy", "tgt_len", "src_len", "batch_size"]), {})
+    (view,) = views(table, NO_STEPS, {})
     if best is not base:
         assert message(view).endswith(found.clause(name, spoken(base["strategy"])))
     which = advise(table)[0].sentences[0]

@@ -193,3 +193,15 @@ def test_the_reference_run_is_comparable_without_its_raw_rounds(tmp_path, capsys
     assert found.loc[found["kind"] == "time", "change_low"].isna().all()
     assert found.loc[found["kind"] == "ratio", "change_low"].notna().all()
     assert list(found.columns[: len(CASE) + 1]) == ["cell", *CASE]
+
+
+def test_cases_on_other_hardware_are_refused_and_counted_unless_allowed(run_dir, twin, tmp_path, capsys):
+    first = min(twin.glob("cells/*"))
+    cases = len(json.loads((first / "arms.json").read_text()))
+    edit_json(first / "environment.json", lambda content: content.update(cpu="Another CPU"))
+    here = json.loads((run_dir / "environment.json").read_text())["cpu"]
+    assert f"different machines (cpu {here} and Another CPU: {cases} cases)" in refused(capsys, run_dir, twin)
+    code, text = compared(capsys, run_dir, twin, "--across-machines", "--dir", tmp_path / "out")
+    assert code == 0
+    assert f"hardware differs (cpu {here} and Another CPU: {cases} cases): times are left out" in " ".join(text.split())
+    assert rows(tmp_path / "out", kind="time").empty

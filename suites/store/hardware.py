@@ -1,12 +1,12 @@
-"""On which machine the cases of a cell were timed: the columns ``node``, ``cpu`` and ``gpu``."""
+"""On which machine a cell was measured: the columns ``node``, ``cpu`` and ``gpu`` of the table of cases."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..store.cell_folder import CellResult
-from ..store.entries import EnvironmentEntry
 from ..words.labels import plain
+from .cell_folder import CellResult
+from .entries import EnvironmentEntry
 
 HARDWARE = ["node", "cpu", "gpu"]
 """Columns that say where a case was timed: the machine's name, and its kind of CPU and GPU."""
@@ -25,7 +25,10 @@ def hardware_of(environment: EnvironmentEntry, device: str) -> dict[str, str]:
 def hardware_of_cells(cells: Sequence[CellResult], run: EnvironmentEntry) -> list[dict[str, str]]:
     """Name the hardware of each cell.
 
-    ``run`` is the run's own environment. It counts where no cell has one: an earlier version wrote the folder.
+    ``run`` is the run's own environment. It counts for cells that an earlier version measured, which wrote none.
     """
-    fallback: EnvironmentEntry = {} if any(cell.environment is not None for cell in cells) else run
-    return [hardware_of(cell.environment or fallback, str(cell.cell.get("device"))) for cell in cells]
+    old = all(cell.environment is None for cell in cells)
+    return [
+        hardware_of(cell.environment or (run if old or cell.rounds else {}), str(cell.cell.get("device")))
+        for cell in cells
+    ]

@@ -7,8 +7,8 @@ import pytest
 
 from suites import load
 from suites.store.files import ResultsError, write_json
+from suites.store.hardware import HARDWARE, hardware_of
 from suites.tables.case_table import case_table
-from suites.tables.hardware import HARDWARE, hardware_of
 from suites.tables.table_files import read_tables, write_tables
 from tests.command import ROOT
 
@@ -36,10 +36,16 @@ def test_hardware_is_named_by_what_a_cell_wrote_down(environment, device, named)
     assert list(hardware_of(environment, device).values()) == named
 
 
-def test_each_case_has_the_hardware_of_its_own_cell_and_a_cell_that_says_nothing_has_none():
-    cells = [cell("a", {"node": "n1", "cpu": "A"}), cell("b", None, src_len=5), cell("c", {"cpu": "C"}, src_len=6)]
+def test_each_case_has_the_hardware_of_its_own_cell_and_one_that_was_never_begun_has_none():
+    lost = dataclasses.replace(cell("b", None, src_len=5), rounds=[])
+    cells = [cell("a", {"node": "n1", "cpu": "A"}), lost, cell("c", {"cpu": "C"}, src_len=6)]
     table = case_table(cells, environment={"node": "login", "cpu": "L"})
     assert table[HARDWARE].to_numpy().tolist() == [["n1", "A", ""], ["", "", ""], ["", "C", ""]]
+
+
+def test_a_cell_that_an_earlier_version_measured_has_that_of_the_run():
+    table = case_table([cell("a", None), cell("b", {"cpu": "A"}, src_len=5)], environment={"cpu": "R"})
+    assert table["cpu"].tolist() == ["R", "A"]
 
 
 def test_where_no_cell_says_it_the_run_does(tmp_path):
