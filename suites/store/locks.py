@@ -11,6 +11,7 @@ locks/<cell>.lock   held by the process that measures the cell
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import platform
@@ -59,8 +60,10 @@ def locked(path: Path, busy: str, seconds_max: float = 0.0) -> Iterator[None]:
         lock.acquire(timeout=seconds_max)
     except Timeout:
         raise BusyError(busy.format(holder=_holder(path))) from None
-    except NotImplementedError as error:
-        raise OSError(0, f"this file system has no locks ({error})", str(path)) from None
+    except NotImplementedError:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS), str(path)) from None
+    except OSError as error:  # its own names no file
+        raise OSError(error.errno, error.strerror, str(path)) from None
     try:
         yield
     finally:

@@ -18,6 +18,7 @@ REMEDIES = {
     errno.ENAMETOOLONG: "choose a shorter name",
     errno.ENOTDIR: "name a folder, not a file",
     errno.EISDIR: "name a file, not a folder",
+    **dict.fromkeys((errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK), "write to a file system with locks (flock)"),
     errno.EIO: "see whether the disk is whole",
 }
 
