@@ -91,7 +91,7 @@ PLAIN, ADJUSTED = ("e2e_ratio_low", "e2e_ratio_high"), ("e2e_holm_low", "e2e_hol
 
 def varying(table: pd.DataFrame) -> list[Column]:
     """Columns of ``SETTINGS`` in which cases differ."""
-    return [column for column in SETTINGS if table[column.source].nunique() > 1]
+    return [column for column in SETTINGS if column.source in table and table[column.source].nunique() > 1]
 
 
 def columns_of(table: pd.DataFrame) -> list[Column]:
