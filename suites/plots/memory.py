@@ -14,6 +14,7 @@ from matplotlib.patches import Patch
 
 from ..words.comparison import spoken
 from .ends import broken_up, ends_of, name_ends, named, panel_height_in
+from .failed import mark_failed
 from .panels import left_out, shown_of
 from .style import RC, Legend, new_figure, plain_log, powers_of_two, share_y, times
 from .view import View
@@ -63,7 +64,7 @@ def figure(view: View) -> Figure | None:
         found: dict[str, tuple[float, float, str]] = {}
         for place, (title, part) in zip(row, panels, strict=True):
             found = _curves(place, view, part, column)
-            powers_of_two(place, part[column])
+            powers_of_two(place, [*part[column], *mark_failed(place, view, part)])
             place.set_title(title)
         row[len(row) // 2].set_xlabel(label)
         row[0].set_ylabel("memory (MiB)")

@@ -52,6 +52,8 @@ class View:
     """Rounds of the last cell (``last_rows``); none where the folder does not keep them."""
     hardware: str = ""
     """Name of the CPU or GPU, where the run has cells on several kinds (``tables.groups.hardware_named``)."""
+    lost: pd.DataFrame | None = None
+    """Rows of the cases without a measurement; None if these are not known."""
 
     @property
     def strategies(self) -> list[str]:
@@ -168,6 +170,16 @@ class View:
             return [("", self.table)]
         return [(_words(dict(zip(rest, key, strict=True))), rows) for key, rows in self.table.groupby(rest)]
 
+    def failed_in(self, part: pd.DataFrame) -> pd.DataFrame:
+        """Rows of the failed and invalid cases that belong to a panel, of which ``part`` has the measured rows."""
+        if self.lost is None or part.empty:
+            return self.table.iloc[:0]
+        found = self.lost[self.lost["status"].isin(["failed", "invalid"])]
+        found = found[found["execution"].isin(self.table["execution"])]
+        for column in self._rest:
+            found = found[found[column] == part[column].iloc[0]]
+        return found
+
     @property
     def panel_kind(self) -> str:
         """What the panels are, in the plural: "batches", "sources" or "pairs of batch and source"."""
@@ -224,6 +236,7 @@ def views(
             {str(s): "/".join(dict.fromkeys(b["status"])) for s, b in bad.groupby("strategy", sort=False)},
             sums[sums["cell"].isin(rows["cell"])],
             hardware=hardware,
+            lost=bad,
         )
 
 
