@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -78,9 +77,10 @@ def worth(folder: Path) -> tuple[int, int]:
 
 def _is_planned(cell: dict[str, Any], entry: FrozenEntry) -> bool:
     """Whether cell.json is of the cell that is planned, measured as planned."""
-    fields: dict[str, Any] = json.loads(json.dumps(entry["cell"]))
-    mine = {name: cell.get(name) for name in fields}
-    return mine == fields and cell.get("measure") == entry["measure"]
+    measure = cell.get("measure", {})  # a later version may have more keys
+    return all(cell.get(name) == value for name, value in entry["cell"].items()) and all(
+        measure.get(name) == value for name, value in entry["measure"].items()
+    )
 
 
 def _is_cut_short(folder: Path, arms: list[ArmResult]) -> bool:
