@@ -96,7 +96,7 @@ class Cluster:
         lines = self.run("squeue", "-h", "-r", "-t", "all", "-j", job, "-o", "%i %T", check=False)
         return dict(line.split() for line in lines.splitlines())
 
-    def wait_for(self, is_so: Callable[[], bool], seconds: float = 60) -> None:
+    def wait_for(self, is_so: Callable[[], bool], seconds: float = 120) -> None:
         """Wait until it is so. Raises AssertionError, with what ``squeue`` says, where it takes longer."""
         if not _becomes(is_so, seconds):
             queue = self.run("squeue", "-r", "-t", "all", "-o", "%i %T %N %r", check=False)

@@ -35,9 +35,9 @@ def test_a_sweep_with_a_killed_job_and_a_drained_node_is_resumed_to_the_full_tab
     slurm.wait_for(lambda: sweep.any_is("RUNNING"))
     killed = next(cell for cell, state in sweep.states().items() if state == "RUNNING")
     slurm.run("scancel", jobs[killed])
-    slurm.wait_for(lambda: sweep.any_is("COMPLETED"), 120)
+    slurm.wait_for(lambda: sweep.any_is("COMPLETED"))
     slurm.drain("n2")
-    slurm.wait_for(lambda: slurm.node_state("n2") == "drain", 120)
+    slurm.wait_for(lambda: slurm.node_state("n2") == "drain")
     assert sweep.any_is("PENDING")
     meanwhile = counted(sweep("collect", str(sweep.folder)).stdout)
     assert 0 < meanwhile["done"] < 11
