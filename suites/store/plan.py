@@ -26,7 +26,10 @@ def read_plan(run_dir: Path) -> list[FrozenEntry]:
     """Read the plan, in its order. Raises ResultsError if the folder has none, or a damaged one."""
     path = run_dir / NAME
     if not exists(path):
-        raise ResultsError(f"{run_dir} has no {NAME}, as runs of this version have; measure it anew in a new folder")
+        raise ResultsError(
+            f"{run_dir} has no {NAME}, as runs of this version have; `plot {run_dir} --retable` makes its tables anew, "
+            "and a run into a new folder measures it anew"
+        )
     return [
         parsed(FrozenEntry, line, f"line {number} of {damaged(path)}", "measure it anew in a new folder")
         for number, line in enumerate(read_text(path).splitlines(), 1)

@@ -13,14 +13,18 @@ _EPILOG = """\
 """
 
 
+def _parser() -> Parser:
+    parser = Parser("collect", "Make tables, plots and report of what a run has measured so far.", _EPILOG)
+    parser.add_argument("dir", type=Path, nargs="?", default=Path("results/latest"), help="run folder (results/latest)")
+    return parser
+
+
 def main(arguments: list[str]) -> int:
     """Say how many cells are done, running, failed and missing, and draw what is there.
 
     Returns 0 if every planned case was measured or skipped, else 1. Raises ResultsError if the folder has no plan.
     """
-    parser = Parser("collect", "Make tables, plots and report of what a run has measured so far.", _EPILOG)
-    parser.add_argument("dir", type=Path, nargs="?", default=Path("results/latest"), help="run folder (results/latest)")
-    run_dir: Path = parser.parse_args(arguments).dir
+    run_dir: Path = _parser().parse_args(arguments).dir
     from ..jobs.queue import settle_ended
     from ..jobs.slurm import SlurmError
     from ..jobs.states import standing

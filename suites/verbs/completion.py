@@ -7,18 +7,20 @@ from importlib import import_module
 from ..settings.catalog import did_you_mean, group
 from ..settings.config import ATTENTION, DEVICES, DTYPES, EXECUTIONS, LINEARS, WEIGHTS, ConfigError, known_keys
 from . import VERBS
+from .run_flags import FLAGS as RUN_FLAGS
+from .run_flags import RESUME
 
 KEYED = ("run", "shapes", "profile")
 """Verbs that take the keys of ``run``."""
 FLAGS = {
-    "run": ["--json", "--legend"],
+    "run": [*RUN_FLAGS, RESUME, "--legend"],
     "list": ["--json", "strategies", "models", "sweeps", "metrics", "contenders"],
     "roofline": ["threads=", "device="],
     "completion": ["bash", "zsh", "fish"],
 }
 """Words that may follow a verb, besides the flags of its parser."""
 GLOBAL = ("--help", "--version")
-FOLDERS = ("compare", "history", "report", "plot")
+FOLDERS = ("collect", "compare", "history", "report", "plot")
 """Verbs whose arguments are run folders."""
 HELP = """\
 usage: decodebench completion bash|zsh|fish
