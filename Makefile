@@ -10,6 +10,7 @@
 # make budgets                   measure the deterministic budgets anew and say what changed
 # make bench                     time every strategy beside the baseline; OPTIONS="..." for pytest-benchmark
 # make bench-compare BASE=main   time the working tree beside a revision; OPTIONS="KEY=VALUE ... --rounds 6"
+# make bench-soak                10,000 rounds stay flat, and a run of a million steps loads and is drawn; 5 to 10 minutes
 # make study                     how often verdicts are right (45 minutes, goes on where it was stopped)
 # make first-run                 show on docs/first-run.md what its commands print and draw, on README the answer
 # make page                      write docs/decoding anew from the embedded model
@@ -23,7 +24,7 @@ FUZZ    ?= 5000
 TIMED  := -n 0 --dist no --benchmark-enable --benchmark-only
 
 .PHONY: venv venv-dev run test test-browser test-slurm fuzz gpu-check docs dist dist-check lint budgets bench bench-compare \
-	bench-harness study page first-run clean
+	bench-harness bench-soak study page first-run clean
 
 venv: $(VENV)/.base
 
@@ -110,6 +111,10 @@ bench-compare: $(VENV)/.test
 
 bench-harness: $(VENV)/.test
 	$(BIN)/python -m pytest tests/benchmarks/test_harness.py $(TIMED)
+
+bench-soak: $(VENV)/.test
+	$(BIN)/python -m tests.soak.rounds
+	$(BIN)/python -m tests.soak.million_steps
 
 study: $(VENV)/.test
 	$(BIN)/python -m tests.benchmarks.study $(OPTIONS)

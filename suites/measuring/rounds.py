@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from array import array
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -22,7 +23,7 @@ from .calibration import Calibrator
 from .conditions import Watch
 from .repeats import Repeats
 from .spoiled import answering
-from .stopping import forecast, half_width, stopped_by
+from .stopping import HalfWidth, forecast, stopped_by
 
 Fail = Callable[[str, Fault], None]
 
@@ -51,7 +52,9 @@ class Rounds:
         self._repeats, self._repeated = repeats, list(repeats.arms)
         self._work = {**work, **{arm.label: work[repeats.baseline] for arm in repeats.arms}}
         self._calibrator = self._make_calibrator()
-        self._times: dict[str, dict[int, float]] = {arm.label: {} for arm in self.arms}
+        self._times = {arm.label: array("d") for arm in self.arms}
+        self._widths: dict[str, HalfWidth] = {}
+        self._compared_with = self._baseline
         self._rounds_s, self._planned = 0.0, measure.rounds
 
     def _make_calibrator(self) -> Calibrator | None:
@@ -114,7 +117,7 @@ class Rounds:
                 self._writer.round(done)
                 self._rounds_s += done.marks_s[-1]
                 if index >= 0 and clock is self._clocks[0]:  # on CUDA, the table uses the clock without step marks
-                    self._times[arm.label][index] = done.marks_s[-1]
+                    self._times[arm.label].append(done.marks_s[-1])
                 self._progress.advance(self._work[arm.label])
 
     def _lose(self, arm: Arm, fault: Fault) -> None:
@@ -152,6 +155,12 @@ class Rounds:
     def _half_widths(self) -> list[float]:
         """Half width of every arm's ratio to the baseline, or to the first arm left if the baseline dropped out."""
         times = {arm.label: self._times[arm.label] for arm in self.arms}
-        base = times.pop(self._baseline if self._baseline in times else baseline_of(times))
+        baseline = self._baseline if self._baseline in times else baseline_of(times)
+        if baseline != self._compared_with:
+            self._compared_with, self._widths = baseline, {}
+        base = times.pop(baseline)
         # An arm that is left has run in every round so far, and so has the baseline: the two lists are paired.
-        return [half_width(list(mine.values()), list(base.values())) for mine in times.values()]
+        for label, mine in times.items():
+            width = self._widths.setdefault(label, HalfWidth())
+            width.add(mine[width.rounds :], base[width.rounds :])
+        return [self._widths[label].value for label in times]

@@ -48,6 +48,8 @@ RC: Any = {
     # Labels are shown as they are: a "$" in one starts no formula.
     "text.parse_math": False,
 }
+MOST_TICKS = 11
+"""Greatest number of measured values that are all named on an axis."""
 WIDTH_IN = 7.4
 ROOM = 0.94
 """Share of the width that a line of the title or foot may take. Pixels make letters a little wider than measured."""
@@ -200,9 +202,25 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     return paths
 
 
+def ticks_among(values: Iterable[float]) -> list[float]:
+    """The distinct values in ascending order; of more than ``MOST_TICKS`` positive ones, that many, evenly spread.
+
+    The first and the last stay, and those between are the nearest to equal distances on a logarithmic axis.
+
+    >>> ticks_among([4, 2, 1, 2]), ticks_among(range(1, 1025))
+    ([1, 2, 4], [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024])
+    """
+    found = sorted(set(values))
+    if len(found) <= MOST_TICKS:
+        return found
+    logs = np.log2(np.array(found, float))
+    places = np.linspace(logs[0], logs[-1], MOST_TICKS)
+    return [found[i] for i in sorted({int(np.abs(logs - place).argmin()) for place in places})]
+
+
 def powers_of_two(axes: Axes, values: Iterable[float]) -> None:
-    """Make the x axis logarithmic, with ticks at the values that were measured."""
-    ticks = sorted(set(values))
+    """Make the x axis logarithmic, with ticks at the values that were measured, or at some of many."""
+    ticks = ticks_among(values)
     axes.set_xscale("log", base=2)
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.xaxis.set_minor_locator(NullLocator())

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
@@ -20,6 +21,8 @@ from .view import View
 
 CERTAIN, PROBABLE, OPEN = 1.0, 0.55, 0.2
 """Opacity of a cell: the next best is slower for certain, probably slower, or not told apart from the winner."""
+MOST_TOLD = 12
+"""Greatest number of rows, and of columns, whose squares have room for words."""
 
 
 def figure(view: View) -> Figure | None:
@@ -32,32 +35,45 @@ def figure(view: View) -> Figure | None:
     if not cells:
         return None
     values = sorted(view.table[column].unique())
-    foot = (
-        f"{view.foot} {view.rounds} Each square: the quickest strategy, and how the next best compares with it, paired "
-        "within rounds. Faint: their order is not certain."
+    room = len(values) <= MOST_TOLD and len(groups) <= MOST_TOLD
+    told = (
+        "and how the next best compares with it, paired within rounds. Faint: their order is not certain."
+        if room
+        else "fainter where its order with the next best is not certain."
     )
+    foot = f"{view.foot} {view.rounds} Each square: the quickest strategy, {told}"
     names = list(dict.fromkeys(best for best, _ in cells.values()))
     entries: list[tuple[str, dict[str, Any]]] = [(view.name(s), {"color": view.looks[s].color}) for s in names]
     opacity = (("certain", CERTAIN), ("probable", PROBABLE), ("not certain", OPEN))
     entries += [(text, {"color": "#555555", "alpha": alpha}) for text, alpha in opacity]
     legend = Legend(entries, artist=Patch)
-    drawn, [[axes]] = new_figure(message(cells), foot, legend, height=1.3 + 0.56 * len(groups))
+    drawn, [[axes]] = new_figure(message(cells), foot, legend, height=1.3 + 0.56 * min(len(groups), MOST_TOLD))
     with mpl.rc_context(RC):
-        for y, (title, _) in enumerate(groups):
-            for x, value in enumerate(values):
-                if (title, value) in cells:
-                    _square(axes, view, x, y, *cells[title, value])
+        places = {
+            (x, y): cells[title, value]
+            for y, (title, _) in enumerate(groups)
+            for x, value in enumerate(values)
+            if (title, value) in cells
+        }
+        if room:
+            for (x, y), (best, rival) in places.items():
+                _square(axes, view, x, y, best, rival)
+        else:
+            _image(axes, view, places, (len(groups), len(values)))
         axes.set_xlim(-0.5, len(values) - 0.5)
         axes.set_ylim(-0.5, len(groups) - 0.5)
-        axes.set_xticks(range(len(values)), [f"{value:g}" for value in values])
-        axes.set_yticks(range(len(groups)), [title for title, _ in groups])
+        columns, rows = _some(len(values)), _some(len(groups))
+        axes.set_xticks(columns, [f"{values[x]:g}" for x in columns])
+        axes.set_yticks(rows, [groups[y][0] for y in rows])
         axes.grid(visible=False)
         axes.set_xlabel(label)
     return drawn
 
 
-Cells = dict[tuple[str, Any], tuple[str, dict[Hashable, Any] | None]]
-"""(title of the panel, value on the axis) -> (quickest strategy, row of the next best or None without another)."""
+Winner = tuple[str, dict[Hashable, Any] | None]
+"""The quickest strategy of a cell, and the row of the next best, None without another."""
+Cells = dict[tuple[str, Any], Winner]
+"""(title of the panel, value on the axis) -> the cell's winner."""
 
 
 def winners(view: View) -> Cells:
@@ -65,14 +81,22 @@ def winners(view: View) -> Cells:
     column, _ = view.axis
     found: Cells = {}
     for title, part in view.every_panel:
-        for value, rows in part.groupby(column):
-            ours = rows[rows["executed_flops"].notna() & rows["best_ratio"].notna()]
-            best = ours[ours["strategy"] == ours["best_strategy"]]
-            if best.empty:
-                continue
-            others = ours.drop(best.index[0]).sort_values("best_ratio", kind="stable").to_dict("records")
-            found[title, value] = str(best["strategy"].iloc[0]), others[0] if others else None
+        ours = part[part["executed_flops"].notna() & part["best_ratio"].notna()]
+        by_value: dict[Any, list[dict[Hashable, Any]]] = {}
+        for row in ours.sort_values([column, "best_ratio"], kind="stable").to_dict("records"):
+            by_value.setdefault(row[column], []).append(row)
+        for value, rows in by_value.items():
+            best = next((row for row in rows if row["strategy"] == row["best_strategy"]), None)
+            if best is not None:
+                rival = next((row for row in rows if row is not best), None)
+                found[title, value] = str(best["strategy"]), rival
     return found
+
+
+def _some(count: int) -> list[int]:
+    """Indices of at most ``MOST_TOLD`` of ``count`` rows or columns, evenly spread: those that are named."""
+    step = max(1, -(-count // MOST_TOLD))
+    return list(range(0, count, step))
 
 
 def opacity_of(rival: dict[Hashable, Any] | None) -> float:
@@ -91,14 +115,27 @@ def message(cells: Cells) -> str:
     return f"{told}; {certain or 'none'} of the {len(cells)} winners {'is' if certain < 2 else 'are'} certain"
 
 
-def _square(axes: Axes, view: View, x: int, y: int, best: str, rival: dict[Hashable, Any] | None) -> None:
+def _color(view: View, best: str, rival: dict[Hashable, Any] | None) -> tuple[float, ...]:
+    """The colour of a strategy, the fainter the less certain it is that it is the quickest."""
     alpha = opacity_of(rival)
-    red, green, blue = (1 - alpha * (1 - part) for part in to_rgb(view.looks[best].color))
+    return tuple(1 - alpha * (1 - part) for part in to_rgb(view.looks[best].color))
+
+
+def _square(axes: Axes, view: View, x: int, y: int, best: str, rival: dict[Hashable, Any] | None) -> None:
+    """Draw a cell with words in it."""
+    red, green, blue = color = _color(view, best, rival)
     ink = "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.5 else "black"
-    color = (red, green, blue)
     axes.add_patch(Rectangle((x - 0.48, y - 0.46), 0.96, 0.92, facecolor=color, edgecolor="#888888", linewidth=0.5))
-    told = broken_up(view.name(best))
+    words = broken_up(view.name(best))
     if rival is not None:
         compared = re.split(r": | \(", Compared.of(rival, "best").words)[0]
-        told += f"\nnext: {view.name(str(rival['strategy']))},\n{compared}"
-    axes.text(x, y, told, ha="center", va="center", fontsize=7, color=ink, linespacing=1.1)
+        words += f"\nnext: {view.name(str(rival['strategy']))},\n{compared}"
+    axes.text(x, y, words, ha="center", va="center", fontsize=7, color=ink, linespacing=1.1)
+
+
+def _image(axes: Axes, view: View, places: Mapping[tuple[int, int], Winner], shape: tuple[int, int]) -> None:
+    """Draw many cells as an image, without words; a place without a cell stays empty."""
+    pixels = np.zeros((*shape, 4))
+    for (x, y), winner in places.items():
+        pixels[y, x] = *_color(view, *winner), 1
+    axes.imshow(pixels, aspect="auto", interpolation="nearest", origin="lower")

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from suites.judging import ratios
 from suites.judging.ratios import CONFIDENCE, paired_ratio
 
 REPEATABLE = settings(derandomize=True, deadline=None, max_examples=50)
@@ -121,3 +122,9 @@ def test_an_interval_without_bounds_has_ends_that_are_numbers_and_have_inverses(
     for low, high in ((ratio.low, ratio.high), ratio.at(1e-6)):
         assert 0 < low < 1 < high < math.inf
         assert math.isfinite(1 / low)
+
+
+def test_the_interval_is_the_same_however_many_samples_are_held_at_once(monkeypatch):
+    whole = paired_ratio(*noisy(40))
+    monkeypatch.setattr(ratios, "BATCH", 40 * 7)
+    assert paired_ratio(*noisy(40)) == whole

@@ -16,8 +16,10 @@ from suites.judging.noise import noises
 from suites.measuring import arms as arms_module
 from suites.measuring.calibration import AT_LEAST, Calibrator
 from suites.measuring.runner import run_cell
+from suites.measuring.stopping import HalfWidth
 from suites.settings.cells import Cell
 from suites.settings.config import MeasureConfig
+from suites.store import cell_folder
 from suites.store.cell_folder import read_cells
 from suites.store.files import write_json
 from suites.store.records import Round, crossed_label, twin_label
@@ -222,3 +224,34 @@ def test_a_cell_without_any_arm_left_ends(tmp_path, monkeypatch):
     result = measured(tmp_path, precision=0.02, aa=True)
     assert all(arm.reason.startswith("RuntimeError: broken; traceback in traceback-") for arm in result.arms)
     assert result.rounds == []
+
+
+def test_a_late_round_costs_the_stopping_rule_and_the_folder_what_an_early_one_does(tmp_path, monkeypatch):
+    """The rule sees each time once, and a round is one line of its own, however many rounds there were."""
+    scripted(monkeypatch, lambda i: 0.5 * (1.5 if i % 2 else 1))
+    added, written = [], []
+    add, append = HalfWidth.add, cell_folder.append_line
+    monkeypatch.setattr(HalfWidth, "add", lambda width, *pairs: (added.append(len(pairs[0])), add(width, *pairs))[1])
+    monkeypatch.setattr(cell_folder, "append_line", lambda path, line: (written.append(line), append(path, line))[1])
+    rounds = 40
+    result = measured(tmp_path, rounds=2, precision=1e-9, rounds_max=rounds)
+    assert added == [1] * (3 * rounds)
+    lines = [line for line in written if "calibration" not in line]
+    assert len(lines) == len(result.rounds) == 4 * (rounds + 1)
+    of_arm = [len(line) for line in lines if '"cross_kv"' in line]
+    assert max(of_arm[21:]) <= max(of_arm[1:20]) + 1, "one more digit of the index"
+
+
+def test_rounds_go_on_with_the_first_arm_left_once_the_baseline_fails(tmp_path, monkeypatch):
+    scripted(monkeypatch, lambda i: 0.5)
+    real = arms_module.StrategyArm.round
+
+    def fails(arm, index, warmup, clock):
+        if arm.label == "full_recompute" and index == 5:
+            raise RuntimeError("lost")
+        return real(arm, index, warmup, clock)
+
+    monkeypatch.setattr(arms_module.StrategyArm, "round", fails)
+    result = measured(tmp_path, rounds=8, precision=0.02, rounds_max=20)
+    assert result.conditions.stopped_by == "precision"
+    assert [arm.status for arm in result.arms] == ["failed", "ok", "ok", "ok"]

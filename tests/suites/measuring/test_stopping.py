@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from suites.judging.ratios import paired_ratio
-from suites.measuring.stopping import forecast, half_width, stopped_by
+from suites.measuring.stopping import HalfWidth, forecast, stopped_by
 from suites.settings.config import MeasureConfig
 
 RULE = MeasureConfig(rounds=6, precision=0.02, rounds_max=50, seconds_max=100.0)
@@ -34,6 +34,12 @@ def test_the_rule_on_its_edges(rounds, widths, elapsed_s, wanted):
 @pytest.mark.parametrize(("rounds", "wanted"), [(5, None), (6, "rounds"), (7, "rounds")])
 def test_without_a_precision_it_is_exactly_the_rounds_asked_for(rounds, wanted):
     assert stopped_by(MeasureConfig(rounds=6, rounds_max=2, seconds_max=1e-9), rounds, [9.0], 1e9) == wanted
+
+
+def half_width(times, base):
+    found = HalfWidth()
+    found.add(times, base)
+    return found.value
 
 
 def test_the_half_width_is_that_of_the_ratio_that_is_reported():
