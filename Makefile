@@ -10,7 +10,7 @@
 # make budgets                   measure the deterministic budgets anew and say what changed
 # make bench                     time every strategy beside the baseline; OPTIONS="..." for pytest-benchmark
 # make bench-compare BASE=main   time the working tree beside a revision; OPTIONS="KEY=VALUE ... --rounds 6"
-# make bench-soak                10,000 rounds stay flat, and a run of a million steps loads and is drawn; 5 to 10 minutes
+# make bench-soak                10,000 rounds stay flat, a million steps load and are drawn, 50 killed runs resume; 20 minutes
 # make study                     how often verdicts are right (45 minutes, goes on where it was stopped)
 # make first-run                 show on docs/first-run.md what its commands print and draw, on README the answer
 # make page                      write docs/decoding anew from the embedded model
@@ -115,6 +115,7 @@ bench-harness: $(VENV)/.test
 bench-soak: $(VENV)/.test
 	$(BIN)/python -m tests.soak.rounds
 	$(BIN)/python -m tests.soak.million_steps
+	$(BIN)/python -m tests.soak.resume
 
 study: $(VENV)/.test
 	$(BIN)/python -m tests.benchmarks.study $(OPTIONS)
