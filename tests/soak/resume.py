@@ -11,7 +11,7 @@ from tests.resuming import kill_and_resume
 
 
 def main(tries: int = 50, first: int = 0) -> None:
-    """Kill and resume a small sweep ``tries`` times, each with a seed of its own. Raises AssertionError for a bad end."""
+    """Kill and resume a small sweep ``tries`` times, each with its own seed. Raises AssertionError for a bad end."""
     killed: Counter[str] = Counter()
     for number, seed in enumerate(range(first, first + tries), 1):
         with tempfile.TemporaryDirectory() as folder:
