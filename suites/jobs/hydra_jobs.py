@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -19,30 +20,38 @@ from .measure_cell import measure_cell
 FULL_ERROR = "HYDRA_FULL_ERROR"
 
 
-def run_job(config: Any) -> None:
-    """Measure the cell of one job. It is the plan's entry of the job's number; nothing of ``config`` is read."""
-    chosen = HydraConfig.get()
-    sweep = chosen.mode == RunMode.MULTIRUN
-    run_dir = Path(chosen.sweep.dir if sweep else chosen.run.dir)
-    measure_cell(run_dir, read_plan(run_dir)[int(chosen.job.num) if sweep else 0]["id"])
+class Jobs:
+    """The function that Hydra calls for each job: it measures the job's cell, if that is one of ``left``."""
+
+    def __init__(self, left: Collection[str] = ()) -> None:
+        self._left = frozenset(left)
+
+    def __call__(self, config: Any) -> None:
+        """Measure the plan's cell of the job's number; nothing of ``config`` is read."""
+        chosen = HydraConfig.get()
+        sweep = chosen.mode == RunMode.MULTIRUN
+        run_dir = Path(chosen.sweep.dir if sweep else chosen.run.dir)
+        cell_id = read_plan(run_dir)[int(chosen.job.num) if sweep else 0]["id"]
+        if cell_id in self._left:
+            measure_cell(run_dir, cell_id)
 
 
-def hand_over(arguments: list[str]) -> None:
-    """Have Hydra read the arguments and call ``run_job`` for each job, or print what the arguments ask for."""
+def hand_over(arguments: list[str], jobs: Jobs) -> None:
+    """Have Hydra read the arguments and call ``jobs`` for each job, or print what the arguments ask for."""
     register()
     sys.argv = ["decodebench run", *arguments]
-    hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(run_job)()
+    hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(jobs)()
 
 
-def launch(arguments: list[str]) -> None:
-    """``hand_over`` to a launcher, which raises what it likes for a job that died.
+def launch(arguments: list[str], left: Collection[str]) -> None:
+    """``hand_over`` the cells ``left`` to a launcher, which raises what it likes for a job that died.
 
     Hydra would print the traceback and end this process, unless a variable of the environment says otherwise.
     """
     before = os.environ.get(FULL_ERROR)
     os.environ[FULL_ERROR] = "1"
     try:
-        hand_over(arguments)
+        hand_over(arguments, Jobs(left))
     finally:
         del os.environ[FULL_ERROR]
         if before is not None:

@@ -58,11 +58,12 @@ def wait(run_dir: Path) -> None:
     last, told_s = "", 0.0
     try:
         while states := _waiting(run_dir):
+            start = time.monotonic()
             line = _told(run_dir, states)
-            if line != last or time.monotonic() - told_s > TOLD_EVERY_S:
+            if line != last or start - told_s > TOLD_EVERY_S:
                 print(line, file=sys.stderr, flush=True)
-                last, told_s = line, time.monotonic()
-            time.sleep(POLL_S)
+                last, told_s = line, start
+            time.sleep(max(POLL_S, 10 * (time.monotonic() - start)))  # with many cells, reading them takes a while
     except KeyboardInterrupt:
         arrays = " ".join(sorted({job.partition("_")[0] for job in latest(read_run_entry(run_dir)["jobs"]).values()}))
         print(

@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from .argument import Typed
 
 
-def changed(cluster: ClusterConfig, typed: Mapping[str, Typed]) -> ClusterConfig:
-    """Return the cluster with the file and the keys that were typed, which are checked already."""
+def changed(written: Mapping[str, Any], typed: Mapping[str, Typed]) -> ClusterConfig:
+    """Return the cluster that run.json holds with the file and the keys that were typed, which are checked already."""
+    known = {field.name for field in dataclasses.fields(ClusterConfig)}
+    cluster = ClusterConfig(**{name: value for name, value in written.items() if name in known})
     values: dict[str, Any] = {}
     for name, one in typed.items():
         if name == "cluster":

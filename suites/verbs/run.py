@@ -33,6 +33,8 @@ def main(arguments: list[str]) -> int:
         print(filled(legend()))
         return 0
     flags, rest = split_flags(arguments)
+    if flags.json and flags.no_wait:
+        raise ConfigError("--json is not allowed with --no-wait, as there are no results yet; leave it out")
     if flags.resume is None:
         overrides = read_overrides(rest)
         if overrides.show_only:
@@ -61,9 +63,9 @@ def _show(arguments: list[str]) -> int:
     told = io.StringIO()
     try:
         with contextlib.redirect_stdout(told):
-            from ..jobs.hydra_jobs import hand_over
+            from ..jobs.hydra_jobs import Jobs, hand_over
 
-            hand_over(arguments)
+            hand_over(arguments, Jobs())
             return 0
     finally:
         if told.getvalue():

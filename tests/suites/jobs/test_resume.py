@@ -219,6 +219,7 @@ def test_a_folder_without_a_plan_is_refused_in_one_line(run_dir):
         (["run", "--resume", "nowhere"], "run.json does not exist"),
         (["run", "--resume", "RUN", "seq_len=8"], "seq_len=8 has no effect beside --resume"),
         (["run", "--resume", "RUN", "--no-wait"], "--no-wait has no effect without jobs of Slurm"),
+        (["run", "--json", "--no-wait", "seq_len=4"], "--json is not allowed with --no-wait"),
         (["run", "--force", "--cfg", "job"], "--force is not allowed where nothing is run"),
     ],
 )

@@ -1,0 +1,118 @@
+"""What is left of a run, measured where it is meant to be, and collected."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from strategies import Mistake
+from strategies.models.message_text import described
+
+from ..jobs.dead import dead_of, write_dead
+from ..jobs.devices import devices, measure_on_all
+from ..jobs.differences import differences
+from ..jobs.hydra_jobs import launch
+from ..jobs.local import measure_here
+from ..jobs.queue import job_ids, note_jobs, settle_ended, wait
+from ..jobs.slurm import submit
+from ..jobs.states import Standing, standing
+from ..machine.signals import stop_if_requested
+from ..settings.cluster import ALL, ClusterConfig
+from ..settings.config import ConfigError
+from ..settings.overrides import Overrides
+from ..settings.quoting import quoted
+from ..store.entries import FrozenEntry
+from ..store.folders import from_here
+from ..store.schema import read_run_entry
+from .collected import collect
+from .run_flags import RunFlags
+
+
+def counted(cells: int) -> str:
+    """A number of cells with its noun."""
+    return f"{cells} {'cell' if cells == 1 else 'cells'}"
+
+
+def go_on(run_dir: Path, launched: Overrides | None, flags: RunFlags, cluster: ClusterConfig) -> int:
+    """Measure what is left of a run and collect it. Returns the exit code.
+
+    ``launched``: the command line, where it asks for a launcher of Hydra.
+    """
+    if flags.no_wait and not cluster.is_slurm:
+        raise ConfigError("--no-wait has no effect without jobs of Slurm; add +cluster=slurm, or leave it out")
+    run = read_run_entry(run_dir)
+    queued = settle_ended(run_dir)
+    now = standing(run_dir)
+    left = [entry for entry in now.left(flags.retry_failed) if entry["id"] not in queued]
+    if len(left) < len(now.entries):
+        _tell(now, left)
+        _require_same_kind(run_dir, now, left, cluster, flags)
+    plots, report = run.get("plots", True), run.get("report", True)
+    try:
+        if left and launched:
+            _launch(run_dir, launched, [entry["id"] for entry in left])
+        elif left and cluster.is_slurm:
+            _submit(run_dir, left, cluster)
+        elif left and cluster.gpus == ALL:
+            measure_on_all(run_dir, left, devices())
+        elif left:
+            measure_here(run_dir, left)
+        if flags.no_wait:
+            return 0
+        wait(run_dir)
+        stop_if_requested()
+    except KeyboardInterrupt:
+        collect(run_dir, plots=plots, report=report)
+        raise
+    except (OSError, Mistake):
+        with contextlib.suppress(OSError, Mistake):  # what can still be said about the cells before
+            if standing(run_dir).begun:
+                collect(run_dir, plots=False, report=False)
+        raise
+    return collect(run_dir, plots=plots, report=report)
+
+
+def _require_same_kind(
+    run_dir: Path, now: Standing, left: Sequence[FrozenEntry], cluster: ClusterConfig, flags: RunFlags
+) -> None:
+    """Raise ConfigError if cells were measured by other software, or on another machine, unless --force is given."""
+    measured = [one for one, state in now.states.items() if state.status == "done"]
+    if not left or not (found := differences(run_dir, measured, same_machine=not cluster.is_slurm)):
+        return
+    told = f"{counted(len(measured))} of {from_here(run_dir)} were measured otherwise: {'; '.join(found)}"
+    if not flags.force:
+        raise ConfigError(f"{told}; give --force to measure the rest all the same, or choose a new folder")
+    print(f"{told}; the rest is measured all the same (--force)", file=sys.stderr)
+
+
+def _tell(now: Standing, left: Sequence[FrozenEntry]) -> None:
+    print(f"{now.told()}; {counted(len(left))} to measure", file=sys.stderr)
+    if given_up := [entry for entry in now.given_up() if entry not in left]:
+        print(
+            f"{counted(len(given_up))} failed in {now.states[given_up[0]['id']].tries} tries and stay so; "
+            "--retry-failed measures them again",
+            file=sys.stderr,
+        )
+
+
+def _launch(run_dir: Path, overrides: Overrides, left: Collection[str]) -> None:
+    """Have the launcher that was asked for measure the cells ``left``. One whose job died has failed rows."""
+    folder = quoted(str(run_dir))
+    try:
+        launch([*overrides.arguments, f"hydra.sweep.dir={folder}", f"hydra.run.dir={folder}"], left)
+    except (OSError, Mistake):
+        raise
+    except Exception as error:  # each launcher has its own
+        print(f"decodebench: a job died: {described(error)}", file=sys.stderr)
+        for entry in dead_of(error, standing(run_dir)):
+            write_dead(run_dir, entry, f"its job died: {described(error)}")
+
+
+def _submit(run_dir: Path, left: Sequence[FrozenEntry], cluster: ClusterConfig) -> None:
+    """Submit a job for each cell, say which, and note them in run.json."""
+    for jobs in submit(run_dir, left, cluster):
+        note_jobs(run_dir, jobs)
+        print(f"submitted {counted(len(jobs))} as {'job' if len(jobs) == 1 else 'jobs'} {job_ids(jobs)}")
+    print(f"python -m suites collect {from_here(run_dir)} says how far they are; --resume measures what is left")
