@@ -54,9 +54,9 @@ class Sweep:
         """Until no job waits or runs."""
         self.cluster.wait_for(lambda: not {"PENDING", "RUNNING", "COMPLETING"} & {*self.states().values()}, 400)
 
-    def tries(self) -> int:
-        """How often a cell was begun, of the cell that was begun most often."""
-        return max((json.loads(path.read_text())["number"] for path in self.folder.rglob("try.json")), default=0)
+    def last_round_ns(self) -> int:
+        """When a round was written last, in nanoseconds; 0 where none was."""
+        return max((path.stat().st_mtime_ns for path in self.folder.rglob("rounds.jsonl")), default=0)
 
     def rows(self) -> pd.DataFrame:
         """table.csv."""
