@@ -25,7 +25,7 @@ import psutil
 
 from .configuration import written
 
-PROGRAMS = "munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scontrol", "scancel"
+PROGRAMS = "setpriv", "munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scontrol", "scancel"
 NODES = "n1", "n2"
 CPUS = 4
 STARTED_S, STOPPED_S = 30, 10
@@ -126,7 +126,8 @@ class Cluster:
             raise ClusterError(f"{program} is not installed")
         with (self.folder / f"{program}.out").open("ab") as out:
             own = {"env": self.env, "stdout": out, "stderr": out, "start_new_session": True}
-            self._started.append(subprocess.Popen([found, *arguments], **own))
+            command = ["setpriv", "--pdeathsig", "TERM", found, *arguments]  # also if this process is killed
+            self._started.append(subprocess.Popen(command, **own))
 
     def _is_idle(self) -> bool:
         with contextlib.suppress(subprocess.SubprocessError):
