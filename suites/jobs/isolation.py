@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 from strategies import Strategy, config_of
@@ -26,7 +27,9 @@ def module_of(strategy: Strategy) -> str:
 
 
 def require_importable(strategies: Sequence[Strategy], isolate: str) -> None:
-    """Raise ConfigError where isolation is asked for and another process could not find a strategy."""
+    """Raise ConfigError where isolation is asked for and impossible: another process could not find a strategy, say."""
+    if isolate == "process" and not hasattr(os, "fork"):
+        raise ConfigError("isolate=process needs a system whose processes can fork; give isolate=none")
     if isolate == "process" and (mine := [one.label for one in strategies if module_of(one) == MAIN]):
         raise ConfigError(
             f"isolate=process needs strategies that another process can import, and {mine[0]} is defined in the script "
@@ -44,7 +47,7 @@ def why_apart(job: CellJob) -> str:
 
 def _why(job: CellJob) -> str:
     modules = {module_of(strategy) for strategy in job.strategies}
-    if MAIN in modules:
+    if MAIN in modules or not hasattr(os, "fork"):
         return ""
     if job.cell.device == "cuda":
         return "they run on CUDA"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import queue
 import re
 import shutil
 import signal
@@ -19,7 +20,7 @@ from suites.jobs.apart import LostError, _Followed
 from suites.jobs.cell_job import CellJob
 from suites.jobs.fork_server import ENVIRONMENT
 from suites.jobs.isolation import why_apart
-from suites.machine.child_process import ChildProcess
+from suites.machine.child_process import ChildProcess, kill_tree
 from suites.machine.limits import Limit
 from suites.settings.cells import Cell
 from suites.settings.config import ConfigError, MeasureConfig
@@ -159,6 +160,58 @@ def test_a_kill_by_somebody_else_does_not(monkeypatch):
     followed.follow()
     with pytest.raises(LostError, match=r"^its process was ended by SIGKILL$"):
         followed.conclude()
+
+
+class Silent(Server):
+    """Says nothing more after its messages, until the process is killed."""
+
+    def read(self, seconds_max):
+        if len(self._messages) == 1 and seconds_max is not None:
+            raise queue.Empty
+        return super().read(seconds_max)
+
+
+@pytest.mark.parametrize(
+    ("working_s", "label", "reason"),
+    [
+        (6.0, "mine", "no end within measure.cell_seconds_max=10 s: its process was ended"),
+        (
+            4.0,
+            "",
+            "the cell took longer than measure.cell_seconds_max=10 s; allow more, or measure fewer rounds or arms",
+        ),
+    ],
+)
+def test_only_an_arm_that_was_at_work_for_more_than_half_of_the_time_hangs(monkeypatch, working_s, label, reason):
+    times, killed = iter([0.0, 0.0, 0.0, 10 - working_s, 10.0, 10.0]), []
+    monkeypatch.setattr(apart.time, "monotonic", lambda: next(times))
+    monkeypatch.setattr(apart, "kill_tree", killed.append)
+    followed = _Followed(Silent({"began": 7}, {"at_work": "mine"}), 10.0, None)
+    followed.follow()
+    with pytest.raises(LostError) as lost:
+        followed.conclude()
+    assert (lost.value.label, lost.value.fault.reason, killed) == (label, reason, [7])
+
+
+def test_a_server_that_is_gone_is_told_as_such():
+    gone = Server({"began": 0}, {"at_work": "mine"})
+    gone.read = lambda seconds_max, read=gone.read: "" if len(gone._messages) == 1 else read(seconds_max)
+    gone.ended = lambda: ("its process was ended by SIGKILL", "")
+    followed = _Followed(gone, None, None)
+    followed.follow()
+    assert not followed.server_lives
+    with pytest.raises(LostError, match="ended by SIGKILL"):
+        followed.conclude()
+
+
+def test_a_process_is_killed_with_its_own_children():
+    shell = subprocess.Popen(["sh", "-c", "sleep 600 & echo $!; wait"], stdout=subprocess.PIPE, text=True)
+    with shell:
+        child = psutil.Process(int(shell.stdout.readline()))
+        kill_tree(shell.pid)
+        assert shell.wait(10) == -signal.SIGKILL
+    psutil.wait_procs([child], 10)
+    assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
 
 
 class OddKV(ContiguousKV):
