@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .own_package import CONF
 
@@ -27,6 +27,7 @@ class Composer:
         self._parser = OverridesParser.create()
         self._parsed: dict[str, Override] = {}
         self._composed: dict[tuple[str, ...], bytes] = {}
+        self._written: dict[tuple[str, str], str] = {}
 
     def composed(self, lines: Sequence[str]) -> DictConfig:
         """Compose the configuration of one job from its overrides. Raises what Hydra raises."""
@@ -41,6 +42,19 @@ class Composer:
         values = [one for one in overrides if not chooses_files(one.key_or_group)]
         ConfigLoaderImpl._apply_overrides_to_config(values, found)
         return found
+
+    def yaml(self, config: DictConfig) -> str:
+        """Write a configuration as YAML. Writing takes a millisecond, and jobs share most of their entries."""
+        from omegaconf import OmegaConf
+
+        texts = []
+        entries: Any = OmegaConf.to_container(config)
+        for key, value in entries.items():
+            entry = str(key), repr(value)
+            if entry not in self._written:
+                self._written[entry] = OmegaConf.to_yaml({key: value})
+            texts.append(self._written[entry])
+        return "".join(texts)
 
     def _override(self, line: str) -> Override:
         """The parsed override. The jobs of a sweep share most of theirs, and parsing one takes a millisecond."""

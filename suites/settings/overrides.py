@@ -7,7 +7,6 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -46,18 +45,11 @@ class Overrides:
 
 @dataclass(frozen=True)
 class Job:
-    """One job of a run: its overrides, its configuration as a dataclass, and the same configuration as of Hydra."""
+    """One job of a run: its overrides, its configuration as a dataclass, and the same configuration as YAML."""
 
     overrides: list[str]
     config: RunConfig
-    composed: Any
-
-    @cached_property
-    def yaml(self) -> str:
-        """The configuration as YAML."""
-        from omegaconf import OmegaConf
-
-        return OmegaConf.to_yaml(self.composed)
+    yaml: str
 
 
 def read_overrides(given: list[str]) -> Overrides:
@@ -184,7 +176,7 @@ def compose_jobs(overrides: Overrides) -> list[Job]:
                 check(one)
             refuse_idle(overrides.typed, settings)
             return [
-                Job(arguments, name_model(one, arguments), config)
+                Job(arguments, name_model(one, arguments), composer.yaml(config))
                 for (arguments, config), one in zip(composed, settings, strict=True)
             ]
     except (HydraException, OmegaConfBaseException) as error:

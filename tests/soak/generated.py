@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -35,12 +36,12 @@ OTHER_S = (9e-5, 2e-8)
 def generate(run_dir: Path, cells: int, tgt_len: int, strategies: str, rounds: int = 6) -> None:
     """Write a run folder of ``cells`` cells of ``tgt_len`` steps, over source lengths and batches, without tables."""
     measure, chosen = MeasureConfig(rounds=rounds), select(strategies.split(","))
-    planned = list(_cells(cells, tgt_len))
+    planned, machine = list(_cells(cells, tgt_len)), environment()
     for cell in planned:
-        _write(run_dir, cell, chosen, measure)
+        _write(run_dir, cell, chosen, measure, machine)
     plan = [{"id": cell.id, "overrides": [], "predicted_work": 1} for cell in planned]
     write_json(run_dir / "run.json", {"schema": SCHEMA, "command": "", "sweep": "sweep", "plan": plan})
-    write_json(run_dir / "environment.json", environment())
+    write_json(run_dir / "environment.json", machine)
 
 
 def _cells(count: int, tgt_len: int) -> Iterator[Cell]:
@@ -49,11 +50,14 @@ def _cells(count: int, tgt_len: int) -> Iterator[Cell]:
         yield replace(CELL, src_len=src_len, tgt_len=tgt_len, batch_size=batch)
 
 
-def _write(run_dir: Path, cell: Cell, strategies: list[Strategy], measure: MeasureConfig) -> None:
+def _write(
+    run_dir: Path, cell: Cell, strategies: list[Strategy], measure: MeasureConfig, machine: dict[str, Any]
+) -> None:
     config, rng = config_of(cell.model), np.random.default_rng([cell.src_len, cell.batch_size])
     writer = CellWriter(run_dir, cell.id)
-    file = CellFile(writer, cell)
-    file.begin(config, measure, MEMORY, [])
+    writer.environment(machine)
+    file = CellFile(writer, cell, measure, [strategy.label for strategy in strategies], [], {})
+    file.begin(config, MEMORY)
     expected = forecast(cell, config, strategies, False, 10_000, MEMORY, lambda label, fault: None)
     src_lens = [cell.src_len] * cell.batch_size
     file.write(src_lens=src_lens, real_fraction=1.0, weight_bytes=10_000, linear_choices=[], **expected.written())

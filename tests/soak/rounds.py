@@ -3,7 +3,8 @@
     python -m tests.soak.rounds [ROUNDS]
 
 The cell, its rounds, the stopping rule and the files are those of ``run``. Only the rest before each arm, a sleep, is
-left out. Exits with 1 if memory or time grows.
+left out. Time is CPU time of this process, which other processes of the machine disturb less. Exits with 1 if memory or
+time grows.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ import tempfile
 import time
 from array import array
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from strategies import ModelSpec, select
 from suites.contenders.running.lineup import Contenders
 from suites.judging.ratios import Ratio, paired_ratio
+from suites.measuring import arms as arms_module
 from suites.measuring import rounds as rounds_module
 from suites.measuring.arms import rss_bytes
 from suites.measuring.runner import CellRun
@@ -26,6 +29,7 @@ from suites.settings.cells import Cell
 from suites.settings.config import MeasureConfig
 from suites.store.cell_folder import CellWriter
 from suites.store.records import Calibration, Round
+from suites.timing.one_round import one_round
 from suites.words.progress import Progress
 
 SHAPE = {
@@ -35,6 +39,7 @@ CELL = Cell(ModelSpec("sliver", "random", shape=tuple(sorted(SHAPE.items()))), 5
 ARMS = ("full_recompute", "static_kv")
 BLOCK = 100
 """Rounds whose times make one value: their median."""
+LEAST = 20 * BLOCK
 MOST_BYTES = 200_000
 """Greatest growth of resident memory per 1,000 rounds that counts as flat."""
 MOST_RATIO = 1.1
@@ -47,17 +52,25 @@ class Watched(CellWriter):
     def __init__(self, run_dir: Path) -> None:
         super().__init__(run_dir, CELL.id)
         self.around_s, self.rss = array("d"), array("q")
-        self._last_s = time.perf_counter()
+        self.body_s, self._last_s = 0.0, time.process_time()
 
     def round(self, done: Round | Calibration) -> None:
         """Write a round. The time since the round before, without the timed body, is what this one cost besides."""
         super().round(done)
-        now_s = time.perf_counter()
+        now_s = time.process_time()
         if isinstance(done, Round):
-            self.around_s.append(now_s - self._last_s - done.marks_s[-1])
+            self.around_s.append(now_s - self._last_s - self.body_s)
             if len(self.around_s) % (BLOCK * len(ARMS)) == 0:
                 self.rss.append(rss_bytes())
-        self._last_s = time.perf_counter()
+        self._last_s = time.process_time()
+
+    def body(self, *arguments: Any) -> Any:
+        """Run the timed body, and note its CPU time."""
+        start_s = time.process_time()
+        try:
+            return one_round(*arguments)
+        finally:
+            self.body_s = time.process_time() - start_s
 
     def blocks_s(self) -> np.ndarray:
         """Median time around a whole round, all arms together, of each block of rounds."""
@@ -79,17 +92,18 @@ class Watched(CellWriter):
 
 def soak(rounds: int, folder: Path) -> Watched:
     """Measure a cell for ``rounds`` rounds under a precision that is never reached."""
-    rounds_module.wait_until_quiet = lambda: None  # type: ignore[attr-defined]
     measure = MeasureConfig(rounds=2, rounds_max=rounds, precision=1e-9, seconds_max=1e8)
     writer = Watched(folder)
+    rounds_module.wait_until_quiet = lambda: None  # type: ignore[attr-defined]
+    arms_module.one_round = writer.body  # type: ignore[attr-defined]
     with Progress(1, 1) as progress:
-        CellRun(CELL, select(list(ARMS)), measure, writer, progress, Contenders(), {}).run()
+        CellRun(CELL, select(list(ARMS)), measure, writer, progress, Contenders(), {}, {}).run()
     return writer
 
 
 def main() -> int:
     """Run, print the figures, and return 1 if something grows."""
-    rounds = int(sys.argv[1]) if sys.argv[1:] else 10_000
+    rounds = max(LEAST, int(sys.argv[1])) if sys.argv[1:] else 10_000
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
         found = soak(rounds, Path(folder))

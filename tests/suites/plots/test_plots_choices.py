@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 from matplotlib import rc_context
+from matplotlib.colors import to_rgb
 
-from suites.plots import tradeoff, winners
+from suites.plots import style, tradeoff, winners
 from suites.plots.style import RC
 from suites.plots.view import views
 
@@ -69,9 +70,9 @@ def test_names_lie_inside_the_figure_and_over_none_of_one_another(equal):
     assert not any(a.overlaps(b) for i, a in enumerate(found) for b in found[i + 1 :])
 
 
-def grid(verdict="slower", low=1.2):
-    """A grid of nine cells: static_kv is the quickest where the batch is 16, contiguous_kv elsewhere."""
-    table, steps = tables(TIED[:3], (1, 4, 16))
+def grid(verdict="slower", low=1.2, lengths=TIED[:3]):
+    """A grid of three batches: static_kv is the quickest where the batch is 16, contiguous_kv elsewhere."""
+    table, steps = tables(lengths, (1, 4, 16))
     large = table["batch_size"] == 16
     table["best_strategy"] = np.where(large, "static_kv", "contiguous_kv")
     mine = table["strategy"] == table["best_strategy"]
@@ -111,3 +112,26 @@ def test_there_is_no_map_without_a_grid_or_where_no_quickest_is_known():
     for table, steps in (tables(TIED), tables(batches=(1, 4)), tables(TIED[:2], (1, 4))):
         (view,) = views(table, steps, {})
         assert winners.figure(view) is None
+
+
+def test_a_map_of_many_cells_is_an_image_with_some_numbers_and_no_words():
+    lengths = [(length, length) for length in range(8, 8 + 2 * winners.MOST_TOLD)]
+    table, steps = grid("slower", 1.2, lengths)
+    (view,) = views(table, steps, {})
+    assert len(winners.winners(view)) == 3 * len(lengths)
+    drawn = winners.figure(view)
+    (axes,) = (axes for axes in drawn.axes if axes.axison)
+    assert (len(axes.texts), len(axes.patches), len(axes.images)) == (0, 0, 1)
+    assert axes.images[0].get_array().shape[:2] == (3, len(lengths))
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == [str(8 + 2 * i) for i in range(winners.MOST_TOLD)]
+    red, green, blue = to_rgb(view.looks["static_kv"].color)
+    assert axes.images[0].get_array()[2, 0].tolist() == pytest.approx((red, green, blue, 1), abs=1e-6)
+
+
+def test_an_axis_of_many_values_names_the_ends_and_some_between():
+    table, steps = tables([(length, length) for length in range(1, 200)])
+    (view,) = views(table, steps, {})
+    for axes in MODULES["totals"].figure(view).axes[:1]:
+        ticks = list(axes.get_xticks())
+        assert (ticks[0], ticks[-1]) == (1, 199)
+        assert len(ticks) <= style.MOST_TICKS

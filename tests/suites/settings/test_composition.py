@@ -113,12 +113,6 @@ def test_hydra_composes_once_for_each_choice_of_files_however_many_values(line, 
     assert next(count) == choices + 1, "and once without what is swept, for the keys that a file sweeps"
 
 
-def test_a_value_set_in_one_job_is_not_in_another():
-    first, second = compose_jobs(read_overrides(["model=tiny", "model.d_ff=64,128"]))
-    first.composed.model.d_ff = 1
-    assert second.composed.model.d_ff == 128
-
-
 def test_a_value_that_hydra_cannot_set_is_one_line_that_names_its_key():
     with pytest.raises(ConfigError) as refused:
         compose_jobs(read_overrides(["model=tiny", "seq_len=${nothing},4"]))
