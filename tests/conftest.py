@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import os
+import signal
 import types
 import typing
 from functools import cache
@@ -24,6 +25,8 @@ from strategies import ModelSpec, Strategy, StrategyError, load_model, registry
 from tests import frozen, small_buffer
 
 small_buffer.use()
+# Tests send it to themselves and to commands that they start. Under nohup it would be ignored by all of them.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # All sizes differ, H*K = 15 from D = 14 among them, so that no dimension can stand in for another.
 SHAPE = {

@@ -68,7 +68,7 @@ def test_every_command_to_copy_runs(command, tmp_path, monkeypatch, request):
         pytest.skip("asks for the reader's own checkpoint; test_run_checkpoint.py runs one")
     if command == COMPILED:
         pytest.skip("compiles; test_executions.py runs it")
-    if verb == "run" and "--help" not in arguments:
+    if verb == "run" and not {"--help", "--resume"} & set(arguments):
         swept = next((a.removeprefix("+sweep=") for a in arguments if a.startswith("+sweep=")), None)
         is_main = arguments == ["run", "+sweep=seq_len"]
         small = swept not in (None, *LENGTHS) or any(a.startswith("contenders=") for a in arguments)
@@ -82,7 +82,7 @@ def test_every_command_to_copy_runs(command, tmp_path, monkeypatch, request):
         arguments += ["model=tiny", "seq_len=4"] if "--module" in arguments else ["strategies=[static_kv]"]
     if verb == "profile":
         arguments += ["seq_len=8", "--steps", "2"]
-    if verb in ("plot", "report"):
+    if verb in ("plot", "report", "history", "collect") or "--resume" in arguments:
         shutil.copytree(request.getfixturevalue("finished"), tmp_path, symlinks=True, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     assert main(arguments) == 0  # in this process, as starting another twenty times is most of the time

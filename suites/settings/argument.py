@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .catalog import did_you_mean
-from .config import ConfigError, known_keys, rules
+from .config import NESTED, ConfigError, known_keys, rules
 from .quoting import quoted, unreadable
 from .rules import Rule, shown
 from .values import FOLDERS, PATHS, TEXTS, check_model, check_paths, check_values, values_of
@@ -91,7 +91,9 @@ def _check_key(key: str, argument: str) -> None:
     full = next((name for name in known if name.endswith(f".{key}")), "")
     near = f"did you mean {full!r}? " if full else did_you_mean(key, known)
     where = f" in '{shown(argument)}'" if shown(key) == key else ""
-    raise ConfigError(f"unknown key '{shown(key)}'{where}; {near}known: {', '.join(known)}")
+    groups = [name for name in known if "." not in name]
+    nested = ", ".join(f"{name}.KEY" for name in NESTED)
+    raise ConfigError(f"unknown key '{shown(key)}'{where}; {near}known: {', '.join(groups)}, model.SIZE, {nested}")
 
 
 def _rule(key: str, raw: str) -> Rule | None:

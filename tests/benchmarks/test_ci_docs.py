@@ -74,7 +74,8 @@ def test_the_workflow_takes_torch_without_cuda_in_every_job():
 @pytest.mark.parametrize("target", ["bench", "bench-compare", "budgets", "bench-harness", "gpu-check"])
 def test_every_target_that_the_docs_name_is_there_and_phony(target):
     assert target in TARGETS
-    (phony,) = re.findall(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    makefile = (ROOT / "Makefile").read_text().replace("\\\n", " ")  # a long line goes on in the next
+    (phony,) = re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
     assert target in phony.split()
 
 

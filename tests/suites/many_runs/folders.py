@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from suites.store.cell_folder import CellResult, CellWriter, read_cells
 from suites.store.files import read_json, write_json
@@ -69,6 +70,13 @@ def past_runs(folder: Path, count: int, step=1.0, at=0, **how):
         past_run(
             folder / f"run{day:02}", day, slower=step if later else 1.0, torch="2.14.0" if later else "2.13.0", **how
         )
+    return folder
+
+
+def without_hardware(folder: Path) -> Path:
+    """Empty the columns of CPU and GPU in table.csv, as tables of earlier versions lack them. Returns the folder."""
+    table = pd.read_csv(folder / "table.csv", dtype=str, keep_default_na=False)
+    table.assign(cpu="", gpu="").to_csv(folder / "table.csv", index=False)
     return folder
 
 

@@ -15,7 +15,7 @@ from suites.store.frame import read_frame
 from suites.two_runs.report import value
 
 from ..two_runs.folders import edit as edit_table
-from .folders import AMD, ARM, REAL, edit, past_run, past_runs
+from .folders import AMD, ARM, REAL, edit, past_run, past_runs, without_hardware
 
 COUNT, AT = 16, 9
 
@@ -89,6 +89,7 @@ def test_nothing_is_claimed_across_hardware(tmp_path):
     assert [len(found.of(hardware)) for hardware in found.hardware] == [12, 12]
     assert not any(found.changes.values())
     for path in tmp_path.glob("*/environment.json"):
+        without_hardware(path.parent)
         edit(path, **AMD)
     assert [change.at for change in history(tmp_path).changes["AMD EPYC (AVX512), 2 cores", "e2e_s"]] == [12]
     for path in tmp_path.glob("*/environment.json"):
@@ -226,7 +227,7 @@ def test_a_run_of_an_older_version_is_told(copied, capsys):
 
 
 def test_the_hardware_of_the_case_goes_before_that_of_the_run(tmp_path):
-    path = past_run(tmp_path / "run", 0)
+    path = without_hardware(past_run(tmp_path / "run", 0))
     run = read_past_run(path)
     row = run.table.to_dict("records")[0]
     assert hardware_of(row, machine_of(run, row)) == "AMD EPYC (AVX512), 2 cores"

@@ -12,7 +12,7 @@ from suites.store.records import ArmResult, Calibration, Round
 from suites.store.schema import SCHEMA
 from suites.tables.case_table import case_table
 from suites.telling.mixed_told import mixed_told
-from suites.verbs.collect import collect
+from suites.verbs.collected import collect
 
 from ..tables.test_case_table import CELL, FORMULAS, STEPS
 
