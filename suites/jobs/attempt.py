@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import datetime
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ..store.cell_folder import cell_folder
-from ..store.cell_state import ENDED, tries_of, worth
+from ..store.cell_folder import AGAIN, REPLACED, cell_folder
+from ..store.cell_state import outcome_of, try_of
 from ..store.entries import FrozenEntry
-from ..store.files import exists, write_json
-from ..store.locks import BusyError, cell_lock, locked
-
-AGAIN, REPLACED = "again", "replaced"
-"""Folders beside ``cells`` of cells that are measured once more, and of those whose place they take."""
-PROBING_S = 5.0
-"""Seconds to wait for a cell's lock: a process that only asks whether it is held holds it for a moment."""
+from ..store.files import listed, write_json
+from ..store.locks import PROBING_S, BusyError, cell_lock, is_locked, locked
 
 
 @contextmanager
@@ -25,7 +21,8 @@ def attempt(run_dir: Path, entry: FrozenEntry) -> Iterator[Path]:
     """Lock a cell and give the folder to measure it in.
 
     A cell that was begun before is measured in a folder beside it, which takes the place of the old one at the end if
-    it is worth as much (``cell_state.worth``). So nothing that was finished is lost. The folder's try.json counts.
+    nothing that was measured is lost by that (``Outcome.replaces``). The folder's try.json counts the tries that came
+    to their end.
 
     Raises BusyError if another process measures the cell.
     """
@@ -34,55 +31,66 @@ def attempt(run_dir: Path, entry: FrozenEntry) -> Iterator[Path]:
     with locked(cell_lock(run_dir, cell_id), busy, PROBING_S):
         _mend(run_dir, cell_id)
         first, again = cell_folder(run_dir, cell_id), run_dir / AGAIN / cell_id
-        # A try that was interrupted, or told to begin anew, does not count.
-        number = max(1, *(tries_of(one) + (worth(one)[0] == ENDED) for one in (first, again)))
-        folder = again if exists(first / "cell.json") else first
-        shutil.rmtree(again, ignore_errors=True)
-        started = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
-        write_json(folder / "try.json", {"number": number, "started": started})
+        folder, before = again if "cell.json" in listed(first) else first, try_of(first)["number"]
+        _remove(again)
+        note_try(folder, before)
         try:
             yield folder
         finally:
+            if outcome_of(folder).ended:
+                note_try(folder, before + 1)
             if folder == again:
                 _take_place(run_dir, cell_id)
 
 
+def note_try(folder: Path, number: int, reason: str = "") -> None:
+    """Write try.json: how many tries came to their end, and how the last one ended if its results are not here."""
+    now = datetime.datetime.now().astimezone().isoformat(timespec="seconds")
+    write_json(folder / "try.json", {"number": number, "written": now} | ({"reason": reason} if reason else {}))
+
+
 def mend_all(run_dir: Path) -> None:
     """Mend every cell that a killed process left half exchanged, and that nobody measures now."""
-    left = {
-        folder.name for place in (AGAIN, REPLACED) if exists(run_dir / place) for folder in (run_dir / place).iterdir()
-    }
-    for cell_id in sorted(left):
-        with suppress(BusyError), locked(cell_lock(run_dir, cell_id), ""):
-            _mend(run_dir, cell_id)
+    left = {*listed(run_dir / AGAIN), *listed(run_dir / REPLACED)}
+    for cell_id in sorted(name for name in left if not name.startswith(".")):
+        if not is_locked(cell_lock(run_dir, cell_id)):
+            with suppress(BusyError), locked(cell_lock(run_dir, cell_id), "", PROBING_S):
+                _mend(run_dir, cell_id)
 
 
 def _mend(run_dir: Path, cell_id: str) -> None:
     """Finish what a killed process left undone: an exchange of folders, or a try that was done and not put in place."""
     first, again, old = cell_folder(run_dir, cell_id), run_dir / AGAIN / cell_id, run_dir / REPLACED / cell_id
-    if exists(old) and not exists(first):
+    if listed(old) and not listed(first):
         old.rename(first)
-    shutil.rmtree(old, ignore_errors=True)
-    if exists(again / "arms.json"):
+    _remove(old)
+    if "arms.json" in listed(again):
+        if outcome_of(again).ended:
+            note_try(again, try_of(first)["number"] + 1)
         _take_place(run_dir, cell_id)
-    _remove_empty(old.parent)
 
 
 def _take_place(run_dir: Path, cell_id: str) -> None:
-    """Exchange a cell's folder for the new one if that is worth as much; else note the try alone."""
+    """Exchange a cell's folder for the new one, unless what was measured is lost by that; then note the try."""
     first, again, old = cell_folder(run_dir, cell_id), run_dir / AGAIN / cell_id, run_dir / REPLACED / cell_id
-    if worth(first) <= worth(again):
+    found = outcome_of(again)
+    if found.replaces(outcome_of(first)):
         old.parent.mkdir(exist_ok=True)
         first.rename(old)
         again.rename(first)
-        shutil.rmtree(old, ignore_errors=True)
-        _remove_empty(old.parent)
-    else:
-        (again / "try.json").replace(first / "try.json")
-        shutil.rmtree(again, ignore_errors=True)
-    _remove_empty(again.parent)
+        _remove(old)
+    elif found.ended:
+        note_try(first, try_of(again)["number"], found.reason)
+    _remove(again)
 
 
-def _remove_empty(folder: Path) -> None:
+def _remove(folder: Path) -> None:
+    """Remove a folder, and the one that holds it if that is empty then.
+
+    On NFS, a file that somebody reads stays for a while under another name; what is left is put out of the way.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    with suppress(OSError):
+        folder.rename(folder.with_name(f".{secrets.token_hex(8)}"))
     with suppress(OSError):  # another cell is in it
-        folder.rmdir()
+        folder.parent.rmdir()

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..machine.signals import CHECKPOINT, Stopped, handled, request_stop, stop_requested
 from ..store.plan import planned_cell
-from .dead import write_dead
+from .dead import fail_at_time_limit
 from .measure_cell import measure_cell
 
 WARNING = signal.SIGUSR2
@@ -56,5 +56,5 @@ def _begin_anew(requeue: Callable[[int, FrameType | None], None], run_dir: Path,
         requeue(WARNING, None)
     except Exception as error:
         reason = f"its job reached the time limit: {error} Give cluster.minutes more"
-        write_dead(run_dir, planned_cell(run_dir, cell_id), reason, over=CHECKPOINT)
+        fail_at_time_limit(run_dir, planned_cell(run_dir, cell_id), reason)
         raise

@@ -32,7 +32,8 @@ def measure_entry(run_dir: Path, entry: FrozenEntry, cells: Cells, progress: Pro
     OSError where the run folder cannot be written.
     """
     with attempt(run_dir, entry) as folder:
-        if state_of(run_dir, entry).status == "done":
+        state = state_of(run_dir, entry)
+        if state.status == "done" and not state.lacked:
             return
         cells.run(CellJob.of_entry(entry, run_dir, folder), progress)
         write_text(folder / "config.yaml", entry["config"])

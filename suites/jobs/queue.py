@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
+from ..store.cell_folder import cell_folder
 from ..store.entries import JobEntry
-from ..store.files import read_json, write_json
+from ..store.files import listed, read_json, write_json
 from ..store.schema import read_run_entry
 from .dead import write_dead
 from .slurm import SlurmError, alive, ended_by, latest
@@ -18,6 +19,8 @@ from .states import standing
 POLL_S = 2.0
 SILENCE_S = 600.0
 """Seconds for which Slurm may stay silent before a waiting run gives up."""
+SHOWING_S = 60.0
+"""Seconds after which a file that another machine has written must show: by default NFS asks at least every minute."""
 TOLD_EVERY_S = 30.0
 """Seconds after which the line on waiting jobs is printed again, though nothing has changed."""
 
@@ -33,7 +36,7 @@ def note_jobs(run_dir: Path, jobs: Sequence[JobEntry]) -> None:
 def waiting(run_dir: Path) -> dict[str, tuple[str, str]]:
     """Map each cell whose job waits or runs to (the job's state, Slurm's reason). Raises SlurmError."""
     jobs = read_run_entry(run_dir).get("jobs", [])
-    states = alive(jobs)
+    states = alive(jobs) if jobs else {}
     return {cell: states[job] for cell, job in latest(jobs).items() if job in states}
 
 
@@ -48,13 +51,19 @@ def settle(run_dir: Path, gone: Sequence[str]) -> None:
 def settle_ended(run_dir: Path) -> dict[str, tuple[str, str]]:
     """``settle`` every job that has ended; return ``waiting``. Raises SlurmError."""
     jobs = latest(read_run_entry(run_dir).get("jobs", []))
-    states = waiting(run_dir) if jobs else {}
+    if not jobs:
+        return {}
+    states = waiting(run_dir)
     settle(run_dir, [cell for cell in jobs if cell not in states])
     return states
 
 
 def wait(run_dir: Path) -> None:
-    """Wait until no job of the run waits or runs, and say how many do. Raises SlurmError if Slurm stays silent."""
+    """Wait until no job of the run waits or runs, and say how many do; then ``settle`` them.
+
+    Raises SlurmError if Slurm stays silent.
+    """
+    jobs = latest(read_run_entry(run_dir).get("jobs", []))
     last, told_s = "", 0.0
     try:
         while states := _waiting(run_dir):
@@ -65,12 +74,21 @@ def wait(run_dir: Path) -> None:
                 last, told_s = line, start
             time.sleep(max(POLL_S, 10 * (time.monotonic() - start)))  # with many cells, reading them takes a while
     except KeyboardInterrupt:
-        arrays = " ".join(sorted({job.partition("_")[0] for job in latest(read_run_entry(run_dir)["jobs"]).values()}))
+        arrays = " ".join(sorted({job.partition("_")[0] for job in jobs.values()}))
         print(
             f"the jobs go on; scancel {arrays} ends them, and collect makes tables of what they wrote", file=sys.stderr
         )
         raise
-    settle_ended(run_dir)
+    if jobs:
+        _wait_for_files(run_dir, jobs)
+        settle(run_dir, [*jobs])
+
+
+def _wait_for_files(run_dir: Path, cells: Collection[str]) -> None:
+    """Wait for the results of jobs that have ended: a network file system may show them a while later."""
+    until = time.monotonic() + SHOWING_S
+    while time.monotonic() < until and any("arms.json" not in listed(cell_folder(run_dir, cell)) for cell in cells):
+        time.sleep(POLL_S)
 
 
 def _waiting(run_dir: Path) -> dict[str, tuple[str, str]]:

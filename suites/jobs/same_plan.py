@@ -18,6 +18,8 @@ def difference(planned: Sequence[FrozenEntry], held: Sequence[FrozenEntry]) -> s
     for one, entry in new.items():
         if labels_of(entry) != labels_of(old[one]):
             return f"there, {one} has {', '.join(labels_of(old[one]))}"
+        if entry.get("isolate") != old[one].get("isolate"):
+            return f"there, {one} has isolate={old[one].get('isolate')}"
         before = old[one]["measure"]
         for key, value in entry["measure"].items():
             if before.get(key) != value:

@@ -142,6 +142,11 @@ def _chunks(ids: Sequence[str], size: int) -> Iterable[Sequence[str]]:
 def _run(*words: str) -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
+    except FileNotFoundError:
+        raise SlurmError(
+            f"Slurm's {words[0]} is not found here, so it is not known which jobs still wait; run on a machine that "
+            "submits jobs, or give --force to take them for ended"
+        ) from None
     except (OSError, subprocess.TimeoutExpired) as error:
         raise SlurmError(f"{words[0]} does not answer ({error}); try again later") from None
 

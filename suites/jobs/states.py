@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,22 +22,28 @@ class Standing:
     states: Mapping[str, CellState]
     running: frozenset[str]
 
-    def left(self, retry_failed: bool = False) -> list[FrozenEntry]:
-        """Cells that a resumed run measures: missing or failed, and measured by nobody now."""
+    def left(self, retry_failed: bool = False, has_cuda: bool = False) -> list[FrozenEntry]:
+        """Cells that a resumed run measures (``CellState.is_left``), and that nobody measures now."""
         return [
             entry
             for entry in self.entries
-            if entry["id"] not in self.running and self.states[entry["id"]].is_left(retry_failed)
+            if entry["id"] not in self.running and self.states[entry["id"]].is_left(retry_failed, has_cuda)
         ]
 
-    def given_up(self) -> list[FrozenEntry]:
-        """Cells that failed as often as a resumed run tries them."""
-        return [e for e in self.entries if self.states[e["id"]].status == "failed" and e not in self.left()]
+    def given_up(self, left: Sequence[FrozenEntry]) -> list[CellState]:
+        """States of the cells that were tried as often as a resumed run tries them, in vain, and are not ``left``."""
+        ids = {entry["id"] for entry in left}
+        return [s for one, s in self.states.items() if s.status != "done" and not s.is_left() and one not in ids]
 
     @property
     def begun(self) -> bool:
         """Whether a cell was begun."""
-        return any(state.tries for state in self.states.values())
+        return any(state.begun for state in self.states.values())
+
+    @property
+    def whole(self) -> bool:
+        """Whether every cell is done."""
+        return all(state.status == "done" for state in self.states.values())
 
     def told(self) -> str:
         """One line: how many cells are done, running, failed and missing."""

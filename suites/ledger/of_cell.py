@@ -13,7 +13,7 @@ from strategies import DTYPES, Strategy, config_of, load_model
 from strategies.models.encoder_decoder import EncoderDecoder
 
 from ..settings.cells import Cell
-from ..settings.config import ConfigError
+from ..settings.config import NO_CUDA, ConfigError
 from ..settings.inputs import Inputs, make_inputs
 from ..words.progress import Progress
 from . import foreign
@@ -26,7 +26,7 @@ FIRST_STEPS = (1, 2, 3)
 def load(cell: Cell) -> EncoderDecoder:
     """Load the cell's model on its device. Raises ConfigError if the device is not there, or ModelError."""
     if cell.device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("device=cuda: no CUDA device here; give device=cpu")
+        raise ConfigError(f"{NO_CUDA}; give device=cpu")
     torch.set_num_threads(cell.threads)
     return load_model(cell.model, DTYPES[cell.dtype], cell.device, cell.seed)
 

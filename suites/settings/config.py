@@ -27,6 +27,8 @@ STOPS = ("fixed", "eos")
 ISOLATE = ("none", "process", "auto")
 ROUNDS_MIN = 2
 """Fewest counted rounds of a case: an interval needs at least two."""
+NO_CUDA = "device=cuda: no CUDA device here"
+"""Begins the reason of a case that a machine without a CUDA device has skipped."""
 MAX_THREADS = 1024
 MAX_LENGTH = 1 << 30
 """Largest batch, in sentences, and largest length, in tokens, that may be asked for."""

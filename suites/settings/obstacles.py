@@ -10,7 +10,7 @@ from strategies import ModelError, Strategy, config_of
 from strategies.models.kernels.packing import unavailable_on
 
 from .cells import Cell
-from .config import WEIGHTS, ConfigError
+from .config import NO_CUDA, WEIGHTS, ConfigError
 from .executions import without_effect
 from .faults import contained
 from .sources import outside
@@ -27,7 +27,7 @@ def obstacle(
     Raises ModelError for a checkpoint that cannot be read, since no other setting would help.
     """
     if here and cell.device == "cuda" and not torch.cuda.is_available():
-        return "device=cuda: no CUDA device here; give device=cpu"
+        return f"{NO_CUDA}; give device=cpu"
     if cell.weights and (cell.dtype != "fp32" or cell.weights not in WEIGHTS):
         return (
             f"weights={cell.weights} is not allowed with dtype={cell.dtype}; give dtype=fp32, the type of "

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -32,6 +33,7 @@ from ..words.labels import is_file_name
 from ..words.slug import slug
 from .entries import CellEntry, EnvironmentEntry
 from .files import ResultsError, append_line, exists, read_text, write_json, write_text
+from .locks import FOLDER as LOCKS
 from .records import ArmResult, Calibration, Conditions, Round
 from .schema import damaged, parsed, parsed_file, read_environment, read_run_entry
 
@@ -82,6 +84,12 @@ class CellWriter:
         write_json(self.dir / "conditions.json", asdict(conditions))
 
 
+AGAIN, REPLACED = "again", "replaced"
+"""Folders beside ``cells`` of cells that are measured once more, and of those whose place they are taking."""
+READINGS = 5
+"""Times that a cell is read while another process exchanges its folder."""
+
+
 def cell_folder(run_dir: Path, cell_id: str) -> Path:
     """The folder of a cell."""
     return run_dir / "cells" / cell_id
@@ -109,11 +117,11 @@ class CellResult:
 def read_cells(run_dir: Path) -> list[CellResult]:
     """Read every cell of a run that was begun, in the order of the plan.
 
-    A cell whose process was killed has its finished rounds, and its arms are "failed". Raises ResultsError if a file is
-    missing or damaged.
+    A cell whose process was killed has its finished rounds, and its arms are "failed". A cell whose folder is exchanged
+    at this moment is read from the one or the other. Raises ResultsError if a file is missing or damaged.
     """
-    folders = [(entry["id"], cell_folder(run_dir, entry["id"])) for entry in read_run_entry(run_dir)["plan"]]
-    return [_cell(name, folder) for name, folder in folders if exists(folder / "cell.json")]
+    found = [_read(run_dir, entry["id"]) for entry in read_run_entry(run_dir)["plan"]]
+    return [cell for cell in found if cell is not None]
 
 
 def read_rounds(run_dir: Path, cell_id: str) -> list[Round]:
@@ -134,6 +142,23 @@ def read_cell(folder: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:  # under a key unknown to CellEntry
         raise ResultsError(f"{damaged(path)} ({error}); run again") from None
     return cell
+
+
+def _read(run_dir: Path, cell_id: str) -> CellResult | None:
+    """Read a cell; None if it was never begun. Another process may exchange its folder meanwhile."""
+    for left in reversed(range(READINGS)):
+        places = (cell_folder(run_dir, cell_id), run_dir / REPLACED / cell_id)
+        folder = next((place for place in places if exists(place / "cell.json")), None)
+        try:
+            if folder is not None:
+                return _cell(cell_id, folder)
+        except ResultsError:
+            if not left or not exists(run_dir / LOCKS):  # a run of an earlier version is written by nobody
+                raise
+        if folder is None and not exists(run_dir / AGAIN / cell_id):
+            return None
+        time.sleep(0.02)
+    return None
 
 
 def _cell(cell_id: str, folder: Path) -> CellResult:

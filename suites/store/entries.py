@@ -66,10 +66,14 @@ class RunEntry(TypedDict):
 
 
 class TryEntry(TypedDict):
-    """Content of try.json: how many times a cell was begun, this time included, and when this time."""
+    """Content of try.json: how many tries at a cell came to their end, and when this was written.
 
-    number: Size
-    started: NotRequired[str]
+    ``reason``: how the last one ended, where the folder holds what an earlier one measured.
+    """
+
+    number: Count
+    written: NotRequired[str]
+    reason: NotRequired[str]
 
 
 class GpuEntry(TypedDict):

@@ -32,6 +32,27 @@ def write_text(path: Path, content: str) -> None:
     write_bytes(path, content.encode(errors="backslashreplace"))
 
 
+def write_json_once(path: Path, content: Any) -> bool:
+    """Write JSON, whole or not at all, unless the file exists. Returns whether it was written.
+
+    The file system decides, not what this machine knows of it.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    write_json(part, content)
+    try:
+        os.link(part, path)
+        return True
+    except FileExistsError:
+        return False
+    except OSError:  # a file system without hard links
+        if path.name in listed(path.parent):
+            return False
+        part.replace(path)
+        return True
+    finally:
+        part.unlink(missing_ok=True)
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file whole or not at all: under a temporary name, which then replaces the old file.
 
@@ -120,6 +141,20 @@ def exists(path: Path) -> bool:
         return path.exists()
     except OSError as error:
         raise _unreadable(path, error) from None
+
+
+def listed(folder: Path) -> frozenset[str]:
+    """The names in a folder; none where it does not exist.
+
+    Network file systems may go on for a minute to say that a file is not there which another machine has written
+    meanwhile. Reading the folder asks the server.
+    """
+    try:
+        return frozenset(os.listdir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return frozenset()
+    except OSError as error:
+        raise _unreadable(folder, error) from None
 
 
 def is_folder(path: Path) -> bool:

@@ -12,6 +12,7 @@ locks/<cell>.lock   held by the process that measures the cell
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import platform
@@ -24,6 +25,8 @@ from filelock import FileLock, Timeout
 from strategies import Mistake
 
 FOLDER = "locks"
+PROBING_S = 5.0
+"""Seconds to wait for a lock that seems free: a process that only asks whether it is held holds it for a moment."""
 LONGEST = 200
 """Bytes of a cell's id that stand in the name of its lock; ids end in what is unique, and a name has 255 bytes."""
 
@@ -72,14 +75,18 @@ def locked(path: Path, busy: str, seconds_max: float = 0.0) -> Iterator[None]:
 
 def is_locked(path: Path) -> bool:
     """Whether a process, this one included, holds a lock."""
-    if not path.exists():
-        return False
-    lock = _lock(path)
     try:
-        lock.acquire(timeout=0)
-    except Timeout:
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:  # shared, so that two that only ask do not see each other
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
         return True
-    lock.release()
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
+    finally:
+        os.close(descriptor)
     return False
 
 

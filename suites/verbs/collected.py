@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..jobs.states import standing
 from ..judging.baseline import timed_s
 from ..judging.noise import told
 from ..judging.verdict import MARGIN
@@ -16,6 +18,7 @@ from ..store.cell_folder import CellResult, read_cells
 from ..store.files import ResultsError, exists, lost, write_json, write_text
 from ..store.folders import from_here
 from ..store.locks import collect_lock, locked
+from ..store.plan import NAME as PLAN
 from ..store.schema import read_run_entry
 from ..tables.model_names import checkpoints_told
 from ..tables.role_table import write_roles
@@ -40,8 +43,18 @@ def collect(run_dir: Path, *, plots: bool = True, report: bool = True) -> int:
 
     Returns the exit code: 1 if a case failed or is missing, else 0. Raises BusyError if another process collects it.
     """
-    with locked(collect_lock(run_dir), f"{run_dir} is being collected by {{holder}}; try again later", COLLECTING_S):
+    with collecting(run_dir):
         return _collect(run_dir, plots, report)
+
+
+def collecting(run_dir: Path) -> contextlib.AbstractContextManager[None]:
+    """The lock of whoever makes tables of a run; a run of an earlier version, to which nobody writes, has none.
+
+    Raises BusyError if another process holds it for ``COLLECTING_S`` seconds.
+    """
+    if not exists(run_dir / PLAN):
+        return contextlib.nullcontext()
+    return locked(collect_lock(run_dir), f"{run_dir} is being collected by {{holder}}; try again later", COLLECTING_S)
 
 
 def _collect(run_dir: Path, plots: bool, report: bool) -> int:
@@ -140,6 +153,8 @@ def tabulate(run_dir: Path, plots: bool = True) -> Collected:
     for line in undrawn:
         print(f"decodebench: {line}", file=sys.stderr)
     whole = missing == 0 and not undrawn and not table["status"].isin(["failed", "invalid"]).any()
+    if exists(run_dir / PLAN):
+        whole = whole and standing(run_dir).whole
     return Collected(written, table, advice, margin, whole)
 
 

@@ -31,9 +31,10 @@ def main(arguments: list[str]) -> int:
     if exists(options.dir / "ledger.csv") and not exists(options.dir / "table.csv"):
         return _draw_ledger(options.dir)
     if options.retable:
-        from .collected import tabulate
+        from .collected import collecting, tabulate
 
-        written = tabulate(options.dir).plots
+        with collecting(options.dir):
+            written = tabulate(options.dir).plots
     else:
         from ..plots import draw
         from ..tables.role_table import read_roles

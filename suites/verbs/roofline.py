@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from strategies.models.message_text import first_line
 
-from ..settings.config import ConfigError
+from ..settings.config import NO_CUDA, ConfigError
 from ..settings.rules import shown
 from .arguments import Parser, positive
 
@@ -67,7 +67,7 @@ def _measure(config: RunConfig, asked: Path | None, rounds: int, as_json: bool) 
     cell = make_cell(config)
     device, threads = cell.device, cell.threads
     if device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("device=cuda: no CUDA device here; give device=cpu")
+        raise ConfigError(f"{NO_CUDA}; give device=cpu")
     torch.set_num_threads(threads)
     try:
         with answering(""):

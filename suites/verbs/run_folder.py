@@ -17,7 +17,8 @@ from ..machine.environment import environment
 from ..machine.signals import handled
 from ..settings.cluster import ALL, ClusterConfig
 from ..settings.cluster_changed import changed
-from ..settings.config import ConfigError
+from ..settings.config import ConfigError, RunConfig
+from ..settings.effect import refuse_idle
 from ..settings.overrides import Job, Overrides, read_overrides
 from ..settings.rules import shown
 from ..store.files import exists, write_json, write_text
@@ -71,11 +72,15 @@ def resume(flags: RunFlags, rest: Sequence[str]) -> tuple[Path, int]:
             raise ConfigError(f"{shown(argument)} has no effect beside {RESUME}, as the run has its plan; leave it out")
     run_dir = flags.resume.absolute()
     run, plan = read_run_entry(run_dir), read_plan(run_dir)
-    cluster = changed(run.get("cluster", {}), read_overrides([*rest]).typed)
+    typed = read_overrides([*rest]).typed
+    cluster = changed(run.get("cluster", {}), typed)
+    refuse_idle(typed, [RunConfig(cluster=cluster)])
     _require_place(cluster, [entry.get("isolate", "auto") for entry in plan])
     command = shlex.split(run.get("command", ""))
     # The plan is frozen: the command is read only for a launcher, as what else it names may be gone.
     launched = read_overrides(command[command.index("run") + 1 :]) if any(map(_is_launcher, command)) else None
+    if launched and typed:
+        raise ConfigError(f"{rest[0]} has no effect on a run whose command has hydra/launcher; leave it out")
     with locked(run_lock(run_dir), BUSY.format(folder=run_dir)):
         return run_dir, go_on(run_dir, launched, flags, cluster)
 

@@ -16,13 +16,14 @@ from ..jobs.differences import differences
 from ..jobs.hydra_jobs import launch
 from ..jobs.local import measure_here
 from ..jobs.queue import job_ids, note_jobs, settle_ended, wait
-from ..jobs.slurm import submit
+from ..jobs.slurm import SlurmError, submit
 from ..jobs.states import Standing, standing
 from ..machine.signals import stop_if_requested
 from ..settings.cluster import ALL, ClusterConfig
 from ..settings.config import ConfigError
 from ..settings.overrides import Overrides
 from ..settings.quoting import quoted
+from ..settings.resources import device_here
 from ..store.entries import FrozenEntry
 from ..store.folders import from_here
 from ..store.schema import read_run_entry
@@ -42,13 +43,14 @@ def go_on(run_dir: Path, launched: Overrides | None, flags: RunFlags, cluster: C
     """
     if flags.no_wait and not cluster.is_slurm:
         raise ConfigError("--no-wait has no effect without jobs of Slurm; add +cluster=slurm, or leave it out")
-    run = read_run_entry(run_dir)
-    queued = settle_ended(run_dir)
+    queued = _queued(run_dir, flags)
     now = standing(run_dir)
-    left = [entry for entry in now.left(flags.retry_failed) if entry["id"] not in queued]
-    if len(left) < len(now.entries):
+    has_cuda = cluster.is_slurm or device_here() == "cuda"
+    left = [entry for entry in now.left(flags.retry_failed, has_cuda) if entry["id"] not in queued]
+    if now.begun or queued:
         _tell(now, left)
-        _require_same_kind(run_dir, now, left, cluster, flags)
+        _require_same_kind(run_dir, now, left, not (cluster.is_slurm or launched), flags)
+    run = read_run_entry(run_dir)
     plots, report = run.get("plots", True), run.get("report", True)
     try:
         if left and launched:
@@ -74,12 +76,23 @@ def go_on(run_dir: Path, launched: Overrides | None, flags: RunFlags, cluster: C
     return collect(run_dir, plots=plots, report=report)
 
 
+def _queued(run_dir: Path, flags: RunFlags) -> Collection[str]:
+    """Cells whose jobs still wait or run. Raises SlurmError if Slurm cannot be asked, unless --force is given."""
+    try:
+        return settle_ended(run_dir)
+    except SlurmError as error:
+        if not flags.force:
+            raise
+        print(f"{error}; they are taken for ended (--force)", file=sys.stderr)
+        return ()
+
+
 def _require_same_kind(
-    run_dir: Path, now: Standing, left: Sequence[FrozenEntry], cluster: ClusterConfig, flags: RunFlags
+    run_dir: Path, now: Standing, left: Sequence[FrozenEntry], same_machine: bool, flags: RunFlags
 ) -> None:
     """Raise ConfigError if cells were measured by other software, or on another machine, unless --force is given."""
     measured = [one for one, state in now.states.items() if state.status == "done"]
-    if not left or not (found := differences(run_dir, measured, same_machine=not cluster.is_slurm)):
+    if not left or not (found := differences(run_dir, measured, same_machine=same_machine)):
         return
     told = f"{counted(len(measured))} of {from_here(run_dir)} were measured otherwise: {'; '.join(found)}"
     if not flags.force:
@@ -89,10 +102,11 @@ def _require_same_kind(
 
 def _tell(now: Standing, left: Sequence[FrozenEntry]) -> None:
     print(f"{now.told()}; {counted(len(left))} to measure", file=sys.stderr)
-    if given_up := [entry for entry in now.given_up() if entry not in left]:
+    if given_up := now.given_up(left):
+        last = next((f" (last: {state.reason})" for state in given_up if state.reason), "")
         print(
-            f"{counted(len(given_up))} failed in {now.states[given_up[0]['id']].tries} tries and stay so; "
-            "--retry-failed measures them again",
+            f"{counted(len(given_up))} failed in {given_up[0].tries} tries{last} and stay so; --retry-failed measures "
+            "them again",
             file=sys.stderr,
         )
 

@@ -2,14 +2,19 @@
 
 import json
 import shutil
+import threading
 
 import pandas as pd
 import pytest
 
-from suites.store.cell_state import state_of
+from suites.jobs.attempt import mend_all
+from suites.settings.config import NO_CUDA
+from suites.store.cell_folder import read_cells
+from suites.store.cell_state import Outcome, outcome_of, state_of
 from suites.store.files import read_json, write_json
-from suites.store.locks import cell_lock, collect_lock, locked, run_lock
+from suites.store.locks import BusyError, cell_lock, collect_lock, locked, run_lock
 from suites.store.plan import read_plan
+from suites.verbs import collected
 from tests.command import ROOT, SMALL_MODEL, copy_packages, suites
 
 KEYS = ["seq_len=4,5,6", "strategies=[full_recompute,static_kv]", "measure.rounds=2", "measure.warmup=0", *SMALL_MODEL]
@@ -132,7 +137,7 @@ def test_a_cell_of_other_settings_than_the_plans_is_missing(run_dir):
     assert states(run_dir) == ["missing", "done", "done"]
 
 
-def test_what_was_measured_stays_where_the_new_try_comes_to_less(run_dir):
+def test_what_was_measured_stays_where_the_new_try_comes_to_less_and_the_reason_is_told(run_dir):
     folder = fail_an_arm(run_dir)
     kept = (folder / "rounds.jsonl").read_text()
     plan = [json.loads(line) for line in (run_dir / "plan.jsonl").read_text().splitlines()]
@@ -142,7 +147,43 @@ def test_what_was_measured_stays_where_the_new_try_comes_to_less(run_dir):
     done = resume(run_dir)
     assert done.returncode == 1
     assert (folder / "rounds.jsonl").read_text() == kept
-    assert read_json(folder / "try.json")["number"] == 2
+    tried = read_json(folder / "try.json")
+    assert tried["number"] == 2
+    assert "full_recompute: " in tried["reason"]
+    again = resume(run_dir)
+    assert "failed in 2 tries (last: full_recompute: " in again.stderr
+
+
+def test_an_interrupted_cell_is_not_replaced_by_one_with_fewer_measured_cases(run_dir):
+    """Otherwise the table would lose cases that it had, and would not be made again."""
+    folder = run_dir / "cells" / read_plan(run_dir)[0]["id"]
+    conditions = read_json(folder / "conditions.json")
+    write_json(folder / "conditions.json", conditions | {"stopped_by": "interrupted"})
+    measured = Outcome(ok=2, ended=False)
+    assert outcome_of(folder) == measured
+    assert Outcome(2, True).replaces(measured)
+    assert not Outcome(1, True).replaces(measured)
+    assert not Outcome(2, False).replaces(Outcome(1, True))
+    assert Outcome(0, False).replaces(Outcome())
+
+
+def test_a_cell_that_lacked_a_cuda_device_is_done_until_there_is_one(run_dir):
+    folder = run_dir / "cells" / read_plan(run_dir)[0]["id"]
+    arms = [
+        arm | {"status": "skipped", "reason": f"{NO_CUDA}; give device=cpu"} for arm in read_json(folder / "arms.json")
+    ]
+    write_json(folder / "arms.json", arms)
+    state = state_of(run_dir, read_plan(run_dir)[0])
+    assert (state.status, state.is_left(), state.is_left(has_cuda=True)) == ("done", False, True)
+
+
+def test_an_interrupted_run_is_not_whole(run_dir):
+    folder = run_dir / "cells" / read_plan(run_dir)[0]["id"]
+    conditions = read_json(folder / "conditions.json")
+    write_json(folder / "conditions.json", conditions | {"stopped_by": "interrupted"})
+    done = suites("collect", str(run_dir), folder=run_dir.parent)
+    assert "2 done, 0 running, 0 failed, 1 missing" in done.stdout
+    assert done.returncode == 1
 
 
 def test_other_versions_or_another_machine_need_force(run_dir):
@@ -218,6 +259,7 @@ def test_a_folder_without_a_plan_is_refused_in_one_line(run_dir):
         (["run", "--resume"], "--resume  names no folder"),
         (["run", "--resume", "nowhere"], "run.json does not exist"),
         (["run", "--resume", "RUN", "seq_len=8"], "seq_len=8 has no effect beside --resume"),
+        (["run", "--resume", "RUN", "cluster.minutes=5"], "cluster.minutes=5 has no effect without Slurm"),
         (["run", "--resume", "RUN", "--no-wait"], "--no-wait has no effect without jobs of Slurm"),
         (["run", "--json", "--no-wait", "seq_len=4"], "--json is not allowed with --no-wait"),
         (["run", "--force", "--cfg", "job"], "--force is not allowed where nothing is run"),
@@ -245,10 +287,32 @@ def test_a_strategy_that_is_gone_is_one_line_and_nothing_finished_is_lost(made, 
     assert states(root / "run") == ["missing", "done", "done"]
 
 
-def test_a_process_that_collects_is_waited_for(run_dir, monkeypatch):
-    from suites.store.locks import BusyError
-    from suites.verbs import collected
+def test_two_that_collect_take_turns(run_dir, capsys):
+    """The second begins when the first is done: what the two print and write is not mixed."""
+    with locked(collect_lock(run_dir), ""):
+        (run_dir / "table.csv").unlink()
+        waits = threading.Thread(target=collected.collect, args=(run_dir,), kwargs={"plots": False, "report": False})
+        waits.start()
+        waits.join(1)
+        assert waits.is_alive()
+        assert not (run_dir / "table.csv").exists()
+    waits.join(60)
+    assert (run_dir / "table.csv").exists()
 
+
+def test_a_process_that_collects_for_long_is_not_waited_for(run_dir, monkeypatch):
     monkeypatch.setattr(collected, "COLLECTING_S", 0.1)
     with locked(collect_lock(run_dir), ""), pytest.raises(BusyError, match="is being collected by process"):
         collected.collect(run_dir)
+
+
+def test_collecting_while_folders_are_exchanged_loses_no_row(run_dir):
+    """A cell is found under either name, and read again where it was exchanged in the middle of being read."""
+    entry = read_plan(run_dir)[0]
+    first, old = run_dir / "cells" / entry["id"], run_dir / "replaced" / entry["id"]
+    old.parent.mkdir()
+    first.rename(old)
+    assert read_cells(run_dir)[0].id == entry["id"]
+    mend_all(run_dir)
+    assert first.exists()
+    assert not old.parent.exists()

@@ -1,5 +1,6 @@
 """Locks are those of the operating system: they end with their holder, and a file that merely exists is none."""
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -56,8 +57,6 @@ def test_a_holder_that_cannot_be_read_is_another_process(tmp_path):
 
 
 def test_a_file_system_without_locks_is_an_error_and_no_softer_lock_is_taken(tmp_path, monkeypatch):
-    import fcntl
-
     def refused(*_):
         raise OSError(38, os.strerror(38))
 
@@ -72,3 +71,18 @@ def test_names_of_the_longest_ids_differ_and_fit_into_a_file_name(tmp_path):
     names = [cell_lock(tmp_path, one).name for one in ids]
     assert len(set(names)) == 2
     assert all(len(name.encode()) <= 255 for name in names)
+
+
+def test_two_that_ask_do_not_see_each_other(tmp_path):
+    """A probe shares the lock, and writes nothing; who takes it waits for a probe to end."""
+    with locked(run_lock(tmp_path), ""):
+        pass
+    before = run_lock(tmp_path).read_bytes()
+    with run_lock(tmp_path).open() as probe:
+        fcntl.flock(probe, fcntl.LOCK_SH)
+        assert not is_locked(run_lock(tmp_path))
+        with pytest.raises(BusyError), locked(run_lock(tmp_path), ""):
+            pass
+    with locked(run_lock(tmp_path), ""):
+        assert is_locked(run_lock(tmp_path))
+    assert run_lock(tmp_path).read_bytes() == before
