@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from strategies.models.torch_settings import kept, set_defaults
 
 from ..machine.environment import environment
 from ..machine.limits import Limit
-from ..machine.signals import INTERRUPTED, stop_requested
+from ..machine.signals import INTERRUPTED, finished_first, stop_requested
 from ..settings.cells import Cell
 from ..settings.config import MeasureConfig
 from ..settings.faults import Fault, SpoiledError, contained
@@ -85,6 +86,8 @@ class CellRun:
         self._outcomes = Outcomes(executions, writer.traceback)
         self._work: dict[str, int] = {}
         """Predicted work of one round, by label."""
+        self._timed: list[Arm] = []
+        """Arms whose rounds are complete."""
         self._file = CellFile(writer, cell, measure, list(executions), children.names, noted)
 
     def run(self) -> list[ArmResult]:
@@ -109,10 +112,12 @@ class CellRun:
             self._settle(spoiled)
             raise
         except KeyboardInterrupt:
+            self._note_finished()
             outcomes.settle_open("failed", stop_requested() or INTERRUPTED)
             raise
         finally:
-            self._writer.arms(outcomes.all())
+            with finished_first():
+                self._writer.arms(outcomes.all())
         return outcomes.all()
 
     def _settle(self, spoiled: SpoiledError) -> None:
@@ -151,7 +156,7 @@ class CellRun:
         oracle = admission.oracle
         if whole is not prepared.model and ORACLE not in self._faults:
             oracle = partial(StrategyArm, parse(ORACLE), whole, prepared.inputs, self._cell)
-        self._note_finished(self._time(prepared, arms, oracle))
+        self._time(prepared, arms, oracle)
 
     def _refuse(self, reasons: Mapping[str, str]) -> None:
         """Write rows with the reasons why no strategy has room. Neither model nor sources are made."""
@@ -214,28 +219,35 @@ class CellRun:
         self._file.write(**narrowed)
         return whole
 
-    def _time(self, prepared: Prepared, ours: Sequence[Arm], oracle: Callable[[], StrategyArm]) -> list[Arm]:
-        """Run the rounds and return the arms that came to their end, contenders included."""
+    def _time(self, prepared: Prepared, ours: Sequence[Arm], oracle: Callable[[], StrategyArm]) -> None:
+        """Run the rounds and note the figures of the arms that came to their end, contenders included.
+
+        From the first round on a request to stop is only noted, until the figures are: closing contenders takes
+        seconds, and the rounds would be lost.
+        """
         cell, model, inputs, measure = self._cell, prepared.model, prepared.inputs, self._measure
         writer, progress, outcomes = self._writer, self._progress, self._outcomes
         if self._children.names:
             progress.say("contenders")
         seconds_max = measure.contender_seconds_max
-        with self._children.line_up(
-            cell, model, inputs, seconds_max, oracle, self._drop, writer.run_dir, outcomes.kept
-        ) as others:
-            progress.advance(sum(self._work[name] for name in self._children.names))
-            arms = [*ours, *others]
-            with repeats(measure, arms, cell, model.config, inputs.rows(), self._children) as again:
-                progress.expect(-again.missing * timed_passes(measure, cell.device) * self._work.get(again.baseline, 0))
-                rounds = Rounds(cell, arms, measure, writer, progress, self._work, outcomes.fail, again)
-                timed, conditions = rounds.run()
-        writer.conditions(conditions)
-        return timed
+        with ExitStack() as until_noted:
+            with self._children.line_up(
+                cell, model, inputs, seconds_max, oracle, self._drop, writer.run_dir, outcomes.kept
+            ) as others:
+                progress.advance(sum(self._work[name] for name in self._children.names))
+                arms = [*ours, *others]
+                with repeats(measure, arms, cell, model.config, inputs.rows(), self._children) as again:
+                    a_round = timed_passes(measure, cell.device) * self._work.get(again.baseline, 0)
+                    progress.expect(-again.missing * a_round)
+                    rounds = Rounds(cell, arms, measure, writer, progress, self._work, outcomes.fail, again)
+                    until_noted.enter_context(finished_first())
+                    self._timed, conditions = rounds.run()
+                    writer.conditions(conditions)
+            self._note_finished()
 
-    def _note_finished(self, timed: Sequence[Arm]) -> None:
+    def _note_finished(self) -> None:
         """Note the figures of timed arms, and whether their tokens equal the oracle's if the oracle was timed."""
-        oracle_BN = next((arm.token_BN for arm in timed if arm.label == ORACLE), None)
-        for arm in timed:
+        oracle_BN = next((arm.token_BN for arm in self._timed if arm.label == ORACLE), None)
+        for arm in self._timed:
             with contained(partial(self._outcomes.fail, arm.label)):
                 self._outcomes.finish(arm, oracle_BN)

@@ -1,5 +1,6 @@
 """A request to stop within the rounds of a cell: the round in progress is the last, and the rounds before it count."""
 
+import contextlib
 import dataclasses
 import signal
 
@@ -8,9 +9,9 @@ import pytest
 from strategies import select
 from suites.machine.signals import CHECKPOINT, Stopped, handled, request_stop
 from suites.measuring import arms
-from suites.measuring.runner import run_cell
+from suites.measuring.runner import CellRun, run_cell
 from suites.settings.config import MeasureConfig
-from suites.store.cell_folder import read_cells
+from suites.store.cell_folder import CellWriter, read_cells
 from suites.store.files import write_json
 from suites.store.schema import SCHEMA
 from suites.tables.case_table import case_table
@@ -33,12 +34,27 @@ def interrupted_in(monkeypatch, wanted, ask=lambda: signal.raise_signal(signal.S
     monkeypatch.setattr(arms.StrategyArm, "round", round_of)
 
 
-def measured(folder, **measure):
+class StoppedAtClosing(Contenders):
+    """Contenders, of which there are none, whose processes take long to end: meanwhile signals come."""
+
+    def __init__(self, signals):
+        super().__init__()
+        object.__setattr__(self, "signals", signals)
+
+    @contextlib.contextmanager
+    def line_up(self, *arguments):
+        with super().line_up(*arguments) as arms:
+            yield arms
+        for _ in range(self.signals):
+            signal.raise_signal(signal.SIGINT)
+
+
+def measured(folder, children=None, **measure):
     settings = dataclasses.replace(MeasureConfig(rounds=6, warmup=1), **measure)
     stopped = None
     try:
         with handled():
-            run_cell(CELL, select("core"), settings, folder, Progress(1, 1), Contenders())
+            run_cell(CELL, select("core"), settings, folder, Progress(1, 1), children or Contenders())
     except Stopped as raised:
         stopped = raised
     write_json(folder / "run.json", {"schema": SCHEMA, "plan": [{"id": CELL.id}]})
@@ -75,6 +91,33 @@ def test_a_request_in_the_last_round_leaves_a_complete_cell(tmp_path, monkeypatc
     done, _ = measured(tmp_path)
     assert done.conditions.stopped_by == "rounds"
     assert stopped_told([done]) == []
+
+
+@pytest.mark.parametrize("signals", [1, 2])
+def test_what_stops_a_cell_after_its_last_round_loses_none_of_them(tmp_path, signals):
+    done, stopped = measured(tmp_path, StoppedAtClosing(signals))
+    assert (stopped is None) == (signals == 1)
+    assert {arm.status for arm in done.arms} == {"ok"}
+    assert all(arm.tokens_equal for arm in done.arms)
+    assert {one.index for one in done.rounds} == set(range(-1, 6))
+    assert done.conditions.stopped_by == "rounds"
+    assert stopped_told([done]) == []
+
+
+@pytest.mark.parametrize("place", ["_note_finished", "arms"])
+def test_a_request_while_outcomes_are_noted_or_written_loses_none_of_them(tmp_path, monkeypatch, place):
+    owner = CellRun if place == "_note_finished" else CellWriter
+    real = getattr(owner, place)
+
+    def asked(*arguments):
+        signal.raise_signal(signal.SIGINT)
+        return real(*arguments)
+
+    monkeypatch.setattr(owner, place, asked)
+    done, stopped = measured(tmp_path)
+    assert stopped is None
+    assert {arm.status for arm in done.arms} == {"ok"}
+    assert done.conditions.stopped_by == "rounds"
 
 
 def test_twice_is_now_and_the_round_in_progress_is_lost(tmp_path, monkeypatch):
