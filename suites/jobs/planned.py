@@ -17,7 +17,7 @@ from ..settings.cells import Cell, make_cells
 from ..settings.config import ConfigError, RunConfig
 from ..settings.obstacles import obstacle
 from ..settings.overrides import Job
-from ..settings.resources import refuse_elsewhere
+from ..settings.resources import refuse_cluster
 from ..store.entries import FrozenEntry
 from ..work.planning import Effort, effort
 from .isolation import require_importable
@@ -85,7 +85,7 @@ def planned(jobs: Sequence[Job]) -> list[Planned]:
     for one in found:
         if clash := next((s.label for s in one.strategies if s.label in one.contenders), ""):
             raise ConfigError(f"{clash} is the name of a strategy and of a contender of this run; leave one out")
-        refuse_elsewhere(one.job.config)
+        refuse_cluster(one.job.config.cluster, one.cell.device, one.cell.threads)
         require_importable(one.strategies, one.job.config.isolate)
     obstacles = [obstacle(one.cell, one.strategies, one.contenders, here=one.is_here) for one in found]
     if all(obstacles):

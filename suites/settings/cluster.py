@@ -25,7 +25,7 @@ class ClusterConfig:
         "int|all",
         GPUS,
     )
-    cpus: int | None = key("Slurm: CPUs of a job; null: the partition's", None, "int", whole(1, 1024, optional=True))
+    cpus: int | None = key("Slurm: CPUs of a job; null: its cell's threads", None, "int", whole(1, 1024, optional=True))
     memory_gib: float | None = key(
         "Slurm: memory of a job; null: the partition's", None, "GiB", number("GiB above 0", 0, 2.0**20, optional=True)
     )

@@ -13,6 +13,7 @@ from .rules import shown
 
 if TYPE_CHECKING:
     from .argument import Typed
+    from .cluster import ClusterConfig
     from .config import RunConfig
 
 PROFILED = (
@@ -68,7 +69,7 @@ def why_idle(key: str, config: RunConfig) -> str:
 
         return why_no_tf32(config, device_of(config))
     if key.startswith("cluster."):
-        return _why_idle_cluster(key.removeprefix("cluster."), config)
+        return why_idle_cluster(key, config.cluster)
     if key == "execution" and config.execution == "graph":
         from .resources import device_of
 
@@ -84,8 +85,9 @@ def why_idle(key: str, config: RunConfig) -> str:
     return ""
 
 
-def _why_idle_cluster(name: str, config: RunConfig) -> str:
-    cluster = config.cluster
+def why_idle_cluster(key: str, cluster: ClusterConfig) -> str:
+    """Say why a key ``cluster.*`` has no effect, as ``why_idle`` does."""
+    name = key.removeprefix("cluster.")
     if name == "kind" or cluster.is_slurm:
         return ""
     if name != "gpus":

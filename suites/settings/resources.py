@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from .cluster import ClusterConfig
 from .config import ConfigError, RunConfig
 
 
@@ -56,12 +57,25 @@ def threads_of(config: RunConfig, here: Callable[[], int] = threads_here) -> int
     return config.cluster.cpus
 
 
-def refuse_elsewhere(config: RunConfig) -> None:
-    """Raise ConfigError for what a job of Slurm does not take: all GPUs, or a GPU's cell without a GPU."""
-    gpus = config.cluster.gpus
-    if not config.cluster.is_slurm:
+def cpus_of(cluster: ClusterConfig, threads: int) -> int:
+    """CPUs that a job of Slurm asks for: those of the configuration, or else one for each thread of its cells.
+
+    >>> cpus_of(ClusterConfig(kind="slurm"), threads=8), cpus_of(ClusterConfig(kind="slurm", cpus=16), threads=8)
+    (8, 16)
+    """
+    return threads if cluster.cpus is None else cluster.cpus
+
+
+def refuse_cluster(cluster: ClusterConfig, device: str, threads: int) -> None:
+    """Raise ConfigError where jobs of Slurm would not give a cell of this device and these threads what it needs."""
+    if not cluster.is_slurm:
         return
-    if isinstance(gpus, str):
-        raise ConfigError(f"cluster.gpus={gpus} is not allowed with +cluster=slurm; give a number for each job")
-    if device_of(config) == "cuda" and not gpus:
+    if isinstance(cluster.gpus, str):
+        raise ConfigError(f"cluster.gpus={cluster.gpus} is not allowed with +cluster=slurm; give a number for each job")
+    if device == "cuda" and not cluster.gpus:
         raise ConfigError("device=cuda needs a GPU in each job of Slurm; give cluster.gpus=1")
+    if threads > cpus_of(cluster, threads):
+        raise ConfigError(
+            f"threads={threads} is more than cluster.cpus={cluster.cpus}, the CPUs of each job of Slurm; give "
+            f"cluster.cpus={threads}, or fewer threads"
+        )

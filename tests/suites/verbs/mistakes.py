@@ -3,6 +3,7 @@
 COUNT = "give a whole number of at least 1"
 SHARE = "give a share between 0 and 1, such as 0.02"
 LONG = "x" * 300
+ON_SLURM = ["threads=1", "+cluster=slurm"]
 KEYS = [
     (["run", "seqlen=3"], "unknown key 'seqlen' in 'seqlen=3'; did you mean 'seq_len'?"),
     (["run", "=3"], "unknown key '' in '=3'"),
@@ -208,6 +209,26 @@ SOURCES = [
     ),
     (["run", "src_ids=minus", "model=tiny"], "src_ids: line 1 holds -1, outside the model's vocabulary"),
     (["profile", "src_ids=far", "model=tiny"], "src_ids: line 2 holds 99999, outside the model's vocabulary"),
+]
+CLUSTER = [
+    (["run", "+cluster=slrum"], "unknown cluster 'slrum'; did you mean 'slurm'? known: local, slurm"),
+    (["run", "+cluster=slurm,local"], "cluster=slurm,local is not allowed, as all cells of a run go to one cluster"),
+    (["run", *ON_SLURM, "cluster.minutes=1,2"], "cluster.minutes=1,2 is not allowed, as all cells of a run go to one"),
+    (["run", *ON_SLURM, "cluster.minutes=0"], f"cluster.minutes=0 is not allowed; {COUNT}"),
+    (["run", "cluster.gpus=some"], "cluster.gpus=some is not allowed; give a whole number of at least 0, or all, or"),
+    (["run", *ON_SLURM], "device=auto is not allowed with +cluster=slurm, as jobs run on other"),
+    (["run", "device=cpu", "+cluster=slurm"], "threads=null is not allowed with +cluster=slurm, as jobs run on other"),
+    (["run", *ON_SLURM, "device=cuda"], "device=cuda needs a GPU in each job of Slurm; give cluster.gpus=1"),
+    (["run", *ON_SLURM, "device=cuda", "cluster.gpus=0"], "device=cuda needs a GPU in each job of Slurm; give cluster"),
+    (["run", *ON_SLURM, "device=cpu,cuda"], "device=cuda needs a GPU in each job of Slurm; give cluster.gpus=1"),
+    (["run", *ON_SLURM, "device=cpu", "cluster.gpus=all"], "cluster.gpus=all is not allowed with +cluster=slurm; give"),
+    (
+        ["run", "device=cpu", "threads=2,8", "+cluster=slurm", "cluster.cpus=2"],
+        "threads=8 is more than cluster.cpus=2, the CPUs of each job of Slurm; give cluster.cpus=8, or fewer threads",
+    ),
+    (["run", "cluster.partition=gpu"], "cluster.partition=gpu has no effect without Slurm; add +cluster=slurm"),
+    (["run", "+cluster=local", "cluster.minutes=5"], "cluster.minutes=5 has no effect without Slurm; add +cluster=s"),
+    (["run", "cluster.gpus=2"], "cluster.gpus=2 has no effect without Slurm, which alone takes a number; give cluster"),
 ]
 OTHERS = [
     (["rum"], "unknown verb 'rum'; did you mean 'run'?"),

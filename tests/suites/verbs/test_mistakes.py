@@ -5,9 +5,9 @@ import torch
 
 from suites.__main__ import main
 
-from .mistakes import IDLE, IMPOSSIBLE, KEYS, OTHERS, SOURCES, TEXTS, VALUES
+from .mistakes import CLUSTER, IDLE, IMPOSSIBLE, KEYS, OTHERS, SOURCES, TEXTS, VALUES
 
-MISTAKES = [*KEYS, *VALUES, *TEXTS, *IDLE, *IMPOSSIBLE, *SOURCES, *OTHERS]
+MISTAKES = [*KEYS, *VALUES, *TEXTS, *IDLE, *IMPOSSIBLE, *SOURCES, *CLUSTER, *OTHERS]
 FILES = {
     "ids": b"3 4 5\n6 7\n",
     "blank": b"3 4\n\n5 6\n",
