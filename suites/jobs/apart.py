@@ -91,6 +91,15 @@ class Apart:
             self._server = None
 
 
+def _message(line: str) -> dict[str, Any]:
+    """Read a message; {} for half of one, whose process was killed while it wrote, and for the end of such a line."""
+    try:
+        message: dict[str, Any] = json.loads(line)
+    except json.JSONDecodeError:
+        return {}
+    return message
+
+
 class _Followed:
     """The process of one cell, followed by the messages that it and the server write."""
 
@@ -130,7 +139,7 @@ class _Followed:
                 self.server_lives = False
                 self._fault = self._fault or Fault(*self._server.ended())
                 return
-            if self._is_last(json.loads(line)):
+            if (message := _message(line)) and self._is_last(message):
                 return
 
     def _is_last(self, message: dict[str, Any]) -> bool:
@@ -183,7 +192,7 @@ class _Followed:
         until = time.monotonic() + seconds_max
         with contextlib.suppress(queue.Empty):
             while line := self._server.read(max(0.0, until - time.monotonic())):
-                if "ended" in json.loads(line):
+                if "ended" in _message(line):
                     return
         self.server_lives = False
         self._server.kill()

@@ -8,7 +8,8 @@ begins at once and as a fresh one would. It reads one line of JSON per cell and 
 
 ``job`` is a ``CellJob``; ``modules`` are imported before it is read, as they register its strategies. ``asked_s`` is
 the time of the monotonic clock at which the process was asked for, and ``waited_s`` is what earlier processes of the
-cell took to begin. The two processes write one JSON line for each message:
+cell took to begin. The process writes one JSON line for each message, and the server the last of them once the process
+has ended, on a line of its own even where the process was killed in the middle of one:
 
     {"began": PID}                               the process is there
     {"at_work": LABEL}                           an arm begins, or "" for what belongs to no arm
@@ -31,6 +32,7 @@ import importlib
 import json
 import os
 import select
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -39,7 +41,7 @@ from typing import Any
 from strategies import registry
 from strategies.discovery import LEFT_OUT
 
-from ..machine.child_process import kill_tree
+from ..machine.child_process import end_with, kill_tree
 from ..machine.openblas import use_cores
 from ..machine.signals import REASONS, Stopped, handled
 from ..measuring.spoiled import watch_work
@@ -61,26 +63,43 @@ def main() -> None:
         answers.flush()
 
     gc.freeze()
+    server, wakes = os.getpid(), _woken_by_ends()
     while line := sys.stdin.readline():
         pid = os.fork()
         if pid == 0:
+            end_with(server)
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             with handled(*REASONS, quiet=True):
+                tell(began=os.getpid())
                 _measure(json.loads(line), tell)
             return
-        tell(began=pid)
-        tell(ended=_wait(pid))
+        code = _wait(pid, wakes)
+        answers.write("\n")
+        tell(ended=code)
 
 
-def _wait(pid: int) -> int:
+def _woken_by_ends() -> int:
+    """Return a file descriptor that can be read from whenever a child of this process ends."""
+    reading, writing = os.pipe()
+    for end in (reading, writing):
+        os.set_blocking(end, False)
+    signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    signal.signal(signal.SIGCHLD, lambda number, frame: None)
+    return reading
+
+
+def _wait(pid: int, wakes: int) -> int:
     """Wait for a process and return how it ended; kill it once the input ends, as nobody is left to read of it."""
-    with contextlib.suppress(AttributeError, OSError):  # no such call on this system
-        ended = os.pidfd_open(pid)
-        try:
-            if ended not in select.select([ended, sys.stdin], [], [])[0]:
-                kill_tree(pid)
-        finally:
-            os.close(ended)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    while not (ended := os.waitpid(pid, os.WNOHANG))[0]:
+        ready = select.select([wakes, sys.stdin], [], [])[0]
+        if sys.stdin in ready:
+            kill_tree(pid)
+            ended = os.waitpid(pid, 0)
+            break
+        with contextlib.suppress(BlockingIOError):
+            os.read(wakes, 1 << 10)
+    return os.waitstatus_to_exitcode(ended[1])
 
 
 def _measure(request: dict[str, Any], tell: Callable[..., None]) -> None:

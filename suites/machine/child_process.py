@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import queue
 import signal
@@ -18,6 +19,9 @@ from .cores import all_allowed
 
 CLOSING_S = 2.0
 """Seconds that the process may take to end by itself after its input has ended."""
+
+PR_SET_PDEATHSIG = 1
+"""Of Linux' prctl.h: the signal that a process gets when the thread that forked it ends."""
 
 
 def how_ended(code: int, told: str) -> str:
@@ -38,6 +42,14 @@ def kill_tree(pid: int) -> None:
         for one in [*process.children(recursive=True), process]:
             with contextlib.suppress(psutil.Error):
                 one.kill()
+
+
+def end_with(parent: int) -> None:
+    """On Linux, have the kernel kill this process once its parent, whose id is ``parent``, has ended in any way."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:  # it had ended before
+            os._exit(1)
 
 
 class ChildProcess:

@@ -1,5 +1,6 @@
 """A fault of a cell stays in the cell: it is a row with its reason, the other arms are measured, the sweep goes on."""
 
+import contextlib
 import json
 import os
 import queue
@@ -15,7 +16,7 @@ import pytest
 from strategies import ModelSpec, select
 from strategies import strategy as strategy_module
 from strategies.contiguous_kv import ContiguousKV
-from suites.jobs import apart, isolation
+from suites.jobs import apart, fork_server, isolation
 from suites.jobs.apart import LostError, _Followed
 from suites.jobs.cell_job import CellJob
 from suites.jobs.fork_server import ENVIRONMENT
@@ -105,32 +106,67 @@ def test_the_server_starts_neither_threads_nor_cuda():
     assert done.stdout.split() == ["1", "False"]
 
 
-def test_the_process_of_a_cell_ends_with_the_run_and_has_its_cores_and_path(copy, tmp_path):
+@pytest.fixture
+def stopping(copy, tmp_path):
+    """(a server, the process of a cell whose strategy is at work and goes no further)."""
     server = ChildProcess("suites.jobs.fork_server", **ENVIRONMENT, PYTHONPATH=str(copy))
     job = json.loads(CellJob(CELL, [], [], MeasureConfig(), tmp_path).to_json())
     request = {"job": json.dumps(job | {"strategies": ["stops(at=6)"]}), "modules": ["strategies.spoiling"]}
     server.write(
         json.dumps(request | {"left_out": {}, "faults": {}, "why": "as asked", "asked_s": 0.0, "waited_s": 0.0})
     )
-    pid = json.loads(server.read(60))["began"]
-    cell = psutil.Process(pid)
+    cell = psutil.Process(json.loads(server.read(60))["began"])
     while json.loads(server.read(60)).get("at_work") != "stops(at=6)":
         pass
+    yield server, cell
+    with contextlib.suppress(psutil.NoSuchProcess):
+        cell.kill()
+    server.close()
+
+
+def test_the_process_of_a_cell_ends_with_the_run_and_has_its_cores_and_path(stopping):
+    server, cell = stopping
     assert cell.ppid() == server.pid
     assert cell.cpu_affinity() == psutil.Process().cpu_affinity()
-    assert os.getpgid(pid) == server.pid
+    assert os.getpgid(cell.pid) == server.pid
     server.close()  # as if the run were gone: its input ends
     cell.wait(10)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other kernels do not end a process with its parent")
+def test_the_process_of_a_cell_ends_with_a_server_that_is_killed(stopping):
+    server, cell = stopping
+    os.kill(server.pid, signal.SIGKILL)
+    cell.wait(10)
+    assert server.read(10) in ("", "\n")
+
+
+def test_the_run_is_told_of_an_end_without_calls_that_only_new_kernels_of_linux_have(monkeypatch):
+    monkeypatch.delattr(os, "pidfd_open", raising=False)
+    reading, writing = os.pipe()
+    with os.fdopen(reading) as lines, os.fdopen(writing, "w") as closed:
+        monkeypatch.setattr(sys, "stdin", lines)
+        wakes = fork_server._woken_by_ends()
+        try:
+            short, long = (subprocess.Popen(["sleep", seconds]) for seconds in ("0.2", "600"))
+            assert fork_server._wait(short.pid, wakes) == 0
+            closed.close()
+            assert fork_server._wait(long.pid, wakes) == -signal.SIGKILL
+            assert [short.poll(), long.poll()] == [0, 0]  # they are gone, and were waited for
+        finally:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+
+
 class Server:
-    """Answers with these messages."""
+    """Answers with these messages. One that is a text is written as it is."""
 
     def __init__(self, *messages, said=""):
         self._messages, self._said = [*messages, {"ended": -signal.SIGKILL}], said
 
     def read(self, seconds_max):
-        return json.dumps(self._messages.pop(0))
+        message = self._messages.pop(0)
+        return message if isinstance(message, str) else json.dumps(message) + "\n"
 
     def said(self):
         return self._said
@@ -160,6 +196,40 @@ def test_a_kill_by_somebody_else_does_not(monkeypatch):
     followed.follow()
     with pytest.raises(LostError, match=r"^its process was ended by SIGKILL$"):
         followed.conclude()
+
+
+def test_half_a_message_of_a_process_that_is_killed_while_it_writes_is_no_outcome(monkeypatch):
+    monkeypatch.setattr(apart, "oom_kills", dict)
+    half = json.dumps({"spoiled": ["mine", {"reason": "CUDA error", "traceback": "x" * 5000}, []]})[:4096] + "\n"
+    followed = _Followed(Server({"began": 0}, {"at_work": "mine"}, half), None, None)
+    followed.follow()
+    with pytest.raises(LostError, match=r"^its process was ended by SIGKILL$") as lost:
+        followed.conclude()
+    assert lost.value.label == "mine"
+
+
+HALF = """
+import os, signal
+from suites.jobs import fork_server
+def measure(request, tell):
+    answers = tell.__closure__[0].cell_contents
+    answers.write('{"spoiled": ["mine", {"reason"')
+    answers.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+fork_server._measure = measure
+fork_server.main()
+"""
+
+
+def test_the_end_of_a_process_is_a_line_of_its_own_whatever_it_was_writing(copy, tmp_path):
+    (tmp_path / "half.py").write_text(HALF)
+    server = ChildProcess("half", **ENVIRONMENT, PYTHONPATH=os.pathsep.join([str(tmp_path), str(copy)]))
+    server.write("{}")
+    try:
+        lines = [server.read(60) for _ in range(3)]
+    finally:
+        server.close()
+    assert lines[1:] == ['{"spoiled": ["mine", {"reason"\n', json.dumps({"ended": -signal.SIGKILL}) + "\n"]
 
 
 class Silent(Server):
