@@ -144,5 +144,5 @@ def test_progress_comes_to_its_end_with_the_reference_and_without(tmp_path, monk
         measured = MeasureConfig(rounds=2, warmup=0, aa=False)
         with Progress(effort(LOW, chosen, measured).work, 1) as progress:
             run_cell(LOW, chosen, measured, tmp_path, progress, Contenders())
-            done.append(progress._done / progress._total)
+            done.append(progress._line.done / progress._line.total)
     assert done == pytest.approx([1, 1])

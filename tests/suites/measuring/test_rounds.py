@@ -91,7 +91,7 @@ def test_progress_ends_at_what_was_done_however_many_rounds_there_were(tmp_path,
         work = effort(CELL, select("core"), MeasureConfig(**{"warmup": 1} | settings)).work
         progress = Progress(work, 1)
         measured(tmp_path / name, progress=progress, **settings)
-        assert progress._done == pytest.approx(progress._total)
+        assert progress._line.done == pytest.approx(progress._line.total)
 
 
 def test_the_a_a_arms_run_the_baseline_again_here_and_in_a_child_and_are_no_strategies(tmp_path):
@@ -110,7 +110,7 @@ def test_the_a_a_arms_run_the_baseline_again_here_and_in_a_child_and_are_no_stra
     for floor in ("noise_floor", "crossed_floor"):
         assert table.loc["full_recompute", floor] > 0
         assert table[floor].notna().sum() == 1
-    assert progress._done == pytest.approx(progress._total)
+    assert progress._line.done == pytest.approx(progress._line.total)
     assert {TWIN, CROSSED}.isdisjoint(r.strategy for r in measured(tmp_path).rounds)
 
 
