@@ -14,6 +14,7 @@ from typing import Any
 
 from ..settings.cluster import ClusterConfig
 from ..settings.config import ConfigError
+from ..settings.resources import cpus_of
 from ..store.entries import FrozenEntry, JobEntry
 
 PROGRAMS = ("sbatch", "srun", "squeue", "scontrol")
@@ -47,7 +48,7 @@ def require_slurm() -> None:
 
 
 def submit(run_dir: Path, entries: Sequence[FrozenEntry], cluster: ClusterConfig) -> Iterator[list[JobEntry]]:
-    """Submit one job per cell, as an array for the cells of each device, and give the jobs of each array.
+    """Submit one job per cell, as an array for the cells of one device and number of threads; give each array's jobs.
 
     Raises SlurmError with Slurm's own words where it refuses.
     """
@@ -58,9 +59,11 @@ def submit(run_dir: Path, entries: Sequence[FrozenEntry], cluster: ClusterConfig
     # Files are named by job ids alone, and a Slurm that was set up anew gives the same ids again.
     folder = run_dir / LOGS / datetime.datetime.now().strftime("%Y-%m-%d_%H-%M-%S-%f")
     executor = submitit.SlurmExecutor(folder=folder, max_num_timeout=TIMEOUTS_MAX)
-    for device in dict.fromkeys(entry["cell"]["device"] for entry in entries):
-        ids = [entry["id"] for entry in entries if entry["cell"]["device"] == device]
-        executor.update_parameters(**parameters(cluster, device))
+    alike: dict[tuple[str, int], list[str]] = {}
+    for entry in entries:
+        alike.setdefault((entry["cell"]["device"], entry["cell"]["threads"]), []).append(entry["id"])
+    for (device, threads), ids in alike.items():
+        executor.update_parameters(**parameters(cluster, device, threads))
         for some in _chunks(ids, array_max()):
             try:
                 with contextlib.redirect_stderr(io.StringIO()):  # submitit prints there what it raises
@@ -70,9 +73,11 @@ def submit(run_dir: Path, entries: Sequence[FrozenEntry], cluster: ClusterConfig
             yield [{"cell": cell_id, "job": job.job_id} for cell_id, job in zip(some, jobs, strict=True)]
 
 
-def parameters(cluster: ClusterConfig, device: str) -> dict[str, Any]:
-    """Parameters of submitit's executor for cells of one device. Only these have GPUs, and only those of the CPU a node
-    alone, unless ``cluster.exclusive`` says otherwise.
+def parameters(cluster: ClusterConfig, device: str, threads: int) -> dict[str, Any]:
+    """Parameters of submitit's executor for cells of one device and number of threads.
+
+    Cells on CUDA alone have GPUs, and those on the CPU alone their node for themselves, unless ``cluster.exclusive``
+    says otherwise.
     """
     exclusive = device == "cpu" if cluster.exclusive is None else cluster.exclusive
     asked = {
@@ -84,7 +89,7 @@ def parameters(cluster: ClusterConfig, device: str) -> dict[str, Any]:
         "partition": cluster.partition,
         "account": cluster.account,
         "constraint": cluster.constraint,
-        "cpus_per_task": cluster.cpus,
+        "cpus_per_task": cpus_of(cluster, threads),
         "mem": cluster.memory_gib and f"{int(cluster.memory_gib * 1024)}M",
         "gpus_per_node": (cluster.gpus or None) if device == "cuda" else None,
         "exclusive": exclusive or None,

@@ -17,9 +17,9 @@ from ..machine.environment import environment
 from ..machine.signals import handled
 from ..settings.cluster import ALL, ClusterConfig
 from ..settings.cluster_changed import changed
-from ..settings.config import ConfigError, RunConfig
-from ..settings.effect import refuse_idle
+from ..settings.config import ConfigError
 from ..settings.overrides import Job, Overrides, read_overrides
+from ..settings.resources import refuse_cluster
 from ..settings.rules import shown
 from ..store.files import exists, write_json, write_text
 from ..store.folders import from_here, make_run_dir
@@ -74,8 +74,9 @@ def resume(flags: RunFlags, rest: Sequence[str]) -> tuple[Path, int]:
     run, plan = read_run_entry(run_dir), read_plan(run_dir)
     typed = read_overrides([*rest]).typed
     cluster = changed(run.get("cluster", {}), typed)
-    refuse_idle(typed, [RunConfig(cluster=cluster)])
     _require_place(cluster, [entry.get("isolate", "auto") for entry in plan])
+    for device, threads in {(entry["cell"]["device"], entry["cell"]["threads"]) for entry in plan}:
+        refuse_cluster(cluster, device, threads)
     command = shlex.split(run.get("command", ""))
     # The plan is frozen: the command is read only for a launcher, as what else it names may be gone.
     launched = read_overrides(command[command.index("run") + 1 :]) if any(map(_is_launcher, command)) else None
