@@ -49,6 +49,8 @@ class Apart:
         """``environment`` is added to that of the processes."""
         self._environment = ENVIRONMENT | environment
         self._server: ChildProcess | None = None
+        self._cell: _Followed | None = None
+        self._hurried = False
         self._waited_s: dict[str, float] = {}
         """Seconds that processes took to begin, by the cell's id."""
 
@@ -58,6 +60,8 @@ class Apart:
         Raises SpoiledError as ``run_cell`` does, LostError, Stopped, and OSError where the folder cannot be written.
         """
         asked_s = time.monotonic()
+        if self._hurried:
+            raise KeyboardInterrupt
         if self._server is None:
             self._server = ChildProcess(f"{__package__}.fork_server", **self._environment)
         request: dict[str, Any] = {
@@ -70,19 +74,36 @@ class Apart:
             "waited_s": self._waited_s.get(job.cell.id, 0.0),
         }
         self._server.write(json.dumps(request))
-        cell = _Followed(self._server, job.measure.cell_seconds_max, progress)
+        self._cell = cell = _Followed(self._server, job.measure.cell_seconds_max, progress)
         try:
-            with finished_first(cell.signal):
+            with finished_first(cell.ask):
                 cell.follow()
         except KeyboardInterrupt:
             cell.signal(signal.SIGINT)
             cell.end_within(ENDING_S)
             raise
         finally:
+            self._cell = None
             if not cell.server_lives:
                 self.close()
         self._waited_s[job.cell.id] = request["waited_s"] + cell.began_s - asked_s
-        cell.conclude()
+        try:
+            cell.conclude()
+        except LostError:
+            if self._hurried:
+                raise KeyboardInterrupt from None
+            raise
+
+    def hurry(self) -> None:
+        """Have the process that measures a cell, if there is one, stop now, and start no more. For another thread."""
+        self._hurried = True
+        if (cell := self._cell) is not None:
+            cell.signal(signal.SIGINT)
+
+    def kill(self) -> None:
+        """Kill the processes. For another thread than the one that measures."""
+        if (server := self._server) is not None:
+            server.kill()
 
     def close(self) -> None:
         """End the server, if there is one."""
@@ -106,6 +127,7 @@ class _Followed:
     def __init__(self, server: ChildProcess, seconds_max: float | None, progress: Progress) -> None:
         self._server, self._seconds_max, self._progress = server, seconds_max, progress
         self._pid: int | None = None
+        self._unasked = ["by no signal yet"]
         self._outcome: dict[str, Any] = {}
         self._fault: Fault | None = None
         self._label, self._begun = "", False
@@ -113,8 +135,15 @@ class _Followed:
         self._kills = oom_kills()
         self.server_lives = True
 
+    def ask(self, number: int) -> None:
+        """Ask the process to stop, by a signal and once; one that is not there yet is asked as soon as it is."""
+        if self._pid is not None:
+            with contextlib.suppress(IndexError):  # taking it cannot be divided: a handler or a thread may come between
+                self._unasked.pop()
+                self.signal(number)
+
     def signal(self, number: int) -> None:
-        """Send the process a signal; one that is not there yet is told as soon as it is."""
+        """Send the process a signal, if it is there."""
         if self._pid is not None:
             with contextlib.suppress(OSError):
                 os.kill(self._pid, number)
@@ -148,7 +177,7 @@ class _Followed:
                 self._pid, self.began_s = pid, time.monotonic()
                 self._server.said()
                 if stop_requested():
-                    self.signal(signal.SIGINT)
+                    self.ask(signal.SIGINT)
             case {"progress": [method, *arguments]}:
                 self._begun = self._begun or method in ("cell", "skip")
                 getattr(self._progress, method)(*arguments)

@@ -52,6 +52,14 @@ class Cells:
                 if lost.begun:
                     progress.again()
 
+    def hurry(self) -> None:
+        """Have a process that measures stop now, and start no more: ``run`` raises. For another thread."""
+        self._apart.hurry()
+
+    def kill(self) -> None:
+        """Kill the processes that measure. For another thread."""
+        self._apart.kill()
+
     def close(self) -> None:
         """End the process from which others are forked, if there is one."""
         self._apart.close()

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import os
-import queue
-import threading
+from collections import deque
 from collections.abc import Collection, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
-from strategies import Mistake
-
-from ..machine.signals import stop_requested
+from ..machine.signals import finished_first
 from ..settings.config import ConfigError
 from ..store.entries import FrozenEntry
 from ..words.progress import Progress
+from .apart import ENDING_S
 from .cells import Cells
-from .measure_cell import measure_entry
+from .local import measure_in_turn
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
+HEARD_S = 0.2
+"""Seconds within which a signal is heard that the kernel gave to a worker's thread: only the main one has handlers."""
+KILLED_S = 0.2
+"""Seconds in which a worker whose processes were killed should have ended."""
 
 
 def devices() -> list[str]:
@@ -42,45 +45,63 @@ def measure_on_all(run_dir: Path, entries: Sequence[FrozenEntry], gpus: Sequence
     """Measure planned cells: those on the CPU one after another, then those on CUDA with a worker for each of ``gpus``.
 
     Cells on the CPU would disturb one another, and cells on GPUs would disturb them. Raises what ``measure_here``
-    raises, of the first worker that raises; the others end after their cell.
+    raises, of a worker that raises; the others end after their cell.
     """
     work = sum(entry["predicted_work"] for entry in entries)
-    on_cuda = [entry for entry in entries if entry["cell"]["device"] == "cuda"]
     with Progress(work, len(entries)) as progress:
-        _worker(run_dir, _queued([entry for entry in entries if entry not in on_cuda]), progress, [], {})
-        left, raised = _queued(on_cuda), list[Exception]()
-        workers = [
-            threading.Thread(target=_worker, args=(run_dir, left, progress, raised, {VISIBLE: gpu})) for gpu in gpus
-        ]
-        for worker in workers:
-            worker.start()
-        for worker in workers:
-            worker.join()
-    if raised:
-        raise raised[0]
+        with contextlib.closing(Cells()) as cells, progress.part() as alone:
+            measure_in_turn(run_dir, deque(entry for entry in entries if not _is_on_cuda(entry)), cells, alone)
+        Workers(run_dir, [entry for entry in entries if _is_on_cuda(entry)], gpus, progress).run()
 
 
-def _queued(entries: Sequence[FrozenEntry]) -> queue.SimpleQueue[FrozenEntry]:
-    waiting: queue.SimpleQueue[FrozenEntry] = queue.SimpleQueue()
-    for entry in entries:
-        waiting.put(entry)
-    return waiting
+def _is_on_cuda(entry: FrozenEntry) -> bool:
+    return bool(entry["cell"]["device"] == "cuda")
 
 
-def _worker(
-    run_dir: Path,
-    left: queue.SimpleQueue[FrozenEntry],
-    progress: Progress,
-    raised: list[Exception],
-    environment: dict[str, str],
-) -> None:
-    """Measure one cell after another, on the device that ``environment`` makes visible, until none is left."""
-    with contextlib.closing(Cells(**environment)) as cells, contextlib.suppress(queue.Empty, KeyboardInterrupt):
-        while not stop_requested() and not raised:
-            entry = left.get_nowait()
+class Workers:
+    """Threads that measure cells, one for each GPU; each takes the next cell once its own is done."""
+
+    def __init__(self, run_dir: Path, entries: Sequence[FrozenEntry], gpus: Sequence[str], progress: Progress) -> None:
+        self._run_dir, self._left, self._progress = run_dir, deque(entries), progress
+        self._cells = [Cells(**{VISIBLE: gpu}) for gpu in gpus]
+
+    def run(self) -> None:
+        """Measure all cells. No thread and no process is left afterwards, also if this raises.
+
+        A request to stop is told to the process of each worker; they end with their rounds, and no cell begins. A
+        second Ctrl-C ends them at once, and is raised.
+        """
+        with ThreadPoolExecutor(len(self._cells)) as pool:
+            workers: list[Future[None]] = []
             try:
-                measure_entry(run_dir, entry, cells, progress)
-            except (OSError, Mistake) as error:
-                if not environment:
-                    raise
-                raised.append(error)
+                with finished_first():
+                    for cells in self._cells:
+                        workers.append(pool.submit(self._work, cells))
+                    while wait(workers, HEARD_S).not_done:
+                        pass
+            except KeyboardInterrupt:
+                self._stop_now(workers)
+                raise
+        for worker in workers:
+            worker.result()
+
+    def _work(self, cells: Cells) -> None:
+        """Measure one cell after another in processes of ``cells``, until none is left."""
+        with contextlib.closing(cells), self._progress.part() as progress, contextlib.suppress(KeyboardInterrupt):
+            try:
+                measure_in_turn(self._run_dir, self._left, cells, progress)
+            except Exception:
+                self._left.clear()
+                raise
+
+    def _stop_now(self, workers: Sequence[Future[None]]) -> None:
+        """Have the processes stop, and kill those that do not."""
+        self._left.clear()
+        for cells in self._cells:
+            cells.hurry()
+        try:
+            wait(workers, ENDING_S)
+        finally:  # a third Ctrl-C does not wait
+            while wait(workers, KILLED_S).not_done:
+                for cells in self._cells:
+                    cells.kill()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,7 +21,21 @@ def measure_here(run_dir: Path, entries: Sequence[FrozenEntry]) -> None:
     """
     work = sum(entry["predicted_work"] for entry in entries)
     with Progress(work, len(entries)) as progress, contextlib.closing(Cells()) as cells:
-        for entry in entries:
-            if stop_requested():
-                return
-            measure_entry(run_dir, entry, cells, progress)
+        measure_in_turn(run_dir, deque(entries), cells, progress)
+
+
+def measure_in_turn(run_dir: Path, left: deque[FrozenEntry], cells: Cells, progress: Progress) -> None:
+    """Take one cell after another from ``left`` and measure it, until none is left or a stop is asked for.
+
+    Several threads may take cells from the same ``left``. Raises what ``measure_entry`` raises.
+    """
+    while not stop_requested() and (entry := _taken(left)) is not None:
+        measure_entry(run_dir, entry, cells, progress)
+
+
+def _taken(left: deque[FrozenEntry]) -> FrozenEntry | None:
+    """Take the next cell; None where another thread took the last one."""
+    try:
+        return left.popleft()
+    except IndexError:
+        return None

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from pathlib import Path
 
 from ..store.cell_state import state_of
 from ..store.entries import FrozenEntry
 from ..store.files import write_text
+from ..store.locks import BusyError
 from ..store.plan import planned_cell
 from ..words.progress import Progress
 from .attempt import attempt
@@ -28,12 +30,17 @@ def measure_cell(run_dir: Path, cell_id: str) -> None:
 def measure_entry(run_dir: Path, entry: FrozenEntry, cells: Cells, progress: Progress) -> None:
     """Measure a planned cell, unless all of it is measured, and write it to its folder.
 
-    Raises BusyError if another process measures it, StrategyError for a strategy that this process does not find, and
-    OSError where the run folder cannot be written.
+    One that another process measures is left alone, which a line on standard error says. Raises StrategyError for a
+    strategy that this process does not find, and OSError where the run folder cannot be written.
     """
-    with attempt(run_dir, entry) as folder:
-        state = state_of(run_dir, entry)
-        if state.status == "done" and not state.lacked:
-            return
-        cells.run(CellJob.of_entry(entry, run_dir, folder), progress)
-        write_text(folder / "config.yaml", entry["config"])
+    try:
+        with attempt(run_dir, entry) as folder:
+            state = state_of(run_dir, entry)
+            if state.status == "done" and not state.lacked:
+                progress.leave_out(entry["predicted_work"])
+                return
+            cells.run(CellJob.of_entry(entry, run_dir, folder), progress)
+            write_text(folder / "config.yaml", entry["config"])
+    except BusyError as busy:
+        progress.leave_out(entry["predicted_work"])
+        print(f"left alone: {busy}", file=sys.stderr, flush=True)

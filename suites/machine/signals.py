@@ -70,7 +70,7 @@ def request_stop(reason: str, number: int = signal.SIGINT) -> None:
     _now.made = Stopped(reason, number)
     if not _now.in_round:
         stop_if_requested()
-    for told in _now.in_round:
+    for told in [*_now.in_round]:  # threads may come and go
         told(number)
 
 

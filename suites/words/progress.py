@@ -48,6 +48,8 @@ class Progress:
         try:
             yield one
         finally:
+            if one._measuring:
+                self._line.measured()
             self._line.leave(one)
 
     def cell(self, title: str) -> None:

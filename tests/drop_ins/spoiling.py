@@ -130,8 +130,12 @@ class Full(Odd):
 @register("stops")
 @dataclass(frozen=True)
 class Stops(Odd):
-    """Goes no further."""
+    """Goes no further; ``deaf``: and hears no Ctrl-C."""
+
+    deaf: bool = False
 
     def deed(self, shape):
+        if self.deaf:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
         note("stopped", shape.max_new)
         time.sleep(600)
