@@ -71,7 +71,7 @@ class Apart:
             "faults": {label: dataclasses.asdict(fault) for label, fault in faults.items()},
             "why": why,
             "asked_s": asked_s,
-            "waited_s": self._waited_s.get(job.cell.id, 0.0),
+            "waited_s": self.waited_s(job),
         }
         self._server.write(json.dumps(request))
         self._cell = cell = _Followed(self._server, job.measure.cell_seconds_max, progress)
@@ -93,6 +93,10 @@ class Apart:
             if self._hurried:
                 raise KeyboardInterrupt from None
             raise
+
+    def waited_s(self, job: CellJob) -> float:
+        """Seconds that the processes of a cell took to begin."""
+        return self._waited_s.get(job.cell.id, 0.0)
 
     def hurry(self) -> None:
         """Have the process that measures a cell, if there is one, stop now, and start no more. For another thread."""

@@ -6,6 +6,8 @@ import sys
 
 from ..measuring.spoiled import is_spoiled
 from ..settings.faults import Fault, SpoiledError
+from ..store.cell_folder import cell_folder
+from ..store.files import exists, read_json, write_json
 from ..words.progress import Progress
 from .apart import Apart, LostError
 from .cell_job import CellJob
@@ -29,9 +31,10 @@ class Cells:
         labels = [*(strategy.label for strategy in job.strategies), *job.contenders]
         why = why_apart(job) or (ON_DEVICE if self._others else "")
         while True:
+            why = why or (SPOILED if is_spoiled() else "")
             try:
-                if why or is_spoiled():
-                    self._apart.run(job, progress, faults, why or SPOILED)
+                if why:
+                    self._apart.run(job, progress, faults, why)
                 else:
                     job.run(progress, faults)
                 return
@@ -45,12 +48,20 @@ class Cells:
             except LostError as lost:
                 known = lost.label not in ("", *faults)
                 faults |= {lost.label: lost.fault} if known else dict.fromkeys(labels, lost.fault) | faults
-                if faults.keys() >= {*labels}:  # nothing is left to measure: the rows are written here
-                    job.run(progress, faults)
+                if faults.keys() >= {*labels}:
+                    self._write_lost(job, progress, faults, why)
                     return
                 _tell(f"{lost.label} ended this cell's process ({lost.fault.reason})")
                 if lost.begun:
                     progress.again()
+
+    def _write_lost(self, job: CellJob, progress: Progress, faults: dict[str, Fault], why: str) -> None:
+        """Write the rows of a cell whose arms are all lost, here. Where that was is what its processes have written."""
+        path = (job.folder or cell_folder(job.run_dir, job.cell.id)) / "environment.json"
+        written = read_json(path) if exists(path) else None
+        job.run(progress, faults, {"isolated": {"why": why, "begun_s": self._apart.waited_s(job)}})
+        if written is not None:
+            write_json(path, written)
 
     def hurry(self) -> None:
         """Have a process that measures stop now, and start no more: ``run`` raises. For another thread."""

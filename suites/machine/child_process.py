@@ -39,7 +39,7 @@ def kill_tree(pid: int) -> None:
     """Kill a process and all its children, if it is there."""
     with contextlib.suppress(psutil.Error):
         process = psutil.Process(pid)
-        for one in [*process.children(recursive=True), process]:
+        for one in [process, *process.children(recursive=True)]:  # it first, so that it does not see its children end
             with contextlib.suppress(psutil.Error):
                 one.kill()
 

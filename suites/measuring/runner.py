@@ -93,8 +93,9 @@ class CellRun:
     def run(self) -> list[ArmResult]:
         """Run all stages. The outcome of each arm is written whatever happens."""
         outcomes = self._outcomes
+        lost = self._faults.keys() >= set(outcomes.open())  # nothing is to be measured, so CUDA need not start
         with contained(outcomes.fail_open):  # where CUDA does not start, asking for the GPU fails
-            self._writer.environment(environment(with_gpu=self._cell.device == "cuda"))
+            self._writer.environment(environment(with_gpu=self._cell.device == "cuda" and not lost))
         for label in self._faults.keys() & set(outcomes.open()):
             outcomes.fail(label, self._faults[label])
         try:
