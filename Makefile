@@ -10,7 +10,8 @@
 # make budgets                   measure the deterministic budgets anew and say what changed
 # make bench                     time every strategy beside the baseline; OPTIONS="..." for pytest-benchmark
 # make bench-compare BASE=main   time the working tree beside a revision; OPTIONS="KEY=VALUE ... --rounds 6"
-# make bench-soak                10,000 rounds stay flat, a million steps load and are drawn, 50 killed runs resume; 20 minutes
+# make bench-soak                10,000 rounds stay flat, a million steps load and are drawn, 50 killed runs resume, a
+#                                sweep starts soon and spends its time measuring; 25 minutes
 # make study                     how often verdicts are right (45 minutes, goes on where it was stopped)
 # make first-run                 show on docs/first-run.md what its commands print and draw, on README the answer
 # make page                      write docs/decoding anew from the embedded model
@@ -116,6 +117,8 @@ bench-soak: $(VENV)/.test
 	$(BIN)/python -m tests.soak.rounds
 	$(BIN)/python -m tests.soak.million_steps
 	$(BIN)/python -m tests.soak.resume
+	$(BIN)/python -m tests.soak.start
+	$(BIN)/python -m tests.soak.overhead
 
 study: $(VENV)/.test
 	$(BIN)/python -m tests.benchmarks.study $(OPTIONS)
