@@ -55,7 +55,7 @@ class CellJob:
     def of_entry(cls, entry: FrozenEntry, run_dir: Path, folder: Path | None = None) -> Self:
         """Make the job of a planned cell. Raises StrategyError for a strategy that this process does not find."""
         return cls(
-            cell_of(entry["cell"]),
+            cell_of({**entry["cell"]}),
             [parse(label) for label in entry["strategies"]],
             entry["contenders"],
             MeasureConfig(**entry["measure"]),

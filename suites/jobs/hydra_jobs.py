@@ -10,9 +10,11 @@ from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
 from hydra.types import RunMode
 
-from ..settings.config import register
+from ..settings.config import ConfigError, register
+from ..settings.overrides import one_line
 from ..settings.own_package import CONF
 from ..store.plan import read_plan
 from .measure_cell import measure_cell
@@ -46,12 +48,16 @@ def hand_over(arguments: list[str], jobs: Jobs) -> None:
 def launch(arguments: list[str], left: Collection[str]) -> None:
     """``hand_over`` the cells ``left`` to a launcher, which raises what it likes for a job that died.
 
+    Raises ConfigError where the launcher is not installed.
+
     Hydra would print the traceback and end this process, unless a variable of the environment says otherwise.
     """
     before = os.environ.get(FULL_ERROR)
     os.environ[FULL_ERROR] = "1"
     try:
         hand_over(arguments, Jobs(left))
+    except HydraException as error:  # some of these are errors of the operating system, too
+        raise ConfigError(one_line(error)) from None
     finally:
         del os.environ[FULL_ERROR]
         if before is not None:

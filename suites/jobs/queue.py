@@ -105,9 +105,16 @@ def _waiting(run_dir: Path) -> dict[str, tuple[str, str]]:
 
 def _told(run_dir: Path, states: Mapping[str, tuple[str, str]]) -> str:
     """One line: where the run stands, and why jobs wait."""
+    return f"{standing(run_dir).told()}{queued_told(states)}"
+
+
+def queued_told(states: Mapping[str, tuple[str, str]]) -> str:
+    """How many jobs wait, and Slurm's reason for most of them, to follow a line; "" where none waits."""
     reasons = Counter(reason for state, reason in states.values() if state == "PENDING")
-    why = f"; {sum(reasons.values())} queued ({reasons.most_common(1)[0][0]})" if reasons else ""
-    return f"{standing(run_dir).told()}{why}"
+    if not reasons:
+        return ""
+    most = reasons.most_common(1)[0][0]
+    return f"; {sum(reasons.values())} queued" + (f" ({most})" if most not in ("None", "") else "")
 
 
 def job_ids(jobs: Sequence[JobEntry]) -> str:

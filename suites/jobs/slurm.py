@@ -69,7 +69,7 @@ def submit(run_dir: Path, entries: Sequence[FrozenEntry], cluster: ClusterConfig
                 with contextlib.redirect_stderr(io.StringIO()):  # submitit prints there what it raises
                     jobs = executor.map_array(CellTask(), [str(run_dir.absolute())] * len(some), some)
             except submitit.core.utils.FailedJobError as error:
-                raise SlurmError(f"Slurm refused the jobs: {said(str(error))}; change cluster.*") from None
+                raise SlurmError(f"Slurm refused the jobs: {said(str(error))}") from None
             yield [{"cell": cell_id, "job": job.job_id} for cell_id, job in zip(some, jobs, strict=True)]
 
 

@@ -9,8 +9,11 @@ from pathlib import Path
 
 from ..store.cell_state import CellState, state_of
 from ..store.entries import FrozenEntry
+from ..store.files import ResultsError
 from ..store.locks import cell_lock, is_locked
+from ..store.plan import NAME as PLAN
 from ..store.plan import read_plan
+from ..store.schema import read_run_entry
 from .attempt import mend_all
 
 
@@ -55,6 +58,11 @@ class Standing:
 def standing(run_dir: Path) -> Standing:
     """Read where a run stands; what a killed process left half done is mended first. Raises ResultsError."""
     entries = read_plan(run_dir)
+    if {entry["id"] for entry in entries} != {one["id"] for one in read_run_entry(run_dir)["plan"]}:
+        raise ResultsError(
+            f"{run_dir / PLAN} and {run_dir / 'run.json'} plan different cells, so one of them is of another run; "
+            "measure it anew in a new folder"
+        )
     mend_all(run_dir)
     running = frozenset(entry["id"] for entry in entries if is_locked(cell_lock(run_dir, entry["id"])))
     return Standing(entries, {entry["id"]: state_of(run_dir, entry) for entry in entries}, running)

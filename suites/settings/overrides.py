@@ -180,10 +180,10 @@ def compose_jobs(overrides: Overrides) -> list[Job]:
                 for (arguments, config), one in zip(composed, settings, strict=True)
             ]
     except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(_one_line(error)) from None
+        raise ConfigError(one_line(error)) from None
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
     """Hydra's message in one line. The cause of the error, if there is one, says which value was refused."""
     lines = [line.strip() for line in str(error.__cause__ or error).splitlines() if line.strip()]
     if missing := re.fullmatch(r"In '.+': Could not find 'hydra/launcher/(.*)'", lines[0]):

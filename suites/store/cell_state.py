@@ -13,7 +13,7 @@ from .entries import FrozenEntry, TryEntry
 from .files import ResultsError, listed, read_json
 from .plan import labels_of
 from .records import ArmResult, Conditions
-from .schema import parsed_file
+from .schema import parsed_file, read_environment
 
 TRIES_MAX = 2
 """Tries at a cell after which what failed stays failed."""
@@ -54,11 +54,14 @@ def state_of(run_dir: Path, entry: FrozenEntry) -> CellState:
     tried = try_of(folder)
     missing = CellState("missing", tried["number"], tried.get("reason", ""), begun=bool(files))
     try:
-        if not {"cell.json", "arms.json"} <= files or not _is_planned(read_json(folder / "cell.json"), entry):
+        if not files >= {"cell.json", "arms.json", "rounds.jsonl"}:
+            return missing
+        if not _is_planned(read_json(folder / "cell.json"), entry):
             return missing
         arms: list[ArmResult] = parsed_file(list[ArmResult], folder / "arms.json")
         if {arm.strategy for arm in arms} != set(labels_of(entry)) or _is_cut_short(folder, arms):
             return missing
+        read_environment(folder)  # it must be readable, as the table needs it
     except ResultsError:
         return missing
     lacked = all(arm.status == "skipped" and arm.reason.startswith(NO_CUDA) for arm in arms)

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from annotated_types import Gt, Lt
+from annotated_types import Gt, Lt, MaxLen, MinLen
 from pydantic import AfterValidator, AllowInfNan
 from typing_extensions import NotRequired, TypedDict  # noqa: UP035 - pydantic asks for these below Python 3.12
 
-from .fields import Amount, CellId, Count, Label, Share, Size
+from .fields import EXACT, Amount, CellId, Count, Label, Share, Size
 
 
 class Planned(TypedDict):
@@ -21,23 +21,53 @@ class Planned(TypedDict):
     overrides: NotRequired[list[str]]
 
 
+class FrozenModel(TypedDict):
+    """The model of a planned cell: the fields of a ``ModelSpec``."""
+
+    __pydantic_config__ = EXACT  # type: ignore[misc]
+    name: str
+    source: Literal["pronounce", "checkpoint", "random"]
+    checkpoint: str | None
+    shape: list[Annotated[list[Any], MinLen(2), MaxLen(2)]]
+    content: str | None
+
+
+class FrozenCell(TypedDict):
+    """A planned cell: the fields of a ``Cell``. One that this version does not know would measure another cell."""
+
+    __pydantic_config__ = EXACT  # type: ignore[misc]
+    model: FrozenModel
+    src_len: Size
+    tgt_len: Size
+    batch_size: Size
+    device: Literal["cpu", "cuda"]
+    dtype: Literal["fp32", "bf16", "fp16"]
+    threads: Size
+    seed: Count
+    stop: Literal["fixed", "eos"]
+    src_ids: list[list[int]] | None
+    linear: str
+    weights: Literal["", "fp32", "bf16", "int8"]
+    attention: str
+    tf32: bool
+
+
 class FrozenEntry(TypedDict):
     """A line of plan.jsonl: a cell, and what is to be measured in it.
 
-    ``strategies`` and ``contenders`` are labels, ``cell`` and ``measure`` the fields of a ``Cell`` and of
-    ``measure.*``. ``config`` is the configuration of the job as YAML. ``isolate`` says whether it is measured in a
-    process of its own.
+    ``strategies`` and ``contenders`` are labels, and ``measure`` holds the fields of ``measure.*``. ``config`` is the
+    configuration of the job as YAML. ``isolate`` says whether it is measured in a process of its own.
     """
 
     id: CellId
     overrides: list[str]
     predicted_work: Count
-    cell: dict[str, Any]
+    cell: FrozenCell
     strategies: list[Label]
     contenders: list[Label]
     measure: dict[str, Any]
     config: str
-    isolate: NotRequired[str]
+    isolate: NotRequired[Literal["none", "process", "auto"]]
 
 
 class JobEntry(TypedDict):

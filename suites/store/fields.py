@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated
+from typing import Annotated, Any
 
 from annotated_types import Ge, Gt, Le, Lt, MinLen
 from pydantic import AfterValidator, AllowInfNan, BeforeValidator
 
 from ..words.labels import is_file_name, plain
 
+EXACT: dict[str, Any] = {"extra": "forbid"}
+"""pydantic's settings of a record: a field that this version does not know is an error."""
 MOST = 1 << 62
 """Greatest count of FLOPs or bytes: more than any run has, and few enough for a table's column of 64-bit integers."""
 Count = Annotated[int, Ge(0), Le(MOST)]

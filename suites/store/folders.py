@@ -40,7 +40,7 @@ def make_run_dir(
     """
     try:
         if asked is not None:
-            path = asked.absolute()
+            path = asked.resolve()  # a link may be set anew meanwhile
             if (path / "run.json").exists():
                 if resumed and (path / resumed).exists():
                     return path

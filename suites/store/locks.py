@@ -6,7 +6,7 @@ exists is no lock. On NFS, ``flock`` works between machines from Linux 2.6.12 on
 
 locks/run.lock      held by the process that plans a run and measures it or waits for its jobs
 locks/collect.lock  held while tables, plots and the report are made
-locks/<cell>.lock   held by the process that measures the cell
+locks/cell-*.lock   held by the process that measures the cell
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class BusyError(Mistake):
 
 def cell_lock(run_dir: Path, cell_id: str) -> Path:
     """Path of the lock of a cell."""
-    return run_dir / FOLDER / f"{cell_id.encode()[-LONGEST:].decode(errors='ignore')}.lock"
+    return run_dir / FOLDER / f"cell-{cell_id.encode()[-LONGEST:].decode(errors='ignore')}.lock"
 
 
 def run_lock(run_dir: Path) -> Path:

@@ -10,11 +10,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..settings.config import rules
+from ..settings.rules import shown
 from .entries import FrozenEntry
 from .files import ResultsError, exists, read_text, write_text
 from .schema import damaged, parsed
 
 NAME = "plan.jsonl"
+REMEDY = "measure it anew in a new folder, or with the version that planned it"
 
 
 def write_plan(run_dir: Path, entries: Iterable[Mapping[str, Any]]) -> None:
@@ -30,10 +33,29 @@ def read_plan(run_dir: Path) -> list[FrozenEntry]:
             f"{run_dir} has no {NAME}, as runs of this version have; `plot {run_dir} --retable` makes its tables anew, "
             "and a run into a new folder measures it anew"
         )
-    return [
-        parsed(FrozenEntry, line, f"line {number} of {damaged(path)}", "measure it anew in a new folder")
-        for number, line in enumerate(read_text(path).splitlines(), 1)
-    ]
+    entries: dict[str, FrozenEntry] = {}
+    for number, line in enumerate(read_text(path).splitlines(), 1):
+        what = f"line {number} of {damaged(path)}"
+        entry: FrozenEntry = parsed(FrozenEntry, line, what, REMEDY)
+        if wrong := _wrong(entry) or ("its id stands there twice" if entry["id"] in entries else ""):
+            raise ResultsError(f"{what} ({wrong}); {REMEDY}")
+        entries[entry["id"]] = entry
+    if not entries:
+        raise ResultsError(f"{damaged(path)} (it plans no cell); {REMEDY}")
+    return [*entries.values()]
+
+
+def _wrong(entry: FrozenEntry) -> str:
+    """Say which value no plan could have; "" where each could be."""
+    if not labels_of(entry):
+        return "it has no strategy and no contender"
+    known = {name.removeprefix("measure."): rule for name, rule in rules().items() if name.startswith("measure.")}
+    for name, value in entry["measure"].items():
+        if name not in known:
+            return f"measure.{name} is not known"
+        if not known[name].admits(value):
+            return known[name].refusal(f"measure.{name}", shown(value))
+    return ""
 
 
 def planned_cell(run_dir: Path, cell_id: str) -> FrozenEntry:

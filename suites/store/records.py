@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from typing_extensions import TypedDict
 
-from .fields import Amount, Count, Error, Label, Marks, Number, Seconds, Size, Speed
-
-EXACT: dict[str, Any] = {"extra": "forbid"}
-"""pydantic's settings of a record: a field that this version does not know is an error."""
+from .fields import EXACT, Amount, Count, Error, Label, Marks, Number, Seconds, Size, Speed
 
 Status = Literal["ok", "invalid", "failed", "skipped"]
 COMPARED = "compared with"

@@ -10,6 +10,9 @@ from .arguments import Parser
 
 _EPILOG = """\
   python -m suites collect results/latest
+
+It may be called while jobs still run, and as often as you like. Exit code: 0 if every planned case was measured or
+skipped, else 1.
 """
 
 
@@ -25,7 +28,7 @@ def main(arguments: list[str]) -> int:
     Returns 0 if every planned case was measured or skipped, else 1. Raises ResultsError if the folder has no plan.
     """
     run_dir: Path = _parser().parse_args(arguments).dir
-    from ..jobs.queue import settle_ended
+    from ..jobs.queue import queued_told, settle_ended
     from ..jobs.slurm import SlurmError
     from ..jobs.states import standing
     from ..store.schema import read_run_entry
@@ -39,10 +42,7 @@ def main(arguments: list[str]) -> int:
         print(f"decodebench: {error}", file=sys.stderr)
         queued = {}
     now = standing(run_dir)
-    waiting = sum(state == "PENDING" for state, _ in queued.values())
-    print(now.told() + (f" ({waiting} of them queued)" if waiting else ""))
+    print(now.told() + queued_told(queued))
     if not now.begun:
-        raise ConfigError(
-            f"collect: no cell of {run_dir} was begun, so there is nothing to collect yet; try again later"
-        )
+        raise ConfigError(f"no cell of {run_dir} was begun, so there is nothing to collect yet; try again later")
     return collect(run_dir, plots=run.get("plots", True), report=run.get("report", True))

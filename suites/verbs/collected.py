@@ -166,7 +166,7 @@ def _link_latest(run_dir: Path) -> None:
     """
     link = run_dir.parent / "latest"
     part = run_dir.parent / f".latest.{os.getpid()}"
-    if link.exists() and not link.is_symlink():
+    if (link.exists() and not link.is_symlink()) or run_dir.name == link.name:
         return
     try:
         part.symlink_to(run_dir.name)

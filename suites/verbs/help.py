@@ -15,8 +15,8 @@ from ..words.paragraphs import entry, filled
 
 METRICS = "metrics"
 USAGE = """\
-usage: python -m suites run [--json] [--legend] [KEY=VALUE ...] [+sweep=NAME]
-       python -m suites run --resume DIR [--retry-failed] [--force]
+usage: python -m suites run [--json] [--legend] [--no-wait] [KEY=VALUE ...] [+sweep=NAME]
+       python -m suites run --resume DIR [--retry-failed] [--force] [--no-wait] [cluster.KEY=VALUE ...]
 
 Measures every chosen strategy on one model, interleaved, after proving that they agree, and writes a run
 folder results/<date>_<sweep>/ with raw rounds, tables and plots. Several values, as in batch_size=1,8, are a sweep too.
@@ -26,8 +26,8 @@ folder results/<date>_<sweep>/ with raw rounds, tables and plots. Several values
   --legend       what the columns and words of the closing table mean
   --resume DIR   measure what is missing or failed in a run folder; the same
                  command again into the same hydra.run.dir does so, too
-  --retry-failed with it: also cells that failed in two tries
-  --force        with it: although versions or machine are others by now
+  --retry-failed with either: also cells that failed in two tries
+  --force        with either: although versions or machine are others by now
   --no-wait      with +cluster=slurm: submit the jobs, and end
   --help metrics every metric with its unit and formula
 """

@@ -27,13 +27,8 @@ class RunFlags:
     given: tuple[str, ...] = ()
 
 
-FLAGS = {
-    "--json": "json",
-    "--retry-failed": "retry_failed",
-    "--force": "force",
-    "--no-wait": "no_wait",
-}
-RESUME = "--resume"
+RESUME, RETRY_FAILED, FORCE = "--resume", "--retry-failed", "--force"
+FLAGS = {"--json": "json", RETRY_FAILED: "retry_failed", FORCE: "force", "--no-wait": "no_wait"}
 
 
 def split_flags(arguments: Sequence[str]) -> tuple[RunFlags, list[str]]:
@@ -48,7 +43,8 @@ def split_flags(arguments: Sequence[str]) -> tuple[RunFlags, list[str]]:
         if flag == RESUME:
             value = value if equals else (left.pop(0) if left else "")
             if not value.strip() or value.startswith("-"):
-                raise ConfigError(f"{RESUME} {shown(value)} names no folder; give {RESUME} DIR, such as results/latest")
+                named = f", and {shown(value)} is none" if value else ""
+                raise ConfigError(f"{RESUME} needs a folder{named}; give {RESUME} DIR, such as results/latest")
             given.append(RESUME)
             resume = Path(value).expanduser()
         elif argument in FLAGS:

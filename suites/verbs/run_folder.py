@@ -28,7 +28,7 @@ from ..store.plan import read_plan, write_plan
 from ..store.schema import SCHEMA, read_run_entry
 from ..telling.beforehand import told
 from ..words.quantity import quantity
-from .run_flags import RESUME, RunFlags
+from .run_flags import FORCE, RESUME, RETRY_FAILED, RunFlags
 from .run_left import counted, go_on
 
 BUSY = "{folder} is being run by {{holder}}; wait for its end, or choose another folder by hydra.run.dir=DIR"
@@ -43,7 +43,8 @@ def measure_jobs(overrides: Overrides, jobs: list[Job], flags: RunFlags | None =
     made of what there is.
     """
     flags, plan = flags or RunFlags(), planned(jobs)
-    _require_place(jobs[0].config.cluster, [job.config.isolate for job in jobs])
+    _require_place(jobs[0].config.cluster, [job.config.isolate for job in jobs], flags)
+    _refuse_idle_flags(overrides, flags)
     name = overrides.sweep or ("single" if len(jobs) == 1 else "sweep")
     run_dir = make_run_dir(overrides.run_dir, name, resumed="plan.jsonl")
     with locked(run_lock(run_dir), BUSY.format(folder=run_dir)):
@@ -70,28 +71,48 @@ def resume(flags: RunFlags, rest: Sequence[str]) -> tuple[Path, int]:
     for argument in rest:
         if not argument.lstrip("+").startswith(("cluster=", "cluster.")):
             raise ConfigError(f"{shown(argument)} has no effect beside {RESUME}, as the run has its plan; leave it out")
-    run_dir = flags.resume.absolute()
+    run_dir = flags.resume.resolve()  # a link such as results/latest may be set anew meanwhile
     run, plan = read_run_entry(run_dir), read_plan(run_dir)
     typed = read_overrides([*rest]).typed
     cluster = changed(run.get("cluster", {}), typed)
-    _require_place(cluster, [entry.get("isolate", "auto") for entry in plan])
+    _require_place(cluster, [entry.get("isolate", "auto") for entry in plan], flags)
     for device, threads in {(entry["cell"]["device"], entry["cell"]["threads"]) for entry in plan}:
         refuse_cluster(cluster, device, threads)
-    command = shlex.split(run.get("command", ""))
-    # The plan is frozen: the command is read only for a launcher, as what else it names may be gone.
-    launched = read_overrides(command[command.index("run") + 1 :]) if any(map(_is_launcher, command)) else None
+    launched = _launched(run.get("command", ""))
     if launched and typed:
         raise ConfigError(f"{rest[0]} has no effect on a run whose command has hydra/launcher; leave it out")
     with locked(run_lock(run_dir), BUSY.format(folder=run_dir)):
         return run_dir, go_on(run_dir, launched, flags, cluster)
 
 
-def _require_place(cluster: ClusterConfig, isolates: Collection[str]) -> None:
+def _require_place(cluster: ClusterConfig, isolates: Collection[str], flags: RunFlags) -> None:
     """Raise ConfigError if cells cannot be measured where they are meant to be. ``isolates``: how they are isolated."""
+    if flags.no_wait and not cluster.is_slurm:
+        raise ConfigError("--no-wait has no effect without jobs of Slurm; add +cluster=slurm, or leave it out")
     if cluster.is_slurm:
         require_slurm()
     elif cluster.gpus == ALL:
         require_devices(isolates)
+
+
+def _refuse_idle_flags(overrides: Overrides, flags: RunFlags) -> None:
+    """Raise ConfigError for flags that are about a run that was begun, where a new one begins."""
+    begun = overrides.run_dir is not None and exists(overrides.run_dir / "run.json")
+    idle = [flag for flag in flags.given if flag in (RETRY_FAILED, FORCE)]
+    if idle and not begun:
+        raise ConfigError(f"{idle[0]} has no effect on a new run; give {RESUME} DIR, or leave it out")
+
+
+def _launched(command: str) -> Overrides | None:
+    """The command of a run, where it asks for a launcher of Hydra; None elsewhere.
+
+    The plan is frozen, so nothing else is read from the command: what it names may be gone.
+    """
+    try:
+        words = shlex.split(command)
+    except ValueError:  # run.json was edited
+        return None
+    return read_overrides(words[words.index("run") + 1 :]) if "run" in words and any(map(_is_launcher, words)) else None
 
 
 def _is_launcher(word: str) -> bool:

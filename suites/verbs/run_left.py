@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from strategies import Mistake
@@ -15,7 +15,7 @@ from ..jobs.devices import devices, measure_on_all
 from ..jobs.differences import differences
 from ..jobs.hydra_jobs import launch
 from ..jobs.local import measure_here
-from ..jobs.queue import job_ids, note_jobs, settle_ended, wait
+from ..jobs.queue import job_ids, note_jobs, queued_told, settle_ended, wait
 from ..jobs.slurm import SlurmError, submit
 from ..jobs.states import Standing, standing
 from ..machine.signals import stop_if_requested
@@ -24,11 +24,12 @@ from ..settings.config import ConfigError
 from ..settings.overrides import Overrides
 from ..settings.quoting import quoted
 from ..settings.resources import device_here
-from ..store.entries import FrozenEntry
+from ..store.entries import FrozenEntry, JobEntry
 from ..store.folders import from_here
 from ..store.schema import read_run_entry
+from ..words.labels import plain
 from .collected import collect
-from .run_flags import RunFlags
+from .run_flags import RESUME, RunFlags
 
 
 def counted(cells: int) -> str:
@@ -41,14 +42,12 @@ def go_on(run_dir: Path, launched: Overrides | None, flags: RunFlags, cluster: C
 
     ``launched``: the command line, where it asks for a launcher of Hydra.
     """
-    if flags.no_wait and not cluster.is_slurm:
-        raise ConfigError("--no-wait has no effect without jobs of Slurm; add +cluster=slurm, or leave it out")
     queued = _queued(run_dir, flags)
     now = standing(run_dir)
     has_cuda = cluster.is_slurm or device_here() == "cuda"
     left = [entry for entry in now.left(flags.retry_failed, has_cuda) if entry["id"] not in queued]
     if now.begun or queued:
-        _tell(now, left)
+        _tell(now, left, queued)
         _require_same_kind(run_dir, now, left, not (cluster.is_slurm or launched), flags)
     run = read_run_entry(run_dir)
     plots, report = run.get("plots", True), run.get("report", True)
@@ -76,15 +75,19 @@ def go_on(run_dir: Path, launched: Overrides | None, flags: RunFlags, cluster: C
     return collect(run_dir, plots=plots, report=report)
 
 
-def _queued(run_dir: Path, flags: RunFlags) -> Collection[str]:
-    """Cells whose jobs still wait or run. Raises SlurmError if Slurm cannot be asked, unless --force is given."""
+def _queued(run_dir: Path, flags: RunFlags) -> Mapping[str, tuple[str, str]]:
+    """Cells whose jobs still wait or run, each with the job's state and Slurm's reason.
+
+    Raises ConfigError if Slurm cannot be asked, unless --force is given.
+    """
     try:
         return settle_ended(run_dir)
     except SlurmError as error:
         if not flags.force:
-            raise
+            remedy = "" if "--force" in str(error) else ", or give --force to take the jobs for ended"
+            raise ConfigError(f"{error}{remedy}") from None
         print(f"{error}; they are taken for ended (--force)", file=sys.stderr)
-        return ()
+        return {}
 
 
 def _require_same_kind(
@@ -94,16 +97,23 @@ def _require_same_kind(
     measured = [one for one, state in now.states.items() if state.status == "done"]
     if not left or not (found := differences(run_dir, measured, same_machine=same_machine)):
         return
-    told = f"{counted(len(measured))} of {from_here(run_dir)} were measured otherwise: {'; '.join(found)}"
+    were = "was" if len(measured) == 1 else "were"
+    told = f"{counted(len(measured))} of {from_here(run_dir)} {were} measured otherwise: {'; '.join(found)}"
     if not flags.force:
         raise ConfigError(f"{told}; give --force to measure the rest all the same, or choose a new folder")
     print(f"{told}; the rest is measured all the same (--force)", file=sys.stderr)
 
 
-def _tell(now: Standing, left: Sequence[FrozenEntry]) -> None:
-    print(f"{now.told()}; {counted(len(left))} to measure", file=sys.stderr)
+def _tell(now: Standing, left: Sequence[FrozenEntry], queued: Mapping[str, tuple[str, str]]) -> None:
+    what = counted(len(left)) if left else "nothing"
+    print(f"{now.told()}{queued_told(queued)}; {what} to measure", file=sys.stderr)
+    if queued:
+        told = "their jobs, which stay as they are; scancel them and resume, to submit them anew"
+        print(f"{counted(len(queued))} left to {told}", file=sys.stderr)
+    elif not left and not now.running:
+        print("tables, plots and report are made again", file=sys.stderr)
     if given_up := now.given_up(left):
-        last = next((f" (last: {state.reason})" for state in given_up if state.reason), "")
+        last = next((f" (last: {plain(state.reason)})" for state in given_up if state.reason), "")
         print(
             f"{counted(len(given_up))} failed in {given_up[0].tries} tries{last} and stay so; --retry-failed measures "
             "them again",
@@ -124,9 +134,18 @@ def _launch(run_dir: Path, overrides: Overrides, left: Collection[str]) -> None:
             write_dead(run_dir, entry, f"its job died: {described(error)}")
 
 
+def _submitted(run_dir: Path, left: Sequence[FrozenEntry], cluster: ClusterConfig) -> Iterator[list[JobEntry]]:
+    """``submit``; where Slurm refuses, the message says how to submit the rest."""
+    try:
+        yield from submit(run_dir, left, cluster)
+    except SlurmError as error:
+        folder = quoted(str(from_here(run_dir)))
+        raise ConfigError(f"{error}; give other cluster.* to `run {RESUME} {folder}`") from None
+
+
 def _submit(run_dir: Path, left: Sequence[FrozenEntry], cluster: ClusterConfig) -> None:
     """Submit a job for each cell, say which, and note them in run.json."""
-    for jobs in submit(run_dir, left, cluster):
+    for jobs in _submitted(run_dir, left, cluster):
         note_jobs(run_dir, jobs)
         print(f"submitted {counted(len(jobs))} as {'job' if len(jobs) == 1 else 'jobs'} {job_ids(jobs)}")
-    print(f"python -m suites collect {from_here(run_dir)} says how far they are; --resume measures what is left")
+    print(f"how far they are: python -m suites collect {quoted(str(from_here(run_dir)))}")

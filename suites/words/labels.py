@@ -88,7 +88,8 @@ def is_file_name(text: str) -> bool:
     >>> [is_file_name(text) for text in ("a_b8", "../x", "/abs", "..", "", "a\\b", "a\x00b")]
     [True, False, False, False, False, False, False]
     """
-    return text.isprintable() and re.search(r"[/\\]", text) is None and text not in ("", ".", "..") and len(text) < 256
+    within = text.isprintable() and re.search(r"[/\\]", text) is None and text not in ("", ".", "..")
+    return within and len(text.encode(errors="replace")) < 256
 
 
 def listed(names: Sequence[str]) -> str:

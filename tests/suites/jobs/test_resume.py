@@ -83,8 +83,10 @@ def test_the_same_command_into_the_same_folder_goes_on_with_the_run(run_dir):
 @pytest.mark.parametrize(
     ("changed", "told"),
     [
-        ("seq_len=4,5", "it has the cell"),
-        ("seq_len=4,5,6,7", "it lacks the cell"),
+        ("seq_len=4,5", "that one has the cell"),
+        ("seq_len=4,5,6,7", "this one has the cell"),
+        ("batch_size=2", "batch_size is 1 there, and 2 here"),
+        ("isolate=process", "has isolate=auto"),
         ("strategies=[full_recompute]", "has full_recompute, static_kv"),
         ("measure.rounds=3", "has measure.rounds=2"),
     ],
@@ -222,7 +224,7 @@ def test_a_cell_that_another_process_measures_is_left_alone(run_dir):
         done = suites("collect", str(run_dir), folder=run_dir.parent)
         assert "3 cells: 2 done, 1 running, 0 failed, 0 missing" in done.stdout
         again = resume(run_dir)
-    assert "1 running, 0 failed, 0 missing; 0 cells to measure" in again.stderr
+    assert "1 running, 0 failed, 0 missing; nothing to measure" in again.stderr
     assert states(run_dir) == ["missing", "done", "done"]
 
 
@@ -242,7 +244,7 @@ def test_a_run_in_which_nothing_was_begun_has_nothing_to_collect(run_dir):
     shutil.rmtree(run_dir / "cells")
     done = suites("collect", str(run_dir), folder=run_dir.parent)
     assert done.returncode == 1
-    assert done.stderr.startswith("decodebench: collect: no cell of ")
+    assert done.stderr.startswith("decodebench: no cell of ")
 
 
 def test_a_folder_without_a_plan_is_refused_in_one_line(run_dir):
@@ -256,12 +258,13 @@ def test_a_folder_without_a_plan_is_refused_in_one_line(run_dir):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["run", "--resume"], "--resume  names no folder"),
+        (["run", "--resume"], "--resume needs a folder; give --resume DIR"),
         (["run", "--resume", "nowhere"], "run.json does not exist"),
         (["run", "--resume", "RUN", "seq_len=8"], "seq_len=8 has no effect beside --resume"),
         (["run", "--resume", "RUN", "cluster.minutes=5"], "cluster.minutes=5 has no effect without Slurm"),
         (["run", "--resume", "RUN", "--no-wait"], "--no-wait has no effect without jobs of Slurm"),
         (["run", "--json", "--no-wait", "seq_len=4"], "--json is not allowed with --no-wait"),
+        (["run", "--retry-failed", "seq_len=4"], "--retry-failed has no effect on a new run"),
         (["run", "--force", "--cfg", "job"], "--force is not allowed where nothing is run"),
     ],
 )
@@ -316,3 +319,37 @@ def test_collecting_while_folders_are_exchanged_loses_no_row(run_dir):
     mend_all(run_dir)
     assert first.exists()
     assert not old.parent.exists()
+
+
+def test_a_link_to_a_run_is_followed_once_and_stays_a_link_to_it(run_dir):
+    (run_dir.parent / "latest").symlink_to(run_dir.name)
+    shutil.rmtree(run_dir / "cells" / read_plan(run_dir)[0]["id"])
+    done = resume(run_dir.parent / "latest")
+    assert done.returncode == 0, done.stderr
+    assert (run_dir.parent / "latest").readlink().name == "run"
+    assert states(run_dir) == ["done"] * 3
+
+
+@pytest.mark.parametrize("damage", ["environment.json", "rounds.jsonl"])
+def test_a_cell_whose_table_cannot_be_made_is_measured_anew(run_dir, damage):
+    path = run_dir / "cells" / read_plan(run_dir)[0]["id"] / damage
+    path.unlink()
+    if damage == "environment.json":
+        path.write_text("")
+    assert states(run_dir) == ["missing", "done", "done"]
+    assert resume(run_dir).returncode == 0
+
+
+@pytest.mark.parametrize("command", ["'unbalanced", "hydra/launcher=joblib", ""])
+def test_a_command_that_cannot_be_read_asks_for_no_launcher(run_dir, command):
+    write_json(run_dir / "run.json", read_json(run_dir / "run.json") | {"command": command})
+    assert resume(run_dir).returncode == 0
+
+
+def test_a_launcher_that_is_not_installed_is_one_line(run_dir):
+    shutil.rmtree(run_dir / "cells" / read_plan(run_dir)[0]["id"])
+    command = "python -m suites run hydra/launcher=nope"
+    write_json(run_dir / "run.json", read_json(run_dir / "run.json") | {"command": command})
+    done = resume(run_dir)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == "decodebench: unknown hydra/launcher 'nope'; known: basic"

@@ -1,0 +1,84 @@
+"""A plan that this version did not write is refused in one line, before anything of it is measured."""
+
+import dataclasses
+import json
+
+import pytest
+
+from strategies import ModelSpec
+from suites.jobs.states import standing
+from suites.settings.cells import Cell
+from suites.settings.config import MeasureConfig
+from suites.store.entries import FrozenCell, FrozenModel
+from suites.store.files import ResultsError, write_json
+from suites.store.plan import read_plan, write_plan
+from tests.suites.measuring.one_cell import CELL
+
+ENTRY = {
+    "id": CELL.id,
+    "overrides": [],
+    "predicted_work": 1,
+    "cell": dataclasses.asdict(CELL),
+    "strategies": ["static_kv"],
+    "contenders": [],
+    "measure": dataclasses.asdict(MeasureConfig()),
+    "config": "",
+    "isolate": "auto",
+}
+
+
+def changed(**changes):
+    return json.loads(json.dumps(ENTRY | changes))
+
+
+def test_a_plan_is_read_as_it_was_written(tmp_path):
+    write_plan(tmp_path, [ENTRY])
+    assert read_plan(tmp_path) == [changed()]
+
+
+def test_the_fields_of_a_planned_cell_are_those_of_a_cell():
+    assert set(FrozenCell.__annotations__) == {field.name for field in dataclasses.fields(Cell)}
+    assert set(FrozenModel.__annotations__) == {field.name for field in dataclasses.fields(ModelSpec)}
+
+
+@pytest.mark.parametrize(
+    ("entry", "told"),
+    [
+        (changed(measure=ENTRY["measure"] | {"bogus": 1}), "measure.bogus is not known"),
+        (changed(measure=ENTRY["measure"] | {"rounds": 0}), "measure.rounds=0 is not allowed"),
+        (changed(measure=ENTRY["measure"] | {"cell_seconds_max": "x"}), "measure.cell_seconds_max=x is not allowed"),
+        (changed(cell=changed()["cell"] | {"bogus": 1}), "cell.bogus"),
+        (changed(cell={}), "cell.model"),
+        (changed(cell=changed()["cell"] | {"src_len": 0}), "cell.src_len"),
+        (changed(cell=changed()["cell"] | {"device": "tpu"}), "cell.device"),
+        (changed(cell=changed()["cell"] | {"threads": None}), "cell.threads"),
+        (changed(cell=changed()["cell"] | {"model": changed()["cell"]["model"] | {"shape": None}}), "cell.model.shape"),
+        (changed(strategies=[]), "it has no strategy and no contender"),
+        (changed(isolate="bogus"), "isolate"),
+        (changed(id="../x"), "id"),
+        (changed(id="é" * 130), "id"),
+    ],
+)
+def test_what_no_plan_of_this_version_holds_is_refused(tmp_path, entry, told):
+    write_plan(tmp_path, [entry])
+    with pytest.raises(ResultsError) as refused:
+        read_plan(tmp_path)
+    assert told in str(refused.value)
+    assert str(refused.value).startswith("line 1 of ")
+    assert "measure it anew in a new folder" in str(refused.value)
+
+
+def test_a_cell_stands_in_a_plan_once_and_a_plan_has_a_cell(tmp_path):
+    write_plan(tmp_path, [ENTRY, ENTRY])
+    with pytest.raises(ResultsError, match=r"line 2 of .*its id stands there twice"):
+        read_plan(tmp_path)
+    write_plan(tmp_path, [])
+    with pytest.raises(ResultsError, match="it plans no cell"):
+        read_plan(tmp_path)
+
+
+def test_the_plan_of_another_run_is_refused(tmp_path):
+    write_plan(tmp_path, [ENTRY])
+    write_json(tmp_path / "run.json", {"schema": 2, "plan": [{"id": "another"}]})
+    with pytest.raises(ResultsError, match="plan different cells"):
+        standing(tmp_path)
