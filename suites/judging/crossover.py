@@ -25,7 +25,7 @@ ROUNDING = 1e-9
 PASSES = 10
 """Greatest number of fits until the set of kept steps must have settled."""
 
-Marks = Mapping[int, Sequence[float]]
+Marks = Mapping[int, Sequence[float] | NDArray[np.float64]]
 
 
 @dataclass(frozen=True)

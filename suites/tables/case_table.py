@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ..ceilings.columns import roof
 from ..ceilings.floor import Ceilings
@@ -30,16 +31,14 @@ from .model_names import model_names
 from .step_table import marks_of
 
 
-def _cumulative(rounds: Sequence[Round], strategy: str) -> dict[int, list[float]]:
+def _cumulative(rounds: Sequence[Round], strategy: str) -> dict[int, NDArray[np.float64]]:
     """Map the index of each counted round with step marks to its marks, with 0 for a mark that is missing (NaN).
 
     That is right where only cumulative times count: if there is no mark after prefill, the first token's mark includes
     the time of prefill.
     """
-    return {
-        index: [0.0 if math.isnan(mark) else mark for mark in marks_s]
-        for index, marks_s in marks_of(rounds, strategy).items()
-    }
+    marks = {index: np.array(marks_s) for index, marks_s in marks_of(rounds, strategy).items()}
+    return {index: np.where(np.isnan(marks_M), 0.0, marks_M) for index, marks_M in marks.items()}
 
 
 def _timed(rounds: Sequence[Round], strategy: str, every_step: bool) -> dict[int, TimedRound]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ..store.cell_folder import CellResult
 from ..store.records import Round
@@ -17,6 +18,10 @@ STEP_COLUMNS = [
     "latency_s", "latency_q25_s", "latency_q75_s",
     "flops", "weight_bytes", "self_kv_bytes", "cross_kv_bytes", "copy_bytes",
 ]  # fmt: skip
+
+
+WORK = {"flops": "step_flops", **{name: name for name in STEP_COLUMNS if name.endswith("_bytes")}}
+"""Column of a step's work -> its name among the formulas."""
 
 
 def marks_of(rounds: Sequence[Round], strategy: str) -> dict[int, list[float]]:
@@ -30,27 +35,37 @@ def step_table(cells: Sequence[CellResult]) -> pd.DataFrame:
     It has the quartiles of the step's latency over rounds, in seconds, and the step's FLOPs and bytes by formula, NaN
     for contenders. The first step's latency is TTFT - prefill; the others are the gaps between tokens.
     """
-    frames = []
+    columns: dict[str, list[Any]] = {name: [] for name in STEP_COLUMNS}
+    lengths = []
     for result, model in zip(cells, model_names(cells), strict=True):
-        cell = result.cell
         for arm in result.arms:
             marks = list(marks_of(result.rounds, arm.strategy).values())
             if arm.status != "ok" or not marks:
                 continue
-            shortest = min(map(len, marks))  # on a GPU a near tie of logits may end a round early
-            gaps_RN = np.diff(np.array([times[:shortest] for times in marks])[:, 1:], axis=1)
-            low_N, middle_N, high_N = np.quantile(gaps_RN, [0.25, 0.5, 0.75], axis=0)
-            steps = len(middle_N)
-            formula = cell["formulas"].get(arm.strategy, {})
-            frame = pd.DataFrame(
-                {"k": range(1, steps + 1), "latency_s": middle_N, "latency_q25_s": low_N, "latency_q75_s": high_N}
-            )
-            # There is no formula for the work of a contender.
-            frame["flops"] = formula["step_flops"][:steps] if formula else math.nan
-            for part in ("weight", "self_kv", "cross_kv", "copy"):
-                frame[f"{part}_bytes"] = formula[f"{part}_bytes"][:steps] if formula else math.nan
-            for name in ("device", "dtype", "batch_size", "src_len", "tgt_len"):
-                frame[name] = cell[name]
-            frame["cell"], frame["model"], frame["strategy"] = result.id, model, arm.strategy
-            frames.append(frame[STEP_COLUMNS])
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=STEP_COLUMNS)
+            steps = _steps(result.cell, arm.strategy, marks)
+            lengths.append(len(steps["k"]))
+            # Beside arrays with a value per step, these are the same for all steps of the case.
+            case = {name: result.cell[name] for name in ("device", "dtype", "batch_size", "src_len", "tgt_len")}
+            case |= {"cell": result.id, "model": model, "strategy": arm.strategy}
+            for name, value in (steps | case).items():
+                columns[name].append(value)
+    if not lengths:
+        return pd.DataFrame(columns=STEP_COLUMNS)
+    whole = {
+        name: np.concatenate(values) if isinstance(values[0], np.ndarray) else pd.Series(values).repeat(lengths).array
+        for name, values in columns.items()
+    }
+    return pd.DataFrame(whole)
+
+
+def _steps(cell: Mapping[str, Any], strategy: str, marks: Sequence[Sequence[float]]) -> dict[str, NDArray[Any]]:
+    """The columns with a value for each step of a case, given the marks of its rounds."""
+    shortest = min(map(len, marks))  # on a GPU a near tie of logits may end a round early
+    gaps_RN = np.diff(np.array([times[:shortest] for times in marks])[:, 1:], axis=1)
+    low_N, middle_N, high_N = np.quantile(gaps_RN, [0.25, 0.5, 0.75], axis=0)
+    count, formula = len(middle_N), cell["formulas"].get(strategy, {})
+    found = {"k": np.arange(1, count + 1), "latency_s": middle_N, "latency_q25_s": low_N, "latency_q75_s": high_N}
+    for column, name in WORK.items():
+        # There is no formula for the work of a contender.
+        found[column] = np.array(formula[name][:count]) if formula else np.full(count, np.nan)
+    return found
