@@ -112,6 +112,32 @@ def test_the_server_starts_neither_threads_nor_cuda():
     assert done.stdout.split() == ["1", "False"]
 
 
+LEAVES = """
+import atexit, os
+class Kept:
+    def __del__(self, write=os.write):
+        write(2, b"torn down ")
+kept = Kept()
+atexit.register(os.write, 2, b"at exit ")
+print("printed ", end="")
+"""
+
+
+def test_the_process_of_a_cell_ends_without_tearing_down_what_the_server_has_imported(tmp_path):
+    (tmp_path / "leaves.py").write_text(LEAVES)
+    path = os.pathsep.join([str(ROOT), str(tmp_path)])
+    with contextlib.closing(ChildProcess("suites.jobs.fork_server", **ENVIRONMENT, PYTHONPATH=path)) as server:
+        request = {"job": CellJob(CELL, [], [], MeasureConfig(), tmp_path).to_json(), "modules": ["leaves"]}
+        request |= {"left_out": {}, "faults": {}, "why": "as asked", "asked_s": 0.0, "waited_s": 0.0}
+        server.write(json.dumps(request))
+        lines = [json.loads(server.read(60) or "null")]
+        while "ended" not in lines[-1]:
+            if (line := server.read(60)).strip():
+                lines.append(json.loads(line))
+        assert lines[-1] == {"ended": 0}
+        assert server.said() == "printed at exit"
+
+
 @pytest.fixture
 def stopping(copy, tmp_path):
     """(a server, the process of a cell whose strategy is at work and goes no further)."""
