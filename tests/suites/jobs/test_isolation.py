@@ -359,7 +359,7 @@ def test_auto_isolates_what_is_not_shipped_what_is_limited_what_is_large_and_cud
         == "isolate=auto: their strategies are not shipped with decodebench"
     )
     assert why_apart(job(tmp_path, cell_seconds_max=1.0)) == "isolate=auto: their time is limited"
-    assert why_apart(job(tmp_path, cell=Cell(**{**vars(CELL), "device": "cuda"}))) == "isolate=auto: they run on CUDA"
+    assert why_apart(job(tmp_path, cell=dataclasses.replace(CELL, device="cuda"))) == "isolate=auto: they run on CUDA"
     needed = isolation.forecast_bytes(job(tmp_path))
     for left, wanted in (
         (2 * needed, ""),
