@@ -27,7 +27,7 @@ TOLD = "decodebench: stopping once the round in progress is done; Ctrl-C again s
 class Stopped(KeyboardInterrupt):
     """A run was asked to stop. ``reason`` says why in a word, and ``code`` is the exit code that says by which signal.
 
-    It is a KeyboardInterrupt, which code that contains faults lets through.
+    It is a KeyboardInterrupt, so that code which contains exceptions lets it through.
     """
 
     def __init__(self, reason: str, number: int) -> None:
@@ -41,6 +41,8 @@ class _Requests:
     def __init__(self) -> None:
         self.made: Stopped | None = None
         self.in_round: list[Callable[[int], None]] = []
+        self.handlers: list[Any] = []
+        """Those of the contexts of ``handled`` that are entered."""
 
 
 _now = _Requests()
@@ -49,6 +51,18 @@ _now = _Requests()
 def stop_requested() -> str:
     """The reason why a stop was asked for, "" where none was."""
     return _now.made.reason if _now.made else ""
+
+
+def is_stop(error: BaseException) -> bool:
+    """Whether an exception means that the program is to stop: a KeyboardInterrupt, unless it cannot be by a signal.
+
+    Where ``handled`` has its handlers, an interrupt is a request; without one, some code has just raised the exception.
+    Without them, as in a thread or under the handlers of somebody else, any may be by a signal.
+    """
+    if not isinstance(error, KeyboardInterrupt):
+        return False
+    known = _now.handlers and signal.getsignal(signal.SIGINT) in (*_now.handlers, signal.SIG_IGN)
+    return isinstance(error, Stopped) or bool(stop_requested()) or not known
 
 
 def stop_if_requested() -> None:
@@ -112,6 +126,7 @@ def handled(*numbers: int, quiet: bool = False) -> Iterator[None]:
             _tell()
 
     before: dict[int, Any] = {}
+    _now.handlers.append(handle)
     try:
         for number in numbers or TO_STOP:
             if number in signal.valid_signals() and signal.getsignal(number) not in (signal.SIG_IGN, None):
@@ -120,6 +135,7 @@ def handled(*numbers: int, quiet: bool = False) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        _now.handlers.remove(handle)
         _now.made = None
 
 

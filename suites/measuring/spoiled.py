@@ -17,6 +17,7 @@ from contextlib import contextmanager
 
 import torch
 
+from ..machine.signals import is_stop
 from ..settings.faults import Fault, SpoiledError
 
 
@@ -76,10 +77,10 @@ def answering(label: str) -> Iterator[None]:
         yield
         if _in_use():
             torch.cuda.synchronize()
-    except (KeyboardInterrupt, SpoiledError):
+    except SpoiledError:
         raise
     except BaseException as error:  # a user's strategy may wrap the CUDA error into one of its own
-        if is_spoiled():
+        if not is_stop(error) and is_spoiled():
             raise SpoiledError(label, Fault.of(error)) from error
         raise
     finally:

@@ -12,6 +12,8 @@ from typing import Literal
 from strategies import Mistake
 from strategies.models.message_text import described, first_line
 
+from ..machine.signals import is_stop
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -70,12 +72,12 @@ class SpoiledError(Mistake):
 def contained(told: Callable[[Fault], None], *through: type[Exception]) -> Iterator[None]:
     """Pass whatever is raised inside the ``with`` block to ``told`` and stop it there, ``sys.exit`` included.
 
-    KeyboardInterrupt, SpoiledError and the exceptions in ``through`` are raised on.
+    A request to stop (``is_stop``), SpoiledError and the exceptions in ``through`` are raised on.
     """
     try:
         yield
     except BaseException as error:
-        if isinstance(error, (KeyboardInterrupt, SpoiledError, *through)):
+        if is_stop(error) or isinstance(error, (SpoiledError, *through)):
             raise
         told(Fault.of(error))
 
@@ -84,15 +86,13 @@ def contained(told: Callable[[Fault], None], *through: type[Exception]) -> Itera
 def blamed(label: str) -> Iterator[None]:
     """Turn what one strategy's code raises inside the ``with`` block into a StrategyError of one line.
 
-    It is for verbs that can show nothing without that strategy. A Mistake, an interrupt and an error for lack of memory
-    are raised on unchanged.
+    It is for verbs that can show nothing without that strategy. A Mistake, a request to stop and an error for lack of
+    memory are raised on unchanged.
     """
     try:
         yield
-    except KeyboardInterrupt:
-        raise
     except BaseException as error:
-        if isinstance(error, Mistake) or _is_memory(error):
+        if is_stop(error) or isinstance(error, Mistake) or _is_memory(error):
             raise
         from strategies import StrategyError
 

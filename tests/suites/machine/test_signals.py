@@ -7,7 +7,15 @@ import threading
 import pytest
 
 from suites.machine import signals
-from suites.machine.signals import Stopped, finished_first, handled, request_stop, stop_if_requested, stop_requested
+from suites.machine.signals import (
+    Stopped,
+    finished_first,
+    handled,
+    is_stop,
+    request_stop,
+    stop_if_requested,
+    stop_requested,
+)
 
 TO_STOP = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 
@@ -86,6 +94,23 @@ def test_the_program_may_ask_with_a_reason_of_its_own_and_what_waits_is_told_of_
     assert told == [signal.SIGUSR2]
     with handled(), pytest.raises(Stopped, match="checkpoint"):
         request_stop(signals.CHECKPOINT, signal.SIGUSR2)
+
+
+def test_an_interrupt_without_a_request_is_no_stop_where_signals_are_handled_and_is_one_elsewhere():
+    interrupt, before = KeyboardInterrupt(), signal.getsignal(signal.SIGINT)
+    assert is_stop(interrupt)
+    with handled():
+        assert not is_stop(interrupt)
+        assert not is_stop(SystemExit())
+        assert is_stop(Stopped("interrupted", signal.SIGINT))
+        with finished_first():
+            signal.raise_signal(signal.SIGTERM)
+            assert is_stop(interrupt)
+    with handled():
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # as a notebook or a debugger does
+        assert is_stop(interrupt)
+    assert is_stop(interrupt)
+    signal.signal(signal.SIGINT, before)
 
 
 def test_a_terminal_that_is_gone_is_not_written_to(monkeypatch):

@@ -9,6 +9,7 @@ import pytest
 
 from strategies import StrategyError, select
 from strategies.contiguous_kv import ContiguousKV, ContiguousStore
+from suites.machine.signals import handled
 from suites.settings.overrides import compose_jobs, read_overrides
 from suites.store.cell_folder import read_cells
 from suites.store.files import write_json
@@ -96,6 +97,14 @@ def test_a_strategy_that_raises_where_its_execution_is_asked_ends_in_one_line(mo
     overrides = read_overrides(["strategies=[contiguous_kv]", "execution=compiled", "model=tiny"])
     with pytest.raises(StrategyError, match=r"contiguous_kv: executed\('compiled'\): KeyError: 'mine'"):
         compose_jobs(overrides)
+
+
+def test_an_interrupt_that_nobody_asked_for_is_the_row_of_its_strategy_where_signals_are_handled(tmp_path):
+    with handled():
+        results = measure([*select("core"), misbehaving("append", KeyboardInterrupt(), "mine")], tmp_path)
+    assert {results[s.label].status for s in select("core")} == {"ok"}
+    assert results["mine"].status == "failed"
+    assert results["mine"].reason.startswith("KeyboardInterrupt; traceback in ")
 
 
 def test_an_interrupt_inside_a_strategy_ends_the_run(tmp_path):
