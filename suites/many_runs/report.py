@@ -43,8 +43,11 @@ def print_history(history: History, form: str) -> None:
         console.print(Text(note))
     for hardware in history.hardware:
         _print_hardware(console, history, hardware)
-    console.print()
-    console.print(Text(assurance(history), style="dim"))
+    if history.rows["uncommitted_changes"].eq("yes").any():
+        console.print(Text("+ behind a commit: there were changes that were not committed", style="dim"))
+    if history.changes:
+        console.print()
+        console.print(Text(assurance(history), style="dim"))
 
 
 def _content(history: History) -> dict[str, Any]:

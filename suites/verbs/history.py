@@ -39,12 +39,16 @@ def _parser() -> Parser:
 
 
 def main(argv: list[str]) -> int:
-    """Print the history, and write its CSV and plots. Returns 0. Raises ConfigError or ResultsError."""
+    """Print the history, and write its CSV and plots. Raises ConfigError or ResultsError.
+
+    Returns 0, or 1 if a folder that was given does not exist.
+    """
     args = _parser().parse_intermixed_args(argv)
     from ..many_runs.history import make_history
     from ..many_runs.report import print_history
     from ..plots import history as plots
     from ..plots.style import save
+    from ..store.files import is_folder
     from ..store.folders import from_here, make_run_dir
     from ..store.frame import write_frame
 
@@ -57,7 +61,7 @@ def main(argv: list[str]) -> int:
         if (figure := plots.figure(history.rows, quantity, tested)) is not None:
             save(figure, out / "plots", f"history_{quantity}")
     print(f"history.csv and plots in {from_here(out)}", file=sys.stderr)
-    return 0
+    return 0 if all(map(is_folder, args.dirs)) else 1
 
 
 def _read(dirs: list[Path]) -> list[PastRun]:

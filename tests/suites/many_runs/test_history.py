@@ -44,9 +44,9 @@ def drawn():
     """The pictures are written."""
 
 
-def told(capsys, folder, *arguments):
+def told(capsys, folder, *arguments, code=0):
     """(standard output in one line, standard error) of ``history`` of a folder."""
-    assert main(["history", str(folder), "--dir", str(folder / ".out"), *arguments]) == 0
+    assert main(["history", str(folder), "--dir", str(folder / ".out"), *arguments]) == code
     found = capsys.readouterr()
     return " ".join(found.out.split()), found.err
 
@@ -102,6 +102,7 @@ def test_too_few_runs_are_too_few_to_say(tmp_path, capsys):
     text, _ = told(capsys, past_runs(tmp_path, 4, step=2.0, at=2))
     assert "4 runs on this hardware: too few to say (at least 10)." in text
     assert "<" not in text
+    assert "permutation tests" not in text
 
 
 def test_the_csv_the_json_and_the_history_are_equal(stepped, capsys):
@@ -166,7 +167,7 @@ def test_a_damaged_run_is_one_line_and_the_others_are_told(copied, capsys):
     (copied / "run05" / "environment.json").write_text("[")
     (copied / "run06" / "table.csv").unlink()
     (copied / "nothing").mkdir()
-    text, error = told(capsys, copied, str(copied / "nothing"), str(copied / "nowhere"))
+    text, error = told(capsys, copied, str(copied / "nothing"), str(copied / "nowhere"), code=1)
     assert f": {COUNT - 5} runs on" in text
     for said in (
         r"run02 is left out: .*lacks the column",
@@ -245,6 +246,8 @@ def test_runs_of_one_commit_are_told_by_their_hour(stepped, copied, capsys):
     text, _ = told(capsys, copied)
     assert "slower since a run (2026-01-10 09:30, of the same commit as the run before, torch" in text
     assert "abcdef1+" in text
+    assert "+ behind a commit: there were changes that were not committed" in text
+    assert "permutation tests" in text
 
 
 def test_a_run_as_an_old_version_wrote_it_is_read(tmp_path, capsys):
@@ -284,6 +287,13 @@ def test_a_mistake_in_a_choice_is_one_line(stepped, capsys, monkeypatch, tmp_pat
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert said in error
+
+
+def test_a_folder_that_does_not_exist_leaves_the_results_and_exits_with_1(stepped, capsys, tmp_path):
+    text, error = told(capsys, stepped, str(tmp_path / "mistyped"), code=1)
+    assert text.startswith("static_kv in sliver")
+    assert f"{tmp_path / 'mistyped'} is no folder" in error
+    told(capsys, stepped, str(tmp_path))  # a pattern may well match a folder without runs
 
 
 def test_no_run_and_no_shared_case_are_one_line(tmp_path, capsys):
