@@ -51,7 +51,7 @@ class Cells:
                 if faults.keys() >= {*labels}:
                     self._write_lost(job, progress, faults, why)
                     return
-                _tell(f"{lost.label} ended this cell's process ({lost.fault.reason})")
+                _tell(f"{lost.label}: {lost.fault.reason}")
                 if lost.begun:
                     progress.again()
 

@@ -19,15 +19,16 @@ NOT_REACHED = "not reached"
 class Outcomes:
     """One ``ArmResult`` per arm, by label, in the order of the arms."""
 
-    def __init__(self, executions: Mapping[str, str | None], keep: Callable[[str, str], str]) -> None:
+    def __init__(self, executions: Mapping[str, str | None], keep: Callable[[str, str], str], cell: str) -> None:
         """``executions``: label -> execution of its steps, None for a contender.
 
         ``keep`` writes the traceback of an arm, given its label and the text, to a file and returns the file's name.
+        ``cell`` is the cell's id.
         """
         self._results = {
             label: ArmResult(label, "failed", NOT_REACHED, execution=how) for label, how in executions.items()
         }
-        self._keep = keep
+        self._keep, self._folder = keep, f"cells/{cell}"
 
     def __contains__(self, label: str) -> bool:
         return label in self._results
@@ -49,7 +50,7 @@ class Outcomes:
         if not fault.traceback:
             return fault.reason
         try:
-            return f"{fault.reason}; traceback in {self._keep(label, fault.traceback)} beside cell.json"
+            return f"{fault.reason}; traceback in {self._folder}/{self._keep(label, fault.traceback)}"
         except OSError:  # a full disk, say
             return fault.located
 

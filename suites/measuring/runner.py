@@ -83,7 +83,7 @@ class CellRun:
         self._cell, self._strategies, self._measure = cell, strategies, measure
         self._writer, self._progress, self._children, self._faults = writer, progress, children, faults
         executions = {s.label: s.execution for s in strategies} | dict.fromkeys(children.names)
-        self._outcomes = Outcomes(executions, writer.traceback)
+        self._outcomes = Outcomes(executions, writer.traceback, cell.id)
         self._work: dict[str, int] = {}
         """Predicted work of one round, by label."""
         self._timed: list[Arm] = []

@@ -9,7 +9,7 @@ from ..store.cell_folder import CellResult
 
 
 def isolated_told(cells: Sequence[CellResult]) -> list[str]:
-    """Make one line per reason why cells ran in processes of their own; it says what starting these took."""
+    """Make one line per reason why cells ran in processes of their own; it says after which time these began."""
     found: dict[str, list[float]] = {}
     for done in cells:
         if isolated := done.cell.get("isolated"):
@@ -18,8 +18,8 @@ def isolated_told(cells: Sequence[CellResult]) -> list[str]:
 
 
 def _line(why: str, seconds: Sequence[float]) -> str:
-    several = f"{len(seconds)} cells ran in processes of their own"
-    cells = several if len(seconds) > 1 else "1 cell ran in a process of its own"
-    once = f", {seconds[0]:.1f} s for the first" if len(seconds) > 1 else ""
-    each = median(seconds[1:] or seconds)
-    return f"{cells} ({why}), {each:.2g} s more{' each' if once else ''}{once}"
+    first, *others = seconds
+    if not others:
+        return f"1 cell ran in a process of its own ({why}), which began after {first:.2g} s"
+    cells = f"{len(seconds)} cells ran in processes of their own ({why})"
+    return f"{cells}; the first began after {first:.1f} s, each other after {median(others):.2g} s"

@@ -138,9 +138,9 @@ def test_the_cell_says_which_were_asked_for(mixed):
 
 
 def test_the_traceback_of_a_contender_is_beside_the_cell_and_its_row_names_it(table, mixed):
-    name = "traceback-raises.txt"
-    assert table.loc["raises", "reason"] == f"ValueError: a bad batch; traceback in {name} beside cell.json"
-    assert table.loc["crashes", "reason"].endswith("; traceback in traceback-crashes.txt beside cell.json")
-    (kept,) = (mixed[1] / "cells").glob(f"*/{name}")
+    (kept,) = (mixed[1] / "cells").glob("*/traceback-raises.txt")
+    folder = f"cells/{kept.parent.name}"
+    assert table.loc["raises", "reason"] == f"ValueError: a bad batch; traceback in {folder}/traceback-raises.txt"
+    assert table.loc["crashes", "reason"].endswith(f"; traceback in {folder}/traceback-crashes.txt")
     assert 'raise ValueError("a bad batch")' in kept.read_text()
     assert "no more memory in the engine" in kept.with_name("traceback-crashes.txt").read_text()

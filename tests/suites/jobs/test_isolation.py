@@ -91,7 +91,7 @@ def test_every_other_arm_of_its_cell_is_measured_and_so_are_later_cells(table):
 def test_the_summary_says_why_cells_ran_apart_and_what_that_costs(sweep, table):
     done, folder = sweep
     (line,) = [line for line in done.stdout.replace("\n  ", " ").splitlines() if "processes of their own" in line]
-    assert line.startswith("7 cells ran in processes of their own (isolate=auto: their time is limited), ")
+    assert line.startswith("7 cells ran in processes of their own (isolate=auto: their time is limited); the first ")
     begun = [cell.cell["isolated"]["begun_s"] for cell in read_cells(folder)]
     assert all(seconds > 0 for seconds in begun)
     assert begun[-1] < begun[0]  # the first waits until the server has imported torch

@@ -104,7 +104,7 @@ def test_it_is_told_in_one_line_each(sweep):
     why = "spoiled CUDA for this process (device-side assert triggered); what is left goes on in a fresh one"
     assert [line.partition(" ")[2] for line in told] == [why, why]
     assert [line.startswith("spoils(at=5") for line in told] == [True, True]
-    why = "dies(at=6) ended this cell's process (its process was ended by SIGSEGV); what is left goes on in a fresh one"
+    why = "dies(at=6): its process was ended by SIGSEGV; what is left goes on in a fresh one"
     assert why in done.stderr.splitlines()
 
 

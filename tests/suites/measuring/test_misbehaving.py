@@ -72,8 +72,8 @@ def test_whatever_a_strategy_raises_and_wherever_is_its_own_row_with_the_traceba
         result = results[strategy.label]
         assert result.status == "failed", (place, result)
         assert result.reason.startswith(reason), (place, result)
-        name = re.search(r"; traceback in (traceback-[\w.-]{1,100}\.txt) beside cell.json$", result.reason).group(1)
-        assert "in call" in (folder / name).read_text(), place
+        path = re.search(r"; traceback in (cells/.+/traceback-[\w.-]{1,100}\.txt)$", result.reason).group(1)
+        assert "in call" in (tmp_path / path).read_text(), place
     write_json(tmp_path / "run.json", {"schema": 1, "plan": [{"id": CELL.id}]})
     (result,) = read_cells(tmp_path)
     assert len(result.arms) == len(results)

@@ -135,7 +135,7 @@ def test_the_arm_in_whose_stage_the_kernel_was_started_is_blamed(tmp_path, spoil
     error, rows = spoiled_by([first, silent(place, spoil), *others], tmp_path)
     assert (error.label, error.fault.reason) == ("silent", ASSERTED)
     assert list(error.left) == [first.label, *(strategy.label for strategy in others)]
-    assert rows.pop("silent") == ("failed", f"{ASSERTED}; traceback in traceback-silent.txt beside cell.json")
+    assert rows.pop("silent") == ("failed", f"{ASSERTED}; traceback in cells/{CELL.id}/traceback-silent.txt")
     assert set(rows.values()) == {("failed", "not reached")}
     folder = tmp_path / "cells" / CELL.id
     (row,) = (row for row in json.loads((folder / "arms.json").read_text()) if row["strategy"] == "silent")
@@ -217,7 +217,7 @@ def test_what_belongs_to_no_arm_fails_all_that_are_open(tmp_path, spoil, monkeyp
     monkeypatch.setattr(*place, deed)
     error, rows = spoiled_by(select("core"), tmp_path)
     assert (error.label, list(error.left)) == ("", [])
-    assert set(rows.values()) == {("failed", f"{ASSERTED}; traceback in traceback-cell.txt beside cell.json")}
+    assert set(rows.values()) == {("failed", f"{ASSERTED}; traceback in cells/{CELL.id}/traceback-cell.txt")}
 
 
 def test_arms_that_all_ended_an_earlier_process_are_written_without_any_work(tmp_path, monkeypatch):
