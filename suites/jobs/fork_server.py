@@ -28,6 +28,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import dataclasses
+import errno
 import gc
 import importlib
 import json
@@ -37,6 +38,8 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any, NoReturn
 
 from strategies import registry
@@ -51,6 +54,10 @@ from ..settings.faults import Fault, SpoiledError
 from ..words.progress import ToldProgress
 from .cell_job import CellJob
 
+FILES = 16
+"""So many files must a process be able to open after each stage of an arm."""
+LACKING = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
+"""Errors that say what a process lacks, and nothing of the file that it was about to open."""
 ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1"}
 """What the server is started with: numpy's OpenBLAS would start its threads when it is imported."""
 
@@ -127,7 +134,7 @@ def _measure(request: dict[str, Any], tell: Callable[..., None]) -> None:
         importlib.import_module(module)
     job = CellJob.of_json(request["job"])
     faults = {label: Fault(**fault) for label, fault in request["faults"].items()}
-    watch_work(lambda label: tell(at_work=label))
+    watch_work(partial(_turn, tell))
     try:
         job.run(ToldProgress(lambda *call: tell(progress=call)), faults, noted)
     except SpoiledError as spoiled:
@@ -135,9 +142,38 @@ def _measure(request: dict[str, Any], tell: Callable[..., None]) -> None:
     except Stopped as stopped:
         tell(stopped=stopped.reason)
     except OSError as error:
+        if not _refuses(error, job.run_dir):
+            raise
         tell(refused=[error.errno, error.strerror, error.filename])
     else:
         tell(done=True)
+
+
+def _turn(tell: Callable[..., None], label: str) -> None:
+    """Tell which arm is at work. If the one before has used up the files that this process may open, it ends first.
+
+    Nothing could be measured or written any more, and the first to miss a file would not be the one to blame.
+    """
+    opened = []
+    try:
+        for _ in range(FILES):
+            opened.append(os.dup(0))
+    except OSError as error:
+        if error.errno == errno.EMFILE:
+            print(f"it has left no file to open ({error.strerror})", file=sys.stderr, flush=True)
+            os._exit(1)
+    finally:
+        for file in opened:
+            os.close(file)
+    tell(at_work=label)
+
+
+def _refuses(error: OSError, run_dir: Path) -> bool:
+    """Whether an error says that the run folder cannot be written, and not that this process lacks something."""
+    if error.errno in LACKING or not isinstance(error.filename, str):
+        return False
+    path = Path(error.filename)
+    return path.is_relative_to(run_dir) or run_dir.is_relative_to(path)
 
 
 if __name__ == "__main__":

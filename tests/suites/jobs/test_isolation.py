@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import errno
 import json
 import os
 import queue
@@ -10,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import psutil
 import pytest
@@ -43,6 +45,7 @@ FAULTS = {
     4: ("exits(at=4)", "its process ended with exit code 0"),
     5: ("grows(at=5)", "out of memory: "),
     6: ("full(at=6)", "out of memory: CUDA out of memory. Tried to allocate 2.00 GiB."),
+    10: ("opens(at=10)", "its process ended with exit code 1: it has left no file to open (Too many open files)"),
     7: ("stops(at=7)", "no end within measure.cell_seconds_max=8 s: its process was ended"),
     8: ("spoils(at=8)", "AcceleratorError: CUDA error: device-side assert triggered; traceback in "),
 }
@@ -91,7 +94,7 @@ def test_every_other_arm_of_its_cell_is_measured_and_so_are_later_cells(table):
 def test_the_summary_says_why_cells_ran_apart_and_what_that_costs(sweep, table):
     done, folder = sweep
     (line,) = [line for line in done.stdout.replace("\n  ", " ").splitlines() if "processes of their own" in line]
-    assert line.startswith("7 cells ran in processes of their own (isolate=auto: their time is limited); the first ")
+    assert line.startswith("8 cells ran in processes of their own (isolate=auto: their time is limited); the first ")
     begun = [cell.cell["isolated"]["begun_s"] for cell in read_cells(folder)]
     assert all(seconds > 0 for seconds in begun)
     assert begun[-1] < begun[0]  # the first waits until the server has imported torch
@@ -136,6 +139,24 @@ def test_the_process_of_a_cell_ends_without_tearing_down_what_the_server_has_imp
                 lines.append(json.loads(line))
         assert lines[-1] == {"ended": 0}
         assert server.said() == "printed at exit"
+
+
+RUN = Path("/data/run")
+
+
+@pytest.mark.parametrize(
+    ("error", "refuses"),
+    [
+        (OSError(errno.ENOSPC, "full", "/data/run/cells/a/arms.json"), True),
+        (OSError(errno.EROFS, "read-only", "/data"), True),
+        (OSError(errno.EMFILE, "files", "/data/run/cells/a/arms.json"), False),
+        (OSError(errno.ENOMEM, "memory", "/data/run/cells/a/arms.json"), False),
+        (OSError(errno.EAGAIN, "threads"), False),
+        (OSError(errno.ENOSPC, "full", "/elsewhere/file"), False),
+    ],
+)
+def test_only_an_error_of_the_run_folder_ends_the_run(error, refuses):
+    assert fork_server._refuses(error, RUN) == refuses
 
 
 @pytest.fixture
