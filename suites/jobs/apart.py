@@ -187,8 +187,11 @@ class _Followed:
                 getattr(self._progress, method)(*arguments)
             case {"at_work": label}:
                 self._label, self._turned_s = label, time.monotonic()
-            case {"ended": code}:
+            case {"ended": code, "left": left}:
                 self._note_end(code)
+                if left:
+                    one, were = ("process", "was") if left == 1 else ("processes", "were")
+                    print(f"{left} {one} that a strategy had started {were} ended", file=sys.stderr, flush=True)
                 return True
             case _:
                 self._outcome = message

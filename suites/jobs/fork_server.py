@@ -18,9 +18,10 @@ has ended, on a line of its own even where the process was killed in the middle 
     {"spoiled": [LABEL, {...}, [LABEL, ...]]}    the fields of a SpoiledError
     {"stopped": REASON}                          it was asked to stop
     {"refused": [ERRNO, TEXT, FILE]}             the operating system refused to write the run folder
-    {"ended": CODE}                              the process has ended; below 0, by a signal
+    {"ended": CODE, "left": COUNT}               the process has ended; below 0, by a signal
 
-It ends when its input ends, and so does a process that measures a cell.
+``left`` counts the processes that strategies had started and that were still there; they were ended, and so were those
+of contenders. The server ends when its input ends, and so does a process that measures a cell.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ from typing import Any, NoReturn
 from strategies import registry
 from strategies.discovery import LEFT_OUT
 
-from ..machine.child_process import end_with, kill_tree
+from ..contenders.running import child
+from ..machine.child_process import adopt_orphans, end_children, end_with, kill_tree
 from ..machine.environment import environment
 from ..machine.openblas import use_cores
 from ..machine.signals import REASONS, Stopped, handled
@@ -73,6 +75,7 @@ def main() -> None:
 
     environment(with_gpu=False)  # what it reads once per process is read here, once for all cells
     gc.freeze()
+    adopt_orphans()
     server, wakes = os.getpid(), _woken_by_ends()
     while line := sys.stdin.readline():
         pid = os.fork()
@@ -85,8 +88,9 @@ def main() -> None:
                 _measure(json.loads(line), tell)
             _exit()
         code = _wait(pid, wakes)
+        left = [command for command in end_children() if child.__name__ not in command]
         answers.write("\n")
-        tell(ended=code)
+        tell(ended=code, left=len(left))
 
 
 def _woken_by_ends() -> int:
@@ -124,6 +128,7 @@ def _wait(pid: int, wakes: int) -> int:
 
 def _measure(request: dict[str, Any], tell: Callable[..., None]) -> None:
     """Measure one cell, in the forked process."""
+    tell = _here_alone(tell)
     begun_s = request["waited_s"] + time.monotonic() - request["asked_s"]
     noted = {"isolated": {"why": request["why"], "begun_s": begun_s}}
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
@@ -147,6 +152,20 @@ def _measure(request: dict[str, Any], tell: Callable[..., None]) -> None:
         tell(refused=[error.errno, error.strerror, error.filename])
     else:
         tell(done=True)
+
+
+def _here_alone(tell: Callable[..., None]) -> Callable[..., None]:
+    """Return ``tell`` for this process alone. A copy of it that a strategy forks and lets go on ends, as it would
+    measure, write and tell everything once more.
+    """
+    own = os.getpid()
+
+    def told(**message: Any) -> None:
+        if os.getpid() != own:
+            os._exit(1)
+        tell(**message)
+
+    return told
 
 
 def _turn(tell: Callable[..., None], label: str) -> None:

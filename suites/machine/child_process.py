@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from typing import IO
 
 import psutil
@@ -20,6 +21,11 @@ from .cores import all_allowed
 CLOSING_S = 2.0
 """Seconds that the process may take to end by itself after its input has ended."""
 
+GRACE_S = 1.0
+"""Seconds that processes may take to end by themselves after the one that had started them."""
+
+PR_SET_CHILD_SUBREAPER = 36
+"""Of Linux' prctl.h: a process that is one becomes the parent of its descendants whose own parent ends."""
 PR_SET_PDEATHSIG = 1
 """Of Linux' prctl.h: the signal that a process gets when the thread that forked it ends."""
 
@@ -42,6 +48,38 @@ def kill_tree(pid: int) -> None:
         for one in [process, *process.children(recursive=True)]:  # it first, so that it does not see its children end
             with contextlib.suppress(psutil.Error):
                 one.kill()
+
+
+def adopt_orphans() -> None:
+    """On Linux, have this process become the parent of what its children have started and leave behind."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def end_children() -> list[list[str]]:
+    """End all children of this process, and theirs, unless they end by themselves within a second.
+
+    Returns the command line of each that had to be killed. It waits no longer than a killed process may take to end.
+    """
+    killed: dict[int, list[str]] = {}
+    begun_s = time.monotonic()
+    while _has_children() and (waited_s := time.monotonic() - begun_s) < GRACE_S + CLOSING_S:
+        if waited_s > GRACE_S:
+            for one in psutil.Process().children(recursive=True):
+                with contextlib.suppress(psutil.Error):  # it is gone, or a zombie
+                    killed[one.pid] = one.cmdline()
+                    one.kill()
+        time.sleep(0.01)
+    return [*killed.values()]
+
+
+def _has_children() -> bool:
+    """Whether this process has children, some of which may have ended. Those that have are waited for."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+        return True
+    return False
 
 
 def end_with(parent: int) -> None:

@@ -215,8 +215,8 @@ def test_the_run_is_told_of_an_end_without_calls_that_only_new_kernels_of_linux_
 class Server:
     """Answers with these messages. One that is a text is written as it is."""
 
-    def __init__(self, *messages, said=""):
-        self._messages, self._said = [*messages, {"ended": -signal.SIGKILL}], said
+    def __init__(self, *messages, said="", left=0):
+        self._messages, self._said = [*messages, {"ended": -signal.SIGKILL, "left": left}], said
 
     def read(self, seconds_max):
         message = self._messages.pop(0)
@@ -283,7 +283,57 @@ def test_the_end_of_a_process_is_a_line_of_its_own_whatever_it_was_writing(copy,
         lines = [server.read(60) for _ in range(3)]
     finally:
         server.close()
-    assert lines[1:] == ['{"spoiled": ["mine", {"reason"\n', json.dumps({"ended": -signal.SIGKILL}) + "\n"]
+    assert lines[1:] == ['{"spoiled": ["mine", {"reason"\n', json.dumps({"ended": -signal.SIGKILL, "left": 0}) + "\n"]
+
+
+LEAVES = """
+import os, subprocess, time
+from suites.jobs import fork_server
+from suites.machine import child_process
+def measure(request, tell):
+    tell = fork_server._here_alone(tell)
+    if (copy := os.fork()) == 0:
+        tell(copy="is heard")
+    code = os.waitstatus_to_exitcode(os.waitpid(copy, 0)[1])
+    if os.fork() == 0:
+        if os.fork() == 0:
+            time.sleep(600)
+        os._exit(0)
+    os.wait()
+    tell(copy=code, left=subprocess.Popen(["sleep", "600"], start_new_session=True).pid)
+child_process.GRACE_S = 0.1
+fork_server._measure = measure
+fork_server.main()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other kernels give to init what a process leaves behind")
+def test_what_a_strategy_starts_ends_with_its_cell_and_a_copy_of_the_process_says_nothing(copy, tmp_path):
+    (tmp_path / "leaves.py").write_text(LEAVES)
+    server = ChildProcess("leaves", **ENVIRONMENT, PYTHONPATH=os.pathsep.join([str(tmp_path), str(copy)]))
+    server.write("{}")
+    try:
+        _, told, _, ended = [server.read(60) for _ in range(4)]
+        told = json.loads(told)
+        assert told["copy"] == 1
+        assert json.loads(ended) == {"ended": 0, "left": 2}
+        assert not psutil.pid_exists(told["left"])
+        assert psutil.Process(server.pid).children(recursive=True) == []
+    finally:
+        server.close()
+
+
+@pytest.mark.parametrize(
+    ("left", "line"),
+    [
+        (0, ""),
+        (1, "1 process that a strategy had started was ended\n"),
+        (2, "2 processes that a strategy had started were ended\n"),
+    ],
+)
+def test_the_run_says_what_a_strategy_left_behind(left, line, capfd):
+    _Followed(Server({"began": 0}, {"done": True}, left=left), None, None).follow()
+    assert capfd.readouterr().err == line
 
 
 class Silent(Server):
