@@ -109,6 +109,8 @@ def handled(*numbers: int, quiet: bool = False) -> Iterator[None]:
 
     Where a round is finished first, one line on standard error says so, unless ``quiet``.
 
+    A signal may come where Python can raise nothing, as in a finalizer: the request is noted, and nothing is shown.
+
     A signal that is ignored, as SIGHUP is under nohup, stays ignored. Outside the main thread, which alone may set
     handlers, nothing is changed.
     """
@@ -127,6 +129,13 @@ def handled(*numbers: int, quiet: bool = False) -> Iterator[None]:
 
     before: dict[int, Any] = {}
     _now.handlers.append(handle)
+    shown = sys.unraisablehook
+
+    def show(unraisable: sys.UnraisableHookArgs) -> None:
+        if not isinstance(unraisable.exc_value, Stopped):
+            shown(unraisable)
+
+    sys.unraisablehook = show
     try:
         for number in numbers or TO_STOP:
             if number in signal.valid_signals() and signal.getsignal(number) not in (signal.SIG_IGN, None):
@@ -135,6 +144,7 @@ def handled(*numbers: int, quiet: bool = False) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+        sys.unraisablehook = shown
         _now.handlers.remove(handle)
         _now.made = None
 

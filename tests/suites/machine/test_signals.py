@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 
 import pytest
@@ -111,6 +112,28 @@ def test_an_interrupt_without_a_request_is_no_stop_where_signals_are_handled_and
         assert is_stop(interrupt)
     assert is_stop(interrupt)
     signal.signal(signal.SIGINT, before)
+
+
+class Finalized:
+    """Does its deed when it is deleted, where Python can raise nothing."""
+
+    def __init__(self, deed):
+        self._deed = deed
+
+    def __del__(self):
+        self._deed()
+
+
+def test_a_signal_in_a_finalizer_is_noted_and_prints_no_traceback(monkeypatch):
+    shown = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda unraisable: shown.append(repr(unraisable.exc_value)))
+    before = sys.unraisablehook
+    with handled():
+        Finalized(lambda: 1 / 0)
+        Finalized(lambda: signal.raise_signal(signal.SIGTERM))
+        assert stop_requested() == "interrupted"
+    assert shown == ["ZeroDivisionError('division by zero')"]
+    assert sys.unraisablehook is before
 
 
 def test_a_terminal_that_is_gone_is_not_written_to(monkeypatch):
