@@ -23,9 +23,10 @@ from ..tables.table_files import read_tables
 from ..telling.advice import Section, advise
 from ..telling.advice import memory as advice_memory
 from ..telling.advice.rows import largest, longest, timed
-from ..telling.card import card
+from ..telling.card import apart, card
 from ..telling.legend import legend
 from ..telling.mixed_told import measured_on
+from ..telling.next_command import readable
 from ..telling.ranking import title_of
 from ..telling.summary import equality_told, remarks
 from .charts import Chart, Legend, charts_of, legend_of
@@ -45,12 +46,13 @@ SENTENCES_MAX = 40
 class Part:
     """What the page shows for one model on one kind of hardware.
 
-    ``card`` is the decision card, in lines of text. ``explained`` says what the columns of the verdicts mean.
+    ``card`` is the decision card, in lines of text and the command that each ends with. ``explained`` says what the
+    columns of the verdicts mean.
     """
 
     title: str
     lost: str
-    card: Sequence[str]
+    card: Sequence[tuple[str, str]]
     legend: Legend
     charts: Mapping[str, Sequence[Chart]]
     verdicts: Sequence[Verdicts]
@@ -78,7 +80,7 @@ def write_report(run_dir: Path) -> Path:
         "run.html.jinja",
         numbers(table),
         title=_title(run, table),
-        command=str(run.get("command", run_dir.name)),
+        command=readable(str(run["command"])) if "command" in run else run_dir.name,
         contents=_contents(parts, bool(tools)),
         parts=parts,
         tools=tools,
@@ -108,7 +110,7 @@ def _part(
     return Part(
         title_of(rows, table),
         _lost(view),
-        card(rows, noises, command),
+        [apart(line) for line in card(rows, noises, command)],
         legend_of((chart for several in charts.values() for chart in several), f"legend{at}"),
         charts,
         verdicts(rows),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Iterable
 
 from .rules import shown
 
@@ -44,6 +45,15 @@ def outer_commas(value: str) -> list[str]:
 def for_shell(argument: str) -> str:
     """Quote an argument for a shell: in double quotes where they suffice, since they are easier to read."""
     return shlex.quote(argument) if re.search(r'[$`"\\!]', argument) else f'"{argument}"'
+
+
+def command_line(words: Iterable[str]) -> str:
+    """Join words to a command that a shell reads as these words.
+
+    >>> print(command_line(["run", "strategies=[a,'b(read=bucket)']", "dtype=[fp32]"]))
+    run "strategies=[a,'b(read=bucket)']" 'dtype=[fp32]'
+    """
+    return " ".join(for_shell(word) if "'" in word else shlex.quote(word) for word in words)
 
 
 def unreadable(argument: str, key: str, value: str) -> str:

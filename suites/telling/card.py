@@ -20,6 +20,8 @@ from .next_command import profiling, with_key
 from .spoiled import causes
 
 CAREFUL = "measure=careful"
+COMMAND = "python -m suites "
+"""How a command begins that the last line of a card ends with."""
 
 
 def cards(table: pd.DataFrame, noises: Sequence[str] = (), command: str = "") -> list[list[str]]:
@@ -51,6 +53,16 @@ def card(rows: pd.DataFrame, noises: Sequence[str] = (), command: str = "", hard
     last = f"Careful: {spoiled}; advice.txt says what helps." if spoiled else _next(rows, best, rivals, command)
     facts = [_cost(best), *(_certainty(best, rivals) if rivals else []), *_time(best)]
     return [f"{headline(place, cell)}.", *_sentence(facts), *filter(None, [last])]
+
+
+def apart(line: str) -> tuple[str, str]:
+    """Part a line of a card from the command that it ends with, "" where it ends with none.
+
+    >>> apart("Next, to see more: python -m suites run seq_len=8")
+    ('Next, to see more:', 'python -m suites run seq_len=8')
+    """
+    said, found, rest = line.partition(f": {COMMAND}")
+    return (f"{said}:", f"{COMMAND}{rest}") if found and said.startswith("Next") else (line, "")
 
 
 def _sentence(facts: Sequence[str]) -> list[str]:

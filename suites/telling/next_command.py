@@ -13,6 +13,7 @@ from strategies import Mistake
 from ..settings.argument import read_argument
 from ..settings.catalog import group, mapping_of
 from ..settings.effect import sweep_keys
+from ..settings.quoting import command_line
 from .advice.rows import Row
 
 PROFILED = ("model", "dtype", "device", "threads", "linear", "weights", "attention")
@@ -35,7 +36,15 @@ def with_key(command: str, key: str) -> str:
     name = key.partition("=")[0]
     replaced = REPLACED.get(name, (name,))
     left_out = *replaced, "hydra.run.dir", "hydra.sweep.dir"
-    return shlex.join([*(word for word in _words(command) if word.partition("=")[0] not in left_out), key])
+    return command_line([*(word for word in _words(command) if word.partition("=")[0] not in left_out), key])
+
+
+def readable(command: str) -> str:
+    """The same command, quoted as a person would; as it is where it cannot be read."""
+    try:
+        return command_line(shlex.split(command))
+    except ValueError:  # a quotation mark without its partner
+        return command
 
 
 def profiling(command: str, row: Row) -> str:
@@ -48,7 +57,7 @@ def profiling(command: str, row: Row) -> str:
         kept = [*_typed(words, row), *_by_sweeps(words, row)]
     except (Mistake, LookupError, OSError):
         return ""
-    return shlex.join(["python", "-m", "suites", "profile", *kept])
+    return command_line(["python", "-m", "suites", "profile", *kept])
 
 
 def _typed(words: Sequence[str], row: Row) -> Iterator[str]:

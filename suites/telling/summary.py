@@ -19,6 +19,7 @@ from ..tables.groups import groups
 from ..words.console import UNBROKEN, standard_output
 from ..words.quantity import quantity
 from .advice import advise
+from .card import apart
 from .ranking import Rounds, below, rankings, title_of
 
 
@@ -52,7 +53,10 @@ def print_summary(
     for lines in cards:
         console.print()
         for place, line in enumerate(lines):
-            console.print(_hanging(line, console.width), style="bold" if place == 0 else "")
+            said, command = apart(line)
+            console.print(_hanging(said, console.width), style="bold" if place == 0 else "")
+            if command:  # unbroken, so that it can be pasted
+                console.print(f"  {command}", soft_wrap=True)
 
 
 def _hanging(line: str, width: int) -> Text:

@@ -5,7 +5,7 @@ import shlex
 import pytest
 
 from suites.settings.overrides import compose_jobs, read_overrides
-from suites.telling.next_command import profiling, with_key
+from suites.telling.next_command import profiling, readable, with_key
 
 RUN = "python -m suites run "
 ROW = {
@@ -51,3 +51,17 @@ def test_there_is_no_command_where_the_row_does_not_tell_the_value():
 def test_a_key_takes_the_place_of_what_stood_for_it():
     assert with_key(RUN + "seq_len=8 measure=quick", "measure=careful") == RUN + "seq_len=8 measure=careful"
     assert with_key(RUN + "seq_len=8", "+sweep=seq_len") == RUN + "+sweep=seq_len"
+
+
+@pytest.mark.parametrize("value", ["it's", "a b'c", "it's $HOME", "`it's`", "it's!", r"it's\t"])
+def test_a_command_is_read_by_the_shell_as_the_words_it_was_made_of(value):
+    command = with_key(shlex.join(["python", "-m", "suites", "run", value]), "seq_len=8")
+    assert shlex.split(command)[4:] == [value, "seq_len=8"]
+
+
+def test_single_quotes_stand_within_double_ones():
+    given = ["python", "-m", "suites", "run", "strategies=[full_recompute,'static_kv(read=bucket)']"]
+    wanted = """python -m suites run "strategies=[full_recompute,'static_kv(read=bucket)']\""""
+    assert readable(shlex.join(given)) == wanted
+    assert with_key(shlex.join(given), "seq_len=8") == f"{wanted} seq_len=8"
+    assert readable("run 'a") == "run 'a"
