@@ -15,8 +15,10 @@ from ..words.paragraphs import entry, filled
 
 METRICS = "metrics"
 USAGE = """\
-usage: python -m suites run [--json] [--legend] [--no-wait] [KEY=VALUE ...] [+sweep=NAME]
-       python -m suites run --resume DIR [--retry-failed] [--force] [--no-wait] [cluster.KEY=VALUE ...]
+usage: python -m suites run [KEY=VALUE ...] [+sweep=NAME] [--json] [--no-wait]
+       python -m suites run --resume DIR [cluster.KEY=VALUE ...] [--retry-failed]
+                            [--force] [--json] [--no-wait]
+       python -m suites run --legend
 
 Measures every chosen strategy on one model, interleaved, after proving that they agree, and writes a run
 folder results/<date>_<sweep>/ with raw rounds, tables and plots. Several values, as in batch_size=1,8, are a sweep too.

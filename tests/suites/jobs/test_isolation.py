@@ -137,7 +137,7 @@ def test_the_process_of_a_cell_ends_without_tearing_down_what_the_server_has_imp
         while "ended" not in lines[-1]:
             if (line := server.read(60)).strip():
                 lines.append(json.loads(line))
-        assert lines[-1] == {"ended": 0}
+        assert lines[-1] == {"ended": 0, "left": 0}
         assert server.said() == "printed at exit"
 
 

@@ -98,6 +98,7 @@ def test_a_folder_of_schema_1_is_tabulated_and_drawn(run, tmp_path, capsys):
     folder = tmp_path / "old"
     shutil.copytree(run[1].resolve(), folder)
     (folder / "run.json").write_text(json.dumps(json.loads((folder / "run.json").read_text()) | {"schema": 1}))
+    (folder / "plan.jsonl").unlink()
     for cell in (folder / "cells").iterdir():
         (cell / "conditions.json").unlink()
         facts = json.loads((cell / "cell.json").read_text())
