@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,10 @@ from ..telling.advice import memory as advice_memory
 from ..telling.advice.rows import largest, longest, timed
 from ..telling.card import apart, card
 from ..telling.legend import legend
-from ..telling.mixed_told import measured_on
+from ..telling.mixed_told import is_mixed, measured_on
 from ..telling.next_command import readable
 from ..telling.ranking import title_of
+from ..telling.stopped import reason_told
 from ..telling.summary import equality_told, remarks
 from .charts import Chart, Legend, charts_of, legend_of
 from .environment import environment_lines
@@ -62,8 +64,12 @@ class Part:
     fits: Sequence[Section]
 
 
-def write_report(run_dir: Path) -> Path:
-    """Write report.html into a run folder. Raises ResultsError if the folder is no run, or has no tables yet."""
+def write_report(run_dir: Path, is_open: bool = False, left: str = "") -> Path:
+    """Write report.html into a run folder.
+
+    ``is_open`` is as for ``card``, and ``left`` the line that says how to go on with a run of which something is left.
+    Raises ResultsError if the folder is no run, or has no tables yet.
+    """
     if is_folder(run_dir / "cells") and not exists(run_dir / "table.csv"):
         raise ResultsError(f"{run_dir} was not finished; `plot {run_dir} --retable` makes its tables")
     table, steps = read_tables(run_dir)
@@ -72,8 +78,9 @@ def write_report(run_dir: Path) -> Path:
     run: Mapping[str, Any] = {**read_run_entry(run_dir)} if exists(run_dir / "run.json") else {}
     shown = list(views_of(run_dir, table, steps, read_roles(run_dir, table), swept=False))
     tools, noises = _tools(run_dir, shown), _noises(run_dir)
+    decide = partial(card, noises=noises, command=str(run.get("command", "")), is_open=is_open)
     parts = [
-        _part(run_dir, view, table, noises, str(run.get("command", "")), str(at) if len(shown) > 1 else "", bool(tools))
+        _part(run_dir, view, table, decide, str(at) if len(shown) > 1 else "", bool(tools))
         for at, view in enumerate(shown, 1)
     ]
     text = render(
@@ -84,6 +91,8 @@ def write_report(run_dir: Path) -> Path:
         contents=_contents(parts, bool(tools)),
         parts=parts,
         tools=tools,
+        further=apart(left) if left else None,
+        mixed=[line for line in noises if is_mixed(line)],
         failed=_failed(table),
         header=HEADER,
         left=LEFT,
@@ -91,7 +100,7 @@ def write_report(run_dir: Path) -> Path:
         beside="table.csv",
         environment=[*environment_lines(kept), *measured_on(table, kept)],
         equal=equality_told(table),
-        warnings=[*noises, *remarks(table)],
+        warnings=[*(line for line in noises if not is_mixed(line)), *remarks(table)],
         formulas=[(m.name, m.unit, m.better, m.formula) for m in metrics().values() if m.name in table],
     )
     write_text(run_dir / NAME, text)
@@ -99,9 +108,17 @@ def write_report(run_dir: Path) -> Path:
 
 
 def _part(
-    run_dir: Path, view: View, table: pd.DataFrame, noises: Sequence[str], command: str, at: str, calculated: bool
+    run_dir: Path,
+    view: View,
+    table: pd.DataFrame,
+    decide: Callable[[pd.DataFrame], list[str]],
+    at: str,
+    calculated: bool,
 ) -> Part:
-    """Make a part. ``at`` ends its ids; ``calculated`` says that the page calculates what fits in memory."""
+    """Make a part. ``decide`` writes the card of its rows, and ``at`` ends its ids.
+
+    ``calculated`` says that the page calculates what fits in memory.
+    """
     rows = next(rows for rows in groups(table) if view.table.index[0] in rows.index)
     advice = advise(rows)
     fits = advice_memory.sections(timed(rows))
@@ -110,7 +127,7 @@ def _part(
     return Part(
         title_of(rows, table),
         _lost(view),
-        [apart(line) for line in card(rows, noises, command)],
+        [apart(line) for line in decide(rows)],
         legend_of((chart for several in charts.values() for chart in several), f"legend{at}"),
         charts,
         verdicts(rows),
@@ -189,7 +206,7 @@ def _failed(table: pd.DataFrame) -> str:
         return ""
     first = bad.iloc[0]
     count = f"{len(bad)} of {len(table)} cases {'has' if len(bad) == 1 else 'have'} no times"
-    return f"{count}; the first: {first['strategy']}, {first['status']}: {first['reason']}"
+    return f"{count}; the first: {first['strategy']}, {reason_told(first.to_dict())}"
 
 
 def _noises(run_dir: Path) -> list[str]:

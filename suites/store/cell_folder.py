@@ -34,6 +34,7 @@ from ..words.slug import slug
 from .entries import CellEntry, EnvironmentEntry
 from .files import ResultsError, append_line, exists, read_text, write_json, write_text
 from .locks import FOLDER as LOCKS
+from .locks import cell_lock, is_locked
 from .records import ArmResult, Calibration, Conditions, Round
 from .schema import damaged, parsed, parsed_file, read_environment, read_run_entry
 
@@ -88,6 +89,8 @@ AGAIN, REPLACED = "again", "replaced"
 """Folders beside ``cells`` of cells that are measured once more, and of those whose place they are taking."""
 READINGS = 5
 """Times that a cell is read while another process exchanges its folder."""
+RUNNING, ENDED = "still being measured", "its process ended in this cell"
+"""How the reasons of a cell without results begin: it is being measured, or the process that did so is gone."""
 
 
 def cell_folder(run_dir: Path, cell_id: str) -> Path:
@@ -117,8 +120,9 @@ class CellResult:
 def read_cells(run_dir: Path) -> list[CellResult]:
     """Read every cell of a run that was begun, in the order of the plan.
 
-    A cell whose process was killed has its finished rounds, and its arms are "failed". A cell whose folder is exchanged
-    at this moment is read from the one or the other. Raises ResultsError if a file is missing or damaged.
+    A cell whose process was killed, or that is still being measured, has its finished rounds, and its arms are
+    "failed". A cell whose folder is exchanged at this moment is read from the one or the other. Raises ResultsError if
+    a file is missing or damaged.
     """
     found = [_read(run_dir, entry["id"]) for entry in read_run_entry(run_dir)["plan"]]
     return [cell for cell in found if cell is not None]
@@ -162,12 +166,12 @@ def _read(run_dir: Path, cell_id: str) -> CellResult | None:
 
 
 def _cell(cell_id: str, folder: Path) -> CellResult:
-    cell = read_cell(folder)
+    cell, arms, conditions = read_cell(folder), folder / "arms.json", folder / "conditions.json"
+    is_running = not exists(arms) and is_locked(cell_lock(folder.parent.parent, cell_id))
     records = list(_records(folder / "rounds.jsonl"))
     rounds = [record for record in records if isinstance(record, Round)]
     calibrations = [record for record in records if isinstance(record, Calibration)]
-    arms, conditions = folder / "arms.json", folder / "conditions.json"
-    results = parsed_file(list[ArmResult], arms) if exists(arms) else _unfinished(cell, rounds)
+    results = parsed_file(list[ArmResult], arms) if exists(arms) else _unfinished(cell, rounds, is_running)
     for result in results:
         if result.strategy in cell.get("contenders", []):
             continue
@@ -201,14 +205,12 @@ def _formula_steps(cell: dict[str, Any], strategy: str) -> int:
     return min((len(values) for values in formula.values() if isinstance(values, list)), default=0)
 
 
-def _unfinished(cell: dict[str, Any], rounds: list[Round]) -> list[ArmResult]:
-    """Make failed arms for a cell whose process ended before it wrote arms.json."""
+def _unfinished(cell: dict[str, Any], rounds: list[Round], is_running: bool) -> list[ArmResult]:
+    """Make failed arms for a cell without arms.json: it is still being measured, or its process ended before that."""
     labels = cell.get("arms") or [*cell["formulas"], *cell.get("contenders", [])]
     kept = {label: sum(done.strategy == label and not done.warmup for done in rounds) for label in labels}
-    return [
-        ArmResult(label, "failed", f"the run was killed, or is still going on, in this cell; finished rounds kept: {n}")
-        for label, n in kept.items()
-    ]
+    reason = f"{RUNNING}; finished rounds so far" if is_running else f"{ENDED}; finished rounds kept"
+    return [ArmResult(label, "failed", f"{reason}: {n}") for label, n in kept.items()]
 
 
 def _records(path: Path) -> Iterator[Round | Calibration]:

@@ -24,17 +24,19 @@ COMMAND = "python -m suites "
 """How a command begins that the last line of a card ends with."""
 
 
-def cards(table: pd.DataFrame, noises: Sequence[str] = (), command: str = "") -> list[list[str]]:
+def cards(table: pd.DataFrame, noises: Sequence[str] = (), command: str = "", is_open: bool = False) -> list[list[str]]:
     """Write the card of each group of a table (``tables.groups``), in its order, as ``card`` does."""
-    return [card(rows, noises, command, hardware_named(rows.iloc[0], table)) for rows in groups(table)]
+    return [card(rows, noises, command, hardware_named(rows.iloc[0], table), is_open) for rows in groups(table)]
 
 
-def card(rows: pd.DataFrame, noises: Sequence[str] = (), command: str = "", hardware: str = "") -> list[str]:
+def card(
+    rows: pd.DataFrame, noises: Sequence[str] = (), command: str = "", hardware: str = "", is_open: bool = False
+) -> list[str]:
     """Write the card of one model on one kind of hardware, whose cases are ``rows``; nothing if nothing was timed.
 
     ``noises`` are the lines of ``judging.noise.told``; those about other rows are left out. ``command`` is the run's
     own command line, from which the next one is made; without it, only what to add is said. ``hardware`` is named if
-    the run has several kinds.
+    the run has several kinds. ``is_open``: something of the run is left to be measured, so there is no advice yet.
     """
     known = largest(timed(rows))
     if known.empty:
@@ -46,13 +48,18 @@ def card(rows: pd.DataFrame, noises: Sequence[str] = (), command: str = "", hard
     if rivals and not is_settled(cell):
         load = causes(rows[rows["cell"] == best["cell"]], noises).get("other load")
         why = load or f"{best['rounds']:.0f} rounds do not decide"
-        said = f"Too noisy to say which is fastest at {place}: {why}. Run again with {CAREFUL}."
+        said = f"Too noisy to say which is fastest at {place}: {why}."
         facts = [f"{spoken(best['strategy'])}: {_cost(best)}" if _cost(best) else "", *_certainty(best, rivals, False)]
-        return [said, *_sentence(facts), f"Next: {with_key(command, CAREFUL)}"]
+        if is_open:
+            return [said if load else f"At {place}, {why} yet which is fastest.", *_sentence(facts)]
+        return [f"{said} Run again with {CAREFUL}.", *_sentence(facts), f"Next: {with_key(command, CAREFUL)}"]
+    facts = [_cost(best), *(_certainty(best, rivals) if rivals else []), *_time(best)]
+    told = [f"{headline(place, cell)}.", *_sentence(facts)]
+    if is_open:
+        return told
     spoiled = next(iter(causes(rows, noises).values()), "")
     last = f"Careful: {spoiled}; advice.txt says what helps." if spoiled else _next(rows, best, rivals, command)
-    facts = [_cost(best), *(_certainty(best, rivals) if rivals else []), *_time(best)]
-    return [f"{headline(place, cell)}.", *_sentence(facts), *filter(None, [last])]
+    return [*told, *filter(None, [last])]
 
 
 def apart(line: str) -> tuple[str, str]:

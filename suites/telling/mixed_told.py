@@ -17,15 +17,30 @@ from ..words.labels import plain, shortened
 SHOWN = 4
 """Greatest number of kinds that a warning names."""
 COMMIT_DIGITS = 10
+START = "cells ran "
+"""How each of these warnings begins."""
+REMEDY = {
+    True: "to have one kind from Slurm, give cluster.constraint or cluster.partition",
+    False: "to have one kind, measure all on one machine",
+}
+"""What helps against several kinds of hardware, by whether jobs of Slurm measured the cells."""
 
 
-def mixed_told(cells: Sequence[CellResult], table: pd.DataFrame) -> list[str]:
-    """One line with its remedy for each kind of hardware and each version in which measured cells of a run differ."""
+def is_mixed(line: str) -> bool:
+    """Whether a line of noise.json is one of these warnings."""
+    return line.startswith(START)
+
+
+def mixed_told(cells: Sequence[CellResult], table: pd.DataFrame, is_slurm: bool = False) -> list[str]:
+    """One line with its remedy for each kind of hardware and each version in which measured cells of a run differ.
+
+    ``is_slurm``: jobs of Slurm measured them.
+    """
     measured = hardware_known(table)
     measured = measured[measured["status"] == "ok"].drop_duplicates("cell")
     environments = {cell.id: cell.environment or {} for cell in cells}
     kept = [environments[name] for name in measured["cell"] if name in environments]
-    return [*dict.fromkeys(_hardware(measured)), *_versions(kept)]
+    return [*dict.fromkeys(_hardware(measured, REMEDY[is_slurm])), *_versions(kept)]
 
 
 def measured_on(table: pd.DataFrame, run: EnvironmentEntry) -> list[tuple[str, str]]:
@@ -43,15 +58,15 @@ def measured_on(table: pd.DataFrame, run: EnvironmentEntry) -> list[tuple[str, s
     return told
 
 
-def _hardware(cells: pd.DataFrame) -> Iterator[str]:
+def _hardware(cells: pd.DataFrame, remedy: str) -> Iterator[str]:
     for _, mine in cells.groupby("device", sort=False):
         for column in KINDS:
             kind = column.upper()
             counts = Counter(name or f"unknown {kind}" for name in mine[column])
             if len(counts) > 1:
                 yield (
-                    f"cells ran on {len(counts)} kinds of {kind} ({_listed(counts)}); compare times only within one; "
-                    "to have one kind from Slurm, give cluster.constraint or cluster.partition"
+                    f"{START}on {len(counts)} kinds of {kind} ({_listed(counts)}); compare times only within one; "
+                    f"{remedy}"
                 )
 
 
@@ -66,7 +81,7 @@ def _versions(environments: Iterable[EnvironmentEntry]) -> Iterator[str]:
     for name, counts in found.items():
         if len(counts) > 1:
             what = f"{'commits' if name == 'commit' else f'versions of {name}'} ({_listed(counts)})"
-            yield f"cells ran with {len(counts)} {what}; compare times only within one, or run again with one"
+            yield f"{START}with {len(counts)} {what}; compare times only within one, or run again with one"
 
 
 def _listed(counts: Mapping[str, int]) -> str:

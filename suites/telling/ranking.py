@@ -16,6 +16,7 @@ from ..words.comparison import Compared, baseline_told, spoken
 from ..words.quantity import quantity
 from ..words.settings_told import changed_settings
 from .sparkline import sparkline
+from .stopped import status_told
 
 COLUMNS = ("ms/token", "tokens/s", "speedup", "KV cache", "peak")
 DROPPED = ("rounds", "peak", "tokens/s")
@@ -113,7 +114,7 @@ def ranked(row: Mapping[Hashable, Any]) -> list[str]:
     """Make a row of the ranked table: the strategy, and its figures under ``COLUMNS`` or the status of a failure."""
     name = spoken(row["strategy"])
     if row["status"] != "ok":
-        return [name, row["status"]]
+        return [name, status_told(row)]
     return [
         name,
         "" if pd.isna(row["tpot_s"]) else f"{row['tpot_s'] * 1e3:.3g}",

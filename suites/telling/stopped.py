@@ -1,14 +1,46 @@
-"""Lines of the closing summary on cells whose rounds a request to stop has ended."""
+"""Lines of the closing summary on cells that did not come to their end: interrupted, ended early, or still measured."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ..machine.signals import CHECKPOINT, INTERRUPTED
-from ..store.cell_folder import CellResult
+from ..store.cell_folder import ENDED, RUNNING, CellResult
 from .choices_told import case_told
 
 REASONS = {INTERRUPTED, CHECKPOINT}
+WORDS = {**dict.fromkeys(REASONS, INTERRUPTED), RUNNING: "still being measured", ENDED: "unfinished"}
+"""What is said of a case instead of its status, "failed", by how its reason begins."""
+
+
+def status_told(row: Mapping[Any, Any]) -> str:
+    """The status of a row of the table in a word or two. A case whose cell was cut short did not fail."""
+    if row["status"] != "failed":
+        return str(row["status"])
+    return next((word for start, word in WORDS.items() if row["reason"].startswith(start)), "failed")
+
+
+def reason_told(row: Mapping[Any, Any]) -> str:
+    """The status of a row and its reason, such as "failed: out of memory"; the reason alone where it says both."""
+    word, reason = status_told(row), str(row["reason"])
+    return reason if reason.startswith(word) else f"{word}: {reason}"
+
+
+def is_told_by_cell(row: Mapping[Any, Any]) -> bool:
+    """Whether a line on the cell as a whole tells of the row: it was interrupted, or is still being measured."""
+    return status_told(row) in (INTERRUPTED, WORDS[RUNNING])
+
+
+def running_told(count: int) -> list[str]:
+    """Make one line on the cells that are still being measured, if there are any."""
+    return [f"still being measured: {count} {'cell' if count == 1 else 'cells'}"] * bool(count)
+
+
+def missing_told(count: int) -> list[str]:
+    """Make one line on the planned cells without any result, if there are any."""
+    one = "1 planned cell has no result yet"
+    return [one if count == 1 else f"{count} planned cells have no result yet"] * bool(count)
 
 
 def stopped_told(cells: Sequence[CellResult]) -> list[str]:

@@ -21,6 +21,7 @@ from ..words.quantity import quantity
 from .advice import advise
 from .card import apart
 from .ranking import Rounds, below, rankings, title_of
+from .stopped import is_told_by_cell, missing_told, status_told
 
 
 def print_summary(
@@ -31,12 +32,14 @@ def print_summary(
     missing: int = 0,
     rounds: Rounds | None = None,
     notes: Sequence[str] = (),
+    left: str = "",
 ) -> None:
     """Print the closing summary to standard output: the ranked tables, what failed and why, and the decision cards.
 
     ``cards`` are those of ``telling.card``, one for each group of the table. ``written`` are the paths of the plots,
-    ``missing`` is the number of planned cells that wrote no result. ``rounds`` are as for ``rankings``, and
-    ``notes`` say what must be known of models and types.
+    ``missing`` is the number of planned cells without any result that nobody measures. ``rounds`` are as for
+    ``rankings``, and ``notes`` say what must be known of models and types. ``left`` says how to go on with a run of
+    which something is left.
     """
     console = standard_output()
     for ranking in rankings(table, console.width, rounds):
@@ -44,13 +47,13 @@ def print_summary(
         console.print(ranking, width=max(needed, console.width), crop=False)
     if (table["status"] == "ok").any():
         console.print(_hanging(below(table), console.width), style="dim")
-    for line in [*failures(table), *([f"missing: {missing} planned cells wrote no result"] if missing else [])]:
+    for line in [*failures(table), *missing_told(missing)]:
         console.print(_hanging(line, console.width), style="yellow")
     for line in [*remarks(table), *notes]:
         console.print(_hanging(line, console.width))
     plots = f"{len(written)} plots, " if written else ""
     console.print(f"{plots}table.csv, steps.csv, roles.csv and advice.txt in {from_here(run_dir)}", soft_wrap=True)
-    for lines in cards:
+    for lines in [*cards, *([[left]] if left else [])]:
         console.print()
         for place, line in enumerate(lines):
             said, command = apart(line)
@@ -66,13 +69,20 @@ def _hanging(line: str, width: int) -> Text:
 
 
 def advice_lines(
-    table: pd.DataFrame, cards: Sequence[Sequence[str]], noises: Sequence[str] = (), kernels: Sequence[str] = ()
+    table: pd.DataFrame,
+    cards: Sequence[Sequence[str]],
+    noises: Sequence[str] = (),
+    kernels: Sequence[str] = (),
+    left: str = "",
 ) -> Iterator[str]:
     """Yield the lines of advice.txt: for each group of the table a heading, its card, questions and their answers.
 
     Answers are indented more. What was checked, and what may have spoiled times, is at the end. ``cards`` are
     those of ``telling.card``, ``noises`` lines of ``judging.noise``, and ``kernels`` those of ``choices_told``.
+    ``left`` comes first: how to go on with a run of which something is left.
     """
+    if left:
+        yield left
     for rows, lines in zip(groups(table), cards, strict=True):
         if sections := advise(rows):
             yield f"advice: {title_of(rows, table)}"
@@ -87,12 +97,13 @@ def advice_lines(
 
 
 def failures(table: pd.DataFrame) -> Iterator[str]:
-    """Yield a sentence for each reason why cases were not measured."""
+    """Yield a sentence for each reason why cases were not measured, but for those of which a line on the cell tells."""
     bad = table[table["status"] != "ok"]
-    for (status, reason), group in bad.groupby(["status", "reason"], sort=False):
+    bad = bad.loc[[not is_told_by_cell(row) for row in bad.to_dict("records")]]
+    for (_, reason), group in bad.groupby(["status", "reason"], sort=False):
         names = ", ".join(dict.fromkeys(group["strategy"]))
-        cells = group["cell"].nunique()
-        yield f"{status}: {names} in {cells} {'cell' if cells == 1 else 'cells'}: {reason}"
+        cells, word = group["cell"].nunique(), status_told(group.iloc[0].to_dict())
+        yield f"{word}: {names} in {cells} {'cell' if cells == 1 else 'cells'}: {reason}"
 
 
 def remarks(table: pd.DataFrame) -> Iterator[str]:

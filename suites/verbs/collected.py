@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..jobs.states import standing
 from ..judging.baseline import timed_s
 from ..judging.noise import told
 from ..judging.verdict import MARGIN
-from ..store.cell_folder import CellResult, read_cells
+from ..store.cell_folder import RUNNING, CellResult, read_cells
 from ..store.files import ResultsError, exists, lost, write_json, write_text
 from ..store.folders import from_here
 from ..store.locks import collect_lock, locked
@@ -28,8 +27,9 @@ from ..telling.choices_told import float32_told, kernels_told, narrowing_told
 from ..telling.isolated import isolated_told
 from ..telling.mixed_told import mixed_told
 from ..telling.step_summary import markdown_summary, post
-from ..telling.stopped import stopped_told
+from ..telling.stopped import running_told, stopped_told
 from ..telling.summary import advice_lines, print_summary
+from .left_told import Left, left_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,7 +68,7 @@ def _collect(run_dir: Path, plots: bool, report: bool) -> int:
         from ..reporting.run import write_report
 
         try:
-            print(f"report: {from_here(write_report(run_dir))}")
+            print(f"report: {from_here(write_report(run_dir, found.left.is_open, found.left.command))}")
         except (OSError, KeyboardInterrupt, ResultsError):
             raise
         except Exception as error:  # the measurements are kept and have been printed
@@ -105,35 +105,40 @@ def _kept(path: Path) -> int:
 
 @dataclass(frozen=True)
 class Collected:
-    """What was made from a run: plots, table, advice, margin, and whether every case was measured or skipped."""
+    """What was made from a run, and what is left of it; ``whole``: every case was measured or skipped."""
 
     plots: list[Path]
     table: pd.DataFrame
     advice: list[str]
     margin: float
+    left: Left
     whole: bool
 
 
 def tabulate(run_dir: Path, plots: bool = True) -> Collected:
     """Write the tables, the advice and, if ``plots``, the plots; print the summary."""
+    left = left_of(run_dir)
     cells = read_cells(run_dir)
     require_no_loss(run_dir, cells)
     table, steps = write_tables(run_dir, cells)
     roles = write_roles(run_dir, cells)
     entry = read_run_entry(run_dir)
-    missing, command = len(entry["plan"]) - len(cells), entry.get("command", "")
-    mixed = mixed_told(cells, table)
+    command, planned = entry.get("command", ""), {one["id"] for one in entry["plan"]}
+    running = left.running | {cell.id for cell in cells if any(arm.reason.startswith(RUNNING) for arm in cell.arms)}
+    missing = len(planned - running - {cell.id for cell in cells})
+    mixed = mixed_told(cells, table, entry.get("cluster", {}).get("kind") == "slurm")
     noises = [*mixed, *told(cells)]
     margins = [cell.cell["measure"]["margin"] for cell in cells if "measure" in cell.cell]
     notes = [
+        *running_told(len(running)),
         *stopped_told(cells),
         *isolated_told(cells),
         *checkpoints_told(cells),
         *narrowing_told(cells),
         *float32_told(cells),
     ]
-    decided = cards(table, noises, command)
-    advice = list(advice_lines(table, decided, noises, [*notes, *kernels_told(cells)]))
+    decided = cards(table, noises, command, left.is_open)
+    advice = list(advice_lines(table, decided, noises, [*notes, *kernels_told(cells)], left.command))
     margin = next(iter(margins), MARGIN)
     rounds = {(done.id, label): [*times.values()] for done in cells for label, times in timed_s(done).items()}
     written: list[Path] = []
@@ -150,13 +155,11 @@ def tabulate(run_dir: Path, plots: bool = True) -> Collected:
         raise
     finally:
         warnings = [f"warning: {line}" for line in mixed]
-        print_summary(run_dir, table, decided, written, missing, rounds, [*warnings, *notes])
+        print_summary(run_dir, table, decided, written, missing, rounds, [*warnings, *notes], left.command)
     for line in undrawn:
         print(f"decodebench: {line}", file=sys.stderr)
-    whole = missing == 0 and not undrawn and not table["status"].isin(["failed", "invalid"]).any()
-    if exists(run_dir / PLAN):
-        whole = whole and standing(run_dir).whole
-    return Collected(written, table, advice, margin, whole)
+    whole = not (missing or undrawn or table["status"].isin(["failed", "invalid"]).any())
+    return Collected(written, table, advice, margin, left, left.is_whole and whole)
 
 
 def _link_latest(run_dir: Path) -> None:

@@ -38,8 +38,10 @@ def main(argv: list[str]) -> int:
         if args.across_machines or args.dir:
             raise ConfigError("report: --across-machines and --dir are for two folders; leave them out, or give two")
         from ..reporting.run import write_report
+        from .left_told import left_of
 
-        print(from_here(write_report(folders[0])))
+        left = left_of(folders[0])
+        print(from_here(write_report(folders[0], left.is_open, left.command)))
         return 0
     from ..reporting.two_runs import write_comparison
 

@@ -142,7 +142,7 @@ def test_a_cell_that_was_killed_keeps_its_rounds_and_says_so(tmp_path):
         killed.round(done)
     b, a = read_cells(tmp_path)
     assert (b.id, a.id, b.rounds, a.arms) == ("b", "a", ROUNDS, FACTS)
-    reason = "the run was killed, or is still going on, in this cell; finished rounds kept: {}"
+    reason = "its process ended in this cell; finished rounds kept: {}"
     assert b.arms == [
         ArmResult("full_recompute", "failed", reason.format(3)),
         ArmResult("static_kv", "failed", reason.format(0)),

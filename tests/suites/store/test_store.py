@@ -86,7 +86,7 @@ def test_a_run_that_is_killed_is_read_and_made_whole_tables_of(tmp_path, capsys)
     assert [arm.status for arm in second.arms] == ["failed", "failed"]
     assert len(second.rounds) >= 4
     assert plot([str(folder), "--retable"]) == 0
-    assert "in 1 cell: the run was killed" in capsys.readouterr().out
+    assert "in 1 cell: its process ended in this cell" in capsys.readouterr().out
     table, _ = read_tables(folder)
     kept = sum(done.strategy == "static_kv" and not done.warmup for done in second.rounds)
     reasons = table.set_index(["tgt_len", "strategy"])["reason"]

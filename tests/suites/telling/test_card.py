@@ -200,6 +200,21 @@ def test_where_nothing_is_decided_the_headline_says_so_and_why():
     assert ": other processes used up to 3.9 of 4 cores. " in card(loaded, [of_both], COMMAND)[0]
 
 
+@pytest.mark.parametrize(
+    ("loads", "told"),
+    [
+        ("", "At batch 2, 8 -> 8, 3 rounds do not decide yet which is fastest."),
+        ("other load", "Too noisy to say which is fastest at batch 2, 8 -> 8: other processes used the CPU."),
+    ],
+)
+def test_of_a_run_of_which_something_is_left_nothing_else_is_advised(loads, told):
+    noisy = table_of({"full_recompute": [1.0, 3.0, 1.2], "static_kv": [2.0, 0.9, 1.1]}).assign(disturbed_by=loads)
+    lines = card(noisy, (), COMMAND, is_open=True)
+    assert lines[0] == told
+    assert "python" not in " ".join([*lines, *card(table_of(QUIET), (), COMMAND, is_open=True)])
+    assert card(table_of(QUIET), (), COMMAND, is_open=True) == card(table_of(QUIET), (), COMMAND)[:-1]
+
+
 def test_a_warning_takes_the_place_of_the_next_command():
     slowed = ["the GPU was slowed down: heat (in 1 of 2 cells): cool it"]
     *_, last = card(table_of(QUIET).assign(disturbed_by="GPU throttling"), slowed, COMMAND)

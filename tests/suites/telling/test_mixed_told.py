@@ -54,8 +54,8 @@ def test_cells_on_two_kinds_of_cpu_are_warned_of_ranked_drawn_and_told_apart(tmp
     assert collect(run, report=False) == 0
     printed = " ".join(capsys.readouterr().out.split())
     line = (
-        "cells ran on 2 kinds of CPU (A: 2 cells, B: 2 cells); compare times only within one; to have one kind from "
-        "Slurm, give cluster.constraint or cluster.partition"
+        "cells ran on 2 kinds of CPU (A: 2 cells, B: 2 cells); compare times only within one; to have one kind, "
+        "measure all on one machine"
     )
     assert f"warning: {line}" in printed
     assert json.loads((run / "noise.json").read_text())[0] == line
@@ -67,9 +67,18 @@ def test_cells_on_two_kinds_of_cpu_are_warned_of_ranked_drawn_and_told_apart(tmp
         assert f" · {kind}<" in (run / "plots" / f"totals_{kind}.svg").read_text()
     assert not (run / "plots" / "totals.png").exists()
     page = write_report(run).read_text()
-    assert page.count("cells ran on 2 kinds of CPU") == 1
+    assert page.count("cells ran on 2 kinds of CPU") == page.partition('id="content"')[0].count(line) == 1
     assert "A: 2 cells, B: 2 cells" in page.partition("CPU that measured cells")[2]
     assert main(["report", str(run)]) == 0
+
+
+def test_what_gives_one_kind_from_slurm_is_told_where_slurm_measured(tmp_path, capsys):
+    run = write_run(tmp_path / "run", {"cpu": "A"}, {"cpu": "B"})
+    entry = json.loads((run / "run.json").read_text())
+    write_json(run / "run.json", entry | {"cluster": {"kind": "slurm"}, "plots": False})
+    collect(run, plots=False, report=False)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "to have one kind from Slurm, give cluster.constraint or cluster.partition" in printed
 
 
 def test_a_machine_that_is_another_one_does_not_drift(tmp_path):

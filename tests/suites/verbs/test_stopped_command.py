@@ -1,5 +1,6 @@
 """The command stopped by a signal: a round in progress is finished, tables and summary are made, the code tells."""
 
+import re
 import shutil
 import signal
 
@@ -40,7 +41,9 @@ def test_the_round_ends_and_everything_is_made_of_what_there_is(copy, number, co
     (rounds,) = set(table.loc[6, "rounds"])
     assert 2 <= rounds < 60
     assert f"interrupted: batch 1, 6 -> 6 tokens after {rounds} of 60 rounds" in done.stdout
-    assert "missing: 1 planned cells wrote no result" in done.stdout
+    assert "\n1 planned cell has no result yet\n" in done.stdout
+    assert f"what is left (2 cells):\n  python -m suites run --resume once{code}\n" in done.stdout
+    assert not re.search("failed|careful", done.stdout)
     assert (copy / f"once{code}" / "advice.txt").exists()
     assert done.stderr.count("stopping once the round in progress is done; Ctrl-C again stops now") == 1
     assert done.stderr.splitlines()[-1] == "decodebench: interrupted; what was finished is kept"
