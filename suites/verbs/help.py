@@ -16,8 +16,8 @@ from ..words.paragraphs import entry, filled
 METRICS = "metrics"
 USAGE = """\
 usage: python -m suites run [KEY=VALUE ...] [+sweep=NAME] [--json] [--no-wait]
-       python -m suites run --resume DIR [cluster.KEY=VALUE ...] [--retry-failed]
-                            [--force] [--json] [--no-wait]
+       python -m suites run --resume DIR [cluster.KEY=VALUE ...] [--json]
+                            [--retry-failed] [--force] [--no-wait]
        python -m suites run --legend
 
 Measures every chosen strategy on one model, interleaved, after proving that they agree, and writes a run

@@ -286,7 +286,7 @@ def test_the_end_of_a_process_is_a_line_of_its_own_whatever_it_was_writing(copy,
     assert lines[1:] == ['{"spoiled": ["mine", {"reason"\n', json.dumps({"ended": -signal.SIGKILL, "left": 0}) + "\n"]
 
 
-LEAVES = """
+LEFT_BEHIND = """
 import os, subprocess, time
 from suites.jobs import fork_server
 from suites.machine import child_process
@@ -309,7 +309,7 @@ fork_server.main()
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other kernels give to init what a process leaves behind")
 def test_what_a_strategy_starts_ends_with_its_cell_and_a_copy_of_the_process_says_nothing(copy, tmp_path):
-    (tmp_path / "leaves.py").write_text(LEAVES)
+    (tmp_path / "leaves.py").write_text(LEFT_BEHIND)
     server = ChildProcess("leaves", **ENVIRONMENT, PYTHONPATH=os.pathsep.join([str(tmp_path), str(copy)]))
     server.write("{}")
     try:
