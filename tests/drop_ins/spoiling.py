@@ -4,7 +4,6 @@ Without a CUDA device, CUDA seems to be in use and spoiled from that moment on. 
 of each session, with its target length.
 """
 
-import contextlib
 import math
 import os
 import resource
@@ -117,18 +116,6 @@ class Grows(Odd):
     def deed(self, shape):
         resource.setrlimit(resource.RLIMIT_AS, (psutil.Process().memory_info().vms + (1 << 28),) * 2)
         torch.ones(1 << 30)
-
-
-@register("opens")
-@dataclass(frozen=True)
-class Opens(Odd):
-    """Opens files until it may open no more, and keeps them."""
-
-    def deed(self, shape):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
-        with contextlib.suppress(OSError):
-            while True:
-                os.open(os.devnull, os.O_RDONLY)
 
 
 @register("full")

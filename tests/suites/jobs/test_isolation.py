@@ -7,6 +7,7 @@ import json
 import os
 import queue
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -45,7 +46,6 @@ FAULTS = {
     4: ("exits(at=4)", "its process ended with exit code 0"),
     5: ("grows(at=5)", "out of memory: "),
     6: ("full(at=6)", "out of memory: CUDA out of memory. Tried to allocate 2.00 GiB."),
-    10: ("opens(at=10)", "its process ended with exit code 1: it has left no file to open (Too many open files)"),
     7: ("stops(at=7)", "no end within measure.cell_seconds_max=8 s: its process was ended"),
     8: ("spoils(at=8)", "AcceleratorError: CUDA error: device-side assert triggered; traceback in "),
 }
@@ -94,7 +94,7 @@ def test_every_other_arm_of_its_cell_is_measured_and_so_are_later_cells(table):
 def test_the_summary_says_why_cells_ran_apart_and_what_that_costs(sweep, table):
     done, folder = sweep
     (line,) = [line for line in done.stdout.replace("\n  ", " ").splitlines() if "processes of their own" in line]
-    assert line.startswith("8 cells ran in processes of their own (isolate=auto: their time is limited); the first ")
+    assert line.startswith("7 cells ran in processes of their own (isolate=auto: their time is limited); the first ")
     begun = [cell.cell["isolated"]["begun_s"] for cell in read_cells(folder)]
     assert all(seconds > 0 for seconds in begun)
     assert begun[-1] < begun[0]  # the first waits until the server has imported torch
@@ -139,6 +139,21 @@ def test_the_process_of_a_cell_ends_without_tearing_down_what_the_server_has_imp
                 lines.append(json.loads(line))
         assert lines[-1] == {"ended": 0, "left": 0}
         assert server.said() == "printed at exit"
+
+
+def test_an_arm_that_uses_up_the_files_ends_the_process_while_it_is_the_one_at_work(capfd):
+    told = []
+    fork_server._turn(lambda **message: told.append(message), "mine")
+    assert told == [{"at_work": "mine"}]
+    if (pid := os.fork()) == 0:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
+        with contextlib.suppress(OSError):
+            while True:
+                os.dup(0)
+        fork_server._turn(lambda **message: os._exit(0), "")
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 1
+    assert capfd.readouterr().err == "it has left no file to open (Too many open files)\n"
 
 
 RUN = Path("/data/run")
