@@ -18,6 +18,8 @@ from .cells import Cells
 from .local import measure_in_turn
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
+NAME = "worker of a GPU"
+"""Begins the names of the workers' threads."""
 HEARD_S = 0.2
 """Seconds within which a signal is heard that the kernel gave to a worker's thread: only the main one has handlers."""
 KILLED_S = 0.2
@@ -71,7 +73,7 @@ class Workers:
         A request to stop is told to the process of each worker; they end with their rounds, and no cell begins. A
         second Ctrl-C ends them at once, and is raised.
         """
-        with ThreadPoolExecutor(len(self._cells)) as pool:
+        with ThreadPoolExecutor(len(self._cells), NAME) as pool:
             workers: list[Future[None]] = []
             try:
                 with finished_first():

@@ -2,8 +2,6 @@
 
 import shutil
 
-import pytest
-
 from suites.jobs.dead import TIME_LIMIT, fail_at_time_limit, write_dead
 from suites.machine.signals import CHECKPOINT
 from suites.store.cell_folder import read_cells
@@ -11,20 +9,6 @@ from suites.store.cell_state import state_of
 from suites.store.files import read_json, write_json, write_json_once
 from suites.store.locks import cell_lock, locked
 from suites.store.plan import read_plan
-from tests.command import suites
-from tests.resuming import KEYS
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("made")
-    suites("run", *KEYS, "hydra.sweep.dir=run", folder=folder, check=True)
-    return folder / "run"
-
-
-@pytest.fixture
-def run_dir(made, tmp_path):
-    return shutil.copytree(made, tmp_path / "run")
 
 
 def first(run_dir):

@@ -66,7 +66,7 @@ def test_each_worker_has_a_device_and_measures_cells(tmp_path, both_begin):
     for entry in entries:
         arms = read_json(tmp_path / "cells" / entry["id"] / "arms.json")
         assert {arm["status"] for arm in arms} == {"ok"}
-    assert not [one.name for one in threading.enumerate() if one.name.startswith("ThreadPoolExecutor")]
+    assert not [one.name for one in threading.enumerate() if one.name.startswith(devices.NAME)]
 
 
 def test_cells_on_the_cpu_are_measured_first_and_by_no_worker(tmp_path, both_begin, monkeypatch):
@@ -134,7 +134,7 @@ def test_a_first_ctrl_c_between_cells_lets_no_further_cell_begin(tmp_path, monke
         devices.Workers(tmp_path, entries, ["3", "5"], progress).run()
         assert stop_requested()
     assert len(taken) == 2
-    assert not [one.name for one in threading.enumerate() if one.name.startswith("ThreadPoolExecutor")]
+    assert not [one.name for one in threading.enumerate() if one.name.startswith(devices.NAME)]
 
 
 def runs(pid):

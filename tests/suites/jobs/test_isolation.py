@@ -29,7 +29,6 @@ from suites.jobs.isolation import why_apart
 from suites.machine.child_process import ChildProcess, kill_tree
 from suites.machine.limits import Limit
 from suites.measuring import runner
-from suites.settings.cells import Cell
 from suites.settings.config import ConfigError, MeasureConfig
 from suites.settings.faults import Fault
 from suites.settings.overrides import compose_jobs, read_overrides
@@ -460,7 +459,7 @@ def test_auto_isolates_what_is_not_shipped_what_is_limited_what_is_large_and_cud
 def test_the_forecast_is_of_weights_and_the_largest_decoding(tmp_path):
     one, more = (isolation.forecast_bytes(job(tmp_path, select(names))) for names in (["cross_kv"], "core"))
     assert 0 < one <= more
-    broken = Cell(**{**vars(CELL), "model": ModelSpec("gone", "checkpoint", checkpoint="/nowhere")})
+    broken = dataclasses.replace(CELL, model=ModelSpec("gone", "checkpoint", checkpoint="/nowhere"))
     assert isolation.forecast_bytes(job(tmp_path, cell=broken)) == 0
 
 

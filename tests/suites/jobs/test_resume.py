@@ -15,22 +15,8 @@ from suites.store.files import read_json, write_json
 from suites.store.locks import BusyError, cell_lock, collect_lock, locked, run_lock
 from suites.store.plan import read_plan
 from suites.verbs import collected
-from tests.command import ROOT, SMALL_MODEL, copy_packages, suites
-
-KEYS = ["seq_len=4,5,6", "strategies=[full_recompute,static_kv]", "measure.rounds=2", "measure.warmup=0", *SMALL_MODEL]
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """A run of three cells."""
-    folder = tmp_path_factory.mktemp("made")
-    suites("run", *KEYS, "hydra.sweep.dir=run", folder=folder, check=True)
-    return folder / "run"
-
-
-@pytest.fixture
-def run_dir(made, tmp_path):
-    return shutil.copytree(made, tmp_path / "run")
+from tests.command import ROOT, copy_packages, suites
+from tests.resuming import KEYS
 
 
 def resume(run_dir, *flags):

@@ -222,7 +222,7 @@ def test_a_cell_without_any_arm_left_ends(tmp_path, monkeypatch):
 
     monkeypatch.setattr(arms_module.StrategyArm, "round", fails)
     result = measured(tmp_path, precision=0.02, aa=True)
-    assert all(arm.reason.startswith("RuntimeError: broken; traceback in traceback-") for arm in result.arms)
+    assert all(arm.reason.startswith("RuntimeError: broken; traceback in cells/") for arm in result.arms)
     assert result.rounds == []
 
 

@@ -1,5 +1,7 @@
 """What the summary, advice.txt and the page say of a run of which something is left to be measured."""
 
+import dataclasses
+import json
 import re
 import shutil
 
@@ -14,6 +16,7 @@ from suites.verbs.collect import main as collect
 from suites.verbs.left_told import left_of
 from suites.verbs.report import main as report
 
+from ..measuring.one_cell import CELL
 from ..telling.test_mixed_told import BASE, KEPT, write_run
 
 RESUME = "Next, to measure what is left ({}): python -m suites run --resume {}"
@@ -25,9 +28,22 @@ def run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("suites.plots.draw", lambda *_: [])
     folder = write_run(tmp_path / "run", *[{"cpu": "A"}] * 3)
-    entry = {"overrides": [], "predicted_work": 1, "cell": {}, "contenders": [], "measure": {}, "config": ""}
-    write_plan(folder, (entry | {"id": f"c{n}", "strategies": [BASE, KEPT]} for n in range(3)))
+    entry = {"overrides": [], "predicted_work": 1, "contenders": [], "measure": {}, "config": ""}
+    ids = [f"c{number}" for number in range(3)]
+    write_plan(
+        folder, [entry | {"id": one, "strategies": [BASE, KEPT], "cell": whole_cell(folder, one)} for one in ids]
+    )
     return folder
+
+
+def whole_cell(folder, name):
+    """All fields of a planned cell, those of cell.json among them, which has them all from now on."""
+    path = cell_folder(folder, name) / "cell.json"
+    cell, known = read_json(path), json.loads(json.dumps(dataclasses.asdict(CELL)))
+    found = known | {key: value for key, value in cell.items() if key in known}
+    found["model"] = known["model"] | cell["model"]
+    write_json(path, cell | found)
+    return found
 
 
 def cut(run, name, reason):

@@ -1,0 +1,22 @@
+"""A run of three small cells, and a copy of it for each test that changes it."""
+
+import shutil
+
+import pytest
+
+from tests.command import suites
+from tests.resuming import KEYS
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """The run folder of a whole run."""
+    folder = tmp_path_factory.mktemp("made")
+    suites("run", *KEYS, "hydra.sweep.dir=run", folder=folder, check=True)
+    return folder / "run"
+
+
+@pytest.fixture
+def run_dir(made, tmp_path):
+    """A copy of the run folder."""
+    return shutil.copytree(made, tmp_path / "run")
