@@ -37,6 +37,11 @@ def dead_of(error: Exception, now: Standing) -> list[FrozenEntry]:
     return [one for one in left if now.entries.index(one) == number or now.states[one["id"]].begun]
 
 
+def lacks_results(run_dir: Path, cell_id: str) -> bool:
+    """Whether a cell has no results, or its last try has none, as a job that died leaves it."""
+    return "arms.json" not in listed(cell_folder(run_dir, cell_id)) or bool(listed(run_dir / AGAIN / cell_id))
+
+
 def write_dead(run_dir: Path, entry: FrozenEntry, reason: str) -> None:
     """Fail every arm of a cell, unless its folder holds results or a process measures it. Finished rounds are kept.
 

@@ -16,7 +16,7 @@ from hydra.types import RunMode
 from ..settings.config import ConfigError, register
 from ..settings.overrides import one_line
 from ..settings.own_package import CONF
-from ..store.plan import read_plan
+from ..store.plan import planned_id
 from .measure_cell import measure_cell
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
@@ -33,7 +33,7 @@ class Jobs:
         chosen = HydraConfig.get()
         sweep = chosen.mode == RunMode.MULTIRUN
         run_dir = Path(chosen.sweep.dir if sweep else chosen.run.dir)
-        cell_id = read_plan(run_dir)[int(chosen.job.num) if sweep else 0]["id"]
+        cell_id = planned_id(run_dir, int(chosen.job.num) if sweep else 0)
         if cell_id in self._left:
             measure_cell(run_dir, cell_id)
 

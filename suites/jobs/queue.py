@@ -8,11 +8,13 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from ..store.cell_folder import cell_folder
 from ..store.entries import JobEntry
-from ..store.files import listed, read_json, write_json
+from ..store.files import read_json, write_json
+from ..store.plan import read_plan
 from ..store.schema import read_run_entry
-from .dead import write_dead
+from ..words.quantity import counted
+from .attempt import mend_all
+from .dead import lacks_results, write_dead
 from .slurm import SlurmError, alive, ended_by, latest
 from .states import standing
 
@@ -40,11 +42,12 @@ def waiting(run_dir: Path) -> dict[str, tuple[str, str]]:
     return {cell: states[job] for cell, job in latest(jobs).items() if job in states}
 
 
-def settle(run_dir: Path, gone: Sequence[str]) -> None:
+def settle(run_dir: Path, gone: Collection[str]) -> None:
     """Write failed rows for those of the cells ``gone``, whose jobs have ended, that have no results."""
-    jobs, now = latest(read_run_entry(run_dir).get("jobs", [])), standing(run_dir)
-    for entry in now.entries:
-        if entry["id"] in gone and entry["id"] not in now.running:
+    jobs = latest(read_run_entry(run_dir).get("jobs", []))
+    mend_all(run_dir)
+    for entry in read_plan(run_dir):
+        if entry["id"] in gone and lacks_results(run_dir, entry["id"]):
             write_dead(run_dir, entry, ended_by(run_dir, jobs[entry["id"]]))
 
 
@@ -54,7 +57,7 @@ def settle_ended(run_dir: Path) -> dict[str, tuple[str, str]]:
     if not jobs:
         return {}
     states = waiting(run_dir)
-    settle(run_dir, [cell for cell in jobs if cell not in states])
+    settle(run_dir, jobs.keys() - states.keys())
     return states
 
 
@@ -81,13 +84,17 @@ def wait(run_dir: Path) -> None:
         raise
     if jobs:
         _wait_for_files(run_dir, jobs)
-        settle(run_dir, [*jobs])
+        settle(run_dir, jobs)
 
 
 def _wait_for_files(run_dir: Path, cells: Collection[str]) -> None:
     """Wait for the results of jobs that have ended: a network file system may show them a while later."""
-    until = time.monotonic() + SHOWING_S
-    while time.monotonic() < until and any("arms.json" not in listed(cell_folder(run_dir, cell)) for cell in cells):
+    until, told = time.monotonic() + SHOWING_S, False
+    while time.monotonic() < until and (count := sum(lacks_results(run_dir, cell) for cell in cells)):
+        if not told:
+            what = f"{counted(count, 'job')} ended without results"
+            print(f"{what}; waiting for up to {SHOWING_S:.0f} s, as they may show late", file=sys.stderr, flush=True)
+            told = True
         time.sleep(POLL_S)
 
 

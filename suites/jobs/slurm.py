@@ -150,7 +150,7 @@ def _run(*words: str) -> subprocess.CompletedProcess[str]:
     except FileNotFoundError:
         raise SlurmError(
             f"Slurm's {words[0]} is not found here, so it is not known which jobs still wait; run on a machine that "
-            "submits jobs, or give --force to take them for ended"
+            "submits jobs"
         ) from None
     except (OSError, subprocess.TimeoutExpired) as error:
         raise SlurmError(f"{words[0]} does not answer ({error}); try again later") from None

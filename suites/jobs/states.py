@@ -14,6 +14,7 @@ from ..store.locks import cell_lock, is_locked
 from ..store.plan import NAME as PLAN
 from ..store.plan import read_plan
 from ..store.schema import read_run_entry
+from ..words.quantity import counted
 from .attempt import mend_all
 
 
@@ -52,7 +53,7 @@ class Standing:
         """One line: how many cells are done, running, failed and missing."""
         found = Counter("running" if one in self.running else state.status for one, state in self.states.items())
         counts = ", ".join(f"{found[kind]} {kind}" for kind in ("done", "running", "failed", "missing"))
-        return f"{len(self.entries)} {'cell' if len(self.entries) == 1 else 'cells'}: {counts}"
+        return f"{counted(len(self.entries), 'cell')}: {counts}"
 
 
 def standing(run_dir: Path) -> Standing:

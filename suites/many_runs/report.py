@@ -16,9 +16,9 @@ from ..store.files import finite
 from ..store.frame import as_csv
 from ..words.comparison import precise
 from ..words.console import standard_output
-from ..words.quantity import quantity
+from ..words.quantity import counted, quantity
 from .history import QUANTITIES, History
-from .told import assurance, commit_of, counted, date_of, quantity_names, sentences
+from .told import assurance, commit_of, date_of, quantity_names, sentences
 
 MOST_ROWS = 40
 """Runs of one kind of hardware that the terminal shows, the newest; history.csv has all."""
@@ -64,7 +64,7 @@ def _content(history: History) -> dict[str, Any]:
 def _headline(history: History) -> str:
     kinds = len(history.hardware)
     on = f"{kinds} kinds of" if kinds > 1 else "one kind of"
-    return f"{history.chosen.name}: {counted(len(history.rows))} on {on} hardware"
+    return f"{history.chosen.name}: {counted(len(history.rows), 'run')} on {on} hardware"
 
 
 def _print_hardware(console: Console, history: History, hardware: str) -> None:
@@ -74,17 +74,17 @@ def _print_hardware(console: Console, history: History, hardware: str) -> None:
     """
     rows = history.of(hardware)
     console.print()
-    console.print(Text(f"{hardware} ({counted(len(rows))})", style="bold"))
+    console.print(Text(f"{hardware} ({counted(len(rows), 'run')})", style="bold"))
     for sentence in sentences(history, hardware):
         console.print(Padding(Text(sentence), (0, 0, 0, 2), expand=False))
     console.print(_table(history, rows))
     if len(rows) > MOST_ROWS:
-        console.print(Text(f"{counted(len(rows) - MOST_ROWS)} before these are in history.csv", style="dim"))
+        console.print(Text(f"{counted(len(rows) - MOST_ROWS, 'run')} before these are in history.csv", style="dim"))
     if disturbed := int(rows["disturbed_by"].ne("").sum()):
-        told = f"~ {disturbed} of {counted(len(rows))}: the cell was disturbed (history.csv says by what)"
+        told = f"~ {disturbed} of {counted(len(rows), 'run')}: the cell was disturbed (history.csv says by what)"
         console.print(Text(f"{told}; --undisturbed leaves them out", style="dim"))
     if old := int(rows["remark"].ne("").sum()):
-        told = f"{old} of {counted(len(rows))}: of an older version, which does not say what disturbed a cell"
+        told = f"{old} of {counted(len(rows), 'run')}: of an older version, which does not say what disturbed a cell"
         console.print(Text(told, style="dim"))
 
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from ..judging.change_points import fewest
 from ..words.comparison import precise
-from ..words.quantity import percent
+from ..words.quantity import counted, percent
 from .history import QUANTITIES, History
 from .runs import UNKNOWN
 
@@ -23,11 +23,6 @@ def quantity_names(history: History) -> dict[str, str]:
     bases = history.rows.loc[history.rows["e2e_ratio"].notna(), "baseline"]
     base = bases.iloc[0] if len(bases) else "the baseline"
     return dict(zip(QUANTITIES, (f"relative to {base}", "end to end", "time of a step"), strict=True))
-
-
-def counted(runs: int) -> str:
-    """A number of runs with its noun: 1 run, 2 runs."""
-    return f"{runs} run{'s' * (runs != 1)}"
 
 
 def date_of(started: str) -> str:
@@ -44,13 +39,13 @@ def sentences(history: History, hardware: str) -> Iterator[str]:
     """One sentence for each change of level on this hardware, and one for what does not change or cannot be said."""
     names, rows = quantity_names(history), history.of(hardware)
     if hardware == UNKNOWN:
-        yield f"No change is claimed where environment.json does not name the hardware ({counted(len(rows))})."
+        yield f"No change is claimed where environment.json does not name the hardware ({counted(len(rows), 'run')})."
         return
     least = fewest(history.level_each)
     counts = {name: history.series[hardware, name] for name in QUANTITIES if (hardware, name) in history.series}
     few = {name: count for name, count in counts.items() if (hardware, name) not in history.changes}
     if few:
-        runs = counted(max(few.values()))
+        runs = counted(max(few.values()), "run")
         yield _sentence(names, few, counts, f"{runs} on this hardware: too few to say (at least {least}).")
     told: dict[tuple[int, str], list[str]] = {}
     flat = []
@@ -62,7 +57,7 @@ def sentences(history: History, hardware: str) -> Iterator[str]:
     for (_, said), some in sorted(told.items(), key=lambda entry: entry[0][0]):
         yield _sentence(names, some, (), f"{said}.")
     if flat:
-        yield _sentence(names, flat, counts, f"no change of level in {counted(max(counts[n] for n in flat))}.")
+        yield _sentence(names, flat, counts, f"no change of level in {counted(max(counts[n] for n in flat), 'run')}.")
 
 
 def _sentence(names: dict[str, str], some: Collection[str], every: Collection[str], said: str) -> str:

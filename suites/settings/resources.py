@@ -33,10 +33,7 @@ def device_of(config: RunConfig, here: Callable[[], str] = device_here) -> str:
     if not config.cluster.is_slurm:
         return here()
     if config.cluster.gpus is None:
-        raise ConfigError(
-            "device=auto is not allowed with +cluster=slurm, as jobs run on other machines; give device=cpu or cuda, "
-            "or cluster.gpus"
-        )
+        raise _unsettled("device=auto", "device=cpu or cuda, or cluster.gpus")
     return "cuda" if config.cluster.gpus else "cpu"
 
 
@@ -50,11 +47,12 @@ def threads_of(config: RunConfig, here: Callable[[], int] = threads_here) -> int
     if not config.cluster.is_slurm:
         return here()
     if config.cluster.cpus is None:
-        raise ConfigError(
-            "threads=null is not allowed with +cluster=slurm, as jobs run on other machines; give threads, or "
-            "cluster.cpus"
-        )
+        raise _unsettled("threads=null", "threads, or cluster.cpus")
     return config.cluster.cpus
+
+
+def _unsettled(given: str, remedy: str) -> ConfigError:
+    return ConfigError(f"{given} is not allowed with +cluster=slurm, as jobs run on other machines; give {remedy}")
 
 
 def cpus_of(cluster: ClusterConfig, threads: int) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,43 +28,71 @@ def write_plan(run_dir: Path, entries: Iterable[Mapping[str, Any]]) -> None:
 
 def read_plan(run_dir: Path) -> list[FrozenEntry]:
     """Read the plan, in its order. Raises ResultsError if the folder has none, or a damaged one."""
+    entries: dict[str, FrozenEntry] = {}
+    for number, line in enumerate(_lines(run_dir), 1):
+        entry = _entry(run_dir, number, line)
+        if entry["id"] in entries:
+            raise ResultsError(f"{_line(run_dir, number)} (its id stands there twice); {REMEDY}")
+        entries[entry["id"]] = entry
+    if not entries:
+        raise ResultsError(f"{damaged(run_dir / NAME)} (it plans no cell); {REMEDY}")
+    return [*entries.values()]
+
+
+def planned_cell(run_dir: Path, cell_id: str) -> FrozenEntry:
+    """Read one cell of the plan, and no other. Raises ResultsError if it is not there."""
+    for number, line in enumerate(_lines(run_dir), 1):
+        if json.dumps(cell_id) in line and (entry := _entry(run_dir, number, line))["id"] == cell_id:
+            return entry
+    raise ResultsError(f"{run_dir / NAME} plans no cell {cell_id}; give the id of a folder in {run_dir / 'cells'}")
+
+
+def planned_id(run_dir: Path, place: int) -> str:
+    """Read the id of the cell at a place of the plan, which counts from 0. Raises ResultsError if it is not there."""
+    lines = _lines(run_dir)
+    if place >= len(lines):
+        raise ResultsError(f"{damaged(run_dir / NAME)} (it plans {len(lines)} cells); {REMEDY}")
+    return _entry(run_dir, place + 1, lines[place])["id"]
+
+
+def _lines(run_dir: Path) -> list[str]:
     path = run_dir / NAME
     if not exists(path):
         raise ResultsError(
             f"{run_dir} has no {NAME}, as runs of this version have; `plot {run_dir} --retable` makes its tables anew, "
             "and a run into a new folder measures it anew"
         )
-    entries: dict[str, FrozenEntry] = {}
-    for number, line in enumerate(read_text(path).splitlines(), 1):
-        what = f"line {number} of {damaged(path)}"
-        entry: FrozenEntry = parsed(FrozenEntry, line, what, REMEDY)
-        if wrong := _wrong(entry) or ("its id stands there twice" if entry["id"] in entries else ""):
-            raise ResultsError(f"{what} ({wrong}); {REMEDY}")
-        entries[entry["id"]] = entry
-    if not entries:
-        raise ResultsError(f"{damaged(path)} (it plans no cell); {REMEDY}")
-    return [*entries.values()]
+    return read_text(path).splitlines()
+
+
+def _line(run_dir: Path, number: int) -> str:
+    return f"line {number} of {damaged(run_dir / NAME)}"
+
+
+def _entry(run_dir: Path, number: int, line: str) -> FrozenEntry:
+    what = _line(run_dir, number)
+    entry: FrozenEntry = parsed(FrozenEntry, line, what, REMEDY)
+    if wrong := _wrong(entry):
+        raise ResultsError(f"{what} ({wrong}); {REMEDY}")
+    return entry
 
 
 def _wrong(entry: FrozenEntry) -> str:
     """Say which value no plan could have; "" where each could be."""
     if not labels_of(entry):
         return "it has no strategy and no contender"
-    known = {name.removeprefix("measure."): rule for name, rule in rules().items() if name.startswith("measure.")}
+    known = _rules()
     for name, value in entry["measure"].items():
-        if name not in known:
+        rule = known.get(f"measure.{name}")
+        if rule is None:
             return f"measure.{name} is not known"
-        if not known[name].admits(value):
-            return known[name].refusal(f"measure.{name}", shown(value))
+        if not rule.admits(value):
+            return rule.refusal(f"measure.{name}", shown(value))
     return ""
 
 
-def planned_cell(run_dir: Path, cell_id: str) -> FrozenEntry:
-    """Read one cell of the plan. Raises ResultsError if it is not there."""
-    for entry in read_plan(run_dir):
-        if entry["id"] == cell_id:
-            return entry
-    raise ResultsError(f"{run_dir / NAME} plans no cell {cell_id}; give the id of a folder in {run_dir / 'cells'}")
+_rules = cache(rules)
+"""The rules of all keys, asked for once and not for each line."""
 
 
 def labels_of(entry: FrozenEntry) -> list[str]:

@@ -13,6 +13,7 @@ from ..store.hardware import hardware_of
 from ..tables.columns import KINDS
 from ..tables.groups import NAME_MAX, hardware_known
 from ..words.labels import plain, shortened
+from ..words.quantity import counted
 
 SHOWN = 4
 """Greatest number of kinds that a warning names."""
@@ -87,6 +88,6 @@ def _versions(environments: Iterable[EnvironmentEntry]) -> Iterator[str]:
 def _listed(counts: Mapping[str, int]) -> str:
     """Name each kind with its number of cells: "A: 3 cells, B: 1 cell"."""
     names = shortened(list(counts), NAME_MAX)
-    said = [f"{name}: {n} {'cell' if n == 1 else 'cells'}" for name, n in zip(names, counts.values(), strict=True)]
+    said = [f"{name}: {counted(n, 'cell')}" for name, n in zip(names, counts.values(), strict=True)]
     more = len(said) - SHOWN
     return ", ".join([*said[:SHOWN], *([f"{more} more"] if more > 0 else [])])

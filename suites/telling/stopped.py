@@ -7,6 +7,7 @@ from typing import Any
 
 from ..machine.signals import CHECKPOINT, INTERRUPTED
 from ..store.cell_folder import ENDED, RUNNING, CellResult
+from ..words.quantity import counted
 from .choices_told import case_told
 
 REASONS = {INTERRUPTED, CHECKPOINT}
@@ -34,7 +35,7 @@ def is_told_by_cell(row: Mapping[Any, Any]) -> bool:
 
 def running_told(count: int) -> list[str]:
     """Make one line on the cells that are still being measured, if there are any."""
-    return [f"still being measured: {count} {'cell' if count == 1 else 'cells'}"] * bool(count)
+    return [f"still being measured: {counted(count, 'cell')}"] * bool(count)
 
 
 def missing_told(count: int) -> list[str]:

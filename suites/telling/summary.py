@@ -17,7 +17,7 @@ from ..store.records import COMPARED
 from ..tables.executions import by_execution
 from ..tables.groups import groups
 from ..words.console import UNBROKEN, standard_output
-from ..words.quantity import quantity
+from ..words.quantity import counted, quantity
 from .advice import advise
 from .card import apart
 from .ranking import Rounds, below, rankings, title_of
@@ -103,7 +103,7 @@ def failures(table: pd.DataFrame) -> Iterator[str]:
     for (_, reason), group in bad.groupby(["status", "reason"], sort=False):
         names = ", ".join(dict.fromkeys(group["strategy"]))
         cells, word = group["cell"].nunique(), status_told(group.iloc[0].to_dict())
-        yield f"{word}: {names} in {cells} {'cell' if cells == 1 else 'cells'}: {reason}"
+        yield f"{word}: {names} in {counted(cells, 'cell')}: {reason}"
 
 
 def remarks(table: pd.DataFrame) -> Iterator[str]:
@@ -111,7 +111,7 @@ def remarks(table: pd.DataFrame) -> Iterator[str]:
     told = table[(table["status"] == "ok") & (table["reason"] != "")]
     for (label, reason), cases in told.groupby(["strategy", "reason"], sort=False):
         count = cases["cell"].nunique()
-        yield f"{label} in {count} {'cell' if count == 1 else 'cells'}: {reason}"
+        yield f"{label} in {counted(count, 'cell')}: {reason}"
 
 
 def slower_executions(table: pd.DataFrame) -> Iterator[str]:
@@ -176,6 +176,6 @@ def endings(table: pd.DataFrame) -> str:
     counts = cells["stopped_by"].value_counts()
     if not set(counts.index) - {"", "rounds"}:
         return ""
-    ended = ", ".join(f"{by} in {count} {'cell' if count == 1 else 'cells'}" for by, count in counts.items())
+    ended = ", ".join(f"{by} in {counted(count, 'cell')}" for by, count in counts.items())
     fewest, most = cells["rounds"].min(), cells["rounds"].max()
     return f"rounds: {fewest}{f' to {most}' if most > fewest else ''}, ended by {ended}"

@@ -11,7 +11,8 @@ import pandas as pd
 from ..judging.baseline import baseline_of, end_to_end_s
 from ..judging.ratios import Ratio
 from ..settings.config import ConfigError
-from .matching import Matched, counted
+from ..words.quantity import counted
+from .matching import Matched
 from .quotients import Mean, quotient, verdicts
 from .runs import CASE, Key, RunRead
 

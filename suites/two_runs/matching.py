@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..settings.config import ConfigError
+from ..words.quantity import counted
 from .runs import CASE, Key, RunRead
 
 SETTINGS = (
@@ -58,19 +59,14 @@ def match(a: RunRead, b: RunRead) -> Matched:
             f"compare: the runs share no case ({_why_none(a, b, counterparts)}); compare runs of the same settings"
         )
     notes = [
-        f"{counted(count)} {'differs' if count == 1 else 'differ'} in {setting} and {_are(count)} not compared"
+        f"{counted(count, 'case')} {'differs' if count == 1 else 'differ'} in {setting} and {_are(count)} not compared"
         for setting, count in Counter(_difference(a, b, *pair) for pair in counterparts.items()).items()
     ]
     paired = set(counterparts.values())
     lost = planned + rest * same_command
     only = [(a, len(rest) * (not same_command), b), (b, len([key for key in extra if key not in paired]), a)]
-    notes += [f"{counted(n)} {_are(n)} in {x.path} alone, not planned in {y.path}" for x, n, y in only if n]
+    notes += [f"{counted(n, 'case')} {_are(n)} in {x.path} alone, not planned in {y.path}" for x, n, y in only if n]
     return Matched(both, lost, notes)
-
-
-def counted(count: int, noun: str = "case") -> str:
-    """Return a count with its noun: 1 case, 2 cases."""
-    return f"{count} {noun}{'s' * (count != 1)}"
 
 
 def _are(count: int) -> str:

@@ -11,6 +11,7 @@ from ..store.files import exists
 from ..store.folders import from_here
 from ..store.plan import NAME as PLAN
 from ..store.schema import read_run_entry
+from ..words.quantity import counted
 from .run_flags import RESUME
 
 
@@ -41,6 +42,7 @@ def left_of(run_dir: Path) -> Left:
     is_open = bool(left or waiting or now.running)
     if not left or now.running:  # a run that goes on measures what is left
         return Left(now.running, now.whole, is_open)
-    cells = f"{len(left)} {'cell' if len(left) == 1 else 'cells'}"
     command = command_line(["python", "-m", "suites", "run", RESUME, str(from_here(run_dir))])
-    return Left(now.running, now.whole, is_open, f"Next, to measure what is left ({cells}): {command}")
+    return Left(
+        now.running, now.whole, is_open, f"Next, to measure what is left ({counted(len(left), 'cell')}): {command}"
+    )

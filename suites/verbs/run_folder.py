@@ -27,9 +27,9 @@ from ..store.locks import locked, run_lock
 from ..store.plan import read_plan, write_plan
 from ..store.schema import SCHEMA, read_run_entry
 from ..telling.beforehand import told
-from ..words.quantity import quantity
+from ..words.quantity import counted, quantity
 from .run_flags import FORCE, RESUME, RETRY_FAILED, RunFlags
-from .run_left import counted, go_on
+from .run_left import go_on
 
 BUSY = "{folder} is being run by {{holder}}; wait for its end, or choose another folder by hydra.run.dir=DIR"
 
@@ -56,7 +56,7 @@ def measure_jobs(overrides: Overrides, jobs: list[Job], flags: RunFlags | None =
                 )
         else:
             flops = quantity(sum(one.effort.flops for one in plan), "FLOPs")
-            print(f"{counted(len(plan))}, {flops} predicted", file=sys.stderr)
+            print(f"{counted(len(plan), 'cell')}, {flops} predicted", file=sys.stderr)
             for line in told(job.config for job in jobs):
                 print(line, file=sys.stderr)
             _write_plan(run_dir, overrides, plan)

@@ -28,13 +28,9 @@ from ..store.entries import FrozenEntry, JobEntry
 from ..store.folders import from_here
 from ..store.schema import read_run_entry
 from ..words.labels import plain
+from ..words.quantity import counted
 from .collected import collect
 from .run_flags import RESUME, RunFlags
-
-
-def counted(cells: int) -> str:
-    """A number of cells with its noun."""
-    return f"{cells} {'cell' if cells == 1 else 'cells'}"
 
 
 def go_on(run_dir: Path, launched: Overrides | None, flags: RunFlags, cluster: ClusterConfig) -> int:
@@ -62,7 +58,8 @@ def go_on(run_dir: Path, launched: Overrides | None, flags: RunFlags, cluster: C
             measure_here(run_dir, left)
         if flags.no_wait:
             return 0
-        wait(run_dir)
+        if queued or cluster.is_slurm:  # jobs of an earlier Slurm run may have been taken for ended
+            wait(run_dir)
         stop_if_requested()
     except KeyboardInterrupt:
         collect(run_dir, plots=plots, report=report)
@@ -84,8 +81,7 @@ def _queued(run_dir: Path, flags: RunFlags) -> Mapping[str, tuple[str, str]]:
         return settle_ended(run_dir)
     except SlurmError as error:
         if not flags.force:
-            remedy = "" if "--force" in str(error) else ", or give --force to take the jobs for ended"
-            raise ConfigError(f"{error}{remedy}") from None
+            raise ConfigError(f"{error}, or give --force to take the jobs for ended") from None
         print(f"{error}; they are taken for ended (--force)", file=sys.stderr)
         return {}
 
@@ -98,27 +94,25 @@ def _require_same_kind(
     if not left or not (found := differences(run_dir, measured, same_machine=same_machine)):
         return
     were = "was" if len(measured) == 1 else "were"
-    told = f"{counted(len(measured))} of {from_here(run_dir)} {were} measured otherwise: {'; '.join(found)}"
+    told = f"{counted(len(measured), 'cell')} of {from_here(run_dir)} {were} measured otherwise: {'; '.join(found)}"
     if not flags.force:
         raise ConfigError(f"{told}; give --force to measure the rest all the same, or choose a new folder")
     print(f"{told}; the rest is measured all the same (--force)", file=sys.stderr)
 
 
 def _tell(now: Standing, left: Sequence[FrozenEntry], queued: Mapping[str, tuple[str, str]]) -> None:
-    what = counted(len(left)) if left else "nothing"
+    what = counted(len(left), "cell") if left else "nothing"
     print(f"{now.told()}{queued_told(queued)}; {what} to measure", file=sys.stderr)
     if queued:
         told = "their jobs, which stay as they are; scancel them and resume, to submit them anew"
-        print(f"{counted(len(queued))} left to {told}", file=sys.stderr)
+        print(f"{counted(len(queued), 'cell')} left to {told}", file=sys.stderr)
     elif not left and not now.running:
         print("tables, plots and report are made again", file=sys.stderr)
     if given_up := now.given_up(left):
         last = next((f" (last: {plain(state.reason)})" for state in given_up if state.reason), "")
-        print(
-            f"{counted(len(given_up))} failed in {given_up[0].tries} tries{last} and stay so; --retry-failed measures "
-            "them again",
-            file=sys.stderr,
-        )
+        stay, them = ("stays", "it") if len(given_up) == 1 else ("stay", "them")
+        failed = f"{counted(len(given_up), 'cell')} failed in {given_up[0].tries} tries{last} and {stay} so"
+        print(f"{failed}; --retry-failed measures {them} again", file=sys.stderr)
 
 
 def _launch(run_dir: Path, overrides: Overrides, left: Collection[str]) -> None:
@@ -147,5 +141,5 @@ def _submit(run_dir: Path, left: Sequence[FrozenEntry], cluster: ClusterConfig) 
     """Submit a job for each cell, say which, and note them in run.json."""
     for jobs in _submitted(run_dir, left, cluster):
         note_jobs(run_dir, jobs)
-        print(f"submitted {counted(len(jobs))} as {'job' if len(jobs) == 1 else 'jobs'} {job_ids(jobs)}")
+        print(f"submitted {counted(len(jobs), 'cell')} as {'job' if len(jobs) == 1 else 'jobs'} {job_ids(jobs)}")
     print(f"how far they are: python -m suites collect {quoted(str(from_here(run_dir)))}")

@@ -33,6 +33,15 @@ def quantity(value: float, unit: str) -> str:
     return ""
 
 
+def counted(count: int, noun: str) -> str:
+    """Write a count with its noun.
+
+    >>> counted(1, "cell"), counted(2, "cell")
+    ('1 cell', '2 cells')
+    """
+    return f"{count} {noun}{'s' * (count != 1)}"
+
+
 def percent(share: float) -> str:
     """Write a share as a percentage: whole percents from 10 % on, two significant digits below.
 

@@ -94,7 +94,7 @@ def test_arms_that_failed_twice_stay_failed_unless_they_are_asked_for(run_dir):
     before = rounds_of(run_dir)
     done = resume(run_dir)
     assert done.returncode == 1
-    assert "1 cell failed in 2 tries and stay so; --retry-failed measures them again" in done.stderr
+    assert "1 cell failed in 2 tries and stays so; --retry-failed measures it again" in done.stderr
     assert rounds_of(run_dir) == before
     assert resume(run_dir, "--retry-failed").returncode == 0
     assert states(run_dir) == ["done"] * 3
@@ -339,3 +339,18 @@ def test_a_launcher_that_is_not_installed_is_one_line(run_dir):
     done = resume(run_dir)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == "decodebench: unknown hydra/launcher 'nope'; known: basic"
+
+
+def test_jobs_of_a_slurm_that_is_not_here_are_taken_for_ended_with_force_and_are_not_waited_for(run_dir):
+    missing = read_plan(run_dir)[0]["id"]
+    shutil.rmtree(run_dir / "cells" / missing)
+    jobs = [{"cell": missing, "job": "7_0"}]
+    write_json(run_dir / "run.json", read_json(run_dir / "run.json") | {"jobs": jobs})
+    nowhere = {"folder": run_dir.parent, "PATH": str(run_dir / "no programs")}
+    refused = suites("run", "--resume", str(run_dir), **nowhere)
+    assert refused.returncode == 1
+    (line,) = refused.stderr.splitlines()
+    assert line.startswith("decodebench: Slurm's squeue is not found here")
+    assert line.endswith("or give --force to take the jobs for ended")
+    assert suites("run", "--resume", str(run_dir), "--force", **nowhere).returncode == 0
+    assert states(run_dir) == ["done"] * 3

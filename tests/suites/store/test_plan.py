@@ -11,7 +11,7 @@ from suites.settings.cells import Cell
 from suites.settings.config import MeasureConfig
 from suites.store.entries import FrozenCell, FrozenModel
 from suites.store.files import ResultsError, write_json
-from suites.store.plan import read_plan, write_plan
+from suites.store.plan import planned_cell, planned_id, read_plan, write_plan
 from tests.suites.measuring.one_cell import CELL
 
 ENTRY = {
@@ -34,6 +34,19 @@ def changed(**changes):
 def test_a_plan_is_read_as_it_was_written(tmp_path):
     write_plan(tmp_path, [ENTRY])
     assert read_plan(tmp_path) == [changed()]
+
+
+def test_one_cell_of_a_plan_is_read_by_its_id_or_its_place_and_no_other_line(tmp_path):
+    other = changed(id="another")
+    write_plan(tmp_path, [ENTRY, other])
+    assert planned_cell(tmp_path, "another") == other
+    assert [planned_id(tmp_path, place) for place in (0, 1)] == [CELL.id, "another"]
+    with pytest.raises(ResultsError, match="plans no cell third"):
+        planned_cell(tmp_path, "third")
+    with pytest.raises(ResultsError, match="it plans 2 cells"):
+        planned_id(tmp_path, 2)
+    (tmp_path / "plan.jsonl").write_text("{\n" + json.dumps(other) + "\n")
+    assert planned_cell(tmp_path, "another") == other
 
 
 def test_the_fields_of_a_planned_cell_are_those_of_a_cell():
