@@ -66,10 +66,15 @@ def killed(point: str, count: int, *arguments: str, folder: Path, deed: str = "k
     return _forked("tests.killed", (deed, point, str(count), *arguments), folder, ROOT, {})
 
 
-def copy_packages(root: Path) -> Path:
-    """Copy the project's packages into ``root``, where more files disturb nobody, and return it."""
+def copy_packages(root: Path, *drop_ins: str) -> Path:
+    """Copy the project's packages into ``root``, where more files disturb nobody, and return it.
+
+    ``drop_ins`` are modules of ``tests/drop_ins`` to put among the strategies.
+    """
     for package in ("strategies", "suites", "conf"):
         shutil.copytree(ROOT / package, root / package, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in drop_ins:
+        shutil.copy(ROOT / "tests" / "drop_ins" / f"{name}.py", root / "strategies")
     return root
 
 

@@ -1,12 +1,10 @@
 """A kernel that really fails, in a command of its own, so that no other test is spoiled."""
 
-import shutil
-
 import pandas as pd
 import pytest
 import torch
 
-from tests.command import ROOT, SMALL_MODEL, copy_packages, suites
+from tests.command import SMALL_MODEL, copy_packages, suites
 
 pytestmark = [
     pytest.mark.cuda,
@@ -17,9 +15,7 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory):
     """The packages with strategies that look up a row beyond the end of an embedding."""
-    root = copy_packages(tmp_path_factory.mktemp("copy"))
-    shutil.copy(ROOT / "tests" / "drop_ins" / "spoiling.py", root / "strategies")
-    return root
+    return copy_packages(tmp_path_factory.mktemp("copy"), "spoiling")
 
 
 def test_a_device_side_assertion_is_the_row_of_its_arm_and_all_others_are_measured(copy):

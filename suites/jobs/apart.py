@@ -79,8 +79,7 @@ class Apart:
             with finished_first(cell.ask):
                 cell.follow()
         except KeyboardInterrupt:
-            cell.signal(signal.SIGINT)
-            cell.end_within(ENDING_S)
+            cell.stop_within(ENDING_S)
             raise
         finally:
             self._cell = None
@@ -223,13 +222,19 @@ class _Followed:
         self._label = ""
         return Fault(f"the cell took longer than {limit}; allow more, or measure fewer rounds or arms")
 
-    def end_within(self, seconds_max: float) -> None:
-        """Wait for the end of the process, and kill it if it takes longer."""
-        until = time.monotonic() + seconds_max
-        with contextlib.suppress(queue.Empty):
-            while line := self._server.read(max(0.0, until - time.monotonic())):
-                if "ended" in _message(line):
-                    return
+    def stop_within(self, seconds_max: float) -> None:
+        """Interrupt the process and wait for its end; kill it if it takes longer.
+
+        It is interrupted twice: an interrupt that follows another closely may be one with it for the system.
+        """
+        for _ in range(2):
+            self.signal(signal.SIGINT)
+            until = time.monotonic() + seconds_max / 2
+            with contextlib.suppress(queue.Empty):
+                while line := self._server.read(max(0.0, until - time.monotonic())):
+                    if "ended" in _message(line):
+                        return
+                break  # it has closed its output
         self.server_lives = False
         self._server.kill()
 

@@ -99,10 +99,12 @@ class Workers:
     def _stop_now(self, workers: Sequence[Future[None]]) -> None:
         """Have the processes stop, and kill those that do not."""
         self._left.clear()
-        for cells in self._cells:
-            cells.hurry()
         try:
-            wait(workers, ENDING_S)
+            for _ in range(2):  # an interrupt that follows another closely may be one with it for the system
+                for cells in self._cells:
+                    cells.hurry()
+                if not wait(workers, ENDING_S / 2).not_done:
+                    return
         finally:  # a third Ctrl-C does not wait
             while wait(workers, KILLED_S).not_done:
                 for cells in self._cells:

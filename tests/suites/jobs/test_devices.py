@@ -2,10 +2,7 @@
 
 import dataclasses
 import os
-import shutil
 import signal
-import subprocess
-import sys
 import threading
 import time
 
@@ -22,8 +19,10 @@ from suites.store.files import read_json
 from suites.store.locks import cell_lock, locked
 from suites.store.plan import read_plan, write_plan
 from suites.words.progress import Progress
-from tests.command import ROOT, SMALL_MODEL, copy_packages
+from tests.command import SMALL_MODEL, copy_packages
 from tests.resuming import KEYS
+
+from .interrupted import interrupted_twice
 
 
 def plan(run_dir):
@@ -154,31 +153,14 @@ sys.exit(main(sys.argv[1:]))
 
 
 def test_a_second_ctrl_c_ends_the_processes_of_all_workers_and_no_further_cell_begins(tmp_path):
-    copy = copy_packages(tmp_path)
-    shutil.copy(ROOT / "tests" / "drop_ins" / "spoiling.py", copy / "strategies")
+    copy = copy_packages(tmp_path, "spoiling")
     chosen = "strategies=[static_kv,'stops(at=5,batches=4)','stops(at=6,batches=4,deaf=true)']"
     given = ["seq_len=5,6,7,8,9,10", chosen, *SMALL_MODEL, "measure=quick", "threads=1", "plots=false", "report=false"]
-    process = subprocess.Popen(
-        [sys.executable, "-c", STOPPED, "run", *given, "hydra.sweep.dir=run", "+cluster=local", "cluster.gpus=all"],
-        cwd=copy,
-        env={**os.environ, "PYTHONPATH": str(copy)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    stopped = copy / "strategies" / "spoiling.stopped"
-    while process.poll() is None and not (stopped.exists() and stopped.read_text().count("\n") == 2):
-        time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
-    while "stopping once the round in progress is done" not in process.stderr.readline():
-        assert process.poll() is None
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 130, out + err
+    given += ["hydra.sweep.dir=run", "+cluster=local", "cluster.gpus=all"]
+    out, err, hung = interrupted_twice(copy, 2, "-c", STOPPED, "run", *given)
     assert "Traceback" not in err
-    hung = dict(line.split() for line in stopped.read_text().splitlines())
-    assert set(hung) == {"5", "6"}
-    assert not any(runs(int(pid)) for pid in hung.values())
+    assert set(hung) == {5, 6}
+    assert not any(runs(pid) for pid in hung.values())
     begun = {read_json(file)["tgt_len"] for file in (copy / "run" / "cells").glob("*/cell.json")}
     assert begun == {5, 6}
     assert "4 planned cells have no result yet" in out

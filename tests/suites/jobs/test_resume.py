@@ -2,42 +2,18 @@
 
 import json
 import shutil
-import threading
 
 import pandas as pd
 import pytest
 
-from suites.jobs.attempt import mend_all
 from suites.settings.config import NO_CUDA
-from suites.store.cell_folder import read_cells
 from suites.store.cell_state import Outcome, outcome_of, state_of
 from suites.store.files import read_json, write_json
-from suites.store.locks import BusyError, cell_lock, collect_lock, locked, run_lock
 from suites.store.plan import read_plan
-from suites.verbs import collected
-from tests.command import ROOT, copy_packages, suites
+from tests.command import copy_packages, suites
 from tests.resuming import KEYS
 
-
-def resume(run_dir, *flags):
-    return suites("run", "--resume", str(run_dir), *flags, folder=run_dir.parent)
-
-
-def rounds_of(run_dir):
-    return {path.parent.name: path.read_text() for path in run_dir.glob("cells/*/rounds.jsonl")}
-
-
-def states(run_dir):
-    return [state_of(run_dir, entry).status for entry in read_plan(run_dir)]
-
-
-def fail_an_arm(run_dir, place=1, reason="out of memory"):
-    """Make one arm of a cell a failed one, and return the cell's folder."""
-    folder = run_dir / "cells" / read_plan(run_dir)[place]["id"]
-    arms = read_json(folder / "arms.json")
-    arms[1] |= {"status": "failed", "reason": reason}
-    write_json(folder / "arms.json", arms)
-    return folder
+from .resumed import fail_an_arm, resume, rounds_of, states
 
 
 def test_only_what_is_missing_or_failed_is_measured_anew(run_dir):
@@ -165,15 +141,6 @@ def test_a_cell_that_lacked_a_cuda_device_is_done_until_there_is_one(run_dir):
     assert (state.status, state.is_left(), state.is_left(has_cuda=True)) == ("done", False, True)
 
 
-def test_an_interrupted_run_is_not_whole(run_dir):
-    folder = run_dir / "cells" / read_plan(run_dir)[0]["id"]
-    conditions = read_json(folder / "conditions.json")
-    write_json(folder / "conditions.json", conditions | {"stopped_by": "interrupted"})
-    done = suites("collect", str(run_dir), folder=run_dir.parent)
-    assert "2 done, 0 running, 0 failed, 1 missing" in done.stdout
-    assert done.returncode == 1
-
-
 def test_other_versions_or_another_machine_need_force(run_dir):
     entries = read_plan(run_dir)
     shutil.rmtree(run_dir / "cells" / entries[0]["id"])
@@ -191,46 +158,6 @@ def test_other_versions_or_another_machine_need_force(run_dir):
     assert states(run_dir) == ["missing", "done", "done"]
     assert resume(run_dir, "--force").returncode == 0
     assert states(run_dir) == ["done"] * 3
-
-
-def test_two_runs_on_one_folder_the_second_stops_with_one_line(run_dir):
-    shutil.rmtree(run_dir / "cells" / read_plan(run_dir)[0]["id"])
-    with locked(run_lock(run_dir), ""):
-        done = resume(run_dir)
-    assert done.returncode == 1
-    (line,) = done.stderr.splitlines()
-    assert "is being run by process" in line
-    assert states(run_dir) == ["missing", "done", "done"]
-
-
-def test_a_cell_that_another_process_measures_is_left_alone(run_dir):
-    entry = read_plan(run_dir)[0]
-    shutil.rmtree(run_dir / "cells" / entry["id"])
-    with locked(cell_lock(run_dir, entry["id"]), ""):
-        done = suites("collect", str(run_dir), folder=run_dir.parent)
-        assert "3 cells: 2 done, 1 running, 0 failed, 0 missing" in done.stdout
-        again = resume(run_dir)
-    assert "1 running, 0 failed, 0 missing; nothing to measure" in again.stderr
-    assert states(run_dir) == ["missing", "done", "done"]
-
-
-def test_collect_says_where_the_run_stands_and_changes_nothing_a_second_time(run_dir):
-    shutil.rmtree(run_dir / "cells" / read_plan(run_dir)[1]["id"])
-    (run_dir / "table.csv").unlink()
-    first = suites("collect", str(run_dir), folder=run_dir.parent)
-    tables = [(run_dir / name).read_bytes() for name in ("table.csv", "steps.csv", "roles.csv")]
-    second = suites("collect", str(run_dir), folder=run_dir.parent)
-    assert (first.returncode, second.returncode) == (1, 1)
-    assert first.stdout == second.stdout
-    assert first.stdout.startswith("3 cells: 2 done, 0 running, 0 failed, 1 missing\n")
-    assert [(run_dir / name).read_bytes() for name in ("table.csv", "steps.csv", "roles.csv")] == tables
-
-
-def test_a_run_in_which_nothing_was_begun_has_nothing_to_collect(run_dir):
-    shutil.rmtree(run_dir / "cells")
-    done = suites("collect", str(run_dir), folder=run_dir.parent)
-    assert done.returncode == 1
-    assert done.stderr.startswith("decodebench: no cell of ")
 
 
 def test_a_folder_without_a_plan_is_refused_in_one_line(run_dir):
@@ -263,8 +190,7 @@ def test_mistakes_are_one_line(run_dir, arguments, told):
 
 
 def test_a_strategy_that_is_gone_is_one_line_and_nothing_finished_is_lost(made, tmp_path):
-    root = copy_packages(tmp_path / "copy")
-    shutil.copy(ROOT / "tests" / "drop_ins" / "paged_kv.py", root / "strategies")
+    root = copy_packages(tmp_path / "copy", "paged_kv")
     keys = [key for key in KEYS if not key.startswith("strategies")]
     chosen = "strategies=[full_recompute,paged_kv]"
     suites("run", *keys, chosen, "hydra.sweep.dir=run", folder=root, packages=root, check=True)
@@ -274,37 +200,6 @@ def test_a_strategy_that_is_gone_is_one_line_and_nothing_finished_is_lost(made, 
     assert done.returncode == 1
     assert "paged_kv" in done.stderr.splitlines()[-1]
     assert states(root / "run") == ["missing", "done", "done"]
-
-
-def test_two_that_collect_take_turns(run_dir, capsys):
-    """The second begins when the first is done: what the two print and write is not mixed."""
-    with locked(collect_lock(run_dir), ""):
-        (run_dir / "table.csv").unlink()
-        waits = threading.Thread(target=collected.collect, args=(run_dir,), kwargs={"plots": False, "report": False})
-        waits.start()
-        waits.join(1)
-        assert waits.is_alive()
-        assert not (run_dir / "table.csv").exists()
-    waits.join(60)
-    assert (run_dir / "table.csv").exists()
-
-
-def test_a_process_that_collects_for_long_is_not_waited_for(run_dir, monkeypatch):
-    monkeypatch.setattr(collected, "COLLECTING_S", 0.1)
-    with locked(collect_lock(run_dir), ""), pytest.raises(BusyError, match="is being collected by process"):
-        collected.collect(run_dir)
-
-
-def test_collecting_while_folders_are_exchanged_loses_no_row(run_dir):
-    """A cell is found under either name, and read again where it was exchanged in the middle of being read."""
-    entry = read_plan(run_dir)[0]
-    first, old = run_dir / "cells" / entry["id"], run_dir / "replaced" / entry["id"]
-    old.parent.mkdir()
-    first.rename(old)
-    assert read_cells(run_dir)[0].id == entry["id"]
-    mend_all(run_dir)
-    assert first.exists()
-    assert not old.parent.exists()
 
 
 def test_a_link_to_a_run_is_followed_once_and_stays_a_link_to_it(run_dir):

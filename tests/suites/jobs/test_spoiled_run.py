@@ -1,12 +1,6 @@
 """A run goes on in a fresh process once an arm has spoiled CUDA, which here only seems to be in use."""
 
 import contextlib
-import os
-import shutil
-import signal
-import subprocess
-import sys
-import time
 
 import psutil
 import pytest
@@ -18,20 +12,13 @@ from suites.settings.config import MeasureConfig
 from suites.store.cell_folder import read_cells
 from suites.tables.table_files import read_tables
 from suites.words.progress import Progress
-from tests.command import ROOT, SMALL_MODEL, copy_packages, suites
+from tests.command import SMALL_MODEL, suites
 
 from ..measuring.one_cell import CELL
+from .interrupted import interrupted_twice
 
 RAISES, SILENT = "spoils(at=5)", "spoils(at=5,batches=4,silent=true)"
 MEASURED = [*SMALL_MODEL, "measure=quick"]
-
-
-@pytest.fixture(scope="module")
-def copy(tmp_path_factory):
-    """The packages with the strategies in them."""
-    root = copy_packages(tmp_path_factory.mktemp("copy"))
-    shutil.copy(ROOT / "tests" / "drop_ins" / "spoiling.py", root / "strategies")
-    return root
 
 
 @pytest.fixture(scope="module")
@@ -112,28 +99,10 @@ def test_it_is_told_in_one_line_each(sweep):
 def test_a_second_interrupt_ends_the_other_process_too_and_keeps_what_is_finished(copy):
     chosen = f"strategies=[static_kv,'{RAISES}','stops(at=6,batches=4)']"
     given = ["seq_len=5,6,7", chosen, *MEASURED, "threads=1", "plots=false", "report=false", "hydra.sweep.dir=stopped"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "suites", "run", *given],
-        cwd=copy,
-        env={**os.environ, "PYTHONPATH": str(copy)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    stopped = copy / "strategies" / "spoiling.stopped"
-    while process.poll() is None and not (stopped.exists() and stopped.read_text().endswith("\n")):
-        time.sleep(0.1)
-    process.send_signal(signal.SIGINT)
-    while "stopping once the round in progress is done" not in process.stderr.readline():
-        assert process.poll() is None
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 130, out + err
-    length, child = stopped.read_text().split()
-    assert length == "6"
-    assert int(child) != process.pid
+    _, _, hung = interrupted_twice(copy, 1, "-m", "suites", "run", *given)
+    assert set(hung) == {6}
     with contextlib.suppress(psutil.NoSuchProcess):  # it may wait for a while until somebody asks how it ended
-        assert psutil.Process(int(child)).status() == psutil.STATUS_ZOMBIE
+        assert psutil.Process(hung[6]).status() == psutil.STATUS_ZOMBIE
     table = read_tables(copy / "stopped")[0].set_index(["tgt_len", "strategy"])
     assert table["status"].loc[5].to_list() == ["ok", "failed", "ok"]
     assert set(table.loc[6]["reason"]) == {"interrupted"}

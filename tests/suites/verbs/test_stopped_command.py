@@ -1,13 +1,12 @@
 """The command stopped by a signal: a round in progress is finished, tables and summary are made, the code tells."""
 
 import re
-import shutil
 import signal
 
 import pytest
 
 from suites.tables.table_files import read_tables
-from tests.command import ROOT, SMALL_MODEL, copy_packages, suites
+from tests.command import SMALL_MODEL, copy_packages, suites
 
 ROUNDS = ["measure.rounds=60", "measure.warmup=0"]
 
@@ -15,9 +14,7 @@ ROUNDS = ["measure.rounds=60", "measure.warmup=0"]
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory):
     """The packages with a strategy that sends signals."""
-    root = copy_packages(tmp_path_factory.mktemp("copy"))
-    shutil.copy(ROOT / "tests" / "drop_ins" / "spoiling.py", root / "strategies")
-    return root
+    return copy_packages(tmp_path_factory.mktemp("copy"), "spoiling")
 
 
 def stopped(copy, folder, number, batches, isolate="none"):
