@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from .models.mistake import Mistake
     from .models.pronounce.text import TextError, Vocabulary, load_vocabulary
     from .parsing import parse, select, with_execution
-    from .search import greedy, lengths
+    from .search.ends import lengths
+    from .search.greedy import greedy
     from .session import KVBytes, Session
     from .strategy import Strategy, StrategyError, register, registry
 
@@ -30,7 +31,8 @@ _HOMES = {
     "models.mistake": ["Mistake"],
     "models.pronounce.text": ["TextError", "Vocabulary", "load_vocabulary"],
     "parsing": ["parse", "select", "with_execution"],
-    "search": ["greedy", "lengths"],
+    "search.ends": ["lengths"],
+    "search.greedy": ["greedy"],
     "session": ["KVBytes", "Session"],
     "strategy": ["Strategy", "StrategyError", "register", "registry"],
 }

@@ -59,6 +59,7 @@ class Session:
         self.model = model
         self.strategy = strategy.bind(max_new)
         self.batch, self.src_len, self.max_new = batch, src_len, max_new
+        self.rows = batch
         weight, config = model.embedding.weight, model.config
         shape = KVShape(batch, config.kv_heads, config.d_kv, max_new, weight.dtype, weight.device)
         layers = len(model.decoder.layers)
@@ -157,6 +158,10 @@ class Session:
             self._step.length = k + 1
         self._position_1 += 1
         return logits_BV
+
+    def select(self, parent_BW: Tensor) -> None:
+        """Let each row go on from the beam ``parent_BW``, int64 [B, W], of its sentence."""
+        raise StrategyError("a session of one beam has no rows to reorder")
 
     def _run(self, token_B: Tensor) -> Tensor:
         """Run the step that the session stands at; return its logits, [B, V]."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from strategies.search import forbid, is_end
+from strategies.search.ends import forbid, is_end
 
 from ..probes.finite import require_finite
 from ..settings.faults import Fault, contained

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 
 from strategies import ModelSpec
-from strategies.search import Stop
+from strategies.search.options import Stop
 
 from ..words.labels import plain
 from ..words.settings_told import changed_settings

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from strategies import Session, greedy
-from strategies.search import Stop
+from strategies.search.options import Stop
 
 from ..settings.inputs import Inputs
 from .clock import Clock

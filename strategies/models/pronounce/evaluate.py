@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ...parsing import parse
-from ...search import greedy
+from ...search.greedy import greedy
 from ...session import Session
 from ..config import ModelError
 from ..encoder_decoder import EncoderDecoder

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from strategies.search import forbid
+from strategies.search.ends import forbid
 
 from ...measuring.arms import StrategyArm
 from ...measuring.equality import TOLERANCE

@@ -1,0 +1,34 @@
+"""Begin a search: the one place that knows every search by its options."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from .greedy import GreedySearch
+from .options import Greedy, Search, Stop
+from .searching import Searching
+
+if TYPE_CHECKING:
+    from ..models.config import ModelConfig
+
+
+def begin(
+    search: Search,
+    config: ModelConfig,
+    batch: int,
+    max_new: int,
+    stop: Stop,
+    device: torch.device,
+    seed: int = 0,
+    tolerance: float | None = None,
+) -> Searching:
+    """A new search over B = ``batch`` sentences of at most ``max_new`` tokens.
+
+    ``seed`` is that of sampling. ``tolerance``, a share of max(1, the largest logit), has ties counted: choices that
+    such a difference could turn. Counting takes time, so no timed search is given one.
+    """
+    if isinstance(search, Greedy):
+        return GreedySearch(config, batch, stop, device)
+    raise NotImplementedError(search)
