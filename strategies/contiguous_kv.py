@@ -37,6 +37,11 @@ class ContiguousStore:
         length = self._k_BGMK.shape[2] + step.rows if torch.compiler.is_compiling() else step.length
         return torch.arange(length, device=self._empty_BG0K.device)
 
+    def select(self, parent_B: Tensor, step: Step) -> None:
+        """Gather all rows, once, into new tensors."""
+        self._k_BGMK = self._k_BGMK.index_select(0, parent_B)
+        self._v_BGMK = self._v_BGMK.index_select(0, parent_B)
+
     def reset(self) -> None:
         """Forget every row."""
         self._k_BGMK = self._v_BGMK = self._empty_BG0K

@@ -29,3 +29,7 @@ class FullRecompute(Strategy):
     def rows_reserved(self, k: int) -> int:
         """No rows: nothing persists between steps."""
         return 0
+
+    def rows_reordered(self, k: int) -> int:
+        """No rows: of the beams, only the token ids are reordered."""
+        return 0

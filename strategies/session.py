@@ -10,7 +10,7 @@ from torch import Tensor
 from .models.encoder_decoder import Attended, DecoderTables, EncoderDecoder
 from .models.kernels.compiling import lengthen
 from .models.kernels.execution import Captured, Compiled, Forward, next_logits
-from .models.stores import CachedCross, Growing, KVShape, RecomputedCross, Step
+from .models.stores import CachedCross, Growing, KVShape, RecomputedCross, Reordering, Step, TwoSided
 from .strategy import Strategy, StrategyError
 
 
@@ -33,10 +33,13 @@ class KVBytes:
         return self.self_used + self.cross
 
 
-def is_captured(strategy: Strategy, device: str) -> bool:
-    """Whether steps of ``strategy`` are CUDA graphs on ``device``: captured ones, and compiled ones that can be."""
+def is_captured(strategy: Strategy, device: str, beams: int = 1) -> bool:
+    """Whether steps of ``strategy`` are CUDA graphs on ``device``: captured ones, and compiled ones that can be.
+
+    Cross-attention K/V that are reordered with beams move at each step, and a graph reads the same addresses each time.
+    """
     asked = strategy.execution == "graph" or (strategy.execution == "compiled" and "graph" in strategy.supports)
-    return asked and device == "cuda"
+    return asked and device == "cuda" and (beams == 1 or strategy.cross_beams != "expanded")
 
 
 class Session:
@@ -45,23 +48,30 @@ class Session:
     ``prefill`` starts a batch. Each ``step`` takes the tokens chosen last and returns the logits of the next ones; the
     first step runs the same code as the others. Under every strategy the encoder runs once per batch, and the LM head
     runs on the last row only.
+
+    With W=``beams`` the decoder has X = B * W rows, of which the W of a sentence lie side by side. ``select`` then
+    stands between two steps: it says which beam each row continues.
     """
 
-    def __init__(self, model: EncoderDecoder, strategy: Strategy, batch: int, src_len: int, max_new: int) -> None:
+    def __init__(
+        self, model: EncoderDecoder, strategy: Strategy, batch: int, src_len: int, max_new: int, beams: int = 1
+    ) -> None:
         """Allocate buffers for B=``batch`` sources of S=``src_len`` tokens and targets of at most N=``max_new`` tokens.
 
         Raises StrategyError if a size is below 1, if the strategy does not fit the target length or does not give one
-        store per decoder layer, or if ``execution=graph`` has no CUDA device. Raises CompileError if a step was to be
-        compiled and torch compiled nothing.
+        store per decoder layer, if its stores cannot be reordered and there are several beams, or if
+        ``execution=graph`` has no CUDA device. Raises CompileError if a step was to be compiled and torch compiled
+        nothing.
         """
-        if min(batch, src_len, max_new) < 1:
-            raise StrategyError(f"batch={batch}, src_len={src_len}, max_new={max_new}: each must be at least 1")
+        if min(batch, src_len, max_new, beams) < 1:
+            sizes = f"batch={batch}, src_len={src_len}, max_new={max_new}, beams={beams}"
+            raise StrategyError(f"{sizes}: each must be at least 1")
         self.model = model
         self.strategy = strategy.bind(max_new)
-        self.batch, self.src_len, self.max_new = batch, src_len, max_new
-        self.rows = batch
+        self.batch, self.src_len, self.max_new, self.beams = batch, src_len, max_new, beams
+        self.rows = rows = batch * beams
         weight, config = model.embedding.weight, model.config
-        shape = KVShape(batch, config.kv_heads, config.d_kv, max_new, weight.dtype, weight.device)
+        shape = KVShape(rows, config.kv_heads, config.d_kv, max_new, weight.dtype, weight.device, beams)
         layers = len(model.decoder.layers)
         self._stores = self.strategy.open(shape, layers)
         if len(self._stores) != layers:
@@ -69,46 +79,70 @@ class Session:
                 f"{self.strategy.label}: open gave {len(self._stores)} stores for {layers} decoder layers; "
                 "give one for each"
             )
+        if beams > 1 and not all(isinstance(store, Reordering) for store in self._stores):
+            raise StrategyError(
+                f"{self.strategy.label}: its store has no select(parent_B, step), which {beams} beams need; add it, or "
+                "give search=greedy"
+            )
         self._make_source = CachedCross if self.strategy.cross == "cached" else RecomputedCross
         with torch.no_grad():
             self._tables = DecoderTables(model.decoder, max_new, max(max_new, self.strategy.keys_read(max_new)))
         steps = range(1, max_new + 1)
         self._feeds_prefix = any(self.strategy.rows_fed(k) > 1 for k in steps)
-        self._token_BN = torch.full((batch, max_new), config.pad_id, device=weight.device)
+        self._token_XN = torch.full((rows, max_new), config.pad_id, device=weight.device)
+        self._first_row_B1 = torch.arange(0, rows, beams, device=weight.device)[:, None]
+        self._is_selected = True
         self._position_1 = torch.zeros(1, dtype=torch.int64, device=weight.device)
         self._step = Step(1, self.strategy.rows_fed(1), self.strategy.keys_read(1), self._position_1)
         self._attended: Attended | None = None
         self._held: Attended | None = None
-        self._fed_B1: Tensor | None = None
+        self._fed_X1: Tensor | None = None
         self._forward: Forward = next_logits
         if self.strategy.execution != "eager":
             # Compiled and captured steps need their input in one layout, captured ones also at one address.
-            self._fed_B1 = torch.zeros(batch, 1, dtype=torch.int64, device=weight.device)
+            self._fed_X1 = torch.zeros(rows, 1, dtype=torch.int64, device=weight.device)
             self._forward = self._executor()
             self._prepare(steps)
 
     def _executor(self) -> Forward:
         weight, trains = self.model.embedding.weight, self.model.training
-        captured = is_captured(self.strategy, weight.device.type)
+        captured = is_captured(self.strategy, weight.device.type, self.beams)
         if self.strategy.execution == "compiled":
-            key = self.strategy, self.batch, self.src_len, self.max_new, weight.dtype, weight.device, trains
+            sizes = self.batch, self.beams, self.src_len, self.max_new
+            key = self.strategy, *sizes, weight.dtype, weight.device, trains
             return Captured(Compiled(key)) if captured else Compiled(key)
+        if not captured and weight.device.type == "cuda":
+            raise StrategyError(
+                f"{self.strategy.label}: execution=graph reads the same addresses at each step, and "
+                "cross_beams=expanded moves K/V; give shared or expanded_once"
+            )
         if not captured:
             raise StrategyError(f"{self.strategy.label}: execution=graph needs a CUDA device; give eager or compiled")
         return Captured()
 
     @torch.no_grad()
     def _prepare(self, steps: range) -> None:
-        """Compile or capture each variant of the step, at the last position that it serves, on placeholder sources."""
-        self.prefill(torch.full((self.batch, self.src_len), self.model.config.start_id, device=self._token_BN.device))
+        """Compile or capture each variant of the step, at the last position that it serves, on placeholder sources.
+
+        With beams, they are reordered before, so that what grows has the memory layout that ``select`` leaves. A step
+        is then captured for both of the buffers on which ``TwoSided`` stores may stand.
+        """
+        device = self._token_XN.device
+        self.prefill(torch.full((self.batch, self.src_len), self.model.config.start_id, device=device))
+        own_BW = torch.arange(self.beams, device=device).expand(self.batch, -1)
+        two = self.beams > 1 and isinstance(self._forward, Captured) and isinstance(self._stores[0], TwoSided)
         last = {self.strategy.variant(k): k for k in steps}
-        for k in last.values():
+        for k in [k for k in last.values() for _ in range(2 if two else 1)]:
             self._stand_at(k)
             self._position_1.fill_(k - 1)
-            for store in self._stores:
-                if isinstance(store, Growing):
-                    lengthen(store.grow_to(k - 1))
-            self._run(self._token_BN[:, 0])
+            growing = [store for store in self._stores if isinstance(store, Growing)]
+            for store in growing:
+                store.grow_to(k - 1)
+            if self.beams > 1:
+                self._reorder(own_BW)
+            for store in growing:
+                lengthen(store.grow_to(k - 1))
+            self._run(self._token_XN[:, 0])
         if isinstance(self._forward, Captured):
             self._held = self._attended
         self._attended = None
@@ -124,6 +158,7 @@ class Session:
             raise StrategyError(f"sources of shape {list(src_BS.shape)} in a session for {[self.batch, self.src_len]}")
         self._stand_at(1)
         self._position_1.zero_()
+        self._is_selected = True
         for store in self._stores:
             store.reset()
         self._attended = None  # frees what is kept of the previous sources before the new ones are read
@@ -131,18 +166,22 @@ class Session:
         memory_BSD = self.model.encoder(src_BS, bias)
         if src_mask_BS is None and self.strategy.execution != "eager":
             # A mask of zeros, so that one compiled or captured step serves sources with padding and without.
-            bias = self.model.source_bias(torch.ones_like(src_BS, dtype=torch.bool))
-        sources = self.model.decoder.attend_to(memory_BSD, self._make_source)
+            src_mask_BS = torch.ones_like(src_BS, dtype=torch.bool)
+            bias = self.model.source_bias(src_mask_BS)
+        copies = 1 if self.strategy.cross_beams == "shared" else self.beams
+        if copies > 1 and src_mask_BS is not None:
+            bias = self.model.source_bias(src_mask_BS.repeat_interleave(copies, 0))
+        sources = self.model.decoder.attend_to(memory_BSD, self._make_source, copies)
         self._attended = Attended(self._stores, sources, self._tables, bias)
         if self._held is not None:
             self._attended = _written(self._attended, self._held)
 
     @torch.no_grad()
-    def step(self, token_B: Tensor) -> Tensor:
-        """Feed the tokens chosen last, int64 [B] (at first the start token); return the logits of the next, [B, V].
+    def step(self, token_X: Tensor) -> Tensor:
+        """Feed the tokens chosen last, int64 [X] (at first the start token); return the logits of the next, [X, V].
 
-        The next call may overwrite the result: clone what you keep. Raises StrategyError after ``max_new`` steps, or
-        before ``prefill``.
+        The next call may overwrite the result: clone what you keep. Raises StrategyError after ``max_new`` steps,
+        before ``prefill``, and with beams for a step that no ``select`` stands before.
         """
         k = self._step.length
         if k > self.max_new or self._attended is None:
@@ -151,30 +190,53 @@ class Session:
                 if self._attended is not None
                 else "step before prefill; call prefill(src_BS) first"
             )
-        logits_BV = self._run(token_B)
+        if not self._is_selected:
+            raise StrategyError(f"step {k} of {self.beams} beams without select(parent_BW) before it; call it")
+        logits_XV = self._run(token_X)
+        self._is_selected = self.beams == 1
         if k < self.max_new:
             self._stand_at(k + 1)
         else:
             self._step.length = k + 1
         self._position_1 += 1
-        return logits_BV
+        return logits_XV
 
+    @torch.no_grad()
     def select(self, parent_BW: Tensor) -> None:
-        """Let each row go on from the beam ``parent_BW``, int64 [B, W], of its sentence."""
-        raise StrategyError("a session of one beam has no rows to reorder")
+        """Let each row go on from the beam ``parent_BW``, int64 [B, W] of 0 to W - 1, of its sentence.
 
-    def _run(self, token_B: Tensor) -> Tensor:
-        """Run the step that the session stands at; return its logits, [B, V]."""
+        It stands between two steps, once, also where every row goes on with itself: what compiled and captured steps
+        read then always has one layout. With one beam it does nothing. Raises StrategyError anywhere else.
+        """
+        if self.beams == 1:
+            return
+        if self._is_selected or self._step.length > self.max_new:
+            raise StrategyError("select(parent_BW) stands between two steps, once; it has no place here")
+        self._reorder(parent_BW)
+        self._is_selected = True
+
+    def _reorder(self, parent_BW: Tensor) -> None:
+        assert self._attended is not None
+        parent_X = (parent_BW + self._first_row_B1).flatten()
+        if self._feeds_prefix:
+            held = self._step.length - 1
+            self._token_XN[:, :held] = self._token_XN[:, :held].index_select(0, parent_X)
+        self.model.decoder.select(self._attended, parent_X, self._step, cross=self.strategy.cross_beams == "expanded")
+        first = self._stores[0]
+        self._step.side = first.side if isinstance(first, TwoSided) else 0
+
+    def _run(self, token_X: Tensor) -> Tensor:
+        """Run the step that the session stands at; return its logits, [X, V]."""
         step, attended = self._step, self._attended
         assert attended is not None
         if self._feeds_prefix:
-            self._token_BN[:, step.length - 1] = token_B
-            token_BT = self._token_BN[:, step.query_offset : step.length]
+            self._token_XN[:, step.length - 1] = token_X
+            token_XT = self._token_XN[:, step.query_offset : step.length]
         else:
-            token_BT = token_B[:, None]
-        if self._fed_B1 is not None:
-            token_BT = self._fed_B1.copy_(token_BT)
-        return self._forward(self.model, token_BT, step, attended)
+            token_XT = token_X[:, None]
+        if self._fed_X1 is not None:
+            token_XT = self._fed_X1.copy_(token_XT)
+        return self._forward(self.model, token_XT, step, attended)
 
     def _stand_at(self, k: int) -> None:
         """Move to the step that attends k keys. The position on the device is advanced separately."""

@@ -1,13 +1,18 @@
 """A self-attention KV cache in a buffer that is allocated once and written in place.
 
 Attention reads the filled part of the buffer, the whole buffer, or the part up to a length bucket.
+
+Beams are reordered by copying rows into a second buffer, or in a table that says where each beam's rows lie, as in
+NVIDIA's FasterTransformer and TensorRT-LLM ("cache indirection"). Their attention kernels read through the table. torch
+has none that does, so the rows are gathered first.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 import torch
 from torch import Tensor
@@ -16,6 +21,7 @@ from .models.stores import KVShape, SelfKV, Step
 from .strategy import Execution, Strategy, StrategyError, register
 
 Read = Literal["filled", "buffer", "bucket"]
+Reorder = Literal["copy", "table"]
 FIRST_BUCKET = 64
 """Rows of the smallest length bucket; each following bucket is twice as long."""
 
@@ -26,6 +32,8 @@ class StaticStore:
     A step that reads the filled part depends on the length, which the host knows. A step that reads the whole buffer or
     a bucket of it, under a mask, depends on tensors of the device alone for as long as the bucket is the same. Such a
     step can be compiled or captured.
+
+    With beams there are two buffers for K and two for V. Reordering copies the filled rows from one to the other.
     """
 
     def __init__(self, shape: KVShape, capacity: int, read: Read) -> None:
@@ -33,6 +41,8 @@ class StaticStore:
         # Zeros, not empty: a masked key of NaN would still poison the softmax's product with V.
         self._k_BGCK = torch.zeros(size, dtype=shape.dtype, device=shape.device)
         self._v_BGCK = torch.zeros(size, dtype=shape.dtype, device=shape.device)
+        self._spare = (torch.zeros_like(self._k_BGCK), torch.zeros_like(self._v_BGCK)) if shape.beams > 1 else None
+        self.side = 0
         self._position_C = torch.arange(capacity, device=shape.device)
         self._capacity = capacity
         self.past_only = read == "filled"
@@ -50,12 +60,82 @@ class StaticStore:
         """Positions 0 to M - 1, int64 [M]."""
         return self._position_C if step.keys == self._capacity else self._position_C[: step.keys]
 
+    def select(self, parent_B: Tensor, step: Step) -> None:
+        """Copy the filled rows into the other buffers, in the new order, and stand on those."""
+        assert self._spare is not None
+        (k_BGCK, v_BGCK), held = self._spare, step.length - 1
+        torch.index_select(self._k_BGCK[:, :, :held], 0, parent_B, out=k_BGCK[:, :, :held])
+        torch.index_select(self._v_BGCK[:, :, :held], 0, parent_B, out=v_BGCK[:, :, :held])
+        self._spare = self._k_BGCK, self._v_BGCK
+        self._k_BGCK, self._v_BGCK, self.side = k_BGCK, v_BGCK, 1 - self.side
+
     def reset(self) -> None:
         """Do nothing: rows beyond the length are never attended, so old ones need not be cleared."""
 
     def nbytes(self, length: int) -> tuple[int, int]:
-        """Bytes (reserved, used): of the whole buffers, and of their first ``length`` rows."""
-        reserved = self._k_BGCK.nbytes + self._v_BGCK.nbytes
+        """Bytes (reserved, used): of all buffers, and of the first ``length`` rows of those that are read."""
+        one = self._k_BGCK.nbytes + self._v_BGCK.nbytes
+        return one if self._spare is None else 2 * one, one // self._capacity * length
+
+
+class BeamTable:
+    """Where the rows of each sequence lie, int64 [B, C]: rows of buffers [B * C, G * K], which the layers share."""
+
+    def __init__(self, shape: KVShape, capacity: int) -> None:
+        self.row_BC = torch.arange(shape.batch * capacity, device=shape.device).view(shape.batch, capacity)
+
+    def select(self, parent_B: Tensor, held: int) -> None:
+        """Let the first ``held`` rows of each sequence be those of its parent. Later ones stay its own."""
+        self.row_BC[:, :held] = self.row_BC[:, :held].index_select(0, parent_B)
+
+    def reset(self) -> None:
+        """Give each sequence its own rows again."""
+        torch.arange(self.row_BC.numel(), out=self.row_BC.view(-1))
+
+
+class TableStore:
+    """K and V of one layer in buffers of [B * C, G * K]; reordering beams changes their table alone.
+
+    A sequence writes to rows of its own and reads, through the table, rows of whichever sequence wrote them.
+    """
+
+    def __init__(self, shape: KVShape, table: BeamTable, read: Read, first: bool) -> None:
+        """``first`` says whether this is the first layer's store, which reorders and counts the table."""
+        capacity = table.row_BC.shape[1]
+        size = shape.batch * capacity, shape.heads * shape.head_size
+        self._k_RX = torch.zeros(size, dtype=shape.dtype, device=shape.device)
+        self._v_RX = torch.zeros(size, dtype=shape.dtype, device=shape.device)
+        self._own_B = torch.arange(0, size[0], capacity, device=shape.device)
+        self._position_C = torch.arange(capacity, device=shape.device)
+        self._table, self._first, self._heads, self._capacity = table, first, shape.heads, capacity
+        self.past_only = read == "filled"
+
+    def append(self, k_BGTK: Tensor, v_BGTK: Tensor, step: Step) -> tuple[Tensor, Tensor]:
+        """Write the new row of each sequence among its own, and gather the rows to attend."""
+        written_B = self._own_B + step.position_1
+        self._k_RX.index_copy_(0, written_B, k_BGTK.flatten(1))
+        self._v_RX.index_copy_(0, written_B, v_BGTK.flatten(1))
+        row_BM = self._table.row_BC[:, : step.keys]
+        size = *row_BM.shape, self._heads, -1
+        return self._k_RX[row_BM].view(size).transpose(1, 2), self._v_RX[row_BM].view(size).transpose(1, 2)
+
+    def key_position_M(self, step: Step) -> Tensor:
+        """Positions 0 to M - 1, int64 [M]."""
+        return self._position_C[: step.keys]
+
+    def select(self, parent_B: Tensor, step: Step) -> None:
+        """Reorder the table, in the first layer."""
+        if self._first:
+            self._table.select(parent_B, step.length - 1)
+
+    def reset(self) -> None:
+        """Give each sequence its own rows again."""
+        if self._first:
+            self._table.reset()
+
+    def nbytes(self, length: int) -> tuple[int, int]:
+        """Bytes (reserved, used) of the buffers, and in the first layer of the table."""
+        reserved = self._k_RX.nbytes + self._v_RX.nbytes + (self._table.row_BC.nbytes if self._first else 0)
         return reserved, reserved // self._capacity * length
 
 
@@ -66,6 +146,9 @@ class StaticKV(Strategy):
 
     capacity: int | None = None
     read: Read = "filled"
+    reorder: Reorder = "copy"
+
+    of_beams: ClassVar[frozenset[str]] = Strategy.of_beams | {"reorder"}
 
     def __post_init__(self) -> None:
         if self.capacity is not None and self.capacity < 1:
@@ -87,9 +170,12 @@ class StaticKV(Strategy):
             )
         return self
 
-    def self_kv(self, shape: KVShape) -> SelfKV:
-        """A buffer of ``capacity`` rows."""
-        return StaticStore(shape, self._rows, self.read)
+    def open(self, shape: KVShape, layers: int) -> Sequence[SelfKV]:
+        """A buffer of ``capacity`` rows per sequence for each layer; with beams, two of them or a table for all."""
+        if shape.beams == 1 or self.reorder == "copy":
+            return [StaticStore(shape, self._rows, self.read) for _ in range(layers)]
+        table = BeamTable(shape, self._rows)
+        return [TableStore(shape, table, self.read, first=layer == 0) for layer in range(layers)]
 
     def keys_read(self, k: int) -> int:
         """The keys read: k for ``read=filled``, the capacity for ``buffer``, the bucket of k for ``bucket``.
@@ -103,6 +189,26 @@ class StaticKV(Strategy):
     def rows_reserved(self, k: int) -> int:
         """The capacity."""
         return self._rows
+
+    def rows_reordered(self, k: int) -> int:
+        """All k rows, or none where a table is reordered."""
+        return k if self.reorder == "copy" else 0
+
+    def rows_gathered(self, k: int) -> int:
+        """Every key that is read, where there is a table."""
+        return self.keys_read(k) if self.reorder == "table" else 0
+
+    def rows_spare(self, k: int) -> int:
+        """The capacity once more, where beams are copied."""
+        return self._rows if self.reorder == "copy" else 0
+
+    def entries_reserved(self, k: int) -> int:
+        """An entry for each row of the capacity."""
+        return self._rows if self.reorder == "table" else 0
+
+    def entries_reordered(self, k: int) -> int:
+        """Those of the k rows, twice: they are gathered, and copied back to where a captured step reads them."""
+        return 2 * k if self.reorder == "table" else 0
 
     @property
     def static(self) -> bool:

@@ -11,7 +11,7 @@ import re
 import typing
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, ClassVar, Literal, Self, TypeVar
 
 from .discovery import LEFT_OUT, import_all, leave_out
 from .models.message_text import described, shown
@@ -20,6 +20,7 @@ from .models.stores import KVShape, SelfKV
 
 Execution = Literal["eager", "compiled", "graph"]
 CrossMode = Literal["cached", "recompute"]
+CrossBeams = Literal["shared", "expanded", "expanded_once"]
 CORE = ("full_recompute", "cross_kv", "contiguous_kv", "static_kv")
 """The four basic strategies, in the order in which the field introduces them."""
 SHIPPED = ("strategies.contiguous_kv", "strategies.cross_kv", "strategies.full_recompute", "strategies.static_kv")
@@ -40,6 +41,12 @@ class Strategy:
 
     cross: CrossMode = "cached"
     execution: Execution = "eager"
+    cross_beams: CrossBeams = "shared"
+    """What the beams of a sentence keep of its source. ``shared``: one copy, which is never reordered. ``expanded``: a
+    copy each, reordered with the beams, as most libraries do. ``expanded_once``: a copy each, never reordered."""
+
+    of_beams: ClassVar[frozenset[str]] = frozenset({"cross_beams"})
+    """Options that change nothing where each sentence has one sequence."""
 
     def bind(self, max_new: int) -> Self:
         """This strategy for targets of at most ``max_new`` tokens, with its defaults filled in.
@@ -87,6 +94,29 @@ class Strategy:
     def rows_used(self, k: int) -> int:
         """Rows that persist after this step and hold a key."""
         return min(k, self.rows_reserved(k))
+
+    def rows_reordered(self, k: int) -> int:
+        """Rows of each beam's cache that are copied when beams are reordered after the step that attends k keys.
+
+        It is asked of beam search alone, as are the four facts below. Rows are counted whatever beam each continues.
+        """
+        return k
+
+    def rows_gathered(self, k: int) -> int:
+        """Rows of each beam that this step gathers through a table to read them, because no kernel reads through it."""
+        return 0
+
+    def rows_spare(self, k: int) -> int:
+        """Rows of each beam that persist besides ``rows_reserved``: a second buffer into which beams are reordered."""
+        return 0
+
+    def entries_reserved(self, k: int) -> int:
+        """Entries, int64, of a table of rows that persists for each beam."""
+        return 0
+
+    def entries_reordered(self, k: int) -> int:
+        """Entries of the table that are copied per beam when beams are reordered after this step."""
+        return 0
 
     @property
     def supports(self) -> frozenset[Execution]:

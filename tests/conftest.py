@@ -91,10 +91,11 @@ def _values(hint: object, default: object) -> tuple:
     return (default, *SMALL) if hint is int else (default,)
 
 
-def every_strategy() -> list[Strategy]:
+def every_strategy(beams: bool = False) -> list[Strategy]:
     """Every registered strategy with every combination of its options; combinations that it refuses are left out.
 
-    All execute eagerly: test_execution.py is for the others.
+    All execute eagerly: test_execution.py is for the others. Options of beams alone vary with ``beams``, and numbers
+    without.
 
     Options are its fields: each value of a ``Literal`` or ``bool``; for ``int`` its default and small sizes, for
     ``int | None`` none, a large size and small ones. What cannot hold a target of ``TARGET`` tokens is left out.
@@ -102,8 +103,11 @@ def every_strategy() -> list[Strategy]:
     found = []
     for entry in registry().values():
         hints = typing.get_type_hints(entry.strategy)
-        fields = [f for f in dataclasses.fields(entry.strategy) if f.name != "execution"]
-        for values in itertools.product(*(_values(hints[f.name], f.default) for f in fields)):
+        left = {"execution"} if beams else {"execution", *entry.strategy.of_beams}
+        fields = [f for f in dataclasses.fields(entry.strategy) if f.name not in left]
+        every = [_values(hints[f.name], f.default) for f in fields]
+        every = [(values[:1] if beams and not isinstance(values[-1], (str, bool)) else values) for values in every]
+        for values in itertools.product(*every):
             try:
                 made = entry.make(**{f.name: value for f, value in zip(fields, values, strict=True)})
                 if longest(made, TARGET) == TARGET:
@@ -127,6 +131,12 @@ def longest(strategy: Strategy, target: int) -> int:
 @pytest.fixture(params=every_strategy(), ids=lambda strategy: strategy.label)
 def strategy(request) -> Strategy:
     """Each registered strategy and option set in turn."""
+    return request.param
+
+
+@pytest.fixture(params=every_strategy(beams=True), ids=lambda strategy: strategy.label)
+def beam_strategy(request) -> Strategy:
+    """Each with every option of beams."""
     return request.param
 
 

@@ -5,10 +5,14 @@ Under every strategy, Q, K and V of self-attention are one packed product, and K
 K and V may have fewer heads than Q (``ModelConfig.num_kv_heads``). The H / G query heads that share a head of K and V
 are then laid out as rows of one product, [B, G, H/G * T, K] x [B, G, K, M], so K and V are read once for all of them
 and never repeated (Shazeer 2019, arXiv 1911.02150, section 3; Ainslie et al. 2023, arXiv 2305.13245).
+
+In beam search the W beams of a sentence attend to the same source. Where they share its K and V, they too are rows of
+one product, [B, G, W * H/G * T, K] x [B, G, K, S].
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
 import torch.nn.functional as F
@@ -17,7 +21,7 @@ from torch import Tensor, nn
 from . import one_position
 from .config import ModelConfig
 from .positions import aligned_rows
-from .stores import CrossKV, SelfKV, Step
+from .stores import CrossKV, Reordering, SelfKV, Step
 
 
 def group_bias(bias: Tensor, group: int) -> Tensor:
@@ -56,22 +60,23 @@ class _Attention(nn.Module):
         """softmax(scale * q k^T + bias) v, heads merged and projected: -> [B, T, D] (2017 paper, eq. 1)."""
         written_out = self.may_write_out and one_position.is_attention_written_out(q_BHTK, k_BGMK)
         attention = one_position.attention if written_out else F.scaled_dot_product_attention
-        if self.group == 1:
+        batch, beams = k_BGMK.shape[0], q_BHTK.shape[0] // k_BGMK.shape[0]
+        if self.group == 1 and beams == 1:
             context_BHTK = attention(q_BHTK, k_BGMK, v_BGMK, attn_mask=bias, scale=self.scale)
             return self.out(context_BHTK.transpose(1, 2).flatten(2))
-        # X: H/G * T, the rows of a group's first head, then of its second, and so on.
-        batch, heads, rows, size = q_BHTK.shape
-        q_BGXK = q_BHTK.reshape(batch, heads // self.group, self.group * rows, size)
+        # X: W * H/G * T. In each group, the rows of the first beam, and in it of the first head, come first.
+        _, heads, rows, size = q_BHTK.shape
+        split = batch, beams, heads // self.group, self.group, rows, size
+        q_BGXK = q_BHTK.view(split).transpose(1, 2).reshape(batch, heads // self.group, -1, size)
         context_BGXK = attention(q_BGXK, k_BGMK, v_BGMK, attn_mask=bias, scale=self.scale)
-        # Within a group, rows lie head by head, so X splits into [H/G, T].
-        by_head = context_BGXK.view(batch, heads // self.group, self.group, rows, size)
-        return self.out(by_head.permute(0, 3, 1, 2, 4).flatten(2))
+        by_beam = context_BGXK.view(batch, heads // self.group, beams, self.group, rows, size)
+        return self.out(by_beam.permute(0, 2, 4, 1, 3, 5).reshape(batch * beams, rows, heads * size))
 
 
 class SelfAttention(_Attention):
     """Self-attention of an encoder (no store) or a decoder (through a ``SelfKV``)."""
 
-    probe_regions: ClassVar = ("append",)
+    probe_regions: ClassVar = ("append", "select")
     """Methods that probes watch as they watch modules, so that they see what a store copies."""
 
     def __init__(self, config: ModelConfig) -> None:
@@ -92,9 +97,15 @@ class SelfAttention(_Attention):
         """Return the K and V to attend, [B, G, M, K] each."""
         return store.append(k_BGTK, v_BGTK, step)
 
+    def select(self, store: Reordering, parent_B: Tensor, step: Step) -> None:
+        """Let each sequence go on with the rows of the sequence ``parent_B``."""
+        store.select(parent_B, step)
+
 
 class CrossAttention(_Attention):
     """Attention of decoder rows over the source, whose K/V a ``CrossKV`` supplies."""
+
+    probe_regions: ClassVar = ("select",)
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
@@ -106,7 +117,15 @@ class CrossAttention(_Attention):
         k_BGSK, v_BGSK = self._split(self.kv(memory_BSD), self.kv_heads, self.kv_heads)
         return k_BGSK, v_BGSK
 
+    def select(self, source: CrossKV, change: Callable[[Tensor], Tensor]) -> None:
+        """Reorder what is kept of the source, where beams do not share it."""
+        source.map(change)
+
     def forward(self, x_BTD: Tensor, source: CrossKV, bias: Tensor | None) -> Tensor:
-        """Attend to the source, [B, T, D] -> [B, T, D]; ``bias`` broadcasts to [B, 1, 1, S]."""
+        """Attend to the source, [B * W, T, D] -> [B * W, T, D]; ``bias`` broadcasts to [B, 1, 1, S].
+
+        W sequences of a sentence, side by side, share the K and V [B, G, S, K] that ``source`` gives. If it gives
+        [B * W, G, S, K], each has its own.
+        """
         (q_BHTK,) = self._split(self.q(x_BTD), self.heads)
         return self._attend(q_BHTK, *source.get(), bias)

@@ -53,13 +53,15 @@ def role_flops(products: Iterable[Product]) -> dict[str, int]:
     return dict(found)
 
 
-def _attention(role: str, config: ModelConfig, batch: int, rows: int, keys: int, count: int) -> list[Product]:
-    # Query heads that share K and V are rows of one product (attention.py).
-    heads, grouped, size = batch * config.kv_heads, rows * config.group, config.d_kv
+def _attention(
+    role: str, config: ModelConfig, batch: int, rows: int, keys: int, count: int, beams: int = 1
+) -> list[Product]:
+    # Query heads, and beams, that share K and V are rows of one product (attention.py).
+    heads, grouped, size = batch * config.kv_heads, beams * rows * config.group, config.d_kv
     return [
         Product(f"{role}.scores", heads, grouped, size, keys, count),
         Product(f"{role}.context", heads, grouped, keys, size, count),
-        Product(f"{role}.out", 1, batch * rows, config.inner, config.d_model, count),
+        Product(f"{role}.out", 1, batch * beams * rows, config.inner, config.d_model, count),
     ]
 
 
@@ -87,42 +89,59 @@ def cross_projection(config: ModelConfig, batch: int, src_len: int) -> list[Prod
     return [Product("decoder.cross_attn.kv", 1, rows, config.d_model, 2 * config.kv_inner, count)]
 
 
-def decoder(config: ModelConfig, batch: int, src_len: int, rows: int, keys: int, logit_rows: int = 1) -> list[Product]:
+def decoder(
+    config: ModelConfig,
+    batch: int,
+    src_len: int,
+    rows: int,
+    keys: int,
+    logit_rows: int = 1,
+    beams: int = 1,
+    cross_shared: bool = True,
+) -> list[Product]:
     """Products of one call of the decoder on T=``rows`` rows against M=``keys`` keys, without ``cross_projection``.
 
-    The LM head runs on ``logit_rows`` rows of each sentence: the last row in decoding, all rows in training.
+    Each of the B=``batch`` sentences has W=``beams`` sequences of T rows. With ``cross_shared`` those of a sentence
+    read the same cross-attention K and V, as rows of one product. The LM head runs on ``logit_rows`` rows of each
+    sequence: the last row in decoding, all rows in training.
     """
-    fed, count = batch * rows, config.decoder_layers
+    sequences, count = batch * beams, config.decoder_layers
+    fed = sequences * rows
+    sources, together = (batch, beams) if cross_shared else (sequences, 1)
     return [
         Product("decoder.self_attn.qkv", 1, fed, config.d_model, config.inner + 2 * config.kv_inner, count),
-        *_attention("decoder.self_attn", config, batch, rows, keys, count),
+        *_attention("decoder.self_attn", config, sequences, rows, keys, count),
         Product("decoder.cross_attn.q", 1, fed, config.d_model, config.inner, count),
-        *_attention("decoder.cross_attn", config, batch, rows, src_len, count),
+        *_attention("decoder.cross_attn", config, sources, rows, src_len, count, together),
         *_feed_forward("decoder.ffn", config, fed, count),
-        Product("lm_head", 1, batch * logit_rows, config.d_model, config.vocab_size),
+        Product("lm_head", 1, sequences * logit_rows, config.d_model, config.vocab_size),
     ]
 
 
-def necessary_flops(config: ModelConfig, src_lens: Iterable[int], tgt_lens: Iterable[int]) -> int:
+def necessary_flops(config: ModelConfig, src_lens: Iterable[int], tgt_lens: Iterable[int], beams: int = 1) -> int:
     """FLOPs that any exact incremental decoder needs: one row per step, k keys, real source tokens, cross K/V once.
 
     Sum over sentences of real length s: encoder(s) + cross projection(s) + sum over k of decoder(1 row, k keys, s).
-    The terms are linear in k, so the sum over k is N times the value at the mean (N + 1) / 2.
+    With W=``beams`` each step has one row per beam, until the sentence has ended after ``tgt_lens`` steps. The terms
+    are linear in k, so the sum over k is N times the value at the mean (N + 1) / 2.
     """
     total = 0
     for source, target in zip(src_lens, tgt_lens, strict=True):
         total += flops(encoder(config, 1, source)) + flops(cross_projection(config, 1, source))
-        first, last = (flops(decoder(config, 1, source, 1, k)) for k in (1, target))
+        first, last = (flops(decoder(config, 1, source, 1, k, beams=beams)) for k in (1, target))
         total += target * (first + last) // 2
     return total
 
 
 @dataclass(frozen=True)
 class StepShape:
-    """The sizes of one decode step: T=``rows`` rows of each of B sequences, M=``keys`` keys, and S source positions.
+    """The sizes of one decode step: T=``rows`` rows of each sequence, M=``keys`` keys, and S source positions.
 
-    ``copied`` is the number of rows of each layer's K, and of its V, that are copied to make room. ``cross_recomputed``
-    says whether cross K and V are projected again.
+    There are B=``batch`` sentences of W=``beams`` sequences each. ``copied`` is the number of rows of each layer's K,
+    and of its V, that are copied to make room or to be read. ``cross_recomputed`` says whether cross K and V are
+    projected again, ``cross_shared`` whether the beams of a sentence share them. If they do not, ``cross_reordered``
+    says whether they are reordered with the beams. ``selects`` is 1 if beams are reordered before this step, 0 if not:
+    ``reordered`` rows of each layer's K and V, and ``entries`` of index tables, are then copied per sequence.
     """
 
     batch: int
@@ -131,9 +150,33 @@ class StepShape:
     keys: int
     copied: int = 0
     cross_recomputed: bool = False
+    beams: int = 1
+    cross_shared: bool = True
+    cross_reordered: bool = False
+    selects: int = 0
+    reordered: int = 0
+    entries: int = 0
+
+    @property
+    def sequences(self) -> int:
+        """Rows of the batch in the decoder, B * W."""
+        return self.batch * self.beams
+
+    @property
+    def sources(self) -> int:
+        """Rows of the batch of cross-attention K and V: B where beams share them, else B * W."""
+        return self.batch if self.cross_shared else self.sequences
 
 
 def step(config: ModelConfig, shape: StepShape) -> list[Product]:
     """Products of one decode step, with the cross projection if it runs again."""
-    products = decoder(config, shape.batch, shape.src_len, shape.rows, shape.keys)
-    return products + (cross_projection(config, shape.batch, shape.src_len) if shape.cross_recomputed else [])
+    products = decoder(
+        config,
+        shape.batch,
+        shape.src_len,
+        shape.rows,
+        shape.keys,
+        beams=shape.beams,
+        cross_shared=shape.cross_shared,
+    )
+    return products + (cross_projection(config, shape.sources, shape.src_len) if shape.cross_recomputed else [])

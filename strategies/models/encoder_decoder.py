@@ -19,7 +19,7 @@ from .blocks import DecoderLayer, EncoderLayer
 from .config import ModelConfig
 from .layers import RowDropout, make_norm
 from .positions import DistanceTable, RelativeBias, aligned_rows, sinusoids_ND
-from .stores import CachedCross, CrossKV, CrossProject, PassThrough, SelfKV, Step
+from .stores import CachedCross, CrossKV, CrossProject, PassThrough, Reordering, SelfKV, Step
 
 
 class _Stack(nn.Module):
@@ -106,6 +106,19 @@ class Attended:
     source_bias: Tensor | None
 
 
+class _Once:
+    """A change of tensors that is made once where one layer after another keeps the same tensor."""
+
+    def __init__(self, change: Callable[[Tensor], Tensor]) -> None:
+        self._change = change
+        self._last: tuple[Tensor, Tensor] | None = None
+
+    def __call__(self, kept: Tensor) -> Tensor:
+        if self._last is None or self._last[0] is not kept:
+            self._last = kept, self._change(kept)
+        return self._last[1]
+
+
 class Decoder(_Stack):
     """The decoder, which computes T rows of the target against the keys that the stores return."""
 
@@ -131,10 +144,32 @@ class Decoder(_Stack):
             x_BTD = layer(x_BTD, step, store, source, bias, attended.source_bias)
         return self.dropout(self.final_norm(x_BTD))
 
-    def attend_to(self, memory_BSD: Tensor, make: Callable[[CrossProject, Tensor], CrossKV]) -> list[CrossKV]:
-        """Cross-attention K/V of each layer, made by ``make`` from the layer's projection and the encoder's output."""
+    def select(self, attended: Attended, parent_B: Tensor, step: Step, cross: bool) -> None:
+        """Let each sequence go on from the sequence ``parent_B``, int64 [B], of its sentence, before ``step``.
+
+        The stores are reordered, which must be ``Reordering``, and with ``cross`` what is kept of the sources too.
+        """
+        reordered = _Once(lambda kept: kept.index_select(0, parent_B))
+        for module, store, source in zip(self.layers, attended.stores, attended.sources, strict=True):
+            layer = cast(DecoderLayer, module)
+            layer.self_attn.select(cast(Reordering, store), parent_B, step)
+            if cross:
+                layer.cross_attn.select(source, reordered)
+
+    def attend_to(
+        self, memory_BSD: Tensor, make: Callable[[CrossProject, Tensor], CrossKV], beams: int = 1
+    ) -> list[CrossKV]:
+        """Cross-attention K/V of each layer, made by ``make`` from the layer's projection and the encoder's output.
+
+        With ``beams`` what is kept is repeated: each sequence of a sentence has its own.
+        """
         attentions = [cast(DecoderLayer, layer).cross_attn for layer in self.layers]
-        return [make(attention.project, memory_BSD) for attention in attentions]
+        sources = [make(attention.project, memory_BSD) for attention in attentions]
+        if beams > 1:
+            repeated = _Once(lambda kept: kept.repeat_interleave(beams, 0))
+            for source in sources:
+                source.map(repeated)
+        return sources
 
 
 class Head(nn.Module):

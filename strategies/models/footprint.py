@@ -21,7 +21,10 @@ class Remembered:
 
     ``reserved_first`` rows persist before the first step and ``reserved_last`` after the last step, in which ``copied``
     rows are copied. ``rows`` and ``keys`` are T and M of the last step. ``cross`` says whether cross K/V are cached; if
-    not, the encoder's output is kept.
+    not, the encoder's output is kept. All rows are of one sequence, and each sentence has ``beams`` of them. With
+    ``cross_shared`` these keep one copy of what is kept of the source. In the last step ``gathered`` rows are gathered
+    to be read. Before it ``moved`` rows are copied to reorder beams, into new tensors, and with ``cross_moved`` what is
+    kept of the source too. ``entries`` of an index table persist.
     """
 
     reserved_first: int
@@ -30,6 +33,17 @@ class Remembered:
     rows: int
     keys: int
     cross: bool
+    beams: int = 1
+    cross_shared: bool = True
+    gathered: int = 0
+    moved: int = 0
+    cross_moved: bool = False
+    entries: int = 0
+
+    @property
+    def copies(self) -> int:
+        """Copies per sentence of what is kept of its source."""
+        return 1 if self.cross_shared else self.beams
 
 
 @dataclass(frozen=True)
@@ -86,7 +100,10 @@ def moments(
         encoder's bias  self K/V reserved from the start + score bias, with and without padding
         encoder         self K/V reserved from the start + score bias + B * S * block
         encoder's end   self K/V reserved from the start + B * S * (D + cross K/V)
-        last step       self K/V + cross K/V + score bias + the previous logits + max(B * T * block, B * V)
+        last step       self K/V + cross K/V + score bias + max(B * T * block, B * V)
+        reordering      self K/V + cross K/V + a new tensor, where beams are reordered into one
+
+    In the decoder B counts sequences: B * W with beams.
 
     A block holds the input of its layer, its own input, and the largest of a norm, of attention (the normed rows,
     packed Q, K, V and the context) and of the feed-forward network (the normed rows, both sides of its activation).
@@ -105,7 +122,8 @@ def _tables(config: ModelConfig, batch: int, tgt_len: int, kept: Remembered, wid
     """Bytes of the tokens, held twice as int64, and of what a session looks up by position."""
     by_distance = (config.num_heads if config.is_t5 else 1) * (tgt_len + kept.keys)
     by_position = 0 if config.is_t5 else tgt_len * config.d_model
-    return 2 * 8 * batch * tgt_len + width * (by_distance + by_position)
+    sequences = batch * kept.beams
+    return 8 * sequences * (2 * tgt_len + kept.entries) + width * (by_distance + by_position)
 
 
 def _kv_width(config: ModelConfig) -> int:
@@ -171,26 +189,32 @@ def _prefill(config: ModelConfig, batch: int, src_len: int, kept: Remembered, wi
     block = max(attention, 2 * config.d_model * width.stream + max(network, _norm(config, width)))
     made, bias = _encoder_bias(config, batch, src_len, padded)
     layers = rows * block + width.value * bias
-    projection = width.value * rows * (config.d_model + (_kv_width(config) if kept.cross else 0))
-    reserved = kv_bytes(config, batch, kept.reserved_first, width.value)
+    projection = width.value * rows * (config.d_model + (kept.copies * _kv_width(config) if kept.cross else 0))
+    reserved = kv_bytes(config, batch * kept.beams, kept.reserved_first, width.value)
     return [reserved + alive for alive in (layers, width.value * made, projection)]
 
 
 def _step(config: ModelConfig, batch: int, src_len: int, kept: Remembered, width: Widths) -> list[int]:
-    """Bytes at the moments of the last step: inside each block of a layer, and in the head."""
-    rows, sources, value = batch * kept.rows, batch * src_len, width.value
+    """Bytes at the moments of the last step: inside each block of a layer, in the head, and while beams move."""
+    sequences = batch * kept.beams
+    rows, sources, value = sequences * kept.rows, batch * kept.copies * src_len, width.value
     bias = (config.num_heads if config.is_t5 else 1) * kept.rows * kept.keys
     if config.group > 1 and kept.rows != 1 and not config.is_t5:  # the mask, repeated for query heads that are rows
         bias += config.group * kept.rows * kept.keys
     positions = 0 if config.is_t5 else kept.rows * config.d_model
     fed = config.d_model * width.stream
-    attention = rows * (fed + value * _self_attention(config)) + value * batch * config.kv_inner * kept.copied
+    beside = kept.copied + 2 * kept.gathered
+    attention = rows * (fed + value * _self_attention(config)) + value * sequences * config.kv_inner * beside
     projected = 0 if kept.cross else value * 2 * config.kv_inner
-    inside_cross = _normed(config) + 2 * config.inner + _regrouped(config) + config.d_model
+    shared = 2 * config.inner if kept.beams > 1 and kept.cross_shared else 0  # beams as rows of one product, and back
+    inside_cross = _normed(config) + 2 * config.inner + max(_regrouped(config), shared) + config.d_model
     cross = rows * (2 * fed + value * inside_cross) + sources * projected
     network = rows * (2 * fed + max(value * _normed(config) + _network(config, width), _norm(config, width)))
-    head = value * (rows * config.d_model + batch * config.vocab_size)
-    before = batch * config.vocab_size  # the previous step's logits, which the caller holds until it has these
-    held = kv_bytes(config, batch, kept.reserved_last, value) + value * sources * _cross(config, kept)
-    around = held + value * (bias + positions + before)
-    return [around + inside for inside in (attention, cross, network, head)]
+    head = value * (rows * config.d_model + sequences * config.vocab_size)
+    held = kv_bytes(config, sequences, kept.reserved_last, value) + value * sources * _cross(config, kept)
+    around = held + value * (bias + positions)
+    moments = [around + inside for inside in (attention, cross, network, head)]
+    if kept.beams > 1:
+        source = src_len * (config.kv_inner if kept.cross else config.d_model) if kept.cross_moved else 0
+        moments.append(held + value * sequences * max(config.kv_inner * kept.moved, source))
+    return moments

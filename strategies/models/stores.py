@@ -3,6 +3,7 @@
 A session has one self-attention store per decoder layer. Their methods are called in this order:
 
     reset()                    of every layer's store, at each prefill: a session decodes one batch after another
+    select(parent, step)       with beams, between two steps, of every layer's store, first layer to last
     key_position_M(step)       at most once per step, of the first layer's store, BEFORE any ``append`` of that step
     append(k, v, step)         once per step, of every layer's store, first layer to last
     nbytes(length)             of every layer's store, at any time between steps
@@ -14,7 +15,7 @@ not advance in the ``append`` of one layer as if the step were over: the session
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self, runtime_checkable
 
@@ -24,7 +25,11 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class KVShape:
-    """The sizes that a self-attention store of one layer is built for. ``heads`` are those of K and V, G."""
+    """The sizes that a self-attention store of one layer is built for. ``heads`` are those of K and V, G.
+
+    ``batch`` is the number of sequences. With ``beams``, W, it is B * W, and the W sequences of a sentence lie side by
+    side. Every B in the names of a store's tensors is this number.
+    """
 
     batch: int
     heads: int
@@ -32,6 +37,7 @@ class KVShape:
     max_new: int
     dtype: torch.dtype
     device: torch.device
+    beams: int = 1
 
 
 @dataclass
@@ -51,6 +57,8 @@ class Step:
     keys: int
     position_1: Tensor
     variant: int = 0
+    side: int = 0
+    """Which of its two buffers the stores stand on, where they are ``TwoSided``; else 0."""
 
     @property
     def query_offset(self) -> int:
@@ -91,6 +99,26 @@ class Growing(Protocol):
         """Hold ``length`` placeholder rows to compile with; return the tensors that grow along dimension 2."""
 
 
+@runtime_checkable
+class Reordering(Protocol):
+    """A ``SelfKV`` whose rows can be reordered, which beam search needs."""
+
+    def select(self, parent_B: Tensor, step: Step) -> None:
+        """Let each sequence go on with the rows of the sequence ``parent_B``, int64 [B], of the same sentence.
+
+        It is called between two steps: ``step`` is the one that comes next, so ``step.length`` - 1 rows are held. All
+        layers are called, with the same tensor. What layers share is reordered in the first of them.
+        """
+
+
+@runtime_checkable
+class TwoSided(Protocol):
+    """A ``Reordering`` store that reorders from one buffer into another, so that its K and V have two addresses."""
+
+    side: int
+    """0 or 1: the buffer that holds the rows now. A captured step is captured for each side."""
+
+
 class CrossProject(Protocol):
     """Turns the encoder's output into one layer's cross-attention K and V."""
 
@@ -112,12 +140,20 @@ class CrossKV(Protocol):
     def nbytes(self) -> int:
         """Bytes of K/V that persist between steps."""
 
+    def map(self, change: Callable[[Tensor], Tensor]) -> None:
+        """Replace each tensor that is kept, [B, ...], by ``change`` of it: repeated for beams, or reordered."""
+
 
 class CachedCross:
     """Cross-attention K/V projected once, at prefill; the encoder's output is not kept."""
 
     def __init__(self, project: CrossProject, memory_BSD: Tensor) -> None:
         self._kv = project(memory_BSD)
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> None:
+        """Replace K and V."""
+        k_BGSK, v_BGSK = self._kv
+        self._kv = change(k_BGSK), change(v_BGSK)
 
     def get(self) -> tuple[Tensor, Tensor]:
         """The K/V projected at prefill, [B, G, S, K] each."""
@@ -148,6 +184,10 @@ class RecomputedCross:
         """Copy the encoder's output."""
         self._memory_BSD.copy_(other._memory_BSD)
 
+    def map(self, change: Callable[[Tensor], Tensor]) -> None:
+        """Replace the encoder's output, which all layers share."""
+        self._memory_BSD = change(self._memory_BSD)
+
     def nbytes(self) -> int:
         """0, because no K/V persist."""
         return 0
@@ -168,6 +208,9 @@ class PassThrough:
 
     def reset(self) -> None:
         """Do nothing: there is nothing to forget."""
+
+    def select(self, parent_B: Tensor, step: Step) -> None:
+        """Do nothing: the rows to come are computed from the tokens, which the session reorders."""
 
     def nbytes(self, length: int) -> tuple[int, int]:
         """0 and 0, because nothing persists."""

@@ -54,7 +54,9 @@ def role_bytes(config: ModelConfig, shape: StepShape, element: ElementBytes) -> 
     - ``decoder.self_attn.append`` writes the T new rows of K and V in each layer, and reads and writes each of the
       ``copied`` rows that concatenation moves;
     - scores read K and contexts read V: M rows in self-attention, S in cross-attention;
-    - ``decoder.cross_attn.kv``, where it runs, also reads the encoder's output and writes K and V.
+    - ``decoder.cross_attn.kv``, where it runs, also reads the encoder's output and writes K and V;
+    - with beams, ``decoder.self_attn.select`` and ``decoder.cross_attn.select`` read and write what is reordered before
+      the step: rows of K and V, entries of index tables, or what is kept of the source.
 
     Activations, which stay in the processor's caches, are left out.
     """
@@ -64,20 +66,31 @@ def role_bytes(config: ModelConfig, shape: StepShape, element: ElementBytes) -> 
         if not p.is_attention
     }
     layers = element.usual * config.decoder_layers
-    row = shape.batch * config.kv_inner * layers  # one row of K, or of V, in all layers
+    row = shape.sequences * config.kv_inner * layers  # one row of K, or of V, in all layers
+    source = shape.sources * shape.src_len * config.kv_inner * layers  # all rows of cross-attention's K, or of its V
     found["decoder.self_attn.append"] = StepBytes(self_kv=2 * shape.rows * row, copies=2 * 2 * shape.copied * row)
     for operand in ("scores", "context"):
         found[f"decoder.self_attn.{operand}"] = StepBytes(self_kv=shape.keys * row)
-        found[f"decoder.cross_attn.{operand}"] = StepBytes(cross_kv=shape.src_len * row)
+        found[f"decoder.cross_attn.{operand}"] = StepBytes(cross_kv=source)
+    memory = shape.sources * shape.src_len * config.d_model * element.usual
     if shape.cross_recomputed:
-        memory = shape.batch * shape.src_len * config.d_model * layers
-        found["decoder.cross_attn.kv"] += StepBytes(cross_kv=memory + 2 * shape.src_len * row)
+        found["decoder.cross_attn.kv"] += StepBytes(cross_kv=memory * config.decoder_layers + 2 * source)
+    if shape.beams > 1:
+        entries = 2 * ENTRY * shape.entries * shape.sequences
+        found["decoder.self_attn.select"] = StepBytes(copies=2 * 2 * shape.reordered * row + entries)
+        kept = memory if shape.cross_recomputed else 2 * source
+        moved = 2 * kept * shape.selects if shape.cross_reordered else 0
+        found["decoder.cross_attn.select"] = StepBytes(copies=moved)
     return found
 
 
 def step_bytes(config: ModelConfig, shape: StepShape, element: ElementBytes) -> StepBytes:
     """The sum of ``role_bytes`` over roles: weights, self K/V written and read, cross K/V, and copies."""
     return sum(role_bytes(config, shape, element).values(), StepBytes())
+
+
+ENTRY = 8
+"""Bytes of an entry of an index table, int64."""
 
 
 def kv_bytes(config: ModelConfig, batch: int, rows: int, width: int) -> int:

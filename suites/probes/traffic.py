@@ -8,12 +8,15 @@ from strategies.models.traffic import StepBytes
 
 from .products import Recording
 
+SELECT = ("decoder.self_attn.select", "decoder.cross_attn.select")
+"""Roles in which beams are reordered."""
+
 
 def role_bytes(recording: Recording) -> dict[str, StepBytes]:
     """Bytes that one recorded decode step of this package's model moved, by role, as the formula defines them.
 
     Weights and K/V are read as operands of the recorded products. New rows of K and V are written, and each row that a
-    store copied was read once and written once.
+    store copied was read once and written once. What beams reordered before the step counts if it was recorded too.
     """
     found: defaultdict[str, StepBytes] = defaultdict(StepBytes)
     for done in recording.products:
@@ -27,6 +30,9 @@ def role_bytes(recording: Recording) -> dict[str, StepBytes]:
         if role == "decoder.cross_attn.kv":
             found[role] += StepBytes(cross_kv=done.input_bytes + done.output_bytes)
     found["decoder.self_attn.append"] = StepBytes(self_kv=new_bytes(recording), copies=2 * copied_bytes(recording))
+    for copy in recording.copies:
+        if copy.role in SELECT:
+            found[copy.role] += StepBytes(copies=2 * copy.written_bytes)
     return dict(found)
 
 

@@ -68,6 +68,11 @@ class Cell:
         return model.encode()[: 255 - len(rest)].decode(errors="ignore") + rest
 
     @property
+    def beams(self) -> int:
+        """W."""
+        return 1
+
+    @property
     def product_dtype(self) -> str:
         """Element type of the inputs of products with weights: bf16 with narrower weights, ``dtype`` otherwise."""
         return "bf16" if self.weights else self.dtype

@@ -43,18 +43,18 @@ def predicted_peak_bytes(config: ModelConfig, cell: Cell, strategy: Strategy, pa
 
     Raises StrategyError if the strategy cannot be bound to the target length.
     """
-    kept = remembered(strategy, cell.tgt_len)
+    kept = remembered(strategy, cell.tgt_len, cell.beams)
     dtype = DTYPES[cell.dtype]
     return peak_bytes(config, cell.batch_size, cell.src_len, cell.tgt_len, kept, dtype, padded)
 
 
-def remembered(strategy: Strategy, last: int) -> Remembered:
-    """What the strategy keeps in a decoding of ``last`` steps.
+def remembered(strategy: Strategy, last: int, beams: int = 1) -> Remembered:
+    """What the strategy keeps in a decoding of ``last`` steps with ``beams`` sequences per sentence.
 
     Raises StrategyError if the strategy cannot be bound to that target length.
     """
     bound = strategy.bind(last)
-    return Remembered(
+    kept = Remembered(
         # Facts describe the state after a step. Before the first step a static store holds all the rows that it
         # reserves, and any other store those that the first key does not fill.
         reserved_first=bound.rows_reserved(1) - (0 if bound.static else bound.rows_used(1)),
@@ -63,6 +63,20 @@ def remembered(strategy: Strategy, last: int) -> Remembered:
         rows=bound.rows_fed(last),
         keys=bound.keys_read(last),
         cross=bound.cross == "cached",
+    )
+    if beams == 1:
+        return kept
+    spare, before = bound.rows_spare(last), max(1, last - 1)
+    return replace(
+        kept,
+        reserved_first=kept.reserved_first + bound.rows_spare(1),
+        reserved_last=kept.reserved_last + spare,
+        beams=beams,
+        cross_shared=bound.cross_beams == "shared",
+        gathered=bound.rows_gathered(last),
+        moved=0 if spare else bound.rows_reordered(before),
+        cross_moved=bound.cross_beams == "expanded",
+        entries=bound.entries_reserved(last),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from strategies import Strategy, StrategyError
 
 FACTS = ("rows_fed", "keys_read", "rows_copied", "rows_reserved", "rows_used")
+OF_BEAMS = ("rows_reordered", "rows_gathered", "rows_spare", "entries_reserved", "entries_reordered")
 MOST = 1 << 40
 """Greatest number of rows that a fact may give: more rows fit in no memory."""
 
@@ -14,7 +15,7 @@ def require_rows(bound: Strategy, tgt_len: int) -> None:
 
     Raises StrategyError for a fact that is no whole number from 0 to ``MOST``.
     """
-    for name in FACTS:
+    for name in FACTS + OF_BEAMS:
         for k in sorted({1, (tgt_len + 1) // 2, tgt_len}):
             value = getattr(bound, name)(k)
             if type(value) is not int or not 0 <= value <= MOST:

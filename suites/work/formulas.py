@@ -59,7 +59,7 @@ def totals(config: ModelConfig, cell: Cell, strategy: Strategy) -> Totals:
     It is exact where ``estimated_sum`` is.
     """
     bound = strategy.bind(cell.tgt_len)
-    sums = estimated_sum(bound, cell.tgt_len)
+    sums = estimated_sum(bound, cell.tgt_len, cell.beams)
     step = sum(cost(sums) for cost in _step_flops(config, cell, bound).values())
     moved = sum(cost(sums) for cost in _step_bytes(config, cell, bound).values())
     return Totals(costs.flops(_prefill(config, cell, bound)) + step, moved)
@@ -68,13 +68,11 @@ def totals(config: ModelConfig, cell: Cell, strategy: Strategy) -> Totals:
 def formulas(config: ModelConfig, cell: Cell, strategy: Strategy) -> Formulas:
     """Evaluate the formulas for ``tgt_len`` steps. Raises StrategyError if the strategy cannot be bound to so many."""
     bound = strategy.bind(cell.tgt_len)
-    batch, width = cell.batch_size, DTYPES[cell.dtype].itemsize
-    steps = [Sums.of(facts_at(bound, k)) for k in range(1, cell.tgt_len + 1)]
+    steps = [Sums.of(facts_at(bound, k, cell.beams)) for k in range(1, cell.tgt_len + 1)]
     flops = list(_step_flops(config, cell, bound).values())
     shape, widths = _shape(cell, bound), _widths(config, cell)
-    moved = linear(lambda *facts: asdict(sum(_bytes(config, shape, widths, facts).values(), traffic.StepBytes())))
-    cross = traffic.kv_bytes(config, batch, cell.src_len, width) if bound.cross == "cached" else 0
-    last = cell.tgt_len
+    moved = linear(lambda facts: asdict(sum(_bytes(config, shape, widths, facts).values(), traffic.StepBytes())))
+    reserved, used = kv_bytes(config, cell, bound)
     return Formulas(
         prefill_flops=costs.flops(_prefill(config, cell, bound)),
         prefill_bytes=_prefill_bytes(config, cell, bound),
@@ -83,18 +81,44 @@ def formulas(config: ModelConfig, cell: Cell, strategy: Strategy) -> Formulas:
         self_kv_bytes=[moved["self_kv"](step) for step in steps],
         cross_kv_bytes=[moved["cross_kv"](step) for step in steps],
         copy_bytes=[moved["copies"](step) for step in steps],
-        kv_reserved_bytes=traffic.kv_bytes(config, batch, bound.rows_reserved(last), width) + cross,
-        kv_used_bytes=traffic.kv_bytes(config, batch, bound.rows_used(last), width) + cross,
+        kv_reserved_bytes=reserved,
+        kv_used_bytes=used,
     )
+
+
+def kv_bytes(config: ModelConfig, cell: Cell, bound: Strategy) -> tuple[int, int]:
+    """Bytes of K/V (reserved, used) after the last step: of self-attention, of cross-attention, and of index tables."""
+    last, width, sequences = cell.tgt_len, DTYPES[cell.dtype].itemsize, cell.batch_size * cell.beams
+    copies = sequences if bound.cross_beams != "shared" else cell.batch_size
+    cross = traffic.kv_bytes(config, copies, cell.src_len, width) if bound.cross == "cached" else 0
+    reserved, entries = bound.rows_reserved(last), 0
+    if cell.beams > 1:
+        reserved, entries = reserved + bound.rows_spare(last), bound.entries_reserved(last)
+    return (
+        traffic.kv_bytes(config, sequences, reserved, width) + cross + traffic.ENTRY * sequences * entries,
+        traffic.kv_bytes(config, sequences, bound.rows_used(last), width)
+        + cross
+        + traffic.ENTRY * sequences * min(last, entries),
+    )
+
+
+class _Necessary(Strategy):
+    """A growing cache that copies nothing, neither to grow nor for beams: one that adds nothing to what is needed."""
+
+    def rows_reordered(self, k: int) -> int:
+        """None."""
+        return 0
 
 
 def necessary(config: ModelConfig, cell: Cell, weight_bytes: int | None = None) -> Formulas:
     """Work of any exact incremental decoder in this cell: one row per step, k keys, cross K/V once, nothing copied.
 
+    With beams each has a row, and they share the cross K/V.
+
     ``weight_bytes`` is the size of one element of the decoder's weights, where it differs from that of the cell's
     type. By default it is that of the cell's type: only this project's own strategies read a cell's narrower weights.
     """
-    found = formulas(config, cell, Strategy())
+    found = formulas(config, cell, _Necessary())
     if weight_bytes is None and not cell.weights:
         return found
     weight_bytes = weight_bytes or DTYPES[cell.dtype].itemsize
@@ -113,7 +137,7 @@ def role_sums(config: ModelConfig, cell: Cell, strategy: Strategy, steps: int) -
     Summed over all roles too, they are what ``formulas`` gives for that many steps. Raises StrategyError as that does.
     """
     bound = strategy.bind(cell.tgt_len)
-    sums = sum_over_steps(bound, steps)
+    sums = sum_over_steps(bound, steps, cell.beams)
     return {
         "prefill_flops": costs.role_flops(_prefill(config, cell, bound)),
         "decode_flops": {role: cost(sums) for role, cost in _step_flops(config, cell, bound).items()},
@@ -133,12 +157,12 @@ def _step_bytes(config: ModelConfig, cell: Cell, bound: Strategy) -> Mapping[str
 
 @lru_cache(maxsize=32)  # the strategies of a cell share them
 def _flops_of(config: ModelConfig, shape: costs.StepShape) -> Mapping[str, Linear]:
-    return linear(lambda *facts: costs.role_flops(costs.step(config, _step_of(shape, facts))))
+    return linear(lambda facts: costs.role_flops(costs.step(config, _step_of(shape, facts))))
 
 
 @lru_cache(maxsize=32)
 def _bytes_of(config: ModelConfig, shape: costs.StepShape, widths: Widths) -> Mapping[str, Linear]:
-    return linear(lambda *facts: {role: part.total for role, part in _bytes(config, shape, widths, facts).items()})
+    return linear(lambda facts: {role: part.total for role, part in _bytes(config, shape, widths, facts).items()})
 
 
 def _prefill(config: ModelConfig, cell: Cell, bound: Strategy) -> list[costs.Product]:
@@ -148,7 +172,10 @@ def _prefill(config: ModelConfig, cell: Cell, bound: Strategy) -> list[costs.Pro
 
 
 def _prefill_bytes(config: ModelConfig, cell: Cell, bound: Strategy) -> int:
-    """Bytes of prefill: the weights of its products, read once, and the cross K/V that it writes where cached."""
+    """Bytes of prefill: the weights of its products, read once, and the cross K/V that it writes where cached.
+
+    What each beam has of its own is read once, per sentence, and written for each beam.
+    """
     width = DTYPES[cell.dtype].itemsize
     weights = traffic.ElementBytes(cell.weight_width, _widths(config, cell).element.ffn_out)
     read = sum(
@@ -156,7 +183,11 @@ def _prefill_bytes(config: ModelConfig, cell: Cell, bound: Strategy) -> int:
         for p in _prefill(config, cell, bound)
         if not p.is_attention
     )
-    return read + (traffic.kv_bytes(config, cell.batch_size, cell.src_len, width) if bound.cross == "cached" else 0)
+    kept = traffic.kv_bytes(config, cell.batch_size, cell.src_len, width) if bound.cross == "cached" else 0
+    if cell.beams == 1 or bound.cross_beams == "shared":
+        return read + kept
+    repeated = kept or cell.batch_size * cell.src_len * config.d_model * width
+    return read + kept + (1 + cell.beams) * repeated
 
 
 def _widths(config: ModelConfig, cell: Cell) -> Widths:
@@ -166,14 +197,22 @@ def _widths(config: ModelConfig, cell: Cell) -> Widths:
 
 
 def _shape(cell: Cell, bound: Strategy) -> costs.StepShape:
-    """Shape of a step as far as it is the same for every step: without rows fed, keys read and rows copied."""
-    return costs.StepShape(cell.batch_size, cell.src_len, 0, 0, 0, bound.cross == "recompute")
+    """Shape of a step as far as it is the same for every step: without its ``Facts``."""
+    return costs.StepShape(
+        cell.batch_size,
+        cell.src_len,
+        rows=0,
+        keys=0,
+        cross_recomputed=bound.cross == "recompute",
+        beams=cell.beams,
+        cross_shared=cell.beams == 1 or bound.cross_beams == "shared",
+        cross_reordered=bound.cross_beams == "expanded",
+    )
 
 
 def _step_of(shape: costs.StepShape, facts: Facts) -> costs.StepShape:
     """Shape of the step with these facts."""
-    rows, keys, copied = facts
-    return replace(shape, rows=rows, keys=keys, copied=copied)
+    return replace(shape, **facts._asdict())
 
 
 def _bytes(config: ModelConfig, shape: costs.StepShape, widths: Widths, facts: Facts) -> dict[str, traffic.StepBytes]:

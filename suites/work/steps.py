@@ -1,21 +1,21 @@
 """Sums of costs over decode steps, in a time that does not grow with the number of steps.
 
-By the model's formulas, every cost of a step is linear in five numbers: 1, the rows fed T, the keys read M, the product
-T * M, and the rows copied. So the sum of a cost over any steps follows from the cost's five coefficients and the sums
-of the five numbers.
+By the model's formulas, every cost of a step is linear in a few numbers: 1, the rows fed T, the keys read M, the
+product T * M, and what is copied. So the sum of a cost over any steps follows from the cost's coefficients and the sums
+of these numbers.
 """
 
 from __future__ import annotations
 
+import operator
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from fractions import Fraction
+from typing import NamedTuple
 
 from strategies import Strategy
 
-Facts = tuple[int, int, int]
-"""Rows fed T, keys read M and rows copied of one step."""
 ONE_BY_ONE = 1 << 14
 """Greatest number of steps of a target that are all added one by one."""
 LEAF = 32
@@ -26,78 +26,86 @@ FEW_ASKED = 1 << 8
 """The same for an estimate, of a target of any length."""
 
 
+class Facts(NamedTuple):
+    """Rows fed T, keys read M and rows copied of one step; and what beams copy before it, per sequence.
+
+    ``selects`` is 1 if beams are reordered before the step, else 0. ``reordered`` are rows of each layer's K and V,
+    ``entries`` those of index tables.
+    """
+
+    rows: int
+    keys: int
+    copied: int
+    reordered: int = 0
+    entries: int = 0
+    selects: int = 0
+
+
 @dataclass(frozen=True)
 class Sums:
-    """Sums over some steps: their number, T, M, T * M, and rows copied."""
+    """Sums over some steps: their number, T * M, and each of ``Facts``."""
 
     steps: int = 0
+    pairs: int = 0
     rows: int = 0
     keys: int = 0
-    pairs: int = 0
     copied: int = 0
+    reordered: int = 0
+    entries: int = 0
+    selects: int = 0
 
     @classmethod
     def of(cls, facts: Facts) -> Sums:
         """The sums over a single step."""
-        rows, keys, copied = facts
-        return cls(1, rows, keys, rows * keys, copied)
+        return cls(1, facts.rows * facts.keys, *facts)
 
     def __add__(self, other: Sums) -> Sums:
-        return Sums(
-            self.steps + other.steps,
-            self.rows + other.rows,
-            self.keys + other.keys,
-            self.pairs + other.pairs,
-            self.copied + other.copied,
-        )
+        return Sums(*map(sum, zip(astuple(self), astuple(other), strict=True)))
 
 
 @dataclass(frozen=True)
 class Linear:
-    """A cost as its five coefficients; each multiplies the field of ``Sums`` with the same name."""
+    """A cost as its coefficients, in the order of the fields of ``Sums`` that they multiply."""
 
-    steps: int
-    rows: int
-    keys: int
-    pairs: int
-    copied: int
+    coefficients: tuple[int, ...]
 
     def __call__(self, sums: Sums) -> int:
         """The cost of the steps that ``sums`` were taken over."""
-        return (
-            self.steps * sums.steps
-            + self.rows * sums.rows
-            + self.keys * sums.keys
-            + self.pairs * sums.pairs
-            + self.copied * sums.copied
-        )
+        return sum(map(operator.mul, self.coefficients, astuple(sums)))
 
 
-def linear(cost: Callable[[int, int, int], Mapping[str, int]]) -> dict[str, Linear]:
-    """Find the coefficients of costs from ``cost(rows, keys, copied)``, which gives one step's costs by name.
+def linear(cost: Callable[[Facts], Mapping[str, int]]) -> dict[str, Linear]:
+    """Find the coefficients of costs from ``cost(facts)``, which gives one step's costs by name.
 
-    >>> linear(lambda rows, keys, copied: {"f": 5 + 2 * rows * keys + 3 * copied})["f"]
-    Linear(steps=5, rows=0, keys=0, pairs=2, copied=3)
+    >>> linear(lambda of: {"f": 5 + 2 * of.rows * of.keys + 3 * of.copied})["f"]
+    Linear(coefficients=(5, 2, 0, 0, 3, 0, 0, 0))
     """
-    none, rows, keys, both, copied = cost(0, 0, 0), cost(1, 0, 0), cost(0, 1, 0), cost(1, 1, 0), cost(0, 0, 1)
-    return {
-        name: Linear(
-            least,
-            rows[name] - least,
-            keys[name] - least,
-            both[name] - rows[name] - keys[name] + least,
-            copied[name] - least,
-        )
-        for name, least in none.items()
-    }
+    count = len(Facts._fields)
+    none = cost(Facts(*[0] * count))
+    ones = [cost(Facts(*(int(i == one) for i in range(count)))) for one in range(count)]
+    both = cost(Facts(1, 1, *[0] * (count - 2)))
+    found = {}
+    for name, least in none.items():
+        alone = [one[name] - least for one in ones]
+        found[name] = Linear((least, both[name] - alone[0] - alone[1] - least, *alone))
+    return found
 
 
-def facts_at(bound: Strategy, k: int) -> Facts:
-    """Facts of the step that attends k keys, asked of a strategy that is bound to a target length."""
-    return bound.rows_fed(k), bound.keys_read(k), bound.rows_copied(k)
+def facts_at(bound: Strategy, k: int, beams: int = 1) -> Facts:
+    """Facts of the step that attends k keys, asked of a strategy that is bound to a target length.
+
+    Beams are reordered between two steps. That counts to the later one, so never to the first, nor after the last.
+    """
+    rows, keys, copied, before = bound.rows_fed(k), bound.keys_read(k), bound.rows_copied(k), k - 1
+    if beams == 1:
+        return Facts(rows, keys, copied)
+    copied += bound.rows_gathered(k)
+    if not before:
+        return Facts(rows, keys, copied)
+    return Facts(rows, keys, copied, bound.rows_reordered(before), bound.entries_reordered(before), 1)
 
 
-def sum_over_steps(bound: Strategy, last: int) -> Sums:
+def sum_over_steps(bound: Strategy, last: int, beams: int = 1) -> Sums:
     """Sum the facts over the steps k = 1 .. ``last``.
 
     The sums are exact for up to ONE_BY_ONE steps. A longer range is cut into pieces: a piece in which each fact is a
@@ -106,35 +114,34 @@ def sum_over_steps(bound: Strategy, last: int) -> Sums:
     for, so after MOST_ASKED steps each piece left, which is small by then, counts as straight.
     """
     if last <= ONE_BY_ONE:
-        return _one_by_one(bound, 1, last)
-    return _by_pieces(bound, last, MOST_ASKED)
+        return _one_by_one(bound, 1, last, beams)
+    return _by_pieces(bound, last, MOST_ASKED, beams)
 
 
-def estimated_sum(bound: Strategy, last: int) -> Sums:
+def estimated_sum(bound: Strategy, last: int, beams: int = 1) -> Sums:
     """``sum_over_steps`` from the facts of at most about FEW_ASKED steps, for a forecast.
 
     It is exact for facts that are straight in a few pieces, as those of the strategies that ship are, and close for
     facts that rise in small stairs.
     """
-    return _by_pieces(bound, last, FEW_ASKED)
+    return _by_pieces(bound, last, FEW_ASKED, beams)
 
 
-def _one_by_one(bound: Strategy, first: int, last: int) -> Sums:
-    facts = [facts_at(bound, k) for k in range(first, last + 1)]
-    rows, keys, copied = (sum(column) for column in zip(*facts, strict=True))
-    return Sums(len(facts), rows, keys, sum(fed * read for fed, read, _ in facts), copied)
+def _one_by_one(bound: Strategy, first: int, last: int, beams: int) -> Sums:
+    facts = [facts_at(bound, k, beams) for k in range(first, last + 1)]
+    return Sums(len(facts), sum(at.rows * at.keys for at in facts), *map(sum, zip(*facts, strict=True)))
 
 
-def _by_pieces(bound: Strategy, last: int, most_asked: int) -> Sums:
+def _by_pieces(bound: Strategy, last: int, most_asked: int, beams: int) -> Sums:
     total, asked = Sums(), 0
     pieces = deque([(1, last)])
     while pieces:  # the longest pieces come first, so that those left at the end are short
         first, end = pieces.popleft()
         if end - first < LEAF:
-            total += _one_by_one(bound, first, end)
+            total += _one_by_one(bound, first, end, beams)
             asked += LEAF
             continue
-        probes = {k: facts_at(bound, k) for k in _probes(first, end)}
+        probes = {k: facts_at(bound, k, beams) for k in _probes(first, end)}
         asked += len(probes)
         if asked > most_asked or _is_straight(probes):
             total += _straight(first, end, probes[first], probes[end])
@@ -166,7 +173,7 @@ def _straight(first: int, end: int, start: Facts, stop: Facts) -> Sums:
     rises = [Fraction(b - a, steps - 1) for a, b in zip(start, stop, strict=True)]
     ones = steps * (steps - 1) // 2  # the sum of 0 .. steps - 1; squares is the sum of their squares
     squares = ones * (2 * steps - 1) // 3
-    rows, keys, copied = (int(steps * a + rise * ones) for a, rise in zip(start, rises, strict=True))
+    sums = (int(steps * a + rise * ones) for a, rise in zip(start, rises, strict=True))
     cross = start[0] * rises[1] + start[1] * rises[0]
     pairs = int(steps * start[0] * start[1] + cross * ones + rises[0] * rises[1] * squares)
-    return Sums(steps, rows, keys, pairs, copied)
+    return Sums(steps, pairs, *sums)

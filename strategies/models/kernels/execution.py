@@ -75,7 +75,7 @@ class Compiled:
 
 
 class Captured:
-    """``next_logits`` as CUDA graphs, one per variant, which the first call with that variant captures.
+    """``next_logits`` as CUDA graphs, one per variant and side, which the first call with these captures.
 
     ``forward`` may be its compiled form, which is then compiled before it is captured. The arguments must keep the
     addresses that they had at the capture: the session copies tokens, and at prefill sources, there. The next call
@@ -84,14 +84,15 @@ class Captured:
 
     def __init__(self, forward: Forward = next_logits) -> None:
         self._forward = forward
-        self._graphs: dict[int, tuple[torch.cuda.CUDAGraph, Tensor]] = {}
+        self._graphs: dict[tuple[int, int], tuple[torch.cuda.CUDAGraph, Tensor]] = {}
 
     def __call__(self, *given: *Given) -> Tensor:
-        """Replay the graph of this step's variant."""
+        """Replay the graph of this step's variant and side."""
         _, _, step, *_ = given
-        if step.variant not in self._graphs:
-            self._graphs[step.variant] = self._capture(*given)
-        graph, logits_BV = self._graphs[step.variant]
+        key = step.variant, step.side
+        if key not in self._graphs:
+            self._graphs[key] = self._capture(*given)
+        graph, logits_BV = self._graphs[key]
         graph.replay()
         return logits_BV
 

@@ -1,0 +1,190 @@
+"""The kit for beams: every strategy, with every option of beams, where W sequences of a sentence are reordered.
+
+Beams are fed tokens and parents drawn at random, so that every order comes up, copies and losses among them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from strategies import Session, Strategy, StrategyError, parse
+from strategies.models import costs, traffic
+from strategies.models.encoder_decoder import EncoderDecoder
+from suites.probes import record, role_bytes, tally
+from suites.work.steps import facts_at
+from tests.conftest import TARGET
+
+BATCH, SRC_LEN, BEAMS = 2, 5, 3
+ROWS = BATCH * BEAMS
+SOURCE_LENGTHS = (SRC_LEN, 3)
+NEAR = {"rtol": 1e-5, "atol": 1e-5}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A padded batch, tokens and parents of each step, and the logits of the histories that they make."""
+
+    model: EncoderDecoder
+    src_BS: Tensor
+    mask_BS: Tensor
+    fed_NX: Tensor
+    parent_NBW: Tensor
+    logits_NXV: Tensor
+
+
+def histories(fed_NX: Tensor, parent_NBW: Tensor) -> list[Tensor]:
+    """The tokens that each row was fed up to each step, int64 [X, k]."""
+    found, held_Xk = [], fed_NX.new_empty(ROWS, 0)
+    for token_X, parent_BW in zip(fed_NX, parent_NBW, strict=True):
+        held_Xk = torch.cat((held_Xk, token_X[:, None]), 1)
+        found.append(held_Xk)
+        held_Xk = held_Xk[(parent_BW + torch.arange(BATCH)[:, None] * BEAMS).flatten()]
+    return found
+
+
+@pytest.fixture(scope="module")
+def case(architecture, tiny_model) -> Case:
+    """By teacher forcing: each history alone, without a cache and without a step before."""
+    model, draw = tiny_model(architecture), torch.Generator().manual_seed(3)
+    vocabulary = model.config.vocab_size
+    src_BS = torch.randint(2, vocabulary, (BATCH, SRC_LEN), generator=draw)
+    mask_BS = torch.arange(SRC_LEN) < torch.tensor(SOURCE_LENGTHS)[:, None]
+    fed_NX = torch.randint(2, vocabulary, (TARGET, ROWS), generator=draw)
+    parent_NBW = torch.randint(0, BEAMS, (TARGET, BATCH, BEAMS), generator=draw)
+    sources = src_BS.repeat_interleave(BEAMS, 0), mask_BS.repeat_interleave(BEAMS, 0)
+    with torch.no_grad():
+        logits = [model(*sources, held_Xk)[:, -1] for held_Xk in histories(fed_NX, parent_NBW)]
+    return Case(model, src_BS, mask_BS, fed_NX, parent_NBW, torch.stack(logits))
+
+
+def prefilled(strategy: Strategy, case: Case) -> Session:
+    session = Session(case.model, strategy, BATCH, SRC_LEN, TARGET, beams=BEAMS)
+    session.prefill(case.src_BS, case.mask_BS)
+    return session
+
+
+def decode(session: Session, case: Case) -> Tensor:
+    """Logits [N, X, V] of a prefilled session that is fed these tokens and parents."""
+    found = []
+    for n, token_X in enumerate(case.fed_NX):
+        if n:
+            session.select(case.parent_NBW[n - 1])
+        found.append(session.step(token_X).clone())
+    return torch.stack(found)
+
+
+def test_logits_are_those_of_each_history_in_a_first_batch_and_in_a_second(beam_strategy, case):
+    session = prefilled(beam_strategy, case)
+    decode(session, replace(case, parent_NBW=case.parent_NBW.flip(0)))
+    session.prefill(case.src_BS, case.mask_BS)
+    torch.testing.assert_close(decode(session, case), case.logits_NXV, **NEAR)
+
+
+def test_parents_matter(case):
+    own = replace(case, parent_NBW=torch.arange(BEAMS).expand(TARGET, BATCH, BEAMS))
+    assert not torch.allclose(decode(prefilled(parse("contiguous_kv"), case), own), case.logits_NXV, **NEAR)
+
+
+def shape_of(bound: Strategy, k: int) -> costs.StepShape:
+    """The sizes of step k by the strategy's facts."""
+    return costs.StepShape(
+        BATCH,
+        SRC_LEN,
+        **facts_at(bound, k, BEAMS)._asdict(),
+        cross_recomputed=bound.cross == "recompute",
+        beams=BEAMS,
+        cross_shared=bound.cross_beams == "shared",
+        cross_reordered=bound.cross_beams == "expanded",
+    )
+
+
+def test_recorded_products_and_bytes_are_those_of_the_formulas(beam_strategy, case):
+    session, config = prefilled(beam_strategy, case), case.model.config
+    bound, element = session.strategy, traffic.ElementBytes(4)
+    for k, token_X in enumerate(case.fed_NX, start=1):
+        with record(case.model) as recording:
+            if k > 1:
+                session.select(case.parent_NBW[k - 2])
+            session.step(token_X)
+        shape = shape_of(bound, k)
+        assert tally(recording.products) == sorted(costs.step(config, shape)), f"step {k}"
+        expected = traffic.role_bytes(config, shape, element)
+        nothing = {role for role, found in expected.items() if role.endswith(".select") and not found.total}
+        assert role_bytes(recording) == {r: b for r, b in expected.items() if r not in nothing}, f"step {k}"
+
+
+def test_prefill_runs_once_per_sentence_whatever_each_beam_keeps(beam_strategy, case):
+    session, config = prefilled(beam_strategy, case), case.model.config
+    with record(case.model) as recording:
+        session.prefill(case.src_BS, case.mask_BS)
+    once = costs.cross_projection(config, BATCH, SRC_LEN) if beam_strategy.cross == "cached" else []
+    assert tally(recording.products) == sorted(costs.encoder(config, BATCH, SRC_LEN) + once)
+
+
+def test_reserved_and_used_bytes_are_those_of_the_formulas(beam_strategy, case):
+    session, config = prefilled(beam_strategy, case), case.model.config
+    bound, shared = session.strategy, beam_strategy.cross_beams == "shared"
+    cross = traffic.kv_bytes(config, BATCH if shared else ROWS, SRC_LEN, 4) if bound.cross == "cached" else 0
+    for k, token_X in enumerate(case.fed_NX, start=1):
+        if k > 1:
+            session.select(case.parent_NBW[k - 2])
+        session.step(token_X)
+        held, entries = session.nbytes, bound.entries_reserved(k)
+        reserved = traffic.kv_bytes(config, ROWS, bound.rows_reserved(k) + bound.rows_spare(k), 4)
+        assert held.self_reserved == reserved + traffic.ENTRY * ROWS * entries, f"step {k}"
+        used = traffic.kv_bytes(config, ROWS, bound.rows_used(k), 4)
+        assert held.self_used == used + traffic.ENTRY * ROWS * min(k, entries), f"step {k}"
+        assert held.cross == cross
+
+
+def test_a_buffer_that_is_copied_has_two_addresses_and_no_third(case):
+    session, found = prefilled(parse("static_kv(read=buffer)"), case), []
+    for n, token_X in enumerate(case.fed_NX):
+        if n:
+            session.select(case.parent_NBW[n - 1])
+        with record(case.model) as recording:
+            session.step(token_X)
+        attended = [r for r in recording.products if r.product.role == "decoder.self_attn.scores"]
+        found.append([r.operand_address for r in attended])
+    assert found[0] == found[2] == found[4] != found[1] == found[3] == found[5]
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        "static_kv(read=bucket,execution=compiled)",
+        "static_kv(read=bucket,reorder=table,execution=compiled)",
+        "contiguous_kv(execution=compiled)",
+        "contiguous_kv(execution=compiled,cross_beams=expanded)",
+    ],
+)
+def test_compiled_steps_follow_the_beams(label, case, architecture):
+    if architecture not in ("t5", "transformer2017"):
+        pytest.skip("shared heads compile the same way, and compiling is slow")
+    torch.testing.assert_close(decode(prefilled(parse(label), case), case), case.logits_NXV, **NEAR)
+
+
+def test_a_step_without_select_before_it_and_a_select_out_of_place_are_refused(case):
+    session = Session(case.model, parse("contiguous_kv"), BATCH, SRC_LEN, 2, beams=BEAMS)
+    session.prefill(case.src_BS, case.mask_BS)
+    with pytest.raises(StrategyError, match=r"select\(parent_BW\) stands between two steps"):
+        session.select(case.parent_NBW[0])
+    session.step(case.fed_NX[0])
+    with pytest.raises(StrategyError, match=r"step 2 of 3 beams without select\(parent_BW\) before it"):
+        session.step(case.fed_NX[1])
+    session.select(case.parent_NBW[0])
+    session.step(case.fed_NX[1])
+    with pytest.raises(StrategyError, match="it has no place here"):
+        session.select(case.parent_NBW[1])
+
+
+def test_one_beam_needs_no_select(case):
+    session = Session(case.model, parse("contiguous_kv"), BATCH, SRC_LEN, 2)
+    session.prefill(case.src_BS, case.mask_BS)
+    session.step(case.fed_NX[0, :BATCH])
+    session.select(torch.zeros(BATCH, 1, dtype=torch.int64))
+    session.step(case.fed_NX[1, :BATCH])
