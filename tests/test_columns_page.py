@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from strategies.models.kernels.packing import Choice
+from strategies.search.options import SEARCHES
 from suites.measuring.narrowing import Narrowing
 from suites.metrics import metrics
 from suites.store.entries import CellEntry, GpuEntry
@@ -105,7 +106,8 @@ def test_the_keys_of_a_cell_are_those_of_the_page(run_dir):
     assert {f"narrowing.{field.name}" for field in dataclasses.fields(Narrowing)} <= found
     assert set(CellEntry.__annotations__) >= {"narrowing_compiled", "narrowing_reason", "fp32_reason"}
     choices = {f"linear_choices[].{field.name}" for field in dataclasses.fields(Choice)}
-    same_names("cell.json", found | choices | ELSEWHERE)
+    searches = {f"search.{field.name}" for search in SEARCHES.values() for field in dataclasses.fields(search)}
+    same_names("cell.json", found | choices | searches | ELSEWHERE)
 
 
 def test_the_keys_of_arms_rounds_calibrations_and_conditions_are_those_of_the_page(run_dir):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 Stop = Literal["fixed", "eos"]
@@ -13,7 +13,7 @@ EarlyStopping = Literal["true", "false", "never"]
 class Greedy:
     """The most likely token at each step."""
 
-    kind: ClassVar[str] = "greedy"
+    kind: Literal["greedy"] = field(default="greedy", init=False, repr=False)
     width: ClassVar[int] = 1
     returned: ClassVar[int] = 1
 
@@ -28,7 +28,7 @@ class Beam:
     once it could not at any length up to the most. ``num_return`` sequences of each sentence are returned.
     """
 
-    kind: ClassVar[str] = "beam"
+    kind: Literal["beam"] = field(default="beam", init=False, repr=False)
     num_beams: int = 4
     length_penalty: float = 1.0
     early_stopping: EarlyStopping = "false"
@@ -53,7 +53,7 @@ class Sample:
     likely ids whose probabilities come to ``top_p`` (1: no cut; Holtzman et al. 2020, arXiv 1904.09751).
     """
 
-    kind: ClassVar[str] = "sample"
+    kind: Literal["sample"] = field(default="sample", init=False, repr=False)
     width: ClassVar[int] = 1
     returned: ClassVar[int] = 1
     temperature: float = 1.0

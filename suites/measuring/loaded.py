@@ -42,4 +42,4 @@ def _rows(cell: Cell) -> tuple[int, int] | None:
     """
     if cell.linear == "torch":
         return None
-    return cell.batch_size, cell.rows_max if cell.linear == "auto" else cell.batch_size
+    return cell.rows, cell.rows_max if cell.linear == "auto" else cell.rows

@@ -11,13 +11,18 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 
 from strategies import ModelSpec
-from strategies.search.options import Stop
+from strategies.search.options import Greedy, Search, Stop
 
 from ..words.labels import plain
+from ..words.search_told import search_told, sizes_told
 from ..words.settings_told import changed_settings
 from .config import RunConfig, check
 from .resources import device_here, device_of, threads_here, threads_of
+from .search import search_of
 from .sources import pad_id, read_sources
+
+LATER = ("linear", "weights", "attention", "tf32", "search")
+"""Fields of a cell that the first versions lacked."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +33,8 @@ class Cell:
     within an operator. ``linear`` is the kernel of products with weights (``strategies.models.kernels.linears``).
     ``weights`` is the element type of the weights in those products, "" where it is ``dtype``
     (``strategies.models.kernels.narrow``). ``attention`` is torch's kernel of attention, and ``tf32`` says whether
-    CUDA rounds the inputs of float32 products to TensorFloat-32 (``strategies.models.torch_settings``).
+    CUDA rounds the inputs of float32 products to TensorFloat-32 (``strategies.models.torch_settings``). ``search`` is
+    how the next tokens are chosen (``strategies.search``).
     """
 
     model: ModelSpec
@@ -45,6 +51,7 @@ class Cell:
     weights: str = ""
     attention: str = "auto"
     tf32: bool = False
+    search: Search = Greedy()
 
     @cached_property
     def id(self) -> str:
@@ -54,7 +61,7 @@ class Cell:
         """
         fields = dataclasses.asdict(self)
         for field in dataclasses.fields(self):  # the id stays what it was before these fields existed
-            if field.name in ("linear", "weights", "attention", "tf32") and fields[field.name] == field.default:
+            if field.name in LATER and getattr(self, field.name) == field.default:
                 del fields[field.name]
         if self.model.content is None:
             del fields["model"]["content"]
@@ -63,14 +70,10 @@ class Cell:
         text = json.dumps(fields, sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:8]
         model = re.sub(r"[^\w.-]+", "-", self.model.name).strip("-")
-        rest = f"_b{self.batch_size}_s{self.src_len}_t{self.tgt_len}_{self.device}_{self.dtype}_{digest}"
+        search = {"greedy": "", "beam": f"_beam{self.beams}"}.get(self.search.kind, f"_{self.search.kind}")
+        rest = f"_b{self.batch_size}{search}_s{self.src_len}_t{self.tgt_len}_{self.device}_{self.dtype}_{digest}"
         # A file name has at most 255 bytes. The hash still tells apart models whose names are cut to the same text.
         return model.encode()[: 255 - len(rest)].decode(errors="ignore") + rest
-
-    @property
-    def beams(self) -> int:
-        """W."""
-        return 1
 
     @property
     def product_dtype(self) -> str:
@@ -91,17 +94,26 @@ class Cell:
         return {"bf16": 2, "int8": 1}.get(self.weights, {"fp32": 4}.get(self.dtype, 2))
 
     @property
+    def beams(self) -> int:
+        """W, the rows that each sentence has in the decoder: the number of beams, 1 without beam search."""
+        return self.search.width
+
+    @property
+    def rows(self) -> int:
+        """Rows of the decoder, B * W: a cached step feeds so many to each product with weights."""
+        return self.batch_size * self.beams
+
+    @property
     def rows_max(self) -> int:
         """Largest number of rows that a product with weights is fed: by prefill, or by full recompute's last step."""
-        return self.batch_size * max(self.src_len, self.tgt_len)
+        return self.batch_size * max(self.src_len, self.beams * self.tgt_len)
 
     @property
     def title(self) -> str:
         """Text that names the cell in a line of progress."""
-        kernels = "".join(f" {text}" for text in changed_settings(dataclasses.asdict(self)))
-        return (
-            f"{self.model.name} {self.device}{kernels} batch {self.batch_size}, {self.src_len} -> {self.tgt_len} tokens"
-        )
+        fields = dataclasses.asdict(self) | {"search": search_told(self.search), "num_beams": self.beams}
+        kernels = "".join(f" {text}" for text in changed_settings(fields))
+        return f"{self.model.name} {self.device}{kernels} {sizes_told(fields)} tokens"
 
 
 def why_no_tf32(config: RunConfig, device: str) -> str:
@@ -166,4 +178,5 @@ def _make_cell(config: RunConfig, asked: _Asked) -> Cell:
         weights="" if config.weights in (None, config.dtype) else config.weights,
         attention=config.attention,
         tf32=config.tf32 and not why_no_tf32(config, device),
+        search=search_of(config.search),
     )

@@ -13,6 +13,8 @@ from strategies import Mistake
 from .cluster import ClusterConfig
 from .keys import key
 from .rules import Rule, flag, names, number, one_of, share, shown, text, whole
+from .search import SearchConfig
+from .search import disagreement as search_disagreement
 
 DEVICES = ("auto", "cpu", "cuda")
 LINEARS = ("torch", "transposed", "onednn", "mkl", "fused", "auto")
@@ -174,13 +176,17 @@ class RunConfig:
         default_factory=MeasureConfig,
         metadata={"help": "how often to measure: quick, default or careful (conf/measure/)", "kind": "name"},
     )
+    search: SearchConfig = field(
+        default_factory=SearchConfig,
+        metadata={"help": "how tokens are chosen: greedy, beam or sample (conf/search/)", "kind": "name"},
+    )
     cluster: ClusterConfig = field(
         default_factory=ClusterConfig,
         metadata={"help": "where cells are measured: +cluster=local or +cluster=slurm (conf/cluster/)", "kind": "name"},
     )
 
 
-NESTED = {"measure": MeasureConfig, "cluster": ClusterConfig}
+NESTED = {"measure": MeasureConfig, "search": SearchConfig, "cluster": ClusterConfig}
 """Groups of keys within the configuration, by the name that stands before their dot."""
 
 
@@ -205,6 +211,8 @@ def check(config: RunConfig) -> None:
         raise ConfigError(
             f"measure.rounds_max={measure.rounds_max} is below measure.rounds={measure.rounds}; give at least as many"
         )
+    if line := search_disagreement(config.search):
+        raise ConfigError(line)
 
 
 def known_keys() -> list[str]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .catalog import mapping_of
 from .cluster import ALL
-from .config import NESTED, ConfigError
+from .config import ConfigError, known_keys
 from .rules import shown
+from .search import why_idle_search
 
 if TYPE_CHECKING:
     from .argument import Typed
@@ -21,10 +21,11 @@ PROFILED = (
     "isolate",
     "plots",
     "report",
-    *NESTED,
-    *(f"{name}.{f.name}" for name, config in NESTED.items() for f in fields(config)),
+    *(key for key in known_keys() if key.partition(".")[0] in ("measure", "cluster")),
 )
 """Keys without effect in verbs that time no strategy against another, such as ``profile``."""
+SEARCHED = tuple(key for key in known_keys() if key.partition(".")[0] == "search")
+"""Keys without effect in verbs that look at greedy search alone."""
 
 
 def refuse_idle(typed: Mapping[str, Typed], jobs: Sequence[RunConfig]) -> None:
@@ -35,6 +36,13 @@ def refuse_idle(typed: Mapping[str, Typed], jobs: Sequence[RunConfig]) -> None:
     for key, one in typed.items():
         if jobs and all(why_idle(key, job) for job in jobs):
             raise ConfigError(f"{key}={shown(one.text)} has no effect {why_idle(key, jobs[0])}")
+
+
+def refuse_idle_sweep(sweep: str | None, swept: Iterable[str], jobs: Sequence[RunConfig]) -> None:
+    """Raise ConfigError for a key that the sweep files sweep and that affects none of ``jobs``."""
+    for key in (name.lstrip("+") for name in swept):
+        if jobs and all(why_idle(key, job) for job in jobs):
+            raise ConfigError(f"+sweep={sweep}: {key} has no effect {why_idle(key, jobs[0])}")
 
 
 def refuse_keys(verb: str, typed: Mapping[str, Typed], idle: Collection[str], why: str) -> None:
@@ -68,6 +76,8 @@ def why_idle(key: str, config: RunConfig) -> str:
         from .resources import device_of
 
         return why_no_tf32(config, device_of(config))
+    if key.startswith("search."):
+        return why_idle_search(key.removeprefix("search."), config.search, measure.stop)
     if key.startswith("cluster."):
         return why_idle_cluster(key, config.cluster)
     if key == "execution" and config.execution == "graph":

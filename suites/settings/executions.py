@@ -41,6 +41,7 @@ def without_effect(strategies: Sequence[Strategy], cell: Cell) -> str:
     for value, remedy in (
         ("execution=eager", all(strategy.execution != "compiled" for strategy in strategies) and "execution=compiled"),
         (f"batch_size={cell.batch_size}", cell.batch_size != 1 and "batch_size=1"),
+        (f"search.num_beams={cell.beams}", cell.beams != 1 and "search=greedy"),
         (f"dtype={cell.dtype}", cell.dtype != "fp32" and "dtype=fp32"),
     ):
         if remedy:

@@ -38,10 +38,11 @@ def obstacle(
             f"linear={cell.linear} is not allowed with weights={cell.weights}, which has a kernel of its own; "
             "leave linear out"
         )
-    if cell.weights == "int8" and cell.device == "cuda" and cell.batch_size > 1:
+    if cell.weights == "int8" and cell.device == "cuda" and cell.rows > 1:
+        beams = f" and search.num_beams={cell.beams}" if cell.beams > 1 else ""
         return (
-            f"weights=int8 is not allowed with batch_size={cell.batch_size} on CUDA, where its product is fast for one "
-            "row alone; give batch_size=1, or weights=bf16"
+            f"weights=int8 is not allowed with batch_size={cell.batch_size}{beams} on CUDA, where its product is fast "
+            f"for one row alone; give batch_size=1{' with search=greedy' if beams else ''}, or weights=bf16"
         )
     if line := _of_attention(cell):
         return line

@@ -14,7 +14,7 @@ from .argument import Typed, read_argument
 from .catalog import group
 from .composition import Composer
 from .config import ConfigError, RunConfig, check, register
-from .effect import refuse_idle, refuse_idle_sweeps, why_idle
+from .effect import refuse_idle, refuse_idle_sweep, refuse_idle_sweeps, why_idle
 from .flags import MULTIRUN, split
 from .own_package import CONF
 from .rules import shown
@@ -175,6 +175,7 @@ def compose_jobs(overrides: Overrides) -> list[Job]:
             for one in settings:
                 check(one)
             refuse_idle(overrides.typed, settings)
+            refuse_idle_sweep(overrides.sweep, swept, settings)
             return [
                 Job(arguments, name_model(one, arguments), composer.yaml(config))
                 for (arguments, config), one in zip(composed, settings, strict=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .catalog import did_you_mean, group, mapping_of
-from .config import ConfigError, rules
+from .config import NESTED, ConfigError, rules
 from .quoting import typed
 from .rules import one_of, shown, text
 
@@ -62,7 +62,7 @@ def _plain(element: Any) -> Any:
 def check_values(key: str, raw: str, values: list[Any], swept: bool) -> None:
     """Raise ConfigError or ModelError for a value that is not allowed under its key."""
     rule = TEXTS.get(key) or rules().get(key)
-    if key in ("model", "measure", "cluster"):
+    if key in ("model", *NESTED):
         check_group(key, values, raw)
     for value in values:
         if isinstance(value, str) and "${" in value:

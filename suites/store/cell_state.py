@@ -111,6 +111,7 @@ def outcome_of(folder: Path) -> Outcome:
 
 def _is_planned(cell: dict[str, Any], entry: FrozenEntry) -> bool:
     """Whether cell.json is of the cell that is planned, measured as planned."""
+    cell = {"search": {"kind": "greedy"}, **cell}  # which earlier versions did not write
     measure = cell.get("measure", {})  # a later version may have more keys
     return all(cell.get(name) == value for name, value in entry["cell"].items()) and all(
         measure.get(name) == value for name, value in entry["measure"].items()

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from annotated_types import Gt, Lt, MaxLen, MinLen
-from pydantic import AfterValidator, AllowInfNan
+from annotated_types import Gt, Le, Lt, MaxLen, MinLen
+from pydantic import AfterValidator, AllowInfNan, Discriminator
 from typing_extensions import NotRequired, TypedDict  # noqa: UP035 - pydantic asks for these below Python 3.12
 
-from .fields import EXACT, Amount, CellId, Count, Label, Share, Size
+from .fields import EXACT, Amount, CellId, Count, Label, Number, Share, Size, Speed
 
 
 class Planned(TypedDict):
@@ -32,6 +32,37 @@ class FrozenModel(TypedDict):
     content: str | None
 
 
+class GreedyEntry(TypedDict):
+    """Greedy search: the fields of ``strategies.search.options.Greedy``."""
+
+    __pydantic_config__ = EXACT  # type: ignore[misc]
+    kind: Literal["greedy"]
+
+
+class BeamEntry(TypedDict):
+    """Beam search: the fields of ``strategies.search.options.Beam``."""
+
+    __pydantic_config__ = EXACT  # type: ignore[misc]
+    kind: Literal["beam"]
+    num_beams: Size
+    length_penalty: Number
+    early_stopping: Literal["true", "false", "never"]
+    num_return: Size
+
+
+class SampleEntry(TypedDict):
+    """Sampling: the fields of ``strategies.search.options.Sample``."""
+
+    __pydantic_config__ = EXACT  # type: ignore[misc]
+    kind: Literal["sample"]
+    temperature: Speed
+    top_k: Count
+    top_p: Annotated[float, AllowInfNan(False), Gt(0), Le(1)]
+
+
+SearchEntry = Annotated[GreedyEntry | BeamEntry | SampleEntry, Discriminator("kind")]
+
+
 class FrozenCell(TypedDict):
     """A planned cell: the fields of a ``Cell``. One that this version does not know would measure another cell."""
 
@@ -50,6 +81,7 @@ class FrozenCell(TypedDict):
     weights: Literal["", "fp32", "bf16", "int8"]
     attention: str
     tf32: bool
+    search: NotRequired[SearchEntry]
 
 
 class FrozenEntry(TypedDict):
@@ -239,6 +271,7 @@ class CellEntry(TypedDict):
     linear: NotRequired[str]
     attention: NotRequired[str]
     tf32: NotRequired[bool]
+    search: NotRequired[SearchEntry]
     linear_choices: NotRequired[list[ChoiceEntry]]
     narrowing: NotRequired[NarrowingEntry | None]
     narrowing_compiled: NotRequired[NarrowingEntry]

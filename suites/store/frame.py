@@ -16,16 +16,15 @@ from ..words.labels import as_written, plain, spreadsheet_safe
 from .files import ResultsError, read_text, write_bytes, write_text
 
 TEXT = {
-    "cell", "model", "device", "dtype", "weights", "linear", "attention", "tf32", "stop", "strategy", "execution",
-    "attention_ran", "status", "reason", "tokens_equal", "baseline", "phase", "role", "figure", "kind", "verdict",
-    "gate", "e2e_verdict", "stopped_by", "best_strategy", "best_verdict", "memory_bound_by", "disturbed_by",
-    "node", "cpu", "gpu",
-    "run", "started", "commit", "uncommitted_changes", "software", "hardware", "remark", "since",
+    "cell", "model", "device", "dtype", "weights", "linear", "attention", "tf32", "search", "stop", "strategy",
+    "execution", "attention_ran", "status", "reason", "tokens_equal", "baseline", "phase", "role", "figure", "kind",
+    "verdict", "gate", "e2e_verdict", "stopped_by", "best_strategy", "best_verdict", "memory_bound_by", "disturbed_by",
+    "node", "cpu", "gpu", "run", "started", "commit", "uncommitted_changes", "software", "hardware", "remark", "since",
 }  # fmt: skip
 """Columns that hold text; all others hold numbers."""
 HEADER = 1 << 16
 """Number of characters within which the line of column names ends."""
-SIZES = {"threads": 1, "batch_size": 1, "src_len": 1, "tgt_len": 1, "k": 1, "seed": 0, "rounds": 0}
+SIZES = {"threads": 1, "batch_size": 1, "num_beams": 1, "src_len": 1, "tgt_len": 1, "k": 1, "seed": 0, "rounds": 0}
 """Columns that hold whole numbers, with the least value of each."""
 
 

@@ -9,11 +9,11 @@ import json
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ..settings.config import rules
 from ..settings.rules import shown
-from .entries import FrozenEntry
+from .entries import FrozenEntry, GreedyEntry
 from .files import ResultsError, exists, read_text, write_text
 from .schema import damaged, parsed
 
@@ -74,6 +74,8 @@ def _entry(run_dir: Path, number: int, line: str) -> FrozenEntry:
     entry: FrozenEntry = parsed(FrozenEntry, line, what, REMEDY)
     if wrong := _wrong(entry):
         raise ResultsError(f"{what} ({wrong}); {REMEDY}")
+    if "search" not in entry["cell"]:  # earlier versions decoded greedily, and did not say so
+        entry["cell"]["search"] = cast("GreedyEntry", {"kind": "greedy"})
     return entry
 
 

@@ -19,11 +19,13 @@ from ..judging.disturbed import disturbances
 from ..judging.ratios import Ratio
 from ..metrics import Case, TimedRound, metrics
 from ..settings.faults import Fault, contained
+from ..settings.search import search_from
 from ..store.cell_folder import CellResult
 from ..store.entries import EnvironmentEntry
 from ..store.hardware import hardware_of_cells
 from ..store.records import Round
 from ..words.labels import plain
+from ..words.search_told import search_told
 from .columns import CROSSOVER, IDENTITY, TEXT_COLUMNS, TRUST, columns
 from .executions import execution_in
 from .metric_inputs import case_of, number
@@ -94,6 +96,7 @@ def case_table(
     named = zip(cells, model_names(cells), hardware, disturbances(cells), *compare(cells), strict=True)
     for result, name, machine, disturbed_by, compared, beside_best in named:
         cell, trust = result.cell, _trust(result)
+        search = search_from(cell.get("search"))
         ceilings = Ceilings.of(result.calibrations, "bf16" if cell.get("weights") else str(cell.get("dtype")))
         e2e = timed_s(result)
         median = {label: float(np.median(list(times.values()))) for label, times in e2e.items()}
@@ -108,6 +111,8 @@ def case_table(
                 "linear": cell.get("linear", "torch"),
                 "attention": cell.get("attention", "auto"),
                 "tf32": str(cell.get("tf32", False)).lower(),
+                "search": search_told(search),
+                "num_beams": search.width,
                 **machine,
                 "strategy": label,
                 "execution": "" if label in cell.get("contenders", []) else arm.execution or execution_in(label),

@@ -11,16 +11,19 @@ from ..metrics import metrics
 from ..store.hardware import HARDWARE
 
 IDENTITY = [
-    "cell", "model", "device", "dtype", "weights", "linear", "attention", "tf32", "threads", "batch_size", "src_len",
-    "tgt_len", "stop", "seed", "real_fraction", *HARDWARE, "strategy", "execution", "attention_ran", "status", "reason",
-    "rounds", "max_logit_error", "fp32_error_ratio", "tokens_equal",
+    "cell", "model", "device", "dtype", "weights", "linear", "attention", "tf32", "search", "threads", "batch_size",
+    "num_beams", "src_len", "tgt_len", "stop", "seed", "real_fraction", *HARDWARE, "strategy", "execution",
+    "attention_ran", "status", "reason", "rounds", "max_logit_error", "fp32_error_ratio", "tokens_equal",
 ]  # fmt: skip
-ADDED = ["weights", "linear", "attention", "tf32", *HARDWARE, "execution", "attention_ran", "fp32_error_ratio"]
+ADDED = [
+    "weights", "linear", "attention", "tf32", "search", "num_beams", *HARDWARE, "execution", "attention_ran",
+    "fp32_error_ratio",
+]  # fmt: skip
 """Columns of ``IDENTITY`` that tables of earlier versions may lack, in its order."""
 SPEED = ["e2e_ratio", "e2e_s"]
 """Columns by which the cases of a cell are sorted, the quickest first: by the paired ratio, as verdicts are, and by the
 median time where ratios are equal or not known."""
-SETTINGS = ["model", "device", "dtype", "weights", "linear", "attention", "tf32", "threads", "stop", "seed"]
+SETTINGS = ["model", "device", "dtype", "weights", "linear", "attention", "tf32", "search", "threads", "stop", "seed"]
 KINDS = ["cpu", "gpu"]
 """Columns of the kind of hardware. Nodes of one kind are put side by side."""
 GROUP = [*SETTINGS, *KINDS]

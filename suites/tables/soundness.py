@@ -17,7 +17,19 @@ from ..words.labels import is_file_name
 CASE = ["cell", "strategy"]
 SETTINGS = ["model", "device", "dtype", "batch_size", "src_len", "tgt_len"]
 """Columns of a cell that all tables of a folder have, with the same values."""
-SHARED = [*SETTINGS, "weights", "linear", "attention", "tf32", "threads", "stop", "seed", *HARDWARE]
+SHARED = [
+    *SETTINGS,
+    "weights",
+    "linear",
+    "attention",
+    "tf32",
+    "search",
+    "num_beams",
+    "threads",
+    "stop",
+    "seed",
+    *HARDWARE,
+]
 """Columns that have the same value in all cases of a cell."""
 POSITIVE = ["prefill_s", "e2e_s", "e2e_ratio", "e2e_ratio_low", "e2e_ratio_high"]
 COUNTED = [

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from importlib import import_module
 
+from strategies.search.options import SEARCHES
+
 from ..settings.catalog import did_you_mean, group
 from ..settings.config import ATTENTION, DEVICES, DTYPES, EXECUTIONS, LINEARS, WEIGHTS, ConfigError, known_keys
+from ..settings.search import EARLY
 from . import VERBS
 from .run_flags import FLAGS as RUN_FLAGS
 from .run_flags import RESUME
@@ -90,6 +93,9 @@ def words_of(verb: str) -> list[str]:
             "tf32": ["true", "false"],
             "model": list(group("model")),
             "measure": list(group("measure")),
+            "search": list(group("search")),
+            "search.kind": list(SEARCHES),
+            "search.early_stopping": list(EARLY),
             "cluster": list(group("cluster")),
             "plots": ["true", "false"],
             "report": ["true", "false"],

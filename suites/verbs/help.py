@@ -11,6 +11,7 @@ from ..settings.catalog import group
 from ..settings.cluster import ClusterConfig
 from ..settings.config import NESTED, ConfigError, MeasureConfig, RunConfig
 from ..settings.rules import shown
+from ..settings.search import SearchConfig
 from ..words.paragraphs import entry, filled
 
 METRICS = "metrics"
@@ -39,7 +40,7 @@ def _default(field: Any) -> str:
     if field.name == "model":
         return "pronounce"
     if field.name in NESTED:
-        return "default" if field.name == "measure" else "local"
+        return {"measure": "default", "search": "greedy", "cluster": "local"}[field.name]
     value = field.default if field.default is not MISSING else field.default_factory()
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
@@ -70,11 +71,13 @@ def run_help(topics: Sequence[str] = ()) -> str:
         "keys with their defaults (type or unit):",
         *_keys(RunConfig),
         *_keys(MeasureConfig, "measure."),
+        *_keys(SearchConfig, "search."),
         *_keys(ClusterConfig, "cluster."),
         *entry("hydra.run.dir=FOLDER", "the run folder (results/<date>); hydra.sweep.dir for a sweep"),
         *_listed("sweeps", group("sweep"), "+sweep="),
         *_listed("models", group("model"), "model="),
         *_listed("measure presets", group("measure"), "measure="),
+        *_listed("searches", group("search"), "search="),
         *_listed("clusters", group("cluster"), "+cluster="),
         *_listed("contenders", {name: contender.summary() for name, contender in registry().items()}),
         "",

@@ -85,11 +85,12 @@ def main(argv: list[str]) -> int:
     os.environ.setdefault("KINETO_LOG_LEVEL", "6")
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
-    from ..settings.effect import PROFILED, refuse_keys
+    from ..settings.effect import PROFILED, SEARCHED, refuse_keys
     from ..settings.overrides import compose_jobs, read_overrides
 
     overrides = read_overrides(args.overrides)
     refuse_keys("profile", overrides.typed, PROFILED, "it looks at the steps of one decoding")
+    refuse_keys("profile", overrides.typed, SEARCHED, "it looks at greedy search alone")
     jobs = compose_jobs(overrides)
     if len(jobs) != 1 or overrides.sweep:
         raise ConfigError(

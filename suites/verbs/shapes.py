@@ -107,7 +107,7 @@ def split_k(keys: Sequence[str]) -> tuple[list[str], int | None]:
 def main(argv: list[str]) -> int:
     """Record, verify, write and print; returns 0. Raises ConfigError, ModelError, StrategyError or LedgerError."""
     args = _parser().parse_intermixed_args(argv)
-    from ..settings.effect import PROFILED, refuse_keys
+    from ..settings.effect import PROFILED, SEARCHED, refuse_keys
     from ..settings.overrides import compose_jobs, read_overrides
 
     keys, k = split_k(args.keys)
@@ -125,6 +125,7 @@ def main(argv: list[str]) -> int:
     overrides = read_overrides(keys)
     idle = {*PROFILED, "seed"} - {"plots"}
     refuse_keys("shapes", overrides.typed, idle, "products have the same shapes whatever it is")
+    refuse_keys("shapes", overrides.typed, SEARCHED, "it shows greedy search alone")
     jobs = compose_jobs(overrides)
     if len(jobs) != 1 or overrides.show_only:
         raise ConfigError(f"shapes shows one cell, not {len(jobs)}; give each key one value")

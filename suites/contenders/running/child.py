@@ -26,6 +26,7 @@ import torch
 
 from ...settings.cells import Cell
 from ...settings.faults import Fault, contained
+from ...settings.search import search_from
 from ...timing.clock import clocks
 from ...timing.quiet import wait_until_quiet
 from ..contender import Contender, registry
@@ -33,14 +34,14 @@ from .own_strategy import PREFIX, Own
 
 
 def cell_of(entries: dict[str, Any]) -> Cell:
-    """Make a cell from its JSON form."""
+    """Make a cell from its JSON form. One that names no search, as earlier versions planned it, is greedy."""
     from strategies import ModelSpec
 
     model = {**entries["model"], "shape": tuple(map(tuple, entries["model"]["shape"]))}
     rows = entries["src_ids"]
-    return Cell(
-        **{**entries, "model": ModelSpec(**model), "src_ids": None if rows is None else tuple(map(tuple, rows))}
-    )
+    src_ids = None if rows is None else tuple(map(tuple, rows))
+    made = {"model": ModelSpec(**model), "src_ids": src_ids, "search": search_from(entries.get("search"))}
+    return Cell(**{**entries, **made})
 
 
 def contender_of(name: str) -> Contender:

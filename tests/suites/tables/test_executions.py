@@ -19,8 +19,8 @@ from ...command import SMALL_MODEL, suites
 COMPILED = "static_kv(execution=compiled,read=bucket)"
 CASE = {
     "model": "m", "device": "cpu", "dtype": "fp32", "weights": "fp32", "linear": "torch", "attention": "auto",
-    "tf32": "false", "threads": 1, "stop": "fixed",
-    "seed": 0, "batch_size": 1, "src_len": 8, "tgt_len": 8, "status": "ok",
+    "tf32": "false", "search": "greedy", "threads": 1, "stop": "fixed",
+    "seed": 0, "batch_size": 1, "num_beams": 1, "src_len": 8, "tgt_len": 8, "status": "ok",
 }  # fmt: skip
 
 

@@ -1,0 +1,55 @@
+"""How a search and the sizes of a case are worded."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from .quantity import counted
+
+if TYPE_CHECKING:
+    from strategies.search.options import Search
+
+    from .settings_told import Named
+
+
+def search_told(search: Search) -> str:
+    """Name a search with the options that are not at their default. The number of beams is told beside the batch.
+
+    >>> from strategies.search.options import Beam, Greedy, Sample
+    >>> search_told(Greedy()), search_told(Beam(8)), search_told(Sample(top_k=50, top_p=0.9))
+    ('greedy', 'beam', 'sample(top_k=50,top_p=0.9)')
+    """
+    options = {
+        field.name: getattr(search, field.name)
+        for field in fields(search)
+        if field.init and field.name != "num_beams" and getattr(search, field.name) != field.default
+    }
+    told = ",".join(f"{name}={value}" for name, value in options.items())
+    return f"{search.kind}({told})" if told else search.kind
+
+
+def is_beam(search: Any) -> bool:
+    """Whether a search, named by ``search_told``, is beam search. Tables of earlier versions name none."""
+    return str(search).partition("(")[0] == "beam"
+
+
+def batch_told(case: Named) -> str:
+    """Name the batch of a case or cell and, with beam search, the number of beams.
+
+    >>> batch_told({"batch_size": 8, "search": "greedy", "num_beams": 1})
+    'batch 8'
+    >>> batch_told({"batch_size": 8, "search": "beam", "num_beams": 4})
+    'batch 8, 4 beams'
+    """
+    beams = f", {counted(int(case['num_beams']), 'beam')}" if is_beam(case["search"]) else ""
+    return f"batch {case['batch_size']}{beams}"
+
+
+def sizes_told(case: Named) -> str:
+    """Name the sizes of a case or cell.
+
+    >>> sizes_told({"batch_size": 8, "search": "beam", "num_beams": 4, "src_len": 64, "tgt_len": 32})
+    'batch 8, 4 beams, 64 -> 32'
+    """
+    return f"{batch_told(case)}, {case['src_len']} -> {case['tgt_len']}"
