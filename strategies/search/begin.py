@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from .beam import BeamSearch
 from .greedy import GreedySearch
-from .options import Greedy, Search, Stop
+from .options import Beam, Greedy, Search, Stop
 from .searching import Searching
 
 if TYPE_CHECKING:
@@ -31,4 +32,6 @@ def begin(
     """
     if isinstance(search, Greedy):
         return GreedySearch(config, batch, stop, device)
+    if isinstance(search, Beam):
+        return BeamSearch(search, config, batch, max_new, stop, device, tolerance)
     raise NotImplementedError(search)
