@@ -9,6 +9,7 @@ import torch
 from .beam import BeamSearch
 from .greedy import GreedySearch
 from .options import Beam, Greedy, Search, Stop
+from .sample import SampleSearch
 from .searching import Searching
 
 if TYPE_CHECKING:
@@ -34,4 +35,4 @@ def begin(
         return GreedySearch(config, batch, stop, device)
     if isinstance(search, Beam):
         return BeamSearch(search, config, batch, max_new, stop, device, tolerance)
-    raise NotImplementedError(search)
+    return SampleSearch(search, config, batch, max_new, stop, device, seed, tolerance)
