@@ -10,7 +10,7 @@ import dataclasses
 import re
 import typing
 from collections.abc import Callable, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Self, TypeVar
 
 from .discovery import LEFT_OUT, import_all, leave_out
@@ -41,7 +41,7 @@ class Strategy:
 
     cross: CrossMode = "cached"
     execution: Execution = "eager"
-    cross_beams: CrossBeams = "shared"
+    cross_beams: CrossBeams = field(default="shared", kw_only=True)
     """What the beams of a sentence keep of its source. ``shared``: one copy, which is never reordered. ``expanded``: a
     copy each, reordered with the beams, as most libraries do. ``expanded_once``: a copy each, never reordered."""
 

@@ -54,7 +54,7 @@ def test_an_unknown_name_is_answered_with_the_near_and_the_known_ones():
 
 
 def test_an_unknown_option_is_answered_with_the_near_and_the_known_ones():
-    known = "known: cross, execution, capacity, read"
+    known = "known: cross, execution, cross_beams, capacity, read, reorder"
     assert (
         refusal(parse, "static_kv(capasity=3)")
         == f"unknown option 'capasity' of static_kv; did you mean 'capacity'? {known}"
@@ -99,8 +99,10 @@ def test_options_are_told_with_what_they_take_and_their_default():
     assert options_of(StaticKV) == {
         "cross": "cached|recompute, default cached",
         "execution": "eager|compiled|graph, default eager",
+        "cross_beams": "shared|expanded|expanded_once, default shared",
         "capacity": "a whole number, default None",
         "read": "filled|buffer|bucket, default filled",
+        "reorder": "copy|table, default copy",
     }
 
 

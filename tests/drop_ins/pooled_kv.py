@@ -1,6 +1,6 @@
 """Self-attention K/V in blocks of a pool that all layers share, found through one table of blocks."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -57,7 +57,7 @@ class PooledKV(Strategy):
         blocks = -(-max_new // self.block)
         if self.capacity is not None and self.capacity < blocks * self.block:
             raise StrategyError(f"pooled_kv: capacity={self.capacity} cannot hold {max_new} tokens; give more")
-        return type(self)(self.cross, self.execution, self.block, self.capacity or blocks * self.block)
+        return replace(self, capacity=self.capacity or blocks * self.block)
 
     def open(self, shape, layers):
         pool = Pool(shape, layers, self.capacity // self.block, self.block)
