@@ -4,28 +4,32 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
 
-from strategies.models.config import ModelConfig
+from strategies import ModelConfig, Session, Strategy, parse, select
 from strategies.search.begin import begin
 from strategies.search.loop import decode
 from strategies.search.options import Beam, Stop
 from strategies.search.searching import Sequences
 
 from .conftest import MAX_NEW, Checkpoint
-from .recomputed import Recomputed
 
+FULL_RECOMPUTE = parse("full_recompute")
 ROUNDING = 1e-6
 """What the logits of the two may differ by, as a share of the largest; beyond it a different sequence is an error."""
 
 
-def search(checkpoint: Checkpoint, beam: Beam, config: ModelConfig, stop: Stop) -> tuple[Sequences, int]:
+def search(
+    checkpoint: Checkpoint, beam: Beam, config: ModelConfig, stop: Stop, strategy: Strategy
+) -> tuple[Sequences, int]:
     """What our search finds, and the number of ties that it met."""
     src_BS, mask_BS = checkpoint.src_BS, checkpoint.mask_BS
     searching = begin(beam, config, len(src_BS), MAX_NEW, stop, src_BS.device, tolerance=ROUNDING)
-    session = Recomputed(checkpoint.model, src_BS, mask_BS, beam.width, MAX_NEW)
+    session = Session(checkpoint.model, strategy, *src_BS.shape, MAX_NEW, beams=beam.width)
+    session.prefill(src_BS, mask_BS)
     list(decode(session, searching, stop))
     return searching.sequences(), searching.ties()
 
@@ -34,12 +38,18 @@ def tokens(found: Sequences) -> list[list[int]]:
     return [row[:end] for row, end in zip(found.token_RN.tolist(), found.length_R.tolist(), strict=True)]
 
 
-def check(checkpoint: Checkpoint, beam: Beam, config: ModelConfig, stop: Stop = "eos") -> Sequences:
+def check(
+    checkpoint: Checkpoint,
+    beam: Beam,
+    config: ModelConfig,
+    stop: Stop = "eos",
+    strategy: Strategy = FULL_RECOMPUTE,
+) -> Sequences:
     """Require the sequences and scores of transformers, and return what our search found.
 
     Sequences may differ where a tie decided; scores may not.
     """
-    found, ties = search(checkpoint, beam, config, stop)
+    found, ties = search(checkpoint, beam, config, stop, strategy)
     expected, score_R = checkpoint.beam_search(beam, config, stop)
     assert tokens(found) == expected or ties
     largest = max(1.0, MAX_NEW**-beam.length_penalty)  # what a negative penalty multiplies scores by
@@ -97,3 +107,11 @@ def test_sentences_that_are_done_wait_for_the_others_and_take_nothing_more(check
     found = check(checkpoint, beam, config)
     longest = found.length_R.view(-1, 2).amax(1)
     assert longest.min() < found.token_RN.shape[1] <= longest.max(), "a sentence must be done before another"
+
+
+@pytest.mark.parametrize("cross_beams", ["shared", "expanded", "expanded_once"])
+@pytest.mark.parametrize("strategy", select("grid"), ids=lambda strategy: strategy.label)
+@pytest.mark.parametrize("stop", ["eos", "fixed"])
+def test_every_strategy_finds_them(checkpoint: Checkpoint, strategy: Strategy, cross_beams: str, stop: Stop) -> None:
+    config = checkpoint.ending_with(4, 1)
+    check(checkpoint, Beam(4, num_return=2), config, stop, replace(strategy, cross_beams=cross_beams))
