@@ -9,7 +9,7 @@ from torch import Tensor
 
 PIECE = 128
 """Q, neighbouring ids whose best is found first."""
-DIRECT = 1024
+DIRECT = 4096
 """The largest vocabulary of which no pieces are made."""
 
 
