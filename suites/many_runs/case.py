@@ -11,9 +11,10 @@ from ..settings.catalog import did_you_mean
 from ..settings.config import ConfigError
 from ..settings.rules import shown
 from ..tables.columns import GROUP
+from ..words.search_told import sizes_told
 from .runs import PastRun
 
-SIZES = ["batch_size", "src_len", "tgt_len"]
+SIZES = ["batch_size", "num_beams", "src_len", "tgt_len"]
 SHOWN = 4
 """Number of other strategies, of other cells and of names in a mistake that are listed."""
 Key = tuple[str, str]
@@ -35,9 +36,7 @@ class Chosen:
     @property
     def name(self) -> str:
         """The case in words: "static_kv in tiny, batch 1, 32 -> 32 tokens"."""
-        row = self.row
-        sizes = f"batch {row['batch_size']}, {row['src_len']} -> {row['tgt_len']} tokens"
-        return f"{self.key[1]} in {row['model']}, {sizes}"
+        return f"{self.key[1]} in {self.row['model']}, {sizes_told(self.row)} tokens"
 
 
 def choose(runs: Sequence[PastRun], cell: str | None, strategy: str | None) -> Chosen:

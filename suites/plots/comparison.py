@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ..words.search_told import sizes_told
 from .looks import looks
 from .style import RC, Legend, new_figure
 
@@ -20,10 +21,7 @@ def figure(found: pd.DataFrame, margin: float) -> Figure | None:
     legend = Legend([(name, one.line() | {"linestyle": "none"}) for name, one in look.items()])
     foot = "Change: ratio in the second run over that in the first; bars: 95 % interval each, unpaired; grey: margin."
     several = ratios["model"].nunique() > 1
-    labels = {
-        r.cell: f"{r.model}, " * several + f"batch {r.batch_size}, {r.src_len} -> {r.tgt_len}"
-        for r in ratios.itertuples()
-    }
+    labels = {row["cell"]: f"{row['model']}, " * several + sizes_told(row) for row in ratios.to_dict("records")}
     places = {cell: place for place, cell in enumerate(labels)}
     drawn, [[axes]] = new_figure(message(found, margin), foot, legend, height=1.4 + 0.42 * len(places))
     names = list(look)

@@ -84,7 +84,7 @@ def _growth(rows: pd.DataFrame, column: str) -> str:
     table = rows.pivot_table(index="strategy", columns=column, values="executed_flops", sort=False)
     grown = zip(table.index, table[first], table[last], strict=True)
     told = [f"{spoken(str(name))} {times(high / low)}" for name, low, high in grown if low > 0 and high > 0]
-    what = "batch" if column == "batch_size" else "length"
+    what = {"batch_size": "batch", "num_beams": "beams"}.get(column, "length")
     return f" With {times(last / first)} the {what} FLOPs grow: {', '.join(told)}." if told else ""
 
 

@@ -101,10 +101,10 @@ def figure(view: View) -> Figure | None:
 def longest(view: View) -> pd.DataFrame:
     """Select the decode rows of the last cell, and add the group of each role.
 
-    The last cell has the longest target, among these the longest source, and among these the largest batch.
+    The last cell has the longest target, among these the longest source, then the largest batch, then the most beams.
     """
     sums = view.roles[view.roles["phase"] == "decode"]
-    for column in ("tgt_len", "src_len", "batch_size"):
+    for column in ("tgt_len", "src_len", "batch_size", "num_beams"):
         sums = sums[sums[column] == sums[column].max()]
     return sums.assign(group=[_GROUP.get(str(role), OTHER).label for role in sums["role"]])
 

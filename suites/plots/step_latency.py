@@ -7,13 +7,17 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ..words.comparison import spoken
+from ..words.search_told import batch_told
 from .ends import name_ends, named, panel_height_in
 from .panels import left_out, shown_of
 from .style import RC, new_figure
+from .swept import panels_kind
 from .view import View
 
 STEADY = 1.15
 """Greatest ratio of the last steps to the first, either way, at which a step is said to stay as long as it was."""
+BATCH = ["batch_size", "num_beams"]
+"""Columns that have one panel for each of their values."""
 SHORTEST = 3
 """Number of steps from which on they are drawn as a curve."""
 FEW = 16
@@ -21,16 +25,16 @@ FEW = 16
 
 
 def longest(view: View) -> list[tuple[str, pd.DataFrame]]:
-    """Return (batch in words, rows of the step table) of the longest cell of every batch, in order.
+    """Return (batch in words, rows of the step table) of the longest cell of every batch and number of beams, in order.
 
     The words name the lengths of the cells where these differ, as where the longest cell of a batch failed. Batches
     whose targets are too short for a curve are left out.
     """
-    found = [(size, _longest_of(mine)) for size, mine in view.steps.groupby("batch_size")]
-    found = [(size, steps) for size, steps in found if not steps.empty]
-    lengths = [tuple(steps[["src_len", "tgt_len"]].iloc[0]) for _, steps in found]
+    found = [_longest_of(mine) for _, mine in view.steps.groupby(BATCH)]
+    found = [steps for steps in found if not steps.empty]
+    lengths = [tuple(steps[["src_len", "tgt_len"]].iloc[0]) for steps in found]
     named = [f", {source} -> {target}" if len(set(lengths)) > 1 else "" for source, target in lengths]
-    return [(f"batch {size}{name}", steps) for (size, steps), name in zip(found, named, strict=True)]
+    return [(f"{batch_told(steps.iloc[0])}{name}", steps) for steps, name in zip(found, named, strict=True)]
 
 
 def _longest_of(steps: pd.DataFrame) -> pd.DataFrame:
@@ -42,7 +46,8 @@ def _longest_of(steps: pd.DataFrame) -> pd.DataFrame:
 
 def batches_note(view: View, shown: int) -> str:
     """Say that the plot shows ``shown`` batches, if the run has more."""
-    return left_out(shown, int(view.table["batch_size"].nunique()), "batches")
+    varying = [column for column in BATCH if view.table[column].nunique() > 1]
+    return left_out(shown, len(view.table[BATCH].drop_duplicates()), panels_kind(varying))
 
 
 def ends(mine: pd.DataFrame) -> tuple[float, float]:

@@ -17,17 +17,13 @@ from ..tables.groups import hardware_known, hardware_named
 from ..tables.role_table import ROLE_COLUMNS
 from ..words.comparison import names_of
 from ..words.labels import short, shortened
+from ..words.search_told import batch_told
 from ..words.settings_told import changed_settings
 from .looks import NOT_DRAWN, Look, looks
 from .panels import first_middle_last
 from .style import Legend
+from .swept import axis_of, panel_named, panels_kind, place_on, rest_of
 
-AXES = {
-    ("src_len", "tgt_len"): ("tgt_len", "source = target length (tokens)"),
-    ("tgt_len",): ("tgt_len", "target length (tokens)"),
-    ("src_len",): ("src_len", "source length (tokens)"),
-    ("batch_size",): ("batch_size", "batch (sentences)"),
-}
 SUFFIX_MAX = 150
 """Greatest number of characters in a plot's file name after the name of the figure."""
 PLAIN = re.compile(r"[^\w-]+", re.ASCII)
@@ -119,16 +115,8 @@ class View:
 
     @property
     def axis(self) -> tuple[str, str]:
-        """(column, label) of what was swept: a length, or the batch if no length varies.
-
-        Source and target count as one length if they are equal in every case; otherwise the target comes first.
-        """
-        varying = [c for c in ("src_len", "tgt_len") if self.table[c].nunique() > 1]
-        if varying == ["src_len", "tgt_len"] and (self.table["src_len"] != self.table["tgt_len"]).any():
-            return AXES[("tgt_len",)]
-        if not varying:
-            varying = ["batch_size"] if self.table["batch_size"].nunique() > 1 else ["tgt_len"]
-        return AXES[tuple(varying)]
+        """(column, label) of what was swept (``swept.axis_of``)."""
+        return axis_of(self.table)
 
     @property
     def is_swept(self) -> bool:
@@ -137,11 +125,7 @@ class View:
 
     def at(self, value: float, panel: str = "") -> str:
         """Name a place on the axis in words: "64 tokens, batch 8"."""
-        place = (
-            f"batch {int(value)}"
-            if self.axis[0] == "batch_size"
-            else f"{int(value)} {'token' if value == 1 else 'tokens'}"
-        )
+        place = place_on(self.axis[0], value)
         return f"{place}, {panel}" if panel else place
 
     @property
@@ -160,7 +144,7 @@ class View:
     @staticmethod
     def sizes(case: Mapping[Hashable, Any] | pd.Series) -> str:
         """Sentence on the sizes of one case, for the foot of a plot of a single cell."""
-        return f"Source {case['src_len']}, target {case['tgt_len']} tokens, batch {case['batch_size']}."
+        return f"Source {case['src_len']}, target {case['tgt_len']} tokens, {batch_told(case)}."
 
     @property
     def every_panel(self) -> list[tuple[str, pd.DataFrame]]:
@@ -168,7 +152,7 @@ class View:
         rest = self._rest
         if not rest:
             return [("", self.table)]
-        return [(_words(dict(zip(rest, key, strict=True))), rows) for key, rows in self.table.groupby(rest)]
+        return [(panel_named(rest, key), rows) for key, rows in self.table.groupby(rest)]
 
     def failed_in(self, part: pd.DataFrame) -> pd.DataFrame:
         """Rows of the failed and invalid cases that belong to a panel, of which ``part`` has the measured rows."""
@@ -183,24 +167,12 @@ class View:
     @property
     def panel_kind(self) -> str:
         """What the panels are, in the plural: "batches", "sources" or "pairs of batch and source"."""
-        if len(self._rest) > 1:
-            return f"pairs of {' and '.join(_WORDS[column] for column in self._rest)}"
-        return "batches" if self._rest == ["batch_size"] else "sources"
+        return panels_kind(self._rest)
 
     @property
     def _rest(self) -> list[str]:
         """Columns that vary besides the axis."""
-        column = self.axis[0]
-        tied = column == "tgt_len" and (self.table["src_len"] == self.table["tgt_len"]).all()
-        rest = [c for c in ("batch_size", "src_len", "tgt_len") if c != column and not (tied and c == "src_len")]
-        return [c for c in rest if self.table[c].nunique() > 1]
-
-
-_WORDS = {"batch_size": "batch", "src_len": "source", "tgt_len": "target"}
-
-
-def _words(values: dict[str, object]) -> str:
-    return ", ".join(f"{_WORDS[key]} {value}" for key, value in values.items())
+        return rest_of(self.table, self.axis[0])
 
 
 def views(
@@ -213,6 +185,7 @@ def views(
     """
     table = hardware_known(completed(table))
     sums = pd.DataFrame(columns=ROLE_COLUMNS) if role_sums is None else role_sums
+    steps, sums = (_with_search(each, table) for each in (steps, sums))
     look = looks(table["strategy"])
     good = table[table["status"] == "ok"]
     varying = [c for c in SETTINGS if good[c].nunique() > 1]
@@ -238,6 +211,12 @@ def views(
             hardware=hardware,
             lost=bad,
         )
+
+
+def _with_search(found: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
+    """Add to a table of steps or roles the search of each cell and its number of beams, which ``table`` has."""
+    cells = table.drop_duplicates("cell").set_index("cell")
+    return found.assign(**{name: found["cell"].map(cells[name]) for name in ("search", "num_beams")})
 
 
 def _file_suffix(text: str, taken: set[str]) -> str:

@@ -45,6 +45,8 @@ SETTINGS = (
     Column("linear", "linear", text=True),
     Column("attention", "attention", text=True),
     Column("tf32", "TF32", text=True),
+    Column("search", "search", text=True),
+    Column("num_beams", "beams"),
     Column("threads", "threads"),
     Column("stop", "until", text=True),
     Column("seed", "seed"),
@@ -53,7 +55,7 @@ SETTINGS = (
     Column("gpu", "GPU", text=True),
 )
 """Columns that are shown only if cases differ in them."""
-CASE = ("batch_size", "src_len", "tgt_len")
+CASE = ("batch_size", "num_beams", "src_len", "tgt_len")
 COLUMNS = (
     Column("strategy", "strategy", text=True),
     Column("status", "status", text=True),
@@ -136,7 +138,7 @@ def numbers(table: pd.DataFrame, columns: Sequence[Column] | None = None) -> dic
 
 def _cases(table: pd.DataFrame) -> dict[str, Any]:
     """Number the cases in the order of the table, and name them by what varies."""
-    names = [column.source for column in varying(table)]
+    names = [column.source for column in varying(table) if column.source not in CASE]
     keys = [*names, *CASE]
     place = table.groupby(keys, sort=False, dropna=False).ngroup() if len(table) else pd.Series(dtype=int)
     first = table.assign(place=place).drop_duplicates("place")

@@ -145,7 +145,7 @@ def _tools(run_dir: Path, shown: Sequence[View]) -> list[dict[str, Any]]:
         ours = longest(view.table[view.table["executed_flops"].notna()]).sort_values(SPEED, kind="stable")
         if ours.empty:
             continue
-        last = ours[ours["batch_size"] == ours["batch_size"].max()]
+        last = largest(ours)
         labels = [s for s in view.strategies if s in set(ours["strategy"])]
         sides = [str(last["baseline"].iloc[0]), *map(str, last["strategy"])]
         kept = _described(run_dir, last.iloc[0].to_dict())

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from ..settings.search import search_from
 from ..store.cell_folder import CellResult
 from ..store.entries import NarrowingEntry
+from ..words.search_told import sizes_told
 
 
 def kernels_told(cells: Sequence[CellResult]) -> list[str]:
@@ -71,5 +73,6 @@ def _changed(found: NarrowingEntry) -> str:
 
 
 def case_told(done: CellResult) -> str:
-    """Batch and lengths of a cell."""
-    return f"batch {done.cell['batch_size']}, {done.cell['src_len']} -> {done.cell['tgt_len']} tokens"
+    """Batch and lengths of a cell, and the number of beams of beam search."""
+    search = search_from(done.cell.get("search"))
+    return f"{sizes_told({**done.cell, 'search': search.kind, 'num_beams': search.width})} tokens"

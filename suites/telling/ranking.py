@@ -14,6 +14,7 @@ from ..tables.executions import by_execution
 from ..tables.groups import groups, hardware_named
 from ..words.comparison import Compared, baseline_told, spoken
 from ..words.quantity import quantity
+from ..words.search_told import sizes_told
 from ..words.settings_told import changed_settings
 from .sparkline import sparkline
 from .stopped import status_told
@@ -52,14 +53,14 @@ def title_of(rows: pd.DataFrame, table: pd.DataFrame) -> str:
 def _ranking(group: pd.DataFrame, title: str, width: int, rounds: Rounds) -> Table:
     names = ["strategy", *COLUMNS, *(["rounds"] if rounds else [])]
     blocks: list[tuple[dict[str, str], list[dict[str, str]]]] = []
-    for (batch, source, target), cell in group.groupby(["batch_size", "src_len", "tgt_len"]):
+    for _, cell in group.groupby(["batch_size", "num_beams", "src_len", "tgt_len"]):
         lines = []
         for row in cell.sort_values(SPEED, na_position="last", kind="stable").to_dict("records"):
             line = dict(zip(names, [*ranked(row), *[""] * len(names)], strict=False))
             line["rounds"] = sparkline(rounds.get((row["cell"], row["strategy"]), ()))
             lines.append(line)
         mark = "!" if (cell["disturbed_by"] != "").any() else ""
-        place = dict.fromkeys(names, "") | {"strategy": f"batch {batch}, {source} -> {target}", names[1]: mark}
+        place = dict.fromkeys(names, "") | {"strategy": sizes_told(cell.iloc[0]), names[1]: mark}
         blocks.append((place, lines))
     base = baseline_told(group["baseline"])
     heads = {name: f"speedup over {base}" if name == "speedup" and base else name for name in names}

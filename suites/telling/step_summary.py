@@ -13,7 +13,7 @@ from ..tables.columns import SPEED
 from ..tables.groups import groups
 from ..words.comparison import baseline_told
 from ..words.markdown import literal, pipe_table
-from .advice.rows import place_of
+from .advice.rows import ORDER, place_of
 from .legend import legend
 from .ranking import COLUMNS, ranked, title_of
 from .summary import failures
@@ -27,7 +27,7 @@ def markdown_summary(table: pd.DataFrame, advice: Sequence[str], margin: float) 
     """Write the ranked tables of a run, what failed, and the advice, whose indents become levels of a nested list."""
     parts = []
     for rows in groups(table):
-        ordered = rows.sort_values(["batch_size", "src_len", "tgt_len", *SPEED], kind="stable").to_dict("records")
+        ordered = rows.sort_values([*ORDER, *SPEED], kind="stable").to_dict("records")
         lines = [[place_of(r), *ranked(r)] for r in ordered]
         parts += [f"### {literal(title_of(rows, table))}", pipe_table(["case", "strategy", *COLUMNS], lines)]
     parts.append("\n".join(f"- {literal(line)}" for line in failures(table)))

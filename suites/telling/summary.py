@@ -18,6 +18,7 @@ from ..tables.executions import by_execution
 from ..tables.groups import groups
 from ..words.console import UNBROKEN, standard_output
 from ..words.quantity import counted, quantity
+from ..words.search_told import sizes_told
 from .advice import advise
 from .card import apart
 from .ranking import Rounds, below, rankings, title_of
@@ -119,7 +120,7 @@ def slower_executions(table: pd.DataFrame) -> Iterator[str]:
     for rows in groups(table[table["status"] == "ok"]):
         shown = set().union(*(part.index for _, part in by_execution(rows)))
         for row in rows.loc[[index for index in rows.index if index not in shown]].to_dict("records"):
-            case = f"batch {row['batch_size']}, {row['src_len']} -> {row['tgt_len']}"
+            case = sizes_told(row)
             yield f"{row['strategy']}, {case}: {quantity(row['e2e_s'], 's')}; the table shows another execution of it"
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 from ..tables.columns import SETTINGS
 from ..words.comparison import factor
 from ..words.quantity import percent, quantity
+from ..words.search_told import sizes_told
 from .conclusion import change_in_words
 
 UNITS = {"flops": ("FLOPs", 1.0), "bytes": ("B", 1.0), "s": ("s", 1.0), "gb": ("bytes", 1e9), "gflop": ("FLOPs", 1e9)}
@@ -42,7 +43,7 @@ def cases(found: pd.DataFrame) -> list[CaseChanges]:
     out = []
     for _, rows in found.groupby("cell", sort=False):
         first = rows.iloc[0]
-        name = f"{first['model']}, batch {first['batch_size']}, {first['src_len']} -> {first['tgt_len']} tokens"
+        name = f"{first['model']}, {sizes_told(first)} tokens"
         name += "".join(f", {column} {first[column]}" for column in varying)
         if lines := list(_lines(rows)):
             out.append(CaseChanges(name, lines))

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..settings.config import ConfigError
+from ..settings.search import search_from
 from ..words.quantity import counted
+from ..words.search_told import search_told
 from .runs import CASE, Key, RunRead
 
 SETTINGS = (
@@ -21,6 +23,7 @@ SETTINGS = (
     "linear",
     "attention",
     "tf32",
+    "search",
     "threads",
     "seed",
     "stop",
@@ -113,10 +116,12 @@ def _difference(a: RunRead, b: RunRead, mine: Key, theirs: Key) -> str:
 def _settings(cell: dict[str, Any]) -> dict[str, Any]:
     """Settings in a cell.json, the model's as model.*; a checkpoint's path only if its content is not known."""
     cell = {"linear": "torch", "attention": "auto", "tf32": False, **cell}
+    search = search_from(cell.get("search"))
     cell["weights"] = cell.get("weights") or cell.get("dtype")
     model = {"content": None, **cell["model"]}
     if model["content"]:
         del model["checkpoint"]
+    cell["search"] = f"{search_told(search)}, {search.width}" if search.width > 1 else search_told(search)
     return {name: cell.get(name) for name in SETTINGS} | {f"model.{n}": value for n, value in model.items()}
 
 

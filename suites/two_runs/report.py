@@ -16,6 +16,7 @@ from ..judging.baseline import BASELINE
 from ..store.frame import as_csv
 from ..words.console import standard_output
 from ..words.markdown import pipe_table
+from ..words.search_told import is_beam
 from .cases import CaseChanges, baselines, cases, value
 from .conclusion import conclusion, headline, judged
 from .runs import RunRead
@@ -104,7 +105,7 @@ def lines_of(found: pd.DataFrame) -> list[tuple[str, ...]]:
     shown = found[(found["kind"] != "deterministic") | (found["verdict"] != "same")]
     return [
         (
-            f"{row['model']} b{row['batch_size']} {row['src_len']}->{row['tgt_len']}",
+            f"{row['model']} {_sizes(row)}",
             row["strategy"],
             NAMES.get(row["figure"], row["figure"]) + _to(row),
             value(row["figure"], row["a"]),
@@ -114,6 +115,11 @@ def lines_of(found: pd.DataFrame) -> list[tuple[str, ...]]:
         )
         for row in shown.to_dict("records")
     ]
+
+
+def _sizes(row: dict[Any, Any]) -> str:
+    beams = f" {row['num_beams']} beams" if is_beam(row["search"]) else ""
+    return f"b{row['batch_size']}{beams} {row['src_len']}->{row['tgt_len']}"
 
 
 def _to(row: dict[Any, Any]) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pandas as pd
 
 from ...words.quantity import quantity
-from .rows import longest
+from ...words.search_told import batch_told
+from .rows import BATCH, longest
 from .section import Section
 
 
@@ -20,11 +21,9 @@ def sections(rows: pd.DataFrame) -> list[Section]:
     where = f" ({bound_by})" if bound_by else ""
     told = []
     for strategy, mine in case.groupby("strategy", sort=False):
-        mine = mine.sort_values("batch_size")
+        mine = mine.sort_values(BATCH)
         last = mine.iloc[-1]
-        lengths = ", ".join(
-            f"{row['length_max_tokens']:,.0f} at batch {row['batch_size']}" for row in mine.to_dict("records")
-        )
+        lengths = ", ".join(f"{row['length_max_tokens']:,.0f} at {batch_told(row)}" for row in mine.to_dict("records"))
         told.append(
             f"{strategy}: batch {int(last['batch_max_sentences']):,} at {last['src_len']} -> {last['tgt_len']}; "
             f"source = target = {lengths}"

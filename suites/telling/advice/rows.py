@@ -10,9 +10,11 @@ from typing import Any
 import pandas as pd
 
 from ...tables.columns import SPEED
+from ...words.search_told import sizes_told
 
 Row = Mapping[Hashable, Any]
-ORDER = ["batch_size", "src_len", "tgt_len", "cell"]
+BATCH = ["batch_size", "num_beams"]
+ORDER = [*BATCH, "src_len", "tgt_len", "cell"]
 
 
 def timed(rows: pd.DataFrame) -> pd.DataFrame:
@@ -23,29 +25,32 @@ def timed(rows: pd.DataFrame) -> pd.DataFrame:
 def cases(rows: pd.DataFrame) -> Iterator[tuple[str, list[Row]]]:
     """Yield each cell's batch size and lengths in words, and its rows, the quickest first."""
     ordered = rows.sort_values([*ORDER, *SPEED], kind="stable").to_dict("records")
-    for (batch, source, target, _), cell in groupby(ordered, key=lambda row: tuple(row[name] for name in ORDER)):
-        yield place_of({"batch_size": batch, "src_len": source, "tgt_len": target}), [*cell]
+    for _, cell in groupby(ordered, key=lambda row: tuple(row[name] for name in ORDER)):
+        found: list[Row] = [*cell]
+        yield place_of(found[0]), found
 
 
 def place_of(row: Row) -> str:
-    """Batch size and lengths of a row's cell, in words.
+    """Batch size and lengths of a row's cell, in words, with the number of beams of beam search.
 
-    >>> place_of({"batch_size": 8, "src_len": 128, "tgt_len": 64})
+    >>> place_of({"batch_size": 8, "search": "greedy", "num_beams": 1, "src_len": 128, "tgt_len": 64})
     'batch 8, 128 -> 64'
     """
-    return f"batch {row['batch_size']}, {row['src_len']} -> {row['tgt_len']}"
+    return sizes_told(row)
 
 
 def longest(rows: pd.DataFrame) -> pd.DataFrame:
-    """Select, for each batch size, the rows with the longest target, and among these those with the longest source."""
+    """Select, for each batch size and number of beams, the rows with the longest target, then the longest source."""
     for column in ("tgt_len", "src_len"):
-        rows = rows[rows[column] == rows.groupby("batch_size")[column].transform("max")]
+        rows = rows[rows[column] == rows.groupby(BATCH)[column].transform("max")]
     return rows
 
 
 def largest(rows: pd.DataFrame) -> pd.DataFrame:
-    """Select the rows of the largest batch, and of ``longest`` among these."""
-    return longest(rows[rows["batch_size"] == rows["batch_size"].max()])
+    """Select the rows of the largest batch, of the most beams among these, and of ``longest`` among these."""
+    for column in BATCH:
+        rows = rows[rows[column] == rows[column].max()]
+    return longest(rows)
 
 
 def is_strategy(row: Row) -> bool:

@@ -26,18 +26,20 @@ ODD = ("static_kv(capacity=512,read=buffer)", "cost_$x^2$_{", "<script>alert('$'
 MODULES = {module.__name__.rpartition(".")[2]: module for module in FIGURES}
 
 
-def row(strategy, src_len, tgt_len, batch, device):
+def row(strategy, src_len, tgt_len, batch, device, beams=0):
     """A measured case whose figures grow as a strategy's would: the first two with the square of the length."""
     cached = strategy not in CORE[:2]
     keeps = strategy != "full_recompute"
-    steps_s = 1e-3 * (1 + 0.02 * batch) * np.linspace(1, 1.2 if cached else 1 + tgt_len / 20, tgt_len)
+    rows = batch * max(beams, 1)
+    steps_s = 1e-3 * (1 + 0.02 * rows) * np.linspace(1, 1.2 if cached else 1 + tgt_len / 20, tgt_len)
     prefill_s = 1e-4 * src_len
     e2e_s = prefill_s + steps_s.sum()
-    necessary = 1e6 * batch * (src_len + tgt_len)
-    kv_bytes = 1000 * batch * (src_len + tgt_len * cached) * keeps
+    necessary = 1e6 * rows * (src_len + tgt_len)
+    kv_bytes = 1000 * rows * (src_len + tgt_len * cached) * keeps
     case = dict.fromkeys([*IDENTITY, *metrics(), *RATIOS], 1.0) | {
-        "cell": f"m_{device}_{src_len}_{tgt_len}_{batch}", "model": "m", "device": device, "dtype": "fp32",
+        "cell": f"m_{device}_{src_len}_{tgt_len}_{batch}_{beams}", "model": "m", "device": device, "dtype": "fp32",
         "weights": "fp32", "linear": "torch", "attention": "auto", "tf32": "false", "threads": 1, "batch_size": batch,
+        "search": "beam" if beams else "greedy", "num_beams": max(beams, 1),
         "src_len": src_len, "tgt_len": tgt_len,
         "stop": "fixed", "seed": 0, "node": "", "cpu": "", "gpu": "",
         "strategy": strategy, "execution": "eager", "status": "ok",
@@ -45,12 +47,12 @@ def row(strategy, src_len, tgt_len, batch, device):
         "prefill_s": prefill_s, "e2e_s": e2e_s, "throughput_tokens_per_s": batch * tgt_len / e2e_s,
         "necessary_flops": necessary, "flops_waste": 1.0 if cached else tgt_len / 3,
         "executed_flops": necessary * (1.0 if cached else tgt_len / 3), "step_bytes": 1e6 + kv_bytes,
-        "kv_used_bytes": kv_bytes, "kv_reserved_bytes": kv_bytes, "peak_memory_bytes": kv_bytes + 5e4 * batch,
+        "kv_used_bytes": kv_bytes, "kv_reserved_bytes": kv_bytes, "peak_memory_bytes": kv_bytes + 5e4 * rows,
         "e2e_ratio": 1.0 if strategy == CORE[0] else 0.37, "e2e_ratio_low": 0.3, "e2e_ratio_high": 0.4,
         "e2e_verdict": "baseline" if strategy == CORE[0] else "faster", "e2e_beyond": 0.02,
     }  # fmt: skip
     steps = pd.DataFrame({"k": range(1, tgt_len + 1), "latency_s": steps_s})
-    steps["flops"] = 1e6 * batch * (steps["k"] ** 0.01 if cached else steps["k"])
+    steps["flops"] = 1e6 * rows * (steps["k"] ** 0.01 if cached else steps["k"])
     steps["latency_q25_s"], steps["latency_q75_s"] = 0.95 * steps_s, 1.05 * steps_s
     for column in STEP_COLUMNS:
         if column not in steps:
@@ -58,11 +60,15 @@ def row(strategy, src_len, tgt_len, batch, device):
     return case, steps
 
 
-def tables(lengths=((64, 64),), batches=(1,), strategies=CORE, devices=("cpu",), lost=()):
-    """(table, steps); ``lost``: (strategy, target length or None for all, status) of cases without figures."""
+def tables(lengths=((64, 64),), batches=(1,), strategies=CORE, devices=("cpu",), lost=(), beams=(0,)):
+    """(table, steps); ``lost``: (strategy, target length or None for all, status) of cases without figures.
+
+    ``beams``: numbers of beams, 0 for greedy search.
+    """
     cases, frames = [], []
-    for device, batch, (src_len, tgt_len), strategy in itertools.product(devices, batches, lengths, strategies):
-        case, steps = row(strategy, src_len, tgt_len, batch, device)
+    sizes = itertools.product(devices, batches, beams, lengths, strategies)
+    for device, batch, width, (src_len, tgt_len), strategy in sizes:
+        case, steps = row(strategy, src_len, tgt_len, batch, device, width)
         status = [s for name, length, s in lost if name == strategy and length in (None, tgt_len)]
         if status:
             case |= dict.fromkeys([*metrics(), *RATIOS[1:]], np.nan) | {
@@ -83,6 +89,8 @@ SCENES = {
     "source": tables(((16, 32), (64, 32))),
     "batch": tables(batches=(1, 4, 16)),
     "grid": tables(TIED[:3], (1, 4, 16)),
+    "beams": tables(beams=(1, 2, 4, 8)),
+    "batches and beams": tables(batches=(1, 8), beams=(1, 4)),
     "some failed": tables(TIED, lost=[("contiguous_kv", None, "invalid"), ("cross_kv", 128, "failed")]),
     "single, one failed": tables(lost=[("contiguous_kv", None, "invalid")]),
     "others": tables(TIED[:2], strategies=(*CORE, *ODD)),

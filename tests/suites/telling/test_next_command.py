@@ -10,7 +10,7 @@ from suites.telling.next_command import profiling, readable, with_key
 RUN = "python -m suites run "
 ROW = {
     "model": "t5-base", "dtype": "bf16", "device": "cpu", "threads": 2, "linear": "torch", "weights": "bf16",
-    "attention": "auto",
+    "attention": "auto", "search": "greedy",
 }  # fmt: skip
 
 
@@ -41,6 +41,11 @@ def test_a_checkpoint_is_kept_as_the_folder_that_the_row_names(folder, tmp_path)
     kept = f"python -m suites profile model=t5 model.checkpoint={tmp_path}/{folder}"
     assert profiling(RUN + words, ROW | {"model": folder}) == kept
     assert profiling(f"{RUN}model=t5 model.checkpoint={tmp_path}/{folder}", ROW | {"model": "final"}) == kept
+
+
+def test_what_beam_search_decoded_is_not_profiled():
+    assert profiling(RUN + "model=base search=beam", ROW | {"search": "beam"}) == ""
+    assert profiling(RUN + "model=base search=greedy", ROW) == "python -m suites profile model=base"
 
 
 def test_there_is_no_command_where_the_row_does_not_tell_the_value():
