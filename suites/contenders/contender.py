@@ -15,61 +15,31 @@ A contender is a class in a file of its own. Those of this package are found by 
             ...
             return Decoded(token_ids, marks_s)
 
-By default it is measured on the CPU in float32 alone; ``Contender.dtypes`` declares more devices and types.
+By default it is measured on the CPU in float32 alone; ``Contender.dtypes`` declares more devices and types. By default
+it decodes greedily alone; ``Contender.searches`` declares that it can do beam search. It is skipped in other cells.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
-from strategies import Mistake
 from strategies.discovery import import_all
 
 from ..settings.catalog import did_you_mean
 from ..settings.config import ConfigError
 from ..settings.rules import shown
+from .decoded import Decoded
+from .errors import ContenderError, UnavailableError
 
 if TYPE_CHECKING:
     from ..settings.cells import Cell
     from ..timing.clock import Clock
 
-
-class ContenderError(Mistake):
-    """An error that ends a contender; the message is one line. ``traceback``: all output of its process, or ""."""
-
-    def __init__(self, message: str, traceback: str = "") -> None:
-        super().__init__(message)
-        self.traceback = traceback
-
-
-class UnavailableError(ContenderError):
-    """A contender's own library lacks what the cell needs on this machine, so the contender is skipped.
-
-    ``prepare`` raises it for what only the library itself can tell. Reasons that are known without the library belong
-    in ``supports``.
-    """
-
-    status = "skipped"
-
-
-@dataclass(frozen=True)
-class Decoded:
-    """Tokens and marks of one round. ``token_ids``: the tokens of each sentence, up to and with EOS.
-
-    ``marks_s``: seconds from the start (0) to the end of the encoder, to the first token, and to each later token; the
-    last mark is the moment when the call returned. With ``every_step`` false, the return is the only mark after the
-    first token: four marks, also of a single token. A mark between start and return that the library does not let one
-    take is NaN.
-    """
-
-    token_ids: list[list[int]]
-    marks_s: list[float]
-    every_step: bool = True
+__all__ = ["Contender", "ContenderError", "Decoded", "UnavailableError", "register", "registry", "select_contenders"]
 
 
 class Contender:
@@ -84,6 +54,11 @@ class Contender:
     """Device ("cpu", "cuda") -> the cells' element types in which it decodes there.
 
     A device that is not named is never used. On CUDA ``round`` must respect ``clock``.
+    """
+    searches: ClassVar[tuple[str, ...]] = ("greedy",)
+    """The searches by which it decodes, of "greedy" and "beam". It is skipped in cells of any other search.
+
+    With "beam", ``round`` obeys ``cell.search`` (``strategies.search.options.Beam``) where it is not greedy.
     """
     exact: ClassVar[bool] = True
     """False if its weights are of another type than the cell's, so that other tokens are no mistake."""
@@ -117,8 +92,26 @@ class Contender:
         return ""
 
     @classmethod
+    def unsearched(cls, cell: Cell) -> str:
+        """Return why it does not decode by the cell's search, or "". No contender decodes by sampling."""
+        if cell.search.kind == "sample":
+            return "each library draws random numbers of its own, so no tokens could be compared; give search=greedy"
+        if cell.search.kind not in cls.searches:
+            return f"it decodes by search={named(cls.searches)} alone, not by search={cell.search.kind}"
+        return ""
+
+    @classmethod
+    def own_rules(cls, cell: Cell) -> str:
+        """Return in which rule its beam search differs from ours, which is that of transformers, or "".
+
+        Other sequences are then no mistake, and are told. Where it returns "", as it does by default, sequences must be
+        the oracle's, and scores too, if it gives any.
+        """
+        return ""
+
+    @classmethod
     def supports(cls, cell: Cell) -> str:
-        """Return why it cannot decode this cell, apart from its device and element type, or ""."""
+        """Return why it cannot decode this cell, apart from its device, element type and search, or ""."""
         return ""
 
     @cached_property
@@ -138,10 +131,10 @@ class Contender:
         raise NotImplementedError
 
     def round(self, src_ids: Sequence[Sequence[int]], stop: Literal["fixed", "eos"]) -> Decoded:
-        """Decode these sentences (token ids, without padding) greedily, at most ``cell.tgt_len`` tokens each.
+        """Decode these sentences (token ids, without padding) by ``cell.search``, at most ``cell.tgt_len`` tokens each.
 
-        With ``fixed``, decode exactly that many and never choose EOS. The clock starts when the input has the form
-        that the library wants.
+        With ``fixed``, decode exactly that many and never choose EOS. Beam search returns the best ``num_return``
+        sequences of each sentence. The clock starts when the input has the form that the library wants.
         """
         raise NotImplementedError
 

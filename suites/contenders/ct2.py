@@ -1,4 +1,4 @@
-"""CTranslate2's Translator, greedy, on a converted checkpoint that is made once and kept beside the original."""
+"""CTranslate2's Translator, on a converted checkpoint that is made once and kept beside the original."""
 
 from __future__ import annotations
 
@@ -9,22 +9,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from ..store.files import made_once
-from .contender import Contender, Decoded, UnavailableError, register
+from strategies.search.options import Beam
+
+from .contender import Contender, register
+from .converted import converted
+from .decoded import Decoded
+from .errors import UnavailableError
+from .one_beam import greedy_rule
 
 if TYPE_CHECKING:
     from ..settings.cells import Cell
-
-
-def converted(checkpoint: Path) -> Path:
-    """Path of the checkpoint converted to CTranslate2's format in float32; it is converted if that is not there yet."""
-
-    def convert(part: Path) -> None:
-        from ctranslate2.converters import TransformersConverter
-
-        TransformersConverter(str(checkpoint)).convert(str(part))
-
-    return made_once(checkpoint.with_name("ctranslate2"), convert)
 
 
 def require_cuda(ctranslate2: Any, compute_type: str) -> None:
@@ -53,11 +47,21 @@ def told_of_libraries() -> Iterator[None]:
         raise UnavailableError(f"CTranslate2: {error}; install that version of it, or torch for that CUDA") from None
 
 
+PATIENCE = {"true": 1.0, "false": 2.0, "never": 2.0}
+"""CTranslate2's ``patience`` for each ``early_stopping``: a sentence is done once patience * W hypotheses have ended.
+
+With 1 and a length penalty that is the rule of ``early_stopping=true``. The two others ask whether a better hypothesis
+is still possible, which CTranslate2 never does. On random checkpoints 2 gave their sequences more often than 1 or 1.5
+did.
+"""
+
+
 class CTranslate2(Contender):
     """Base of all. Marks: start, none at the encoder's end, the end of each step, the last when the call returns.
 
-    CTranslate2 calls back once per sentence and step, after choosing the token; the first call of a step is its end.
-    Sentences that have ended leave the batch. In our strategies they stay; with a fixed length none ends.
+    For greedy search CTranslate2 calls back once per sentence and step, after choosing the token; the first call of a
+    step is its end. With beams it calls nobody back: the start and the return are the only marks. Sentences that have
+    ended leave the batch. In our strategies they stay; with a fixed length none ends.
 
     On CUDA, too, the marks are the host's. CTranslate2 works on a stream of its own, on which no event of torch can be
     recorded, and it has each token on the host before it calls back, so the device has nothing left to do then. Rounds
@@ -66,8 +70,31 @@ class CTranslate2(Contender):
 
     requires: ClassVar[tuple[str, ...]] = ("ctranslate2", "transformers")
     install: ClassVar[str] = "pip install 'decodebench[peers]'"
+    searches: ClassVar[tuple[str, ...]] = ("greedy", "beam")
     compute_types: ClassVar[Mapping[str, str]] = {}
     """CTranslate2's compute type for each element type of a cell."""
+
+    @classmethod
+    def own_rules(cls, cell: Cell) -> str:
+        """Name the first rule of CTranslate2's beam search that may lead to other sequences than ours in this cell."""
+        from strategies import config_of
+
+        search = cell.search
+        if not isinstance(search, Beam) or search.num_beams == 1:
+            return greedy_rule(cell)
+        if cell.stop == "fixed":
+            return "it masks EOS before the softmax"
+        if cell.dtype != "fp32":
+            return f"it adds log-probabilities up in {cell.dtype}"
+        if len(config_of(cell.model).eos_ids) > 1:
+            return "it keeps two candidates for each beam, however many EOS ids there are"
+        if search.length_penalty == 0:
+            alike = search.early_stopping != "true" and search.num_return == 1
+            return "" if alike else "with length_penalty=0 it ends a sentence once its best beam has ended"
+        if search.early_stopping != "true":
+            beams = round(search.num_beams * PATIENCE[search.early_stopping])
+            return f"it ends a sentence once {beams} hypotheses have ended"
+        return ""
 
     def prepare(self, checkpoint: Path, cell: Cell) -> None:
         """Load with the threads of the cell.
@@ -102,35 +129,48 @@ class CTranslate2(Contender):
 
     def round(self, src_ids: Sequence[Sequence[int]], stop: Literal["fixed", "eos"]) -> Decoded:
         """Call ``translate_batch`` once. With a fixed length, the minimal length equals the maximal one."""
+        search = self._cell.search
+        has_beams = isinstance(search, Beam) and search.num_beams > 1
         words = [list(map(str, row)) for row in src_ids]
         steps_s: list[float] = []
-        every_step = self.clock.every_step
+        every_step = self.clock.every_step and not has_beams
 
         def told(step: Any) -> bool:
             if step.step == len(steps_s) and (every_step or not steps_s):
                 steps_s.append(time.perf_counter())
             return False
 
+        options: dict[str, Any] = {"beam_size": 1, "callback": told}
+        if isinstance(search, Beam) and has_beams:
+            options = {
+                "beam_size": search.num_beams,
+                "num_hypotheses": search.num_return,
+                "length_penalty": search.length_penalty,
+                "patience": PATIENCE[search.early_stopping],
+                "return_scores": True,
+            }
         start = time.perf_counter()
         results = self._translator.translate_batch(
             words,
-            beam_size=1,
             max_input_length=0,
             max_decoding_length=self._cell.tgt_len,
             min_decoding_length=self._cell.tgt_len if stop == "fixed" else 0,
             return_end_token=True,
             end_token=self._ends,
-            callback=told,
+            **options,
         )
         end = time.perf_counter()
+        rows = [list(map(int, hypothesis)) for result in results for hypothesis in result.hypotheses]
+        if has_beams:
+            scores = [score for result in results for score in result.scores]
+            return Decoded(rows, [0.0, math.nan, math.nan, end - start], False, scores)
         steps_s = [*steps_s[:-1], end] if every_step else [*steps_s, end]
-        rows = [list(map(int, result.hypotheses[0])) for result in results]
         return Decoded(rows, [0.0, math.nan, *(step - start for step in steps_s)], every_step)
 
 
 @register("ctranslate2_float32")
 class Float32(CTranslate2):
-    """CTranslate2 Translator, greedy, float32."""
+    """CTranslate2 Translator, float32."""
 
     dtypes: ClassVar[Mapping[str, tuple[str, ...]]] = {"cpu": ("fp32",), "cuda": ("fp32",)}
     compute_types: ClassVar[Mapping[str, str]] = {"fp32": "float32"}
@@ -138,7 +178,7 @@ class Float32(CTranslate2):
 
 @register("ctranslate2_half")
 class Half(CTranslate2):
-    """CTranslate2 Translator on CUDA, greedy, bfloat16 or float16, as the cell's type is."""
+    """CTranslate2 Translator on CUDA, bfloat16 or float16, as the cell's type is."""
 
     dtypes: ClassVar[Mapping[str, tuple[str, ...]]] = {"cuda": ("bf16", "fp16")}
     compute_types: ClassVar[Mapping[str, str]] = {"bf16": "bfloat16", "fp16": "float16"}
@@ -146,7 +186,7 @@ class Half(CTranslate2):
 
 @register("ctranslate2_int8")
 class Int8(CTranslate2):
-    """CTranslate2 Translator, greedy, weights quantized to int8 when they are loaded."""
+    """CTranslate2 Translator, weights quantized to int8 when they are loaded."""
 
     dtypes: ClassVar[Mapping[str, tuple[str, ...]]] = {"cpu": ("fp32",), "cuda": ("fp32", "bf16", "fp16")}
     exact: ClassVar[bool] = False

@@ -14,13 +14,14 @@ if TYPE_CHECKING:
 class Marks:
     """Takes the marks of one call of ``generate()`` with a clock: as a hook on the encoder, and after each step.
 
-    On the CPU it is a streamer, which receives the prompt, then the tokens of each step once they are chosen. For a
-    streamer ``generate()`` copies the tokens to the host at each step, which would wait for a GPU. So with the clock of
-    a GPU ``chosen`` is called, by a logits processor, once the scores of a step have been asked for.
+    For greedy search on the CPU it is a streamer, which receives the prompt, then the tokens of each step once they are
+    chosen. For a streamer ``generate()`` copies the tokens to the host at each step, which would wait for a GPU, and
+    with beams it refuses one. So with the clock of a GPU, and with beams, ``chosen`` is called, by a logits processor,
+    once the scores of a step have been asked for.
     """
 
     def __init__(self, clock: Clock) -> None:
-        self._clock, self._steps, self._prompted = clock, 0, False
+        self._clock, self.steps, self._prompted = clock, 0, False
 
     def start(self) -> None:
         """Take the first mark. CUDA's clock waits for the device before it."""
@@ -32,11 +33,11 @@ class Marks:
 
     def chosen(self) -> None:
         """Take the mark of a step: of the first always, of a later one if the clock marks every step."""
-        if self._steps:
+        if self.steps:
             self._clock.step()
         else:
             self._clock.mark()
-        self._steps += 1
+        self.steps += 1
 
     def put(self, token_B: Tensor) -> None:
         """Take the mark of a step, as a streamer. The first call brings the prompt, before any step, and is ignored."""
@@ -50,8 +51,8 @@ class Marks:
     def ended(self, steps: int) -> list[float]:
         """Take the last mark, when the call has returned, and return all of them in seconds.
 
-        It is the mark of the last of ``steps`` tokens, too. So that of the last step is dropped, and those of steps
-        whose tokens ``generate()`` did not return, if it takes such.
+        It is the mark of the last of ``steps`` steps, too. So that of the last step is dropped, and those of further
+        steps, whose tokens ``generate()`` may not return.
         """
         self._clock.mark()
         marks_s = self._clock.marks_s()
@@ -68,10 +69,10 @@ class Scores:
     def __init__(self, masked: Sequence[int], marks: Marks | None) -> None:
         self._masked, self._marks = masked, marks
 
-    def __call__(self, token_BN: Tensor, scores_BV: Tensor) -> Tensor:
-        """Return the scores, float32 [B, V]."""
+    def __call__(self, token_XN: Tensor, scores_XV: Tensor) -> Tensor:
+        """Return the scores, float32 [X, V]: logits, or with beams the log-probabilities of every beam."""
         for number in self._masked:  # one slice per id: a list of ids as an index would be copied to the device
-            scores_BV[:, number] = -float("inf")
+            scores_XV[:, number] = -float("inf")
         if self._marks is not None:
             self._marks.chosen()
-        return scores_BV
+        return scores_XV

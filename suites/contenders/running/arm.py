@@ -16,7 +16,7 @@ from ...judging.other_load import others_load
 from ...settings.cells import Cell
 from ...store.records import Round
 from ...timing.clock import Clock
-from ..contender import ContenderError
+from ..errors import ContenderError
 from .agreement import padded
 from .process import Process
 
@@ -45,6 +45,7 @@ class ContenderArm:
         self._process = Process(name, cell.threads, seconds_max)
         self.rss_bytes: int | None = None
         self.token_ids: list[list[int]] = []
+        self.scores: list[float] | None = None
         self.token_BN: Tensor | None = None
         self.remark = ""
         prepared = self._ask(
@@ -83,6 +84,7 @@ class ContenderArm:
         """
         answer = self._ask(do="round", every_step=clock.every_step)
         self.token_ids, marks_s, every_step = answer["token_ids"], answer["marks_s"], answer["every_step"]
+        self.scores = answer["scores"]
         try:
             self._require_sound(marks_s, every_step, clock.every_step)
         except ContenderError:
@@ -101,10 +103,11 @@ class ContenderArm:
         ``asked``: whether each step was to be marked. A contender that cannot mark steps need not.
         """
         cell, lengths = self._cell, [len(row) for row in self.token_ids]
-        if len(lengths) != cell.batch_size or not all(0 < length <= cell.tgt_len for length in lengths):
-            raise ContenderError(
-                f"gave rows of {lengths} tokens; give {cell.batch_size} rows of 1 to {cell.tgt_len} tokens"
-            )
+        rows = cell.batch_size * cell.search.returned
+        if len(lengths) != rows or not all(0 < length <= cell.tgt_len for length in lengths):
+            raise ContenderError(f"gave rows of {lengths} tokens; give {rows} rows of 1 to {cell.tgt_len} tokens")
+        if self.scores is not None and len(self.scores) != rows:
+            raise ContenderError(f"gave {len(self.scores)} scores of {rows} sequences; give one for each, or none")
         for row, length in zip(self.token_ids, lengths, strict=True):
             if length < cell.tgt_len and (cell.stop == "fixed" or row[-1] not in self._config.eos_ids):
                 raise ContenderError(f"ended a row after {length} of {cell.tgt_len} tokens without an end token")
@@ -115,15 +118,19 @@ class ContenderArm:
                 "marked each step in a round that is to be without; where clock.every_step is false, give four marks "
                 "and every_step=False"
             )
-        expected = max(lengths) + 2 if every_step else 4
+        steps = len(marks_s) - 2
+        # Beam search may go on after the sequences that it returns have ended.
+        most = max(lengths) if cell.search.width == 1 else cell.tgt_len
+        is_right = max(lengths) <= steps <= most if every_step else steps == 2
         known = [mark for mark in marks_s if mark == mark]  # without NaN
-        if len(marks_s) != expected or known != sorted(known) or not known[-1] > known[0] == 0:
+        if not is_right or known != sorted(known) or not known[-1] > known[0] == 0:
+            expected = f"{max(lengths) + 2}{f' to {most + 2}' if most > max(lengths) else ''}" if every_step else "4"
             raise ContenderError(
                 f"gave {len(marks_s)} marks for {max(lengths)} steps; give {expected}, ascending from 0"
             )
 
     def row_lens(self) -> list[int]:
-        """Number of tokens of each sentence in the last round, up to and with EOS."""
+        """Number of tokens of each sequence in the last round, up to and with EOS."""
         return [len(row) for row in self.token_ids]
 
     def figures(self) -> dict[str, Any]:

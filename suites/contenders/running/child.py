@@ -3,7 +3,7 @@
 It writes {"ready": true} once it has started. Requests come on its standard input:
 
     {"do": "prepare", "checkpoint": DIR, "cell": {...}, "src_ids": [[..], ..]}  ->  {"setup_s", "peak_memory_bytes"}
-    {"do": "round", "every_step": BOOL}  ->  {"token_ids", "marks_s", "every_step", "collections", "wall_s",
+    {"do": "round", "every_step": BOOL}  ->  {"token_ids", "marks_s", "every_step", "scores", "collections", "wall_s",
                                               "own_cpu_s", "busy_cpu_s", "rss_bytes"}
 
 ``every_step`` asks for one of the two kinds of rounds on CUDA; on the CPU every round has marks at steps. An error is

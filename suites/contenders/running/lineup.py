@@ -14,19 +14,17 @@ from strategies import ModelConfig
 from strategies.models.encoder_decoder import EncoderDecoder
 from strategies.models.export import why_no_t5
 
-from ...measuring.admission import ORACLE
 from ...measuring.arms import StrategyArm
 from ...measuring.child_arms import Tell
-from ...measuring.spoiled import answering
 from ...settings.cells import Cell
 from ...settings.faults import Fault, contained
 from ...settings.inputs import Inputs
 from ...store.records import crossed_label
 from ...timing.clock import clocks
 from ..contender import Contender, registry
-from .agreement import TokenCheck, check_tokens
 from .arm import ContenderArm
 from .cache import cache_of, shared_checkpoint
+from .judgement import Judgement
 from .own_strategy import PREFIX
 
 
@@ -34,7 +32,7 @@ def why_not(contender: type[Contender], cell: Cell, model: EncoderDecoder) -> st
     """Return why a contender is skipped in a cell, or ""."""
     if reason := why_no_t5(model.config):
         return f"contenders take a T5, and {reason}; give model=small or another T5"
-    return contender.missing() or contender.outside(cell) or contender.supports(cell)
+    return contender.missing() or contender.outside(cell) or contender.unsearched(cell) or contender.supports(cell)
 
 
 def make_room(cell: Cell) -> None:
@@ -67,13 +65,13 @@ class Contenders:
     ) -> Iterator[list[ContenderArm]]:
         """Start contenders, and give the arms of those that may be timed. Leaving the context ends every process.
 
-        A contender may be timed if it is installed, supports the cell, and gave the oracle's tokens in a first round.
-        ``tell`` is given label, status and reason of the others. ``kept`` keeps the traceback of a fault and returns
-        the reason.
+        A contender may be timed if it is installed, supports the cell, and in a first round decoded what the oracle
+        does. ``tell`` is given label, status and reason of the others. ``kept`` keeps the traceback of a fault and
+        returns the reason.
         """
         started: list[ContenderArm] = []
         arms: list[ContenderArm] = []
-        known: dict[str, TokenCheck] = {}
+        judgement = Judgement(cell, oracle)
         src_ids = inputs.rows()
         checkpoint: Path | None = None
 
@@ -94,13 +92,7 @@ class Contenders:
                     arm = ContenderArm(name, cell, model.config, src_ids, checkpoint, seconds_max)
                     started.append(arm)
                     arm.round(-1, True, clocks(cell.device)[0])
-                    key = str(arm.token_ids)
-                    if key not in known:
-                        with answering(ORACLE):
-                            known[key] = check_tokens(
-                                oracle(), arm.token_ids, "tf32" if cell.tf32 else cell.dtype, cell.stop == "fixed"
-                            )
-                    passed, arm.remark = known[key].reason(contender.exact)
+                    passed, arm.remark = judgement.of(contender, arm)
                     if passed:
                         arms.append(arm)
                     else:

@@ -7,7 +7,7 @@ import queue
 from typing import Any
 
 from ...machine.child_process import ChildProcess
-from ..contender import ContenderError, UnavailableError
+from ..errors import ContenderError, UnavailableError
 
 STARTING_S = 300.0
 """Seconds that the process may take to start and to import this package."""

@@ -9,7 +9,7 @@ import torch
 
 from suites.contenders import Contender, ContenderError, UnavailableError, ct2, registry
 from suites.contenders.ct2 import require_cuda, told_of_libraries
-from suites.contenders.running import lineup
+from suites.contenders.running import judgement, lineup
 from suites.contenders.running.lineup import why_not
 from suites.settings.faults import Fault
 from suites.settings.inputs import make_inputs
@@ -105,7 +105,7 @@ def test_tokens_are_judged_by_the_type_of_the_whole_weights(
     monkeypatch.setattr(lineup, "ContenderArm", Arm)
     monkeypatch.setattr(lineup, "why_not", lambda *arguments: "")
     monkeypatch.setattr(lineup, "shared_checkpoint", lambda *arguments: tmp_path)
-    monkeypatch.setattr(lineup, "check_tokens", lambda oracle, token_ids, dtype, fixed: asked.append(dtype))
+    monkeypatch.setattr(judgement, "check_tokens", lambda oracle, token_ids, dtype, fixed: asked.append(dtype))
     cell, model = dataclasses.replace(fixed_cell, tf32=tf32, weights=weights), tiny_model("t5")
     given = cell, model, make_inputs(cell, model.config), 1.0, lambda: None, lambda *told: None, tmp_path
     with lineup.Contenders(["ctranslate2_float32"]).line_up(*given, lambda name, fault: ""):

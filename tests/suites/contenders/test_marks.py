@@ -166,7 +166,7 @@ class Answers:
         self.asked.append(request["every_step"])
         return {
             "token_ids": decode(cell_of("fixed")).tolist(), "marks_s": self.marks_s, "every_step": self.every_step,
-            "collections": 0, "wall_s": 1.0, "own_cpu_s": 1.0, "busy_cpu_s": None, "rss_bytes": 9,
+            "scores": None, "collections": 0, "wall_s": 1.0, "own_cpu_s": 1.0, "busy_cpu_s": None, "rss_bytes": 9,
         }  # fmt: skip
 
     def close(self):
