@@ -12,8 +12,11 @@ from .section import Section
 
 
 def sections(rows: pd.DataFrame) -> list[Section]:
-    """Make one sentence for each case that was timed beside the baseline, in the longest cell of each batch size."""
-    timed = rows[(rows["strategy"] != rows["baseline"]) & rows["e2e_ratio"].notna()]
+    """Make one sentence for each case that was timed beside the baseline, in the longest cell of each batch size.
+
+    A contender whose library lets no token be marked has none: when its tokens came is not known.
+    """
+    timed = rows[(rows["strategy"] != rows["baseline"]) & rows["e2e_ratio"].notna() & rows["ttft_s"].notna()]
     return [
         Section(f"from which token on it pays, {place}", [sentence_of(row) for row in cell])
         for place, cell in cases(longest(timed))

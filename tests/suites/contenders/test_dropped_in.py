@@ -11,7 +11,7 @@ from suites.tables.step_table import step_table
 from suites.tables.table_files import read_tables
 from tests.command import ROOT, SMALL_MODEL, copy_packages, suites
 
-NAMES = ["own", "crashes", "raises", "hangs", "killed", "wrong", "coarse", "short", "absent", "lacks"]
+NAMES = ["own", "crashes", "raises", "hangs", "killed", "wrong", "coarse", "blind", "short", "absent", "lacks"]
 ARGUMENTS = ["run", "seq_len=5", "batch_size=2", *SMALL_MODEL, "measure=quick"]
 
 
@@ -46,6 +46,18 @@ def test_it_is_measured_and_compared_beside_the_strategies(mixed, table):
     assert (own[["prefill_s", "ttft_s", "itl_s", "tpot_s", "e2e_s", "e2e_ratio", "throughput_tokens_per_s"]] > 0).all()
     assert own["baseline"] == "full_recompute"
     assert own["e2e_verdict"] != ""
+
+
+def test_one_of_which_only_start_and_return_are_known_is_compared_end_to_end_alone(mixed, table):
+    blind = table.loc["blind"]
+    assert (blind["status"], blind["rounds"]) == ("ok", 3)
+    assert (blind[["e2e_s", "e2e_ratio", "throughput_tokens_per_s"]] > 0).all()
+    assert blind[["prefill_s", "ttft_s", "itl_s", "tpot_s", "mbu", "crossover_k"]].isna().all()
+    assert blind["e2e_verdict"] != ""
+    assert "blind" not in read_tables(mixed[1])[1]["strategy"].tolist()
+    advice = (mixed[1] / "advice.txt").read_text()
+    assert "own" in advice.partition("from which token on it pays")[2]
+    assert "blind never" not in advice
 
 
 def test_what_cannot_be_asked_of_it_is_empty(table):
