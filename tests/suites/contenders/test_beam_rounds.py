@@ -1,0 +1,97 @@
+"""Rounds of beam search as the run's process sees them: rows, scores and marks that are possible, and what is not."""
+
+import dataclasses
+import json
+
+import pytest
+
+from strategies import config_of
+from strategies.search.options import Beam
+from suites.contenders import Contender, ContenderError, Decoded
+from suites.contenders.running import arm as arm_module
+from suites.contenders.running.arm import ContenderArm
+from suites.contenders.running.child import Served
+from tests.suites.contenders.conftest import SRC_IDS, STEPS, Events, cell_of
+
+RETURNED = 2
+END = config_of(cell_of("eos").model).eos_ids[0]
+SHORT, LONG = [3, 4, END], [5] * 6 + [END]
+STEPS_TAKEN = 9
+
+
+class Process:
+    """In place of a contender's process: it gives ``answer`` to every round."""
+
+    pid = 0
+    answer = None
+
+    def __init__(self, *_):
+        pass
+
+    def ask(self, **request):
+        if request["do"] == "prepare":
+            return {"setup_s": 0.0, "peak_memory_bytes": None}
+        return self.answer
+
+    def close(self):
+        pass
+
+
+def answer(**changes):
+    sound = {
+        "token_ids": [LONG, SHORT, SHORT, SHORT], "marks_s": [float(mark) for mark in range(STEPS_TAKEN + 2)],
+        "every_step": True, "scores": [-1.0, -2.0, -1.0, -2.0], "collections": 0, "wall_s": 1.0, "own_cpu_s": 1.0,
+        "busy_cpu_s": None, "rss_bytes": 9,
+    }  # fmt: skip
+    return sound | changes
+
+
+@pytest.fixture
+def arm(monkeypatch, tmp_path):
+    monkeypatch.setattr(arm_module, "Process", Process)
+    cell = dataclasses.replace(cell_of("eos"), search=Beam(num_beams=4, num_return=RETURNED))
+    return ContenderArm("any", cell, config_of(cell.model), SRC_IDS, tmp_path, 1.0)
+
+
+def test_it_may_take_more_steps_than_the_longest_sequence_that_it_returns_has_tokens(arm, monkeypatch):
+    monkeypatch.setattr(Process, "answer", answer())
+    done = arm.round(0, False, Events(True))
+    assert len(done.marks_s) == STEPS_TAKEN + 2 > len(LONG) + 2
+    assert arm.row_lens() == [len(LONG), len(SHORT), len(SHORT), len(SHORT)]
+    assert arm.scores == [-1.0, -2.0, -1.0, -2.0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"token_ids": [LONG, SHORT]}, "gave rows of [7, 3] tokens; give 4 rows of 1 to 12 tokens"),
+        ({"scores": [-1.0]}, "gave 1 scores of 4 sequences; give one for each, or none"),
+        ({"marks_s": [0.0, *range(1, len(LONG) + 1)]}, "gave 8 marks for 7 steps; give 9 to 14, ascending from 0"),
+        ({"marks_s": [0.0, *range(1, STEPS + 3)]}, "gave 15 marks for 7 steps; give 9 to 14, ascending from 0"),
+        ({"every_step": False}, "gave 11 marks for 7 steps; give 4, ascending from 0"),
+    ],
+)
+def test_what_is_impossible_ends_a_contender(arm, monkeypatch, changes, message):
+    monkeypatch.setattr(Process, "answer", answer(**changes))
+    with pytest.raises(ContenderError) as raised:
+        arm.round(0, False, Events(True))
+    assert str(raised.value) == message
+
+
+class Told(Contender):
+    """Tells the search that it was prepared for."""
+
+    def prepare(self, checkpoint, cell):
+        self.search = cell.search
+
+    def round(self, src_ids, stop):
+        return Decoded([LONG, SHORT], [0.0, 1.0], scores=[-1.0, -2.0])
+
+
+def test_a_child_is_prepared_for_the_search_of_the_cell_and_passes_scores_on(request_of):
+    search = Beam(num_beams=5, length_penalty=0.5, early_stopping="never", num_return=2)
+    contender = Told()
+    served = Served(contender)
+    served.prepare(json.loads(json.dumps(request_of(dataclasses.replace(cell_of("eos"), search=search)))))
+    assert contender.search == search
+    assert served.round({"every_step": True})["scores"] == [-1.0, -2.0]
