@@ -1,16 +1,21 @@
 """Rounds of beam search as the run's process sees them: rows, scores and marks that are possible, and what is not."""
 
 import dataclasses
+import importlib.util
 import json
 
 import pytest
 
-from strategies import config_of
+from strategies import Session, config_of, load_model, parse
 from strategies.search.options import Beam
 from suites.contenders import Contender, ContenderError, Decoded
 from suites.contenders.running import arm as arm_module
+from suites.contenders.running import lineup
 from suites.contenders.running.arm import ContenderArm
 from suites.contenders.running.child import Served
+from suites.measuring.arms import StrategyArm
+from suites.settings.inputs import make_inputs
+from suites.timing.clock import CpuClock
 from tests.suites.contenders.conftest import SRC_IDS, STEPS, Events, cell_of
 
 RETURNED = 2
@@ -95,3 +100,27 @@ def test_a_child_is_prepared_for_the_search_of_the_cell_and_passes_scores_on(req
     served.prepare(json.loads(json.dumps(request_of(dataclasses.replace(cell_of("eos"), search=search)))))
     assert contender.search == search
     assert served.round({"every_step": True})["scores"] == [-1.0, -2.0]
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("ctranslate2") is None, reason="needs the contenders: pip install 'decodebench[peers]'"
+)
+def test_those_whose_sequences_are_the_oracle_s_are_timed_each_in_its_own_process(tmp_path, monkeypatch):
+    monkeypatch.setattr(lineup, "cache_of", lambda run_dir: tmp_path)
+    cell = dataclasses.replace(cell_of("eos"), search=Beam(num_beams=4, num_return=RETURNED, early_stopping="true"))
+    model = load_model(cell.model, seed=cell.seed)
+    inputs, told = make_inputs(cell, model.config), []
+    strategy = parse("full_recompute")
+    oracle = StrategyArm(strategy, model, inputs, cell)
+    oracle.session = Session(model, strategy, cell.batch_size, cell.src_len, cell.tgt_len, beams=cell.search.width)
+    names = ["transformers_dynamic", "transformers_static_compiled", "ctranslate2_float32"]
+    given = inputs, 100.0, lambda: oracle, lambda *line: told.append(line), tmp_path, lambda name, fault: fault.reason
+    with lineup.Contenders(names).line_up(cell, model, *given) as arms:
+        assert [(arm.label, arm.remark) for arm in arms] == [(names[0], ""), (names[2], "")]
+        for arm in arms:
+            done = arm.round(0, False, CpuClock())
+            assert len(arm.token_ids) == 2 * RETURNED
+            assert done.every_step == (arm.label == names[0])
+    ((name, status, reason),) = told
+    assert (name, status) == (names[1], "skipped")
+    assert reason.endswith("compiles no step of its beam search")
