@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+import torch
 from torch import Tensor
 
 
@@ -18,6 +19,13 @@ class Chosen:
 
     token_X: Tensor
     parent_BW: Tensor | None = None
+
+    def parent_X(self) -> Tensor:
+        """The row that each row continues, int64 [X]."""
+        if self.parent_BW is None:
+            return torch.arange(len(self.token_X), device=self.token_X.device)
+        batch, width = self.parent_BW.shape
+        return (self.parent_BW + torch.arange(0, batch * width, width, device=self.parent_BW.device)[:, None]).flatten()
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from ..timing.clock import clocks
 from ..words.progress import Progress
 from .allocation import allocated
 from .arms import StrategyArm
-from .equality import Agreement, check
+from .equality import TOLERANCE, Agreement, check
 from .outcomes import Outcomes
 from .reference import LOW_PRECISION, Reference
 from .spoiled import answering
@@ -110,11 +110,13 @@ class Admission:
             # Logits that are not finite say something about the model only if full recompute gives them.
             through = [NotFiniteError] if label == ORACLE else []
             with contained(partial(self._fail_oracle, label), *through), answering(label):
+                judge = arms.get(label) or self.oracle()
+                decisions = judge.search(TOLERANCE[self._cell.rounding])
                 found = check(
-                    arms.get(label) or self.oracle(),
+                    judge,
                     rivals,
                     self._cell.rounding,
-                    self._model.config.eos_ids,
+                    decisions,
                     fixed=self._cell.stop == "fixed",
                     advance=lambda arm: self._progress.advance(self._work.get(arm.label, 0) / self._cell.tgt_len),
                     reference=reference,
@@ -187,7 +189,9 @@ class Admission:
                     if not cell.weights:  # dispatch is measured on a model with whole weights
                         # That model is small: where the cell's attention kernel refuses its sizes, nothing is noted.
                         with suppress(NoKernelError), kernel_errors(cell.attention):
-                            found_s = dispatch_s(config, arm.strategy, cell.dtype, cell.device, clock, cell.tgt_len)
+                            found_s = dispatch_s(
+                                config, arm.strategy, cell.dtype, cell.device, clock, cell.tgt_len, cell.search
+                            )
                             self._outcomes.note(arm.label, dispatch_s=found_s)
                 self._progress.advance(self._work[arm.label])
                 good.append(arm)

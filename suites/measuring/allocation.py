@@ -12,7 +12,7 @@ from ..probes.attention import NoKernelError, attention_kernels, kernel_errors
 from ..settings.cells import Cell
 from ..settings.faults import contained
 from ..settings.inputs import Inputs
-from .arms import StrategyArm
+from .arms import StrategyArm, new_session
 
 STEPS = 2
 """Steps whose kernels are read: the second is the first that feeds several rows under full recompute."""
@@ -45,16 +45,20 @@ def _kernels(arm: StrategyArm, inputs: Inputs, cell: Cell) -> set[str]:
     execution = arm.strategy.execution
 
     def session() -> Session:
-        return Session(arm.session.model, arm.strategy, cell.batch_size, cell.src_len, cell.tgt_len)
+        return new_session(arm.session.model, arm.strategy, cell)
 
-    if is_captured(arm.strategy, cell.device):
+    if is_captured(arm.strategy, cell.device, cell.beams):
         return attention_kernels(session, execution)
     watched = session() if execution == "eager" else arm.session
-    token_B = torch.full((cell.batch_size,), watched.model.config.start_id, device=inputs.src_BS.device)
+    device = inputs.src_BS.device
+    token_X = torch.full((watched.rows,), watched.model.config.start_id, device=device)
+    own_BW = torch.arange(cell.beams, device=device).expand(cell.batch_size, -1)
 
     def steps() -> None:
-        for _ in range(min(STEPS, cell.tgt_len)):
-            watched.step(token_B)
+        for n in range(min(STEPS, cell.tgt_len)):
+            if n:
+                watched.select(own_BW)
+            watched.step(token_X)
 
     prefill = attention_kernels(lambda: watched.prefill(inputs.src_BS, inputs.src_mask_BS))
     return prefill | attention_kernels(steps, execution)

@@ -15,9 +15,11 @@ import psutil
 import torch
 from torch import Tensor
 
-from strategies import Session, Strategy, lengths
+from strategies import Session, Strategy
 from strategies.models import costs
 from strategies.models.encoder_decoder import EncoderDecoder
+from strategies.search.begin import begin
+from strategies.search.searching import Chosen, Searching, Sequences
 from strategies.session import is_captured
 
 from ..probes.memory import peak_memory
@@ -25,7 +27,7 @@ from ..settings.cells import Cell
 from ..settings.inputs import Inputs
 from ..store.records import Round, twin_label
 from ..timing.clock import Clock
-from ..timing.one_round import one_round, token_ids
+from ..timing.one_round import one_round
 from ..work.formulas import role_sums
 
 
@@ -53,7 +55,9 @@ class Arm(Protocol):
     remark: str
     """Text that a table shows beside the status ok; "" if there is nothing to say."""
     token_BN: Tensor | None
-    """Tokens of the last round, int64 [B, N] on the CPU; None before it."""
+    """Tokens of the last round, int64 [B, N] on the CPU; None before it. With num_return B counts sequences, B * R."""
+    steps: int
+    """Decode steps of the last round. Beam search may take more than the longest sequence that it returns."""
 
     @property
     def weights(self) -> Sequence[Tensor]:
@@ -66,10 +70,15 @@ class Arm(Protocol):
         """Run one round and return its marks."""
 
     def row_lens(self) -> list[int]:
-        """Number of tokens of each sentence in the last round."""
+        """Number of tokens of each sequence in the last round."""
 
     def figures(self) -> dict[str, Any]:
         """Fields of ``ArmResult`` that only this kind of arm knows, to be read after its last round."""
+
+
+def new_session(model: EncoderDecoder, strategy: Strategy, cell: Cell) -> Session:
+    """A session of a strategy for the sizes of a cell."""
+    return Session(model, strategy, cell.batch_size, cell.src_len, cell.tgt_len, cell.beams)
 
 
 class StrategyArm:
@@ -85,17 +94,19 @@ class StrategyArm:
         self.setup_s = 0.0
         self.session = self._allocate()
         self.token_BN: Tensor | None = None
+        self.steps = 0
+        self.found: Sequences | None = None
 
     def _remark(self) -> str:
         """What to know of this arm on CUDA."""
-        if self.strategy.execution != "compiled" or is_captured(self.strategy, self._cell.device):
+        if self.strategy.execution != "compiled" or is_captured(self.strategy, self._cell.device, self._cell.beams):
             return ""
         return "compiled and not captured as a CUDA graph, because its K/V move at each step"
 
     def _allocate(self) -> Session:
         start = time.perf_counter()
         cell = self._cell
-        session = Session(self._model, self.strategy, cell.batch_size, cell.src_len, cell.tgt_len)
+        session = new_session(self._model, self.strategy, cell)
         if cell.device == "cuda":
             torch.cuda.synchronize()
         self.setup_s = time.perf_counter() - start
@@ -114,46 +125,62 @@ class StrategyArm:
         """Start the session on the cell's sources."""
         self.session.prefill(self._inputs.src_BS, self._inputs.src_mask_BS)
 
+    def go_on(self, chosen: Chosen) -> None:
+        """Let each row of the session go on from the beam that was chosen for it, before the next step."""
+        if chosen.parent_BW is not None:
+            self.session.select(chosen.parent_BW)
+
     def round(self, index: int, warmup: bool, clock: Clock) -> Round:
         """Run one round and return its marks. Python's garbage is collected before it and left alone inside it."""
         gc.collect()
         gc.disable()
         before = collections_so_far()
         try:
-            tokens = one_round(self.session, self._inputs, self._cell.stop, clock)
+            self.decode(clock)
             marks_s = clock.marks_s()
             collections = collections_so_far() - before
         finally:
             gc.enable()
-        self.token_BN = token_ids(tokens)
         return Round(self.label, index, warmup, clock.every_step, marks_s, collections)
 
+    def decode(self, clock: Clock) -> None:
+        """Decode once, with marks of ``clock``, and keep what was found."""
+        searching = self.search()
+        self.steps = len(one_round(self.session, self._inputs, self._cell.stop, clock, searching))
+        self.found = searching.sequences()
+        self.token_BN = self.found.token_RN.cpu()
+
     def row_lens(self) -> list[int]:
-        """Number of tokens of each sentence in the last round, up to and with EOS; all N if the length is fixed."""
-        if self.token_BN is None:
-            return []
-        if self._cell.stop == "fixed":
-            return [self.token_BN.shape[1]] * self.token_BN.shape[0]
-        return [int(length) for length in lengths(self.token_BN, self._model.config.eos_ids)]
+        """Number of tokens of each sequence in the last round, up to and with EOS; all N if the length is fixed."""
+        return [] if self.found is None else self.found.length_R.tolist()
 
     def figures(self) -> dict[str, Any]:
         """FLOPs, K/V bytes, resident memory and sums by role of the last round."""
         assert self.token_BN is not None
-        config, held = self._model.config, self.session.nbytes
+        config, held, returned = self._model.config, self.session.nbytes, self._cell.search.returned
+        # A sentence needs at least the steps of the longest sequence that is returned of it.
+        lengths = self.row_lens()
+        steps = [max(lengths[at : at + returned]) for at in range(0, len(lengths), returned)]
         return {
-            "necessary_flops": costs.necessary_flops(config, self._inputs.src_lens, self.row_lens()),
+            "necessary_flops": costs.necessary_flops(config, self._inputs.src_lens, steps, self._cell.beams),
             "kv_reserved_bytes": held.reserved,
             "kv_used_bytes": held.used,
             "rss_bytes": rss_bytes(),
-            "roles": role_sums(config, self._cell, self.strategy, self.token_BN.shape[1]),
+            "roles": role_sums(config, self._cell, self.strategy, self.steps),
         }
 
     def peak_memory_bytes(self, clock: Clock) -> int:
         """Peak bytes of live tensors above the loaded weights, set-up included, in an untimed round of its own."""
         with peak_memory(self._cell.device) as memory:
-            session = Session(self._model, self.strategy, self._cell.batch_size, self._cell.src_len, self._cell.tgt_len)
-            one_round(session, self._inputs, self._cell.stop, clock)
+            session = new_session(self._model, self.strategy, self._cell)
+            one_round(session, self._inputs, self._cell.stop, clock, self.search())
         return memory.peak_bytes
+
+    def search(self, tolerance: float | None = None) -> Searching:
+        """A new search of the cell's kind; with a ``tolerance`` it counts ties."""
+        cell, config = self._cell, self._model.config
+        device = self._inputs.src_BS.device
+        return begin(cell.search, config, cell.batch_size, cell.tgt_len, cell.stop, device, cell.seed, tolerance)
 
 
 def rss_bytes() -> int:

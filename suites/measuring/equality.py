@@ -7,14 +7,13 @@ own error to float32 may allow more than the tolerance.
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from strategies.search.ends import forbid, is_end
+from strategies.search.searching import Chosen, Searching
 
 from ..probes.finite import require_finite
 from ..settings.faults import Fault, contained
@@ -51,6 +50,24 @@ class Agreement:
         self.reason, self.fault = fault.located, fault
 
 
+class Fed:
+    """The tokens that each row was fed, none of which is fed again before half of the vocabulary was."""
+
+    def __init__(self, token_B: Tensor, vocabulary: int) -> None:
+        self._token_BN, self._most = token_B[:, None], max(1, vocabulary // 2)
+
+    def add(self, chosen: Chosen) -> None:
+        """Take the tokens that are fed next. A row has the tokens of the beam that it continues."""
+        token_BN = self._token_BN
+        if chosen.parent_BW is not None:
+            token_BN = token_BN[chosen.parent_X()]
+        self._token_BN = torch.cat((token_BN, chosen.token_X[:, None]), 1)[:, -self._most :]
+
+    def forbid(self, logits_BV: Tensor) -> None:
+        """Set the logits of these tokens to -inf, in place."""
+        logits_BV.scatter_(1, self._token_BN, -torch.inf)
+
+
 def _difference(
     logits_BV: Tensor, oracle_BV: Tensor, tolerance: float, oracle_to_float32: float = 0.0
 ) -> tuple[float, str]:
@@ -75,12 +92,15 @@ def check(
     oracle: StrategyArm,
     arms: Sequence[StrategyArm],
     dtype: str,
-    eos_ids: Sequence[int],
+    decisions: Searching,
     fixed: bool,
     advance: Callable[[StrategyArm], None] = lambda arm: None,
     reference: Reference | None = None,
 ) -> list[Agreement]:
     """Decode once, all arms in step with the oracle, and return an ``Agreement`` for each arm.
+
+    ``decisions`` is a search that has just begun. It decides by the oracle's logits, and every arm is fed its tokens
+    and, with beams, its parents.
 
     An arm that raises an error or disagrees takes no further step. With ``fixed``, EOS is never chosen, as in timed
     rounds, and no token is fed again before half of the vocabulary was. A model with random weights may choose the same
@@ -92,7 +112,8 @@ def check(
     """
     found = [Agreement() for _ in arms]
     config = oracle.session.model.config
-    token_B = torch.full((oracle.session.batch,), config.start_id, device=oracle.session.model.embedding.weight.device)
+    token_B = torch.full((oracle.session.rows,), config.start_id, device=oracle.session.model.embedding.weight.device)
+    chosen = Chosen(token_B)
     with answering(oracle.label):
         oracle.prefill()
         if reference:
@@ -103,17 +124,17 @@ def check(
             if arm is not oracle:  # one step, then a new start: what an earlier batch left would show
                 arm.session.step(token_B)
                 arm.prefill()
-    ended_B = torch.zeros_like(token_B, dtype=torch.bool)
-    fed: deque[Tensor] = deque([token_B], maxlen=max(1, config.vocab_size // 2))
+    fed = Fed(token_B, config.vocab_size)
     for k in range(1, oracle.session.max_new + 1):
         with answering(oracle.label):
+            oracle.go_on(chosen)
             oracle_BV = oracle.session.step(token_B).float().clone()
             require_finite(oracle_BV, oracle.session.model, oracle.label, k)
         advance(oracle)
         oracle_to_float32 = 0.0
         if reference:
             with answering(oracle.label):
-                reference.step(token_B)
+                reference.step(chosen)
                 reference.note(oracle, oracle_BV)
                 oracle_to_float32 = reference.largest_error(oracle)
             advance(reference.arm)
@@ -122,6 +143,7 @@ def check(
                 continue
             # A user's strategy may fail in any way: the other arms go on.
             with contained(agreement.fail), answering(arm.label):
+                arm.go_on(chosen)
                 logits_BV = arm.session.step(token_B).float()
                 error, wrong = _difference(logits_BV, oracle_BV, TOLERANCE[dtype], oracle_to_float32)
                 if reference:
@@ -131,12 +153,12 @@ def check(
                     agreement.reason = f"step {k}: {wrong}"
             advance(arm)
         if fixed:
-            forbid(oracle_BV, eos_ids, -torch.inf)
-            oracle_BV.scatter_(1, torch.stack(list(fed), 1), -torch.inf)
-        token_B = oracle_BV.argmax(-1)
-        fed.append(token_B)
-        ended_B |= is_end(token_B, eos_ids)
-        if not fixed and bool(ended_B.all()):
+            fed.forbid(oracle_BV)
+        chosen = decisions.choose(oracle_BV)
+        token_B = chosen.token_X
+        fed.add(chosen)
+        if k == oracle.session.max_new or (not fixed and decisions.has_ended()):
+            decisions.finish()
             break
     if reference:
         for arm, agreement in zip(arms, found, strict=True):

@@ -65,7 +65,7 @@ class Outcomes:
             status="ok",
             reason=arm.remark,
             setup_s=arm.setup_s,
-            steps=arm.token_BN.shape[1],
+            steps=arm.steps,
             row_lens=arm.row_lens(),
             tokens_equal=None if oracle_BN is None else torch.equal(arm.token_BN, oracle_BN),
             **arm.figures(),

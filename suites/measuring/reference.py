@@ -27,6 +27,7 @@ from strategies import Strategy
 from strategies.models.encoder_decoder import EncoderDecoder
 from strategies.models.kernels.packing import products
 from strategies.models.torch_settings import any_attention
+from strategies.search.searching import Chosen
 
 from ..machine.limits import Limit
 from ..probes.finite import require_finite
@@ -118,14 +119,15 @@ class Reference:
         with contained(self._fail):
             self.arm.prefill()
 
-    def step(self, token_B: Tensor) -> None:
-        """Feed the tokens that the oracle was fed."""
-        self._step, self._tokens, self._logits_BV = self._step + 1, self._tokens + len(token_B), None
+    def step(self, chosen: Chosen) -> None:
+        """Feed the tokens that the oracle was fed, to the rows that go on."""
+        self._step, self._tokens, self._logits_BV = self._step + 1, self._tokens + len(chosen.token_X), None
         if self.reason:
             return
         # The cell may have allowed only an attention kernel that does not take float32.
-        with contained(self._fail), any_attention(token_B.device.type):
-            logits_BV = self.arm.session.step(token_B)
+        with contained(self._fail), any_attention(chosen.token_X.device.type):
+            self.arm.go_on(chosen)
+            logits_BV = self.arm.session.step(chosen.token_X)
             require_finite(logits_BV, self.arm.session.model, "the float32 reference", self._step)
             self._logits_BV = logits_BV
             self._size_squares += _squares(logits_BV)

@@ -10,11 +10,14 @@ import torch
 
 from strategies import DTYPES, ModelConfig, ModelSpec, Session, Strategy, load_model
 from strategies.models.encoder_decoder import EncoderDecoder
+from strategies.search.begin import begin
+from strategies.search.options import Greedy, Search
 
 from ..settings.inputs import Inputs
 from ..timing.clock import Clock
 from ..timing.one_round import one_round
 
+GREEDY = Greedy()
 STEPS = 10
 ROUNDS = 3
 WIDTH = 8
@@ -37,22 +40,29 @@ def _shrunk_model(config: ModelConfig, dtype: str, device: str) -> EncoderDecode
 
 
 def dispatch_s(
-    config: ModelConfig, strategy: Strategy, dtype: str, device: str, clock: Clock, tgt_len: int = STEPS
+    config: ModelConfig,
+    strategy: Strategy,
+    dtype: str,
+    device: str,
+    clock: Clock,
+    tgt_len: int = STEPS,
+    search: Search = GREEDY,
 ) -> float:
     """Measure dispatch in seconds per decode step: the shrunk model, batch 1, one source token.
 
     It is the mean over the steps of a round, and the median over ``ROUNDS`` rounds. It holds the time of Python, of
     torch's dispatcher and, on a GPU, of kernel launches, none of which depend on width, batch or length. Kernels are
     in it too, at their smallest; those of strategies that feed the whole prefix have up to ``STEPS`` rows. A round has
-    ``STEPS`` steps, or ``tgt_len`` where that is less.
+    ``STEPS`` steps, or ``tgt_len`` where that is less. With beams these are reordered, and choosing tokens counts too.
     """
     model = _shrunk_model(config, dtype, device)
     steps = min(STEPS, tgt_len)
-    session = Session(model, strategy, 1, 1, steps)
+    session = Session(model, strategy, 1, 1, steps, search.width)
     source = Inputs(torch.full((1, 1), model.config.vocab_size - 1, device=device), None, (1,))
     times_s = []
     for _ in range(1 + ROUNDS):
-        one_round(session, source, "fixed", clock)
+        searching = begin(search, model.config, 1, steps, "fixed", source.src_BS.device)
+        one_round(session, source, "fixed", clock, searching)
         marks_s = clock.marks_s()
         times_s.append((marks_s[-1] - marks_s[1]) / steps)
     return median(times_s[1:])

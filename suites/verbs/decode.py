@@ -173,7 +173,7 @@ def measure(cell: Cell, rows: list[list[int]], strategies: Sequence[Strategy]) -
         progress.cell(cell.title)
         with answering(arms[0].label):
             found = check(
-                arms[0], arms, cell.dtype, model.config.eos_ids, False, lambda arm: progress.advance(1 / cell.tgt_len)
+                arms[0], arms, cell.dtype, arms[0].search(), False, lambda arm: progress.advance(1 / cell.tgt_len)
             )
         told |= {arm.label: agreement for arm, agreement in zip(arms, found, strict=True)}
         with collector_set_aside():

@@ -185,7 +185,7 @@ def prepare(cell: Cell, strategies: Sequence[Strategy]) -> list[tuple[StrategyAr
     for strategy in strategies:
         with blamed(strategy.label):
             pair = StrategyArm(strategy, model, inputs, cell), StrategyArm(strategy, model, inputs, cell)
-            check(pair[0], [], cell.rounding, model.config.eos_ids, fixed=True)
+            check(pair[0], [], cell.rounding, pair[0].search(), fixed=True)
             pairs.append(pair)
     return pairs
 

@@ -47,6 +47,7 @@ class ContenderArm:
         self.token_ids: list[list[int]] = []
         self.scores: list[float] | None = None
         self.token_BN: Tensor | None = None
+        self.steps = 0
         self.remark = ""
         prepared = self._ask(
             do="prepare",
@@ -91,6 +92,7 @@ class ContenderArm:
             self.close()
             raise
         self.token_BN = padded(self.token_ids, self._config.pad_id)
+        self.steps = len(marks_s) - 2 if every_step else max(map(len, self.token_ids))
         self.rss_bytes = answer["rss_bytes"]
         wall_s, own_s, busy_s = answer["wall_s"], answer["own_cpu_s"], answer["busy_cpu_s"]
         disturbed = others_load(wall_s, own_s, busy_s, os.cpu_count() or 1) > 0

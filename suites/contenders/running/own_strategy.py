@@ -11,7 +11,6 @@ from strategies import parse
 from ...measuring.arms import StrategyArm
 from ...settings.cells import Cell
 from ...settings.inputs import make_inputs
-from ...timing.one_round import one_round, token_ids
 from ..contender import Contender, Decoded
 
 PREFIX = "strategy:"
@@ -35,8 +34,9 @@ class Own(Contender):
 
     def round(self, src_ids: Sequence[Sequence[int]], stop: Literal["fixed", "eos"]) -> Decoded:
         """Run the timed body of the run's own arms. The process around it sets the garbage collector aside."""
-        tokens = one_round(self._arm.session, self._inputs, stop, self.clock)
-        marks_s = self.clock.marks_s()
-        self._arm.token_BN = token_ids(tokens)
-        rows = zip(self._arm.token_BN.tolist(), self._arm.row_lens(), strict=True)
-        return Decoded([row[:length] for row, length in rows], marks_s, self.clock.every_step)
+        self._arm.decode(self.clock)
+        marks_s, found = self.clock.marks_s(), self._arm.found
+        assert found is not None
+        rows = zip(found.token_RN.tolist(), found.length_R.tolist(), strict=True)
+        scores = None if found.score_R is None else found.score_R.tolist()
+        return Decoded([row[:length] for row, length in rows], marks_s, self.clock.every_step, scores)

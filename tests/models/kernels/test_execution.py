@@ -188,7 +188,9 @@ def captures(monkeypatch):
 
     made = []
     monkeypatch.setattr(Captured, "_capture", capture)
-    monkeypatch.setattr(session_module, "is_captured", lambda strategy, device, beams: is_captured(strategy, "cuda", beams))
+    monkeypatch.setattr(
+        session_module, "is_captured", lambda strategy, device, beams: is_captured(strategy, "cuda", beams)
+    )
     return made
 
 

@@ -50,7 +50,7 @@ def agreement(model, kind, strategy, fed=None):
         return step(token_B)
 
     oracle.session.step = noted
-    (found,) = check(oracle, [kind(strategy, model, inputs, CELL)], "fp32", model.config.eos_ids, True)
+    (found,) = check(oracle, [kind(strategy, model, inputs, CELL)], "fp32", oracle.search(), True)
     return found
 
 

@@ -49,7 +49,7 @@ class Deep:
         """The agreement of each arm, with the float32 reference or without."""
         oracle = StrategyArm(ORACLE, self.model, self.inputs, self.cell)
         beside = Reference(ORACLE, self.model, self.inputs, self.cell) if compared else None
-        return check(oracle, arms, self.cell.dtype, self.model.config.eos_ids, True, reference=beside)
+        return check(oracle, arms, self.cell.dtype, oracle.search(), True, reference=beside)
 
     def arm(self, strategy, model=None):
         return StrategyArm(strategy, model or self.model, self.inputs, self.cell)

@@ -59,7 +59,7 @@ def test_the_proof_of_equality_and_of_tokens_end_where_the_rounds_do(stop):
     step = oracle.session.step
     oracle.session.step = lambda token_B: seen.append(token_B.clone()) or step(token_B)
     fixed = stop == "fixed"
-    check(oracle, [], "fp32", model.config.eos_ids, fixed)
+    check(oracle, [], "fp32", oracle.search(), fixed)
     fed_BN = torch.stack(seen[1:], dim=1)
     if fixed:
         assert not set(token_BN.flatten().tolist()) & set(ENDS)
