@@ -15,7 +15,7 @@ from strategies.strategy import Execution
 from ..contenders import select_contenders
 from ..settings.cells import Cell, make_cells
 from ..settings.config import ConfigError, RunConfig
-from ..settings.obstacles import obstacle
+from ..settings.obstacles import obstacle, refuse_idle_beams
 from ..settings.overrides import Job
 from ..settings.resources import refuse_cluster
 from ..store.entries import FrozenEntry
@@ -87,6 +87,7 @@ def planned(jobs: Sequence[Job]) -> list[Planned]:
             raise ConfigError(f"{clash} is the name of a strategy and of a contender of this run; leave one out")
         refuse_cluster(one.job.config.cluster, one.cell.device, one.cell.threads)
         require_importable(one.strategies, one.job.config.isolate)
+    refuse_idle_beams((one.cell, one.strategies) for one in found)
     obstacles = [obstacle(one.cell, one.strategies, one.contenders, here=one.is_here) for one in found]
     if all(obstacles):
         more = f" (and none of the other {len(jobs) - 1} cells can run)" if len(jobs) > 1 else ""

@@ -20,7 +20,7 @@ from ..machine.signals import INTERRUPTED, finished_first, stop_requested
 from ..settings.cells import Cell
 from ..settings.config import MeasureConfig
 from ..settings.faults import Fault, SpoiledError, contained
-from ..settings.obstacles import obstacle
+from ..settings.obstacles import obstacle, why_skipped
 from ..store.cell_folder import CellWriter
 from ..store.records import ArmResult, Status
 from ..words.progress import Progress
@@ -194,8 +194,8 @@ class CellRun:
                 self._progress.expect(-timed_passes(self._measure, self._cell.device) * self._work[strategy.label])
                 continue
             reason = expected.too_large.get(strategy.label)
-            if strategy.execution == "graph" and self._cell.device == "cpu" and reason is not None:
-                self._drop(strategy.label, "skipped", "execution=graph needs a CUDA device")
+            if reason is not None and (skipped := why_skipped(self._cell, strategy)):
+                self._drop(strategy.label, "skipped", skipped)
             elif reason:
                 self._drop(strategy.label, "failed", reason)
 

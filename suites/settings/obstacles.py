@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Iterable, Sequence
 
 import torch
 
@@ -82,9 +83,39 @@ def _of_attention(cell: Cell) -> str:
     return ""
 
 
-def _of_strategy(cell: Cell, strategy: Strategy) -> str:
+def why_skipped(cell: Cell, strategy: Strategy) -> str:
+    """Say why a strategy is skipped in a cell that others can serve; "" where it is measured."""
     if strategy.execution == "graph" and cell.device == "cpu":
-        return f"{strategy.label}: execution=graph needs a CUDA device; leave it out"
+        return "execution=graph needs a CUDA device"
+    if cell.beams == 1 and (options := of_beams(strategy)):
+        return f"{options} changes nothing where a sentence has one beam"
+    return ""
+
+
+def of_beams(strategy: Strategy) -> str:
+    """The options of a strategy that concern several beams and are not at their default, as text; "" without any."""
+    return ",".join(
+        f"{field.name}={getattr(strategy, field.name)}"
+        for field in dataclasses.fields(strategy)
+        if field.name in strategy.of_beams and getattr(strategy, field.name) != field.default
+    )
+
+
+def refuse_idle_beams(cells: Iterable[tuple[Cell, Sequence[Strategy]]]) -> None:
+    """Raise ConfigError for a strategy with options of several beams if no cell that it is for has several."""
+    found = [(cell, strategy) for cell, strategies in cells for strategy in strategies]
+    served = {strategy.label for cell, strategy in found if cell.beams > 1}
+    for _, strategy in found:
+        if (options := of_beams(strategy)) and strategy.label not in served:
+            raise ConfigError(
+                f"{strategy.label}: {options} has no effect where a sentence has one beam; add search=beam, with "
+                "search.num_beams=2 or more, or leave it out"
+            )
+
+
+def _of_strategy(cell: Cell, strategy: Strategy) -> str:
+    if reason := why_skipped(cell, strategy):
+        return f"{strategy.label}: {reason}; leave it out"
     refusals: list[str] = []
     # A refusal is a Mistake, without a traceback. Anything else that bind raises becomes the row of this case.
     with contained(lambda fault: refusals.append("" if fault.traceback else fault.reason)):

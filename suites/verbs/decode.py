@@ -99,6 +99,7 @@ def main(argv: list[str]) -> int:
 
     from ..measuring.admission import ORACLE
     from ..settings.cells import make_cell
+    from ..settings.obstacles import refuse_idle_beams
     from .decode_report import as_json, print_report
 
     rows = [load_vocabulary().spell(phrase) for phrase in phrases]
@@ -117,6 +118,7 @@ def main(argv: list[str]) -> int:
             measure=MeasureConfig(rounds=ROUNDS, stop="eos"),
         )
     )
+    refuse_idle_beams([(cell, strategies)])
     decoded = measure(cell, rows, strategies)
     print(as_json(rows, decoded)) if args.json else print_report(cell, rows, decoded)
     return 1 if any(arm.agreement.reason for arm in decoded) else 0

@@ -103,7 +103,7 @@ def main(argv: list[str]) -> int:
 
     from ..settings.cells import make_cell
     from ..settings.executions import require_eager
-    from ..settings.obstacles import require_possible
+    from ..settings.obstacles import refuse_idle_beams, require_possible
     from ..store.files import write_json, write_text
     from ..store.folders import make_run_dir
     from ..telling.beforehand import told
@@ -114,6 +114,7 @@ def main(argv: list[str]) -> int:
     pair = _pair(args.diff, strategies) if args.diff else None
     cell = make_cell(config)
     require_possible(cell)
+    refuse_idle_beams([(cell, strategies)])
     steps = step_range(args.at, args.steps, cell.tgt_len)
     _check_run_dir(overrides.run_dir)
     arms = prepare(cell, strategies)

@@ -18,7 +18,7 @@ from ..plots import ledger as figures
 from ..settings.cells import make_cell
 from ..settings.config import ConfigError
 from ..settings.executions import require_eager
-from ..settings.obstacles import require_possible
+from ..settings.obstacles import refuse_idle_beams, require_possible
 from ..settings.overrides import Job
 from ..store.files import write_json, write_text
 from ..store.folders import from_here, make_run_dir
@@ -49,6 +49,7 @@ def show_ledger(
         )
     strategies = select(list(OURS) if foreign else job.config.strategies)
     require_eager("shapes", strategies, job.config)
+    refuse_idle_beams([(cell, strategies)])
     config, remedy = config_of(cell.model), "give a smaller model, batch or length; its ledger has the same letters"
     require_room("shapes", config, cell, strategies, False, remedy)
     require_room_to_train("shapes", config, cell, remedy)

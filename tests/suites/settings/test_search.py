@@ -15,7 +15,7 @@ from suites.jobs.planned import planned
 from suites.settings.catalog import group, mapping_of
 from suites.settings.cells import make_cell
 from suites.settings.config import ConfigError, RunConfig
-from suites.settings.obstacles import obstacle
+from suites.settings.obstacles import obstacle, why_skipped
 from suites.settings.overrides import compose_jobs, read_overrides
 from suites.settings.search import SearchConfig, search_of
 
@@ -217,6 +217,32 @@ def test_what_serves_one_row_alone_serves_one_beam_alone(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     (cell,) = (make_cell(job.config) for job in jobs("device=cuda", "search=beam", "weights=int8"))
     assert obstacle(cell).startswith("weights=int8 is not allowed with batch_size=1 and search.num_beams=4 on CUDA")
+
+
+EXPANDED = "static_kv(cross_beams=expanded)"
+
+
+def test_an_option_of_several_beams_is_refused_where_no_cell_has_several():
+    asked = f"strategies=[static_kv,'{EXPANDED}']"
+    for arguments in ([], ["search=sample"], ["search=beam", "search.num_beams=1"]):
+        with pytest.raises(ConfigError) as refused:
+            planned(jobs("model=tiny", asked, *arguments))
+        assert str(refused.value) == (
+            f"{EXPANDED}: cross_beams=expanded has no effect where a sentence has one beam; add search=beam, with "
+            "search.num_beams=2 or more, or leave it out"
+        )
+    with pytest.raises(ConfigError, match="reorder=table has no effect where a sentence has one beam"):
+        planned(jobs("model=tiny", "strategies=['static_kv(read=buffer,reorder=table)']"))
+    assert planned(jobs("model=tiny", asked, "search=beam"))
+
+
+def test_a_cell_of_one_beam_leaves_out_what_serves_several():
+    (one, two) = cells("search=beam", "search.num_beams=1,2")
+    plain, expanded = parse("static_kv"), parse(EXPANDED)
+    reason = "cross_beams=expanded changes nothing where a sentence has one beam"
+    assert [why_skipped(cell, arm) for cell in (one, two) for arm in (plain, expanded)] == ["", reason, "", ""]
+    assert obstacle(one, [plain, expanded]) == obstacle(two, [expanded]) == ""
+    assert obstacle(one, [expanded]) == f"{EXPANDED}: {reason}; leave it out"
 
 
 (CELL,) = cells("seq_len=4")
