@@ -21,7 +21,7 @@ T5 = {"vocab_size": 61, "d_model": 24, "num_heads": 2, "d_kv": 8, "d_ff": 32, "e
 REFUSED = [
     (["model.architecture=bert"], "unknown architecture 'bert'; known: t5, transformer2017"),
     (["weights=int4"], "weights=int4 is not allowed; give one of fp32, bf16, int8, or null"),
-    (["num_beams=4"], "unknown key 'num_beams'"),
+    (["search.repetition_penalty=2"], "unknown key 'search.repetition_penalty'"),
     (["dtype=int8"], "dtype=int8 is not allowed; give one of fp32, bf16, fp16"),
     (["device=cuda:1"], "device=cuda:1 is not allowed; give one of auto, cpu, cuda"),
     (

@@ -7,11 +7,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ..words.comparison import spoken
-from ..words.search_told import batch_told
 from .ends import name_ends, named, panel_height_in
 from .panels import left_out, shown_of
 from .style import RC, new_figure
-from .swept import panels_kind
+from .swept import panel_named, panels_kind
 from .view import View
 
 STEADY = 1.15
@@ -25,16 +24,24 @@ FEW = 16
 
 
 def longest(view: View) -> list[tuple[str, pd.DataFrame]]:
-    """Return (batch in words, rows of the step table) of the longest cell of every batch and number of beams, in order.
+    """Return (its name, rows of the step table) of the longest cell of every batch and number of beams, in order.
 
-    The words name the lengths of the cells where these differ, as where the longest cell of a batch failed. Batches
+    Names have the lengths of the cells where these differ, as where the longest cell of a batch failed. Batches
     whose targets are too short for a curve are left out.
     """
     found = [_longest_of(mine) for _, mine in view.steps.groupby(BATCH)]
     found = [steps for steps in found if not steps.empty]
     lengths = [tuple(steps[["src_len", "tgt_len"]].iloc[0]) for steps in found]
     named = [f", {source} -> {target}" if len(set(lengths)) > 1 else "" for source, target in lengths]
-    return [(f"{batch_told(steps.iloc[0])}{name}", steps) for steps, name in zip(found, named, strict=True)]
+    varying = _varying(view) or BATCH[:1]
+    return [
+        (f"{panel_named(varying, [steps[column].iloc[0] for column in varying])}{name}", steps)
+        for steps, name in zip(found, named, strict=True)
+    ]
+
+
+def _varying(view: View) -> list[str]:
+    return [column for column in BATCH if view.table[column].nunique() > 1]
 
 
 def _longest_of(steps: pd.DataFrame) -> pd.DataFrame:
@@ -46,8 +53,7 @@ def _longest_of(steps: pd.DataFrame) -> pd.DataFrame:
 
 def batches_note(view: View, shown: int) -> str:
     """Say that the plot shows ``shown`` batches, if the run has more."""
-    varying = [column for column in BATCH if view.table[column].nunique() > 1]
-    return left_out(shown, len(view.table[BATCH].drop_duplicates()), panels_kind(varying))
+    return left_out(shown, len(view.table[BATCH].drop_duplicates()), panels_kind(_varying(view)))
 
 
 def ends(mine: pd.DataFrame) -> tuple[float, float]:
@@ -155,7 +161,8 @@ def figure(view: View) -> Figure | None:
                 place.plot(later["k"], middle, markevery=apart, **look.line() | {"linewidth": 2.2})
                 place.fill_between(later["k"], low, high, color=look.color, alpha=0.15, linewidth=0)
                 found[view.name(strategy)] = (float(k.iloc[-1]), float(middle.iloc[-1]), look.color)
-            place.set_xlabel("keys attended at the step, k")
+            if len(row) < 4 or place is row[len(row) // 2]:  # four labels side by side would overlap
+                place.set_xlabel("keys attended at the step, k")
             place.set_title(name if len(panels) > 1 else "")
             # One slow step must not hide the rest: the axis ends a little above nearly all of them.
             place.set_ylim(0, float(steps["latency_q75_s"].quantile(0.98)) * 1.15e3)

@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from strategies.search.options import Beam, Sample, Search
+
 from ..settings.config import RunConfig
 from ..settings.rules import shown
+from ..settings.search import search_of
 from ..settings.sources import pad_id, read_sources
+from ..words.quantity import counted
+from ..words.search_told import search_told
 
 
 def told(configs: Iterable[RunConfig]) -> list[str]:
@@ -16,7 +21,7 @@ def told(configs: Iterable[RunConfig]) -> list[str]:
     Raises ConfigError if the sources cannot be read, and ModelError if the model or its checkpoint cannot.
     """
     jobs = list(configs)
-    distinct = {(repr(config.model), config.src_ids): config for config in jobs}.values()
+    distinct = {(repr(config.model), config.src_ids, search_of(config.search)): config for config in jobs}.values()
     of_files = dict.fromkeys(line for config in distinct for line in (*of_sources(config), *of_generation(config)))
     return [*of_files, *of_gpu(config for config in jobs if not config.cluster.is_slurm)]
 
@@ -37,20 +42,46 @@ def of_sources(config: RunConfig) -> Iterator[str]:
 
 
 def of_generation(config: RunConfig) -> Iterator[str]:
-    """Yield a note if the checkpoint asks for decoding that is not greedy. Raises ModelError as ``told`` does."""
+    """Yield a note if the checkpoint asks for decoding by another search. Raises ModelError as ``told`` does."""
     from strategies import ModelSpec
     from strategies.models.checkpoints.generation import not_followed
 
     spec = ModelSpec.of(config.model)
     if spec.source != "checkpoint":
         return
-    name, settings = not_followed(Path(str(spec.checkpoint)))
+    search = search_of(config.search)
+    name, settings = not_followed(Path(str(spec.checkpoint)), _in_transformers(search))
     if settings:
         listed = ", ".join(f"{key}={shown(value)}" for key, value in settings.items())
         yield (
             f"model.checkpoint={shown(spec.checkpoint)}: {name} asks for {listed}, which is not followed here: every "
-            "strategy and contender decodes greedily"
+            f"strategy and contender {_decodes(search)}"
         )
+
+
+def _in_transformers(search: Search) -> dict[str, object]:
+    """The settings of a search by their names in transformers; {} for greedy search, which has none."""
+    if isinstance(search, Beam):
+        stopping = {"true": True, "false": False}.get(search.early_stopping, search.early_stopping)
+        return {
+            "num_beams": search.num_beams,
+            "length_penalty": search.length_penalty,
+            "early_stopping": stopping,
+        }
+    if isinstance(search, Sample):
+        return {
+            "do_sample": True,
+            "temperature": search.temperature,
+            "top_k": search.top_k,
+            "top_p": search.top_p,
+        }
+    return {}
+
+
+def _decodes(search: Search) -> str:
+    if isinstance(search, Beam):
+        return f"decodes by search={search_told(search)} with {counted(search.num_beams, 'beam')}"
+    return f"decodes by search={search_told(search)}" if isinstance(search, Sample) else "decodes greedily"
 
 
 def of_gpu(configs: Iterable[RunConfig]) -> Iterator[str]:

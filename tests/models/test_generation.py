@@ -7,6 +7,7 @@ import torch
 
 from strategies.models.checkpoints.generation import WITHOUT_EFFECT, not_followed
 from suites.settings.config import RunConfig
+from suites.settings.search import SearchConfig
 from suites.telling.beforehand import told
 
 SUMMARY = {"num_beams": 4, "min_length": 30, "no_repeat_ngram_size": 3, "length_penalty": 2.0, "pad_token_id": 0}
@@ -35,6 +36,38 @@ def test_what_would_choose_other_tokens_is_found_where_transformers_reads_it(tmp
     for line in lines:
         listed = ", ".join(f"{key}={value}" for key, value in wanted[1].items())
         assert f"{wanted[0]} asks for {listed}, which is not followed here" in line
+
+
+@pytest.mark.parametrize(
+    ("search", "content", "listed", "decodes"),
+    [
+        ({"kind": "beam"}, {"num_beams": 4, "length_penalty": 1.0, "early_stopping": False}, "", ""),
+        ({"kind": "beam", "early_stopping": "never"}, {"num_beams": 4, "early_stopping": "never"}, "", ""),
+        (
+            {"kind": "beam", "num_beams": 2},
+            {"num_beams": 4, "length_penalty": 2.0, "early_stopping": True},
+            "num_beams=4, length_penalty=2.0, early_stopping=True",
+            "search=beam with 2 beams",
+        ),
+        ({"kind": "sample", "top_k": 50}, {"do_sample": True, "top_k": 50}, "", ""),
+        (
+            {"kind": "sample", "top_k": 50},
+            {"do_sample": True, "top_k": 20, "num_beams": 4},
+            "num_beams=4, top_k=20",
+            "search=sample(top_k=50)",
+        ),
+    ],
+)
+def test_of_what_a_checkpoint_asks_for_that_is_told_which_the_search_does_not_do(
+    tmp_path, search, content, listed, decodes
+):
+    (tmp_path / "generation_config.json").write_text(json.dumps(content))
+    model = {"name": "t5", "source": "checkpoint", "checkpoint": str(tmp_path)}
+    lines = told([RunConfig(model=model, search=SearchConfig(**search))] * 2)
+    assert len(lines) == bool(listed)
+    for line in lines:
+        assert f"asks for {listed.replace('True', 'true')}, which is not followed here" in line
+        assert line.endswith(f"decodes by {decodes}")
 
 
 @pytest.fixture(scope="module")

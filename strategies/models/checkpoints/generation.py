@@ -1,7 +1,8 @@
-"""Generation settings of a checkpoint, other than its ids, that transformers follows and greedy search does not."""
+"""Generation settings of a checkpoint, other than its ids, that transformers follows and a search here does not."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,17 +31,19 @@ WITHOUT_EFFECT: dict[str, tuple[object, ...]] = {
 which it does not. null and empty values never do. The maximum length is not listed, because a run sets its own."""
 
 
-def not_followed(folder: Path) -> tuple[str, dict[str, Any]]:
-    """Return (the name of the file, its settings that would change the tokens of greedy search).
+def not_followed(folder: Path, followed: Mapping[str, object] | None = None) -> tuple[str, dict[str, Any]]:
+    """Return (the name of the file, its settings that would change the tokens of the search here).
 
-    The file is ``generation_config.json``, or ``config.json`` where that does not exist. Raises ModelError if it holds
-    no JSON object.
+    ``followed`` are settings that this search has, by their names in transformers; none for greedy search. The file is
+    ``generation_config.json``, or ``config.json`` where that does not exist. Raises ModelError if it holds no JSON
+    object.
     """
     path = folder / "generation_config.json"
     path = path if exists(path) else folder / "config.json"
     given = read_object(path, "save the checkpoint again")
+    kept = WITHOUT_EFFECT | {key: (value,) for key, value in (followed or {}).items()}
     return path.name, {
         key: given[key]
-        for key, plain in WITHOUT_EFFECT.items()
+        for key, plain in kept.items()
         if given.get(key) is not None and given[key] not in ([], {}, "", *plain)
     }

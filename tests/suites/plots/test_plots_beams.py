@@ -16,7 +16,7 @@ def test_a_sweep_over_beams_is_drawn_along_them():
         assert "search=beam" in drawn.get_supxlabel()
     assert "With 8x the beams FLOPs grow: full_recompute 8x" in figure_of("beams", "flops").get_supxlabel()
     panels = [axes.get_title(loc="left") for axes in figure_of("beams", "step_latency").axes if axes.axison]
-    assert panels == ["batch 1, 1 beam", "batch 1, 2 beams", "batch 1, 4 beams", "batch 1, 8 beams"]
+    assert panels == ["1 beam", "2 beams", "4 beams", "8 beams"]
 
 
 def test_beams_beside_batches_have_a_panel_for_each_batch():
