@@ -10,11 +10,15 @@ import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
+from typing import Any
 
 import torch
 
 from strategies import Strategy, StrategyError, parse
 from strategies.models.encoder_decoder import EncoderDecoder
+from strategies.search.beam import BeamSearch
+from strategies.search.greedy import GreedySearch
+from strategies.search.searching import Searching
 
 from ..probes.attention import NoKernelError, kernel_errors
 from ..probes.finite import NotFiniteError
@@ -64,6 +68,8 @@ class Admission:
         self._in_low_precision = cell.dtype in LOW_PRECISION
         self.no_reference = (no_reference or self._why_no_oracle) if self._in_low_precision else ""
         """Why strategies were not compared with float32, after ``arms``; "" if they were, and in cells in float32."""
+        self.decided: dict[str, Any] = {}
+        """Entries of cell.json about the oracle's decisions, after ``arms``; none under greedy search."""
 
     def arms(self, strategies: Sequence[Strategy]) -> list[StrategyArm]:
         """Return the arms that may be timed. Raises NotFiniteError if the oracle's logits are not finite."""
@@ -125,6 +131,7 @@ class Admission:
         else:
             self._arms = []
             return
+        self.decided = _told(decisions)
         if reference and reference.reason:
             self.no_reference = reference.reason
         self._arms = []
@@ -196,3 +203,12 @@ class Admission:
                 self._progress.advance(self._work[arm.label])
                 good.append(arm)
         self._arms = good
+
+
+def _told(decisions: Searching) -> dict[str, Any]:
+    """Entries of cell.json about a search: choices that rounding could turn, and the share of rows that continued
+    another beam than their own."""
+    if isinstance(decisions, GreedySearch):
+        return {}
+    moved = {"moved_share": decisions.moved_share()} if isinstance(decisions, BeamSearch) else {}
+    return {"search_ties": decisions.ties(), **moved}

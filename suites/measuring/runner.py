@@ -150,6 +150,8 @@ class CellRun:
         self._drop_too_large(prepared.expected)
         admission = self._admission(prepared)
         arms = admission.arms([s for s in self._strategies if s.label in self._outcomes.open()])
+        if admission.decided:
+            self._file.write(**admission.decided)
         if admission.no_reference:
             self._file.write(fp32_reason=admission.no_reference)
         whole = self._measure_narrowing(prepared, arms)

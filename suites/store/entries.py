@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from annotated_types import Gt, Le, Lt, MaxLen, MinLen
+from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 from pydantic import AfterValidator, AllowInfNan, Discriminator
 from typing_extensions import NotRequired, TypedDict  # noqa: UP035 - pydantic asks for these below Python 3.12
 
@@ -277,5 +277,7 @@ class CellEntry(TypedDict):
     narrowing_compiled: NotRequired[NarrowingEntry]
     narrowing_reason: NotRequired[str]
     fp32_reason: NotRequired[str]
+    search_ties: NotRequired[Count]
+    moved_share: NotRequired[Annotated[float, AllowInfNan(False), Ge(0), Le(1)]]
     necessary: NotRequired[dict[Label, FormulaEntry]]
     measure: NotRequired[MeasureEntry]
