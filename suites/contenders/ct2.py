@@ -51,8 +51,9 @@ PATIENCE = {"true": 1.0, "false": 2.0, "never": 2.0}
 """CTranslate2's ``patience`` for each ``early_stopping``: a sentence is done once patience * W hypotheses have ended.
 
 With 1 and a length penalty that is the rule of ``early_stopping=true``. The two others ask whether a better hypothesis
-is still possible, which CTranslate2 never does. On random checkpoints 2 gave their sequences more often than 1 or 1.5
-did.
+is still possible, which CTranslate2 never does. With a patience of 1, 1.5, 2 and 4 its best sequence was that of
+transformers for 328, 347, 355 and 361 of 384 sentences, decoded up to EOS by 12 random models with 4 beams and length
+penalties of 1 and 2. Beyond 2 little is gained, and sentences are decoded for longer.
 """
 
 

@@ -148,7 +148,8 @@ class StrategyArm:
         searching = self.search()
         self.steps = len(one_round(self.session, self._inputs, self._cell.stop, clock, searching))
         self.found = searching.sequences()
-        self.token_BN = self.found.token_RN.cpu()
+        # A search may take more steps than the longest sequence has tokens; contenders return no column of padding.
+        self.token_BN = self.found.token_RN[:, : int(self.found.length_R.max())].cpu()
 
     def row_lens(self) -> list[int]:
         """Number of tokens of each sequence in the last round, up to and with EOS; all N if the length is fixed."""

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 
 import torch
 
-from strategies.search.begin import begin
 from strategies.search.ends import forbid
 from strategies.search.loop import decode
-from strategies.search.options import Search, Stop
 
 from ...measuring.arms import StrategyArm
 from ...measuring.equality import TOLERANCE
 from ...probes.finite import require_finite
+from ...settings.cells import Cell
 from .agreement import padded
 
 Rows = Sequence[Sequence[int]]
@@ -73,25 +72,20 @@ class SequenceCheck:
 class BeamOracle:
     """The oracle's search over the cell's batch, which it makes once, and its judgement of a contender's sequences."""
 
-    def __init__(self, oracle: StrategyArm, search: Search, stop: Stop, dtype: str) -> None:
-        """``oracle`` has a session for W = ``search.width`` beams. ``dtype`` is the type whose rounding counts."""
-        self._oracle, self._search, self._stop, self._tolerance = oracle, search, stop, TOLERANCE[dtype]
+    def __init__(self, oracle: StrategyArm, cell: Cell, dtype: str) -> None:
+        """``dtype`` is the type whose rounding counts."""
+        self._oracle, self._search, self._stop, self._tolerance = oracle, cell.search, cell.stop, TOLERANCE[dtype]
         self._found: Found | None = None
 
     def found(self) -> Found:
         """What the oracle's own search found."""
         if self._found is None:
-            session, config = self._oracle.session, self._oracle.session.model.config
-            device = session.model.embedding.weight.device
             self._oracle.prefill()
-            searching = begin(
-                self._search, config, session.batch, session.max_new, self._stop, device, tolerance=self._tolerance
-            )
-            for _ in decode(session, searching, self._stop):
+            searching = self._oracle.search(self._tolerance)
+            for _ in decode(self._oracle.session, searching, self._stop):
                 pass
             sequences = searching.sequences()
-            rows = sequences.token_RN.tolist()
-            lengths = sequences.length_R.tolist()
+            rows, lengths = sequences.token_RN.tolist(), sequences.length_R.tolist()
             scores = [0.0] * len(rows) if sequences.score_R is None else sequences.score_R.tolist()
             cut = [row[:length] for row, length in zip(rows, lengths, strict=True)]
             self._found = Found(cut, scores, searching.ties())

@@ -41,6 +41,6 @@ class Judgement:
         if key not in self._sequences:
             with answering(ORACLE):
                 if self._beams is None:
-                    self._beams = BeamOracle(self._oracle(), self._cell.search, self._cell.stop, self._dtype)
+                    self._beams = BeamOracle(self._oracle(), self._cell, self._dtype)
                 self._sequences[key] = self._beams.check(arm.token_ids, arm.scores)
         return self._sequences[key].reason(contender.exact, contender.own_rules(self._cell))

@@ -7,13 +7,15 @@ import re
 import pytest
 import torch
 
-from strategies import Session, load_model, parse
+from strategies import load_model, parse
 from strategies.search.options import Beam
 from suites.contenders import registry
+from suites.contenders.running.agreement import padded
 from suites.contenders.running.beam_agreement import BeamOracle, SequenceCheck
 from suites.contenders.running.cache import shared_checkpoint
 from suites.measuring.arms import StrategyArm
 from suites.settings.inputs import make_inputs
+from suites.timing.clock import CpuClock
 from tests.suites.contenders.conftest import SRC_IDS, STEPS, cell_of
 
 needs_contenders = pytest.mark.skipif(
@@ -29,10 +31,8 @@ def beams(stop, **options):
 
 def oracle_of(cell, model=None):
     model = model or load_model(cell.model, seed=cell.seed)
-    strategy = parse("full_recompute")
-    arm = StrategyArm(strategy, model, make_inputs(cell, model.config), cell)
-    arm.session = Session(model, strategy, cell.batch_size, cell.src_len, cell.tgt_len, beams=cell.search.width)
-    return BeamOracle(arm, cell.search, cell.stop, "fp32")
+    arm = StrategyArm(parse("full_recompute"), model, make_inputs(cell, model.config), cell)
+    return BeamOracle(arm, cell, "fp32")
 
 
 @pytest.fixture(params=["fixed", "eos"])
@@ -146,6 +146,17 @@ def test_others_sequences_are_told_where_the_rules_or_the_weights_are_others():
     assert check.reason(True, "it has patience") == (True, f"its own search rules (it has patience): {means}")
     assert check.reason(False, "") == (True, f"other numerics: {means}")
     assert check.reason(True, "") == (False, "step 1: ...")
+
+
+@needs_contenders
+def test_tokens_are_equal_though_the_search_went_on_after_the_sequence_that_it_returns(prepared):
+    cell = dataclasses.replace(beams("eos", num_return=1), batch_size=1, src_ids=SRC_IDS[:1])
+    model = load_model(cell.model, seed=cell.seed)
+    arm = StrategyArm(parse("full_recompute"), model, make_inputs(cell, model.config), cell)
+    done = arm.round(0, False, CpuClock())
+    decoded = prepared("transformers_dynamic", cell).round(cell.src_ids, "eos")
+    assert arm.steps == len(done.marks_s) - 2 == len(decoded.marks_s) - 2 > len(decoded.token_ids[0])
+    assert torch.equal(arm.token_BN, padded(decoded.token_ids, model.config.pad_id))
 
 
 @needs_contenders

@@ -6,13 +6,15 @@ import json
 
 import pytest
 
-from strategies import Session, config_of, load_model, parse
+from strategies import config_of, load_model, parse
 from strategies.search.options import Beam
 from suites.contenders import Contender, ContenderError, Decoded
 from suites.contenders.running import arm as arm_module
 from suites.contenders.running import lineup
 from suites.contenders.running.arm import ContenderArm
+from suites.contenders.running.beam_agreement import BeamOracle
 from suites.contenders.running.child import Served
+from suites.contenders.running.own_strategy import Own
 from suites.measuring.arms import StrategyArm
 from suites.settings.inputs import make_inputs
 from suites.timing.clock import CpuClock
@@ -102,6 +104,18 @@ def test_a_child_is_prepared_for_the_search_of_the_cell_and_passes_scores_on(req
     assert served.round({"every_step": True})["scores"] == [-1.0, -2.0]
 
 
+def test_our_own_strategy_in_a_child_decodes_by_the_search_of_the_cell(tmp_path):
+    cell = dataclasses.replace(cell_of("eos"), search=Beam(num_beams=4, num_return=RETURNED))
+    model = load_model(cell.model, seed=cell.seed)
+    oracle = StrategyArm(parse("full_recompute"), model, make_inputs(cell, model.config), cell)
+    found = BeamOracle(oracle, cell, "fp32").found()
+    own = Own("static_kv")
+    own.prepare(tmp_path, cell)
+    decoded = own.round(SRC_IDS, "eos")
+    assert decoded.token_ids == found.rows
+    assert decoded.scores == pytest.approx(found.scores, rel=1e-5)
+
+
 @pytest.mark.skipif(
     importlib.util.find_spec("ctranslate2") is None, reason="needs the contenders: pip install 'decodebench[peers]'"
 )
@@ -110,9 +124,7 @@ def test_those_whose_sequences_are_the_oracle_s_are_timed_each_in_its_own_proces
     cell = dataclasses.replace(cell_of("eos"), search=Beam(num_beams=4, num_return=RETURNED, early_stopping="true"))
     model = load_model(cell.model, seed=cell.seed)
     inputs, told = make_inputs(cell, model.config), []
-    strategy = parse("full_recompute")
-    oracle = StrategyArm(strategy, model, inputs, cell)
-    oracle.session = Session(model, strategy, cell.batch_size, cell.src_len, cell.tgt_len, beams=cell.search.width)
+    oracle = StrategyArm(parse("full_recompute"), model, inputs, cell)
     names = ["transformers_dynamic", "transformers_static_compiled", "ctranslate2_float32"]
     given = inputs, 100.0, lambda: oracle, lambda *line: told.append(line), tmp_path, lambda name, fault: fault.reason
     with lineup.Contenders(names).line_up(cell, model, *given) as arms:
