@@ -134,6 +134,33 @@ def test_only_those_that_end_among_the_best_w_are_kept() -> None:
     assert [tokens for tokens, _ in found(searching)] == [[3, EOS], [4, EOS]]
 
 
+def test_as_many_go_on_as_there_are_beams_however_many_ids_end_a_sentence() -> None:
+    config = replace(CONFIG, other_eos_ids=(2, 8))
+    ending = {EOS: 0.3, 2: 0.3, 8: 0.3}
+    searching = beam_search(Beam(2, early_stopping="never"), 9, config=config)
+    chosen = searching.choose(logits_of({**ending, 3: 0.05, 4: 0.04}, {}))
+    assert chosen.token_X.tolist() == [3, 4]
+    chosen = searching.choose(logits_of({**ending, 5: 0.06}, {**ending, 6: 0.06}))
+    assert chosen.token_X.tolist() == [5, 6]
+    assert chosen.parent_BW.tolist() == [[0, 1]]
+
+
+def test_a_sentence_is_done_where_what_goes_on_could_only_be_as_good() -> None:
+    searching = beam_search(Beam(2, length_penalty=0.0), 9)
+    searching.choose(logits_of({3: 0.6, EOS: 0.3}, {}))
+    assert not searching.has_ended(), "one more must end"
+    searching.choose(logits_of({EOS: 0.45, 4: 0.45}, {}))
+    assert searching.has_ended()
+
+
+@pytest.mark.parametrize("penalty", [-1.0, 0.0, 1.0])
+def test_never_assumes_the_length_that_is_best_for_what_goes_on(penalty: float) -> None:
+    searching = beam_search(Beam(2, length_penalty=penalty, early_stopping="never"), 100)
+    searching.choose(logits_of({3: 0.9, EOS: 0.05}, {}))
+    searching.choose(logits_of({EOS: 0.1, 5: 0.85}, {}))
+    assert not searching.has_ended(), "log(0.9 * 0.85) at 2 or 100 tokens is better than log(0.9 * 0.1) at 2"
+
+
 def test_each_sentence_is_done_by_itself_and_then_takes_no_further_sequence() -> None:
     searching = beam_search(Beam(2, early_stopping="true", length_penalty=2.0, num_return=2), 4, batch=2)
     start, go_on, end = {3: 0.5, 4: 0.4}, {5: 0.9}, {EOS: 0.9, 6: 0.05}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -63,6 +65,13 @@ def test_which_sequences_are_returned(stop: Stop, num_return: int, factor: float
 def test_a_tie_beyond_the_sequences_returned_is_none() -> None:
     searching = counting(Beam(3, num_return=1), 1)
     searching.choose(logits_of({3: 0.5, 4: 0.2, 5: 0.2, 6: 0.05}, {}, {}))
+    searching.finish()
+    assert searching.ties() == 0
+
+
+def test_sequences_that_do_not_exist_are_no_tie() -> None:
+    searching = BeamSearch(Beam(5, num_return=5), replace(CONFIG, vocab_size=3), 1, 1, "eos", CPU, TOLERANCE)
+    searching.choose(torch.tensor([[0.0, 1.0, 2.0]]).repeat(5, 1))
     searching.finish()
     assert searching.ties() == 0
 

@@ -49,3 +49,11 @@ def test_the_best_is_found_wherever_it_stands(place: int) -> None:
     score_BJ, index_BJ = best_continuations(logprob_XV, torch.zeros(2, 3), 1)
     assert score_BJ.tolist() == [[0.0], [1.0]]
     assert index_BJ[1].tolist() == [(PIECES + 5) + place]
+
+
+def test_nothing_is_read_past_the_end_of_the_vocabulary() -> None:
+    logprob_XV = torch.zeros(2, PIECES + 5)
+    logprob_XV[0, 0], logprob_XV[1, PIECES + 4] = 2.0, 1.0
+    score_BJ, index_BJ = best_continuations(logprob_XV, torch.zeros(1, 2), 3)
+    assert score_BJ.tolist() == [[2.0, 1.0, 0.0]]
+    assert index_BJ[0, :2].tolist() == [0, PIECES + 5 + PIECES + 4]

@@ -128,14 +128,31 @@ def test_a_row_that_has_ended_takes_padding() -> None:
     assert (found.token_RN.tolist(), found.length_R.tolist()) == ([[CONFIG.eos_id, 3], [5, CONFIG.eos_id]], [1, 2])
 
 
-@pytest.mark.parametrize("distance", [1e-7, 1e-3])
-def test_a_uniform_number_near_a_boundary_is_a_tie(distance: float) -> None:
-    uniform = float(uniforms(1, 1, 0)[0, 0])
+def test_an_id_of_no_probability_is_not_drawn_by_the_number_0(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "rand", lambda *sizes, **kwargs: torch.zeros(*sizes))
     logits_1V = torch.full((1, CONFIG.vocab_size), -torch.inf)
-    logits_1V[0, 4:6] = torch.tensor([uniform + distance, 1 - uniform - distance]).log()
+    logits_1V[0, 4:6] = 0.0
+    assert sampling(Sample(), 1).choose(logits_1V).token_X.tolist() == [4]
+
+
+@pytest.mark.parametrize("distance", [1e-7, 1e-3, -1e-7, -1e-3])
+def test_a_uniform_number_near_a_boundary_is_a_tie(distance: float) -> None:
+    boundary = float(uniforms(1, 1, 0)[0, 0]) + distance
+    logits_1V = torch.full((1, CONFIG.vocab_size), -torch.inf)
+    logits_1V[0, 4:6] = torch.tensor([boundary, 1 - boundary]).log()
     searching = sampling(Sample(), 1, tolerance=1e-5)
-    assert searching.choose(logits_1V).token_X.tolist() == [4]
-    assert searching.ties() == (distance < 1e-5)
+    assert searching.choose(logits_1V).token_X.tolist() == [4 if distance > 0 else 5]
+    assert searching.ties() == (abs(distance) < 1e-5)
+
+
+@pytest.mark.parametrize(("temperature", "ties"), [(0.01, 1), (1.0, 0)])
+def test_a_low_temperature_makes_ties_of_larger_distances(temperature: float, ties: int) -> None:
+    boundary = float(uniforms(1, 1, 0)[0, 0]) + 1e-4
+    logits_1V = torch.full((1, CONFIG.vocab_size), -torch.inf)
+    logits_1V[0, 4:6] = torch.tensor([boundary, 1 - boundary]).log() * temperature
+    searching = sampling(Sample(temperature), 1, tolerance=1e-5)
+    searching.choose(logits_1V)
+    assert searching.ties() == ties
 
 
 @pytest.mark.parametrize("gap", [1e-6, 1e-3])
