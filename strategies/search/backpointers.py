@@ -24,13 +24,13 @@ def follow(
     [[[10, 21, 31]]]
     """
     steps, batch, width = parent_NBW.shape
-    # Each sequence is a further beam, W + r, which continues itself up to the step at which its last token was chosen.
+    # Each sequence is a further beam, W + r of Y = W + R: from the step of its last token on it continues itself.
     own_R = torch.arange(width, width + parent_BR.shape[1], device=parent_NBW.device)
     after_NBR = torch.arange(1, steps + 1, device=parent_NBW.device)[:, None, None] - length_BR
     parent_NBR = torch.where(after_NBR == 0, parent_BR, own_R)
     token_NBR = torch.where(after_NBR > 0, pad_id, token_BR.expand_as(parent_NBR))
     beams_NBY = torch.cat([token_NBW, token_NBR], 2)
-    source_MBY = torch.cat([parent_NBW, parent_NBR], 2)[1:]
+    source_MBY = torch.cat([parent_NBW, parent_NBR], 2)[1:]  # M = N - 1 maps between neighbouring steps
     joined = 1
     while joined < len(source_MBY):
         further_MBY = source_MBY[:-joined].gather(2, source_MBY[joined:])
