@@ -22,9 +22,10 @@ LABELLED = {"formulas", "capacity", "necessary"}
 """Objects whose keys are labels of strategies or contenders."""
 LEAVES = {"versions", "kernels", "roles.prefill_flops", "roles.decode_flops", "roles.decode_bytes"}
 """Objects whose keys are names of packages, kernels and modules: the page names the object alone."""
-ELSEWHERE = {"narrowing_compiled", "narrowing_reason", "fp32_reason", "isolated", "isolated.why", "isolated.begun_s"}
+ALONE = {"narrowing_compiled", "narrowing_reason", "fp32_reason", "search_ties", "moved_share"}
+ELSEWHERE = {*ALONE, "isolated", "isolated.why", "isolated.begun_s"}
 """Of cell.json, beside other settings than those of the run here: compiled steps, no room for the whole weights or for
-a float32 decoder, and a process of its own."""
+a float32 decoder, beam search, and a process of its own."""
 
 
 def rows(section):
@@ -104,7 +105,7 @@ def test_the_keys_of_a_cell_are_those_of_the_page(run_dir):
     found = paths(json.loads((folder / "cell.json").read_text()))
     assert {f"formulas.LABEL.{field.name}" for field in dataclasses.fields(Formulas)} <= found
     assert {f"narrowing.{field.name}" for field in dataclasses.fields(Narrowing)} <= found
-    assert set(CellEntry.__annotations__) >= {"narrowing_compiled", "narrowing_reason", "fp32_reason"}
+    assert set(CellEntry.__annotations__) >= ALONE
     choices = {f"linear_choices[].{field.name}" for field in dataclasses.fields(Choice)}
     searches = {f"search.{field.name}" for search in SEARCHES.values() for field in dataclasses.fields(search)}
     same_names("cell.json", found | choices | searches | ELSEWHERE)

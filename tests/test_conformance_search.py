@@ -1,4 +1,4 @@
-"""The kit for searches: whatever the strategy and what its beams keep, each search finds what it finds with the oracle."""
+"""The kit for searches: under every strategy, and whatever its beams keep, each finds what it finds with the oracle."""
 
 from __future__ import annotations
 

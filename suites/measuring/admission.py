@@ -207,7 +207,8 @@ class Admission:
 
 def _told(decisions: Searching) -> dict[str, Any]:
     """Entries of cell.json about a search: choices that rounding could turn, and the share of rows that continued
-    another beam than their own."""
+    another beam than their own.
+    """
     if isinstance(decisions, GreedySearch):
         return {}
     moved = {"moved_share": decisions.moved_share()} if isinstance(decisions, BeamSearch) else {}
