@@ -170,10 +170,14 @@ class StaticKV(Strategy):
             )
         return self
 
+    def self_kv(self, shape: KVShape) -> SelfKV:
+        """A buffer of ``capacity`` rows per sequence; with beams, two of them."""
+        return StaticStore(shape, self._rows, self.read)
+
     def open(self, shape: KVShape, layers: int) -> Sequence[SelfKV]:
-        """A buffer of ``capacity`` rows per sequence for each layer; with beams, two of them or a table for all."""
+        """A store for each layer; with beams and ``reorder=table``, stores that share a table."""
         if shape.beams == 1 or self.reorder == "copy":
-            return [StaticStore(shape, self._rows, self.read) for _ in range(layers)]
+            return super().open(shape, layers)
         table = BeamTable(shape, self._rows)
         return [TableStore(shape, table, self.read, first=layer == 0) for layer in range(layers)]
 

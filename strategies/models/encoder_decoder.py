@@ -115,6 +115,7 @@ class _Once:
 
     def __call__(self, kept: Tensor) -> Tensor:
         if self._last is None or self._last[0] is not kept:
+            self._last = None  # frees the tensor before
             self._last = kept, self._change(kept)
         return self._last[1]
 
@@ -164,11 +165,12 @@ class Decoder(_Stack):
         With ``beams`` what is kept is repeated: each sequence of a sentence has its own.
         """
         attentions = [cast(DecoderLayer, layer).cross_attn for layer in self.layers]
-        sources = [make(attention.project, memory_BSD) for attention in attentions]
-        if beams > 1:
-            repeated = _Once(lambda kept: kept.repeat_interleave(beams, 0))
-            for source in sources:
+        repeated, sources = _Once(lambda kept: kept.repeat_interleave(beams, 0)), []
+        for attention in attentions:
+            source = make(attention.project, memory_BSD)
+            if beams > 1:
                 source.map(repeated)
+            sources.append(source)
         return sources
 
 

@@ -24,7 +24,8 @@ class Remembered:
     not, the encoder's output is kept. All rows are of one sequence, and each sentence has ``beams`` of them. With
     ``cross_shared`` these keep one copy of what is kept of the source. In the last step ``gathered`` rows are gathered
     to be read. Before it ``moved`` rows are copied to reorder beams, into new tensors, and with ``cross_moved`` what is
-    kept of the source too. ``entries`` of an index table persist.
+    kept of the source too. ``entries`` of an index table persist. ``choosing`` is the number of bytes that a search
+    makes beside each logit.
     """
 
     reserved_first: int
@@ -39,6 +40,7 @@ class Remembered:
     moved: int = 0
     cross_moved: bool = False
     entries: int = 0
+    choosing: int = 0
 
     @property
     def copies(self) -> int:
@@ -101,7 +103,8 @@ def moments(
         encoder         self K/V reserved from the start + score bias + B * S * block
         encoder's end   self K/V reserved from the start + B * S * (D + cross K/V)
         last step       self K/V + cross K/V + score bias + max(B * T * block, B * V)
-        reordering      self K/V + cross K/V + a new tensor, where beams are reordered into one
+        choosing        self K/V + cross K/V + B * V logits and what a search makes of them
+        reordering      self K/V + cross K/V + new tensors, where beams are reordered into such
 
     In the decoder B counts sequences: B * W with beams.
 
@@ -189,7 +192,9 @@ def _prefill(config: ModelConfig, batch: int, src_len: int, kept: Remembered, wi
     block = max(attention, 2 * config.d_model * width.stream + max(network, _norm(config, width)))
     made, bias = _encoder_bias(config, batch, src_len, padded)
     layers = rows * block + width.value * bias
-    projection = width.value * rows * (config.d_model + (kept.copies * _kv_width(config) if kept.cross else 0))
+    repeated = 2 * config.kv_inner if kept.copies > 1 else 0  # of the last layer, which is being repeated
+    cached = kept.copies * _kv_width(config) + repeated if kept.cross else 0
+    projection = width.value * rows * (config.d_model + cached)
     reserved = kv_bytes(config, batch * kept.beams, kept.reserved_first, width.value)
     return [reserved + alive for alive in (layers, width.value * made, projection)]
 
@@ -206,15 +211,16 @@ def _step(config: ModelConfig, batch: int, src_len: int, kept: Remembered, width
     beside = kept.copied + 2 * kept.gathered
     attention = rows * (fed + value * _self_attention(config)) + value * sequences * config.kv_inner * beside
     projected = 0 if kept.cross else value * 2 * config.kv_inner
-    shared = 2 * config.inner if kept.beams > 1 and kept.cross_shared else 0  # beams as rows of one product, and back
-    inside_cross = _normed(config) + 2 * config.inner + max(_regrouped(config), shared) + config.d_model
+    inside_cross = _normed(config) + 2 * config.inner + _regrouped(config) + config.d_model
     cross = rows * (2 * fed + value * inside_cross) + sources * projected
     network = rows * (2 * fed + max(value * _normed(config) + _network(config, width), _norm(config, width)))
     head = value * (rows * config.d_model + sequences * config.vocab_size)
     held = kv_bytes(config, sequences, kept.reserved_last, value) + value * sources * _cross(config, kept)
     around = held + value * (bias + positions)
     moments = [around + inside for inside in (attention, cross, network, head)]
+    if kept.choosing:
+        moments.append(held + (value + kept.choosing) * sequences * config.vocab_size)
     if kept.beams > 1:
-        source = src_len * (config.kv_inner if kept.cross else config.d_model) if kept.cross_moved else 0
+        source = src_len * (2 * config.kv_inner if kept.cross else config.d_model) if kept.cross_moved else 0
         moments.append(held + value * sequences * max(config.kv_inner * kept.moved, source))
     return moments

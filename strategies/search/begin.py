@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from .beam import BeamSearch
+from .continuations import DIRECT
 from .greedy import GreedySearch
 from .options import Beam, Greedy, Search, Stop
 from .sample import SampleSearch
@@ -14,6 +15,19 @@ from .searching import Searching
 
 if TYPE_CHECKING:
     from ..models.config import ModelConfig
+
+
+def bytes_per_logit(search: Search, vocabulary: int) -> int:
+    """Bytes that a search over V = ``vocabulary`` ids holds at most beside each logit while it chooses.
+
+    Greedy search holds none. Beam search holds a log-probability, and a score where no pieces are made. Sampling holds
+    a probability and a sum of such in float64; to cut, it holds sorted ones and their ids too.
+    """
+    if isinstance(search, Greedy):
+        return 0
+    if isinstance(search, Beam):
+        return 8 if vocabulary <= DIRECT else 4
+    return 16 if search.top_p == 1 else 40
 
 
 def begin(

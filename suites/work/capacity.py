@@ -10,6 +10,7 @@ import torch
 
 from strategies import DTYPES, ModelConfig, Strategy, StrategyError
 from strategies.models.footprint import Remembered, peak_bytes
+from strategies.search.begin import bytes_per_logit
 
 from ..machine.limits import Limit, memory_limit
 from ..settings.cells import Cell
@@ -43,7 +44,8 @@ def predicted_peak_bytes(config: ModelConfig, cell: Cell, strategy: Strategy, pa
 
     Raises StrategyError if the strategy cannot be bound to the target length.
     """
-    kept = remembered(strategy, cell.tgt_len, cell.beams)
+    choosing = bytes_per_logit(cell.search, config.vocab_size)
+    kept = replace(remembered(strategy, cell.tgt_len, cell.beams), choosing=choosing)
     dtype = DTYPES[cell.dtype]
     return peak_bytes(config, cell.batch_size, cell.src_len, cell.tgt_len, kept, dtype, padded)
 

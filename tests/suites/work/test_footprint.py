@@ -6,11 +6,15 @@ import pytest
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from strategies import DTYPES, ModelSpec, Session, greedy, parse
+from strategies import DTYPES, ModelSpec, Session, parse
+from strategies.search import loop
+from strategies.search.begin import begin
+from strategies.search.options import Beam, Greedy, Sample
 from suites.probes import peak_memory
 from suites.settings.cells import Cell
 from suites.work.capacity import predicted_peak_bytes
 
+GREEDY = Greedy()
 NAMES = [
     "full_recompute",
     "cross_kv",
@@ -31,17 +35,18 @@ def sources(batch, src_len, length):
     return torch.full((batch, src_len), 2), mask_BS
 
 
-def decode(model, strategy, given, tgt_len):
-    session = Session(model, strategy, *given[0].shape, tgt_len)
+def decode(model, strategy, given, tgt_len, search=GREEDY):
+    session = Session(model, strategy, *given[0].shape, tgt_len, search.width)
     session.prefill(*given)
-    assert len(list(greedy(session, "fixed"))) == tgt_len
+    searching = begin(search, model.config, len(given[0]), tgt_len, "fixed", given[0].device)
+    assert len(list(loop.decode(session, searching, "fixed"))) == tgt_len
 
 
-def measured_and_predicted(model, strategy, given, tgt_len, dtype="fp32"):
+def measured_and_predicted(model, strategy, given, tgt_len, dtype="fp32", search=GREEDY):
     with peak_memory("cpu") as memory:
-        decode(model, strategy, given, tgt_len)
+        decode(model, strategy, given, tgt_len, search)
     batch, src_len = given[0].shape
-    cell = Cell(ModelSpec("m", "random"), src_len, tgt_len, batch, "cpu", dtype, 1, 0, "fixed")
+    cell = Cell(ModelSpec("m", "random"), src_len, tgt_len, batch, "cpu", dtype, 1, 0, "fixed", search=search)
     return memory.peak_bytes, predicted_peak_bytes(model.config, cell, strategy, padded=given[1] is not None)
 
 
@@ -53,6 +58,32 @@ def test_the_peak_of_memory_is_that_of_the_formula(name, tiny_model, architectur
     for length in (src_len, src_len - 2):
         found, predicted = measured_and_predicted(model, strategy, sources(batch, src_len, length), tgt_len)
         assert predicted == pytest.approx(found, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("name", "search"),
+    [
+        *((name, Beam(4)) for name in NAMES),
+        ("contiguous_kv(cross_beams=expanded)", Beam(4)),
+        ("contiguous_kv(cross=recompute,cross_beams=expanded)", Beam(2)),
+        ("static_kv(cross_beams=expanded_once)", Beam(4)),
+        ("static_kv(reorder=table)", Beam(4)),
+        ("static_kv", Sample()),
+    ],
+)
+@pytest.mark.parametrize(("batch", "src_len", "tgt_len"), [(16, 8, 24), (8, 24, 6), (1, 48, 28)])
+def test_the_peak_of_a_search_is_that_of_the_formula(name, search, tiny_model, architecture, batch, src_len, tgt_len):
+    """Within 6 %. With beams the search's own tensors, and what is reordered into new ones, count too."""
+    model, strategy, given = tiny_model(architecture, **WIDE), parse(name), sources(batch, src_len, src_len)
+    found, predicted = measured_and_predicted(model, strategy, given, tgt_len, search=search)
+    assert predicted == pytest.approx(found, rel=0.06)
+
+
+@pytest.mark.parametrize("search", [Beam(4), Sample(), Sample(top_p=0.9)])
+def test_a_large_vocabulary_is_the_peak_of_a_search(search, tiny_model):
+    model, given = tiny_model("t5", **{**WIDE, "vocab_size": 20_000}), sources(4, 8, 8)
+    found, predicted = measured_and_predicted(model, parse("static_kv"), given, 6, search=search)
+    assert predicted == pytest.approx(found, rel=0.03)
 
 
 @pytest.mark.parametrize("name", ["full_recompute", "static_kv"])
