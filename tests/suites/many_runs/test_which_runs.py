@@ -58,6 +58,15 @@ def test_a_run_with_other_settings_and_one_that_failed_are_left_out_with_the_rea
     assert f": {COUNT - 2} runs on" in text
 
 
+def test_a_run_of_another_search_is_left_out(copied, capsys):
+    for strategy in ("full_recompute", "cross_kv", "static_kv"):
+        edit_table(copied / "run01", "search", strategy, lambda _: "beam")
+        edit_table(copied / "run01", "num_beams", strategy, lambda _: 4)
+    in_another_cell(copied / "run01")
+    text, _ = told(capsys, copied, "--strategy", "static_kv")
+    assert "run01 is left out: other settings (search beam, not greedy, threads 3, not 1, num_beams 4, not 1)" in text
+
+
 def test_a_disturbed_run_is_marked_and_can_be_left_out(copied, capsys):
     for strategy in ("full_recompute", "cross_kv", "static_kv"):
         edit_table(copied / "run05", "disturbed_by", strategy, lambda _: "other load")

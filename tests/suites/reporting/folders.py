@@ -28,6 +28,7 @@ FOLDERS = {
     "nothing measured": lambda: tables(lost=[(name, None, "failed") for name in CORE]),
     "odd labels": lambda: scene((*CORE, *ODD)),
     "odd models": odd_models,
+    "searches": lambda: tables(TIED[1:3], beams=(0, 1, 4)),
     "two devices": lambda: tables(TIED[1:3], devices=("cpu", "cuda")),
 }
 

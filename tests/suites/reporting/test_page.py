@@ -84,7 +84,9 @@ def test_each_row_names_its_case_and_the_quickest_of_each_case_is_marked(page):
     assert len(rows["case"]) == len(table)
     named = [html.unescape(rows["cases"][place]) for place in rows["case"]]
     for told, row in zip(named, table.to_dict("records"), strict=True):
-        assert told.endswith(f"batch {row['batch_size']}, {row['src_len']} -> {row['tgt_len']}")
+        beams = {"greedy": "", "beam": f" {row['num_beams']} beam{'s' * (row['num_beams'] > 1)},"}[row["search"]]
+        assert told.endswith(f"batch {row['batch_size']},{beams} {row['src_len']} -> {row['tgt_len']}")
+        assert name != "searches" or told.startswith(row["search"])
     timed = table[table["e2e_s"].notna()]
     quickest = {timed.loc[mine.index, "e2e_s"].idxmin() for _, mine in timed.groupby(["cell", "device", "model"])}
     assert set(rows["best"]) == quickest
