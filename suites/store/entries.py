@@ -8,9 +8,12 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
-from pydantic import AfterValidator, AllowInfNan, Discriminator
+from pydantic import AfterValidator, AllowInfNan, Field
 from typing_extensions import NotRequired, TypedDict  # noqa: UP035 - pydantic asks for these below Python 3.12
 
+from strategies import Mistake
+
+from ..settings.search import search_from
 from .fields import EXACT, Amount, CellId, Count, Label, Number, Share, Size, Speed
 
 
@@ -60,7 +63,17 @@ class SampleEntry(TypedDict):
     top_p: Annotated[float, AllowInfNan(False), Gt(0), Le(1)]
 
 
-SearchEntry = Annotated[GreedyEntry | BeamEntry | SampleEntry, Discriminator("kind")]
+def _possible(search: Any) -> Any:
+    """Raise ValueError for values that no search could have together."""
+    try:
+        search_from(search)
+    except Mistake as error:
+        raise ValueError(str(error)) from None
+    return search
+
+
+SearchEntry = Annotated[GreedyEntry | BeamEntry | SampleEntry, Field(discriminator="kind"), AfterValidator(_possible)]
+"""The search of a cell, as it is written. Versions in which every search was greedy did not write it."""
 
 
 class FrozenCell(TypedDict):

@@ -6,9 +6,11 @@ import json
 import pytest
 
 from strategies import ModelSpec
+from strategies.search.options import Beam, Sample
 from suites.jobs.states import standing
 from suites.settings.cells import Cell
 from suites.settings.config import MeasureConfig
+from suites.store.cell_state import state_of
 from suites.store.entries import FrozenCell, FrozenModel
 from suites.store.files import ResultsError, write_json
 from suites.store.plan import planned_cell, planned_id, read_plan, write_plan
@@ -31,9 +33,37 @@ def changed(**changes):
     return json.loads(json.dumps(ENTRY | changes))
 
 
-def test_a_plan_is_read_as_it_was_written(tmp_path):
-    write_plan(tmp_path, [ENTRY])
+BEAM = dataclasses.asdict(Beam())
+
+
+def with_search(**search):
+    return changed(cell=changed()["cell"] | {"search": search})
+
+
+@pytest.mark.parametrize("search", [{"kind": "greedy"}, BEAM, dataclasses.asdict(Sample(0.5, 50, 0.9))])
+def test_a_plan_is_read_as_it_was_written(tmp_path, search):
+    entry = with_search(**search)
+    write_plan(tmp_path, [entry])
+    assert read_plan(tmp_path) == [entry]
+
+
+def test_a_plan_of_a_version_that_wrote_no_search_is_of_greedy_search(tmp_path):
+    entry = changed()
+    del entry["cell"]["search"]
+    write_plan(tmp_path, [entry])
     assert read_plan(tmp_path) == [changed()]
+
+
+@pytest.mark.parametrize(("search", "status"), [({"kind": "greedy"}, "done"), (BEAM, "missing")])
+def test_a_cell_that_was_measured_without_a_search_is_that_of_greedy_search(tmp_path, search, status):
+    entry = with_search(**search)
+    folder = tmp_path / "cells" / entry["id"]
+    folder.mkdir(parents=True)
+    cell = {name: value for name, value in entry["cell"].items() if name != "search"}
+    write_json(folder / "cell.json", cell | {"measure": entry["measure"]})
+    write_json(folder / "arms.json", [{"strategy": "static_kv", "status": "ok"}])
+    (folder / "rounds.jsonl").write_text("")
+    assert state_of(tmp_path, entry).status == status
 
 
 def test_one_cell_of_a_plan_is_read_by_its_id_or_its_place_and_no_other_line(tmp_path):
@@ -66,6 +96,13 @@ def test_the_fields_of_a_planned_cell_are_those_of_a_cell():
         (changed(cell=changed()["cell"] | {"device": "tpu"}), "cell.device"),
         (changed(cell=changed()["cell"] | {"threads": None}), "cell.threads"),
         (changed(cell=changed()["cell"] | {"model": changed()["cell"]["model"] | {"shape": None}}), "cell.model.shape"),
+        (with_search(kind="nucleus"), "cell.search"),
+        (with_search(kind="greedy", num_beams=4), "cell.search.greedy.num_beams"),
+        (with_search(**BEAM | {"num_beams": 0}), "cell.search.beam.num_beams"),
+        (with_search(**BEAM | {"num_return": 5}), "num_return=5 is not allowed"),
+        (with_search(**BEAM | {"early_stopping": True}), "cell.search.beam.early_stopping"),
+        (with_search(kind="sample", temperature=0.0, top_k=0, top_p=1.0), "cell.search.sample.temperature"),
+        (with_search(kind="sample", temperature=1.0, top_k=0, top_p=2.0), "cell.search.sample.top_p"),
         (changed(strategies=[]), "it has no strategy and no contender"),
         (changed(isolate="bogus"), "isolate"),
         (changed(id="../x"), "id"),
