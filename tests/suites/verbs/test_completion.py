@@ -51,6 +51,9 @@ def test_a_value_is_offered_after_its_key_alone_as_bash_breaks_words_there(offer
 
 def test_a_key_is_offered_with_its_values(offered):
     assert "seq_len=" in offered("decodebench run seq")
+    assert set(offered("decodebench run search=")) == {"greedy", "beam", "sample"}
+    assert set(offered("decodebench run search.early_stopping=")) == {"true", "false", "never"}
+    assert offered("decodebench run search.num_b") == ["search.num_beams="]
     assert {"device=cpu", "device=cuda"} <= set(offered("decodebench profile dev"))
 
 

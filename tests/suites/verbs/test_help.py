@@ -1,8 +1,12 @@
 """Help fits a terminal of 80 columns, and mistakes in it are one line."""
 
+from dataclasses import fields
+
 import pytest
 
+from strategies.search.options import SEARCHES
 from suites.__main__ import main
+from suites.settings.search import SearchConfig
 from suites.verbs import VERBS
 
 
@@ -23,6 +27,14 @@ def test_what_is_no_command_to_copy_fits_80_columns(verb, capsys, monkeypatch):
 def test_the_help_of_the_whole_command_fits_80_columns(capsys):
     assert main(["--help"]) == 0
     assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
+
+
+def test_the_help_of_run_names_each_key_of_a_search_with_its_default(capsys):
+    assert main(["run", "--help"]) == 0
+    told = capsys.readouterr().out
+    for field in fields(SearchConfig):
+        assert f"  search.{field.name}={str(field.default).lower()}" in told
+    assert all(f"  search={name} " in told for name in SEARCHES)
 
 
 def test_metrics_are_a_topic_of_their_own(capsys):
