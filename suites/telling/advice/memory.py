@@ -23,10 +23,10 @@ def sections(rows: pd.DataFrame) -> list[Section]:
     for strategy, mine in case.groupby("strategy", sort=False):
         mine = mine.sort_values(BATCH)
         last = mine.iloc[-1]
+        most = {**last, "batch_size": f"{int(last['batch_max_sentences']):,}"}
         lengths = ", ".join(f"{row['length_max_tokens']:,.0f} at {batch_told(row)}" for row in mine.to_dict("records"))
         told.append(
-            f"{strategy}: batch {int(last['batch_max_sentences']):,} at {last['src_len']} -> {last['tgt_len']}; "
-            f"source = target = {lengths}"
+            f"{strategy}: {batch_told(most)} at {last['src_len']} -> {last['tgt_len']}; source = target = {lengths}"
         )
     found = (known["peak_memory_bytes"] / known["predicted_peak_bytes"]).dropna()
     ratio = " to ".join(dict.fromkeys(f"{end:.2f}" for end in (found.min(), found.max())))

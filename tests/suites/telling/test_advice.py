@@ -192,6 +192,21 @@ def test_what_fits_in_memory_is_told_at_the_longest_case_of_each_batch():
     ]
 
 
+def test_of_beam_search_every_sentence_tells_the_beams():
+    beams = [row | {"search": "beam", "num_beams": 4} for row in (BASE, STATIC)]
+    wide = [row | {"search": "beam", "num_beams": 8, "cell": "b", "batch_max_sentences": 256.0} for row in beams]
+    advice = told(*beams, *wide)
+    assert [line.partition(":")[0] for line in advice["which to use"]] == [
+        "batch 1, 4 beams, 16 -> 16",
+        "batch 1, 8 beams, 16 -> 16",
+    ]
+    assert "where the time of a step goes, batch 1, 8 beams, 16 -> 16" in advice
+    assert advice["what fits in 1.00 GiB, weights of 1.00 MiB included"][1] == (
+        "static_kv: batch 256, 8 beams at 16 -> 16; source = target = 3,000 at batch 1, 4 beams, "
+        "3,000 at batch 1, 8 beams"
+    )
+
+
 def test_of_a_folder_of_an_earlier_version_what_is_not_known_is_not_told():
     unknown = dict.fromkeys(["dispatch_s", "batch_max_sentences", "length_max_tokens", "floor_fraction"], NAN)
     titles = list(told(BASE | unknown, STATIC | unknown))
