@@ -1,5 +1,6 @@
 """Charts of the page: what their data says of disturbed cells, of rounds, of amounts and of a step's parts."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -92,6 +93,20 @@ def test_the_reader_chooses_the_batch_of_memory_and_of_steps():
         assert panel["bind"]["options"][-1].endswith("batch 16")
         assert len({row["panel"] for row in rows_of(chart)}) == count
     assert {row["label"] for row in rows_of(memory.charts(view)[0])} == set(CORE)
+
+
+@pytest.mark.parametrize("module", [totals, speedup, memory, flops])
+def test_a_sweep_over_beams_is_charted_along_them(module):
+    for chart in module.charts(view_of(*tables(beams=(1, 2, 4)))):
+        assert {row["x"] for row in rows_of(chart)} == {1, 2, 4}
+        assert chart.hover[0] == "beams (per sentence)"
+        assert re.search(r"\b(1 beam|4 beams)\b", chart.message)
+
+
+def test_the_reader_chooses_the_number_of_beams_of_steps():
+    (chart,) = steps.charts(view_of(*tables(beams=(1, 2, 4))))
+    (panel,) = (param for param in chart.spec["params"] if param["name"] == "panel")
+    assert panel["bind"]["options"] == ["1 beam", "2 beams", "4 beams"]
 
 
 def test_the_words_of_a_single_case_are_the_ends_of_its_curves():
