@@ -1,13 +1,18 @@
-"""The budgets of every strategy on tiny models. ``python -m tests.benchmarks.budgets`` rewrites the reviewed file."""
+"""The budgets of every strategy, and of searches, on tiny models.
+
+``python -m tests.benchmarks.budgets`` rewrites the reviewed file.
+"""
 
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from strategies import ModelSpec, Strategy, load_model, parse, select
+from strategies.search.options import Beam, Greedy, Sample, Search, Stop
 from suites.guarding.budget_file import BudgetError, UnknownVersionError, read
 from suites.guarding.budgets import Budget, guard, measure_budget, rewrite
 from suites.measuring.arms import StrategyArm
@@ -25,19 +30,63 @@ ARCHITECTURES = {
 BUFFERS = ("static_kv(read=buffer)", "static_kv(cross=recompute,read=buffer)")
 
 
-def guarded() -> list[Strategy]:
-    """The core strategies, every store with both cross modes, and the static caches that read their whole buffer."""
-    return list(dict.fromkeys([*select("core"), *select("grid"), *map(parse, BUFFERS)]))
+# Of one architecture: what beams and sampling add to a round is the same in both.
+SEARCHED = (
+    (Beam(num_beams=4), "full_recompute"),
+    (Beam(num_beams=4), "full_recompute(cross_beams=expanded)"),
+    (Beam(num_beams=4), "contiguous_kv"),
+    (Beam(num_beams=4), "contiguous_kv(cross_beams=expanded)"),
+    (Beam(num_beams=4), "static_kv"),
+    (Beam(num_beams=4), "static_kv(cross_beams=expanded)"),
+    (Beam(num_beams=4), "static_kv(reorder=table)"),
+    (Beam(num_beams=4), "static_kv(cross_beams=expanded,reorder=table)"),
+    (Sample(top_k=5, top_p=0.9), "static_kv"),
+)
 
 
-def measured(architecture: str, strategy: Strategy) -> dict[str, Budget]:
-    """Measure one strategy on one architecture. Returns name in the file -> budget."""
-    shape = {**SHAPE, "decoder_layers": 2, **ARCHITECTURES[architecture]}
-    spec = ModelSpec(architecture, "random", shape=tuple(sorted(shape.items())))
-    cell = Cell(spec, len(SOURCES[0]), 12, len(SOURCES), "cpu", "fp32", 1, 0, "fixed", SOURCES)
-    model = load_model(cell.model, seed=cell.seed)
-    arm = StrategyArm(strategy, model, make_inputs(cell, model.config), cell)
-    return {f"{architecture} {strategy.label}": measure_budget(arm)}
+@dataclass(frozen=True)
+class Guarded:
+    """A round whose work is guarded: a strategy that decodes by a search on a tiny model of an architecture."""
+
+    architecture: str
+    strategy: Strategy
+    search: Search = Greedy()
+
+    @property
+    def name(self) -> str:
+        """Its name in the file."""
+        kind = {"greedy": "", "beam": f" beam {self.search.width}"}.get(self.search.kind, f" {self.search.kind}")
+        return f"{self.architecture} {self.strategy.label}{kind}"
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """The keys that the measured steps attend. At the last step beam search also puts sequences together."""
+        return (4, 11, 12) if self.search.kind == "beam" else (4, 12)
+
+    def arm(self, stop: Stop = "fixed") -> StrategyArm:
+        """A new arm of it, which decodes 12 tokens, or with ``eos`` at most as many."""
+        shape = {**SHAPE, "decoder_layers": 2, **ARCHITECTURES[self.architecture]}
+        spec = ModelSpec(self.architecture, "random", shape=tuple(sorted(shape.items())))
+        sizes = len(SOURCES[0]), 12, len(SOURCES)
+        cell = Cell(spec, *sizes, "cpu", "fp32", 1, 0, stop, SOURCES, search=self.search)
+        model = load_model(cell.model, seed=cell.seed)
+        return StrategyArm(self.strategy, model, make_inputs(cell, model.config), cell)
+
+
+def guarded() -> list[Guarded]:
+    """The rounds of the file.
+
+    Greedy ones of the core strategies, of every store with both cross modes, and of the static caches that read their
+    whole buffer; then those of ``SEARCHED``.
+    """
+    strategies = dict.fromkeys([*select("core"), *select("grid"), *map(parse, BUFFERS)])
+    greedy = [Guarded(architecture, strategy) for architecture in ARCHITECTURES for strategy in strategies]
+    return [*greedy, *(Guarded("t5", parse(label), search) for search, label in SEARCHED)]
+
+
+def measured(one: Guarded) -> dict[str, Budget]:
+    """Measure one of them. Returns name in the file -> budget."""
+    return {one.name: measure_budget(one.arm(), one.steps)}
 
 
 def main() -> None:
@@ -48,9 +97,8 @@ def main() -> None:
         sys.exit(f"budgets: {error}")
     torch.set_num_threads(1)
     found: dict[str, Budget] = {}
-    for architecture in ARCHITECTURES:
-        for strategy in guarded():
-            found |= measured(architecture, strategy)
+    for one in guarded():
+        found |= measured(one)
     try:
         guard(FILE, found)
         print(f"{FILE.name}: nothing changed")

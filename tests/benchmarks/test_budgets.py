@@ -7,12 +7,13 @@ import pytest
 import torch
 
 from strategies import parse
+from strategies.search.options import Beam, Greedy
 from suites.guarding.budget_file import BudgetError, UnknownVersionError, of_this_torch, read, text
 from suites.guarding.budgets import Budget, count, guard, rewrite
-from suites.probes import Work
+from suites.probes import Work, WorkCounter
 
 from . import budgets
-from .budgets import ARCHITECTURES, FILE, guarded, measured
+from .budgets import FILE, Guarded, guarded, measured
 
 WORK = Work(100, 200, 30, 20, 4_000, 0, {"self_attn.qkv": 2, "lm_head": 1})
 BUDGET = Budget({"prefill": WORK, "step 4": replace(WORK, products={})}, peak_bytes=900)
@@ -34,14 +35,40 @@ def file(tmp_path):
     return tmp_path / "budgets.toml"
 
 
-@pytest.mark.parametrize("strategy", guarded(), ids=lambda strategy: strategy.label)
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_the_work_of_a_round_is_what_was_reviewed(architecture, strategy, reviewed):
-    guard(FILE, measured(architecture, strategy))
+@pytest.mark.parametrize("one", guarded(), ids=lambda one: one.name)
+def test_the_work_of_a_round_is_what_was_reviewed(one, reviewed):
+    guard(FILE, measured(one))
+
+
+@pytest.mark.parametrize("one", [g for g in guarded() if g.search != Greedy()], ids=lambda one: one.name)
+def test_no_step_of_a_search_of_fixed_length_waits_for_a_value(one):
+    """At any step: the file holds some of them."""
+    arm = one.arm()
+    with WorkCounter(arm.session.model) as counter:
+        arm.round(0, False, counter)
+    prefill, *steps = counter.work()
+    assert [work.synchronisations for work in (prefill, *steps)] == [0] * 13
+    assert all(work.operators for work in steps)
+
+
+def test_a_search_that_may_end_waits_once_a_step():
+    arm = Guarded("t5", parse("static_kv"), Beam(num_beams=4)).arm(stop="eos")
+    with WorkCounter(arm.session.model) as counter:
+        arm.round(0, False, counter)
+    _, *steps, last = counter.work()
+    assert {work.synchronisations for work in steps} == {1}
+    assert last.synchronisations <= 1
 
 
 def test_the_file_holds_what_is_guarded_and_nothing_else(reviewed):
-    assert set(reviewed) == {f"{architecture} {s.label}" for architecture in ARCHITECTURES for s in guarded()}
+    assert set(reviewed) == {one.name for one in guarded()}
+    assert len(reviewed) == len(guarded())
+
+
+@pytest.mark.parametrize("label", ["full_recompute", "contiguous_kv", "static_kv"])
+def test_beams_that_share_their_sentences_source_move_fewer_bytes(label, reviewed):
+    shared, expanded = (reviewed[f"t5 {label}{rest} beam 4"] for rest in ("", "(cross_beams=expanded)"))
+    assert all(few < many for few, many in zip(shared["moved_bytes"], expanded["moved_bytes"], strict=True))
 
 
 def test_the_file_is_laid_out_as_it_would_be_written():
@@ -50,10 +77,11 @@ def test_the_file_is_laid_out_as_it_would_be_written():
 
 
 def test_figures_depend_neither_on_threads_nor_on_what_ran_before():
-    first = measured("t5", parse("static_kv"))
+    one = Guarded("t5", parse("static_kv"))
+    first = measured(one)
     torch.set_num_threads(2)
     try:
-        assert measured("t5", parse("static_kv")) == first
+        assert measured(one) == first
     finally:
         torch.set_num_threads(1)
 
