@@ -11,12 +11,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from strategies import Session, Strategy, StrategyError, parse
+from strategies import Session, Strategy, StrategyError, parse, registry
 from strategies.models import costs, traffic
 from strategies.models.encoder_decoder import EncoderDecoder
-from suites.probes import record, role_bytes, tally
+from strategies.strategy import SHIPPED
+from suites.probes import peak_memory, record, role_bytes, tally
 from suites.work.steps import facts_at
-from tests.conftest import TARGET
+from tests.conftest import TARGET, every_strategy
 
 BATCH, SRC_LEN, BEAMS = 2, 5, 3
 ROWS = BATCH * BEAMS
@@ -102,7 +103,7 @@ def shape_of(bound: Strategy, k: int) -> costs.StepShape:
     )
 
 
-def test_recorded_products_and_bytes_are_those_of_the_formulas(beam_strategy, case):
+def test_recorded_products_and_bytes_of_beams_are_those_of_the_formulas(beam_strategy, case):
     session, config = prefilled(beam_strategy, case), case.model.config
     bound, element = session.strategy, traffic.ElementBytes(4)
     for k, token_X in enumerate(case.fed_NX, start=1):
@@ -125,7 +126,7 @@ def test_prefill_runs_once_per_sentence_whatever_each_beam_keeps(beam_strategy, 
     assert tally(recording.products) == sorted(costs.encoder(config, BATCH, SRC_LEN) + once)
 
 
-def test_reserved_and_used_bytes_are_those_of_the_formulas(beam_strategy, case):
+def test_reserved_and_used_bytes_of_beams_are_those_of_the_formulas(beam_strategy, case):
     session, config = prefilled(beam_strategy, case), case.model.config
     bound, shared = session.strategy, beam_strategy.cross_beams == "shared"
     cross = traffic.kv_bytes(config, BATCH if shared else ROWS, SRC_LEN, 4) if bound.cross == "cached" else 0
@@ -139,6 +140,25 @@ def test_reserved_and_used_bytes_are_those_of_the_formulas(beam_strategy, case):
         used = traffic.kv_bytes(config, ROWS, bound.rows_used(k), 4)
         assert held.self_used == used + traffic.ENTRY * ROWS * min(k, entries), f"step {k}"
         assert held.cross == cross
+
+
+def test_live_memory_of_beams_grows_from_step_to_step_by_the_reserved_rows_and_nothing_else(beam_strategy, case):
+    session, config = prefilled(beam_strategy, case), case.model.config
+    with peak_memory("cpu") as memory:
+        session.prefill(case.src_BS, case.mask_BS)
+        grown = []
+        for k, token_X in enumerate(case.fed_NX, start=1):
+            if k > 1:
+                session.select(case.parent_NBW[k - 2])
+            session.step(token_X)
+            rows = session.strategy.rows_reserved(k) + session.strategy.rows_spare(k)
+            grown.append(memory.live_bytes - traffic.kv_bytes(config, ROWS, rows, 4))
+    assert grown == [grown[0]] * TARGET
+
+
+def test_every_strategy_of_this_package_can_be_reordered():
+    shipped = {entry.make() for entry in registry().values() if entry.strategy.__module__ in SHIPPED}
+    assert shipped <= set(every_strategy(beams=True))
 
 
 def test_a_buffer_that_is_copied_has_two_addresses_and_no_third(case):

@@ -8,72 +8,21 @@ import shutil
 from pathlib import Path
 from xml.etree import ElementTree
 
+import pandas as pd
 import pytest
 
-from tests.command import ROOT, conformance_kit, copy_packages
+from tests.command import ROOT, conformance_kit, copy_packages, suites
 
-PAGED, POOLED = ((ROOT / f"tests/drop_ins/{name}_kv.py").read_text() for name in ("paged", "pooled"))
-DOUBLING = '''\
-"""Self-attention K/V in a buffer that doubles when it is full."""
-
-from dataclasses import dataclass
-
-import torch
-
-from .strategy import Strategy, register
-
-
-class DoublingStore:
-    past_only = True
-
-    def __init__(self, shape):
-        self._size = shape.batch, shape.heads, 1, shape.head_size
-        self._like = dict(dtype=shape.dtype, device=shape.device)
-        self.reset()
-
-    def reset(self):
-        self._k, self._v = torch.empty(self._size, **self._like), torch.empty(self._size, **self._like)
-
-    def append(self, k_BHTK, v_BHTK, step):
-        self._k, self._v = (self._write(*pair, step) for pair in ((self._k, k_BHTK), (self._v, v_BHTK)))
-        return self._k[:, :, : step.length], self._v[:, :, : step.length]
-
-    def _write(self, held, new, step):
-        batch, heads, capacity, size = held.shape
-        if step.length > capacity:
-            larger = held.new_empty(batch, heads, 2 * capacity, size)
-            larger[:, :, :capacity] = held
-            held = larger
-        held[:, :, step.query_offset : step.length] = new
-        return held
-
-    def key_position_M(self, step):
-        return torch.arange(step.length, device=self._k.device)
-
-    def nbytes(self, length):
-        reserved = 2 * self._k.nbytes
-        return reserved, reserved // self._k.shape[2] * length
-
-
-@register("doubling_kv")
-@dataclass(frozen=True)
-class DoublingKV(Strategy):
-    """Self-attention K/V in a buffer that doubles when it is full."""
-
-    def self_kv(self, shape):
-        return DoublingStore(shape)
-
-    def rows_reserved(self, k):
-        return 1 << (k - 1).bit_length()
-
-    def rows_copied(self, k):
-        return k - 1 if k > 1 and self.rows_reserved(k) > self.rows_reserved(k - 1) else 0
-'''
+SOURCES = {name: (ROOT / f"tests/drop_ins/{name}.py").read_text() for name in ("doubling_kv", "paged_kv", "pooled_kv")}
 
 RIGHT = ["doubling_kv", "pooled_kv"]
+"""Of these the first follows beams, and the second has no ``select``."""
 
 A_BLOCK_MORE = "            size = (*k_BGTK"
 LOSES_THE_OTHERS = "self._pages = [tuple(map(torch.zeros_like, page)) for page in self._pages]"
+REORDERS_K = "        self._k = self._k.index_select(0, parent_B)\n"
+REORDERS_V = "        self._v = self._v.index_select(0, parent_B)\n"
+HISTORY = "test_logits_are_those_of_each_history_in_a_first_batch_and_in_a_second"
 
 # The name of a faulty copy -> the text that makes it so, and a test that has to fail.
 FAULTS = {
@@ -122,6 +71,40 @@ FAULTS = {
         "self.pool, self.rows_R = pool, pool.rows_LR[0]",
         "test_logits_equal_full_recompute_at_every_step",
     ),
+    "ignores_parents": (REORDERS_K + REORDERS_V, "        pass\n", HISTORY),
+    "forgets_to_reorder_v": (REORDERS_V, "", HISTORY),
+    "reorders_a_copy": (REORDERS_K, REORDERS_K.replace("self._k =", "reordered ="), HISTORY),
+    "reorders_the_first_layer_alone": (
+        REORDERS_K,
+        f"        is_first, step.done = getattr(step, 'done', 0) < step.length, step.length\n"
+        f"        if not is_first:\n            return\n{REORDERS_K}",
+        HISTORY,
+    ),
+    "takes_parents_for_those_of_the_first_sentence": (
+        REORDERS_K + REORDERS_V,
+        (REORDERS_K + REORDERS_V).replace("parent_B)", "parent_B % 3)"),
+        HISTORY,
+    ),
+    "reorders_more_than_declared": (
+        "    def rows_reordered(self, k):\n        return self.rows_reserved(k)\n",
+        "",
+        "test_recorded_products_and_bytes_of_beams_are_those_of_the_formulas",
+    ),
+    "keeps_what_was_reordered": (
+        REORDERS_K,
+        f"        self.old = self._k\n{REORDERS_K}",
+        "test_live_memory_of_beams_grows_from_step_to_step_by_the_reserved_rows_and_nothing_else",
+    ),
+    "declares_a_second_buffer_that_it_has_not": (
+        "    def rows_reordered",
+        "    def rows_spare(self, k):\n        return self.rows_reserved(k)\n\n    def rows_reordered",
+        "test_reserved_and_used_bytes_of_beams_are_those_of_the_formulas",
+    ),
+    "does_not_reorder_its_blocks": (
+        "    def select(self, parent_B, step):\n        self._pages",
+        "    def unused(self, parent_B, step):\n        self._pages",
+        HISTORY,
+    ),
 }
 
 
@@ -132,15 +115,14 @@ def checkout(tmp_path_factory) -> Path:
     (root / "tests").mkdir()
     for file in (ROOT / "pyproject.toml", *(ROOT / "tests").glob("*.py")):
         shutil.copy(file, root / file.relative_to(ROOT))
-    sources = {"doubling_kv": DOUBLING, "paged_kv": PAGED, "pooled_kv": POOLED}
     for name in RIGHT:
-        (root / f"strategies/{name}.py").write_text(sources[name])
+        (root / f"strategies/{name}.py").write_text(SOURCES[name])
     for name, (right, wrong, _) in FAULTS.items():
-        source = next(source for source in sources.values() if right in source)
+        source = next(source for source in SOURCES.values() if right in source)
         (root / f"strategies/{name}.py").write_text(renamed(source.replace(right, wrong), name))
     # What pip leaves of a package that declares an entry point.
     (root / "elsewhere.py").write_text(
-        renamed(DOUBLING, "of_another_package").replace(".strategy", "strategies.strategy")
+        renamed(SOURCES["doubling_kv"], "of_another_package").replace(".strategy", "strategies.strategy")
     )
     metadata = root / "elsewhere-1.0.dist-info"
     metadata.mkdir()
@@ -173,9 +155,20 @@ def outcomes(checkout) -> dict[str, dict[str, bool]]:
 
 @pytest.mark.parametrize("name", RIGHT)
 def test_a_new_file_is_found_and_passes_every_test_of_the_kit(outcomes, name):
-    kit = (ROOT / "tests/test_conformance.py").read_text()
-    assert set(outcomes[name]) == set(re.findall(r"def (test_\w+)\(strategy\b", kit))
+    kits = ["tests/test_conformance.py", *(["tests/test_conformance_beams.py"] if name == "doubling_kv" else [])]
+    text = "".join((ROOT / kit).read_text() for kit in kits)
+    assert set(outcomes[name]) == set(re.findall(r"def (test_\w+)\((?:beam_)?strategy\b", text))
     assert all(outcomes[name].values()), outcomes[name]
+
+
+def test_without_select_several_beams_are_refused_in_one_line(checkout):
+    small = ["model=tiny", "seq_len=4", "batch_size=2", "measure=quick", "search=beam", "search.num_beams=2"]
+    asked = ["strategies=[doubling_kv,pooled_kv]", "hydra.run.dir=beams"]
+    suites("run", *small, *asked, folder=checkout, packages=checkout)
+    table = pd.read_csv(checkout / "beams" / "table.csv").set_index("strategy")
+    assert table["status"].to_dict() == {"doubling_kv": "ok", "pooled_kv": "failed"}
+    told = "its store has no select(parent_B, step), which 2 beams need; add it, or give search=greedy"
+    assert table.loc["pooled_kv", "reason"].endswith(told)
 
 
 def test_a_strategy_of_another_package_is_found_by_its_entry_point(outcomes):

@@ -26,6 +26,9 @@ class PagedStore(ContiguousStore):
             page[:, :, place : place + 1] = new
         return tuple(torch.cat(pages, dim=2)[:, :, : step.length] for pages in zip(*self._pages, strict=True))
 
+    def select(self, parent_B, step):
+        self._pages = [tuple(page.index_select(0, parent_B) for page in pages) for pages in self._pages]
+
     def nbytes(self, length):
         held = sum(k.nbytes + v.nbytes for k, v in self._pages)
         return held, held and held // (len(self._pages) * self._block) * length
@@ -45,4 +48,7 @@ class PagedKV(Strategy):
         return -(-k // self.block) * self.block
 
     def rows_copied(self, k):
+        return self.rows_reserved(k)
+
+    def rows_reordered(self, k):
         return self.rows_reserved(k)
