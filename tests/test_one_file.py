@@ -40,6 +40,14 @@ def test_a_strategy_is_measured_beside_the_others(copy):
     assert sorted(set(strategies)) == ["chunked_kv", "static_kv"]
 
 
+def test_a_strategy_follows_the_beams_of_a_search(copy):
+    asked = ["model=tiny", "seq_len=8", "measure=quick", "strategies=[static_kv,chunked_kv]", "search=beam"]
+    suites("run", *asked, "hydra.run.dir=beams", folder=copy, packages=copy, check=True)
+    table = pd.read_csv(copy / "beams" / "table.csv").set_index("strategy")
+    assert table["status"].to_dict() == {"static_kv": "ok", "chunked_kv": "ok"}
+    assert set(table["num_beams"]) == {4}
+
+
 def test_a_contender_is_measured_in_the_same_rounds(copy):
     asked = ["model=tiny", "seq_len=4", "measure=quick", "strategies=[full_recompute]", "contenders=[mirror]"]
     suites("run", *asked, "hydra.run.dir=beside", folder=copy, packages=copy, check=True)

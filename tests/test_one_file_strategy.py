@@ -12,11 +12,14 @@ import pandas as pd
 import pytest
 
 from tests.command import ROOT, conformance_kit, copy_packages, suites
+from tests.examples import FILES
 
-SOURCES = {name: (ROOT / f"tests/drop_ins/{name}.py").read_text() for name in ("doubling_kv", "paged_kv", "pooled_kv")}
-
-RIGHT = ["doubling_kv", "pooled_kv"]
-"""Of these the first follows beams, and the second has no ``select``."""
+SOURCES = {
+    "chunked_kv": FILES["strategies/chunked_kv.py"],
+    **{name: (ROOT / f"tests/drop_ins/{name}.py").read_text() for name in ("doubling_kv", "paged_kv", "pooled_kv")},
+}
+RIGHT = {"doubling_kv": True, "pooled_kv": False, "chunked_kv": True}
+"""Strategies -> whether they have ``select``, and so follow beams."""
 
 A_BLOCK_MORE = "            size = (*k_BGTK"
 LOSES_THE_OTHERS = "self._pages = [tuple(map(torch.zeros_like, page)) for page in self._pages]"
@@ -139,7 +142,7 @@ def renamed(source: str, name: str) -> str:
 def outcomes(checkout) -> dict[str, dict[str, bool]]:
     """Strategy -> name of each test that ran on it -> whether it passed, from one run of the kit in the copy."""
     wanted = [f"{name} and {test}" for name, (_, _, test) in FAULTS.items()]
-    brief = "pooled_kv and not query and not cross and not capacity"
+    brief = "(pooled_kv or chunked_kv) and not query and not cross and not capacity"
     wanted = ["doubling_kv", brief, "of_another_package and test_logits_equal", *wanted]
     chosen = f"not transformer2017 and ({' or '.join(wanted)})"
     done = conformance_kit(checkout, "--junitxml=kit.xml", "-k", chosen)
@@ -155,7 +158,7 @@ def outcomes(checkout) -> dict[str, dict[str, bool]]:
 
 @pytest.mark.parametrize("name", RIGHT)
 def test_a_new_file_is_found_and_passes_every_test_of_the_kit(outcomes, name):
-    kits = ["tests/test_conformance.py", *(["tests/test_conformance_beams.py"] if name == "doubling_kv" else [])]
+    kits = ["tests/test_conformance.py", *(["tests/test_conformance_beams.py"] if RIGHT[name] else [])]
     text = "".join((ROOT / kit).read_text() for kit in kits)
     assert set(outcomes[name]) == set(re.findall(r"def (test_\w+)\((?:beam_)?strategy\b", text))
     assert all(outcomes[name].values()), outcomes[name]

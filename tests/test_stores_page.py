@@ -67,15 +67,17 @@ ROWS = [
     ("Keys are lost, swapped", of_store(append=returning(lambda k, v: (v, k)))),
     ("Keys are lost", of_store(key_position_M=lambda s, step: torch.arange(step.length).flip(0))),
     ("`nbytes` returns no pair", of_store(nbytes=lambda store, length: None)),
+    ("With several beams, no `select`", of_store(select=None)),
+    ("With several beams, a `select`", of_store(select=lambda store, parent_B, step: None)),
     ("Facts that disagree", of_strategy(rows_copied=lambda self, k: 0)),
 ]
 
 
-def measured(strategy, architecture, folder):
+def measured(strategy, architecture, folder, *more):
     """What came of a strategy in a small cell, the row of table.csv of it."""
     sizes = [f"model.{size}" for size in (*SMALL, f"architecture={architecture}")]
     chosen = ["model=tiny", "src_len=4", "tgt_len=4", "batch_size=2", "device=cpu", "threads=1"]
-    (job,) = compose_jobs(read_overrides([*chosen, *sizes]))
+    (job,) = compose_jobs(read_overrides([*chosen, *sizes, *more]))
     measure = MeasureConfig(rounds=2, warmup=0)
     (found,) = run_cell(make_cell(job.config), [strategy], measure, folder, Progress(1, 1), Contenders())
     return found
@@ -97,10 +99,11 @@ def row(start):
 @pytest.mark.parametrize(("start", "strategy"), ROWS)
 def test_a_broken_store_is_a_row_with_the_status_and_the_words_of_the_page(start, strategy, tmp_path):
     status, texts = row(start)
-    found = measured(strategy, "t5", tmp_path)
+    search = ["search=beam", "search.num_beams=4"] if "beams" in start else []
+    found = measured(strategy, "t5", tmp_path, *search)
     assert found.status == status
-    step_free = re.sub(r"step \d: logits of row \d", "step 1: logits of row 0", found.reason)
-    assert all(text in step_free for text in texts), found.reason
+    found_text, *texts = (re.sub(r"step \d: logits of row \d", "a step", text) for text in (found.reason, *texts))
+    assert all(text in found_text for text in texts), found.reason
 
 
 def test_every_entry_of_the_page_is_tried():
@@ -116,7 +119,7 @@ def test_positions_are_not_asked_for_without_relative_positions(tmp_path):
 
 def test_a_session_used_wrongly_says_what_the_page_says(tiny_model):
     model = tiny_model("t5")
-    session = Session(model, parse("static_kv"), 1, 4, 2)
+    session, two_beams = (Session(model, parse("static_kv"), 1, 4, 2, beams=beams) for beams in (1, 2))
     token_B = torch.zeros(1, dtype=torch.int64)
 
     def too_far():
@@ -124,10 +127,21 @@ def test_a_session_used_wrongly_says_what_the_page_says(tiny_model):
         for _ in range(3):
             session.step(token_B)
 
+    def not_selected():
+        two_beams.prefill(torch.full((1, 4), 2))
+        for _ in range(2):
+            two_beams.step(token_B.expand(2))
+
+    def selected_twice():
+        for _ in range(2):
+            two_beams.select(torch.tensor([[1, 0]]))
+
     wrong = [
         lambda: session.step(token_B),
         lambda: session.prefill(torch.zeros(2, 4, dtype=torch.int64)),
         too_far,
+        not_selected,
+        selected_twice,
         lambda: Session(model, parse("static_kv(capacity=4)"), 1, 4, 6),
         lambda: Session(model, StaticKV(read="bucket", execution="graph"), 1, 4, 6),
     ]

@@ -59,7 +59,8 @@ def test_options_that_end_in_an_error_without_words_are_one_line():
 
 
 def test_the_names_of_strategies_are_had_without_torch_where_they_need_none():
-    program = "import sys, strategies; strategies.Mistake, strategies.ModelConfig; print('torch' in sys.modules)"
+    names = "strategies.Mistake, strategies.ModelConfig, strategies.Beam"
+    program = f"import sys, strategies; {names}; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
     assert set(strategies.__all__) <= set(dir(strategies))
