@@ -1,7 +1,8 @@
 """Error rates of the pronounce model on held-out words: ``python -m strategies.models.pronounce.evaluate``.
 
-Every held-out word is read once, in an order shuffled by a seed, alone or in phrases, by greedy decoding. Any listed
-pronunciation counts as right; stress counts.
+Every held-out word is read once, in an order shuffled by a seed, alone or in phrases. It is decoded by greedy search,
+or by beam search with each of the numbers of beams that are given. Any listed pronunciation counts as right; stress
+counts.
 
 Phoneme error rate, PER: the fewest phonemes and spaces to insert, delete or replace so that the output becomes a listed
 reading of the whole phrase, over the phonemes and spaces of that reading. Of readings equally near, the shortest
@@ -15,8 +16,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,92 +25,21 @@ from rich.console import Console
 from rich.table import Table
 
 from ...parsing import parse
-from ...search.greedy import greedy
+from ...search.begin import begin
+from ...search.loop import decode
+from ...search.options import Beam, Greedy, Search, SearchError
 from ...session import Session
 from ..config import ModelError
 from ..encoder_decoder import EncoderDecoder
 from . import load_pronounce
 from .data import held_out, pad
+from .error_rates import ErrorRates, compare
 from .text import SPACE, load_vocabulary
 from .training_state import load_trained
 
 WORDS_PER_PHRASE = (1, 4, 16, 30)
 BATCH_TOKENS = 8192
-_EDIT = 1 << 20
-"""What an edit costs if a symbol of length costs 1; it is more than any reading is long."""
-
-Readings = Sequence[Sequence[Hashable]]
-"""The alternatives of one stretch of a reference, each a sequence of symbols."""
-
-
-@dataclass(frozen=True)
-class ErrorRates:
-    """Counts behind the two rates; ``phonemes`` includes the spaces between words (see the module's docstring)."""
-
-    phoneme_errors: int
-    phonemes: int
-    word_errors: int
-    words: int
-
-    @property
-    def per(self) -> float:
-        """Phoneme error rate, a fraction; insertions can make it exceed 1."""
-        return self.phoneme_errors / self.phonemes
-
-    @property
-    def wer(self) -> float:
-        """Word error rate, a fraction."""
-        return self.word_errors / self.words
-
-    def __add__(self, other: ErrorRates) -> ErrorRates:
-        return ErrorRates(
-            self.phoneme_errors + other.phoneme_errors,
-            self.phonemes + other.phonemes,
-            self.word_errors + other.word_errors,
-            self.words + other.words,
-        )
-
-
-def fewest_edits(reference: Sequence[Readings], output: Sequence[Hashable]) -> tuple[int, int]:
-    """Return (edits, length) of the reading that the output is nearest to; of those equally near, the shortest.
-
-    A reading takes one alternative of each stretch of ``reference``. This is Levenshtein's distance to the nearest path
-    through a lattice: a row of the table is kept for each alternative, and their minimum goes on to the next stretch.
-
-    >>> fewest_edits([["to", "too"], [" "], ["day"]], "toda")
-    (2, 6)
-    """
-    inserted = _EDIT * np.arange(len(output) + 1)
-    differs: dict[Hashable, np.ndarray] = {}
-    row = inserted
-    for readings in reference:
-        ends = []
-        for reading in readings:
-            end = row
-            for symbol in reading:
-                if symbol not in differs:
-                    differs[symbol] = _EDIT * np.array([symbol != seen for seen in output], dtype=np.int64)
-                read = end + 1 + _EDIT
-                read[1:] = np.minimum(read[1:], end[:-1] + 1 + differs[symbol])
-                end = np.minimum.accumulate(read - inserted) + inserted
-            ends.append(end)
-        row = np.minimum.reduce(ends)
-    edits, length = divmod(int(row[-1]), _EDIT)
-    return edits, length
-
-
-def compare(listed: Sequence[Sequence[Sequence[str]]], output: Sequence[Sequence[str]]) -> ErrorRates:
-    """Count the errors of one phrase: ``listed`` has the pronunciations of each word, ``output`` the words decoded.
-
-    >>> compare([[["T", "UW1"]], [["T", "IY1"], ["T", "IY0"]]], [["T", "UW1"], ["T", "IY0", "Z"]])
-    ErrorRates(phoneme_errors=1, phonemes=5, word_errors=1, words=2)
-    """
-    spaced: list[Readings] = [[[SPACE]]] * (2 * len(listed) - 1)
-    spaced[::2] = listed
-    symbols = [symbol for word in output for symbol in (SPACE, *word)][1:]
-    phoneme_errors, phonemes = fewest_edits(spaced, symbols)
-    word_errors, words = fewest_edits([[[tuple(said)] for said in word] for word in listed], [*map(tuple, output)])
-    return ErrorRates(phoneme_errors, phonemes, word_errors, words)
+"""Source tokens that are decoded together, counted once for each beam."""
 
 
 def target_limit(src_len: int) -> int:
@@ -118,34 +47,46 @@ def target_limit(src_len: int) -> int:
     return 2 * src_len + 8
 
 
-def pronounce(model: EncoderDecoder, phrases: Sequence[str]) -> list[list[list[str]]]:
-    """Decode phrases into words of phonemes, in the order of the phrases.
+def pronounce(model: EncoderDecoder, phrases: Sequence[str], search: Search | None = None) -> list[list[list[str]]]:
+    """Decode phrases into words of phonemes, in the order of the phrases, by greedy search or by ``search``.
 
     Phrases of similar length are decoded together, padded. Each output ends at its own EOS, or at its own
-    ``target_limit``, whatever batch it was in. Raises TextError for a phrase that cannot be spelled.
+    ``target_limit``, whatever batch it was in. Of several sequences of a phrase, the best is taken. Raises TextError
+    for a phrase that cannot be spelled.
     """
+    search = search or Greedy()
     vocabulary, pad_id = load_vocabulary(), model.config.pad_id
     rows = [vocabulary.spell(phrase) for phrase in phrases]
     said: list[list[list[str]]] = [[]] * len(rows)
     waiting = sorted(range(len(rows)), key=lambda i: len(rows[i]))
     while waiting:
         src_len = len(rows[waiting[-1]])
-        count = max(1, BATCH_TOKENS // src_len)
+        count = max(1, BATCH_TOKENS // (src_len * search.width))
         waiting, batch = waiting[:-count], waiting[-count:]
         src_BS = pad([rows[i] for i in batch], pad_id).to(model.embedding.weight.device)
-        session = Session(model, parse("static_kv"), len(batch), src_len, target_limit(src_len))
+        size, limit = len(batch), target_limit(src_len)
+        session = Session(model, parse("static_kv"), size, src_len, limit, search.width)
         session.prefill(src_BS, src_BS != pad_id)
-        token_BN = torch.stack(list(greedy(session)), dim=1)
-        for i, ids in zip(batch, token_BN.tolist(), strict=True):
+        searching = begin(search, model.config, size, limit, "eos", src_BS.device)
+        for _ in decode(session, searching):
+            pass
+        best_BN = searching.sequences().token_RN[:: search.returned]
+        for i, ids in zip(batch, best_BN.tolist(), strict=True):
             said[i] = vocabulary.pronunciation(ids[: target_limit(len(rows[i]))])
     return said
 
 
-def error_rates(model: EncoderDecoder, words_per_phrase: int, limit: int | None = None, seed: int = 0) -> ErrorRates:
+def error_rates(
+    model: EncoderDecoder,
+    words_per_phrase: int,
+    limit: int | None = None,
+    seed: int = 0,
+    search: Search | None = None,
+) -> ErrorRates:
     """PER and WER on the held-out words, or on ``limit`` of them, in phrases of ``words_per_phrase``.
 
-    The words are shuffled by ``seed``. Words left over at the end, too few for a phrase, are not read. Raises
-    ModelError if that leaves no phrase.
+    The words are shuffled by ``seed``, and decoded by greedy search or by ``search``. Words left over at the end, too
+    few for a phrase, are not read. Raises ModelError if that leaves no phrase.
     """
     lexicon = held_out()
     count = len(lexicon) if limit is None else max(0, limit)
@@ -157,7 +98,7 @@ def error_rates(model: EncoderDecoder, words_per_phrase: int, limit: int | None 
         )
     starts = range(0, len(words) - words_per_phrase + 1, words_per_phrase)
     phrases = [words[start : start + words_per_phrase] for start in starts]
-    outputs = pronounce(model, [SPACE.join(phrase) for phrase in phrases])
+    outputs = pronounce(model, [SPACE.join(phrase) for phrase in phrases], search)
     pairs = zip(phrases, outputs, strict=True)
     return sum((compare([lexicon[word] for word in phrase], said) for phrase, said in pairs), ErrorRates(0, 0, 0, 0))
 
@@ -171,6 +112,18 @@ def table_rows(rates: Mapping[int, ErrorRates]) -> list[tuple[str, ...]]:
     ]
 
 
+def beams_rows(rates: Mapping[tuple[int, int], ErrorRates]) -> list[tuple[str, ...]]:
+    """Rows of text for a table, header first, by (words per phrase, beams).
+
+    Rates have a digit more than those of ``table_rows``, as numbers of beams differ by less than lengths do.
+    """
+    header = "words per phrase", "beams", "words", "phoneme error", "word error"
+    return [
+        header,
+        *((f"{n}", f"{w}", f"{r.words:,}", f"{r.per:.2%}", f"{r.wer:.2%}") for (n, w), r in rates.items()),
+    ]
+
+
 def main() -> int:
     """Print a table of error rates; return 0, or 1 after one line on standard error."""
     parser = argparse.ArgumentParser(
@@ -181,19 +134,23 @@ def main() -> int:
     )
     parser.add_argument("--limit", type=int, help="held-out words to read (default: all)")
     parser.add_argument("--words", type=int, nargs="+", default=WORDS_PER_PHRASE, help="words per phrase (1 4 16 30)")
+    parser.add_argument("--beams", type=int, nargs="+", default=(), help="beam search with so many (default: greedy)")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="threads (default: all cores)")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     try:
         model = load_trained(args.checkpoint)[0] if args.checkpoint else load_pronounce().eval()
+        searches: list[Search] = [Beam(beams) for beams in args.beams] or [Greedy()]
         rates = {}
         for words in args.words:
-            print(f"words per phrase: {words}", file=sys.stderr)
-            rates[words] = error_rates(model, words, args.limit)
-    except ModelError as error:
+            for search in searches:
+                print(f"words per phrase: {words}{f', beams: {search.width}' if args.beams else ''}", file=sys.stderr)
+                rates[words, search.width] = error_rates(model, words, args.limit, search=search)
+    except (ModelError, SearchError) as error:
         print(f"evaluate: {error}", file=sys.stderr)
         return 1
-    header, *rows = table_rows(rates)
+    plain = {words: one for (words, _), one in rates.items()}
+    header, *rows = beams_rows(rates) if args.beams else table_rows(plain)
     table = Table(*header, title="Held-out words")
     for row in rows:
         table.add_row(*row)

@@ -13,16 +13,10 @@ from hypothesis import strategies as st
 from strategies import ModelSpec, TextError, load_model, load_vocabulary
 from strategies.models.config import ModelError
 from strategies.models.pronounce import WEIGHTS
-from strategies.models.pronounce.evaluate import (
-    ErrorRates,
-    compare,
-    error_rates,
-    fewest_edits,
-    main,
-    pronounce,
-    target_limit,
-)
+from strategies.models.pronounce.error_rates import ErrorRates, compare, fewest_edits
+from strategies.models.pronounce.evaluate import error_rates, main, pronounce, target_limit
 from strategies.models.pronounce.export import CARD
+from strategies.search.options import Beam
 
 CAT, DOG = [["K", "AE1", "T"]], [["D", "AO1", "G"]]
 EITHER = [["IY1", "DH", "ER0"], ["AY1", "DH", "ER0"]]
@@ -204,3 +198,23 @@ def test_a_mistake_on_the_command_line_is_told_and_exit_1(monkeypatch, capsys, o
     monkeypatch.setattr(sys, "argv", ["evaluate", "--threads", "1", *options])
     assert main() == 1
     assert re.search(message, capsys.readouterr().err.strip())
+
+
+def test_one_beam_pronounces_as_greedy_search_does(model):
+    assert error_rates(model, 1, limit=60, search=Beam(1)) == error_rates(model, 1, limit=60)
+
+
+def test_more_beams_find_words_that_greedy_search_misses(model):
+    greedy, beams = (error_rates(model, 1, limit=200, search=search) for search in (None, Beam(4)))
+    assert beams.words == greedy.words == 200
+    assert beams.phoneme_errors < greedy.phoneme_errors
+
+
+def test_the_best_sequence_is_judged_however_many_are_returned(model):
+    phrases = ["colonel", "choir", "tea"]
+    assert pronounce(model, phrases, Beam(4, num_return=3)) == pronounce(model, phrases, Beam(4))
+
+
+def test_a_phrase_is_pronounced_alike_in_any_batch_by_beam_search(model):
+    phrases = ["tea", "colonel", "attention is all you need"]
+    assert pronounce(model, phrases, Beam(3)) == [pronounce(model, [phrase], Beam(3))[0] for phrase in phrases]
