@@ -15,9 +15,10 @@ import pandas as pd
 from jinja2 import Environment, StrictUndefined
 from markdown_it import MarkdownIt
 
+from ..ledger.column import at_step, columns, letters
 from ..ledger.expected import TRAINING
 from ..ledger.symbols import LETTERS
-from ..ledger.view import answer, at_step, columns, letters
+from ..ledger.view import answer
 from ..plots.ledger import Picture
 from ..words.quantity import quantity
 from .walk import Walk

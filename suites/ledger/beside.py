@@ -13,9 +13,10 @@ from ..judging.baseline import baseline_of
 from ..words.labels import listed
 from ..words.quantity import quantity
 from ..work.role_names import in_model_order
+from .column import APPEND, Column, at_step, columns, letters, row_growth
 from .expected import TRAINING
 from .symbols import GROWING, LETTERS
-from .view import Column, Sheet, at_step, columns, letters, row_growth
+from .view import Sheet, copies_told
 
 WITH_STEP = ("k", "T", "M")
 """Letters that follow the step."""
@@ -49,7 +50,7 @@ def beside(ledger: pd.DataFrame, k: int, src_len: int) -> Beside | None:
 
 def headline(found: Beside) -> str:
     """Say how many products of a step grow with the step, and which, for the strategy and for its baseline."""
-    step, growing = _step(found.shown), _growing(found.shown)
+    step, growing = found.shown.step, _growing(found.shown)
     names = listed(found.shown.labels)
     said = f"none of the {len(step)} products of a step grows with k: the whole buffer is read, under a mask."
     if growing:
@@ -57,22 +58,24 @@ def headline(found: Beside) -> str:
         said = f"{len(growing)} of the {len(step)} products of a step grow with k, the keys attended{which}."
     text = f"With {names}, {said}"
     if found.baseline:
-        step, growing = _step(found.baseline), _growing(found.baseline)
+        step, growing = found.baseline.step, _growing(found.baseline)
         text += f" With {listed(found.baseline.labels)}, {len(growing) or 'none'} of {len(step)} {_do(growing)}."
     return text
+
+
+def note(found: Beside) -> str:
+    """Say what the copies among the rows are, if there are any, and what the table leaves out."""
+    kinds = [found.shown, *([found.baseline] if found.baseline else [])]
+    copied = in_model_order(role for kind in kinds for role in kind.copies)
+    return f"{copies_told(copied)}\n{NOTE}" if copied else NOTE
 
 
 def _do(growing: Sequence[str]) -> str:
     return "does" if len(growing) < 2 else "do"
 
 
-def _step(kind: Column) -> dict[str, dict[str, Any]]:
-    return {role: row for role, row in kind.products.items() if row["when"] == "every step"}
-
-
 def _growing(kind: Column) -> list[str]:
-    step = _step(kind)
-    return [role for role in in_model_order(step) if "k" in row_growth(step[role])]
+    return [role for role in in_model_order(kind.step) if "k" in row_growth(kind.step[role])]
 
 
 def table(found: Beside, k: int) -> Sheet:
@@ -99,8 +102,8 @@ def _cells(row: dict[str, Any] | None) -> tuple[str, str]:
 
 
 def _whole_step(rows: pd.DataFrame, label: str) -> tuple[str, str]:
-    """FLOPs of a step of the whole model, and the bytes that its products read and write."""
-    step = rows[(rows["strategy"] == label) & (rows["phase"] == "step") & (rows["kind"] != "copy")]
+    """FLOPs of a step of the whole model, and the bytes that its products, and copies for beams, read and write."""
+    step = rows[(rows["strategy"] == label) & (rows["phase"] == "step") & (rows["role"] != APPEND)]
     moved = step["input_bytes"] + step["operand_bytes"] + step["output_bytes"]
     flops, nbytes = ((of_one * step["count"]).sum() for of_one in (step["flops"], moved))
     return quantity(float(flops), "FLOPs"), f"{quantity(float(nbytes), 'B')} moved"

@@ -9,8 +9,8 @@ from rich.text import Text
 
 from ..words.console import standard_output
 from ..words.markdown import pipe_table
-from .beside import NOTE, ONCE, Beside, headline, legend, pieces, table
-from .view import letters
+from .beside import ONCE, Beside, headline, legend, note, pieces, table
+from .column import letters
 
 STYLES = {"step": "bold magenta", "sentence": "cyan", "": ""}
 """Style of the letters that grow with the step, of those that grow with the sentence, and of the others."""
@@ -23,7 +23,7 @@ def print_beside(found: Beside, k: int, title: str, form: str) -> None:
     sheet = table(found, k)
     if form == "md":
         parts = [f"**{headline(found)}**", pipe_table(sheet.header, sheet.rows), legend(found, title)]
-        sys.stdout.write("\n\n".join([*parts, NOTE]) + "\n")
+        sys.stdout.write("\n\n".join([*parts, note(found)]) + "\n")
         return
     console = standard_output(80)
     console.print(Text(headline(found), style="bold"))
@@ -32,11 +32,11 @@ def print_beside(found: Beside, k: int, title: str, form: str) -> None:
         console.print(line, soft_wrap=True)
     console.print(Text(legend(found, title), style="dim"))
     if console.color_system is None or console.no_color:
-        console.print(Text(NOTE, style="dim"))
+        console.print(Text(note(found), style="dim"))
         return
     sentence = " or ".join(letter for letter in ("S", "C") if letter in letters(found.rows))
     words = (("In color: what grows with ", ""), ("k", "step"), (" or with ", ""), (sentence, "sentence"), (". ", ""))
-    console.print(Text.assemble(*((text, STYLES[kind] or "dim") for text, kind in words), (NOTE, "dim")))
+    console.print(Text.assemble(*((text, STYLES[kind] or "dim") for text, kind in words), (note(found), "dim")))
 
 
 def lines(header: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[Text]:

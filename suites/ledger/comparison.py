@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import pandas as pd
 
 from ..work.role_names import in_model_order
+from .column import at_step
 from .expected import TRAINING
 from .transformers_t5 import DYNAMIC, NO_CACHE, STATIC
-from .view import Sheet, at_step
+from .view import Sheet
 
 OURS = ("full_recompute", "contiguous_kv", "static_kv(read=buffer)")
 PAIRS = ((TRAINING, TRAINING), *zip(OURS, (NO_CACHE, DYNAMIC, STATIC), strict=True))

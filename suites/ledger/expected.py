@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,8 +12,10 @@ import sympy
 from strategies import ModelConfig, Strategy
 from strategies.models import costs
 from strategies.models.costs import Product
+from strategies.strategy import CrossBeams
 
-from .symbols import GROWING, MOVED, SIZES, Expression, Sizes
+from ..work.steps import facts_at
+from .symbols import COPIED, GROWING, SIZES, Expression, Sizes, text
 
 Phase = Literal["training", "prefill", "step"]
 TRAINING = "training"
@@ -25,6 +28,11 @@ class Facts:
 
     ``rows``: rows fed. ``keys``: keys read. ``copied``: rows moved ("" for none, "k-1", or "some"). ``capacity``: rows
     reserved, None if they change with k. ``cross_cached``: whether cross-attention K/V are cached.
+
+    ``beams`` is W, or 1 if a sentence has one sequence. The others are for beams alone. ``cross_beams``: what the beams
+    of a sentence keep of its source. ``gathered``: rows that the step gathers to read them, as ``copied``.
+    ``reordered``: rows that are copied before the step as the beams are reordered, as ``copied``. ``entries``: the
+    shape of the entries of an index table that are copied then, "" for none.
     """
 
     rows: Expression
@@ -32,9 +40,24 @@ class Facts:
     copied: str
     capacity: int | None
     cross_cached: bool
+    beams: Expression | int = 1
+    cross_beams: CrossBeams = "shared"
+    gathered: str = ""
+    reordered: str = ""
+    entries: str = ""
+
+    @property
+    def cross_shared(self) -> bool:
+        """Whether the beams of a sentence read the same cross-attention K and V."""
+        return self.beams == 1 or self.cross_beams == "shared"
+
+    @property
+    def sources(self) -> Expression:
+        """Sequences of which something is kept of the source: B, or B * W if each beam has its own."""
+        return SIZES["B"] if self.cross_shared else SIZES["B"] * self.beams
 
 
-def facts(bound: Strategy, steps: int) -> Facts:
+def facts(bound: Strategy, steps: int, beams: int = 1) -> Facts:
     """Read the facts of ``bound`` at k = 1 .. ``steps`` as letters: 1, k, the capacity C, a number, or T and M."""
     every_k = range(1, steps + 1)
     reserved = {bound.rows_reserved(k) for k in every_k}
@@ -49,20 +72,57 @@ def facts(bound: Strategy, steps: int) -> Facts:
             return GROWING["C"]
         return sympy.Integer(values[0]) if len(set(values)) == 1 else GROWING[other]
 
-    copied = [bound.rows_copied(k) for k in every_k]
-    return Facts(
+    read = [bound.keys_read(k) for k in every_k]
+    found = Facts(
         rows=named([bound.rows_fed(k) for k in every_k], "T"),
-        keys=named([bound.keys_read(k) for k in every_k], "M"),
-        copied="" if not any(copied) else "k-1" if copied == [k - 1 for k in every_k] else "some",
+        keys=named(read, "M"),
+        copied=_moved([bound.rows_copied(k) for k in every_k], {"k-1": [k - 1 for k in every_k]}),
         capacity=capacity or None,
         cross_cached=bound.cross == "cached",
     )
+    if beams == 1:
+        return found
+    # Beams are reordered between two steps, which counts to the later one.
+    before = every_k[:-1]
+    return dataclasses.replace(
+        found,
+        beams=SIZES["W"],
+        cross_beams=bound.cross_beams,
+        gathered=_moved([bound.rows_gathered(k) for k in every_k], {text(found.keys): read}),
+        reordered=_moved([bound.rows_reordered(k) for k in before], {"k-1": list(before)}),
+        entries=_table([bound.entries_reordered(k) for k in before]),
+    )
 
 
-def numbers(bound: Strategy, k: int) -> dict[Expression, int]:
+def _moved(values: Sequence[int], names: Mapping[str, Sequence[int]]) -> str:
+    """Name the rows that each of some steps moves: "" for none, the first name with these numbers, or "some"."""
+    if not any(values):
+        return ""
+    return next((name for name, numbers in names.items() if list(values) == list(numbers)), "some")
+
+
+def _table(values: Sequence[int]) -> str:
+    """Write the shape of the entries that are copied per sequence before steps 2, 3, ...: ``2 x [BW,k-1]``."""
+    if not any(values):
+        return ""
+    times = values[0]
+    if not times or any(value != times * k for k, value in enumerate(values, 1)):
+        return "[BW,some]"
+    return f"{times} x [BW,k-1]" if times > 1 else "[BW,k-1]"
+
+
+def numbers(bound: Strategy, k: int, beams: int = 1) -> dict[Expression, int]:
     """Numbers of the letters that depend on the step and the strategy, at step k."""
-    at = {"k": k, "T": bound.rows_fed(k), "M": bound.keys_read(k), "C": bound.rows_reserved(k)}
-    return {**{GROWING[name]: number for name, number in at.items()}, MOVED: bound.rows_copied(k)}
+    found = facts_at(bound, k, beams)
+    gathered = bound.rows_gathered(k) if beams > 1 else 0
+    at = {"k": k, "T": found.rows, "M": found.keys, "C": bound.rows_reserved(k)}
+    copied = {
+        "moved": found.copied, "gathered": gathered, "reordered": found.reordered, "entries": found.entries,
+    }  # fmt: skip
+    return {
+        **{GROWING[name]: number for name, number in at.items()},
+        **{COPIED[name]: number for name, number in copied.items()},
+    }
 
 
 def training(config: ModelConfig) -> list[Product]:
@@ -86,7 +146,8 @@ def prefill(config: ModelConfig, known: Facts) -> list[Product]:
 
 def step(config: ModelConfig, known: Facts) -> list[Product]:
     """Products of the step that attends k keys."""
-    batch, source = SIZES["B"], GROWING["S"]
+    batch, source, beams = SIZES["B"], GROWING["S"], known.beams
     sizes = Sizes(config).as_config()
-    again = [] if known.cross_cached else costs.cross_projection(sizes, batch, source)
-    return [*costs.decoder(sizes, batch, source, known.rows, known.keys), *again]
+    again = [] if known.cross_cached else costs.cross_projection(sizes, known.sources, source)
+    fed = costs.decoder(sizes, batch, source, known.rows, known.keys, beams=beams, cross_shared=known.cross_shared)
+    return [*fed, *again]

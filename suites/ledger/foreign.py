@@ -20,9 +20,9 @@ from ..probes.products import Recording
 from .expected import TRAINING
 from .recorded import Recorded, merged
 from .rows import COLUMNS, rows_of
+from .shadow import SHADOW as SIZED
 from .symbols import GROWING, Expression, evaluate, values
 from .transformers_t5 import DYNAMIC, STATIC, Lengths, build, recordings, renamed
-from .verify import SHADOW as SIZED
 from .verify import LedgerError
 
 SHADOW = Lengths(SIZED.batch, SIZED.source, SIZED.target, SIZED.step, SIZED.capacity)

@@ -10,6 +10,7 @@ from strategies import ModelConfig, Strategy
 from strategies.models.costs import Product
 
 from . import expected
+from .copies import selected, stored
 from .expected import TRAINING, Facts, Phase
 from .recorded import Bytes, Recorded
 from .rows import COLUMNS, rows_of
@@ -18,18 +19,25 @@ from .verify import facts_of, formula_of, in_numbers
 
 
 def formula_ledger(
-    config: ModelConfig, strategies: Sequence[Strategy], batch: int, src_len: int, tgt_len: int, k: int, width: int
+    config: ModelConfig,
+    strategies: Sequence[Strategy],
+    batch: int,
+    src_len: int,
+    tgt_len: int,
+    k: int,
+    width: int,
+    beams: int = 1,
 ) -> pd.DataFrame:
     """Return the ledger that ``make_ledger`` would record: training, and prefill and step k of every strategy.
 
     ``width`` is the number of bytes per element. Raises StrategyError if a strategy cannot hold ``tgt_len`` tokens.
     """
-    sizes = values(config, B=batch, S=src_len, N=tgt_len)
+    sizes = values(config, beams, B=batch, S=src_len, N=tgt_len)
     rows = list(_phase(config, TRAINING, "training", None, None, sizes, width))
     for strategy in strategies:
-        bound, known = strategy.bind(tgt_len), facts_of(strategy)
+        bound, known = strategy.bind(tgt_len), facts_of(strategy, beams)
         for phase, at in (("prefill", None), ("step", k)):
-            numbers = {**sizes, **expected.numbers(bound, at or 1)}
+            numbers = {**sizes, **expected.numbers(bound, at or 1, beams)}
             rows += _phase(config, strategy.label, phase, at, known, numbers, width)  # type: ignore[arg-type]
     return pd.DataFrame(rows, columns=COLUMNS).astype({"k": "Int64"})
 
@@ -45,9 +53,11 @@ def _phase(
 ) -> Iterator[dict[str, object]]:
     letters = formula_of(config, known, Recorded(label, phase, k, [], {}))
     products = in_numbers(letters, numbers)
-    stored = _stored(numbers, width) if phase == "step" else None
-    found = Recorded(label, phase, k, products, {p.role: _bytes(p, width) for p in products}, stored)
-    return rows_of(found, letters, numbers, known)
+    moved = {p.role: _bytes(p, width) for p in products}
+    if phase != "step" or known is None:
+        return rows_of(Recorded(label, phase, k, products, moved), letters, numbers, known)
+    copied = stored(numbers, width), selected(config, known, numbers, width)
+    return rows_of(Recorded(label, phase, k, products, moved, *copied), letters, numbers, known)
 
 
 def _bytes(product: Product, width: int) -> Bytes:
@@ -63,10 +73,3 @@ def _bytes(product: Product, width: int) -> Bytes:
     if product.is_attention and product.role.endswith("scores"):
         return Bytes(first, second, 0)
     return Bytes(0 if product.is_attention else first, second, result)
-
-
-def _stored(numbers: dict[Expression, int], width: int) -> Bytes:
-    """Bytes of K and V that one layer reads to move them at a step, and that it writes."""
-    name = {str(letter): number for letter, number in numbers.items()}
-    row_bytes = 2 * name["B"] * name.get("G", name["H"]) * name["d"] * width
-    return Bytes(name["moved"] * row_bytes, 0, (name["T"] + name["moved"]) * row_bytes)

@@ -35,7 +35,7 @@ def record_cell(cell: Cell, strategies: Sequence[Strategy], k: int, token_BN: Te
     """Record training and every strategy: chosen steps, and the first ones at half the source length too.
 
     Step ``k`` and the last step are among the chosen ones. Steps are fed ``token_BN``, int64 [B, N], or
-    seeded random tokens if it is None. Raises LedgerError, StrategyError, ModelError or ConfigError.
+    seeded random tokens if it is None or there are beams. Raises LedgerError, StrategyError, ModelError or ConfigError.
     """
     model = load(cell)
     recorded: list[tuple[Inputs, Collection[int]]] = [
@@ -53,7 +53,7 @@ def record_cell(cell: Cell, strategies: Sequence[Strategy], k: int, token_BN: Te
             progress.say("recording")
             progress.advance(1)
 
-        return make_ledger(model, strategies, recorded, cell.tgt_len, cell.seed, advance, token_BN)
+        return make_ledger(model, strategies, recorded, cell.tgt_len, cell.seed, advance, token_BN, cell.beams)
 
 
 def record_transformers(cell: Cell, k: int) -> pd.DataFrame:

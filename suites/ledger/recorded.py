@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -14,7 +16,7 @@ from strategies.models.encoder_decoder import EncoderDecoder
 
 from ..probes.finite import require_finite
 from ..probes.products import ProductRecord, Recording, record, tally
-from ..probes.traffic import copied_bytes, new_bytes
+from ..probes.traffic import SELECT, copied_bytes, new_bytes
 from ..settings.inputs import Inputs
 from .expected import TRAINING, Phase
 
@@ -33,7 +35,8 @@ class Recorded:
     """One phase of one strategy: merged products in running order, and the bytes of one product of each role.
 
     ``k`` is None outside steps. At a step, ``stored`` holds what one layer's self-attention K/V took: bytes read in
-    order to move them, and bytes written.
+    order to move them, and bytes written. ``selected`` are the bytes that all layers wrote when beams were reordered
+    before the step, by role.
     """
 
     strategy: str
@@ -42,6 +45,7 @@ class Recorded:
     products: list[Product]
     bytes: dict[str, Bytes]
     stored: Bytes | None = None
+    selected: Mapping[str, int] = field(default_factory=dict)
 
 
 def merged(strategy: str, phase: Phase, k: int | None, recording: Recording) -> Recorded:
@@ -66,6 +70,14 @@ def _stored(recording: Recording) -> Bytes:
     return Bytes(moved // layers, 0, (moved + new) // layers)
 
 
+def _selected(recording: Recording) -> dict[str, int]:
+    found: Counter[str] = Counter()
+    for copy in recording.copies:
+        if copy.role in SELECT:
+            found[copy.role] += copy.written_bytes
+    return dict(found)
+
+
 def record_training(model: EncoderDecoder, inputs: Inputs, token_BN: Tensor) -> Recorded:
     """Record the teacher-forced pass over target rows, int64 [B, N], the start token first."""
     with torch.no_grad(), record(model) as recording:
@@ -77,26 +89,30 @@ def record_decoding(
     model: EncoderDecoder,
     strategy: Strategy,
     inputs: Inputs,
-    token_BN: Tensor,
+    token_XN: Tensor,
     steps: Collection[int],
     advance: Callable[[], None] = lambda: None,
+    beams: int = 1,
 ) -> Iterator[Recorded]:
-    """Record prefill, then each of ``steps`` as it is reached, fed the tokens of ``token_BN``, int64 [B, N].
+    """Record prefill, then each of ``steps`` as it is reached, fed the tokens of ``token_XN``, int64 [X, N].
 
-    ``advance`` is called after each step, recorded or not. Raises StrategyError or NotFiniteError.
+    X is B * W for W=``beams``. Between two steps every beam goes on from its neighbour, so that all of them move, and
+    that counts to the later step. ``advance`` is called after each step, recorded or not. Raises StrategyError or
+    NotFiniteError.
     """
     batch, src_len = inputs.src_BS.shape
-    session = Session(model, strategy, batch, src_len, token_BN.shape[1])
+    session = Session(model, strategy, batch, src_len, token_XN.shape[1], beams)
+    neighbour_BW = torch.arange(beams, device=token_XN.device).roll(1).expand(batch, -1)
     with record(model) as recording:
         session.prefill(inputs.src_BS, inputs.src_mask_BS)
     yield merged(strategy.label, "prefill", None, recording)
     for k in range(1, max(steps, default=0) + 1):
-        token_B = token_BN[:, k - 1]
-        if k in steps:
-            with record(model) as recording:
-                logits_BV = session.step(token_B)
-            require_finite(logits_BV, model, strategy.label, k)
-            yield replace(merged(strategy.label, "step", k, recording), stored=_stored(recording))
-        else:
-            session.step(token_B)
+        with record(model) if k in steps else nullcontext() as seen:
+            if k > 1:
+                session.select(neighbour_BW)
+            logits_XV = session.step(token_XN[:, k - 1])
+        if seen is not None:
+            require_finite(logits_XV, model, strategy.label, k)
+            found = merged(strategy.label, "step", k, seen)
+            yield replace(found, stored=_stored(seen), selected=_selected(seen))
         advance()

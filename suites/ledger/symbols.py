@@ -24,7 +24,7 @@ def _symbols(names: str) -> dict[str, Expression]:
 
 
 LETTERS = {
-    "B": "batch", "H": "heads", "G": "key/value heads", "d": "head size", "D": "model width",
+    "B": "batch", "W": "beams", "H": "heads", "G": "key/value heads", "d": "head size", "D": "model width",
     "F": "feed-forward width", "V": "vocabulary",
     "S": "source length", "N": "target length", "C": "capacity of the buffer", "k": "keys attended at the step",
     "T": "rows fed at the step", "M": "keys read at the step",
@@ -34,12 +34,20 @@ LETTERS = {
 The head size is d, so that K is the matrix of keys and k the step. Names of tensors in the code have it as K
 (``q_BHTK``), since dimensions of names are upper case.
 """
-SIZES = _symbols("BHGdDFV")
-"""Sizes that are the same for every sentence and step. G occurs only if a model has fewer K/V heads than heads."""
+SIZES = _symbols("BWHGdDFV")
+"""Sizes that are the same for every sentence and step. G occurs only if a model has fewer K/V heads than heads, W only
+if a sentence has several beams."""
 GROWING = _symbols("SNCkTM")
 """Sizes that depend on the sentence or the step. T and M stand for facts of a strategy that no other letter gives."""
-MOVED = sympy.Symbol("moved", integer=True, nonnegative=True)
-"""Old rows of K and V that are moved at a step; the letter occurs in no product."""
+COPIED = {
+    name: sympy.Symbol(name, integer=True, nonnegative=True) for name in ("moved", "gathered", "reordered", "entries")
+}
+"""What a step copies of each sequence. These letters occur in no product.
+
+``moved`` are rows of K, and as many of V, that are copied to make room or to be read; ``gathered`` are those among them
+that are copied to be read. Before the step, ``reordered`` rows and ``entries`` of an index table are copied as the
+beams are reordered.
+"""
 _ORDER = {symbol: place for place, symbol in enumerate((SIZES | GROWING)[name] for name in LETTERS)}
 
 
@@ -90,11 +98,12 @@ class Sizes:
         return cast(ModelConfig, self)
 
 
-def values(config: ModelConfig, **growing: int) -> dict[Expression, int]:
+def values(config: ModelConfig, beams: int = 1, **growing: int) -> dict[Expression, int]:
     """Return the number of each letter in one cell: ``values(config, B=8, S=64, k=3)``."""
     sizes = {
         "H": config.num_heads, "d": config.d_kv, "D": config.d_model, "F": config.d_ff, "V": config.vocab_size,
         **({"G": config.kv_heads} if config.group > 1 else {}),
+        **({"W": beams} if beams > 1 else {}),
         **growing,
     }  # fmt: skip
     return {(SIZES | GROWING)[name]: value for name, value in sizes.items()}
@@ -143,10 +152,19 @@ def grows_with(product: Product) -> str:
     return " ".join(sorted(letters, key=lambda letter: ("k" != letter, letter))) or "-"
 
 
+def sequences(product: Product) -> Expression:
+    """Return the number of sequences whose rows a product with a weight computes: B, or B * W in a decoder with beams.
+
+    The encoder reads B sentences, whatever the number of beams.
+    """
+    beams = SIZES["W"]
+    return SIZES["B"] * (beams if beams in sympy.sympify(product.rows).free_symbols else 1)
+
+
 def shape_text(product: Product, batch: Expression | int) -> str:
     """``[B,1,D] x [D,3Hd]`` for a product with a weight, ``[BH,1,d] x [BH,d,k]`` for a batched one; or with numbers.
 
-    The rows of a product with a weight are written as ``batch`` sentences with as many rows each.
+    The rows of a product with a weight are written as ``batch`` sequences with as many rows each.
     """
     if product.is_attention:
         left, right = (product.batch, product.rows, product.inner), (product.batch, product.inner, product.cols)

@@ -22,7 +22,15 @@ from . import expected
 from .recorded import Recorded, record_decoding, record_training
 from .rows import COLUMNS, TEXT, rows_of
 from .symbols import Expression, values
-from .verify import check_shadow, facts_of, formula_of, in_numbers, require_equal, require_stored
+from .verify import (
+    check_shadow,
+    facts_of,
+    formula_of,
+    in_numbers,
+    require_equal,
+    require_selected,
+    require_stored,
+)
 
 
 def steps_to_record(last: int, chosen: int) -> list[int]:
@@ -52,26 +60,32 @@ def make_ledger(
     seed: int = 0,
     advance: Callable[[], None] = lambda: None,
     token_BN: Tensor | None = None,
+    beams: int = 1,
 ) -> pd.DataFrame:
     """Record training and every strategy on each of ``sources``, with the steps to record of each.
 
-    Steps are fed ``token_BN``, int64 [B, N], or seeded random tokens if it is None. Raises LedgerError if a formula and
-    the running model differ, StrategyError if a strategy cannot hold ``tgt_len`` tokens.
+    Training and, if ``beams`` is 1, steps are fed ``token_BN``, int64 [B, N], or seeded random tokens if it is None.
+    Several beams of a sentence are fed seeded random tokens. Raises LedgerError if a formula and the running model
+    differ, StrategyError if a strategy cannot hold ``tgt_len`` tokens.
     """
-    check_shadow(model.config, strategies)
+    check_shadow(model.config, strategies, beams)
     rows: list[dict[str, object]] = []
     for inputs, steps in sources:
         batch, src_len = inputs.src_BS.shape
         if token_BN is None:
             token_BN = seeded_tokens(model.config.vocab_size, batch, tgt_len, seed).to(inputs.src_BS.device)
-        sizes = values(model.config, B=batch, S=src_len, N=tgt_len)
+        sizes = values(model.config, beams, B=batch, S=src_len, N=tgt_len)
         rows += _checked(model.config, None, record_training(model, inputs, token_BN), sizes)
+        token_XN, width = token_BN, model.embedding.weight.element_size()
+        if beams > 1:
+            token_XN = seeded_tokens(model.config.vocab_size, batch * beams, tgt_len, seed).to(token_BN.device)
         for strategy in strategies:
             with blamed(strategy.label):
-                bound, known = strategy.bind(tgt_len), facts_of(strategy)
-                for found in record_decoding(model, strategy, inputs, token_BN, steps, advance):
-                    numbers = {**sizes, **expected.numbers(bound, found.k or 1)}
-                    require_stored(found, known, numbers, model.embedding.weight.element_size())
+                bound, known = strategy.bind(tgt_len), facts_of(strategy, beams)
+                for found in record_decoding(model, strategy, inputs, token_XN, steps, advance, beams):
+                    numbers = {**sizes, **expected.numbers(bound, found.k or 1, beams)}
+                    require_stored(found, known, numbers, width)
+                    require_selected(model.config, found, known, numbers, width)
                     rows += _checked(model.config, known, found, numbers)
     return pd.DataFrame(rows, columns=COLUMNS).astype({"k": "Int64"})
 

@@ -12,8 +12,9 @@ from rich.text import Text
 from ..store.frame import as_csv
 from ..words.console import standard_output
 from ..words.markdown import pipe_table
+from .column import at_step, columns, legend
 from .comparison import comparison, differences
-from .view import Sheet, answer, at_step, columns, growth, legend, products, totals
+from .view import Sheet, answer, growth, products, totals
 
 
 def sheets(ledger: pd.DataFrame, k: int, src_len: int) -> list[Sheet]:

@@ -1,13 +1,9 @@
-"""Formula against record: the products by formula must equal the recorded ones, on a shadow and on the model itself.
-
-A shadow is a model of the same architecture whose sizes are primes, so that no two letters have the same number.
-"""
+"""Formula against record: the products by formula must equal those of the running model, on shadows and on itself."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -17,57 +13,18 @@ from strategies.models.costs import Product
 from strategies.models.encoder_decoder import EncoderDecoder
 from strategies.models.init import randomize
 
+from ..probes.traffic import SELECT
 from ..settings.faults import blamed
 from ..settings.inputs import Inputs
+from ..work.role_names import role_name
 from ..work.targets import longest_target
 from . import expected
+from .copies import selected, stored
 from .expected import Facts, facts
 from .recorded import Recorded, record_decoding, record_training
-from .symbols import GROWING, Expression, evaluate, values
+from .shadow import ANOTHER, SHADOW, Shadow
+from .symbols import GROWING, Expression, evaluate, text, values
 
-GROUP = 4
-"""Query heads of a shadow that share a head of K and V if its model shares them. No other size is 4, nor 4 + 2."""
-
-
-@dataclass(frozen=True)
-class Shadow:
-    """Sizes of a shadow, no two equal. All are primes, except that D is twice a prime where sinusoids come in pairs."""
-
-    batch: int
-    source: int
-    target: int
-    step: int
-    capacity: int
-    heads: int
-    head_size: int
-    half_width: int
-    feed_forward: int
-    vocabulary: int
-
-    def config(self, config: ModelConfig) -> ModelConfig:
-        """Return the configuration in these sizes; several query heads share K and V if they do in ``config``."""
-        shared = config.group > 1
-        return dataclasses.replace(
-            config,
-            vocab_size=self.vocabulary,
-            d_model=self.half_width * (1 if config.is_t5 else 2),
-            num_heads=self.heads * (GROUP if shared else 1),
-            num_kv_heads=self.heads if shared else None,
-            d_kv=self.head_size,
-            d_ff=self.feed_forward,
-            encoder_layers=2,
-            decoder_layers=3,
-        )
-
-    def shares(self, capacity: int) -> bool:
-        """Whether the fixed capacity of a strategy could be mistaken for another of these sizes."""
-        sizes = {value for name, value in dataclasses.asdict(self).items() if name != "capacity"}
-        return bool(sizes & {capacity, capacity // 2 if capacity % 2 == 0 else 0})
-
-
-SHADOW = Shadow(5, 17, 23, 11, 29, 7, 13, 19, 43, 101)
-ANOTHER = Shadow(5, 61, 37, 31, 41, 7, 53, 47, 67, 103)
-"""Second shadow, for a strategy whose own capacity is a size of the first."""
 LONG = 300
 """Target length, beyond the shadows', for which the letters of a strategy must hold too."""
 
@@ -107,21 +64,31 @@ def _shape(*products: Product | None) -> str:
     return " and ".join(shapes) or "no such product"
 
 
-def facts_of(strategy: Strategy) -> Facts:
+def facts_of(strategy: Strategy, beams: int = 1) -> Facts:
     """Return the facts of a strategy in letters, read where no two letters have the same number.
 
     A letter that does not hold for a target of up to ``LONG`` tokens too, as where the first length bucket is longer
     than a shadow's target, is none: T and M stand in its place. Raises StrategyError.
     """
     _, bound, steps = _bind(strategy)
-    known, most = facts(bound, steps), longest_target(strategy, LONG)
-    long = facts(strategy.bind(most), most)
+    known, most = facts(bound, steps, beams), longest_target(strategy, LONG)
+    long = facts(strategy.bind(most), most, beams)
     rows, keys = (
         one if one == other else GROWING[letter]
         for one, other, letter in ((known.rows, long.rows, "T"), (known.keys, long.keys, "M"))
     )
-    copied = known.copied if known.copied == long.copied else "some"
-    return dataclasses.replace(known, rows=rows, keys=keys, copied=copied)
+
+    def moved(name: str) -> str:
+        one, other = getattr(known, name), getattr(long, name)
+        return str(one if one == other else "some")
+
+    every_key = known.gathered == text(known.keys) and long.gathered == text(long.keys)
+    gathered = text(keys) if every_key else moved("gathered")
+    entries = known.entries if known.entries == long.entries else "[BW,some]"
+    return dataclasses.replace(
+        known, rows=rows, keys=keys, copied=moved("copied"), gathered=gathered, reordered=moved("reordered"),
+        entries=entries,
+    )  # fmt: skip
 
 
 def formula_of(config: ModelConfig, known: Facts | None, found: Recorded) -> list[Product]:
@@ -135,43 +102,63 @@ def require_stored(found: Recorded, known: Facts, numbers: dict[Expression, int]
     """Raise LedgerError unless a layer wrote and moved as many bytes of K and V as the facts say."""
     if found.stored is None:
         return
-    name = {str(letter): number for letter, number in numbers.items()}
-    row_bytes = 2 * name["B"] * name.get("G", name["H"]) * name["d"] * width
-    moved, written = name["moved"] * row_bytes, (name["T"] + name["moved"]) * row_bytes
-    if (found.stored.input, found.stored.output) != (moved, written):
+    said = stored(numbers, width)
+    if said != found.stored:
+        facts = "rows_fed or rows_copied" if known.beams == 1 else "rows_fed, rows_copied or rows_gathered"
         raise LedgerError(
-            f"self.append in step {found.k} of {found.strategy}: the facts say {moved} bytes moved and {written} "
-            f"written per layer, the running model {found.stored.input} and {found.stored.output}; mend rows_fed or "
-            "rows_copied"
+            f"self.append in step {found.k} of {found.strategy}: the facts say {said.input} bytes moved and "
+            f"{said.output} written per layer, the running model {found.stored.input} and {found.stored.output}; mend "
+            f"{facts}"
         )
 
 
-def check_shadow(config: ModelConfig, strategies: Sequence[Strategy]) -> None:
-    """Record training and one step of every strategy on a shadow. Raises LedgerError if formula and record differ."""
+def require_selected(
+    config: ModelConfig, found: Recorded, known: Facts, numbers: dict[Expression, int], width: int
+) -> None:
+    """Raise LedgerError unless as many bytes were reordered with the beams as the facts say."""
+    if found.phase != "step":
+        return
+    said = selected(config, known, numbers, width)
+    for role in SELECT:
+        if said.get(role, 0) != found.selected.get(role, 0):
+            raise LedgerError(
+                f"{role_name(role)} in step {found.k} of {found.strategy}: the facts say {said.get(role, 0)} bytes "
+                f"reordered in all layers, the running model {found.selected.get(role, 0)}; mend rows_reordered, "
+                "entries_reordered or the formula"
+            )
+
+
+def check_shadow(config: ModelConfig, strategies: Sequence[Strategy], beams: int = 1) -> None:
+    """Record training and one step of every strategy on a shadow, with several beams if ``beams`` are several.
+
+    Raises LedgerError if formula and record differ.
+    """
     models = {shadow: randomize(EncoderDecoder(shadow.config(config)), 0).eval() for shadow in (SHADOW, ANOTHER)}
     for shadow, model in models.items():
-        inputs, token_BN, sizes = _case(shadow, model.config)
+        inputs, token_BN, sizes = _case(shadow, model.config, 1)
         require_equal(in_numbers(expected.training(model.config), sizes), record_training(model, inputs, token_BN))
     for strategy in strategies:
         with blamed(strategy.label):
             shadow, bound, steps = _bind(strategy)
             model = models[shadow]
-            inputs, token_BN, sizes = _case(shadow, model.config)
-            known = facts_of(strategy)
+            width = shadow.beams if beams > 1 else 1
+            inputs, token_XN, sizes = _case(shadow, model.config, width)
+            known = facts_of(strategy, beams)
             step = min(shadow.step, steps - (steps == known.capacity and steps > 1))
-            for found in record_decoding(model, bound, inputs, token_BN[:, :steps], {step}):
-                numbers = {**sizes, **expected.numbers(bound, found.k or 1)}
+            for found in record_decoding(model, bound, inputs, token_XN[:, :steps], {step}, beams=width):
+                numbers = {**sizes, **expected.numbers(bound, found.k or 1, beams)}
                 require_equal(in_numbers(formula_of(model.config, known, found), numbers), found)
                 require_stored(found, known, numbers, width=4)
+                require_selected(model.config, found, known, numbers, width=4)
 
 
-def _case(shadow: Shadow, config: ModelConfig) -> tuple[Inputs, Tensor, dict[Expression, int]]:
-    """Random sources, random targets, int64 [B, N], and the numbers of the letters of a shadow."""
+def _case(shadow: Shadow, config: ModelConfig, beams: int) -> tuple[Inputs, Tensor, dict[Expression, int]]:
+    """Random sources, random targets, int64 [B * W, N], and the numbers of the letters of a shadow."""
     generator = torch.Generator().manual_seed(0)
     src_BS = torch.randint(2, config.vocab_size, (shadow.batch, shadow.source), generator=generator)
-    token_BN = torch.randint(2, config.vocab_size, (shadow.batch, shadow.target), generator=generator)
-    sizes = values(config, B=shadow.batch, S=shadow.source, N=shadow.target)
-    return Inputs(src_BS, None, (shadow.source,) * shadow.batch), token_BN, sizes
+    token_XN = torch.randint(2, config.vocab_size, (shadow.batch * beams, shadow.target), generator=generator)
+    sizes = values(config, beams, B=shadow.batch, S=shadow.source, N=shadow.target)
+    return Inputs(src_BS, None, (shadow.source,) * shadow.batch), token_XN, sizes
 
 
 def _bind(strategy: Strategy) -> tuple[Shadow, Strategy, int]:

@@ -11,8 +11,9 @@ import pandas as pd
 from ..words.labels import listed
 from ..words.quantity import quantity
 from ..work.role_names import in_model_order
+from .column import Column, row_growth
+from .copies import BEAM_ROLES
 from .expected import TRAINING
-from .symbols import LETTERS
 
 
 @dataclass(frozen=True)
@@ -24,50 +25,6 @@ class Sheet:
     rows: Sequence[Sequence[str]]
     note: str = ""
     key: Sequence[str] = ()
-
-
-@dataclass(frozen=True)
-class Column:
-    """Strategies whose products are the same, and role -> row of the ledger for prefill and step together."""
-
-    labels: tuple[str, ...]
-    products: dict[str, dict[str, Any]]
-
-    @property
-    def name(self) -> str:
-        """Labels of its strategies."""
-        return ", ".join(self.labels)
-
-
-def at_step(ledger: pd.DataFrame, k: int, src_len: int) -> pd.DataFrame:
-    """Select the rows of one source length: training, prefill, and step k of every strategy."""
-    return ledger[(ledger["src_len"] == src_len) & (ledger["k"].isna() | (ledger["k"] == k))]
-
-
-def columns(rows: pd.DataFrame) -> list[Column]:
-    """Return one column for training, then one for each set of equal products, in the ledger's order."""
-    found: dict[tuple[Any, ...], Column] = {}
-    for label, mine in rows[rows["kind"] != "copy"].groupby("strategy", sort=False):
-        records = ({str(name): value for name, value in row.items()} for row in mine.to_dict("records"))
-        products = {str(row["role"]): row for row in records}
-        key = tuple((role, row["shape"], row["when"]) for role, row in sorted(products.items()))
-        labels = (*(found[key].labels if key in found else ()), str(label))
-        found[key] = Column(labels, products)
-    return list(found.values())
-
-
-def letters(rows: pd.DataFrame) -> dict[str, int]:
-    """Return the number of each letter that stands alone in some shape, in writing order."""
-    found: dict[str, int] = {"B": int(rows["batch_size"].iloc[0])}
-    for name in ("rows", "inner", "cols"):
-        for text, number in zip(rows[f"{name}_letters"], rows[name], strict=True):
-            if text in LETTERS:
-                found[text] = int(number)
-    if "d" in found and not (inner := rows[rows["inner_letters"] == "Hd"]["inner"]).empty:
-        found["H"] = int(inner.iloc[0]) // found["d"]
-    if not (shared := rows[rows["batch_letters"] == "BG"]["batch"]).empty:
-        found["G"] = int(shared.iloc[0]) // found["B"]
-    return {letter: found[letter] for letter in LETTERS if letter in found}
 
 
 def growth(found: Sequence[Column]) -> Sheet:
@@ -82,7 +39,7 @@ def growth(found: Sequence[Column]) -> Sheet:
         ["product", *(str(number) for number in range(1, len(found) + 1))],
         rows,
         "k keys attended, S source, N target length, C capacity, - fixed size. In brackets: once a sentence; else "
-        "every step.",
+        "every step." + _about_copies(found),
         [f"{number}  {column.name}" for number, column in enumerate(found, 1)],
     )
 
@@ -126,8 +83,26 @@ def products(found: Sequence[Column], k: int) -> Sheet:
         rows,
         "bGEMM: batched. FLOPs and bytes of one product: both factors and the result; attention's scores stay inside "
         "the kernel and have no bytes. when: once a sentence, or every step. runs: times in the whole model. in: "
-        "columns of the table above.",
+        "columns of the table above." + _about_copies(found),
     )
+
+
+def _about_copies(found: Sequence[Column]) -> str:
+    copied = in_model_order(role for column in found for role in column.copies)
+    return f" {copies_told(copied)}" if copied else ""
+
+
+def copies_told(roles: Sequence[str]) -> str:
+    """Say what the roles of copies for beams are.
+
+    >>> copies_told(["self.select"])
+    'self.select: copied before the step as beams are reordered.'
+    """
+    before = [role for role in roles if role != "self.gather"]
+    told = [f"{listed(before)}: copied before the step as beams are reordered"] if before else []
+    if "self.gather" in roles:
+        told.append("self.gather: copied to be read, in the order of the beams")
+    return f"{'; '.join(told)}."
 
 
 def _ranges(numbers: Sequence[int]) -> str:
@@ -176,14 +151,15 @@ def totals(rows: pd.DataFrame, k: int) -> Sheet:
         ["strategy", "GEMM", "bGEMM", "grow", "a layer", "FLOPs", "of growing", "bytes", "K/V moved"],
         out,
         "grow: products whose size grows with k. a layer: FLOPs of one decoder layer. bytes: of all products. K/V "
-        "moved: new rows written, and old ones read and written again by concatenation.",
+        "moved: new rows written, and old ones read and written again by concatenation"
+        + (", and what beams copy." if set(BEAM_ROLES) & set(rows["role"]) else "."),
     )
 
 
 def answer(found: Sequence[Column]) -> str:
     """Say whether only self-attention's batched products change with the step, for a strategy that feeds one row."""
     for column in found:
-        step = {role: row for role, row in column.products.items() if row["when"] == "every step"}
+        step = column.step
         if not step or any("k" in row_growth(row) for row in step.values() if row["kind"] == "GEMM"):
             continue
         names = listed(column.labels)
@@ -197,18 +173,9 @@ def answer(found: Sequence[Column]) -> str:
         return (
             f"With {names}, {len(growing)} of the {len(step)} products of a layer and the head grow with k: "
             f"{listed(growing)}, which are batched. The other {fixed} have one size at every step, since they "
-            "see one new row of each sentence, the cross-attention's query among them. The earlier tokens are used "
+            f"see one new row of each {'beam' if column.has_beams else 'sentence'}, the cross-attention's query among "
+            "them. The earlier tokens are used "
             "all the same: they are the k rows of K and V that the growing ones read. Without a cache these rows are "
             "computed again, and nearly every product grows."
         )
     return ""
-
-
-def row_growth(row: dict[str, Any]) -> list[str]:
-    """Return the letters that one row of the ledger grows with."""
-    return str(row["grows_with"]).split()
-
-
-def legend(rows: pd.DataFrame) -> str:
-    """Return the letters, what they stand for, and their numbers in these rows."""
-    return ", ".join(f"{letter} {LETTERS[letter]} {number}" for letter, number in letters(rows).items())

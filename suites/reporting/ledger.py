@@ -30,10 +30,11 @@ def ledger_of(cell: Mapping[str, Any], labels: Sequence[str]) -> Ledger | None:
     """
     from strategies import DTYPES, ModelConfig, StrategyError, parse
 
+    from ..ledger.column import at_step, columns, legend
     from ..ledger.formula import formula_ledger
     from ..ledger.table import default_step
     from ..ledger.text import sheets
-    from ..ledger.view import answer, at_step, columns, legend
+    from ..ledger.view import answer
 
     if cell.get("weights"):  # the ledger counts bytes at one width for weights and K/V
         return None

@@ -29,13 +29,15 @@ EVERY = (
 )
 SRC_LEN, TGT_LEN = 40, 64
 PHRASE = "attention is all you need"
+SHAPING = {"search", "search.kind", "search.num_beams"}
+"""Keys of a search that change the shapes of a step."""
 FOR_PEOPLE = ("table", "md")
 """Formats that come with pictures; the others are for programs."""
 FOR_PROGRAMS = ("csv", "json")
 FORMATS = (*FOR_PEOPLE, *FOR_PROGRAMS)
 _EPILOG = f"""\
 Keys are those of run (see run --help): model, seq_len, src_len, tgt_len,
-batch_size, strategies, dtype, ...; besides:
+batch_size, strategies, dtype, search.num_beams, ...; besides:
 
   k=NUMBER    the step to show, by the keys it attends (a third of tgt_len)
 
@@ -44,6 +46,7 @@ strategies={",".join(DEFAULT)}. --all: the eight ways to cache.
 
   python -m suites shapes
   python -m suites shapes "strategies=[full_recompute,cross_kv]" --plots false
+  python -m suites shapes search=beam search.num_beams=4
   python -m suites shapes --all model=small --format md
   python -m suites shapes --explain --phrase "sequence to sequence"
 """
@@ -125,10 +128,16 @@ def main(argv: list[str]) -> int:
     overrides = read_overrides(keys)
     idle = {*PROFILED, "seed"} - {"plots"}
     refuse_keys("shapes", overrides.typed, idle, "products have the same shapes whatever it is")
-    refuse_keys("shapes", overrides.typed, SEARCHED, "it shows greedy search alone")
+    if flag := "--explain" if args.explain else "--module" if args.module else "":
+        refuse_keys("shapes", overrides.typed, SEARCHED, f"{flag} shows greedy search alone")
+    refuse_keys("shapes", overrides.typed, {*SEARCHED} - SHAPING, "products have the same shapes whatever it is")
     jobs = compose_jobs(overrides)
     if len(jobs) != 1 or overrides.show_only:
         raise ConfigError(f"shapes shows one cell, not {len(jobs)}; give each key one value")
+    if jobs[0].config.search.kind == "sample":
+        raise ConfigError(
+            "shapes: search=sample has no effect, as its steps compute what those of search=greedy do; leave it out"
+        )
     if args.explain:
         return _explain(jobs[0], k, overrides.run_dir, PHRASE if args.phrase is None else args.phrase)
     from .shapes_ledger import show_ledger

@@ -6,7 +6,9 @@ import re
 from collections.abc import Iterable
 
 PARTS = ("encoder", "self", "cross", "ffn", "lm_head")
-_WITHIN = ("qkv", "q", "k", "v", "kv", "append", "scores", "context", "out", "wi", "wi_0", "wi_1", "wo")
+_WITHIN = (
+    "select", "qkv", "q", "k", "v", "kv", "append", "gather", "scores", "context", "out", "wi", "wi_0", "wi_1", "wo",
+)  # fmt: skip
 
 
 def role_name(path: str) -> str:

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from ...ledger.column import at_step
 from ...ledger.expected import TRAINING
 from ...ledger.symbols import LETTERS
-from ...ledger.view import at_step
 from ...store.files import ResultsError
 from .tensor import Mark, Tensor, factors, mark_of, result
 

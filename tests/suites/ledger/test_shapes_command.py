@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from suites.__main__ import main
-from suites.ledger.view import legend
+from suites.ledger.column import legend
 
 from ...command import ROOT, SMALL_MODEL, suites
 
