@@ -2,9 +2,8 @@
 
 Attention reads the filled part of the buffer, the whole buffer, or the part up to a length bucket.
 
-Beams are reordered by copying rows into a second buffer, or in a table that says where each beam's rows lie, as in
-NVIDIA's FasterTransformer and TensorRT-LLM ("cache indirection"). Their attention kernels read through the table. torch
-has none that does, so the rows are gathered first.
+Beams are reordered by copying rows into a second buffer, or in a table that says where each beam's rows lie
+(``table_store.py``).
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from torch import Tensor
 
 from .models.stores import KVShape, SelfKV, Step
 from .strategy import Execution, Strategy, StrategyError, register
+from .table_store import BeamTable, TableStore
 
 Read = Literal["filled", "buffer", "bucket"]
 Reorder = Literal["copy", "table"]
@@ -78,67 +78,6 @@ class StaticStore:
         return one if self._spare is None else 2 * one, one // self._capacity * length
 
 
-class BeamTable:
-    """Where the rows of each sequence lie, int64 [B, C]: rows of buffers [B * C, G * K], which the layers share."""
-
-    def __init__(self, shape: KVShape, capacity: int) -> None:
-        self.row_BC = torch.arange(shape.batch * capacity, device=shape.device).view(shape.batch, capacity)
-
-    def select(self, parent_B: Tensor, held: int) -> None:
-        """Let the first ``held`` rows of each sequence be those of its parent. Later ones stay its own."""
-        self.row_BC[:, :held] = self.row_BC[:, :held].index_select(0, parent_B)
-
-    def reset(self) -> None:
-        """Give each sequence its own rows again."""
-        torch.arange(self.row_BC.numel(), out=self.row_BC.view(-1))
-
-
-class TableStore:
-    """K and V of one layer in buffers of [B * C, G * K]; reordering beams changes their table alone.
-
-    A sequence writes to rows of its own and reads, through the table, rows of whichever sequence wrote them.
-    """
-
-    def __init__(self, shape: KVShape, table: BeamTable, read: Read, first: bool) -> None:
-        """``first`` says whether this is the first layer's store, which reorders and counts the table."""
-        capacity = table.row_BC.shape[1]
-        size = shape.batch * capacity, shape.heads * shape.head_size
-        self._k_RX = torch.zeros(size, dtype=shape.dtype, device=shape.device)
-        self._v_RX = torch.zeros(size, dtype=shape.dtype, device=shape.device)
-        self._own_B = torch.arange(0, size[0], capacity, device=shape.device)
-        self._position_C = torch.arange(capacity, device=shape.device)
-        self._table, self._first, self._heads, self._capacity = table, first, shape.heads, capacity
-        self.past_only = read == "filled"
-
-    def append(self, k_BGTK: Tensor, v_BGTK: Tensor, step: Step) -> tuple[Tensor, Tensor]:
-        """Write the new row of each sequence among its own, and gather the rows to attend."""
-        written_B = self._own_B + step.position_1
-        self._k_RX.index_copy_(0, written_B, k_BGTK.flatten(1))
-        self._v_RX.index_copy_(0, written_B, v_BGTK.flatten(1))
-        row_BM = self._table.row_BC[:, : step.keys]
-        size = *row_BM.shape, self._heads, -1
-        return self._k_RX[row_BM].view(size).transpose(1, 2), self._v_RX[row_BM].view(size).transpose(1, 2)
-
-    def key_position_M(self, step: Step) -> Tensor:
-        """Positions 0 to M - 1, int64 [M]."""
-        return self._position_C[: step.keys]
-
-    def select(self, parent_B: Tensor, step: Step) -> None:
-        """Reorder the table, in the first layer."""
-        if self._first:
-            self._table.select(parent_B, step.length - 1)
-
-    def reset(self) -> None:
-        """Give each sequence its own rows again."""
-        if self._first:
-            self._table.reset()
-
-    def nbytes(self, length: int) -> tuple[int, int]:
-        """Bytes (reserved, used) of the buffers, and in the first layer of the table."""
-        reserved = self._k_RX.nbytes + self._v_RX.nbytes + (self._table.row_BC.nbytes if self._first else 0)
-        return reserved, reserved // self._capacity * length
-
-
 @register("static_kv")
 @dataclass(frozen=True)
 class StaticKV(Strategy):
@@ -179,7 +118,7 @@ class StaticKV(Strategy):
         if shape.beams == 1 or self.reorder == "copy":
             return super().open(shape, layers)
         table = BeamTable(shape, self._rows)
-        return [TableStore(shape, table, self.read, first=layer == 0) for layer in range(layers)]
+        return [TableStore(shape, table, first=layer == 0, past_only=self.read == "filled") for layer in range(layers)]
 
     def keys_read(self, k: int) -> int:
         """The keys read: k for ``read=filled``, the capacity for ``buffer``, the bucket of k for ``bucket``.

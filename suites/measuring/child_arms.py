@@ -15,7 +15,7 @@ from ..settings.cells import Cell
 from ..settings.faults import Fault
 from ..settings.inputs import Inputs
 from ..store.records import Status
-from ..work.formulas import necessary
+from ..work.necessary import necessary
 from .arms import Arm, StrategyArm
 
 Tell = Callable[[str, Status, str], None]

@@ -15,7 +15,8 @@ from suites.settings.cells import Cell
 from suites.settings.inputs import make_inputs
 from suites.tables.table_files import read_tables
 from suites.telling.choices_told import narrowing_told
-from suites.work.formulas import formulas, necessary
+from suites.work.formulas import formulas
+from suites.work.necessary import necessary
 
 SPEC = ModelSpec("pronounce", "pronounce")
 CELL = Cell(SPEC, 12, 8, 2, "cpu", "fp32", 1, 0, "fixed")
