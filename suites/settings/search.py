@@ -15,6 +15,7 @@ from .rules import Rule, number, one_of, whole
 EARLY = ("true", "false", "never")
 MAX_PENALTY = 10
 """Greatest absolute value of a length penalty: a length to a higher power overflows."""
+MAX_BEAMS = 1024
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.001, 1000
 PENALTY = number(f"a number from -{MAX_PENALTY} to {MAX_PENALTY}", math.nextafter(-MAX_PENALTY, -math.inf), MAX_PENALTY)
 TEMPERATURE = number(
@@ -35,7 +36,9 @@ class SearchConfig:
         "|".join(SEARCHES),
         one_of(SEARCHES),
     )
-    num_beams: int = key("beam: sequences of each sentence that are continued at each step", 4, "beams", whole(1))
+    num_beams: int = key(
+        "beam: sequences of each sentence that are continued at each step", 4, "beams", whole(1, MAX_BEAMS)
+    )
     length_penalty: float = key(
         "beam: the score is the sum of log-probabilities over length ** this", 1.0, "number", PENALTY
     )
