@@ -61,7 +61,6 @@ KEYS = [
     (["run", "search=beam", "search.num_beams=0"], "search.num_beams=0 is not allowed; give a whole number"),
     (["run", "search=beam", "search.num_return=5"], "search.num_return=5 is above search.num_beams=4; give at most 4"),
     (["profile", "search=beam"], "profile: search=beam has no effect, as it looks at greedy search alone"),
-    (["shapes", "search=beam"], "shapes: search=beam has no effect, as it shows greedy search alone"),
     (["run", "model=smal"], "unknown model 'smal'; did you mean 'small'?"),
     (["run", "model=tiny,smal"], "unknown model 'smal'; did you mean 'small'?"),
     (["run", "model=null"], "unknown model 'null'; known: base, large"),
