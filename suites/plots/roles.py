@@ -43,9 +43,11 @@ class Group:
         return {"facecolor": self.color, "hatch": self.hatch, "edgecolor": self.text_color, "linewidth": 0}
 
 
+COPIES = ("self.append", "self.gather", "self.select", "cross.select")
+"""Roles that copy K and V: to make room, to be read, and as beams are reordered."""
 GROUPS = (
     Group("self q, k, v, out", "self qkv,out", PARTS["self"], "", ("self.qkv", "self.out")),
-    Group("K/V append, copies", "K/V copies", PARTS["append"], "xxx", ("self.append",)),
+    Group("K/V append, copies", "K/V copies", PARTS["append"], "xxx", COPIES),
     Group("self scores, context", "self attention", PARTS["self attention"], "///", ("self.scores", "self.context")),
     Group("cross q, out", "cross q,out", PARTS["cross"], "", ("cross.q", "cross.out")),
     Group("cross K/V projection", "cross K/V", PARTS["cross K/V"], "...", ("cross.kv",)),

@@ -45,7 +45,9 @@ class Layer:
     """One decoder layer of a strategy at step ``k``, or of training, where ``k`` is None.
 
     ``layers`` is the number of such layers, ``sizes`` the number of each letter. ``appended`` and ``moved`` are rows of
-    K in letters, "" if there are none; V has as many.
+    K in letters, "" if there are none; V has as many. So are the rows that beams make the layer copy: ``gathered`` to
+    be read, and ``reordered`` before the step. ``has_table`` says whether a table is reordered in their place, and
+    ``cross_reordered`` whether what is kept of the source is reordered too.
     """
 
     strategy: str
@@ -55,6 +57,10 @@ class Layer:
     operations: dict[str, Operation]
     appended: str
     moved: str
+    gathered: str = ""
+    reordered: str = ""
+    has_table: bool = False
+    cross_reordered: bool = False
 
     def __getitem__(self, role: str) -> Operation:
         return self.operations[role]
@@ -80,6 +86,16 @@ class Layer:
         rows, (heads, _, size) = self["cross.q"].left, self.keys.letters
         numbers = self.keys.numbers[0], rows.numbers[1], self.keys.numbers[2]
         return Tensor((heads, rows.letters[1], size), numbers)
+
+    @property
+    def beams(self) -> int:
+        """Beams of a sentence, W; 1 without beam search."""
+        return self.sizes.get("W", 1)
+
+    @property
+    def cross_shared(self) -> bool:
+        """Whether the beams of a sentence read the same cross-attention K and V."""
+        return "W" not in self["cross.scores"].right.letters[0]
 
     @property
     def remembers(self) -> bool:
@@ -111,8 +127,10 @@ def read_layer(ledger: pd.DataFrame, strategy: str, k: int, src_len: int) -> Lay
             f"the ledger has no {', '.join(missing)} of {strategy} at k={k}, src_len={src_len}; "
             "give a step that was recorded, or write it again with `shapes`"
         )
-    copies = "".join(rows.loc[rows["kind"] == "copy", "shape"])
-    appended, moved = ([part.split(",")[1] for part in copies.split(" + ") if part] + ["", ""])[:2]
+    copies = {str(row["role"]): str(row["shape"]) for row in rows[rows["kind"] == "copy"].to_dict("records")}
+    appended, moved = (*_rows(copies.get("self.append", "")), "", "")[:2]
+    (gathered, *_), select = (*_rows(copies.get("self.gather", "")), ""), copies.get("self.select", "")
+    has_table = bool(select) and not select.endswith(",d]")
     return Layer(
         strategy,
         None if strategy == TRAINING else k,
@@ -121,7 +139,20 @@ def read_layer(ledger: pd.DataFrame, strategy: str, k: int, src_len: int) -> Lay
         {role: found[role] for role in ROLES},
         appended,
         moved,
+        gathered,
+        "" if has_table else "".join(_rows(select)),
+        has_table,
+        "cross.select" in copies,
     )
+
+
+def _rows(shape: str) -> list[str]:
+    """Rows of each part of a copy's shape.
+
+    >>> _rows("2 x [BH,1,d] + 2 x [BH,k-1,d]")
+    ['1', 'k-1']
+    """
+    return [part.split(",")[1] for part in shape.split(" + ") if part]
 
 
 def _sizes(operations: dict[str, Operation], batch: int) -> dict[str, int]:
@@ -132,6 +163,9 @@ def _sizes(operations: dict[str, Operation], batch: int) -> dict[str, int]:
             pairs |= dict(zip(tensor.letters, tensor.numbers, strict=True))
     # Query heads that share K and V are rows of a product: its batch then counts heads of K and V.
     pairs["H"] = pairs["Hd"] // pairs["d"]
-    if "BG" in pairs:
-        pairs["G"] = pairs["BG"] // batch
+    if "BW" in pairs:
+        pairs["W"] = pairs["BW"] // batch
+    for sequences in ("B", "BW"):
+        if f"{sequences}G" in pairs:
+            pairs["G"] = pairs[f"{sequences}G"] // pairs[sequences]
     return {letter: pairs[letter] for letter in LETTERS if letter in pairs}

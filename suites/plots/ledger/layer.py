@@ -34,7 +34,9 @@ def message(layer: Layer) -> str:
     if {o.role for o in growing} <= {"self.scores", "self.context"}:
         which = "of earlier tokens" if layer.k > 1 else "so far"
         words = f"{count}, {'both read' if len(growing) == 2 else 'it reads'} the K, V {which}"
-        return start + words + (", which are moved at every step" if layer.moved else "")
+        done = [name for name, of in (("moved", layer.moved), ("reordered", layer.reordered)) if of]
+        table = ", gathered through a table" if layer.gathered else ""
+        return start + words + table + (f", which are {' and '.join(done)} at every step" if done else "")
     return start + count + (f", {squares} of them with k²" if squares else " with k")
 
 
@@ -110,5 +112,27 @@ def caption(layer: Layer) -> str:
         f"{where} A box is a matrix product with the shapes of its factors, in letters and in numbers; every edge "
         "carries the shape of the tensor that flows there, and a plus sign adds the input of a part to its output. "
         f"Thick edges grow with {with_what}, thin coloured ones are set by the source "
-        f"or by a buffer, grey ones are always the same{dashed}. {see}"
+        f"or by a buffer, grey ones are always the same{dashed}. {see}{_about_beams(layer)}"
     )
+
+
+def _about_beams(layer: Layer) -> str:
+    """Say what the beams of a sentence share, and what is copied as they are reordered."""
+    if layer.beams == 1:
+        return ""
+    source = (
+        "share its cross-attention K and V, as rows of one product"
+        if layer.cross_shared
+        else "read cross-attention K and V of their own"
+    )
+    copied = [
+        *(["the old rows of K and V"] if layer.reordered else []),
+        *(["a table that says where rows lie"] if layer.has_table else []),
+        *(["what is kept of the source"] if layer.cross_reordered else []),
+    ]
+    before = f" Before the step, {' and '.join(copied)} {_is(copied)} copied in the new order." if copied else ""
+    return f" The {layer.beams} beams of a sentence {source}.{before}"
+
+
+def _is(copied: list[str]) -> str:
+    return "is" if len(copied) == 1 and "rows of K" not in copied[0] else "are"

@@ -13,7 +13,7 @@ from matplotlib.patches import Patch, Rectangle
 
 from ..style import RC, WIDTH_IN, Legend, new_figure
 from .canvas import LOOKS, width_in
-from .panels import Panel, merge, steps_at
+from .panels import Panel, beams_of, merge, steps_at
 from .tensor import Tensor, factors
 
 NAME = "matrices"
@@ -157,7 +157,8 @@ def _text(axes: Axes, x: float, y: float, text: str, va: str, **look: Any) -> No
 def draw(ledger: pd.DataFrame, src_len: int) -> tuple[Figure, str]:
     """Return the figure and its caption."""
     found = panels(ledger, src_len)
-    foot = "One head of K in one sentence; all rectangles to one scale."
+    of = "of one beam" if beams_of(ledger) > 1 else "in one sentence"
+    foot = f"One head of K {of}; all rectangles to one scale."
     return figure(found, foot), (
         "The product of self-attention's scores at three steps, drawn as matrices to scale: Q on the left, K "
         "transposed above, and their product where they meet. What is computed at the step is dark, and what an "

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pandas as pd
 from matplotlib.axes import Axes
 
+from ...ledger.column import letters
 from ..style import WIDTH_IN
 from .canvas import width_in
 
@@ -52,6 +53,11 @@ class Panel:
     def last(self) -> int:
         """The last recorded k."""
         return int(self.values.index[-1])
+
+
+def beams_of(ledger: pd.DataFrame) -> int:
+    """Beams of a sentence in a ledger, W; 1 without beam search."""
+    return letters(ledger).get("W", 1)
 
 
 def steps_at(ledger: pd.DataFrame, src_len: int) -> pd.DataFrame:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from .canvas import Box, Canvas, Point
+from dataclasses import replace
+
+from .canvas import LINE_IN, Box, Canvas, Point
 from .flow import Layer, Operation
 from .tensor import Tensor
 
@@ -79,12 +81,11 @@ def self_attention(canvas: Canvas, corner: Point, layer: Layer) -> None:
     store = Box(left + SIDE, top - (_SCORES + _CONTEXT) / 2, 1.5, 0.6)
     size = layer.keys.letters[-2]
     if not layer.remembers:
-        name, note = "K, V: not kept", f"all {size} rows made at once" if layer.k is None else f"all {size} rows again"
-    elif layer.moved:
-        name, note = "K, V: kept", f"moves {layer.moved} old rows of each"
+        name, notes = "K, V: not kept", [f"all {size} rows {'made at once' if layer.k is None else 'again'}"]
     else:
-        name, note = "K, V: kept", "whole buffer read" if layer.keys.mark == "C" else "no old row is moved"
-    lines = [f"each {layer.keys.in_letters}", layer.keys.in_numbers, note]
+        name, notes = "K, V: kept", _about_kept(layer)
+    lines = [f"each {layer.keys.in_letters}", layer.keys.in_numbers, *notes]
+    store = replace(store, height=store.height + LINE_IN * (len(notes) - 1))
     canvas.box(store, name, lines, layer.keys.mark, kept=True)
     new = layer.new
     start = left + SPINE + 0.82, top - _QUERY
@@ -99,6 +100,20 @@ def self_attention(canvas: Canvas, corner: Point, layer: Layer) -> None:
     canvas.note((left + 1.98, top - _OUT + 0.12), _about_self(layer), WIDTH - 2.02)
 
 
+def _about_kept(layer: Layer) -> list[str]:
+    """Say what happens to the rows of K and V that were kept before the step, one or two lines."""
+    found = []
+    if layer.moved:
+        found.append(f"moves {layer.moved} old rows of each")
+    elif layer.keys.mark == "C":
+        found.append("whole buffer read")
+    if layer.reordered:
+        found.append(f"{layer.reordered} rows of each reordered")
+    if layer.gathered:
+        found.append(f"{'table reordered, ' if layer.has_table else ''}{layer.gathered} rows gathered")
+    return found or ["no old row is moved"]
+
+
 def _about_self(layer: Layer) -> list[str]:
     fed, keys = layer.new.numbers[-2], layer.keys.numbers[-2]
     if layer.k is None:
@@ -109,6 +124,9 @@ def _about_self(layer: Layer) -> list[str]:
         return ["The first token: there is", "nothing before it."]
     if not layer.remembers:
         return [f"Of these {keys} rows, {keys - 1} were", "computed at the step before,", "with the same result."]
+    if layer.beams > 1:
+        met = f"meets K, V of all {keys} tokens"
+        return [f"{fed} new query of each beam", met, f"so far: {keys - fed} are remembered."]
     return [f"{fed} new query meets the", f"K, V of all {keys} tokens so far:", f"{keys - fed} are remembered."]
 
 
@@ -119,7 +137,7 @@ def cross_attention(canvas: Canvas, corner: Point, layer: Layer) -> None:
     _attention(canvas, corner, layer, "cross", "q")
     project, kept = layer["cross.kv"], layer["cross.scores"].right.swapped()
     made = Box(left + SIDE, top - _QUERY - 0.06, 1.5)
-    store = Box(left + SIDE, top - (_SCORES + _CONTEXT) / 2, 1.5, 0.6)
+    store = Box(left + SIDE, top - (_SCORES + _CONTEXT) / 2, 1.5, 0.6 + (LINE_IN if layer.beams > 1 else 0))
     _product(canvas, made, project)
     canvas.edge([(left + _NEW_X, top - 0.2), made.top], project.left.mark, project.once)
     canvas.label((left + _NEW_X + 0.07, top - 0.38), project.left, _ROOM, note="encoder")
@@ -127,6 +145,9 @@ def cross_attention(canvas: Canvas, corner: Point, layer: Layer) -> None:
     canvas.label((left + _NEW_X + 0.07, (made.bottom[1] + store.top[1]) / 2), kept, _ROOM, note="K, V, each")
     note = "made once, read at every step" if project.once else "made again at every step"
     lines = [f"each {kept.in_letters}", kept.in_numbers, note if layer.k is not None else "made once a sentence"]
+    if layer.beams > 1:
+        of_each = "a copy each, reordered" if layer.cross_reordered else "a copy for each beam"
+        lines.append(f"shared by {layer.beams} beams" if layer.cross_shared else of_each)
     name = "K, V: kept" if project.once else "K, V: not kept"
     canvas.box(store, name, lines, kept.mark, once=project.once, kept=True)
     _read(canvas, corner, store, kept, *_ends(corner))
@@ -136,6 +157,8 @@ def cross_attention(canvas: Canvas, corner: Point, layer: Layer) -> None:
         about = ["The source is the same at", "every step, so its K, V", "are made once."]
     else:
         about = ["The source is the same at", "every step, and yet its K, V", "are made again."]
+    if layer.beams > 1 and layer.cross_shared:
+        about += ["All beams of a sentence are", "rows of one product."]
     canvas.note((left + 1.98, top - _OUT + 0.12), about, WIDTH - 2.02)
 
 

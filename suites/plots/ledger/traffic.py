@@ -5,11 +5,13 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ..roles import COPIES
 from . import stacks
+from .panels import beams_of
 
 NAME = "bytes_by_role"
 UNITS = ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
-_WRITES_KV = ("cross.kv", "cross.k", "cross.v", "self.append")
+_WRITES_KV = ("cross.kv", "cross.k", "cross.v", *COPIES)
 
 
 def moved_bytes(ledger: pd.DataFrame) -> pd.Series:
@@ -26,13 +28,18 @@ def moved_bytes(ledger: pd.DataFrame) -> pd.Series:
 def draw(ledger: pd.DataFrame, src_len: int) -> tuple[Figure, str]:
     """Return the figure and its caption."""
     foot = "Weights, and K/V read, written and copied; activations left out."
+    beams = (
+        " With beams, that area also holds what is copied before the step as they are reordered."
+        if beams_of(ledger) > 1
+        else ""
+    )
     drawn = stacks.drawn(ledger, src_len, moved_bytes(ledger), stacks.Quantity("moves", "bytes", UNITS), foot)
     return drawn, (
         "What a decode step must move between memory and processor, by role, against k. Projections, feed-forward"
         " and LM head read their weights, which have one size at every step however many rows they serve; self-"
         "attention's scores and context read K and V, which grow with every token unless a whole buffer is read; "
         "cross-attention's depend on the source alone. Where K and V grow by concatenation, the old "
-        "rows are also read and written again at each step: the area of append and copies. Counted are weights, K"
-        " and V read, new K and V written, and copies; other activations stay in the processor's caches and are "
-        "left out."
+        f"rows are also read and written again at each step: the area of append and copies.{beams} Counted are "
+        "weights, K and V read, new K and V written, and copies; other activations stay in the processor's caches and "
+        "are left out."
     )
