@@ -222,5 +222,5 @@ def _step(config: ModelConfig, batch: int, src_len: int, kept: Remembered, width
         moments.append(held + (value + kept.choosing) * sequences * config.vocab_size)
     if kept.beams > 1:
         source = src_len * (2 * config.kv_inner if kept.cross else config.d_model) if kept.cross_moved else 0
-        moments.append(held + value * sequences * max(config.kv_inner * kept.moved, source))
+        moments += [held + value * sequences * new for new in (config.kv_inner * kept.moved, source)]
     return moments

@@ -9,12 +9,13 @@ from typing import Any
 
 from strategies import ModelConfig, Strategy
 from strategies.models.costs import Product
+from strategies.strategy import CrossBeams
 
 from ..work.polynomial import Polynomial, polynomial
 from ..work.role_names import in_model_order, role_name
 from ..work.targets import longest_target
 from . import expected
-from .symbols import GROWING, LETTERS, SIZES, grows_with, text, values
+from .symbols import GROWING, LETTERS, grows_with, sequences, text, values
 from .verify import LONG, facts_of
 
 LONGEST = 4096
@@ -25,7 +26,8 @@ LONGEST = 4096
 class ProductLetters:
     """One matrix product: its four sizes as text and as polynomials. ``once``: it runs before the first step alone.
 
-    A plain product (``weight``) counts the B sentences among its rows. ``grows`` is "k", "S" or "".
+    A plain product (``weight``) counts the B sentences, or with beams the B * W sequences, among its rows. ``grows`` is
+    "k", "S" or "".
     """
 
     role: str
@@ -38,13 +40,29 @@ class ProductLetters:
 
 
 @dataclass(frozen=True)
+class BeamLetters:
+    """What beam search makes a strategy copy.
+
+    ``reordered``: whether the kept rows are copied before each step, ``table``: whether a table that says where they
+    lie is copied instead. ``gathered``: whether a step gathers what it reads. ``cross``: what the beams of a sentence
+    keep of its source.
+    """
+
+    reordered: bool
+    table: bool
+    gathered: bool
+    cross: CrossBeams
+
+
+@dataclass(frozen=True)
 class StrategyLetters:
     """One strategy at any step k.
 
     ``rows`` are the rows fed and ``keys`` the keys read. ``kept`` are rows of K and V that were kept before the step,
     and ``moved`` those of them that are copied. ``reserved`` is the memory that is set aside, in rows. ``capacity`` is
     a fixed C, None where C is the target length or there is none. Where the keys are M, ``buckets`` are the numbers
-    that M takes up to a target of ``LONGEST`` tokens: M is the first that holds k, and at most C.
+    that M takes up to a target of ``LONGEST`` tokens: M is the first that holds k, and at most C. ``beams`` is None
+    where a sentence has one sequence.
     """
 
     label: str
@@ -56,18 +74,20 @@ class StrategyLetters:
     capacity: int | None
     buckets: list[int]
     cross: bool
+    beams: BeamLetters | None
     products: list[ProductLetters]
 
 
-def strategy_letters(config: ModelConfig, strategy: Strategy) -> StrategyLetters | None:
-    """Return a strategy's products in letters; None if no letter says what a step feeds, reads or keeps.
+def strategy_letters(config: ModelConfig, strategy: Strategy, beams: int = 1) -> StrategyLetters | None:
+    """Return a strategy's products in letters; None if no letter says what a step feeds, reads, keeps or reorders.
 
     Raises StrategyError if no target fits the strategy.
     """
-    known = facts_of(strategy)
+    known = facts_of(strategy, beams)
     reserved, capacity = _reserved(strategy)
     buckets = _buckets(strategy) if known.keys == GROWING["M"] else []
-    if reserved is None or buckets is None or known.copied == "some" or known.rows == GROWING["T"]:
+    copied = (known.copied, known.gathered, known.reordered, known.entries)
+    if reserved is None or buckets is None or any("some" in one for one in copied) or known.rows == GROWING["T"]:
         return None
     products = [*_decoder(expected.prefill(config, known), True), *_decoder(expected.step(config, known), False)]
     order = in_model_order(one.role for one in products)
@@ -82,16 +102,22 @@ def strategy_letters(config: ModelConfig, strategy: Strategy) -> StrategyLetters
         capacity,
         buckets,
         known.cross_cached,
+        BeamLetters(bool(known.reordered), bool(known.entries), bool(known.gathered), known.cross_beams)
+        if beams > 1
+        else None,
         sorted(products, key=lambda one: order.index(one.role)),
     )
 
 
-def layer_letters(config: ModelConfig, strategies: Sequence[Strategy]) -> dict[str, Any]:
-    """Return the letters with their meanings, the sizes of the model, and every strategy that letters describe."""
-    found = [strategy_letters(config, strategy) for strategy in strategies]
+def layer_letters(config: ModelConfig, strategies: Sequence[Strategy], beams: int = 1) -> dict[str, Any]:
+    """Return the letters with their meanings, the sizes of the model, and every strategy that letters describe.
+
+    W=``beams`` is one of the sizes if a sentence has several.
+    """
+    found = [strategy_letters(config, strategy, beams) for strategy in strategies]
     return {
-        "meanings": LETTERS,
-        "sizes": {str(letter): number for letter, number in values(config).items()},
+        "meanings": {letter: meaning for letter, meaning in LETTERS.items() if letter != "W" or beams > 1},
+        "sizes": {str(letter): number for letter, number in values(config, beams).items()},
         "layers": config.decoder_layers,
         "strategies": [dataclasses.asdict(one) for one in found if one],
     }
@@ -102,9 +128,9 @@ def _decoder(products: Sequence[Product], once: bool) -> list[ProductLetters]:
 
 
 def _letters(product: Product, once: bool) -> ProductLetters:
-    # A plain product counts the sentences among its rows; people read them apart.
-    rows: Any = product.rows if product.is_attention else product.rows / SIZES["B"]
-    batch: Any = product.batch if product.is_attention else SIZES["B"]
+    # A plain product counts the sequences among its rows; people read them apart.
+    rows: Any = product.rows if product.is_attention else product.rows / sequences(product)
+    batch: Any = product.batch if product.is_attention else sequences(product)
     sizes: dict[str, Any] = {"batch": batch, "rows": rows, "inner": product.inner, "cols": product.cols}
     follows = grows_with(product)
     return ProductLetters(

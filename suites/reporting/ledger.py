@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..ledger.view import Sheet
+from ..words.quantity import counted
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,11 @@ class Ledger:
     legend: str
     answer: str
     sheets: Sequence[Sheet]
+
+
+def beams_of(cell: Mapping[str, Any]) -> int:
+    """Beams of a sentence in a cell, the content of cell.json; 1 without beam search, as in earlier versions."""
+    return int((cell.get("search") or {}).get("num_beams", 1))
 
 
 def ledger_of(cell: Mapping[str, Any], labels: Sequence[str]) -> Ledger | None:
@@ -47,10 +53,12 @@ def ledger_of(cell: Mapping[str, Any], labels: Sequence[str]) -> Ledger | None:
         strategies = [parse(label) for label in labels]
     except StrategyError:
         return None
-    ledger = formula_ledger(config, strategies, cell["batch_size"], src_len, cell["tgt_len"], k, width)
+    beams = beams_of(cell)
+    ledger = formula_ledger(config, strategies, cell["batch_size"], src_len, cell["tgt_len"], k, width, beams)
     rows = at_step(ledger, k, src_len)
+    told = f", {counted(beams, 'beam')}" if beams > 1 else ""
     return Ledger(
-        f"batch {cell['batch_size']}, {src_len} -> {cell['tgt_len']}, at k = {k}",
+        f"batch {cell['batch_size']}{told}, {src_len} -> {cell['tgt_len']}, at k = {k}",
         legend(rows),
         answer(columns(rows)),
         sheets(ledger, k, src_len),

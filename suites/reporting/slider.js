@@ -96,7 +96,17 @@ function slider(root) {
     if (moved) parts.push(`${moved === 1 ? "The kept row is" : `All ${whole(moved)} kept rows are`} copied to make room.`);
     if (one.reserved === "C") parts.push(`The buffer has ${counted(now.C, "row")}, of which ${whole(now.C - now.k)} ${now.C - now.k === 1 ? "is" : "are"} empty${keys === now.k ? "" : keys === now.C ? " and read all the same, under a mask" : `; ${whole(keys)} are read, under a mask`}.`);
     parts.push(one.cross ? `K and V of the ${counted(now.S, "source token")} are kept.` : `K and V of the ${counted(now.S, "source token")} are computed again.`);
+    if (one.beams) parts.push(...saidOfBeams(one.beams, now, keys));
     return parts.join(" ");
+  }
+  function saidOfBeams({ reordered, table, gathered, cross }, now, keys) {
+    const rows = now.k === 2 ? "the kept one is" : `all ${whole(now.k - 1)} kept ones are`;
+    const before = now.k === 1 ? "" : reordered ? `; as beams are reordered, ${rows} copied before the step`
+      : table ? "; a table that says where they lie is reordered before the step" : "";
+    return [`Each of the ${whole(now.W)} beams has such rows${before}.`,
+      ...(gathered ? [`${counted(keys, "row")} of each ${keys === 1 ? "is" : "are"} gathered to be read.`] : []),
+      cross === "shared" ? "The beams of a sentence share what is kept of its source."
+        : `Each beam has its own copy of what is kept of the source${cross === "expanded" ? ", which is reordered too" : ""}.`];
   }
 
   // A strip has a column for each token: what is kept, copied, computed again, new, and reserved but empty.

@@ -12,6 +12,7 @@ from ..store.files import exists, read_text
 from ..store.schema import read_environment
 from ..words.comparison import names_of
 from ..words.labels import short
+from .ledger import beams_of
 
 if TYPE_CHECKING:
     from strategies import ModelConfig, Strategy
@@ -45,7 +46,8 @@ def tools_of_cell(cell: Mapping[str, Any], labels: Sequence[str], sides: Sequenc
     padded = len(set(cell.get("src_lens", []))) > 1
     room = float(cell["memory_bytes"]) / GIB if cell.get("memory_bytes") else ROOM_GIB
     name = str(cell.get("model", {}).get("name", "model"))
-    return model_data(name, short(name), config, strategies, lengths, sides, str(cell["dtype"]), room, padded)
+    dtype, beams = str(cell["dtype"]), beams_of(cell)
+    return model_data(name, short(name), config, strategies, lengths, sides, dtype, room, padded, beams)
 
 
 def cell_of_config(run_dir: Path, row: Mapping[Hashable, Any]) -> dict[str, Any]:
@@ -76,7 +78,11 @@ def cell_of_config(run_dir: Path, row: Mapping[Hashable, Any]) -> dict[str, Any]
     limit: Any = environment.get("memory_limit") or {}
     room = gpu.get("memory_bytes") or limit.get("amount") or environment.get("memory_bytes")
     kept = {name: row[name] for name in ("batch_size", "src_len", "tgt_len", "dtype", "weights")}
-    return {**kept, "model": {"name": spec.name}, "model_config": dataclasses.asdict(config), "memory_bytes": room}
+    search = {"num_beams": int(row.get("num_beams") or 1)}
+    return {
+        **kept, "model": {"name": spec.name}, "model_config": dataclasses.asdict(config), "memory_bytes": room,
+        "search": search,
+    }  # fmt: skip
 
 
 def model_data(
@@ -89,17 +95,21 @@ def model_data(
     dtype: str = "fp32",
     room_gib: float = ROOM_GIB,
     padded: bool = False,
+    beams: int = 1,
 ) -> dict[str, Any]:
-    """Make the data of one model. ``lengths`` are B, S and N at the start; ``room_gib`` is the memory there is."""
+    """Make the data of one model. ``lengths`` are B, S and N at the start; ``room_gib`` is the memory there is.
+
+    Each sentence has ``beams`` sequences.
+    """
     from ..ledger.exported import LONGEST, layer_letters
     from ..ledger.table import default_step
     from ..work.peak_letters import peak_formula, weight_bytes_by_dtype
 
     start = {letter: max(1, min(number, LONGEST)) for letter, number in lengths.items()}
-    layer = layer_letters(config, strategies)
+    layer = layer_letters(config, strategies, beams)
     known = [one["label"] for one in layer["strategies"]]
     wanted = [side for side in dict.fromkeys([*sides, *SIDES, *known]) if side in known]
-    formulas = [found for strategy in strategies if (found := peak_formula(config, strategy, padded))]
+    formulas = [found for strategy in strategies if (found := peak_formula(config, strategy, padded, beams))]
     return {
         "name": name,
         "title": title,

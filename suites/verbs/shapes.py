@@ -129,7 +129,8 @@ def main(argv: list[str]) -> int:
     idle = {*PROFILED, "seed"} - {"plots"}
     refuse_keys("shapes", overrides.typed, idle, "products have the same shapes whatever it is")
     if flag := "--explain" if args.explain else "--module" if args.module else "":
-        refuse_keys("shapes", overrides.typed, SEARCHED, f"{flag} shows greedy search alone")
+        why = f"{flag} shows greedy search alone, and shapes without it beams too"
+        refuse_keys("shapes", overrides.typed, SEARCHED, why)
     refuse_keys("shapes", overrides.typed, {*SEARCHED} - SHAPING, "products have the same shapes whatever it is")
     jobs = compose_jobs(overrides)
     if len(jobs) != 1 or overrides.show_only:
@@ -186,12 +187,14 @@ def _explain(job: Job, k: int | None, asked: Path | None, phrase: str) -> int:
     from ..explain.write import explain
     from ..settings.cells import make_cell
     from ..settings.executions import require_eager
+    from ..settings.obstacles import refuse_idle_beams
     from ..store.files import write_text
     from ..store.folders import from_here
 
-    strategies = select(job.config.strategies)
+    strategies, cell = select(job.config.strategies), make_cell(job.config)
     require_eager("shapes", strategies, job.config)
-    written = explain(make_cell(job.config), strategies, phrase, k, asked)
+    refuse_idle_beams([(cell, strategies)])
+    written = explain(cell, strategies, phrase, k, asked)
     write_text(written[0].parent / "config.yaml", job.yaml)
     for path in written:
         print(from_here(path))

@@ -37,18 +37,19 @@ class PeakFormula:
     longest: int | None
 
 
-def peak_formula(config: ModelConfig, strategy: Strategy, padded: bool = False) -> PeakFormula | None:
+def peak_formula(config: ModelConfig, strategy: Strategy, padded: bool = False, beams: int = 1) -> PeakFormula | None:
     """Return the formula of ``predicted_peak_bytes`` in letters, for each type of element.
 
-    None if a fact of the strategy is no number, N or N - 1. ``padded`` says whether sources hold padding. Raises
-    StrategyError if no target fits the strategy.
+    None if a fact of the strategy is no number, N, N - 1 or 2 N. ``padded`` says whether sources hold padding, and each
+    sentence has ``beams`` sequences. Raises StrategyError if no target fits the strategy.
     """
     limit = longest_target(strategy, UNLIMITED)
     longest = None if limit == UNLIMITED else limit
     lengths = [n for n in SAMPLE if longest is None or n <= longest]
-    facts = [remembered(strategy, n) for n in lengths]
-    letters: dict[str, Any] = {"cross": facts[0].cross if facts else False}
-    for field in ("reserved_first", "reserved_last", "copied", "rows", "keys"):
+    facts = [remembered(strategy, n, beams) for n in lengths]
+    same = ("cross", "beams", "cross_shared", "cross_moved")
+    letters: dict[str, Any] = {name: getattr(facts[0], name) if facts else False for name in same}
+    for field in ("reserved_first", "reserved_last", "copied", "rows", "keys", "gathered", "moved", "entries"):
         letter = _letter(lengths, [getattr(fact, field) for fact in facts])
         if letter is None:
             return None
@@ -68,10 +69,11 @@ def weight_bytes_by_dtype(config: ModelConfig) -> dict[str, int]:
 
 
 def _letter(lengths: list[int], values: list[int]) -> Any:
-    """Read numbers at those lengths as a constant, N or N - 1; None if they are none of these."""
+    """Read numbers at those lengths as a constant, N, N - 1 or 2 N; None if they are none of these."""
     known: list[tuple[Any, Callable[[int], int]]] = [
         (values[0] if values else 0, lambda _: values[0]),
         (N, lambda n: n),
         (N - 1, lambda n: n - 1),
+        (2 * N, lambda n: 2 * n),
     ]
     return next((letter for letter, of in known if [of(n) for n in lengths] == values), None)

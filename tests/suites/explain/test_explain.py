@@ -200,6 +200,11 @@ def test_mistakes(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["shapes", "--explain", "model=tiny"]) == 1
     assert "give model=pronounce device=cpu" in capsys.readouterr().err
+    assert main(["shapes", "--explain", "search=beam"]) == 1
+    told = "search=beam has no effect, as --explain shows greedy search alone, and shapes without it beams too; leave"
+    assert told in capsys.readouterr().err
+    assert main(["shapes", "--explain", "strategies=['static_kv(reorder=table)']"]) == 1
+    assert "reorder=table has no effect where a sentence has one beam" in capsys.readouterr().err
 
 
 def test_the_command(tmp_path, monkeypatch, capsys):

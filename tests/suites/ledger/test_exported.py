@@ -28,12 +28,21 @@ class Chunks(ContiguousKV):
         return 8 * math.ceil(k / 8)
 
 
-@pytest.mark.parametrize("name", NAMES)
+OF_BEAMS = (
+    "contiguous_kv(cross_beams=expanded)", "static_kv(cross=recompute,cross_beams=expanded_once)",
+    "static_kv(read=bucket,reorder=table)",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "beams"), [*((name, 1) for name in NAMES), *((name, 3) for name in (*NAMES[:2], *OF_BEAMS))]
+)
 @pytest.mark.parametrize("k", [1, 9, 64, 65, N])
-def test_sizes_and_flops_are_those_of_the_ledger(name, k):
-    ledger = formula_ledger(CONFIG, [parse(name)], 5, 17, N, k, 4)
+def test_sizes_and_flops_are_those_of_the_ledger(name, beams, k):
+    ledger = formula_ledger(CONFIG, [parse(name)], 5, 17, N, k, 4, beams)
     ledger = ledger[(ledger["strategy"] == name) & (ledger["kind"] != "copy") & (ledger["part"] != "encoder")]
-    data = layer_letters(CONFIG, [parse(name)])
+    data = layer_letters(CONFIG, [parse(name)], beams)
+    assert ("W" in data["meanings"]) == (beams > 1)
     mine = data["strategies"][0]
     room = mine["capacity"] or N
     read = next((size for size in mine["buckets"] if size >= k), room)
@@ -47,6 +56,19 @@ def test_sizes_and_flops_are_those_of_the_ledger(name, k):
         assert product["once"] == (row["when"] == "once a sentence")
         shape = "[{batch},{rows},{inner}]".format(**product["text"])
         assert row["shape"].startswith(shape)
+
+
+def test_what_beams_copy_and_share_is_told():
+    data = layer_letters(CONFIG, [parse(name) for name in ("full_recompute", *OF_BEAMS)], 3)
+    assert data["sizes"]["W"] == 3
+    assert [one["beams"] for one in data["strategies"]] == [
+        {"reordered": False, "table": False, "gathered": False, "cross": "shared"},
+        {"reordered": True, "table": False, "gathered": False, "cross": "expanded"},
+        {"reordered": True, "table": False, "gathered": False, "cross": "expanded_once"},
+        {"reordered": False, "table": True, "gathered": True, "cross": "shared"},
+    ]
+    (alone,) = layer_letters(CONFIG, [parse("static_kv(reorder=table)")])["strategies"]
+    assert alone["beams"] is None
 
 
 def test_what_is_kept_and_moved_is_told():
@@ -85,5 +107,14 @@ def test_a_compiled_strategy_has_the_letters_of_what_it_runs():
     assert compiled == eager
 
 
+class Lazy(ContiguousKV):
+    """Reorders all but a row, which no letter says."""
+
+    def rows_reordered(self, k):
+        return max(0, k - 1)
+
+
 def test_a_strategy_without_letters_is_left_out():
     assert layer_letters(CONFIG, [Chunks()])["strategies"] == []
+    assert layer_letters(CONFIG, [Lazy()], 2)["strategies"] == []
+    assert len(layer_letters(CONFIG, [Lazy()])["strategies"]) == 1

@@ -152,6 +152,11 @@ def test_no_line_is_wider_than_a_page(done):
         (["plots=true", "--plots", "true"], "--plots true and the key plots say the same thing; give one"),
         (["--phrase", "tea"], "--phrase has no effect without --explain"),
         (["k=2", "k=3"], "k=3 and k=2: one step is shown"),
+        (["search=sample"], "search=sample has no effect, as its steps compute what those of search=greedy do"),
+        (["search=beam", "search.length_penalty=2"], "search.length_penalty=2 has no effect, as products have the"),
+        (["search=beam", "--module", "transformers"], "search=beam has no effect, as --module shows greedy search"),
+        (["strategies=['static_kv(reorder=table)']"], "reorder=table has no effect where a sentence has one beam"),
+        (["search=beam", "search.num_beams=0"], "search.num_beams=0 is not allowed"),
     ],
 )
 def test_a_mistake_gets_one_line(tmp_path, monkeypatch, capsys, arguments, told):
@@ -225,3 +230,29 @@ def test_transformers_at_the_first_steps(tmp_path, monkeypatch, capsys, lengths)
     lines = [line.split() for line in text.splitlines()]
     assert ["self.scores", "(N", "N)", "k", "k", "k", "C"] in lines
     assert ["cross.k", "(S)", "S", "(S)", "(S)"] in lines
+
+
+def test_beams_have_a_letter_and_their_copies_a_row(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    chosen = "strategies=[contiguous_kv,'static_kv(cross_beams=expanded,reorder=table)']"
+    beams = ["search=beam", "search.num_beams=3", chosen]
+    text = printed(capsys, *beams, "plots=false", "hydra.run.dir=out")
+    assert "W beams 3" in " ".join(text.split())
+    assert "self.select and cross.select: copied before the step as beams are reordered" in " ".join(text.split())
+    assert max(map(len, text.splitlines())) <= 80
+    table = pd.read_csv(tmp_path / "out" / "ledger.csv")
+    at = table[(table["k"] == 3) & (table["src_len"] == 6)].set_index(["strategy", "role"])["shape"]
+    other = "static_kv(cross_beams=expanded,reorder=table)"
+    assert at["contiguous_kv", "cross.scores"] == "[BH,W,d] x [BH,d,S]"
+    assert at[other, "cross.scores"] == "[BWH,1,d] x [BWH,d,S]"
+    assert at["contiguous_kv", "self.select"] == "2 x [BWH,k-1,d]"
+    assert at[other, "self.select"] == "2 x [BW,k-1]"
+    wide = " ".join(printed(capsys, *beams, "plots=false", "--all").split())
+    assert "k keys attended, S source, N target length, C capacity, - fixed size." in wide
+
+
+def test_a_search_of_one_beam_has_the_ledger_of_greedy_search(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    chosen = ["strategies=[static_kv]", "--format", "csv"]
+    one = printed(capsys, "search=beam", "search.num_beams=1", *chosen)
+    assert one == printed(capsys, *chosen) == printed(capsys, "search=greedy", *chosen)

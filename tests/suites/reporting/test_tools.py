@@ -5,6 +5,7 @@ import re
 import pytest
 
 from strategies import ModelConfig, parse
+from suites.reporting.ledger import beams_of, ledger_of
 from suites.reporting.run import write_report
 from suites.reporting.standalone import MODELS, write_tools
 from suites.reporting.tools import cell_of_config, model_data, tools_of_cell
@@ -62,6 +63,27 @@ def test_config_yaml_stands_in_for_a_cell_that_is_not_kept(tmp_path):
     assert data["sides"] == ["full_recompute", "static_kv"]
     assert data["memory"]["dtype"] == "bf16"
     assert data["layer"]["strategies"][0]["label"] == "static_kv"
+
+
+def test_a_cell_of_beams_has_tools_and_a_ledger_of_beams(tmp_path):
+    (tmp_path / "config.yaml").write_text(MODEL)
+    greedy, beams = (cell_of_config(tmp_path, ROW | given) for given in ({}, {"num_beams": 4}))
+    labels = ["full_recompute", "contiguous_kv(cross_beams=expanded)", "static_kv(reorder=table)"]
+    found = tools_of_cell(beams, labels, labels[:2])
+    assert found["layer"]["sizes"]["W"] == 4
+    assert [one["beams"]["table"] for one in found["layer"]["strategies"]][:3] == [False, False, True]
+    assert found["memory"]["formulas"] != tools_of_cell(greedy, labels, labels[:2])["memory"]["formulas"]
+    ledger = ledger_of(beams, labels)
+    assert ledger.place == "batch 8, 4 beams, 9 -> 12, at k = 4"
+    assert "W beams 4" in ledger.legend
+    assert "self.gather" in [row[0] for row in ledger.sheets[0].rows]
+    assert ledger_of(greedy, ["static_kv"]).place == "batch 8, 9 -> 12, at k = 4"
+
+
+@pytest.mark.parametrize("search", [None, {"kind": "greedy"}, {"kind": "sample", "temperature": 1.0}])
+def test_a_cell_without_beams_has_one_row_per_sentence(search):
+    assert beams_of({"search": search}) == beams_of({}) == 1
+    assert beams_of({"search": {"kind": "beam", "num_beams": 5}}) == 5
 
 
 def test_lengths_beyond_what_the_slider_shows_are_cut_and_one_strategy_is_shown_on_both_sides():

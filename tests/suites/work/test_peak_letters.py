@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from strategies import ModelSpec, config_of, parse
+from strategies.search.options import Beam, Greedy
 from suites.settings.cells import Cell
 from suites.work.capacity import predicted_peak_bytes
 from suites.work.peak_letters import peak_formula
@@ -25,22 +26,29 @@ def shape_of(changed):
     return ModelSpec("m", "random", shape=tuple(sorted({**SHAPE, **changed}.items())))
 
 
+OF_BEAMS = (
+    "full_recompute", "contiguous_kv", "contiguous_kv(cross_beams=expanded)", "static_kv", "static_kv(reorder=table)",
+    "static_kv(cross=recompute,cross_beams=expanded)", "static_kv(cross_beams=expanded_once,read=buffer)",
+)  # fmt: skip
+CASES = [*((name, 1) for name in NAMES), *((name, 4) for name in OF_BEAMS)]
 FORMULAS = {
-    (place, name): peak_formula(config_of(shape_of(changed)), parse(name))
+    (place, name, beams): peak_formula(config_of(shape_of(changed)), parse(name), beams=beams)
     for place, changed in enumerate(OTHERS)
-    for name in NAMES
+    for name, beams in CASES
 }
 
 
 @given(
-    st.sampled_from(range(len(OTHERS))), st.sampled_from(NAMES), st.sampled_from(["fp32", "bf16", "fp16"]),
+    st.sampled_from(range(len(OTHERS))), st.sampled_from(CASES), st.sampled_from(["fp32", "bf16", "fp16"]),
     st.integers(1, 300), st.integers(1, 5000), st.integers(2, 5000),
 )  # fmt: skip
-def test_the_letters_give_the_numbers_of_the_formula(place, name, dtype, batch, src_len, tgt_len):
+def test_the_letters_give_the_numbers_of_the_formula(place, case, dtype, batch, src_len, tgt_len):
+    name, beams = case
     tgt_len = min(tgt_len, 100) if "capacity" in name else tgt_len
     model = shape_of(OTHERS[place])
-    cell = Cell(model, src_len, tgt_len, batch, "cpu", dtype, 1, 0, "fixed")
-    formula = FORMULAS[place, name]
+    search = Beam(beams) if beams > 1 else Greedy()
+    cell = Cell(model, src_len, tgt_len, batch, "cpu", dtype, 1, 0, "fixed", search=search)
+    formula = FORMULAS[place, name, beams]
     numbers = {"B": batch, "S": src_len, "N": tgt_len}
     assert max(evaluated(one, numbers) for one in formula.moments[dtype]) == predicted_peak_bytes(
         config_of(model), cell, parse(name), False
@@ -49,4 +57,4 @@ def test_the_letters_give_the_numbers_of_the_formula(place, name, dtype, batch, 
 
 @pytest.mark.parametrize(("name", "longest"), [("static_kv(capacity=100)", 100), ("static_kv", None)])
 def test_a_limit_of_the_strategy_itself_is_told(name, longest):
-    assert FORMULAS[0, name].longest == longest
+    assert FORMULAS[0, name, 1].longest == longest
