@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..ledger.view import Sheet
+from ..settings.search import search_from
 from ..words.quantity import counted
 
 
@@ -25,7 +26,7 @@ class Ledger:
 
 def beams_of(cell: Mapping[str, Any]) -> int:
     """Beams of a sentence in a cell, the content of cell.json; 1 without beam search, as in earlier versions."""
-    return int((cell.get("search") or {}).get("num_beams", 1))
+    return search_from(cell.get("search")).width
 
 
 def ledger_of(cell: Mapping[str, Any], labels: Sequence[str]) -> Ledger | None:

@@ -8,17 +8,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..settings.own_package import CONF
+from ..settings.search import search_from
 from ..store.files import exists, read_text
 from ..store.schema import read_environment
 from ..words.comparison import names_of
 from ..words.labels import short
-from .ledger import beams_of
+from ..words.search_told import is_beam
 
 if TYPE_CHECKING:
     from strategies import ModelConfig, Strategy
+    from strategies.search.options import Search
 
 ROOM_GIB = 16.0
 """Memory that the calculator starts with where a run did not record its own."""
+GREEDY = search_from(None)
 SIDES = ("full_recompute", "contiguous_kv")
 GIB = 1 << 30
 
@@ -46,8 +49,8 @@ def tools_of_cell(cell: Mapping[str, Any], labels: Sequence[str], sides: Sequenc
     padded = len(set(cell.get("src_lens", []))) > 1
     room = float(cell["memory_bytes"]) / GIB if cell.get("memory_bytes") else ROOM_GIB
     name = str(cell.get("model", {}).get("name", "model"))
-    dtype, beams = str(cell["dtype"]), beams_of(cell)
-    return model_data(name, short(name), config, strategies, lengths, sides, dtype, room, padded, beams)
+    dtype, search = str(cell["dtype"]), search_from(cell.get("search"))
+    return model_data(name, short(name), config, strategies, lengths, sides, dtype, room, padded, search)
 
 
 def cell_of_config(run_dir: Path, row: Mapping[Hashable, Any]) -> dict[str, Any]:
@@ -78,10 +81,10 @@ def cell_of_config(run_dir: Path, row: Mapping[Hashable, Any]) -> dict[str, Any]
     limit: Any = environment.get("memory_limit") or {}
     room = gpu.get("memory_bytes") or limit.get("amount") or environment.get("memory_bytes")
     kept = {name: row[name] for name in ("batch_size", "src_len", "tgt_len", "dtype", "weights")}
-    search = {"num_beams": int(row.get("num_beams") or 1)}
+    beams = {"search": {"kind": "beam", "num_beams": int(row["num_beams"])}} if is_beam(row.get("search")) else {}
     return {
-        **kept, "model": {"name": spec.name}, "model_config": dataclasses.asdict(config), "memory_bytes": room,
-        "search": search,
+        **kept, **beams, "model": {"name": spec.name}, "model_config": dataclasses.asdict(config),
+        "memory_bytes": room,
     }  # fmt: skip
 
 
@@ -95,21 +98,21 @@ def model_data(
     dtype: str = "fp32",
     room_gib: float = ROOM_GIB,
     padded: bool = False,
-    beams: int = 1,
+    search: Search = GREEDY,
 ) -> dict[str, Any]:
     """Make the data of one model. ``lengths`` are B, S and N at the start; ``room_gib`` is the memory there is.
 
-    Each sentence has ``beams`` sequences.
+    ``search`` is how the next tokens are chosen.
     """
     from ..ledger.exported import LONGEST, layer_letters
     from ..ledger.table import default_step
     from ..work.peak_letters import peak_formula, weight_bytes_by_dtype
 
     start = {letter: max(1, min(number, LONGEST)) for letter, number in lengths.items()}
-    layer = layer_letters(config, strategies, beams)
+    layer = layer_letters(config, strategies, search.width)
     known = [one["label"] for one in layer["strategies"]]
     wanted = [side for side in dict.fromkeys([*sides, *SIDES, *known]) if side in known]
-    formulas = [found for strategy in strategies if (found := peak_formula(config, strategy, padded, beams))]
+    formulas = [found for strategy in strategies if (found := peak_formula(config, strategy, padded, search))]
     return {
         "name": name,
         "title": title,

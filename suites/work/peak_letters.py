@@ -11,6 +11,8 @@ import sympy
 from strategies import DTYPES, ModelConfig, Strategy
 from strategies.models.footprint import Remembered, moments
 from strategies.models.parameters import parameter_bytes
+from strategies.search.begin import bytes_per_logit
+from strategies.search.options import Greedy, Search
 
 from .capacity import remembered
 from .polynomial import Polynomial, polynomial
@@ -18,6 +20,7 @@ from .targets import longest_target
 
 B, S, N = (sympy.Symbol(name, positive=True, integer=True) for name in "BSN")
 """Batch in sentences, source and target in tokens."""
+GREEDY = Greedy()
 SAMPLE = (2, 3, 5, 17, 63, 64, 65, 100, 128, 129, 500, 1000)
 """Target lengths at which a strategy is asked for its facts, to read them as letters."""
 UNLIMITED = 1000 * SAMPLE[-1]
@@ -37,16 +40,18 @@ class PeakFormula:
     longest: int | None
 
 
-def peak_formula(config: ModelConfig, strategy: Strategy, padded: bool = False, beams: int = 1) -> PeakFormula | None:
+def peak_formula(
+    config: ModelConfig, strategy: Strategy, padded: bool = False, search: Search = GREEDY
+) -> PeakFormula | None:
     """Return the formula of ``predicted_peak_bytes`` in letters, for each type of element.
 
-    None if a fact of the strategy is no number, N, N - 1 or 2 N. ``padded`` says whether sources hold padding, and each
-    sentence has ``beams`` sequences. Raises StrategyError if no target fits the strategy.
+    None if a fact of the strategy is no number, N, N - 1 or 2 N. ``padded`` says whether sources hold padding, and
+    ``search`` how the next tokens are chosen. Raises StrategyError if no target fits the strategy.
     """
     limit = longest_target(strategy, UNLIMITED)
     longest = None if limit == UNLIMITED else limit
     lengths = [n for n in SAMPLE if longest is None or n <= longest]
-    facts = [remembered(strategy, n, beams) for n in lengths]
+    facts = [remembered(strategy, n, search.width) for n in lengths]
     same = ("cross", "beams", "cross_shared", "cross_moved")
     letters: dict[str, Any] = {name: getattr(facts[0], name) if facts else False for name in same}
     for field in ("reserved_first", "reserved_last", "copied", "rows", "keys", "gathered", "moved", "entries"):
@@ -54,7 +59,7 @@ def peak_formula(config: ModelConfig, strategy: Strategy, padded: bool = False, 
         if letter is None:
             return None
         letters[field] = letter
-    kept = Remembered(**letters)
+    kept = Remembered(**letters, choosing=bytes_per_logit(search, config.vocab_size))
     found = {}
     for name, dtype in DTYPES.items():
         alive: list[Any] = moments(config, B, S, N, kept, dtype, padded)

@@ -67,7 +67,7 @@ def test_config_yaml_stands_in_for_a_cell_that_is_not_kept(tmp_path):
 
 def test_a_cell_of_beams_has_tools_and_a_ledger_of_beams(tmp_path):
     (tmp_path / "config.yaml").write_text(MODEL)
-    greedy, beams = (cell_of_config(tmp_path, ROW | given) for given in ({}, {"num_beams": 4}))
+    greedy, beams = (cell_of_config(tmp_path, ROW | given) for given in ({}, {"search": "beam", "num_beams": 4}))
     labels = ["full_recompute", "contiguous_kv(cross_beams=expanded)", "static_kv(reorder=table)"]
     found = tools_of_cell(beams, labels, labels[:2])
     assert found["layer"]["sizes"]["W"] == 4

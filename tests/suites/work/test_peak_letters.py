@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from strategies import ModelSpec, config_of, parse
-from strategies.search.options import Beam, Greedy
+from strategies.search.options import Beam, Greedy, Sample
 from suites.settings.cells import Cell
 from suites.work.capacity import predicted_peak_bytes
 from suites.work.peak_letters import peak_formula
@@ -30,11 +30,13 @@ OF_BEAMS = (
     "full_recompute", "contiguous_kv", "contiguous_kv(cross_beams=expanded)", "static_kv", "static_kv(reorder=table)",
     "static_kv(cross=recompute,cross_beams=expanded)", "static_kv(cross_beams=expanded_once,read=buffer)",
 )  # fmt: skip
-CASES = [*((name, 1) for name in NAMES), *((name, 4) for name in OF_BEAMS)]
+CASES = [
+    *((name, Greedy()) for name in NAMES), *((name, Beam(4)) for name in OF_BEAMS), ("static_kv", Sample(top_p=0.9)),
+]  # fmt: skip
 FORMULAS = {
-    (place, name, beams): peak_formula(config_of(shape_of(changed)), parse(name), beams=beams)
+    (place, name, search): peak_formula(config_of(shape_of(changed)), parse(name), search=search)
     for place, changed in enumerate(OTHERS)
-    for name, beams in CASES
+    for name, search in CASES
 }
 
 
@@ -43,12 +45,11 @@ FORMULAS = {
     st.integers(1, 300), st.integers(1, 5000), st.integers(2, 5000),
 )  # fmt: skip
 def test_the_letters_give_the_numbers_of_the_formula(place, case, dtype, batch, src_len, tgt_len):
-    name, beams = case
+    name, search = case
     tgt_len = min(tgt_len, 100) if "capacity" in name else tgt_len
     model = shape_of(OTHERS[place])
-    search = Beam(beams) if beams > 1 else Greedy()
     cell = Cell(model, src_len, tgt_len, batch, "cpu", dtype, 1, 0, "fixed", search=search)
-    formula = FORMULAS[place, name, beams]
+    formula = FORMULAS[place, name, search]
     numbers = {"B": batch, "S": src_len, "N": tgt_len}
     assert max(evaluated(one, numbers) for one in formula.moments[dtype]) == predicted_peak_bytes(
         config_of(model), cell, parse(name), False
@@ -57,4 +58,4 @@ def test_the_letters_give_the_numbers_of_the_formula(place, case, dtype, batch, 
 
 @pytest.mark.parametrize(("name", "longest"), [("static_kv(capacity=100)", 100), ("static_kv", None)])
 def test_a_limit_of_the_strategy_itself_is_told(name, longest):
-    assert FORMULAS[0, name, 1].longest == longest
+    assert FORMULAS[0, name, Greedy()].longest == longest
