@@ -26,7 +26,11 @@ _NAMES = (
     (re.compile(r".+\.cross_attn\.kv"), "project_kv"),
     (re.compile(r"lm_head"), "lm_head"),
 )
-_OURS = re.compile(rf"({'|'.join(ROOTS)})( \d+)?|encode|layer \d+|self_attn|cross_attn|ffn|project_kv|lm_head")
+REORDER, SEARCH = "reorder", "search"
+"""Ranges of beams: what is copied as they are reordered, and the choice of those that go on."""
+_OURS = re.compile(
+    rf"({'|'.join(ROOTS)})( \d+)?|encode|layer \d+|self_attn|cross_attn|ffn|project_kv|lm_head|{REORDER}|{SEARCH}"
+)
 
 
 def range_name(path: str) -> str | None:
@@ -78,6 +82,16 @@ def nvtx_range(name: str, device: str) -> AbstractContextManager[None]:
     return nvtx.range(name) if device == "cuda" else nullcontext()
 
 
+def in_range(function: Callable[..., Any], name: str, device: str) -> Callable[..., Any]:
+    """Return ``function`` with each of its calls in a range."""
+
+    def call(*args: Any, **named: Any) -> Any:
+        with NamedRange(name, device):
+            return function(*args, **named)
+
+    return call
+
+
 def _hooks(name: str, device: str, running: list[NamedRange]) -> tuple[Callable[..., None], Callable[..., None]]:
     def enter(module: nn.Module, args: Any) -> None:
         running.append(NamedRange(name, device).__enter__())
@@ -94,7 +108,8 @@ def named_ranges(model: nn.Module, device: str = "cpu") -> Iterator[None]:
 
     ``encode`` is the encoder. ``layer i`` contains ``self_attn``, ``cross_attn`` and ``ffn``. ``project_kv`` is the
     product for the K and V of cross-attention, at prefill, or inside ``cross_attn`` if they are not cached. ``lm_head``
-    comes last. ``device`` is where the model is. Raises ProbeError if the model has none of these.
+    comes last. ``reorder`` holds what is copied as beams are reordered. ``device`` is where the model is. Raises
+    ProbeError if the model has none of these.
     """
     named = [(module, name) for path, module in model.named_modules() if (name := range_name(path))]
     if not named:
@@ -103,13 +118,19 @@ def named_ranges(model: nn.Module, device: str = "cpu") -> Iterator[None]:
         )
     handles = []
     running: list[NamedRange] = []
+    decoder: Any = getattr(model, "decoder", None)
+    reorders = hasattr(decoder, "select")
     try:
+        if reorders:
+            vars(decoder)["select"] = in_range(decoder.select, REORDER, device)
         for module, name in named:
             enter, leave = _hooks(name, device, running)
             handles.append(module.register_forward_pre_hook(enter))
             handles.append(module.register_forward_hook(leave, always_call=True))
         yield
     finally:
+        if reorders:
+            del vars(decoder)["select"]
         for handle in handles:
             handle.remove()
         while running:  # an interrupt calls no hook

@@ -13,14 +13,14 @@ from pathlib import Path
 import torch
 from torch.profiler import ProfilerActivity, profile, schedule
 
-from strategies import greedy
+from strategies.search.loop import decode
 
 from ..measuring.arms import StrategyArm, collector_set_aside
 from ..settings.faults import blamed
 from ..timing.clock import clocks
 from ..words.slug import slug
 from .calls import Call, read_calls
-from .ranges import NamedRange, named_ranges, nvtx_range
+from .ranges import SEARCH, NamedRange, in_range, named_ranges, nvtx_range
 
 ROUNDS = 6
 """Timed decodes of each strategy without the profiler, after one warm-up."""
@@ -88,7 +88,10 @@ def profile_once(arm: StrategyArm, spare: StrategyArm, device: str, steps: range
     # In the first part of the window the profiler warms up, and it drops what it sees there.
     parts = schedule(wait=0, warmup=1, active=1 + len(steps), repeat=1)
     arm.prefill()
-    tokens = greedy(arm.session, "fixed")
+    searching = arm.search()
+    if arm.session.beams > 1:
+        vars(searching)["choose"] = in_range(searching.choose, SEARCH, device)
+    tokens = decode(arm.session, searching, "fixed")
     for _ in range(1, steps.start):
         next(tokens)
     gc.collect()

@@ -27,6 +27,7 @@ the keys of run (see run --help) for one cell; measure.* has no part in it.
   python -m suites profile "strategies=[static_kv]"
   python -m suites profile --diff full_recompute static_kv model=small seq_len=128
   python -m suites profile "strategies=[full_recompute,'static_kv(read=buffer)']" --at 1 --steps 2
+  python -m suites profile search=beam --diff contiguous_kv "contiguous_kv(cross_beams=expanded)"
 """
 
 
@@ -85,12 +86,11 @@ def main(argv: list[str]) -> int:
     os.environ.setdefault("KINETO_LOG_LEVEL", "6")
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
-    from ..settings.effect import PROFILED, SEARCHED, refuse_keys
+    from ..settings.effect import PROFILED, refuse_keys
     from ..settings.overrides import compose_jobs, read_overrides
 
     overrides = read_overrides(args.overrides)
     refuse_keys("profile", overrides.typed, PROFILED, "it looks at the steps of one decoding")
-    refuse_keys("profile", overrides.typed, SEARCHED, "it looks at greedy search alone")
     jobs = compose_jobs(overrides)
     if len(jobs) != 1 or overrides.sweep:
         raise ConfigError(
