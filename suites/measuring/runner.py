@@ -40,6 +40,7 @@ from .reference import why_no_reference
 from .repeats import repeats
 from .rounds import Rounds
 from .spoiled import answering
+from .spoken import is_spoken, phoneme_error
 
 
 def run_cell(
@@ -154,6 +155,9 @@ class CellRun:
             self._file.write(**admission.decided)
         if admission.no_reference:
             self._file.write(fp32_reason=admission.no_reference)
+        if arms and is_spoken(self._cell):
+            self._progress.say("phoneme errors")
+            self._file.write(**phoneme_error(self._cell, prepared.model))
         whole = self._measure_narrowing(prepared, arms)
         # Contenders are given the whole weights, and are judged by them.
         oracle = admission.oracle

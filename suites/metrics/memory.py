@@ -17,6 +17,12 @@ def kv_used_bytes(case: Case) -> float:
     return case.kv_used_bytes
 
 
+@metric("bytes", "lower", "the part of kv_reserved_bytes that cross-attention keeps of the sources")
+def kv_cross_bytes(case: Case) -> float:
+    """K/V bytes reserved for cross-attention: those of the source."""
+    return case.kv_cross_bytes
+
+
 @metric(
     "bytes", "lower", "peak of live tensor bytes above the weights, in a round of its own (CUDA: the allocator's peak)"
 )

@@ -86,6 +86,7 @@ class Case:
     kv_used_bytes: float
     peak_memory_bytes: float
     rss_bytes: float
+    kv_cross_bytes: float = NAN
     copied_bytes: float = NAN
     predicted_peak_bytes: float = NAN
     batch_max: float = NAN

@@ -126,6 +126,7 @@ def case_table(
                 **trust,
                 "disturbed_by": ", ".join(disturbed_by),
                 "memory_bound_by": cell.get("memory_bound_by", ""),
+                "phoneme_error": number(cell.get("phoneme_error")),
                 **roof(ceilings),
                 "baseline": found.baseline,
                 "e2e_verdict": found.verdict,

@@ -49,6 +49,8 @@ the verdict (``judging.verdict``), which is "" where the case was not timed, and
 ``best_ratio`` at the levels at which Holm's procedure tested them."""
 MEMORY = ["memory_bound_by"]
 """What limits the memory in forecasts (``machine.limits``), in words: the machine, a control group, or a key."""
+QUALITY = ["phoneme_error"]
+"""How good the output of a cell is, whatever the strategy (``measuring.spoken``)."""
 TRUST = [
     "stopped_by", "noise_floor", "noise_floor_low", "noise_floor_high", "crossed_floor", "crossed_floor_low",
     "crossed_floor_high", "disturbed_by",
@@ -67,7 +69,7 @@ TEXT_COLUMNS = {*IDENTITY, "baseline", "e2e_verdict", "best_strategy", "best_ver
 
 def columns() -> list[str]:
     """Names of all columns, in their order. The metrics among them are those that are registered at this moment."""
-    return [*IDENTITY, *metrics(), *RATIOS, *BEST, *VERDICTS, *CROSSOVER, *MEMORY, *TRUST, *CEILINGS]
+    return [*IDENTITY, *metrics(), *RATIOS, *BEST, *VERDICTS, *CROSSOVER, *MEMORY, *QUALITY, *TRUST, *CEILINGS]
 
 
 def completed(table: pd.DataFrame) -> pd.DataFrame:

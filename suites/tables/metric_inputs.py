@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from ..ceilings.floor import Ceilings, floor_s, resident_share
 from ..metrics import Case
 from ..store.records import ArmResult
+from ..work.role_names import role_name
 
 
 def number(value: Any) -> float:
     """Convert a figure to float; None, which stands for a figure that was not measured, becomes NaN."""
     return math.nan if value is None else float(value)
+
+
+def _cross_bytes(arm: ArmResult, formula: Mapping[str, Any]) -> float:
+    """Bytes of the cross-attention K/V that are kept: what a step reads of them, if no step makes them anew."""
+    if not formula or not formula["cross_kv_bytes"] or arm.roles is None:
+        return math.nan
+    is_kept = not any(role_name(path) == "cross.kv" for path in arm.roles["decode_flops"])
+    return float(formula["cross_kv_bytes"][0]) if is_kept else 0.0
 
 
 def case_of(cell: dict[str, Any], arm: ArmResult, ceilings: Ceilings) -> Case:
@@ -40,6 +50,7 @@ def case_of(cell: dict[str, Any], arm: ArmResult, ceilings: Ceilings) -> Case:
         copied_bytes=copied if formula else math.nan,
         kv_reserved_bytes=number(arm.kv_reserved_bytes),
         kv_used_bytes=number(arm.kv_used_bytes),
+        kv_cross_bytes=_cross_bytes(arm, formula),
         peak_memory_bytes=number(arm.peak_memory_bytes),
         rss_bytes=number(arm.rss_bytes),
         predicted_peak_bytes=number(fits.get("peak_bytes")),

@@ -14,6 +14,7 @@ from ..tables.groups import groups, hardware_named
 from ..words.comparison import Compared, eagerly, factor, spoken
 from ..words.labels import listed
 from ..words.quantity import quantity
+from ..words.search_told import is_beam
 from .advice import step
 from .advice.rows import Row, cases, is_strategy, largest, timed
 from .next_command import profiling, with_key
@@ -118,8 +119,13 @@ def _parts(best: Row, base: Row, cell: Sequence[Row]) -> str:
 
 
 def _cost(best: Row) -> str:
-    """Time per token and bytes of the KV cache per sentence, where they are known; a single token has no such time."""
+    """Time per token and bytes of the KV cache per sentence, where they are known; a single token has no such time.
+
+    With several beams, the time of a token is that of a step of all of them.
+    """
     costs: list[str] = [] if pd.isna(best["tpot_s"]) else [f"{quantity(best['tpot_s'], 's')} per token"]
+    if costs and is_beam(best["search"]) and int(best["num_beams"]) > 1:
+        costs = [f"{costs[0]}, that is, per step of all {int(best['num_beams'])} beams"]
     if is_strategy(best):
         kept = best["kv_reserved_bytes"] / best["batch_size"]
         costs.append(f"{quantity(kept, 'B')} of KV cache per sentence" if kept else "no KV cache")

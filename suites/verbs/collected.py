@@ -26,6 +26,7 @@ from ..telling.card import cards
 from ..telling.choices_told import float32_told, kernels_told, narrowing_told
 from ..telling.isolated import isolated_told
 from ..telling.mixed_told import mixed_told
+from ..telling.search_told import moved_told, quality_told, ties_told
 from ..telling.step_summary import markdown_summary, post
 from ..telling.stopped import running_told, stopped_told
 from ..telling.summary import advice_lines, print_summary
@@ -134,11 +135,13 @@ def tabulate(run_dir: Path, plots: bool = True) -> Collected:
         *stopped_told(cells),
         *isolated_told(cells),
         *checkpoints_told(cells),
+        *quality_told(cells),
+        *moved_told(cells),
         *narrowing_told(cells),
         *float32_told(cells),
     ]
     decided = cards(table, noises, command, left.is_open)
-    advice = list(advice_lines(table, decided, noises, [*notes, *kernels_told(cells)], left.command))
+    advice = list(advice_lines(table, decided, noises, [*notes, *ties_told(cells), *kernels_told(cells)], left.command))
     margin = next(iter(margins), MARGIN)
     rounds = {(done.id, label): [*times.values()] for done in cells for label, times in timed_s(done).items()}
     written: list[Path] = []

@@ -273,6 +273,14 @@ def test_a_target_of_one_token_has_no_time_per_token():
     assert "per token" not in "".join(card(table.assign(kv_reserved_bytes=0.0), (), COMMAND))
 
 
+def test_with_beams_the_time_of_a_token_is_that_of_a_step_of_all_of_them():
+    table = table_of(QUIET).assign(search="beam", num_beams=4)
+    greedy, one, four = (card(each, (), COMMAND)[1] for each in (table_of(QUIET), table.assign(num_beams=1), table))
+    assert one == greedy
+    assert four == greedy.replace(" per token, ", " per token, that is, per step of all 4 beams, ")
+    assert four != greedy
+
+
 @pytest.mark.parametrize("labels", [["static_kv"], ["static_kv", "contiguous_kv"]])
 def test_without_full_recompute_the_first_strategy_is_the_baseline(labels):
     times = {label: [1.0 + 0.5 * place, 1.01 + 0.5 * place, 0.99] for place, label in enumerate(labels)}
