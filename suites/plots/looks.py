@@ -26,6 +26,7 @@ _OTHERS = [
 PARTS = {
     "self": "#332288",
     "append": "#6F175E",
+    "reordering": "#5A5AF0",
     "self attention": "#D0D4FA",
     "cross": "#CA9C55",
     "cross K/V": "#7F4817",

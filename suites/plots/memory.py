@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -17,23 +17,35 @@ from .ends import broken_up, ends_of, name_ends, named, panel_height_in
 from .failed import mark_failed
 from .panels import left_out, shown_of
 from .style import RC, Legend, new_figure, plain_log, powers_of_two, share_y, times
-from .view import View
+from .view import View, has_several
 
 PANELS = (
     ("kv_used_bytes", "K/V used"),
     ("kv_reserved_bytes", "K/V reserved"),
     ("peak_memory_bytes", "peak of a round"),
 )
+CROSS = ("kv_cross_bytes", "K/V of cross-attention")
+"""What is drawn, too, where sentences have several beams, which may share it."""
 LINES: dict[str, dict[str, Any]] = {
     "peak_memory_bytes": {"linestyle": "-", "linewidth": 1.8},
     "kv_reserved_bytes": {"linestyle": (0, (4, 2)), "linewidth": 1.2, "marker": ""},
     "kv_used_bytes": {"linestyle": (0, (1, 1.5)), "linewidth": 1.6, "marker": ""},
+    "kv_cross_bytes": {"linestyle": (0, (1, 1.5)), "linewidth": 1.6, "marker": ""},
 }
 """How each size is drawn in a sweep, in the colour of the strategy."""
 
 
+def sizes_of(view: View) -> list[tuple[str, str]]:
+    """(column, text) of each size that is told of a view: with several beams also the K/V of cross-attention."""
+    has_cross = has_several(view.table) and (view.table[CROSS[0]] > 0).any()
+    return [*[CROSS] * bool(has_cross), *PANELS]
+
+
 def figure(view: View) -> Figure | None:
-    """Draw the three sizes in one panel, in MiB above the weights; a panel for each batch. None if none are known."""
+    """Draw the sizes in one panel, in MiB above the weights; a panel for each batch. None if none are known.
+
+    Of several beams the K/V of cross-attention are drawn in the place of the K/V used.
+    """
     view = view.having("kv_reserved_bytes")
     if view.table.empty:
         return None
@@ -51,10 +63,12 @@ def figure(view: View) -> Figure | None:
     at_ends = named(view, panel_height_in(height)) and ends_of(view, "peak_memory_bytes", column)
     same = bool((view.table["kv_used_bytes"] == view.table["kv_reserved_bytes"]).all())
     texts = {"kv_reserved_bytes": "K/V reserved, all of it used"} if same else {}
+    shown = sizes_of(view)
+    no_used = same or CROSS in shown
     sizes = [
         (texts.get(name, text), {"color": "#333333", "marker": "", **LINES[name]})
-        for name, text in reversed(PANELS)
-        if not (same and name == "kv_used_bytes")
+        for name, text in reversed(shown)
+        if not (no_used and name == "kv_used_bytes")
     ]
     names = view.absent if at_ends else view.legend()
     legend = Legend([*(names.entries if names else []), *sizes])
@@ -63,7 +77,7 @@ def figure(view: View) -> Figure | None:
     with mpl.rc_context(RC):
         found: dict[str, tuple[float, float, str]] = {}
         for place, (title, part) in zip(row, panels, strict=True):
-            found = _curves(place, view, part, column)
+            found = _curves(place, view, part, column, [name for name, _ in shown])
             powers_of_two(place, [*part[column], *mark_failed(place, view, part)])
             place.set_title(title)
         row[len(row) // 2].set_xlabel(label)
@@ -109,15 +123,19 @@ def message(view: View) -> str:
     return f"{text} at {where}: {most} needs {times(high[name] / low[name])} that of {least}"
 
 
-def _curves(axes: Axes, view: View, part: pd.DataFrame, column: str) -> dict[str, tuple[float, float, str]]:
+def _curves(
+    axes: Axes, view: View, part: pd.DataFrame, column: str, names: Sequence[str]
+) -> dict[str, tuple[float, float, str]]:
     """Draw the sizes of each strategy; return the last point of its peak, and its colour, by its name."""
     found = {}
     for strategy, mine in part.sort_values(column).groupby("strategy", sort=False):
         look = view.looks[str(strategy)]
-        same = mine["kv_used_bytes"].equals(mine["kv_reserved_bytes"])
+        no_used = CROSS[0] in names or mine["kv_used_bytes"].equals(mine["kv_reserved_bytes"])
         for name, style in LINES.items():
+            if name not in names or (no_used and name == "kv_used_bytes"):
+                continue
             known = mine[mine[name] > 0]  # zero has no place on a logarithmic axis
-            if known.empty or (same and name == "kv_used_bytes"):
+            if known.empty:
                 continue
             axes.plot(known[column], known[name] / 2**20, **look.line() | style)
             if name == "peak_memory_bytes":
@@ -129,7 +147,8 @@ def _curves(axes: Axes, view: View, part: pd.DataFrame, column: str) -> dict[str
 def _bars(view: View, rows: pd.DataFrame, foot: str) -> Figure:
     """Draw a single cell: one bar per strategy, its peak, with the K/V reserved and used inside it."""
     ordered = rows.sort_values("peak_memory_bytes", ascending=False, na_position="first")
-    entries: list[tuple[str, dict[str, Any]]] = [(text, _face("#777777", name)) for name, text in reversed(PANELS)]
+    shown = sizes_of(view)
+    entries: list[tuple[str, dict[str, Any]]] = [(text, _face("#777777", name)) for name, text in reversed(shown)]
     entries += view.absent.entries if view.absent else []
     legend = Legend(entries, artist=_sample)
     drawn, [[axes]] = new_figure(message(view), foot, legend, height=1.5 + 0.4 * len(rows))
@@ -137,20 +156,32 @@ def _bars(view: View, rows: pd.DataFrame, foot: str) -> Figure:
         top = max(1e-6, float(ordered[[name for name, _ in PANELS]].max().max()) / 2**20)
         for place, row in enumerate(ordered.to_dict("records")):
             look = view.looks[row["strategy"]]
-            for name, _ in reversed(PANELS):
+            for name, _ in reversed(shown):
                 if row[name] > 0:
                     axes.barh(place, row[name] / 2**20, height=HEIGHTS[name], **_face(look.color, name))
             longest = max([0.0, *(row[name] for name, _ in PANELS if row[name] > 0)]) / 2**20
-            axes.annotate(_told(row), (longest, place), (4, 0), textcoords="offset points", va="center", fontsize=7.5)
+            axes.annotate(
+                _told(row, CROSS in shown),
+                (longest, place),
+                (4, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=7.5,
+            )
         axes.set_yticks(range(len(ordered)), [broken_up(view.name(s)) for s in ordered["strategy"]], fontsize=8.5)
-        axes.set_xlim(0, top * 1.5)
+        axes.set_xlim(0, top * (1.75 if CROSS in shown else 1.5))  # the text of a bar stands behind it
         axes.set_xlabel("memory (MiB)")
         axes.grid(axis="y", visible=False)
     return drawn
 
 
-HEIGHTS = {"kv_used_bytes": 0.3, "kv_reserved_bytes": 0.54, "peak_memory_bytes": 0.78}
-FACES = {"kv_used_bytes": (1.0, ""), "kv_reserved_bytes": (0.55, "//"), "peak_memory_bytes": (0.25, "")}
+HEIGHTS = {"kv_cross_bytes": 0.3, "kv_used_bytes": 0.3, "kv_reserved_bytes": 0.54, "peak_memory_bytes": 0.78}
+FACES = {
+    "kv_cross_bytes": (1.0, "xxxx"),
+    "kv_used_bytes": (1.0, ""),
+    "kv_reserved_bytes": (0.55, "//"),
+    "peak_memory_bytes": (0.25, ""),
+}
 
 
 def _face(color: str, name: str) -> dict[str, Any]:
@@ -163,11 +194,12 @@ def _sample(**look: Any) -> Patch | Line2D:
     return Patch(**look) if "facecolor" in look else Line2D([], [], **look)
 
 
-def _told(row: dict[Any, Any]) -> str:
-    """Say the sizes of a row in MiB."""
+def _told(row: dict[Any, Any], cross: bool = False) -> str:
+    """Say the sizes of a row in MiB, with ``cross`` also that of cross-attention's K/V."""
     used, reserved, peak = (float(row[name]) / 2**20 for name, _ in PANELS)
     told = "peak not measured" if peak != peak else f"{peak:.3g}"
     if not reserved:
         return f"{told}, no K/V"
     more = "" if used == reserved else f", {used:.3g} of it used"
+    more += f", cross {row[CROSS[0]] / 2**20:.3g}" if cross else ""
     return f"{told}, K/V {reserved:.3g}{more}"

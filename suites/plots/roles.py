@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,11 +44,10 @@ class Group:
         return {"facecolor": self.color, "hatch": self.hatch, "edgecolor": self.text_color, "linewidth": 0}
 
 
-COPIES = ("self.append", "self.gather", "self.select", "cross.select")
-"""Roles that copy K and V: to make room, to be read, and as beams are reordered."""
 GROUPS = (
     Group("self q, k, v, out", "self qkv,out", PARTS["self"], "", ("self.qkv", "self.out")),
-    Group("K/V append, copies", "K/V copies", PARTS["append"], "xxx", COPIES),
+    Group("K/V append, copies", "K/V copies", PARTS["append"], "xxx", ("self.append", "self.gather")),
+    Group("reordering of beams", "reordering", PARTS["reordering"], "\\\\\\", ("self.select", "cross.select")),
     Group("self scores, context", "self attention", PARTS["self attention"], "///", ("self.scores", "self.context")),
     Group("cross q, out", "cross q,out", PARTS["cross"], "", ("cross.q", "cross.out")),
     Group("cross K/V projection", "cross K/V", PARTS["cross K/V"], "...", ("cross.kv",)),
@@ -80,7 +80,9 @@ def figure(view: View) -> Figure | None:
     measured = [s for s in view.strategies if s in set(sums["strategy"])]
     rows = [*measured, *(s for s in view.broken if s not in measured)]
     legend = Legend([(group.label, group.look()) for group in shown], artist=Patch)
-    height = 1.8 + 0.6 * len(rows)
+    broken = ["\n" in broken_up(view.name(s)) for s in rows]
+    crowded = any(map(all, itertools.pairwise(broken)))  # names of two lines below one another need more room
+    height = 1.8 + (0.76 if crowded else 0.6) * len(rows)
     drawn, grid = new_figure(message(view), foot, legend, len(PANELS), 2, height, (1.0, 1.35))
     with mpl.rc_context({**RC, "hatch.linewidth": 0.6}):
         for [amounts, shares], (column, title, unit) in zip(grid, PANELS, strict=True):

@@ -76,14 +76,14 @@ def message(view: View) -> str:
     """
     panels = longest(view)
     where, steps = panels[-1]
+    start = f"At {where}, a" if len(panels) > 1 else f"With {view.beams}, a" if view.beams else "A"
     if steps["k"].max() < FEW:
-        return _typical(steps, f"At {where}, a" if len(panels) > 1 else "A")
+        return _typical(steps, start)
     ours = steps[steps["flops"].notna()]  # what a contender computes is not known
     told = steps if ours.empty else ours
     growth = {str(s): _eighths(mine) for s, mine in told.groupby("strategy", sort=False)}
     steep = max(growth, key=lambda s: growth[s][-1] / growth[s][0])
     flat = min(growth, key=lambda s: max(growth[s]) / min(growth[s]))
-    start = f"At {where}, a" if len(panels) > 1 else "A"
     said = f"{start} step of {spoken(steep)} {_course(growth[steep])}"
     return said if steep == flat else f"{said}, one of {spoken(flat)} {_course(growth[flat])}"
 

@@ -16,7 +16,11 @@ from .style import RC, new_figure
 from .view import View
 
 WIDE = 0.25
-"""Width of a name, as a share of the axes."""
+"""Greatest width of a name, as a share of the axes."""
+CHARACTER = 0.0105
+"""Width of one of its characters."""
+NOTE = 0.4, 0.25
+"""Up to where, as shares of the axes, a name on the left of its point may lie upon the note in the corner."""
 BOX = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 0.6}
 
 
@@ -99,8 +103,13 @@ def _write(
     places = spread(wanted, [line * (text.count("\n") + 1) for text in texts])
     for row, text, place in zip(ordered.to_dict("records"), texts, places, strict=True):
         look, x, y = view.looks[row["strategy"]], row["mib"] / right, row["ms"] / top
-        beside = ((rows["mib"] / right - x).between(0.005, WIDE)) & ((rows["ms"] / top - y).abs() < 1.5 * line)
-        side = -1 if beside.any() and x > WIDE else 1  # a point close on the right leaves no room for a name
-        axes.annotate(text, (row["mib"], row["ms"]), (x + 0.018 * side, place), xycoords="data",
-                      textcoords="axes fraction", fontsize=7.5, va="center", ha="left" if side > 0 else "right",
-                      color=darker(look.color), bbox=BOX)  # fmt: skip
+        own = 0.04 + CHARACTER * max(map(len, text.split("\n")))
+        wide = min(WIDE, own) if x < NOTE[0] and y < NOTE[1] else WIDE  # on its left a name would lie upon the note
+        away = rows["mib"] / right - x
+        level = (rows["ms"] / top - y).abs() < 1.5 * line
+        side = -1 if (level & away.between(0.005, wide)).any() and x > WIDE else 1  # on the right there is no room
+        at, align = (x + 0.018 * side, place), "left" if side > 0 else "right"
+        if side < 0 and (level & away.between(-own, -0.005)).any():  # nor on the left
+            at, align = (x, y + line * (0.9 + (text.count("\n") + 1) / 2)), "center"
+        axes.annotate(text, (row["mib"], row["ms"]), at, xycoords="data", textcoords="axes fraction", fontsize=7.5,
+                      va="center", ha=align, color=darker(look.color), bbox=BOX)  # fmt: skip

@@ -17,7 +17,8 @@ from ..tables.groups import hardware_known, hardware_named
 from ..tables.role_table import ROLE_COLUMNS
 from ..words.comparison import names_of
 from ..words.labels import short, shortened
-from ..words.search_told import batch_told
+from ..words.quantity import counted
+from ..words.search_told import batch_told, is_beam
 from ..words.settings_told import changed_settings
 from .looks import NOT_DRAWN, Look, looks
 from .panels import first_middle_last
@@ -124,9 +125,13 @@ class View:
         return bool(self.table[self.axis[0]].nunique() > 1)
 
     def at(self, value: float, panel: str = "") -> str:
-        """Name a place on the axis in words: "64 tokens, batch 8"."""
-        place = place_on(self.axis[0], value)
-        return f"{place}, {panel}" if panel else place
+        """Name a place on the axis in words: "64 tokens, batch 8", with beams "64 tokens, batch 8, 4 beams"."""
+        return ", ".join(filter(None, (place_on(self.axis[0], value), panel, self.beams)))
+
+    @property
+    def beams(self) -> str:
+        """The number of beams in words, where every case has as many; "" where it varies, and without beam search."""
+        return beams_of(self.table)
 
     @property
     def panels(self) -> list[tuple[str, pd.DataFrame]]:
@@ -196,21 +201,49 @@ def views(
         names = [*(f"{case[c]}{c if c in ('threads', 'seed') else ''}" for c in varying), *[hardware] * bool(hardware)]
         threads = f", {case['threads']} {'thread' if case['threads'] == 1 else 'threads'}"
         kernels = "".join(f"{text}, " for text in changed_settings(case))
+        kernels += f"{beams_of(rows)}, " if beams_of(rows) else ""
         own = case["gpu" if case["device"] == "cuda" else "cpu"]
         where = hardware or own or machine.get(str(case["device"]), case["device"])
         foot = f"{short(str(case['model']))}, {case['dtype']}, {kernels}on {where}"
         bad = table[(table[GROUP] == pd.Series(case)).all(axis=1) & (table["status"] != "ok")]
+        told = bad[~_is_idle_with_one_beam(bad, rows)]
         yield View(
             rows,
             steps[steps["cell"].isin(rows["cell"])],
             foot + (threads if case["device"] == "cpu" else "") + ".",
             _file_suffix("".join(f"_{name}" for name in names), taken),
             look,
-            {str(s): "/".join(dict.fromkeys(b["status"])) for s, b in bad.groupby("strategy", sort=False)},
+            {str(s): "/".join(dict.fromkeys(b["status"])) for s, b in told.groupby("strategy", sort=False)},
             sums[sums["cell"].isin(rows["cell"])],
             hardware=hardware,
             lost=bad,
         )
+
+
+def beams_of(rows: pd.DataFrame) -> str:
+    """The number of beams of rows of one search in words; "" where it varies, and without beam search.
+
+    >>> beams_of(pd.DataFrame({"search": ["beam", "beam"], "num_beams": [4, 4]}))
+    '4 beams'
+    """
+    numbers = set(rows["num_beams"])
+    return counted(int(numbers.pop()), "beam") if is_beam(rows["search"].iloc[0]) and len(numbers) == 1 else ""
+
+
+def has_several(rows: pd.DataFrame) -> bool:
+    """Whether some of the rows, of one search, have several beams. Tables of earlier versions do not say."""
+    return is_beam(rows["search"].iloc[0]) and bool(rows["num_beams"].max() > 1)
+
+
+def _is_idle_with_one_beam(bad: pd.DataFrame, measured: pd.DataFrame) -> pd.Series:
+    """Whether each case is one of a single beam that is skipped, of a strategy that was measured with several.
+
+    Its options change nothing there, so that its curve begins at two beams, and no more is to be said of it.
+    """
+    if not has_several(measured):
+        return pd.Series(False, index=bad.index)
+    with_several = measured.loc[measured["num_beams"] > 1, "strategy"]
+    return (bad["num_beams"] == 1) & (bad["status"] == "skipped") & bad["strategy"].isin(with_several)
 
 
 def _with_search(found: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:

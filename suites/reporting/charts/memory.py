@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from ...plots.memory import PANELS, foot_of, message
+from ...plots.memory import foot_of, message, sizes_of
 from ...plots.view import View
 from ...words.quantity import quantity
 from .along import alternative
@@ -13,7 +13,7 @@ from .chart import Chart, bars, curves, panels_of
 
 
 def charts(view: View) -> list[Chart]:
-    """Make the one chart; the reader chooses which of the three figures it shows, and of which batch."""
+    """Make the one chart; the reader chooses which of the sizes it shows, and of which batch."""
     view = view.having("kv_reserved_bytes")
     if view.table.empty:
         return []
@@ -33,7 +33,7 @@ def charts(view: View) -> list[Chart]:
         )
         for title, part in shown
         for rows in [part.sort_values(column)]
-        for name, text in PANELS
+        for name, text in sizes_of(view)
     )
     alt, name = alternative(message(view), view, "peak_memory_bytes", "B"), f"memory{view.suffix}"
     foot = f"{foot_of(view)}{fewer}"
