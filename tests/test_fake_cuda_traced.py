@@ -25,6 +25,12 @@ BATCH, SOURCE, STEPS = 3, 5, 10
 """Lengths around 8, beyond the first multiple of it."""
 VARIANTS = {"static_kv(read=bucket)": 3, "contiguous_kv": 3}
 """Buckets of 4, 8 and 10 rows; no earlier key, one, and any larger number."""
+OF_BEAMS = {
+    **VARIANTS,
+    "static_kv(read=bucket,reorder=table)": 3,
+    "static_kv(read=bucket,cross_beams=expanded_once)": 3,
+    "contiguous_kv(cross_beams=expanded)": 3,
+}
 
 
 class Traced:
@@ -59,15 +65,18 @@ class Traced:
         return [str(guard.expr) for environment in environments for guard in environment.guards]
 
 
-def decoded(model, label: str) -> Traced:
+def decoded(model, label: str, beams: int = 1) -> Traced:
     """The graphs of every step of a batch, traced."""
-    session, traced = Session(model, parse(label), BATCH, SOURCE, STEPS), Traced()
+    session, traced, rows = Session(model, parse(label), BATCH, SOURCE, STEPS, beams=beams), Traced(), BATCH * beams
     session._forward = traced
     src_BS = torch.zeros(BATCH, SOURCE, dtype=torch.int64, device="cuda")
     session.prefill(src_BS, torch.ones_like(src_BS, dtype=torch.bool))
-    for _ in range(STEPS):
-        logits_BV = session.step(src_BS[:, 0])
-        assert (logits_BV.device.type, logits_BV.shape) == ("cuda", (BATCH, model.config.vocab_size))
+    parent_BW = torch.zeros(BATCH, beams, dtype=torch.int64, device="cuda")
+    for k in range(1, STEPS + 1):
+        logits_XV = session.step(parent_BW.flatten())
+        assert (logits_XV.device.type, logits_XV.shape) == ("cuda", (rows, model.config.vocab_size))
+        if k < STEPS:
+            session.select(parent_BW)
     return traced
 
 
@@ -86,12 +95,12 @@ def _several_buckets(monkeypatch):
 
 
 @pytest.mark.parametrize("architecture", ["t5", "transformer2017 multi-query"])
-@pytest.mark.parametrize("label", VARIANTS)
-def test_each_variant_of_a_step_is_one_graph_for_every_length(tiny_model, architecture, label):
+@pytest.mark.parametrize(("label", "beams"), [*((label, 1) for label in VARIANTS), *((label, 2) for label in OF_BEAMS)])
+def test_each_variant_of_a_step_is_one_graph_for_every_length(tiny_model, architecture, label, beams):
     with fake_cuda(tiny_model(architecture, decoder_layers=1)) as model:
-        traced = decoded(model, label)
-    assert len(traced.graphs) == VARIANTS[label]
-    assert bool(list(traced.lengths())) == (label == "contiguous_kv")
+        traced = decoded(model, label, beams)
+    assert len(traced.graphs) == OF_BEAMS[label]
+    assert bool(list(traced.lengths())) == label.startswith("contiguous_kv")
     assert not [guard for guard in traced.guards() if "Mod" in guard]
 
 
