@@ -223,3 +223,34 @@ def test_growing_and_static_caches_are_compared_in_the_same_execution(runs):
     text = runs({"compiled": [{"strategy": s, "execution": e, "tpot_s": t} for s, e, t in rows]})
     assert "compiled, 64 tokens, eager: 1.50 (3.000 and 2.000 ms a step)" in text
     assert "64 tokens, compiled" not in text
+
+
+def test_beams_that_have_a_source_of_their_own_are_compared_with_those_that_share_one(runs):
+    rows = [
+        (CAPTURED, "graph", 1e-3, 1e9),
+        ("static_kv(cross_beams=expanded_once,execution=graph,read=bucket)", "graph", 2e-3, 3e9),
+        ("static_kv(execution=graph,read=bucket,reorder=table)", "graph", 9e-4, 5e8),
+        ("static_kv", "eager", 4e-3, 1e9),
+        ("static_kv(cross_beams=expanded)", "eager", 5e-3, 4e9),
+        ("contiguous_kv", "eager", 4e-3, 2e9),
+    ]
+    named = ("strategy", "execution", "tpot_s", "step_bytes")
+    text = runs({"beams": [dict(zip(named, row, strict=True)) for row in rows]})
+    told = "graph, source of 64 tokens: 2.00 times the time, 3.00 times the bytes (2.000 and 1.000 ms a step)"
+    assert f"cross_beams=expanded_once,execution=graph,read=bucket), {told}" in text
+    assert "reorder=table), graph, source of 64 tokens: 0.90 times the time, 0.50 times the bytes" in text
+    assert "expanded), eager, source of 64 tokens: 1.25 times the time, 4.00 times the bytes" in text
+    assert "contiguous_kv, eager, source of 64 tokens: 1.00 times the time, 2.00 times the bytes" in text
+    assert text.count("times the bytes") == 4
+
+
+def test_waits_of_beams_count_among_the_others_and_have_no_share_of_a_round(runs, tmp_path):
+    beams = {"strategy": f"{CAPTURED} with 4 beams", "waits": 1}
+    runs({})
+    figures = DIRECT, {"model": "small", **beams}
+    (tmp_path / "figures.jsonl").write_text("".join(json.dumps(one) + "\n" for one in figures))
+    text = summary.summary(tmp_path, summary.all_rows(tmp_path))
+    (line,) = (line for line in text.splitlines() if "waits for the device" in line)
+    assert line.startswith("NOT REACHED")
+    assert line.endswith(f"small {CAPTURED}: 0, small {CAPTURED} with 4 beams: 1")
+    assert text.count("measuring costs") == 1

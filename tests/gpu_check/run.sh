@@ -15,6 +15,7 @@
 #   DEVICE=cpu                a dry run with a tiny model, without a GPU: every step runs, and no figure means anything
 #   MODEL LARGE XL            models of conf/model/ (small, large, xl; all tiny with DEVICE=cpu)
 #   LENS MID SHORT            lengths: of the sweeps (empty: those of +sweep=seq_len), of most steps, of the last ones
+#   SRC_LEN                   length of the sources of the step beams
 #   PLAN=1                    print the steps, one a line (name, limit, command), and run nothing
 set -u
 cd "$(dirname "$0")/../.." || exit 1
@@ -29,11 +30,13 @@ for name in TOTAL SCALE; do
 done
 if [ "$DEVICE" = cpu ]; then
   MODEL=${MODEL:-tiny} LARGE=${LARGE:-tiny} XL=${XL:-tiny} LENS=${LENS:-4,8} MID=${MID:-8} SHORT=${SHORT:-4}
+  SRC_LEN=${SRC_LEN:-16}
   SCALE=${SCALE:-5} TOTAL=${TOTAL:-2400}
   captured=() peer_dtype=fp32 # nothing is captured without a GPU, and contenders decode in float32 there
   export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
 else
   MODEL=${MODEL:-small} LARGE=${LARGE:-large} XL=${XL:-xl} LENS=${LENS:-} MID=${MID:-64} SHORT=${SHORT:-16}
+  SRC_LEN=${SRC_LEN:-512}
   SCALE=${SCALE:-1} TOTAL=${TOTAL:-450}
   captured=(execution=graph) peer_dtype=bf16
 fi
@@ -113,6 +116,10 @@ collect
 run peers 100 "model=$MODEL" "dtype=$peer_dtype" "${captured[@]}" "strategies=[static_kv]" \
   "contenders=[transformers_dynamic,transformers_static_compiled]" "seq_len=$MID"
 collect
+arms=static_kv
+for option in cross_beams=expanded_once cross_beams=expanded reorder=table; do arms+=",'static_kv($option)'"; done
+run beams 70 "model=$MODEL" dtype=bf16 "${captured[@]}" search=beam batch_size=8 "src_len=$SRC_LEN" "tgt_len=$SHORT" \
+  "strategies=[$arms,contiguous_kv]" plots=false
 run compiled 110 "model=$MODEL" dtype=bf16 execution=compiled "strategies=[contiguous_kv,static_kv]" "seq_len=$MID"
 step roofline 30 "$PYTHON" -m suites roofline "device=$DEVICE" "hydra.run.dir=$RUNS/roofline" --rounds 10
 run fp32 80 "model=$MODEL" dtype=fp32 "${captured[@]}" "${sweep[@]}" plots=false
