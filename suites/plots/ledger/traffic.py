@@ -5,13 +5,13 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ..roles import COPIES
 from . import stacks
 from .panels import beams_of
 
 NAME = "bytes_by_role"
 UNITS = ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
-_WRITES_KV = ("cross.kv", "cross.k", "cross.v", *COPIES)
+_COPIES = ("self.append", "self.gather", "self.select", "cross.select")
+_WRITES_KV = ("cross.kv", "cross.k", "cross.v", *_COPIES)
 
 
 def moved_bytes(ledger: pd.DataFrame) -> pd.Series:
