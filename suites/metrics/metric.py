@@ -64,6 +64,7 @@ class TimedRound:
 class Case:
     """One strategy or contender in one cell: what is known besides its times. Missing figures are NaN.
 
+    ``real_tokens`` are those of the best sequence of each sentence, its end token included.
     ``moved_bytes`` are the bytes that all decode steps move, ``copied_bytes`` the part that concatenation copies.
     ``floor_bytes`` is the mean over steps of weights and K/V, without copies; ``floor_weight_bytes`` is its part of
     weights. ``floor_flops`` are the FLOPs of all decode steps. A contender's floor, prefill included, is that of the

@@ -41,7 +41,7 @@ def case_of(cell: dict[str, Any], arm: ArmResult, ceilings: Ceilings) -> Case:
         src_len=cell["src_len"],
         tgt_len=cell["tgt_len"],
         steps=arm.steps or 0,
-        real_tokens=sum(arm.row_lens or []),
+        real_tokens=sum((arm.row_lens or [])[:: cell.get("search", {}).get("num_return", 1)]),
         setup_s=number(arm.setup_s),
         necessary_flops=number(arm.necessary_flops),
         executed_flops=formula["prefill_flops"] + decode if formula else math.nan,

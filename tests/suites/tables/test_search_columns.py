@@ -112,3 +112,13 @@ def read_of(folder, cell) -> RunRead:
     folder.mkdir()
     write_tables(folder, [cell])
     return read_run(folder)
+
+
+def test_of_the_sequences_of_a_sentence_only_the_best_counts_to_the_throughput():
+    arm = ok(row_lens=[3, 9, 5, 7])
+    one, two = (
+        result([arm], [a_round(arm.strategy, index) for index in range(2)], search=dataclasses.asdict(search))
+        for search in (Beam(), Beam(num_return=2))
+    )
+    rates = [case_table([each])["throughput_tokens_per_s"].item() for each in (one, two)]
+    assert rates[0] == pytest.approx(3 * rates[1])  # 24 tokens of four sentences, and 3 + 5 of two
