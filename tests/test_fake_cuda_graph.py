@@ -113,6 +113,22 @@ def test_a_step_that_replays_the_other_side_is_found(tiny_model, monkeypatch):
     assert not torch.allclose(found_NXV, expected_NXV, **NEAR)
 
 
+def test_a_table_that_moves_when_it_is_reordered_is_found(tiny_model, monkeypatch):
+    """A right order at another address: eager steps follow it, and captured ones do not."""
+
+    def select(self, parent_B, held):
+        self.row_BC = torch.cat((self.row_BC[:, :held].index_select(0, parent_B), self.row_BC[:, held:]), 1)
+
+    monkeypatch.setattr(static_kv.BeamTable, "select", select)
+    _, expected_NXV = decoded(tiny_model("t5"), "full_recompute", BEAMS)
+    for label, is_right in (
+        ("static_kv(reorder=table)", True),
+        ("static_kv(execution=graph,read=bucket,reorder=table)", False),
+    ):
+        _, found_NXV = decoded(tiny_model("t5"), label, BEAMS)
+        assert torch.allclose(found_NXV, expected_NXV, **NEAR) == is_right
+
+
 def test_a_step_that_depends_on_the_hosts_length_is_found(tiny_model, monkeypatch):
     def append(self, k_BGTK, v_BGTK, step):
         at = step.length - 1
