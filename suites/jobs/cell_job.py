@@ -32,11 +32,14 @@ class CellJob:
     run_dir: Path
     folder: Path | None = None
     isolate: str = "auto"
+    is_spoken: bool = False
 
     def run(self, progress: Progress, faults: dict[str, Fault], noted: Mapping[str, Any] | None = None) -> None:
         """Measure the cell in this process. ``faults``, ``noted``, SpoiledError: as in ``run_cell``."""
-        children, folder = Contenders(self.contenders), self.folder
-        run_cell(self.cell, self.strategies, self.measure, self.run_dir, progress, children, faults, folder, noted)
+        children, folder, spoken = Contenders(self.contenders), self.folder, self.is_spoken
+        run_cell(
+            self.cell, self.strategies, self.measure, self.run_dir, progress, children, faults, folder, noted, spoken
+        )
 
     def to_json(self) -> str:
         """Write it as a line. Strategies go by their labels: another process finds them as this one did."""
@@ -62,4 +65,5 @@ class CellJob:
             run_dir,
             folder,
             entry.get("isolate", "auto"),
+            entry.get("is_spoken", False),
         )

@@ -13,6 +13,7 @@ from strategies import Strategy, select, with_execution
 from strategies.strategy import Execution
 
 from ..contenders import select_contenders
+from ..measuring.spoken import can_be_spoken, is_spoken
 from ..settings.cells import Cell, make_cells
 from ..settings.config import ConfigError, RunConfig
 from ..settings.obstacles import obstacle, refuse_idle_beams
@@ -31,6 +32,8 @@ class Planned:
     cell: Cell
     strategies: list[Strategy]
     contenders: list[str]
+    is_spoken: bool = False
+    """Whether phoneme errors are counted because those of another cell are, with which they can be compared."""
 
     @cached_property
     def effort(self) -> Effort:
@@ -62,6 +65,7 @@ class Planned:
             "measure": dataclasses.asdict(self.job.config.measure),
             "config": self.job.yaml,
             "isolate": self.job.config.isolate,
+            **({"is_spoken": True} if self.is_spoken else {}),
         }
         return cast("FrozenEntry", json.loads(json.dumps(entry)))
 
@@ -88,6 +92,8 @@ def planned(jobs: Sequence[Job]) -> list[Planned]:
         refuse_cluster(one.job.config.cluster, one.cell.device, one.cell.threads)
         require_importable(one.strategies, one.job.config.isolate)
     refuse_idle_beams((one.cell, one.strategies) for one in found)
+    if any(is_spoken(cell) for cell in cells):
+        found = [dataclasses.replace(one, is_spoken=can_be_spoken(one.cell)) for one in found]
     obstacles = [obstacle(one.cell, one.strategies, one.contenders, here=one.is_here) for one in found]
     if all(obstacles):
         more = f" (and none of the other {len(jobs) - 1} cells can run)" if len(jobs) > 1 else ""

@@ -53,18 +53,19 @@ def run_cell(
     faults: Mapping[str, Fault] | None = None,
     folder: Path | None = None,
     noted: Mapping[str, Any] | None = None,
+    spoken: bool = False,
 ) -> list[ArmResult]:
     """Measure strategies and contenders in one cell and write it to ``run_dir``; failures are rows with a reason.
 
     ``faults`` holds, by label, the faults of arms that are not to be measured: they ended an earlier process.
     ``folder`` is the cell's folder, by default that of its id in ``run_dir``. ``noted`` are further entries of
-    cell.json.
+    cell.json. ``spoken``: count phoneme errors whatever the search (``spoken.is_spoken``).
 
     Raises SpoiledError once an arm has spoiled CUDA for this process. Its row is then written. The arms that the error
     names as left have to be measured anew, all of them together, since only times of one process can be paired.
     """
     writer = CellWriter(run_dir, cell.id, folder)
-    return CellRun(cell, strategies, measure, writer, progress, children, faults or {}, noted or {}).run()
+    return CellRun(cell, strategies, measure, writer, progress, children, faults or {}, noted or {}, spoken).run()
 
 
 class CellRun:
@@ -80,7 +81,9 @@ class CellRun:
         children: ChildArms,
         faults: Mapping[str, Fault],
         noted: Mapping[str, Any],
+        spoken: bool = False,
     ) -> None:
+        self._spoken = spoken or is_spoken(cell)
         self._cell, self._strategies, self._measure = cell, strategies, measure
         self._writer, self._progress, self._children, self._faults = writer, progress, children, faults
         executions = {s.label: s.execution for s in strategies} | dict.fromkeys(children.names)
@@ -155,7 +158,7 @@ class CellRun:
             self._file.write(**admission.decided)
         if admission.no_reference:
             self._file.write(fp32_reason=admission.no_reference)
-        if arms and is_spoken(self._cell):
+        if arms and self._spoken:
             self._progress.say("phoneme errors")
             self._file.write(**phoneme_error(self._cell, prepared.model))
         whole = self._measure_narrowing(prepared, arms)

@@ -16,8 +16,16 @@ from .spoiled import answering
 
 
 def is_spoken(cell: Cell) -> bool:
-    """Whether the phoneme errors of a cell are counted: those of the embedded model, by beam search."""
-    return cell.model.source == "pronounce" and is_beam(cell.search.kind)
+    """Whether the phoneme errors of a cell are counted in any run: those of the embedded model, by beam search.
+
+    Where a run has such a cell, those of its cells of other searches are counted, too, to be compared with them.
+    """
+    return can_be_spoken(cell) and is_beam(cell.search.kind)
+
+
+def can_be_spoken(cell: Cell) -> bool:
+    """Whether phoneme errors can be counted: those of the embedded model."""
+    return cell.model.source == "pronounce"
 
 
 @torch.no_grad()

@@ -101,7 +101,8 @@ class FrozenEntry(TypedDict):
     """A line of plan.jsonl: a cell, and what is to be measured in it.
 
     ``strategies`` and ``contenders`` are labels, and ``measure`` holds the fields of ``measure.*``. ``config`` is the
-    configuration of the job as YAML. ``isolate`` says whether it is measured in a process of its own.
+    configuration of the job as YAML. ``isolate`` says whether it is measured in a process of its own, and ``is_spoken``
+    that phoneme errors are counted though the search alone does not ask for it.
     """
 
     id: CellId
@@ -113,6 +114,7 @@ class FrozenEntry(TypedDict):
     measure: dict[str, Any]
     config: str
     isolate: NotRequired[Literal["none", "process", "auto"]]
+    is_spoken: NotRequired[bool]
 
 
 class JobEntry(TypedDict):

@@ -9,7 +9,7 @@ from ..settings.search import search_from
 from ..store.cell_folder import CellResult
 from ..words.labels import listed
 from ..words.quantity import counted
-from ..words.search_told import search_told
+from ..words.search_told import is_beam, search_told
 from .choices_told import case_told
 
 NAMED = 6
@@ -30,7 +30,8 @@ def quality_told(cells: Sequence[CellResult]) -> list[str]:
             words = cell.get("phoneme_error_words", 0)
     for (dtype, weights, linear, search_name), errors in found.items():
         named = f", {weights or dtype}, {linear}, {search_name}" if len(found) > 1 else ""
-        rates = listed([f"{100 * rate:.2f} % with {counted(beams, 'beam')}" for beams, rate in sorted(errors.items())])
+        with_beams = {beams: f" with {counted(beams, 'beam')}" * is_beam(search_name) for beams in errors}
+        rates = listed([f"{100 * rate:.2f} %{with_beams[beams]}" for beams, rate in sorted(errors.items())])
         lines.append(f"phoneme error on {words} held-out words{named}: {rates}")
     return lines
 

@@ -1,17 +1,27 @@
 """The phoneme error by the search of a cell: measured for beam search of the embedded model alone, and written down."""
 
+import json
+from pathlib import Path
+
 import pytest
 
 from strategies import ModelSpec, load_model, parse
 from strategies.models.pronounce.evaluate import error_rates
 from strategies.search.options import Beam, Greedy, Sample
+from suites.contenders.running.lineup import Contenders
+from suites.jobs.cell_job import CellJob
+from suites.jobs.planned import planned
 from suites.measuring import spoken
+from suites.measuring.runner import run_cell
 from suites.measuring.spoken import is_spoken, phoneme_error
 from suites.settings.cells import Cell
+from suites.settings.config import MeasureConfig
+from suites.settings.overrides import compose_jobs, read_overrides
 from suites.store.cell_folder import read_cells
 from suites.store.files import write_json
 from suites.store.schema import SCHEMA
 from suites.tables.case_table import case_table
+from suites.words.progress import Progress
 
 from .one_cell import CELL, measure
 
@@ -64,6 +74,31 @@ def test_a_cell_and_its_table_hold_it_for_beam_search_alone(search, monkeypatch,
     else:
         assert kept["phoneme_error_words"] == 20
         assert table["phoneme_error"].tolist() == [kept["phoneme_error"]] * 2
+
+
+def frozen(*arguments):
+    """For each cell of the plan of a run: whether its job, read back from its line, counts phoneme errors of itself."""
+    plan = planned(compose_jobs(read_overrides([*arguments, "seq_len=4"])))
+    jobs = [CellJob.of_entry(one.frozen(), Path("run")) for one in plan]
+    assert [CellJob.of_json(job.to_json()).is_spoken for job in jobs] == [job.is_spoken for job in jobs]
+    return {job.cell.search.kind: job.is_spoken or is_spoken(job.cell) for job in jobs}
+
+
+def test_other_searches_are_spoken_beside_beam_search_and_not_without_it():
+    assert frozen("search=greedy,beam,sample") == {"greedy": True, "beam": True, "sample": True}
+    assert frozen("search=greedy,sample") == {"greedy": False, "sample": False}
+    assert frozen("search=greedy,beam", "model=tiny") == {"greedy": False, "beam": False}
+    (plain,) = planned(compose_jobs(read_overrides(["seq_len=4"])))
+    assert "is_spoken" not in plain.frozen()
+
+
+def test_a_greedy_cell_beside_beam_search_has_its_phoneme_error(monkeypatch, tmp_path):
+    monkeypatch.setattr(spoken, "WORDS", 20)
+    cell = cell_of(Greedy())
+    with Progress(1, 1) as progress:
+        run_cell(cell, [parse("static_kv")], MeasureConfig(rounds=2), tmp_path, progress, Contenders(), spoken=True)
+    kept = json.loads((tmp_path / "cells" / cell.id / "cell.json").read_text())
+    assert kept["phoneme_error"] == error_rates(load_model(PRONOUNCE), 1, 20).per
 
 
 @pytest.mark.parametrize(("label", "share"), [("static_kv", 1), ("static_kv(cross_beams=expanded)", 2)])

@@ -40,6 +40,14 @@ def test_kinds_of_search_and_weights_have_a_line_each_that_names_them():
     assert "fp32, torch, beam(length_penalty=2.0):" in lines[2]
 
 
+def test_a_search_without_beams_beside_beam_search_has_a_rate_alone():
+    lines = quality_told([spoken(0, 0.1), spoken(4, 0.09)])
+    assert [line.partition("words, ")[2] for line in lines] == [
+        "fp32, torch, greedy: 10.00 %",
+        "fp32, torch, beam: 9.00 % with 4 beams",
+    ]
+
+
 def test_without_a_phoneme_error_nothing_is_said_but_why_it_is_not_known():
     assert quality_told([cell(), cell(0)]) == []
     (line,) = quality_told([cell(4, phoneme_error_reason="no room")])
