@@ -49,8 +49,8 @@ class Session:
     first step runs the same code as the others. Under every strategy the encoder runs once per batch, and the LM head
     runs on the last row only.
 
-    With W=``beams`` the decoder has X = B * W rows, of which the W of a sentence lie side by side. ``select`` then
-    stands between two steps: it says which beam each row continues.
+    With W=``beams`` the decoder has X = B * W rows, of which the W of a sentence lie side by side. ``select`` is then
+    called after each step but the last: it says which beam each row continues.
     """
 
     def __init__(
@@ -84,6 +84,8 @@ class Session:
                 f"{self.strategy.label}: its store has no select(parent_B, step), which {beams} beams need; add it, or "
                 "give search=greedy"
             )
+        first = self._stores[0]
+        self._two_sided = first if beams > 1 and isinstance(first, TwoSided) else None
         self._make_source = CachedCross if self.strategy.cross == "cached" else RecomputedCross
         with torch.no_grad():
             self._tables = DecoderTables(model.decoder, max_new, max(max_new, self.strategy.keys_read(max_new)))
@@ -129,8 +131,8 @@ class Session:
         """
         device = self._token_XN.device
         self.prefill(torch.full((self.batch, self.src_len), self.model.config.start_id, device=device))
-        own_BW = torch.arange(self.beams, device=device).expand(self.batch, -1)
-        two = self.beams > 1 and isinstance(self._forward, Captured) and isinstance(self._stores[0], TwoSided)
+        own_BW = self.own_BW()
+        two = isinstance(self._forward, Captured) and self._two_sided is not None
         last = {self.strategy.variant(k): k for k in steps}
         for k in [k for k in last.values() for _ in range(2 if two else 1)]:
             self._stand_at(k)
@@ -161,6 +163,7 @@ class Session:
         self._is_selected = True
         for store in self._stores:
             store.reset()
+        self._read_side()
         self._attended = None  # frees what is kept of the previous sources before the new ones are read
         bias = self.model.source_bias(src_mask_BS)
         memory_BSD = self.model.encoder(src_BS, bias)
@@ -205,15 +208,25 @@ class Session:
     def select(self, parent_BW: Tensor) -> None:
         """Let each row go on from the beam ``parent_BW``, int64 [B, W] of 0 to W - 1, of its sentence.
 
-        It stands between two steps, once, also where every row goes on with itself: what compiled and captured steps
-        read then always has one layout. With one beam it does nothing. Raises StrategyError anywhere else.
+        It is called once after each step but the last, also where every row goes on with itself: what compiled and
+        captured steps read then always has one layout. With one beam it does nothing. Raises StrategyError for parents
+        of another shape, and where it is called anywhere else.
         """
         if self.beams == 1:
             return
+        if parent_BW.shape != (self.batch, self.beams):
+            raise StrategyError(
+                f"parents of shape {list(parent_BW.shape)} in a session for {self.beams} beams of {self.batch} "
+                f"sentences; give {[self.batch, self.beams]}"
+            )
         if self._is_selected or self._step.length > self.max_new:
-            raise StrategyError("select(parent_BW) stands between two steps, once; it has no place here")
+            raise StrategyError("select(parent_BW) is called once after each step but the last; leave this call out")
         self._reorder(parent_BW)
         self._is_selected = True
+
+    def own_BW(self) -> Tensor:
+        """Parents by which each row goes on with itself, int64 [B, W]."""
+        return torch.arange(self.beams, device=self._token_XN.device).expand(self.batch, -1)
 
     def _reorder(self, parent_BW: Tensor) -> None:
         assert self._attended is not None
@@ -222,8 +235,11 @@ class Session:
             held = self._step.length - 1
             self._token_XN[:, :held] = self._token_XN[:, :held].index_select(0, parent_X)
         self.model.decoder.select(self._attended, parent_X, self._step, cross=self.strategy.cross_beams == "expanded")
-        first = self._stores[0]
-        self._step.side = first.side if isinstance(first, TwoSided) else 0
+        self._read_side()
+
+    def _read_side(self) -> None:
+        if self._two_sided is not None:
+            self._step.side = self._two_sided.side
 
     def _run(self, token_X: Tensor) -> Tensor:
         """Run the step that the session stands at; return its logits, [X, V]."""

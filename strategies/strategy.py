@@ -127,6 +127,7 @@ class Strategy:
     def static(self) -> bool:
         """Whether the attended K and V lie at one address in every step and no step allocates anything as large.
 
+        It is about sessions of one beam. With several, K and V may lie at two addresses, or be gathered to be read.
         This is so wherever a step can be captured. Other strategies may declare it; the conformance kit checks them.
         """
         return "graph" in self.supports

@@ -191,14 +191,16 @@ def test_compiled_steps_follow_the_beams(label, case, architecture):
 def test_a_step_without_select_before_it_and_a_select_out_of_place_are_refused(case):
     session = Session(case.model, parse("contiguous_kv"), BATCH, SRC_LEN, 2, beams=BEAMS)
     session.prefill(case.src_BS, case.mask_BS)
-    with pytest.raises(StrategyError, match=r"select\(parent_BW\) stands between two steps"):
+    with pytest.raises(StrategyError, match=r"select\(parent_BW\) is called once after each step but the last"):
         session.select(case.parent_NBW[0])
     session.step(case.fed_NX[0])
     with pytest.raises(StrategyError, match=r"step 2 of 3 beams without select\(parent_BW\) before it"):
         session.step(case.fed_NX[1])
     session.select(case.parent_NBW[0])
     session.step(case.fed_NX[1])
-    with pytest.raises(StrategyError, match="it has no place here"):
+    with pytest.raises(StrategyError, match=r"parents of shape \[2, 2\] .* 3 beams of 2 sentences; give \[2, 3\]"):
+        session.select(case.parent_NBW[1, :, :2])
+    with pytest.raises(StrategyError, match="leave this call out"):
         session.select(case.parent_NBW[1])
 
 

@@ -22,9 +22,10 @@ def is_written_out(x: Tensor) -> bool:
 def is_attention_written_out(q_BHTK: Tensor, k_BGMK: Tensor) -> bool:
     """Whether ``attention`` is used: for one position, where one sequence or at most ``KEYS`` keys in all are read.
 
-    A length that is dynamic in the compiled code counts as more than ``KEYS``.
+    A length that is dynamic in the compiled code counts as more than ``KEYS``. Beams that share K and V are several
+    rows, for each of which a loop would read them again.
     """
-    if not is_written_out(q_BHTK) or q_BHTK.shape[2] != 1:
+    if not is_written_out(q_BHTK) or q_BHTK.shape[2] != 1 or q_BHTK.shape[0] != k_BGMK.shape[0]:
         return False
     from torch.fx.experimental.symbolic_shapes import statically_known_true  # slow to import, and imported by now
 

@@ -5,7 +5,6 @@ It finds the sequences and scores that ``generate(num_beams=W)`` of transformers
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -21,9 +20,6 @@ from .searching import Chosen, Sequences
 
 if TYPE_CHECKING:
     from ..models.config import ModelConfig
-
-LARGEST = 80.0
-"""The largest natural logarithm of what scores are divided by; float32 holds numbers up to about exp(88)."""
 
 
 class BeamSearch:
@@ -47,12 +43,8 @@ class BeamSearch:
         tolerance: float | None = None,
     ) -> None:
         """Raises SearchError if ``max_new`` to the power of the length penalty is out of the range of float32."""
-        if abs(beam.length_penalty) * math.log(max_new) > LARGEST:
-            raise SearchError(
-                f"length_penalty={beam.length_penalty} is not allowed with {max_new} tokens: {max_new} to this power "
-                f"is out of the range of float32; give at most {LARGEST / math.log(max_new):.3g} and at least its "
-                "negative"
-            )
+        if line := beam.out_of_range(max_new):
+            raise SearchError(line)
         self._beam, self._config, self._stop, self._max_new = beam, config, stop, max_new
         width, vocab = beam.num_beams, config.vocab_size
         self._count = width if stop == "fixed" else count_of(width, config.eos_ids)
@@ -129,6 +121,14 @@ class BeamSearch:
     def ties(self) -> int:
         """Cuts and orders that rounding within the tolerance could turn (see ``BeamTies``)."""
         return 0 if self._ties is None else self._ties.count()
+
+    def tied_B(self) -> Tensor:
+        """Ties of each sentence, int64 [B]; zeros where none were counted."""
+        return torch.zeros_like(self._done_B, dtype=torch.int64) if self._ties is None else self._ties.count_B
+
+    def told(self) -> dict[str, float]:
+        """``search_ties`` and ``moved_share``."""
+        return {"search_ties": self.ties(), "moved_share": self.moved_share()}
 
     def moved_share(self) -> float:
         """The share of rows that continued another beam than their own, over all steps that another followed."""

@@ -45,7 +45,8 @@ class BeamTies:
         # The first that is not kept is looked at, too.
         self._hypotheses = Hypotheses(batch, width + 1, width * config.vocab_size, device)
         self._margin = torch.zeros((), device=device)
-        self._count = torch.zeros((), dtype=torch.int64, device=device)
+        self.count_B = torch.zeros(batch, dtype=torch.int64, device=device)
+        """Ties of each sentence so far."""
 
     def look(self, logits_XV: Tensor, logprob_XV: Tensor, score_BW: Tensor, done_B: Tensor, length: int) -> None:
         """Look at the step that chooses token ``length`` of each sequence, before the search takes it."""
@@ -62,8 +63,8 @@ class BeamTies:
         tied_B = _cut_near(going_BJ, width, margin).any(1)
         if self._stop == "eos":
             tied_B |= (_cut_near(score_BJ, width, margin) & is_end_BJ).any(1)
-            self._count += (self._end_near(going_BJ[:, 0], length, margin) & ~done_B).sum()
-        self._count += (tied_B & ~done_B).sum()
+            self.count_B += self._end_near(going_BJ[:, 0], length, margin) & ~done_B
+        self.count_B += tied_B & ~done_B
 
     def _keep(self, score_BJ: Tensor, index_BJ: Tensor, is_end_BJ: Tensor, done_B: Tensor, length: int) -> None:
         """Keep hypotheses as the search does; after the last step also the first that it does not keep."""
@@ -90,11 +91,11 @@ class BeamTies:
         margin_BJ = self._margin / length_BJ**self._beam.length_penalty
         gap_BJ = score_BJ[:, :-1] - score_BJ[:, 1:]
         near_BJ = gap_BJ <= torch.maximum(margin_BJ[:, :-1], margin_BJ[:, 1:])
-        self._count += (near_BJ & (length_BJ[:, 1:] > 0)).any(1).sum()
+        self.count_B += (near_BJ & (length_BJ[:, 1:] > 0)).any(1)
 
     def count(self) -> int:
         """Number of ties so far. It waits for the device."""
-        return int(self._count)
+        return int(self.count_B.sum())
 
 
 def _cut_near(score_BJ: Tensor, kept: int, margin: Tensor) -> Tensor:

@@ -17,16 +17,17 @@ if TYPE_CHECKING:
     from ..models.config import ModelConfig
 
 
-def bytes_per_logit(search: Search, vocabulary: int) -> int:
-    """Bytes that a search over V = ``vocabulary`` ids holds at most beside each logit while it chooses.
+def bytes_per_logit(search: Search, vocabulary: int, width: int) -> int:
+    """Bytes that a search over V = ``vocabulary`` ids holds at most beside each logit, of ``width`` bytes itself.
 
-    Greedy search holds none. Beam search holds a log-probability, and a score where no pieces are made. Sampling holds
+    Greedy search holds none. Beam search holds a log-probability, and a score where no pieces are made, or the logit in
+    float32 where it is narrower, which on CUDA stays within the kernel. Sampling holds
     a probability and a sum of such in float64; to cut, it holds sorted ones and their ids too.
     """
     if isinstance(search, Greedy):
         return 0
     if isinstance(search, Beam):
-        return 8 if vocabulary <= DIRECT else 4
+        return 8 if vocabulary <= DIRECT or width < 4 else 4
     return 16 if search.top_p == 1 else 40
 
 

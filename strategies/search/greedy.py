@@ -43,6 +43,10 @@ class GreedySearch:
         """The tokens of each row."""
         return self._rows.sequences()
 
+    def told(self) -> dict[str, float]:
+        """Nothing."""
+        return {}
+
     def ties(self) -> int:
         """0: strategies are compared by logits, and contenders token by token."""
         return 0

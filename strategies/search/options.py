@@ -9,6 +9,8 @@ from typing import Any, ClassVar, Literal, get_args
 
 from ..models.mistake import Mistake
 
+LARGEST = 80.0
+"""The largest natural logarithm of what scores are divided by; float32 holds numbers up to about exp(88)."""
 Stop = Literal["fixed", "eos"]
 EarlyStopping = Literal["true", "false", "never"]
 
@@ -58,6 +60,15 @@ class Beam:
     def width(self) -> int:
         """W, the rows that each sentence has in the decoder."""
         return self.num_beams
+
+    def out_of_range(self, max_new: int) -> str:
+        """Say that ``max_new`` to the power of the length penalty is out of the range of float32; "" if it is not."""
+        if abs(self.length_penalty) * math.log(max_new) <= LARGEST:
+            return ""
+        return (
+            f"length_penalty={self.length_penalty} is not allowed with {max_new} tokens: {max_new} to this power is "
+            f"out of the range of float32; give at most {LARGEST / math.log(max_new):.3g} and at least its negative"
+        )
 
     @property
     def returned(self) -> int:

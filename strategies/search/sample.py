@@ -74,6 +74,10 @@ class SampleSearch:
         """The tokens of each row."""
         return self._rows.sequences()
 
+    def told(self) -> dict[str, float]:
+        """``search_ties``."""
+        return {"search_ties": self.ties()}
+
     def ties(self) -> int:
         """Draws and cuts that rounding within the tolerance could turn (see ``SampleTies``)."""
         return 0 if self._ties is None else self._ties.count()

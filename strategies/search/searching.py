@@ -56,5 +56,8 @@ class Searching(Protocol):
     def sequences(self) -> Sequences:
         """What was found, after ``finish``."""
 
+    def told(self) -> dict[str, float]:
+        """Figures of what was chosen, by name, for whoever writes them down."""
+
     def ties(self) -> int:
         """Number of choices so far that rounding within ``tolerance`` could turn; 0 where none was given."""

@@ -16,9 +16,7 @@ import torch
 
 from strategies import Strategy, StrategyError, parse
 from strategies.models.encoder_decoder import EncoderDecoder
-from strategies.search.beam import BeamSearch
-from strategies.search.greedy import GreedySearch
-from strategies.search.searching import Searching
+from strategies.search.options import Greedy
 
 from ..probes.attention import NoKernelError, kernel_errors
 from ..probes.finite import NotFiniteError
@@ -69,7 +67,7 @@ class Admission:
         self.no_reference = (no_reference or self._why_no_oracle) if self._in_low_precision else ""
         """Why strategies were not compared with float32, after ``arms``; "" if they were, and in cells in float32."""
         self.decided: dict[str, Any] = {}
-        """Entries of cell.json about the oracle's decisions, after ``arms``; none under greedy search."""
+        """Entries of cell.json about what the search chooses, after ``arms``; none under greedy search."""
 
     def arms(self, strategies: Sequence[Strategy]) -> list[StrategyArm]:
         """Return the arms that may be timed. Raises NotFiniteError if the oracle's logits are not finite."""
@@ -77,6 +75,7 @@ class Admission:
         self._compare()
         self._let_go()
         self._weigh()
+        self._decide()
         return self._arms
 
     def oracle(self) -> StrategyArm:
@@ -117,12 +116,11 @@ class Admission:
             through = [NotFiniteError] if label == ORACLE else []
             with contained(partial(self._fail_oracle, label), *through), answering(label):
                 judge = arms.get(label) or self.oracle()
-                decisions = judge.search(TOLERANCE[self._cell.rounding])
                 found = check(
                     judge,
                     rivals,
                     self._cell.rounding,
-                    decisions,
+                    judge.search(),
                     fixed=self._cell.stop == "fixed",
                     advance=lambda arm: self._progress.advance(self._work.get(arm.label, 0) / self._cell.tgt_len),
                     reference=reference,
@@ -131,7 +129,6 @@ class Admission:
         else:
             self._arms = []
             return
-        self.decided = _told(decisions)
         if reference and reference.reason:
             self.no_reference = reference.reason
         self._arms = []
@@ -204,12 +201,15 @@ class Admission:
                 good.append(arm)
         self._arms = good
 
+    def _decide(self) -> None:
+        """Decode once, untimed, to tell what the search chooses: ties, and rows that continue another beam.
 
-def _told(decisions: Searching) -> dict[str, Any]:
-    """Entries of cell.json about a search: choices that rounding could turn, and the share of rows that continued
-    another beam than their own.
-    """
-    if isinstance(decisions, GreedySearch):
-        return {}
-    moved = {"moved_share": decisions.moved_share()} if isinstance(decisions, BeamSearch) else {}
-    return {"search_ties": decisions.ties(), **moved}
+        Every admitted arm has the oracle's logits, so the one with the least work decodes.
+        """
+        if not self._arms or isinstance(self._cell.search, Greedy):
+            return
+        arm = min(self._arms, key=lambda arm: self._work[arm.label])
+        with contained(partial(self._outcomes.fail, arm.label)), answering(arm.label):
+            searching = arm.search(TOLERANCE[self._cell.rounding])
+            arm.decode(clocks(self._cell.device)[0], searching)
+            self.decided = searching.told()

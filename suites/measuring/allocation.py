@@ -52,12 +52,11 @@ def _kernels(arm: StrategyArm, inputs: Inputs, cell: Cell) -> set[str]:
     watched = session() if execution == "eager" else arm.session
     device = inputs.src_BS.device
     token_X = torch.full((watched.rows,), watched.model.config.start_id, device=device)
-    own_BW = torch.arange(cell.beams, device=device).expand(cell.batch_size, -1)
 
     def steps() -> None:
         for n in range(min(STEPS, cell.tgt_len)):
             if n:
-                watched.select(own_BW)
+                watched.select(watched.own_BW())
             watched.step(token_X)
 
     prefill = attention_kernels(lambda: watched.prefill(inputs.src_BS, inputs.src_mask_BS))

@@ -143,9 +143,9 @@ class StrategyArm:
             gc.enable()
         return Round(self.label, index, warmup, clock.every_step, marks_s, collections)
 
-    def decode(self, clock: Clock) -> None:
-        """Decode once, with marks of ``clock``, and keep what was found."""
-        searching = self.search()
+    def decode(self, clock: Clock, searching: Searching | None = None) -> None:
+        """Decode once, with marks of ``clock``, and keep what was found; by default by a new search of the cell."""
+        searching = searching or self.search()
         self.steps = len(one_round(self.session, self._inputs, self._cell.stop, clock, searching))
         self.found = searching.sequences()
         # A search may take more steps than the longest sequence has tokens; contenders return no column of padding.

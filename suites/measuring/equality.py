@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from strategies import Session
 from strategies.search.searching import Chosen, Searching
 
 from ..probes.finite import require_finite
@@ -50,6 +51,28 @@ class Agreement:
         self.reason, self.fault = fault.located, fault
 
 
+class Turning:
+    """Decisions of a search whose beams are fed in another order at each step, so that every step reorders them.
+
+    The beams of a random model may never change places. A strategy that does not reorder them would then pass. So at
+    step n each row is fed what the search decided for the beam n rows below it, counted around the W of its sentence.
+    """
+
+    def __init__(self, decisions: Searching, beams: int) -> None:
+        self._decisions, self._beams, self._turn = decisions, beams, 0
+
+    def choose(self, logits_XV: Tensor) -> Chosen:
+        """Choose as the search does from the logits of the rows as they were fed, [X, V]."""
+        if self._beams == 1:
+            return self._decisions.choose(logits_XV)
+        logits_BWV = logits_XV.view(-1, self._beams, logits_XV.shape[-1])
+        chosen = self._decisions.choose(logits_BWV.roll(self._turn, 1).flatten(0, 1))
+        assert chosen.parent_BW is not None
+        before, self._turn = self._turn, (self._turn + 1) % self._beams
+        token_BW = chosen.token_X.view_as(chosen.parent_BW).roll(-self._turn, 1)
+        return Chosen(token_BW.flatten(), (chosen.parent_BW.roll(-self._turn, 1) - before) % self._beams)
+
+
 class Fed:
     """The tokens that each row was fed, none of which is fed again before half of the vocabulary was."""
 
@@ -66,6 +89,17 @@ class Fed:
     def forbid(self, logits_BV: Tensor) -> None:
         """Set the logits of these tokens to -inf, in place."""
         logits_BV.scatter_(1, self._token_BN, -torch.inf)
+
+
+def _leave(session: Session, token_B: Tensor) -> None:
+    """Take a step. With beams take three, and reverse their order before each but the first.
+
+    The beams of a sentence are alike at the first step, so what moved of it would not show.
+    """
+    session.step(token_B)
+    for _ in range(min(2, session.max_new - 1) if session.beams > 1 else 0):
+        session.select(session.own_BW().flip(1))
+        session.step(token_B)
 
 
 def _difference(
@@ -100,7 +134,7 @@ def check(
     """Decode once, all arms in step with the oracle, and return an ``Agreement`` for each arm.
 
     ``decisions`` is a search that has just begun. It decides by the oracle's logits, and every arm is fed its tokens
-    and, with beams, its parents.
+    and, with beams, its parents, in an order that changes from step to step (``Turning``).
 
     An arm that raises an error or disagrees takes no further step. With ``fixed``, EOS is never chosen, as in timed
     rounds, and no token is fed again before half of the vocabulary was. A model with random weights may choose the same
@@ -121,10 +155,10 @@ def check(
     for arm, agreement in zip(arms, found, strict=True):
         with contained(agreement.fail), answering(arm.label):
             arm.prefill()
-            if arm is not oracle:  # one step, then a new start: what an earlier batch left would show
-                arm.session.step(token_B)
+            if arm is not oracle:  # a start, then a new one: what an earlier batch left would show
+                _leave(arm.session, token_B)
                 arm.prefill()
-    fed = Fed(token_B, config.vocab_size)
+    turning, fed = Turning(decisions, oracle.session.beams), Fed(token_B, config.vocab_size)
     for k in range(1, oracle.session.max_new + 1):
         with answering(oracle.label):
             oracle.go_on(chosen)
@@ -154,7 +188,7 @@ def check(
             advance(arm)
         if fixed:
             fed.forbid(oracle_BV)
-        chosen = decisions.choose(oracle_BV)
+        chosen = turning.choose(oracle_BV)
         token_B = chosen.token_X
         fed.add(chosen)
         if k == oracle.session.max_new or (not fixed and decisions.has_ended()):

@@ -88,19 +88,18 @@ def narrowings(
 def narrowing(session: Session, whole: EncoderDecoder, inputs: Inputs, spoken: bool) -> Narrowing:
     """Compare ``session``, of the narrow model, with an eager session of ``whole``, the same model with whole weights.
 
-    Both decode the cell's sources, and each step is fed what ``whole`` chose. ``spoken``: count phoneme errors too.
-    Raises NotFiniteError if logits of the whole model are not finite.
+    Both decode the cell's sources. Each step is fed what ``whole`` finds most likely, each beam by itself. ``spoken``:
+    count phoneme errors too. Raises NotFiniteError if logits of the whole model are not finite.
     """
     oracle = Session(whole, parse(STRATEGY), session.batch, session.src_len, session.max_new, session.beams)
     for each in (oracle, session):
         each.prefill(inputs.src_BS, inputs.src_mask_BS)
     token_B = torch.full((session.rows,), whole.config.start_id, device=inputs.src_BS.device)
-    own_BW = torch.arange(session.beams, device=inputs.src_BS.device).expand(session.batch, -1)
     error = largest = equal = 0.0
     for k in range(1, session.max_new + 1):
         if k > 1:
-            oracle.select(own_BW)
-            session.select(own_BW)
+            for each in (oracle, session):
+                each.select(each.own_BW())
         whole_BV, narrow_BV = (each.step(token_B).float().clone() for each in (oracle, session))
         require_finite(whole_BV, whole, "the whole weights", k)
         error = max(error, float((whole_BV - narrow_BV).abs().max()))

@@ -9,6 +9,8 @@ import torch
 
 from strategies import ModelError, Strategy, config_of
 from strategies.models.kernels.packing import unavailable_on
+from strategies.search.options import Beam
+from strategies.session import is_captured
 
 from .cells import Cell
 from .config import NO_CUDA, WEIGHTS, ConfigError
@@ -59,6 +61,8 @@ def obstacle(
         return "attention=flash takes no bias on CUDA, and T5 adds one for positions; give efficient, math or auto"
     if cell.src_ids is not None and (line := outside(cell.src_ids, config.vocab_size)):
         return line
+    if isinstance(cell.search, Beam) and (line := cell.search.out_of_range(cell.tgt_len)):
+        return f"search.{line}"
     if strategies and (line := without_effect(strategies, cell)):
         return line
     if here and (line := unavailable_on(cell.device, cell.linear)):
@@ -87,6 +91,8 @@ def why_skipped(cell: Cell, strategy: Strategy) -> str:
     """Say why a strategy is skipped in a cell that others can serve; "" where it is measured."""
     if strategy.execution == "graph" and cell.device == "cpu":
         return "execution=graph needs a CUDA device"
+    if strategy.execution == "graph" and not is_captured(strategy, cell.device, cell.beams):
+        return "execution=graph reads the same addresses at each step, and cross_beams=expanded moves K/V"
     if cell.beams == 1 and (options := of_beams(strategy)):
         return f"{options} changes nothing where a sentence has one beam"
     return ""

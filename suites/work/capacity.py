@@ -44,7 +44,7 @@ def predicted_peak_bytes(config: ModelConfig, cell: Cell, strategy: Strategy, pa
 
     Raises StrategyError if the strategy cannot be bound to the target length.
     """
-    choosing = bytes_per_logit(cell.search, config.vocab_size)
+    choosing = bytes_per_logit(cell.search, config.vocab_size, DTYPES[cell.dtype].itemsize)
     kept = replace(remembered(strategy, cell.tgt_len, cell.beams), choosing=choosing)
     dtype = DTYPES[cell.dtype]
     return peak_bytes(config, cell.batch_size, cell.src_len, cell.tgt_len, kept, dtype, padded)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sympy
@@ -59,10 +59,11 @@ def peak_formula(
         if letter is None:
             return None
         letters[field] = letter
-    kept = Remembered(**letters, choosing=bytes_per_logit(search, config.vocab_size))
+    kept = Remembered(**letters)
     found = {}
     for name, dtype in DTYPES.items():
-        alive: list[Any] = moments(config, B, S, N, kept, dtype, padded)
+        choosing = replace(kept, choosing=bytes_per_logit(search, config.vocab_size, dtype.itemsize))
+        alive: list[Any] = moments(config, B, S, N, choosing, dtype, padded)
         every = [polynomial(one) for one in dict.fromkeys(map(sympy.expand, alive))]
         found[name] = every
     return PeakFormula(strategy.label, found, longest)

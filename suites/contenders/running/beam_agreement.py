@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from strategies.search.beam import BeamSearch
 from strategies.search.ends import forbid
 from strategies.search.loop import decode
 
@@ -19,16 +20,21 @@ from .agreement import padded
 Rows = Sequence[Sequence[int]]
 
 
+FALL = 0.1
+"""How far below the oracle's mean score, as a share of it, that of another beam search may be."""
+
+
 @dataclass(frozen=True)
 class Found:
-    """What the oracle's search found: B * R sequences, their scores, and how many choices rounding could turn.
+    """What the oracle's search found: B * R sequences, their scores, and the ties of each of the B sentences.
 
-    A sequence without tokens was never found: the search came to fewer than R.
+    A tie is a choice that rounding could turn. A sequence without tokens was never found: the search came to fewer than
+    R.
     """
 
     rows: list[list[int]]
     scores: list[float]
-    ties: int
+    ties: list[int]
 
 
 @dataclass(frozen=True)
@@ -36,8 +42,9 @@ class SequenceCheck:
     """Of ``total`` sequences, ``different`` are not the oracle's.
 
     ``score`` and ``oracle_score`` are the mean scores of the contender's sequences and of the oracle's own, both by the
-    oracle. ``wrong`` describes the first sequence that differs, ``misjudged`` the first whose score by the contender is
-    not that by the oracle; each is "" if there is none. ``ties`` are the oracle's.
+    oracle. ``wrong`` describes the first sequence that differs though the oracle had no tie in its sentence.
+    ``misjudged`` describes the first whose score by the contender is not that by the oracle. Each is "" if there is
+    none. ``ties`` are the oracle's in the sentences that differ.
     """
 
     total: int
@@ -51,19 +58,20 @@ class SequenceCheck:
     def reason(self, exact: bool, own_rules: str) -> tuple[bool, str]:
         """(whether it passes, the remark for a table).
 
-        With weights of another type (not ``exact``) or a search of ``own_rules``, every contender passes.
+        With weights of another type (not ``exact``) every contender passes. With a search of ``own_rules`` it passes if
+        its mean score is not below the oracle's by more than ``FALL``.
         """
         count = f"{self.different} of {self.total} sequences {'differs' if self.different == 1 else 'differ'}"
         means = f"mean score {self.score:.4g} against {self.oracle_score:.4g}, both by full_recompute"
         if not exact:
             return True, f"other numerics: {count}; {means}" if self.different else ""
+        if own_rules and self.score < self.oracle_score - FALL * abs(self.oracle_score):
+            return False, f"its own search rules ({own_rules}) explain no such loss: {count}; {means}"
         if own_rules:
             return True, f"its own search rules ({own_rules}): {count}; {means}" if self.different else ""
-        if self.wrong and not self.ties:
-            return False, self.wrong
-        if self.misjudged:
-            return False, self.misjudged
-        if self.wrong:
+        if self.wrong or self.misjudged:
+            return False, self.wrong or self.misjudged
+        if self.different:
             turned = "1 choice" if self.ties == 1 else f"{self.ties} choices"
             return True, f"ties: {count}, and rounding could turn {turned} of the oracle's search; {means}"
         return True, ""
@@ -84,11 +92,12 @@ class BeamOracle:
             searching = self._oracle.search(self._tolerance)
             for _ in decode(self._oracle.session, searching, self._stop):
                 pass
+            assert isinstance(searching, BeamSearch)
             sequences = searching.sequences()
             rows, lengths = sequences.token_RN.tolist(), sequences.length_R.tolist()
             scores = [0.0] * len(rows) if sequences.score_R is None else sequences.score_R.tolist()
             cut = [row[:length] for row, length in zip(rows, lengths, strict=True)]
-            self._found = Found(cut, scores, searching.ties())
+            self._found = Found(cut, scores, searching.tied_B().tolist())
         return self._found
 
     def check(self, rows: Rows, scores: Sequence[float] | None) -> SequenceCheck:
@@ -100,15 +109,17 @@ class BeamOracle:
         found = self.found()
         known = [place for place, row in enumerate(found.rows) if row]
         others = [place for place in known if found.rows[place] != list(rows[place])]
+        ties = [found.ties[place // self._search.returned] for place in others]
+        wrong = [place for place, tied in zip(others, ties, strict=True) if not tied]
         judged = self.scores(rows) if others else found.scores
         return SequenceCheck(
             total=len(rows),
             different=len(others),
             score=_mean(judged[place] for place in known),
             oracle_score=_mean(found.scores[place] for place in known),
-            wrong=self._difference(others[0], rows[others[0]], judged[others[0]]) if others else "",
+            wrong=self._difference(wrong[0], rows[wrong[0]], judged[wrong[0]]) if wrong else "",
             misjudged="" if scores is None else self._misjudged(known, scores, judged),
-            ties=found.ties,
+            ties=sum(ties),
         )
 
     def scores(self, rows: Rows) -> list[float]:
@@ -122,13 +133,12 @@ class BeamOracle:
         # The rows of a sentence beyond its R sequences are fed padding.
         token_BWN = torch.full((batch, width, steps), config.pad_id, device=device)
         token_BWN[:, :returned] = token_RN.view(batch, returned, steps)
-        own_BW = torch.arange(width, device=device).expand(batch, width)
         sum_R = torch.zeros(batch * returned, device=device)
         token_X = torch.full((session.rows,), config.start_id, device=device)
         self._oracle.prefill()
         for n in range(steps):
             if n and width > 1:
-                session.select(own_BW)
+                session.select(session.own_BW())
             logits_XV = session.step(token_X).float()
             require_finite(logits_XV, session.model, self._oracle.label, n + 1)
             logprob_XV = logits_XV.log_softmax(-1)

@@ -141,8 +141,8 @@ def test_what_rounding_may_turn_passes_and_is_told_as_ties():
 
 
 def test_others_sequences_are_told_where_the_rules_or_the_weights_are_others():
-    check = SequenceCheck(6, 2, -1.5, -1.25, wrong="step 1: ...", misjudged="row 0 comes with ...")
-    means = "2 of 6 sequences differ; mean score -1.5 against -1.25, both by full_recompute"
+    check = SequenceCheck(6, 2, -1.3, -1.25, wrong="step 1: ...", misjudged="row 0 comes with ...")
+    means = "2 of 6 sequences differ; mean score -1.3 against -1.25, both by full_recompute"
     assert check.reason(True, "it has patience") == (True, f"its own search rules (it has patience): {means}")
     assert check.reason(False, "") == (True, f"other numerics: {means}")
     assert check.reason(True, "") == (False, "step 1: ...")
@@ -178,3 +178,9 @@ def test_one_beam_is_scored_too():
     rows, scores = copied(oracle)
     assert oracle.scores(rows) == pytest.approx(scores, rel=1e-5)
     assert torch.isfinite(torch.tensor(scores)).all()
+
+
+def test_rules_of_its_own_excuse_no_sequences_that_are_far_worse():
+    passed, why = SequenceCheck(6, 6, -1.5, -1.25).reason(True, "it has patience")
+    assert not passed
+    assert why.startswith("its own search rules (it has patience) explain no such loss: 6 of 6 sequences differ")
