@@ -6,6 +6,7 @@ Dimension key, used by every tensor name of this package (``q_BHTK`` is a tensor
     M attended keys    N target length      C capacity of a preallocated cache
     D model width      H query heads        G key/value heads
     K head size (d)    F feed-forward       V vocabulary         L layers
+    W beams            X decoder rows of the batch, B * W, the W rows of a sentence side by side
 
 G is H unless the model has fewer (``num_kv_heads``); query head h then reads key/value head h // (H / G).
 """

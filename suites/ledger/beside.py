@@ -66,8 +66,8 @@ def headline(found: Beside) -> str:
 def note(found: Beside) -> str:
     """Say what the copies among the rows are, if there are any, and what the table leaves out."""
     kinds = [found.shown, *([found.baseline] if found.baseline else [])]
-    copied = in_model_order(role for kind in kinds for role in kind.copies)
-    return f"{copies_told(copied)}\n{NOTE}" if copied else NOTE
+    copied = copies_told(kinds)
+    return f"{copied}\n{NOTE}" if copied else NOTE
 
 
 def _do(growing: Sequence[str]) -> str:

@@ -40,6 +40,11 @@ class Column:
         return [role for role, row in self.products.items() if row["kind"] == "copy"]
 
     @property
+    def has_table(self) -> bool:
+        """Whether beams reorder a table of rows in place of the rows."""
+        return "self.select" in self.copies and not self.products["self.select"]["shape"].endswith(",d]")
+
+    @property
     def has_beams(self) -> bool:
         """Whether a step computes a row of each of several beams."""
         return any(row["rows_letters"].startswith("BW") for row in self.products.values())

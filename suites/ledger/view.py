@@ -38,8 +38,11 @@ def growth(found: Sequence[Column]) -> Sheet:
         "What each matrix product grows with",
         ["product", *(str(number) for number in range(1, len(found) + 1))],
         rows,
-        "k keys attended, S source, N target length, C capacity, - fixed size. In brackets: once a sentence; else "
-        "every step." + _about_copies(found),
+        _after(
+            "k keys attended, S source, N target length, C capacity, - fixed size. In brackets: once a sentence; else "
+            "every step.",
+            found,
+        ),
         [f"{number}  {column.name}" for number, column in enumerate(found, 1)],
     )
 
@@ -81,28 +84,29 @@ def products(found: Sequence[Column], k: int) -> Sheet:
         f"Every matrix product of one layer and of the head, at k = {k}",
         ["product", "kind", "shape", "", "FLOPs", "bytes", "when", "runs", "in"],
         rows,
-        "bGEMM: batched. FLOPs and bytes of one product: both factors and the result; attention's scores stay inside "
-        "the kernel and have no bytes. when: once a sentence, or every step. runs: times in the whole model. in: "
-        "columns of the table above." + _about_copies(found),
+        _after(
+            "bGEMM: batched. FLOPs and bytes of one product: both factors and the result; attention's scores stay "
+            "inside the kernel and have no bytes. when: once a sentence, or every step. runs: times in the whole "
+            "model. in: columns of the table above.",
+            found,
+        ),
     )
 
 
-def _about_copies(found: Sequence[Column]) -> str:
-    copied = in_model_order(role for column in found for role in column.copies)
-    return f" {copies_told(copied)}" if copied else ""
-
-
-def copies_told(roles: Sequence[str]) -> str:
-    """Say what the roles of copies for beams are.
-
-    >>> copies_told(["self.select"])
-    'self.select: copied before the step as beams are reordered.'
-    """
+def copies_told(found: Sequence[Column]) -> str:
+    """Say what the copies for beams among the rows of ``found`` are; "" if there are none."""
+    roles = in_model_order(role for column in found for role in column.copies)
     before = [role for role in roles if role != "self.gather"]
     told = [f"{listed(before)}: copied before the step as beams are reordered"] if before else []
+    if any(column.has_table for column in found):
+        told.append("[BW,k-1]: entries of a table that says where the rows of K and V lie")
     if "self.gather" in roles:
-        told.append("self.gather: copied to be read, in the order of the beams")
-    return f"{'; '.join(told)}."
+        told.append("self.gather: copied to be read, in the order of the table")
+    return f"{'; '.join(told)}." if told else ""
+
+
+def _after(note: str, found: Sequence[Column]) -> str:
+    return f"{note} {copies_told(found)}".strip()
 
 
 def _ranges(numbers: Sequence[int]) -> str:

@@ -219,8 +219,10 @@ def test_copies_stand_among_the_products_and_are_told_apart(beam_ledger):
     first = {row[0]: row[1:] for row in table(pair, 5).rows}
     assert list(first)[:4] == ["self.select", "self.qkv", "self.gather", "self.scores"]
     assert first["self.select"] == ["2 x [BW,k-1]", "2 x [6,4]", "", ""]
-    told = "self.select: copied before the step as beams are reordered; self.gather: copied to be read"
+    told = "self.select: copied before the step as beams are reordered; [BW,k-1]: entries of a table that says where"
     assert note(pair).startswith(told)
+    assert "self.gather: copied to be read" in note(pair)
+    assert "table" not in note(beside(beam_ledger[beam_ledger["strategy"] == "contiguous_kv"], 5, 6))
 
 
 def test_the_wide_sheets_say_what_is_copied(beam_ledger):
