@@ -33,7 +33,7 @@ class Quantity:
 
 _GROUP = {role: group for group in GROUPS for role in group.roles}
 # Roles that read or move earlier tokens lie on top, so that their growth does not shift the areas above them.
-_ON_TOP = {"self.append", "self.scores"}
+_ON_TOP = {"self.append", "self.select", "self.scores"}
 STACK = sorted((*GROUPS, OTHER), key=lambda group: bool(_ON_TOP & set(group.roles)))
 
 

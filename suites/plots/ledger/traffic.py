@@ -5,13 +5,14 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ...ledger.column import APPEND
+from ...ledger.copies import BEAM_ROLES
 from . import stacks
 from .panels import beams_of
 
 NAME = "bytes_by_role"
 UNITS = ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
-_COPIES = ("self.append", "self.gather", "self.select", "cross.select")
-_WRITES_KV = ("cross.kv", "cross.k", "cross.v", *_COPIES)
+_WRITES_KV = ("cross.kv", "cross.k", "cross.v", APPEND, *BEAM_ROLES)
 
 
 def moved_bytes(ledger: pd.DataFrame) -> pd.Series:
@@ -29,7 +30,7 @@ def draw(ledger: pd.DataFrame, src_len: int) -> tuple[Figure, str]:
     """Return the figure and its caption."""
     foot = "Weights, and K/V read, written and copied; activations left out."
     beams = (
-        " With beams, that area also holds what is copied before the step as they are reordered."
+        " With beams, what is copied before the step as they are reordered has an area of its own."
         if beams_of(ledger) > 1
         else ""
     )
