@@ -146,13 +146,15 @@ def test_another_source_length_changes_what_grows_with_it_alone(ledger):
     gated=st.booleans(),
     case=st.tuples(st.integers(1, 3), st.integers(1, 6), st.integers(1, 6)),
     label=st.sampled_from(LABELS),
+    beams=st.integers(1, 3),
 )
-def test_formula_and_record_agree_for_any_shape(architecture, sizes, group, gated, case, label):
+def test_formula_and_record_agree_for_any_shape(architecture, sizes, group, gated, case, label, beams):
     batch, src_len, tgt_len = case
     heads = sizes["num_kv_heads"] * group
     config = ModelConfig(**sizes, num_heads=heads, architecture=architecture, gated=gated and architecture == "t5")
     model = randomize(EncoderDecoder(config), 0).eval()
-    found = make_ledger(model, [parse(label)], [(sources(model, batch, src_len), (1, tgt_len))], tgt_len)
+    recorded = [(sources(model, batch, src_len), (1, tgt_len))]
+    found = make_ledger(model, [parse(label)], recorded, tgt_len, beams=beams)
     assert set(found["k"].dropna()) == {1, tgt_len}
 
 
