@@ -105,11 +105,11 @@ class Cell:
 
     @property
     def rows_max(self) -> int:
-        """The most rows that a product with weights is fed: by full recompute's last step, or by projecting sources.
+        """Largest number of rows that a product with weights is fed: by prefill, or by full recompute's last step.
 
-        These are projected once per sentence, or at each step for each beam that has a copy of its own.
+        The one exception is ``cross=recompute`` with ``cross_beams=expanded``, which projects B * W sources.
         """
-        return self.rows * max(self.src_len, self.tgt_len)
+        return self.batch_size * max(self.src_len, self.beams * self.tgt_len)
 
     @property
     def title(self) -> str:

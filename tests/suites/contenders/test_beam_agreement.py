@@ -184,3 +184,13 @@ def test_rules_of_its_own_excuse_no_sequences_that_are_far_worse():
     passed, why = SequenceCheck(6, 6, -1.5, -1.25).reason(True, "it has patience")
     assert not passed
     assert why.startswith("its own search rules (it has patience) explain no such loss: 6 of 6 sequences differ")
+
+
+def test_a_tie_of_one_sentence_excuses_no_other(oracle):
+    found = oracle.found()
+    rows, _ = copied(oracle)
+    for ties, passes in (([1, 0], True), ([0, 1], False)):
+        other = [[*rows[0][:-1], rows[0][-1] + 1], *rows[1:]]
+        oracle._found = dataclasses.replace(found, ties=ties)
+        assert oracle.check(other, None).reason(True, "")[0] == passes
+    oracle._found = found

@@ -245,4 +245,24 @@ def test_a_cell_of_one_beam_leaves_out_what_serves_several():
     assert obstacle(one, [expanded]) == f"{EXPANDED}: {reason}; leave it out"
 
 
+def test_copies_that_are_reordered_are_skipped_where_a_step_is_to_be_captured():
+    cell = dataclasses.replace(CELL, search=Beam(2), device="cuda")
+    made = {
+        name: parse(f"static_kv(read=buffer,execution=graph,cross_beams={name})") for name in ("expanded", "shared")
+    }
+    assert [why_skipped(cell, made[name]) for name in made] == [
+        "execution=graph reads the same addresses at each step, and cross_beams=expanded moves K/V",
+        "",
+    ]
+
+
+def test_a_length_to_the_power_of_the_penalty_stays_in_the_range_of_float32():
+    cell = dataclasses.replace(CELL, search=Beam(2, length_penalty=10.0))
+    assert obstacle(cell) == ""
+    assert obstacle(dataclasses.replace(cell, tgt_len=4096)) == (
+        "search.length_penalty=10.0 is not allowed with 4096 tokens: 4096 to this power is out of the range of "
+        "float32; give at most 9.62 and at least its negative"
+    )
+
+
 (CELL,) = cells("seq_len=4")
