@@ -9,7 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from ..words.comparison import spoken
+from ..words.labels import listed
 from ..words.quantity import counted
+from ..words.search_told import is_beam
 from .curve import is_disturbed
 from .style import RC, new_figure, times
 from .view import View
@@ -59,12 +61,29 @@ def points(view: View) -> pd.DataFrame:
     return rows.sort_values("num_beams", kind="stable")
 
 
+def told(view: View) -> str:
+    """Say the phoneme error with each number of beams and, of several, what they buy; "" where it is not known."""
+    rows = points(view)
+    if rows.empty:
+        return ""
+    errors, has_beams = _errors(rows), is_beam(rows["search"].iloc[0])
+    with_beams = {beams: f" with {counted(beams, 'beam')}" * has_beams for beams in errors}
+    rates = listed([f"{error:.2f} %{with_beams[beams]}" for beams, error in errors.items()])
+    bought = f" {message(rows)}." if len(errors) > 1 else ""
+    return f"Phoneme error on held-out words: {rates}.{bought}"
+
+
+def _errors(rows: pd.DataFrame) -> dict[int, float]:
+    """The phoneme error in per cent by number of beams, in ascending order."""
+    return {int(str(beams)): float(mine["percent"].iloc[0]) for beams, mine in rows.groupby("num_beams")}
+
+
 def message(rows: pd.DataFrame) -> str:
     """Say what the fewest phoneme errors are, with how few beams, and what time these beams cost.
 
     The time is that of ``quickest``, over its own with the fewest beams.
     """
-    errors = {int(str(beams)): float(mine["percent"].iloc[0]) for beams, mine in rows.groupby("num_beams")}
+    errors = _errors(rows)
     first, best, last = min(errors), min(errors, key=lambda beams: (errors[beams], beams)), max(errors)
     if best == first:
         told = f"More than {counted(first, 'beam')} bring no fewer phoneme errors"

@@ -12,7 +12,7 @@ import pandas as pd
 
 from ..judging.verdict import MARGIN
 from ..metrics import metrics
-from ..plots import views_of
+from ..plots import quality, views_of
 from ..plots.view import View
 from ..store.cell_folder import read_cell
 from ..store.files import ResultsError, exists, is_folder, write_text
@@ -48,12 +48,13 @@ SENTENCES_MAX = 40
 class Part:
     """What the page shows for one model on one kind of hardware.
 
-    ``card`` is the decision card, in lines of text and the command that each ends with. ``explained`` says what the
-    columns of the verdicts mean.
+    ``card`` is the decision card, in lines of text and the command that each ends with. ``spoken`` says how well the
+    output was pronounced, and ``explained`` what the columns of the verdicts mean.
     """
 
     title: str
     lost: str
+    spoken: str
     card: Sequence[tuple[str, str]]
     legend: Legend
     charts: Mapping[str, Sequence[Chart]]
@@ -127,6 +128,7 @@ def _part(
     return Part(
         title_of(rows, table),
         _lost(view),
+        quality.told(view),
         [apart(line) for line in decide(rows)],
         legend_of((chart for several in charts.values() for chart in several), f"legend{at}"),
         charts,

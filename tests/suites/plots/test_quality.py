@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from suites.plots.quality import figure, message, points, quickest
+from suites.plots.quality import figure, message, points, quickest, told
 from suites.plots.view import views
 
 from .test_plots import CORE, MACHINE, tables
@@ -13,9 +13,10 @@ ERRORS = {1: 0.10, 2: 0.09, 4: 0.08, 8: 0.08}
 
 
 def view_of(errors, **sizes):
-    """The view of a sweep over the numbers of beams of ``errors``, which are the phoneme errors."""
+    """The view of a sweep over the numbers of beams of ``errors``, phoneme errors; 0 is greedy search."""
     table, steps = tables(beams=tuple(errors), **sizes)
-    (view,) = views(table.assign(phoneme_error=table["num_beams"].map(errors)), steps, MACHINE)
+    known = {max(beams, 1): error for beams, error in errors.items()}
+    (view,) = views(table.assign(phoneme_error=table["num_beams"].map(known)), steps, MACHINE)
     return view
 
 
@@ -80,3 +81,13 @@ def test_tables_of_earlier_versions_have_no_such_figure():
     table, steps = tables()
     (view,) = views(pd.DataFrame(table).drop(columns=["search", "num_beams"]), steps, MACHINE)
     assert figure(view) is None
+
+
+def test_the_page_says_the_error_of_each_number_of_beams_and_what_they_buy():
+    view = view_of({1: 0.10225, 4: 0.09})
+    assert told(view) == (
+        "Phoneme error on held-out words: 10.22 % with 1 beam and 9.00 % with 4 beams. " + message(points(view)) + "."
+    )
+    assert told(view_of({4: 0.09})) == "Phoneme error on held-out words: 9.00 % with 4 beams."
+    assert told(view_of({0: 0.1})) == "Phoneme error on held-out words: 10.00 %."
+    assert told(view_of({4: np.nan})) == ""

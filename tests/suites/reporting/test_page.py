@@ -241,6 +241,14 @@ def test_two_runs_are_one_page_that_says_what_compare_says(tmp_path, capsys):
     assert (tmp_path / "out" / "compare.csv").exists()
 
 
+def test_a_page_of_beam_search_says_what_more_beams_buy(tmp_path):
+    table, steps = tables(beams=(1, 4))
+    spoken = table.assign(phoneme_error=0.1 / table["num_beams"])
+    read = Page(write_report(write_run(tmp_path / "spoken", spoken, steps)).read_text("utf-8"))
+    assert "Phoneme error on held-out words: 10.00 % with 1 beam and 2.50 % with 4 beams. 4 beams lower " in read.text
+    assert "Phoneme" not in Page(write_report(write_run(tmp_path / "not", table, steps)).read_text("utf-8")).text
+
+
 def test_equal_folders_make_equal_pages(tmp_path):
     pages = [write_report(run_folder(tmp_path / name / "run", "sweep")).read_bytes() for name in "ab"]
     assert pages[0] == pages[1]
