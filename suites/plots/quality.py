@@ -90,10 +90,12 @@ def message(rows: pd.DataFrame) -> str:
         return f"{told}: {errors[first]:.3g} % with {first}, {errors[last]:.3g} % with {last}"
     fewer = f"{counted(best, 'beam')} lower the phoneme error from {errors[first]:.3g} % to {errors[best]:.3g} %"
     name = quickest(rows)
-    ms = rows[rows["strategy"] == name].set_index("num_beams")["ms"]
+    mine = rows[(rows["strategy"] == name) & rows["num_beams"].isin([first, best])]
+    ms = mine.set_index("num_beams")["ms"]
     cost = ""
     if {first, best} <= set(ms.index):
         cost = f", at {times(float(ms[best] / ms[first]))} the time of {spoken(name)} with {counted(first, 'beam')}"
+        cost += " (not certain: disturbed)" * bool(is_disturbed(mine).any())
     more = f"; {last} beams bring no more" if last > best else ""
     return f"{fewer}{cost}{more}"
 

@@ -26,6 +26,7 @@ from suites.tables.table_files import read_tables
 from suites.telling.advice import advise
 from suites.telling.card import cards
 from suites.telling.choices_told import float32_told, kernels_told, narrowing_told
+from suites.telling.search_told import moved_told, quality_told, ties_told
 from suites.telling.summary import advice_lines, failures, remarks
 from suites.two_runs.cases import cases
 from suites.two_runs.conclusion import conclusion
@@ -66,6 +67,9 @@ def write_cell(folder: Path, name: str, src_len: int) -> None:
             ],
             "narrowing": {"logit_error": 0.1, "logit_max": 2.0, "choices_equal": 0.9, "per": None, "per_fp32": None,
                           "words": 0},
+            "search": {"kind": "beam", "num_beams": 4, "length_penalty": 1.0, "early_stopping": "false",
+                       "num_return": 1},
+            "phoneme_error": 0.1, "phoneme_error_words": 500, "moved_share": 0.4, "search_ties": 2,
         }
     )  # fmt: skip
     kernels = {"rows": 2e10, "columns": 1e10, "sum": 3e10, "copy": 1e10, "gemm_fp32": 5e10}
@@ -124,6 +128,7 @@ def make_tables(folder: Path) -> None:
     cells = read_cells(folder)
     table, steps, roles = case_table(cells), step_table(cells), role_table(cells)
     told(cells), kernels_told(cells), narrowing_told(cells), float32_told(cells)
+    quality_told(cells), moved_told(cells), [*ties_told(cells)]
     list(advice_lines(table, cards(table))), list(failures(table)), list(remarks(table))
     list(views(table, steps, machine_of(folder), roles))
 

@@ -36,6 +36,14 @@ def test_the_title_says_what_beams_buy_and_what_they_cost():
     assert message(rows[rows["num_beams"] <= 4]).endswith("with 1 beam")
 
 
+def test_a_cost_of_disturbed_times_is_not_called_certain():
+    rows = points(view_of(ERRORS))
+    assert "certain" not in message(rows)
+    for beams, doubted in ((1, True), (4, True), (8, False)):
+        disturbed = rows.assign(disturbed_by=rows["num_beams"].map(lambda w, mine=beams: "load" if w == mine else ""))
+        assert ("with 1 beam (not certain: disturbed)" in message(disturbed)) == doubted
+
+
 def test_beams_that_buy_nothing_are_said_to_buy_nothing():
     title = figure(view_of({1: 0.1, 4: 0.12})).get_suptitle()
     assert title == "More than 1 beam bring no fewer phoneme errors: 10 % with 1, 12 % with 4"
