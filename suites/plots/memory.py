@@ -150,7 +150,7 @@ def _bars(view: View, rows: pd.DataFrame, foot: str) -> Figure:
     shown = sizes_of(view)
     entries: list[tuple[str, dict[str, Any]]] = [(text, _face("#777777", name)) for name, text in reversed(shown)]
     entries += view.absent.entries if view.absent else []
-    legend = Legend(entries, artist=_sample)
+    legend = Legend(entries, artist=_sample, names_in=1.6)
     drawn, [[axes]] = new_figure(message(view), foot, legend, height=1.5 + 0.4 * len(rows))
     with mpl.rc_context(RC):
         top = max(1e-6, float(ordered[[name for name, _ in PANELS]].max().max()) / 2**20)

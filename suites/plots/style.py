@@ -65,12 +65,15 @@ class Legend:
     """What the numbers after the names in labels are."""
     artist: Callable[..., Artist] = partial(Line2D, [], [])
     """What makes the sample of a curve from its look."""
+    names_in: float = 0.0
+    """Inches at the left that the names of bars take. The legend begins to the right of them."""
 
     @property
     def columns(self) -> int:
         """Number of columns: as many as fit side by side."""
         widths_in = [0.6 + 0.066 * len(label) for label, _ in self.entries]
-        fits = (n for n in range(len(widths_in), 1, -1) if sum(map(max, np.array_split(widths_in, n))) < WIDTH_IN - 0.6)
+        room_in = WIDTH_IN - 0.6 - self.names_in
+        fits = (n for n in range(len(widths_in), 1, -1) if sum(map(max, np.array_split(widths_in, n))) < room_in)
         return next(fits, 1)
 
     @property

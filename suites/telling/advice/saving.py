@@ -31,7 +31,8 @@ def _costs(row: Row, base: Row) -> str:
     if base["kv_reserved_bytes"]:
         kept += f" ({base['strategy']}: {quantity(base['kv_reserved_bytes'], 'B')})"
     if row["copied_bytes"] > 0:
-        kept += f", moves {quantity(row['copied_bytes'], 'B')} a step to grow"
+        why = "to grow" if row["num_beams"] == 1 else "as K/V grow and beams are reordered"
+        kept += f", moves {quantity(row['copied_bytes'], 'B')} a step {why}"
     mine, other = (f"{of['flops_waste']:.1f}x" for of in (row, base))
     if mine != other:
         kept += f", does {mine} the necessary FLOPs instead of {other}"
