@@ -183,8 +183,8 @@ class Session:
     def step(self, token_X: Tensor) -> Tensor:
         """Feed the tokens chosen last, int64 [X] (at first the start token); return the logits of the next, [X, V].
 
-        The next call may overwrite the result: clone what you keep. Raises StrategyError after ``max_new`` steps,
-        before ``prefill``, and with beams for a step that no ``select`` stands before.
+        The next call may overwrite the result: clone what you keep. Raises StrategyError for tokens of another shape,
+        after ``max_new`` steps, before ``prefill``, and with beams for a step that no ``select`` stands before.
         """
         k = self._step.length
         if k > self.max_new or self._attended is None:
@@ -192,6 +192,10 @@ class Session:
                 f"step {k} of a session for {self.max_new} tokens; allocate a longer one"
                 if self._attended is not None
                 else "step before prefill; call prefill(src_BS) first"
+            )
+        if token_X.shape != (self.rows,):
+            raise StrategyError(
+                f"tokens of shape {list(token_X.shape)} in a session of {self.rows} rows; give one for each"
             )
         if not self._is_selected:
             raise StrategyError(f"step {k} of {self.beams} beams without select(parent_BW) before it; call it")
@@ -210,7 +214,8 @@ class Session:
 
         It is called once after each step but the last, also where every row goes on with itself: what compiled and
         captured steps read then always has one layout. With one beam it does nothing. Raises StrategyError for parents
-        of another shape, and where it is called anywhere else.
+        of another shape, and where it is called anywhere else. That parents are within 0 to W - 1 is not checked, which
+        would wait for the device.
         """
         if self.beams == 1:
             return

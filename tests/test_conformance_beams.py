@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from strategies import Session, Strategy, StrategyError, parse, registry
+from strategies import SearchError, Session, Strategy, StrategyError, greedy, parse, registry
 from strategies.models import costs, traffic
 from strategies.models.encoder_decoder import EncoderDecoder
 from strategies.strategy import SHIPPED
@@ -210,3 +210,14 @@ def test_one_beam_needs_no_select(case):
     session.step(case.fed_NX[0, :BATCH])
     session.select(torch.zeros(BATCH, 1, dtype=torch.int64))
     session.step(case.fed_NX[1, :BATCH])
+
+
+def test_tokens_of_another_shape_are_refused(case):
+    session = prefilled(parse("full_recompute"), case)
+    with pytest.raises(StrategyError, match=r"tokens of shape \[1\] in a session of 6 rows; give one for each"):
+        session.step(case.fed_NX[0, :1])
+
+
+def test_greedy_search_is_refused_where_there_are_several_beams(case):
+    with pytest.raises(SearchError, match="greedy search has one beam, and this session has 3"):
+        greedy(prefilled(parse("contiguous_kv"), case))

@@ -56,6 +56,7 @@ class BeamSearch:
         self._ties = None if tolerance is None else BeamTies(beam, config, batch, max_new, stop, device, tolerance)
         self._parents: list[Tensor] = []
         self._tokens: list[Tensor] = []
+        self._scores: list[Tensor] = []
         self._found: Sequences | None = None
 
     def choose(self, logits_XV: Tensor) -> Chosen:
@@ -77,6 +78,7 @@ class BeamSearch:
         parent_BW = index_BW // self._config.vocab_size
         token_BW = index_BW - parent_BW * self._config.vocab_size
         self._score_BW = score_BW
+        self._scores.append(score_BW)
         self._parents.append(parent_BW)
         self._tokens.append(token_BW)
         return Chosen(token_BW.flatten(), parent_BW if width > 1 else None)
@@ -127,13 +129,19 @@ class BeamSearch:
         return torch.zeros_like(self._done_B, dtype=torch.int64) if self._ties is None else self._ties.count_B
 
     def told(self) -> dict[str, float]:
-        """``search_ties`` and ``moved_share``."""
-        return {"search_ties": self.ties(), "moved_share": self.moved_share()}
+        """``search_ties`` and, where rows continued others, ``moved_share``."""
+        moved = self.moved_share()
+        return {"search_ties": self.ties(), **({} if moved is None else {"moved_share": moved})}
 
-    def moved_share(self) -> float:
-        """The share of rows that continued another beam than their own, over all steps that another followed."""
+    def moved_share(self) -> float | None:
+        """The share of rows that continued another beam than their own, over all steps that another followed.
+
+        Rows that no continuation was left for, of a vocabulary smaller than the number of beams, do not count. None if
+        there is no such step.
+        """
         if len(self._parents) < 2:
-            return 0.0
+            return None
         parent_NBW = torch.stack(self._parents[:-1])
         own_W = torch.arange(parent_NBW.shape[-1], device=parent_NBW.device)
-        return float((parent_NBW != own_W).float().mean())
+        is_alive_NBW = torch.stack(self._scores[:-1]) > -torch.inf
+        return float(((parent_NBW != own_W) & is_alive_NBW).sum() / is_alive_NBW.sum())

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .ends import forbid
 from .loop import decode
-from .options import Stop
+from .options import SearchError, Stop
 from .rows import Rows
 from .searching import Chosen, Sequences
 
@@ -57,7 +57,12 @@ def greedy(session: Session, stop: Stop = "eos") -> Iterator[Tensor]:
 
     With ``eos``, a row that has ended yields padding, and the search stops when all rows have ended, or after
     ``max_new`` tokens. This waits for the device once per step. With ``fixed``, EOS is never chosen, so exactly
-    ``max_new`` tokens come, without waiting for the device.
+    ``max_new`` tokens come, without waiting for the device. Raises SearchError for a session of several beams.
     """
+    if session.beams > 1:
+        raise SearchError(
+            f"greedy search has one beam, and this session has {session.beams}; give "
+            f"decode(session, begin(Beam({session.beams}), ...)), or a session of one beam"
+        )
     config, device = session.model.config, session.model.embedding.weight.device
     return decode(session, GreedySearch(config, session.batch, stop, device), stop)

@@ -10,7 +10,8 @@ from ..settings.catalog import did_you_mean, group
 from ..settings.config import ConfigError
 from ..settings.rules import shown
 
-KINDS = ("strategies", "models", "sweeps", "metrics", "contenders")
+KINDS = ("strategies", "models", "searches", "sweeps", "metrics", "contenders")
+GROUPS = {"models": "model", "searches": "search", "sweeps": "sweep"}
 HELP = f"""\
 usage: python -m suites list [--json] [KIND ...]
 
@@ -31,7 +32,7 @@ def entries(kind: str) -> dict[str, dict[str, Any]]:
         from ..contenders import registry
 
         return {name: {"summary": c.summary(), "missing": c.missing()} for name, c in registry().items()}
-    return {name: {"summary": text} for name, text in group(kind.removesuffix("s")).items()}
+    return {name: {"summary": text} for name, text in group(GROUPS[kind]).items()}
 
 
 def _strategies() -> dict[str, dict[str, Any]]:

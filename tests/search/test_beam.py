@@ -97,7 +97,7 @@ def test_rows_that_moved_are_those_whose_parents_say_so() -> None:
 def test_a_search_of_one_step_reorders_nothing() -> None:
     searching = beam_search(Beam(2), 1)
     searching.choose(random_logits(1, 2)[0])
-    assert searching.moved_share() == 0.0
+    assert searching.moved_share() is None
 
 
 def test_at_a_fixed_length_the_other_tokens_keep_the_probabilities_that_they_have_beside_eos() -> None:

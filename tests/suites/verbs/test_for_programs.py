@@ -53,7 +53,7 @@ def test_list_as_json_has_every_kind_with_what_the_lines_say(capsys):
     told = json.loads(capsys.readouterr().out)
     assert main(["list"]) == 0
     lines = capsys.readouterr().out
-    assert set(told) == {"strategies", "models", "sweeps", "metrics", "contenders"}
+    assert set(told) == {"strategies", "models", "searches", "sweeps", "metrics", "contenders"}
     assert all(name in lines for kind in told.values() for name in kind)
     assert told["strategies"]["static_kv"]["options"]["read"]["default"] == "filled"
 
