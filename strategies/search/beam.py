@@ -56,7 +56,6 @@ class BeamSearch:
         self._ties = None if tolerance is None else BeamTies(beam, config, batch, max_new, stop, device, tolerance)
         self._parents: list[Tensor] = []
         self._tokens: list[Tensor] = []
-        self._scores: list[Tensor] = []
         self._found: Sequences | None = None
 
     def choose(self, logits_XV: Tensor) -> Chosen:
@@ -78,7 +77,6 @@ class BeamSearch:
         parent_BW = index_BW // self._config.vocab_size
         token_BW = index_BW - parent_BW * self._config.vocab_size
         self._score_BW = score_BW
-        self._scores.append(score_BW)
         self._parents.append(parent_BW)
         self._tokens.append(token_BW)
         return Chosen(token_BW.flatten(), parent_BW if width > 1 else None)
@@ -136,12 +134,10 @@ class BeamSearch:
     def moved_share(self) -> float | None:
         """The share of rows that continued another beam than their own, over all steps that another followed.
 
-        Rows that no continuation was left for, of a vocabulary smaller than the number of beams, do not count. None if
-        there is no such step.
+        None if there is no such step. All rows count, also those of sentences that are done.
         """
         if len(self._parents) < 2:
             return None
         parent_NBW = torch.stack(self._parents[:-1])
         own_W = torch.arange(parent_NBW.shape[-1], device=parent_NBW.device)
-        is_alive_NBW = torch.stack(self._scores[:-1]) > -torch.inf
-        return float(((parent_NBW != own_W) & is_alive_NBW).sum() / is_alive_NBW.sum())
+        return float((parent_NBW != own_W).float().mean())
