@@ -171,7 +171,7 @@ class Session:
             # A mask of zeros, so that one compiled or captured step serves sources with padding and without.
             src_mask_BS = torch.ones_like(src_BS, dtype=torch.bool)
             bias = self.model.source_bias(src_mask_BS)
-        copies = 1 if self.strategy.cross_beams == "shared" else self.beams
+        copies = self.strategy.source_copies(self.beams)
         if copies > 1 and src_mask_BS is not None:
             bias = self.model.source_bias(src_mask_BS.repeat_interleave(copies, 0))
         sources = self.model.decoder.attend_to(memory_BSD, self._make_source, copies)

@@ -118,6 +118,10 @@ class Strategy:
         """Entries of the table that are copied per beam when beams are reordered after this step."""
         return 0
 
+    def source_copies(self, beams: int) -> int:
+        """Copies per sentence of what is kept of its source, with W = ``beams``: 1 where they share it, else W."""
+        return 1 if self.cross_beams == "shared" else beams
+
     @property
     def supports(self) -> frozenset[Execution]:
         """The executions that this strategy supports with these options. All of them give the same answer."""

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 from strategies.search.options import SEARCHES, Beam, EarlyStopping, Greedy, Sample, Search
 
 from .keys import key
 from .rules import Rule, number, one_of, whole
 
-EARLY = ("true", "false", "never")
+EARLY = get_args(EarlyStopping)
 MAX_PENALTY = 10
 """Greatest absolute value of a length penalty: a length to a higher power overflows."""
 MAX_BEAMS = 1024

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..ceilings.floor import Ceilings, floor_s, resident_share
 from ..metrics import Case
+from ..settings.search import search_from
 from ..store.records import ArmResult
 from ..work.role_names import role_name
 
@@ -41,7 +42,7 @@ def case_of(cell: dict[str, Any], arm: ArmResult, ceilings: Ceilings) -> Case:
         src_len=cell["src_len"],
         tgt_len=cell["tgt_len"],
         steps=arm.steps or 0,
-        real_tokens=sum((arm.row_lens or [])[:: cell.get("search", {}).get("num_return", 1)]),
+        real_tokens=sum((arm.row_lens or [])[:: search_from(cell.get("search")).returned]),
         setup_s=number(arm.setup_s),
         necessary_flops=number(arm.necessary_flops),
         executed_flops=formula["prefill_flops"] + decode if formula else math.nan,

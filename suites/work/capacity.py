@@ -74,7 +74,7 @@ def remembered(strategy: Strategy, last: int, beams: int = 1) -> Remembered:
         reserved_first=kept.reserved_first + bound.rows_spare(1),
         reserved_last=kept.reserved_last + spare,
         beams=beams,
-        cross_shared=bound.cross_beams == "shared",
+        cross_shared=bound.source_copies(beams) == 1,
         gathered=bound.rows_gathered(last),
         moved=0 if spare else bound.rows_reordered(before),
         cross_moved=bound.cross_beams == "expanded",

@@ -89,7 +89,7 @@ def formulas(config: ModelConfig, cell: Cell, strategy: Strategy) -> Formulas:
 def kv_bytes(config: ModelConfig, cell: Cell, bound: Strategy) -> tuple[int, int]:
     """Bytes of K/V (reserved, used) after the last step: of self-attention, of cross-attention, and of index tables."""
     last, width, sequences = cell.tgt_len, DTYPES[cell.dtype].itemsize, cell.batch_size * cell.beams
-    copies = sequences if bound.cross_beams != "shared" else cell.batch_size
+    copies = cell.batch_size * bound.source_copies(cell.beams)
     cross = traffic.kv_bytes(config, copies, cell.src_len, width) if bound.cross == "cached" else 0
     reserved, entries = bound.rows_reserved(last), 0
     if cell.beams > 1:
@@ -155,10 +155,11 @@ def _prefill_bytes(config: ModelConfig, cell: Cell, bound: Strategy) -> int:
         if not p.is_attention
     )
     kept = traffic.kv_bytes(config, cell.batch_size, cell.src_len, width) if bound.cross == "cached" else 0
-    if cell.beams == 1 or bound.cross_beams == "shared":
+    copies = bound.source_copies(cell.beams)
+    if copies == 1:
         return read + kept
     repeated = kept or cell.batch_size * cell.src_len * config.d_model * width
-    return read + kept + (1 + cell.beams) * repeated
+    return read + kept + (1 + copies) * repeated
 
 
 def _widths(config: ModelConfig, cell: Cell) -> Widths:
@@ -176,7 +177,7 @@ def _shape(cell: Cell, bound: Strategy) -> costs.StepShape:
         keys=0,
         cross_recomputed=bound.cross == "recompute",
         beams=cell.beams,
-        cross_shared=cell.beams == 1 or bound.cross_beams == "shared",
+        cross_shared=bound.source_copies(cell.beams) == 1,
         cross_reordered=bound.cross_beams == "expanded",
     )
 
