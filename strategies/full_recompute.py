@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from .facts import CrossMode
 from .models.stores import KVShape, PassThrough, SelfKV
-from .strategy import CrossMode, Strategy, register
+from .strategy import Strategy, register
 
 
 @register("full_recompute")

@@ -10,7 +10,7 @@ from torch import Tensor
 from .models.encoder_decoder import Attended, DecoderTables, EncoderDecoder
 from .models.kernels.compiling import lengthen
 from .models.kernels.execution import Captured, Compiled, Forward, next_logits
-from .models.stores import CachedCross, Growing, KVShape, RecomputedCross, Reordering, Step, TwoSided
+from .models.stores import Growing, KVShape, Reordering, Step, TwoSided
 from .strategy import Strategy, StrategyError
 
 
@@ -86,7 +86,6 @@ class Session:
             )
         first = self._stores[0]
         self._two_sided = first if beams > 1 and isinstance(first, TwoSided) else None
-        self._make_source = CachedCross if self.strategy.cross == "cached" else RecomputedCross
         with torch.no_grad():
             self._tables = DecoderTables(model.decoder, max_new, max(max_new, self.strategy.keys_read(max_new)))
         steps = range(1, max_new + 1)
@@ -174,7 +173,7 @@ class Session:
         copies = self.strategy.source_copies(self.beams)
         if copies > 1 and src_mask_BS is not None:
             bias = self.model.source_bias(src_mask_BS.repeat_interleave(copies, 0))
-        sources = self.model.decoder.attend_to(memory_BSD, self._make_source, copies)
+        sources = self.model.decoder.attend_to(memory_BSD, self.strategy.cross_kv, copies)
         self._attended = Attended(self._stores, sources, self._tables, bias)
         if self._held is not None:
             self._attended = _written(self._attended, self._held)

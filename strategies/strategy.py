@@ -13,14 +13,15 @@ from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Self, TypeVar
 
+from torch import Tensor
+
 from .discovery import LEFT_OUT, import_all, leave_out
+from .facts import CrossBeams, CrossMode, Facts
 from .models.message_text import described, shown
 from .models.mistake import Mistake
-from .models.stores import KVShape, SelfKV
+from .models.stores import CachedCross, CrossKV, CrossProject, KVShape, RecomputedCross, SelfKV
 
 Execution = Literal["eager", "compiled", "graph"]
-CrossMode = Literal["cached", "recompute"]
-CrossBeams = Literal["shared", "expanded", "expanded_once"]
 CORE = ("full_recompute", "cross_kv", "contiguous_kv", "static_kv")
 """The four basic strategies, in the order in which the field introduces them."""
 SHIPPED = ("strategies.contiguous_kv", "strategies.cross_kv", "strategies.full_recompute", "strategies.static_kv")
@@ -32,11 +33,14 @@ class StrategyError(Mistake):
 
 
 @dataclass(frozen=True)
-class Strategy:
-    """Base of every strategy. Override ``self_kv`` or ``open``, and the facts that differ from a growing cache's.
+class Strategy(Facts):
+    """Base of every strategy. Override ``self_kv`` or ``open``, and the facts that differ from a growing cache's."""
 
-    k is the number of keys that the decoder's self-attention attends at a step, the new one included: 1, 2, ... N.
-    Facts are asked of a strategy that is bound to a target length (``bind``). Rows are rows of one layer's K or V.
+    exact: ClassVar[bool] = True
+    """Whether the logits are those of full recompute, but for rounding. One that is not equal is then *invalid*.
+
+    A strategy with ``exact = False`` is *approximate*: its class docstring says what is lost, and its quality is
+    measured before its time.
     """
 
     cross: CrossMode = "cached"
@@ -67,60 +71,12 @@ class Strategy:
         """
         return [self.self_kv(shape) for _ in range(layers)]
 
-    def rows_fed(self, k: int) -> int:
-        """Decoder rows computed at the step that attends k keys."""
-        return 1
+    def cross_kv(self, project: CrossProject, memory_BSD: Tensor) -> CrossKV:
+        """What one layer keeps of the source, made at each prefill from the encoder's output, [B, S, D].
 
-    def keys_read(self, k: int) -> int:
-        """Keys that a query row is multiplied with: k, or more where a buffer is read beyond what is filled."""
-        return k
-
-    def variant(self, k: int) -> int:
-        """Number of the compiled or captured step that serves k keys.
-
-        Steps of the same number may differ only in the values of tensors, and in the lengths of what ``Growing`` stores
-        hold. By default there is one variant for each value of ``keys_read``.
+        ``project`` gives the layer's K and V of it.
         """
-        return self.keys_read(k)
-
-    def rows_copied(self, k: int) -> int:
-        """Rows of the cache that this step copies to make room for the new one."""
-        return 0
-
-    def rows_reserved(self, k: int) -> int:
-        """Rows whose memory persists after this step, whether they are filled or not."""
-        return k
-
-    def rows_used(self, k: int) -> int:
-        """Rows that persist after this step and hold a key."""
-        return min(k, self.rows_reserved(k))
-
-    def rows_reordered(self, k: int) -> int:
-        """Rows of each beam's cache that are copied when beams are reordered after the step that attends k keys.
-
-        It is asked of beam search alone, as are the four facts below. Rows are counted whatever beam each continues.
-        """
-        return k
-
-    def rows_gathered(self, k: int) -> int:
-        """Rows of each beam that this step gathers through a table to read them, because no kernel reads through it."""
-        return 0
-
-    def rows_spare(self, k: int) -> int:
-        """Rows of each beam that persist besides ``rows_reserved``: a second buffer into which beams are reordered."""
-        return 0
-
-    def entries_reserved(self, k: int) -> int:
-        """Entries, int64, of a table of rows that persists for each beam."""
-        return 0
-
-    def entries_reordered(self, k: int) -> int:
-        """Entries of the table that are copied per beam when beams are reordered after this step."""
-        return 0
-
-    def source_copies(self, beams: int) -> int:
-        """Copies per sentence of what is kept of its source, with W = ``beams``: 1 where they share it, else W."""
-        return 1 if self.cross_beams == "shared" else beams
+        return (CachedCross if self.cross == "cached" else RecomputedCross)(project, memory_BSD)
 
     @property
     def supports(self) -> frozenset[Execution]:

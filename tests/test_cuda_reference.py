@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from strategies import DTYPES, ModelSpec, load_model, parse, select
+from strategies.search.searching import Chosen
 from suites.measuring.arms import StrategyArm
 from suites.measuring.equality import check
 from suites.measuring.reference import RATIO, Reference, with_float32_decoder
@@ -60,7 +61,7 @@ def test_the_reference_steps_where_only_flash_attention_is_allowed():
     reference = Reference(oracle, model, inputs, cell)
     reference.prefill()
     with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.FLASH_ATTENTION):
-        reference.step(torch.zeros(2, dtype=torch.int64, device=DEVICE))
+        reference.step(Chosen(torch.zeros(2, dtype=torch.int64, device=DEVICE)))
         assert reference.reason == ""
         assert torch.backends.cuda.flash_sdp_enabled()
         assert not torch.backends.cuda.math_sdp_enabled()

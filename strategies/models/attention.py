@@ -105,7 +105,7 @@ class SelfAttention(_Attention):
 class CrossAttention(_Attention):
     """Attention of decoder rows over the source, whose K/V a ``CrossKV`` supplies."""
 
-    probe_regions: ClassVar = ("select",)
+    probe_regions: ClassVar = ("read", "select")
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
@@ -128,4 +128,8 @@ class CrossAttention(_Attention):
         [B * W, G, S, K], each has its own.
         """
         (q_BHTK,) = self._split(self.q(x_BTD), self.heads)
-        return self._attend(q_BHTK, *source.get(), bias)
+        return self._attend(q_BHTK, *self.read(source, q_BHTK, bias))
+
+    def read(self, source: CrossKV, q_BHTK: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return the K and V of the source to attend, [B, G, M, K] each, and their bias."""
+        return source.get(q_BHTK, bias)

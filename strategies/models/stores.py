@@ -131,8 +131,13 @@ class CrossKV(Protocol):
 
     def __init__(self, project: CrossProject, memory_BSD: Tensor) -> None: ...
 
-    def get(self) -> tuple[Tensor, Tensor]:
-        """K and V of the source: [B, G, S, K] each."""
+    def get(self, q_BHTK: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+        """K and V of the source to attend at this step, [B, G, M, K] each, and the score bias of these M positions.
+
+        It is called once per step. M is S, or fewer where positions are left out. ``q_BHTK`` are the queries of this
+        step, [B * W, H, T, K] (with W beams that share the source), and ``bias`` masks padding of all S positions, [B,
+        1, 1, S] or None. Most sources look at neither.
+        """
 
     def copy_(self, other: Self) -> None:
         """Copy another source's tensors into this one's, whose addresses a captured step reads."""
@@ -155,9 +160,9 @@ class CachedCross:
         k_BGSK, v_BGSK = self._kv
         self._kv = change(k_BGSK), change(v_BGSK)
 
-    def get(self) -> tuple[Tensor, Tensor]:
-        """The K/V projected at prefill, [B, G, S, K] each."""
-        return self._kv
+    def get(self, q_BHTK: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+        """The K/V projected at prefill, [B, G, S, K] each, and ``bias``."""
+        return *self._kv, bias
 
     def copy_(self, other: Self) -> None:
         """Copy K and V."""
@@ -176,9 +181,9 @@ class RecomputedCross:
         self._project = project
         self._memory_BSD = memory_BSD
 
-    def get(self) -> tuple[Tensor, Tensor]:
-        """Newly projected K and V, [B, G, S, K] each."""
-        return self._project(self._memory_BSD)
+    def get(self, q_BHTK: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Newly projected K and V, [B, G, S, K] each, and ``bias``."""
+        return *self._project(self._memory_BSD), bias
 
     def copy_(self, other: Self) -> None:
         """Copy the encoder's output."""

@@ -10,9 +10,9 @@ from typing import Literal
 import sympy
 
 from strategies import ModelConfig, Strategy
+from strategies.facts import CrossBeams
 from strategies.models import costs
 from strategies.models.costs import Product
-from strategies.strategy import CrossBeams
 
 from ..work.steps import facts_at
 from .symbols import COPIED, GROWING, SIZES, Expression, Sizes, text

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from strategies import ModelConfig, Strategy
+from strategies.facts import CrossBeams
 from strategies.models.costs import Product
-from strategies.strategy import CrossBeams
 
 from ..work.polynomial import Polynomial, polynomial
 from ..work.role_names import in_model_order, role_name

@@ -41,7 +41,7 @@ def cross_kv_projected_at_each_step(monkeypatch):
         self.again = lambda: project(memory_BSD)
 
     monkeypatch.setattr(CachedCross, "__init__", keeping)
-    monkeypatch.setattr(CachedCross, "get", lambda self: self.again())
+    monkeypatch.setattr(CachedCross, "get", lambda self, q_BHTK, bias: (*self.again(), bias))
 
 
 def static_cache_zeroed_at_each_step(monkeypatch):

@@ -31,7 +31,7 @@ class Guide:
         x_BND, source, bias = args
         width = self.attention.head_size
         q_BNK = F.linear(x_BND, self.attention.q.weight[:width], self.attention.q.bias[:width])
-        k_BSK = source.get()[0][:, 0]
+        k_BSK = source.get(q_BNK[:, None], bias)[0][:, 0]
         score_BNS = self.attention.scale * q_BNK @ k_BSK.transpose(1, 2) + bias[:, 0]
         self.log_p_BNS = score_BNS.log_softmax(-1)
 
