@@ -35,7 +35,7 @@ def test_a_device_side_assertion_is_the_row_of_its_arm_and_all_others_are_measur
     noted = [line.split() for line in (copy / "strategies" / "spoiling.pids").read_text().splitlines()]
     processes = {length: list(dict.fromkeys(pid for at, pid in noted if at == length)) for length in "56"}
     assert [len(processes[length]) for length in "56"] == [3, 1]
-    assert processes["5"][2] == processes["6"][0]
+    assert processes["6"][0] not in processes["5"]  # once CUDA is spoiled, each cell has a process of its own
 
 
 def test_decode_ends_with_one_line_that_names_the_strategy(copy):
