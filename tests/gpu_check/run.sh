@@ -120,6 +120,8 @@ arms=static_kv
 for option in cross_beams=expanded_once cross_beams=expanded reorder=table; do arms+=",'static_kv($option)'"; done
 run beams 70 "model=$MODEL" dtype=bf16 "${captured[@]}" search=beam batch_size=8 "src_len=$SRC_LEN" "tgt_len=$SHORT" \
   "strategies=[$arms,contiguous_kv]" plots=false
+lossy="'quantized_kv(bits=8)','quantized_kv(bits=4)','sliding_kv(window=64)',pruned_cross_kv"
+run approximate 90 model=pronounce dtype=fp32 "${captured[@]}" "strategies=[static_kv,$lossy,paged_kv]" "seq_len=$MID"
 run compiled 110 "model=$MODEL" dtype=bf16 execution=compiled "strategies=[contiguous_kv,static_kv]" "seq_len=$MID"
 step roofline 30 "$PYTHON" -m suites roofline "device=$DEVICE" "hydra.run.dir=$RUNS/roofline" --rounds 10
 run fp32 80 "model=$MODEL" dtype=fp32 "${captured[@]}" "${sweep[@]}" plots=false
@@ -134,7 +136,7 @@ for kernel in cudnn math; do # cuDNN's is on CUDA alone
 done
 run compiled_fp32 110 "model=$MODEL" dtype=fp32 execution=compiled "strategies=[contiguous_kv,static_kv]" "seq_len=$MID" \
   plots=false
-run weights 40 "model=$MODEL" weights=bf16,int8 "strategies=[static_kv]" "seq_len=$SHORT" plots=false
+run weights 80 "model=$MODEL" weights=bf16,int8 "strategies=[static_kv]" "seq_len=$SHORT" plots=false
 [ -n "$PLAN" ] && exit 0
 collect
 tee -a "$LOG" <"$OUT/summary.txt"
