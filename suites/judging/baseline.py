@@ -21,9 +21,21 @@ more, which an A/A arm shows (docs/figures.md)."""
 NO_RATIO = Ratio(math.nan, math.nan, math.nan, 0)
 
 
-def baseline_of(strategies: Collection[str]) -> str:
-    """Label of the baseline: full_recompute, or the first of ``strategies`` where it is absent; "" without any."""
-    return BASELINE if BASELINE in strategies else next(iter(strategies), "")
+def baseline_of(strategies: Collection[str], approximate: Collection[str] = ()) -> str:
+    """Label of the baseline: full_recompute, or the first of ``strategies`` where it is absent; "" without any.
+
+    Those that are ``approximate`` are passed over, unless there is no other.
+
+    >>> baseline_of(["quantized_kv", "static_kv"], {"quantized_kv"}), baseline_of(["quantized_kv"], {"quantized_kv"})
+    ('static_kv', 'quantized_kv')
+    """
+    exact = [label for label in strategies if label not in approximate]
+    return BASELINE if BASELINE in strategies else next(iter(exact or strategies), "")
+
+
+def approximate_of(result: CellResult) -> set[str]:
+    """Labels of a cell's approximate strategies."""
+    return {arm.strategy for arm in result.arms if arm.is_approximate}
 
 
 def end_to_end_s(rounds: Sequence[Round], label: str) -> dict[int, float]:
@@ -87,12 +99,13 @@ Comparisons = list[dict[str, Comparison]]
 def compare(cells: Sequence[CellResult]) -> tuple[Comparisons, Comparisons]:
     """Compare every arm of each cell with the cell's baseline, and with its quickest strategy; return both.
 
-    The quickest strategy is the one with the least ratio to the baseline, or a contender where no strategy was timed.
+    The quickest strategy is the exact one with the least ratio to the baseline, or a contender where no exact one was
+    timed. An approximate one is it only where nothing else was timed.
     In each of the two, p-values are adjusted over all cells together (Holm). Since the quickest is chosen by the rounds
     that it is then judged by, an equally fast arm is called slower a little too often.
     """
     times = [timed_s(result) for result in cells]
-    baselines = [baseline_of(timed) for timed in times]
+    baselines = [baseline_of(timed, approximate_of(result)) for result, timed in zip(cells, times, strict=True)]
     crossings = [
         crossing(result, base) if result.cell.get("contenders") else 0.0
         for result, base in zip(cells, baselines, strict=True)
@@ -110,8 +123,9 @@ def timed_s(result: CellResult) -> dict[str, dict[int, float]]:
 
 def _quickest(result: CellResult, compared: Mapping[str, Comparison]) -> str:
     timed = [label for label, comparison in compared.items() if comparison.ratio.rounds]
-    ours = [label for label in timed if label not in result.cell.get("contenders", [])]
-    return min(ours or timed, key=lambda label: compared[label].ratio.value, default="")
+    exact = [label for label in timed if label not in approximate_of(result)]
+    ours = [label for label in exact if label not in result.cell.get("contenders", [])]
+    return min(ours or exact or timed, key=lambda label: compared[label].ratio.value, default="")
 
 
 def _beside(

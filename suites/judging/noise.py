@@ -13,7 +13,7 @@ from ..store.cell_folder import CellResult
 from ..store.hardware import hardware_of_cells
 from ..store.records import Conditions
 from ..words.quantity import percent
-from .baseline import baseline_of, end_to_end_s
+from .baseline import approximate_of, baseline_of, end_to_end_s
 from .other_load import others_load
 from .verdict import MARGIN
 
@@ -99,7 +99,8 @@ def _gpu(seen: Conditions) -> Iterator[Noise]:
 
 def _trend(result: CellResult) -> Iterator[Noise]:
     timed = {arm.strategy: end_to_end_s(result.rounds, arm.strategy) for arm in result.arms if arm.status == "ok"}
-    by_index = timed.get(baseline_of([label for label, times in timed.items() if times]), {})
+    base = baseline_of([label for label, times in timed.items() if times], approximate_of(result))
+    by_index = timed.get(base, {})
     times = [by_index[index] for index in sorted(by_index)]
     if len(times) < TREND_FROM:
         return

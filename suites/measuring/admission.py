@@ -1,7 +1,7 @@
 """Admission turns the strategies of a cell into arms that may be timed.
 
-A strategy is admitted if its session can be allocated and its logits agree with the oracle's. Its peak memory and its
-dispatch are measured here too, outside the rounds.
+A strategy is admitted if its session can be allocated and its logits agree with the oracle's. An approximate one need
+not agree: its quality is measured instead. Peak memory and dispatch are measured here too, outside the rounds.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import torch
 from strategies import Strategy, StrategyError, parse
 from strategies.models.encoder_decoder import EncoderDecoder
 from strategies.search.options import Greedy
+from strategies.strategy import SHIPPED
 
 from ..probes.attention import NoKernelError, kernel_errors
 from ..probes.finite import NotFiniteError
@@ -31,10 +32,14 @@ from .allocation import allocated
 from .arms import StrategyArm
 from .equality import TOLERANCE, Agreement, check
 from .outcomes import Outcomes
+from .quality import admitted
 from .reference import LOW_PRECISION, Reference
 from .spoiled import answering
 
 ORACLE = "full_recompute"
+STAND_IN = "static_kv"
+"""Judges approximate strategies where no exact one is measured and full recompute cannot judge. It needs little room.
+"""
 
 
 class Admission:
@@ -53,16 +58,21 @@ class Admission:
         progress: Progress,
         no_oracle: str = "",
         no_reference: str = "",
+        no_stand_in: str = "",
     ) -> None:
         """``no_oracle`` says why full recompute cannot judge the others; it is "" if it can.
 
-        ``no_reference`` says the same of the float32 reference of a cell in low precision.
+        ``no_reference`` says the same of the float32 reference of a cell in low precision, ``no_stand_in`` of
+        ``STAND_IN``.
         """
         self._cell, self._model, self._inputs = cell, model, inputs
         self._outcomes, self._work, self._progress = outcomes, work, progress
-        self._no_oracle = no_oracle
+        self._no_oracle, self._no_stand_in = no_oracle, no_stand_in
         self._why_no_oracle = f"{ORACLE} {no_oracle}" if no_oracle else ""
         self._arms: list[StrategyArm] = []
+        self._chooser: StrategyArm | None = None
+        """An exact arm, whose choices are those of the search: the admitted one with the least work, if there is one.
+        """
         self._in_low_precision = cell.dtype in LOW_PRECISION
         self.no_reference = (no_reference or self._why_no_oracle) if self._in_low_precision else ""
         """Why strategies were not compared with float32, after ``arms``; "" if they were, and in cells in float32."""
@@ -72,7 +82,12 @@ class Admission:
     def arms(self, strategies: Sequence[Strategy]) -> list[StrategyArm]:
         """Return the arms that may be timed. Raises NotFiniteError if the oracle's logits are not finite."""
         self._allocate(strategies)
+        approximate = [arm for arm in self._arms if not arm.strategy.exact]
+        self._arms = [arm for arm in self._arms if arm.strategy.exact]
         self._compare()
+        self._chooser = min(self._arms, key=lambda arm: self._work[arm.label], default=None)
+        if approximate:
+            self._approach(approximate)
         self._let_go()
         self._weigh()
         self._decide()
@@ -143,9 +158,49 @@ class Admission:
             if agreement.fault:
                 self._outcomes.fail(arm.label, agreement.fault)
             elif agreement.reason:
-                self._outcomes.settle(arm.label, "invalid", agreement.reason)
+                is_own = type(arm.strategy).__module__ not in SHIPPED
+                remedy = "; mend it, or declare exact = False if it is meant to be approximate" * is_own
+                self._outcomes.settle(arm.label, "invalid", agreement.reason + remedy)
             else:
                 self._arms.append(arm)
+
+    def _approach(self, arms: Sequence[StrategyArm]) -> None:
+        """Measure the quality of approximate arms beside an exact one, and admit them.
+
+        An exact arm that was admitted judges them, the one with the least work, or else full recompute.
+        """
+        self._progress.say("quality")
+        exact = sorted(self._arms, key=lambda arm: self._work[arm.label])
+        others = [] if exact or self._why_no_oracle else [ORACLE]
+        if not exact and not self._no_stand_in and STAND_IN not in self._outcomes:
+            others.append(STAND_IN)
+        for label in [*(arm.label for arm in exact), *others]:
+            through = [NotFiniteError] if label == ORACLE else []
+            with contained(partial(self._fail_oracle, label), *through), answering(label):
+                mine = next((arm for arm in exact if arm.label == label), None)
+                judge = mine or StrategyArm(parse(label), self._model, self._inputs, self._cell)
+                rivals = [arm for arm in arms if arm.label in self._outcomes.open()]
+                passed = admitted(judge, rivals, self._cell, self._outcomes, self._advance)
+                self._chooser = judge
+                break
+        else:
+            why = self._why_no_oracle or self._no_stand_in
+            why = f"no exact strategy could judge it{f': {why}' * bool(why)}; add an exact one that has room"
+            for arm in arms:
+                if arm.label in self._outcomes.open():
+                    self._outcomes.settle(arm.label, "failed", why)
+            return
+        if self._why_no_oracle:
+            for arm in passed:
+                compared = f"{COMPARED} the logits of {label}, as {self._why_no_oracle}"
+                arm.remark = "; ".join(filter(None, (compared, arm.remark)))
+        labels = list(self._outcomes.open())
+        self._arms = sorted(
+            (arm for arm in [*self._arms, *passed] if arm.label in labels), key=lambda arm: labels.index(arm.label)
+        )
+
+    def _advance(self, arm: StrategyArm, decodes: float) -> None:
+        self._progress.advance(self._work.get(arm.label, 0) * decodes)
 
     def _reference(self) -> Reference | None:
         """The float32 reference of a cell in low precision; None without room for it, and in other cells."""
@@ -204,12 +259,12 @@ class Admission:
     def _decide(self) -> None:
         """Decode once, untimed, to tell what the search chooses: ties, and rows that continue another beam.
 
-        Every admitted arm has the oracle's logits, so the one with the least work decodes.
+        Every exact arm that was admitted has the oracle's logits, so the one with the least work decodes.
         """
-        if not self._arms or isinstance(self._cell.search, Greedy):
+        arm, self._chooser = self._chooser, None
+        if not self._arms or arm is None or isinstance(self._cell.search, Greedy):
             return
-        arm = min(self._arms, key=lambda arm: self._work[arm.label])
-        with contained(partial(self._outcomes.fail, arm.label)), answering(arm.label):
+        with contained(partial(self._fail_oracle, arm.label)), answering(arm.label):
             searching = arm.search(TOLERANCE[self._cell.rounding])
             arm.decode(clocks(self._cell.device)[0], searching)
             self.decided = searching.told()

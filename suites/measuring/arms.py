@@ -22,6 +22,7 @@ from strategies.search.begin import begin
 from strategies.search.searching import Chosen, Searching, Sequences
 from strategies.session import is_captured
 
+from ..judging.baseline import baseline_of
 from ..probes.memory import peak_memory
 from ..settings.cells import Cell
 from ..settings.inputs import Inputs
@@ -51,6 +52,8 @@ class Arm(Protocol):
     """The protocol of an arm: what the rounds of a cell need from anything that is timed in them."""
 
     label: str
+    exact: bool | None
+    """Whether it is a strategy that declares full recompute's logits; None of a contender."""
     setup_s: float
     remark: str
     """Text that a table shows beside the status ok; "" if there is nothing to say."""
@@ -76,6 +79,11 @@ class Arm(Protocol):
         """Fields of ``ArmResult`` that only this kind of arm knows, to be read after its last round."""
 
 
+def baseline_among(arms: Sequence[Arm]) -> str:
+    """Label of the arm that the others are compared with; "" without any."""
+    return baseline_of([arm.label for arm in arms], {arm.label for arm in arms if arm.exact is False})
+
+
 def new_session(model: EncoderDecoder, strategy: Strategy, cell: Cell) -> Session:
     """A session of a strategy for the sizes of a cell."""
     return Session(model, strategy, cell.batch_size, cell.src_len, cell.tgt_len, cell.beams)
@@ -89,6 +97,7 @@ class StrategyArm:
     ) -> None:
         self.strategy = strategy
         self.label = label or strategy.label
+        self.exact: bool | None = strategy.exact
         self._model, self._inputs, self._cell = model, inputs, cell
         self.remark = "" if cell.device == "cpu" else self._remark()
         self.setup_s = 0.0

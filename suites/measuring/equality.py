@@ -1,7 +1,8 @@
 """Equality before timing: every strategy must give the oracle's logits at every step, when fed the same tokens.
 
 In low precision it must besides be about as near to float32 as full recompute is (``reference``), and full recompute's
-own error to float32 may allow more than the tolerance.
+own error to float32 may allow more than the tolerance. An approximate strategy need not be equal: of it the same
+decode tells how far it is (``divergence``).
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ import torch
 from torch import Tensor
 
 from strategies import Session
+from strategies.search.ends import is_end
 from strategies.search.searching import Chosen, Searching
 
 from ..probes.finite import require_finite
 from ..settings.faults import Fault, contained
 from .arms import StrategyArm
+from .divergence import Divergence, not_finite
 from .reference import DIFFERENCE, Reference, disagreement
 from .spoiled import answering
 
@@ -38,13 +41,33 @@ class Agreement:
 
     ``max_error`` is the largest logit error so far, NaN once a logit was NaN. ``fp32_ratio`` is its
     ``Reference.ratio``, None where it was not compared with float32. ``reason`` says why the arm disagreed or failed,
-    "" if it did neither. ``fault`` has the traceback if it failed.
+    "" if it did neither. ``fault`` has the traceback if it failed. ``divergence`` is None of exact arms.
     """
 
     max_error: float = 0.0
     fp32_ratio: float | None = None
     reason: str = ""
     fault: Fault | None = None
+    divergence: Divergence | None = None
+
+    def quality(self) -> dict[str, float]:
+        """Fields of ``ArmResult`` on an approximate arm that took every step; none of an exact arm."""
+        if (found := self.divergence) is None:
+            return {}
+        known = {name: getattr(found, name) for name in ("kl_nats", "kl_max_nats", "top1_equal")}
+        return {"max_logit_error": found.max_error, **known}
+
+    def diverge(self, oracle_XV: Tensor, logits_XV: Tensor, live_X: Tensor) -> str:
+        """Note the logits, [X, V], of an approximate arm at a step; say what is wrong with them, or return "".
+
+        ``live_X`` are the rows that have not ended: of the others nothing is put out.
+        """
+        if wrong := not_finite(logits_XV):
+            return wrong
+        assert self.divergence is not None
+        self.divergence.add(oracle_XV[live_X], logits_XV[live_X])
+        self.max_error = self.divergence.max_error
+        return ""
 
     def fail(self, fault: Fault) -> None:
         """Note that the arm raised an error; it takes no further step."""
@@ -130,6 +153,7 @@ def check(
     fixed: bool,
     advance: Callable[[StrategyArm], None] = lambda arm: None,
     reference: Reference | None = None,
+    as_chosen: bool = False,
 ) -> list[Agreement]:
     """Decode once, all arms in step with the oracle, and return an ``Agreement`` for each arm.
 
@@ -141,10 +165,15 @@ def check(
     token at every step. Then all rows of K and V are alike, and attention gives the same whatever its scores are, so
     that a wrong K or a wrong position would not show. Without ``fixed``, decoding stops once every sentence of the
     oracle has ended. ``advance`` is called after each step of an arm. ``reference`` is that of a cell in low precision,
-    where full recompute is the oracle. Once it fails, the tolerance judges alone. Raises NotFiniteError if the oracle's
-    logits are not finite, whatever the oracle itself raises, and SpoiledError if an arm spoils CUDA.
+    where full recompute is the oracle. Once it fails, the tolerance judges alone. With ``as_chosen``, tokens and
+    parents are fed as the search chooses them.
+
+    An approximate arm disagrees only if its logits are not finite. Its ``divergence`` leaves rows out that have ended.
+
+    Raises NotFiniteError if the oracle's logits are not finite, whatever the oracle itself raises, and SpoiledError if
+    an arm spoils CUDA.
     """
-    found = [Agreement() for _ in arms]
+    found = [Agreement(divergence=None if arm.strategy.exact else Divergence()) for arm in arms]
     config = oracle.session.model.config
     token_B = torch.full((oracle.session.rows,), config.start_id, device=oracle.session.model.embedding.weight.device)
     chosen = Chosen(token_B)
@@ -158,7 +187,8 @@ def check(
             if arm is not oracle:  # a start, then a new one: what an earlier batch left would show
                 _leave(arm.session, token_B)
                 arm.prefill()
-    turning, fed = Turning(decisions, oracle.session.beams), Fed(token_B, config.vocab_size)
+    choose = decisions.choose if as_chosen else Turning(decisions, oracle.session.beams).choose
+    fed, live_B = Fed(token_B, config.vocab_size), torch.ones_like(token_B, dtype=torch.bool)
     for k in range(1, oracle.session.max_new + 1):
         with answering(oracle.label):
             oracle.go_on(chosen)
@@ -179,24 +209,29 @@ def check(
             with contained(agreement.fail), answering(arm.label):
                 arm.go_on(chosen)
                 logits_BV = arm.session.step(token_B).float()
-                error, wrong = _difference(logits_BV, oracle_BV, TOLERANCE[dtype], oracle_to_float32)
-                if reference:
-                    reference.note(arm, logits_BV)
-                agreement.max_error = error if math.isnan(error) else max(agreement.max_error, error)
+                if agreement.divergence:
+                    wrong = agreement.diverge(oracle_BV, logits_BV, live_B)
+                else:
+                    error, wrong = _difference(logits_BV, oracle_BV, TOLERANCE[dtype], oracle_to_float32)
+                    agreement.max_error = error if math.isnan(error) else max(agreement.max_error, error)
+                    if reference:
+                        reference.note(arm, logits_BV)
                 if wrong:
                     agreement.reason = f"step {k}: {wrong}"
             advance(arm)
-        if fixed:
+        if fixed and not as_chosen:
             fed.forbid(oracle_BV)
-        chosen = turning.choose(oracle_BV)
+        chosen = choose(oracle_BV)
         token_B = chosen.token_X
+        if not fixed:
+            live_B = live_B[chosen.parent_X()] & ~is_end(token_B, config.eos_ids)
         fed.add(chosen)
         if k == oracle.session.max_new or (not fixed and decisions.has_ended()):
             decisions.finish()
             break
     if reference:
         for arm, agreement in zip(arms, found, strict=True):
-            if not agreement.reason:
+            if not agreement.reason and arm.strategy.exact:
                 agreement.fp32_ratio = reference.ratio(arm, oracle)
                 agreement.reason = disagreement(agreement.fp32_ratio)
     return found

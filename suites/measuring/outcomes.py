@@ -19,14 +19,22 @@ NOT_REACHED = "not reached"
 class Outcomes:
     """One ``ArmResult`` per arm, by label, in the order of the arms."""
 
-    def __init__(self, executions: Mapping[str, str | None], keep: Callable[[str, str], str], cell: str) -> None:
+    def __init__(
+        self,
+        executions: Mapping[str, str | None],
+        keep: Callable[[str, str], str],
+        cell: str,
+        exact: Mapping[str, bool] | None = None,
+    ) -> None:
         """``executions``: label -> execution of its steps, None for a contender.
 
+        ``exact``: label of a strategy -> whether it is exact.
         ``keep`` writes the traceback of an arm, given its label and the text, to a file and returns the file's name.
         ``cell`` is the cell's id.
         """
         self._results = {
-            label: ArmResult(label, "failed", NOT_REACHED, execution=how) for label, how in executions.items()
+            label: ArmResult(label, "failed", NOT_REACHED, execution=how, exact=(exact or {}).get(label))
+            for label, how in executions.items()
         }
         self._keep, self._folder = keep, f"cells/{cell}"
 

@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 
 from strategies import ModelConfig
 
-from ..judging.baseline import baseline_of
 from ..settings.cells import Cell
 from ..settings.config import MeasureConfig
 from ..settings.faults import Fault, contained
-from .arms import Arm, StrategyArm
+from .arms import Arm, StrategyArm, baseline_among
 from .child_arms import ChildArm, ChildArms
 from .spoiled import answering
 
@@ -63,7 +62,7 @@ def repeats(
     children: ChildArms,
 ) -> Iterator[Repeats]:
     """Make the repeats that ``measure.aa`` asks for beside ``arms``; leaving the context ends the child process."""
-    baseline = next((arm for arm in arms if arm.label == baseline_of([arm.label for arm in arms])), None)
+    baseline = next((arm for arm in arms if arm.label == baseline_among(arms)), None)
     found = Repeats()
     if measure.aa and baseline is None:
         found.twin_reason = "no strategy is left to be timed"

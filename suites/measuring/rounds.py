@@ -8,7 +8,6 @@ from array import array
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from ..judging.baseline import baseline_of
 from ..machine.signals import finished_first, stop_if_requested, stop_requested
 from ..settings.cells import Cell
 from ..settings.config import ROUNDS_MIN, MeasureConfig
@@ -18,7 +17,7 @@ from ..store.records import Conditions
 from ..timing.clock import clocks
 from ..timing.quiet import wait_until_quiet
 from ..words.progress import Progress
-from .arms import Arm, collector_set_aside
+from .arms import Arm, baseline_among, collector_set_aside
 from .calibration import Calibrator
 from .conditions import Watch
 from .repeats import Repeats
@@ -48,7 +47,7 @@ class Rounds:
         self.arms = [*arms, *repeats.arms]
         self._measure, self._writer, self._progress, self._fail = measure, writer, progress, fail
         self._cell, self._order, self._clocks = cell, random.Random(cell.seed), clocks(cell.device)
-        self._baseline = baseline_of([arm.label for arm in arms])
+        self._baseline = baseline_among(arms)
         self._repeats, self._repeated = repeats, list(repeats.arms)
         self._work = {**work, **{arm.label: work[repeats.baseline] for arm in repeats.arms}}
         self._calibrator = self._make_calibrator()
@@ -155,7 +154,7 @@ class Rounds:
     def _half_widths(self) -> list[float]:
         """Half width of every arm's ratio to the baseline, or to the first arm left if the baseline dropped out."""
         times = {arm.label: self._times[arm.label] for arm in self.arms}
-        baseline = self._baseline if self._baseline in times else baseline_of(times)
+        baseline = self._baseline if self._baseline in times else baseline_among(self.arms)
         if baseline != self._compared_with:
             self._compared_with, self._widths = baseline, {}
         base = times.pop(baseline)

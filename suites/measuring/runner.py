@@ -29,7 +29,7 @@ from ..work.forecast import Forecast
 from ..work.memory_fit import weight_bytes as predicted_weight_bytes
 from ..work.memory_fit import why_no_room
 from ..work.planning import contender_work, effort, timed_passes
-from .admission import ORACLE, Admission
+from .admission import ORACLE, STAND_IN, Admission
 from .arms import Arm, StrategyArm
 from .cell_file import CellFile
 from .child_arms import ChildArms, floors
@@ -40,7 +40,7 @@ from .reference import why_no_reference
 from .repeats import repeats
 from .rounds import Rounds
 from .spoiled import answering
-from .spoken import is_spoken, phoneme_error
+from .spoken import can_be_spoken, is_spoken, phoneme_error, phrase_words
 
 
 def run_cell(
@@ -83,11 +83,13 @@ class CellRun:
         noted: Mapping[str, Any],
         spoken: bool = False,
     ) -> None:
-        self._spoken = spoken or is_spoken(cell)
+        self._approximate = [strategy for strategy in strategies if not strategy.exact]
+        self._spoken = spoken or is_spoken(cell) or (bool(self._approximate) and can_be_spoken(cell))
         self._cell, self._strategies, self._measure = cell, strategies, measure
         self._writer, self._progress, self._children, self._faults = writer, progress, children, faults
         executions = {s.label: s.execution for s in strategies} | dict.fromkeys(children.names)
-        self._outcomes = Outcomes(executions, writer.traceback, cell.id)
+        exact = {strategy.label: strategy.exact for strategy in strategies}
+        self._outcomes = Outcomes(executions, writer.traceback, cell.id, exact)
         self._work: dict[str, int] = {}
         """Predicted work of one round, by label."""
         self._timed: list[Arm] = []
@@ -159,8 +161,7 @@ class CellRun:
         if admission.no_reference:
             self._file.write(fp32_reason=admission.no_reference)
         if arms and self._spoken:
-            self._progress.say("phoneme errors")
-            self._file.write(**phoneme_error(self._cell, prepared.model))
+            self._speak(prepared.model, arms)
         whole = self._measure_narrowing(prepared, arms)
         # Contenders are given the whole weights, and are judged by them.
         oracle = admission.oracle
@@ -215,9 +216,23 @@ class CellRun:
         else:
             no_oracle = why_too_large(self._config, cell, parse(ORACLE), prepared.padded, weights, memory)
         no_reference = why_no_reference(cell, parse(ORACLE), prepared.model, prepared.padded, weights, memory)
-        return Admission(
-            cell, prepared.model, prepared.inputs, self._outcomes, self._work, self._progress, no_oracle, no_reference
-        )
+        no_stand_in = why_too_large(self._config, cell, parse(STAND_IN), prepared.padded, weights, memory)
+        outcomes, work = self._outcomes, self._work
+        reasons = no_oracle, no_reference, no_stand_in
+        return Admission(cell, prepared.model, prepared.inputs, outcomes, work, self._progress, *reasons)
+
+    def _speak(self, model: EncoderDecoder, arms: Sequence[StrategyArm]) -> None:
+        """Count phoneme errors: those of the cell, and those of each approximate arm on the same phrases."""
+        self._progress.say("phoneme errors")
+        words = phrase_words(self._cell) if self._approximate else 1
+        self._file.write(**phoneme_error(self._cell, model, words=words))
+        for arm in arms:
+            if arm.exact:
+                continue
+            found = phoneme_error(self._cell, model, arm.strategy, words)
+            self._outcomes.note(arm.label, phoneme_error=found.get("phoneme_error"))
+            if reason := found.get("phoneme_error_reason"):
+                arm.remark = "; ".join(filter(None, (arm.remark, f"its phoneme error is not known: {reason}")))
 
     def _measure_narrowing(self, prepared: Prepared, arms: Sequence[StrategyArm]) -> EncoderDecoder:
         """Return the model with whole weights. What narrower weights change is written to cell.json."""
@@ -225,7 +240,10 @@ class CellRun:
         if not cell.weights or not (arms or self._children.names):
             return prepared.model
         self._progress.say("narrower weights")
-        whole, narrowed = beside_whole(cell, self._config, arms, prepared.inputs)
+        exact = [arm for arm in arms if arm.exact]  # of others it would not be known what the weights change
+        whole, narrowed = beside_whole(cell, self._config, exact, prepared.inputs)
+        if arms and not exact:
+            narrowed = {"narrowing_reason": "no exact strategy was measured; add one, such as static_kv"}
         self._file.write(**narrowed)
         return whole
 

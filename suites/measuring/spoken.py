@@ -6,7 +6,9 @@ from typing import Any
 
 import torch
 
+from strategies import Strategy
 from strategies.models.encoder_decoder import EncoderDecoder
+from strategies.models.pronounce.data import held_out
 
 from ..settings.cells import Cell
 from ..settings.faults import contained
@@ -28,16 +30,33 @@ def can_be_spoken(cell: Cell) -> bool:
     return cell.model.source == "pronounce"
 
 
+def phrase_words(cell: Cell) -> int:
+    """Number of held-out words in a phrase that is about as long as the cell's sources, from 1 to ``WORDS``.
+
+    An approximate strategy may lose nothing in a single word that it loses in a text as long as the cell's.
+    """
+    words = held_out()
+    length = sum(map(len, words)) / len(words) + 1  # and the space after it
+    return max(1, min(round(cell.src_len / length), WORDS))
+
+
 @torch.no_grad()
-def phoneme_error(cell: Cell, model: EncoderDecoder) -> dict[str, Any]:
+def phoneme_error(
+    cell: Cell, model: EncoderDecoder, strategy: Strategy | None = None, words: int = 1
+) -> dict[str, Any]:
     """The entries of cell.json on the phoneme error by the cell's search, or the reason why it is not known.
 
-    ``model`` is that of the cell, with its kernels and its type of weights. Each of ``WORDS`` held-out words is decoded
-    alone until its end, by eager steps, and its best sequence is judged. The words are the same in every cell.
+    ``model`` is that of the cell, with its kernels and its type of weights. ``WORDS`` held-out words, the same in every
+    cell, are decoded in phrases of so many ``words``, each until its end, by eager steps of ``strategy`` (default
+    static_kv). The best sequence of each phrase is judged.
     """
     from strategies.models.pronounce.evaluate import error_rates
 
     found: dict[str, Any] = {}
     with contained(lambda fault: found.update(phoneme_error_reason=fault.located)), answering(""):
-        found = {"phoneme_error": error_rates(model, 1, WORDS, search=cell.search).per, "phoneme_error_words": WORDS}
+        eager = strategy and (strategy.executed("eager") or strategy)
+        rates = error_rates(model, words, WORDS, search=cell.search, strategy=eager)
+        found = {"phoneme_error": rates.per, "phoneme_error_words": rates.words}
+        if words > 1:
+            found["phoneme_error_phrase"] = words
     return found

@@ -293,6 +293,7 @@ class CellEntry(TypedDict):
     narrowing_reason: NotRequired[str]
     phoneme_error: NotRequired[Amount]
     phoneme_error_words: NotRequired[Count]
+    phoneme_error_phrase: NotRequired[Size]
     phoneme_error_reason: NotRequired[str]
     fp32_reason: NotRequired[str]
     search_ties: NotRequired[Count]

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from typing_extensions import TypedDict
 
-from .fields import EXACT, Amount, Count, Error, Label, Marks, Number, Seconds, Size, Speed
+from .fields import EXACT, Amount, Count, Error, Label, Marks, Number, Seconds, Share, Size, Speed
 
 Status = Literal["ok", "invalid", "failed", "skipped"]
 COMPARED = "compared with"
@@ -121,6 +121,11 @@ class ArmResult:
     and steps used, with commas (``probes/attention``); "" where that is not known. ``fp32_error_ratio`` is, in low
     precision, its error to float32 over full recompute's own (``measuring/reference``). Folders of earlier versions
     lack these two, ``execution``, ``dispatch_s`` and ``roles``.
+
+    ``exact`` says whether a strategy declares full recompute's logits; it is None for a contender, and in folders of
+    earlier versions, in which every strategy did. The fields after it say what an approximate strategy loses beside an
+    exact one (``measuring/quality``): KL divergence in nats, mean and largest over steps and rows, shares of equal
+    choices and of equal sequences, edits over tokens, and the phoneme error rate (``measuring/spoken``).
     """
 
     __pydantic_config__: ClassVar = EXACT
@@ -142,3 +147,15 @@ class ArmResult:
     dispatch_s: Seconds | None = None
     execution: Label | None = None
     attention_ran: str = ""
+    exact: bool | None = None
+    kl_nats: Amount | None = None
+    kl_max_nats: Amount | None = None
+    top1_equal: Share | None = None
+    sequences_equal: Share | None = None
+    token_error: Amount | None = None
+    phoneme_error: Amount | None = None
+
+    @property
+    def is_approximate(self) -> bool:
+        """Whether it declares that its logits are not full recompute's."""
+        return self.exact is False

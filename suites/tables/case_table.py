@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..ceilings.columns import roof
 from ..ceilings.floor import Ceilings
-from ..judging.baseline import compare, crossed_floor, noise_floor, timed_s
+from ..judging.baseline import approximate_of, compare, crossed_floor, noise_floor, timed_s
 from ..judging.crossover import crossover
 from ..judging.disturbed import disturbances
 from ..judging.ratios import Ratio
@@ -23,10 +23,10 @@ from ..settings.search import search_from
 from ..store.cell_folder import CellResult
 from ..store.entries import EnvironmentEntry
 from ..store.hardware import hardware_of_cells
-from ..store.records import Round
+from ..store.records import ArmResult, Round
 from ..words.labels import plain
 from ..words.search_told import search_told
-from .columns import CROSSOVER, IDENTITY, TEXT_COLUMNS, TRUST, columns
+from .columns import CROSSOVER, IDENTITY, QUALITY, TEXT_COLUMNS, TRUST, columns
 from .executions import execution_in
 from .metric_inputs import case_of, number
 from .model_names import model_names
@@ -100,6 +100,8 @@ def case_table(
         ceilings = Ceilings.of(result.calibrations, "bf16" if cell.get("weights") else str(cell.get("dtype")))
         e2e = timed_s(result)
         median = {label: float(np.median(list(times.values()))) for label, times in e2e.items()}
+        exact = [time_s for label, time_s in median.items() if label not in approximate_of(result)]
+        least = min(exact or median.values(), default=math.nan)
         for arm in result.arms:
             found, label = compared[arm.strategy], arm.strategy
             best = beside_best[label]
@@ -126,7 +128,7 @@ def case_table(
                 **trust,
                 "disturbed_by": ", ".join(disturbed_by),
                 "memory_bound_by": cell.get("memory_bound_by", ""),
-                "phoneme_error": number(cell.get("phoneme_error")),
+                **_quality(cell, arm),
                 **roof(ceilings),
                 "baseline": found.baseline,
                 "e2e_verdict": found.verdict,
@@ -141,7 +143,7 @@ def case_table(
                 row |= _interval("e2e_ratio", found.ratio) | _interval("best_ratio", best.ratio)
                 for kind, ends in (("e2e", found.holm), ("best", best.holm)):
                     row |= {f"{kind}_holm_low": ends[0], f"{kind}_holm_high": ends[1]}
-                row["e2e_vs_best"] = median[label] / min(median.values())
+                row["e2e_vs_best"] = median[label] / least
                 if label == found.baseline:
                     row |= _interval("noise_floor", noise_floor(result, label))
                     row |= _interval("crossed_floor", crossed_floor(result, label))
@@ -151,6 +153,16 @@ def case_table(
             rows.append(row)
     table = pd.DataFrame(rows, columns=columns())
     return table.astype({name: float for name in table if name not in TEXT_COLUMNS})
+
+
+def _quality(cell: Mapping[str, Any], arm: ArmResult) -> dict[str, float]:
+    """The columns ``QUALITY`` of a case. The phoneme error of a cell is not that of its approximate strategies."""
+    if arm.exact is None:
+        return {"phoneme_error": number(cell.get("phoneme_error"))}
+    found = {name: number(getattr(arm, name)) for name in QUALITY}
+    if arm.exact:
+        found["phoneme_error"] = number(cell.get("phoneme_error"))
+    return found
 
 
 def _interval(name: str, ratio: Ratio) -> dict[str, float]:

@@ -33,8 +33,8 @@ CROSSOVER = ["crossover_k", "crossover_low_k", "crossover_high_k"]
 """First k from which on a case's cumulative time is less than the baseline's, with its 95 % interval; NaN means never
 (``judging.crossover``)."""
 BEST = ["best_strategy", "best_ratio", "best_ratio_low", "best_ratio_high", "best_verdict"]
-"""The cell's quickest strategy, and the case's ratio to it, paired within rounds, with its 95 % interval and verdict
-(``judging.baseline.compare``)."""
+"""The cell's quickest exact strategy, and the case's ratio to it, paired within rounds, with its 95 % interval and
+verdict (``judging.baseline.compare``)."""
 VERDICTS = [
     "e2e_p_holm",
     "e2e_beyond",
@@ -49,8 +49,12 @@ the verdict (``judging.verdict``), which is "" where the case was not timed, and
 ``best_ratio`` at the levels at which Holm's procedure tested them."""
 MEMORY = ["memory_bound_by"]
 """What limits the memory in forecasts (``machine.limits``), in words: the machine, a control group, or a key."""
-QUALITY = ["phoneme_error"]
-"""How good the output of a cell is, whatever the strategy (``measuring.spoken``)."""
+QUALITY = ["exact", "kl_nats", "kl_max_nats", "top1_equal", "sequences_equal", "token_error", "phoneme_error"]
+"""How good the output is.
+
+``exact`` is 1 for a strategy that declares full recompute's logits, 0 for an approximate one, and NaN for contenders
+and in tables of earlier versions. Then come what an approximate strategy loses (``measuring.quality``), and the phoneme
+error, which is the same for all exact strategies of a cell (``measuring.spoken``)."""
 TRUST = [
     "stopped_by", "noise_floor", "noise_floor_low", "noise_floor_high", "crossed_floor", "crossed_floor_low",
     "crossed_floor_high", "disturbed_by",

@@ -68,10 +68,16 @@ def effort(
         return Effort(0, 0)
     predicted = predict(cell, config_of(cell.model), strategies)
     timed = timed_passes(measure, cell.device)
-    runs = [(total, 2 + timed) for total in predicted.values()]  # two untimed decodes: equality, peak memory
+    approximate = {strategy.label for strategy in strategies if not strategy.exact}
+    # Two untimed decodes: equality, peak memory. An approximate strategy is also fed an exact one's tokens, which in
+    # turn decodes twice more for all of them.
+    runs = [(total, 2 + (label in approximate) + timed) for label, total in predicted.items()]
+    exact = [total for label, total in predicted.items() if label not in approximate]
+    if approximate and exact:
+        runs.append((min(exact, key=lambda total: total.work), 2))
     if cell.dtype != "fp32" and BASELINE in predicted:  # in low precision, full recompute once more in float32
         runs.append((predicted[BASELINE], 1))
     if measure.aa and predicted:
-        runs += [(predicted[baseline_of(predicted)], timed)] * 2  # in this process, and in a child process
+        runs += [(predicted[baseline_of(predicted, approximate)], timed)] * 2  # in this process, and in a child process
     others = contenders * (1 + timed) * contender_work(predicted)  # one more round, whose tokens are checked
     return Effort(sum(n * f.executed_flops for f, n in runs), sum(n * f.work for f, n in runs) + others)

@@ -29,6 +29,7 @@ from ...search.begin import begin
 from ...search.loop import decode
 from ...search.options import Beam, Greedy, Search, SearchError
 from ...session import Session
+from ...strategy import Strategy
 from ..config import ModelError
 from ..encoder_decoder import EncoderDecoder
 from . import load_pronounce
@@ -47,14 +48,17 @@ def target_limit(src_len: int) -> int:
     return 2 * src_len + 8
 
 
-def pronounce(model: EncoderDecoder, phrases: Sequence[str], search: Search | None = None) -> list[list[list[str]]]:
+def pronounce(
+    model: EncoderDecoder, phrases: Sequence[str], search: Search | None = None, strategy: Strategy | None = None
+) -> list[list[list[str]]]:
     """Decode phrases into words of phonemes, in the order of the phrases, by greedy search or by ``search``.
 
     Phrases of similar length are decoded together, padded. Each output ends at its own EOS, or at its own
-    ``target_limit``, whatever batch it was in. Of several sequences of a phrase, the best is taken. Raises TextError
-    for a phrase that cannot be spelled.
+    ``target_limit``, whatever batch it was in. Of several sequences of a phrase, the best is taken. ``strategy`` is
+    static_kv by default; only an approximate one gives another output. Raises TextError for a phrase that cannot be
+    spelled, StrategyError for phrases that are too long for the strategy.
     """
-    search = search or Greedy()
+    search, strategy = search or Greedy(), strategy or parse("static_kv")
     vocabulary, pad_id = load_vocabulary(), model.config.pad_id
     rows = [vocabulary.spell(phrase) for phrase in phrases]
     said: list[list[list[str]]] = [[]] * len(rows)
@@ -65,7 +69,7 @@ def pronounce(model: EncoderDecoder, phrases: Sequence[str], search: Search | No
         waiting, batch = waiting[:-count], waiting[-count:]
         src_BS = pad([rows[i] for i in batch], pad_id).to(model.embedding.weight.device)
         size, limit = len(batch), target_limit(src_len)
-        session = Session(model, parse("static_kv"), size, src_len, limit, search.width)
+        session = Session(model, strategy, size, src_len, limit, search.width)
         session.prefill(src_BS, src_BS != pad_id)
         searching = begin(search, model.config, size, limit, "eos", src_BS.device)
         for _ in decode(session, searching):
@@ -82,11 +86,13 @@ def error_rates(
     limit: int | None = None,
     seed: int = 0,
     search: Search | None = None,
+    strategy: Strategy | None = None,
 ) -> ErrorRates:
     """PER and WER on the held-out words, or on ``limit`` of them, in phrases of ``words_per_phrase``.
 
-    The words are shuffled by ``seed``, and decoded by greedy search or by ``search``. Words left over at the end, too
-    few for a phrase, are not read. Raises ModelError if that leaves no phrase.
+    The words are shuffled by ``seed``, and decoded by greedy search or by ``search``, with ``strategy`` as in
+    ``pronounce``. Words left over at the end, too few for a phrase, are not read. Raises ModelError if that leaves no
+    phrase.
     """
     lexicon = held_out()
     count = len(lexicon) if limit is None else max(0, limit)
@@ -98,7 +104,7 @@ def error_rates(
         )
     starts = range(0, len(words) - words_per_phrase + 1, words_per_phrase)
     phrases = [words[start : start + words_per_phrase] for start in starts]
-    outputs = pronounce(model, [SPACE.join(phrase) for phrase in phrases], search)
+    outputs = pronounce(model, [SPACE.join(phrase) for phrase in phrases], search, strategy)
     pairs = zip(phrases, outputs, strict=True)
     return sum((compare([lexicon[word] for word in phrase], said) for phrase, said in pairs), ErrorRates(0, 0, 0, 0))
 

@@ -24,6 +24,7 @@ from .process import Process
 class ContenderArm:
     """One contender, prepared for a cell in a process of its own. The process ends by ``close`` or on a failure."""
 
+    exact: bool | None = None
     weights: tuple[Tensor, ...] = ()
     """Empty: this process holds no weights of a contender."""
 
