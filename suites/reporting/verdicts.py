@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from ..telling.advice.approximate import exact_error
 from ..telling.advice.rows import cases, longest
 from ..telling.ranking import COLUMNS, ranked
+from ..words.quality import is_approximate
 
 HEADER = ("strategy", *COLUMNS)
 LEFT = tuple(place for place, name in enumerate(HEADER) if name == "strategy")
@@ -23,8 +25,14 @@ class Verdicts:
 
 
 def verdicts(rows: pd.DataFrame) -> list[Verdicts]:
-    """Rank the cases of one model on one device. Those that failed are at the end, with their status."""
-    return [Verdicts(place, [_filled(ranked(row)) for row in cell]) for place, cell in cases(longest(rows))]
+    """Rank the cases of one model on one device. Those that failed are at the end, with their status.
+
+    Approximate strategies stand below the others, with their quality beside their names.
+    """
+    return [
+        Verdicts(place, [_filled(ranked(row, exact_error(cell))) for row in sorted(cell, key=is_approximate)])
+        for place, cell in cases(longest(rows))
+    ]
 
 
 def _filled(cells: list[str]) -> tuple[str, ...]:

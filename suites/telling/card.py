@@ -13,9 +13,11 @@ import pandas as pd
 from ..tables.groups import groups, hardware_named
 from ..words.comparison import Compared, eagerly, factor, spoken
 from ..words.labels import listed
+from ..words.quality import is_approximate, quality
 from ..words.quantity import quantity
 from ..words.search_told import is_beam
 from .advice import step
+from .advice.approximate import exact_error
 from .advice.rows import Row, cases, is_strategy, largest, timed
 from .next_command import profiling, with_key
 from .spoiled import causes
@@ -45,6 +47,10 @@ def card(
     place, cell = next(cases(known))
     place += f" on {hardware}" * bool(hardware)
     best = next(row for row in cell if row["strategy"] == row["best_strategy"])
+    if is_approximate(best):
+        return [f"At {place}, only approximate strategies were timed, so none is named the fastest."]
+    lossy = [row for row in cell if is_approximate(row)]
+    cell = [row for row in cell if not is_approximate(row)]
     rivals = [row for row in cell if row is not best]
     if rivals and not is_settled(cell):
         load = causes(rows[rows["cell"] == best["cell"]], noises).get("other load")
@@ -54,8 +60,8 @@ def card(
         if is_open:
             return [said if load else f"At {place}, {why} yet which is fastest.", *_sentence(facts)]
         return [f"{said} Run again with {CAREFUL}.", *_sentence(facts), f"Next: {with_key(command, CAREFUL)}"]
-    facts = [_cost(best), *(_certainty(best, rivals) if rivals else []), *_time(best)]
-    told = [f"{headline(place, cell)}.", *_sentence(facts)]
+    facts = [_cost(best), *(_certainty(best, rivals) if rivals else []), *_quicker(lossy, cell), *_time(best)]
+    told = [f"{headline(place, cell, bool(lossy))}.", *_sentence(facts)]
     if is_open:
         return told
     spoiled = next(iter(causes(rows, noises).values()), "")
@@ -85,11 +91,16 @@ def is_settled(cell: Sequence[Row]) -> bool:
     return any(one.is_decided or one.is_close for one in found)
 
 
-def headline(place: str, cell: Sequence[Row]) -> str:
-    """Name the pick of a cell and how much faster than the baseline it is, in parts if they differ in execution."""
+def headline(place: str, cell: Sequence[Row], has_approximate: bool = False) -> str:
+    """Name the pick of a cell and how much faster than the baseline it is, in parts if they differ in execution.
+
+    ``cell`` holds no approximate strategies; ``has_approximate`` says whether there are any beside it.
+    """
     best = next(row for row in cell if row["strategy"] == row["best_strategy"])
     base = next((row for row in cell if row["strategy"] == row["baseline"]), best)
     name = spoken(best["strategy"])
+    if len(cell) == 1 and has_approximate:
+        return f"At {place}, use {name}, the only exact strategy that was timed"
     if len(cell) == 1:
         return f"At {place}, {name} alone was timed, so there is nothing to choose"
     found = Compared.of(best)
@@ -149,6 +160,16 @@ def _certainty(best: Row, rivals: Sequence[Row], said: bool = True) -> list[str]
     quicker = [row for row in rivals if row not in ours and row["best_verdict"] == "faster"]
     first = sorted(quicker, key=lambda row: row["best_ratio"])[:1]
     return [*told, *(Compared.of(row, "best").clause(row["strategy"], "it") for row in first)]
+
+
+def _quicker(lossy: Sequence[Row], cell: Sequence[Row]) -> list[str]:
+    """The quickest of the approximate strategies that are faster than the pick for certain, with what it loses."""
+    quicker = [row for row in lossy if row["best_verdict"] == "faster"]
+    if not quicker:
+        return []
+    row = min(quicker, key=lambda row: row["best_ratio"])
+    clause = Compared.of(row, "best").clause(spoken(row["strategy"]), "it")
+    return [f"{clause}, but approximate: {quality(row, exact_error(cell))}"]
 
 
 def _sure(verdict: str, decided: str) -> str:

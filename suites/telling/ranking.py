@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -10,12 +11,15 @@ from rich.table import Table
 from rich.text import Text
 
 from ..tables.columns import SPEED
+from ..tables.exactness import is_exact
 from ..tables.executions import by_execution
 from ..tables.groups import groups, hardware_named
 from ..words.comparison import Compared, baseline_told, spoken
+from ..words.quality import is_approximate, quality
 from ..words.quantity import quantity
 from ..words.search_told import sizes_told
 from ..words.settings_told import changed_settings
+from .advice.approximate import exact_error
 from .sparkline import sparkline
 from .stopped import status_told
 
@@ -28,6 +32,9 @@ Rounds = Mapping[tuple[str, str], Sequence[float]]
 
 def rankings(table: pd.DataFrame, width: int = 100, rounds: Rounds | None = None) -> Iterator[Table]:
     """Yield the ranked table of each group (``tables.groups``); two where strategies were executed in several ways.
+
+    Approximate strategies stand below the others of their cell, with what they lose beside their times.
+
 
     ``width`` is that of the terminal, in characters. ``rounds`` adds a picture of the rounds of each case. Cells whose
     times something may have spoiled (``disturbed_by``) have a mark.
@@ -52,11 +59,16 @@ def title_of(rows: pd.DataFrame, table: pd.DataFrame) -> str:
 
 def _ranking(group: pd.DataFrame, title: str, width: int, rounds: Rounds) -> Table:
     names = ["strategy", *COLUMNS, *(["rounds"] if rounds else [])]
+    if not is_exact(group).all():
+        names.insert(names.index("speedup") + 1, "quality")
     blocks: list[tuple[dict[str, str], list[dict[str, str]]]] = []
     for _, cell in group.groupby(["batch_size", "num_beams", "src_len", "tgt_len"]):
         lines = []
-        for row in cell.sort_values(SPEED, na_position="last", kind="stable").to_dict("records"):
-            line = dict(zip(names, [*ranked(row), *[""] * len(names)], strict=False))
+        ordered = cell.assign(_last=~is_exact(cell)).sort_values(["_last", *SPEED], na_position="last", kind="stable")
+        rows = ordered.drop(columns="_last").to_dict("records")
+        for row in rows:
+            line = dict.fromkeys(names, "") | dict(zip(("strategy", *COLUMNS), ranked(row), strict=False))
+            line |= {"strategy": spoken(row["strategy"]), "quality": _quality(row, exact_error(rows))}
             line["rounds"] = sparkline(rounds.get((row["cell"], row["strategy"]), ()))
             lines.append(line)
         mark = "!" if (cell["disturbed_by"] != "").any() else ""
@@ -68,7 +80,7 @@ def _ranking(group: pd.DataFrame, title: str, width: int, rounds: Rounds) -> Tab
     shown, widths = _fitting(heads, [*lines, *(place for place, _ in blocks)], width)
     out = Table(title=title, title_justify="left", title_style="bold", box=None, padding=(0, 2, 0, 0), pad_edge=False)
     for name, head in shown.items():
-        left = name in ("strategy", "speedup", "rounds")
+        left = name in ("strategy", "speedup", "quality", "rounds")
         out.add_column(head, justify="left" if left else "right", no_wrap=True, min_width=widths[name])
     for place, lines in blocks:
         out.add_row()
@@ -111,9 +123,15 @@ def below(table: pd.DataFrame) -> str:
     return " ".join(told)
 
 
-def ranked(row: Mapping[Hashable, Any]) -> list[str]:
-    """Make a row of the ranked table: the strategy, and its figures under ``COLUMNS`` or the status of a failure."""
+def ranked(row: Mapping[Hashable, Any], error: float = math.nan) -> list[str]:
+    """Make a row of the ranked table: the strategy, and its figures under ``COLUMNS`` or the status of a failure.
+
+    The quality of an approximate strategy stands beside its name. ``error`` is the phoneme error of the exact
+    strategies of its cell, NaN where it is not known.
+    """
     name = spoken(row["strategy"])
+    if is_approximate(row) and row["status"] == "ok":
+        name += f" ({_quality(row, error)})"
     if row["status"] != "ok":
         return [name, status_told(row)]
     return [
@@ -124,6 +142,13 @@ def ranked(row: Mapping[Hashable, Any]) -> list[str]:
         quantity(row["kv_reserved_bytes"], "B"),
         quantity(row["peak_memory_bytes"], "B"),
     ]
+
+
+def _quality(row: Mapping[Hashable, Any], error: float) -> str:
+    """Say that a measured case is exact, or what it loses; "" for contenders and for cases without a time."""
+    if row["status"] != "ok":
+        return ""
+    return f"approximate: {quality(row, error)}" if is_approximate(row) else "exact" if row.get("exact") == 1 else ""
 
 
 def _speedup(row: Mapping[Hashable, Any]) -> str:

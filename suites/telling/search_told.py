@@ -17,22 +17,29 @@ NAMED = 6
 
 
 def quality_told(cells: Sequence[CellResult]) -> list[str]:
-    """Make one line for each kind of search and type of weights: the phoneme error with each number of beams."""
+    """Make one line for each kind of search, type of weights and length of phrases: the phoneme error by beams.
+
+    It is that of exact strategies.
+    """
     found: dict[tuple[str, ...], dict[int, float]] = {}
-    words, lines = 0, []
+    words: dict[str, int] = {}
+    lines = []
     for done in cells:
         cell, search = done.cell, search_from(done.cell.get("search"))
         if reason := cell.get("phoneme_error_reason"):
             lines.append(f"{case_told(done)}: the phoneme error is not known: {reason}")
         if (error := cell.get("phoneme_error")) is not None:
+            phrase = cell.get("phoneme_error_phrase", 1)
+            phrases = f" in phrases of {phrase}" if phrase > 1 else ""
             kind = f"{cell['dtype']}", cell.get("weights") or "", cell.get("linear", "torch"), search_told(search)
-            found.setdefault(kind, {}).setdefault(search.width, error)
-            words = cell.get("phoneme_error_words", 0)
-    for (dtype, weights, linear, search_name), errors in found.items():
-        named = f", {weights or dtype}, {linear}, {search_name}" if len(found) > 1 else ""
+            found.setdefault((phrases, *kind), {}).setdefault(search.width, error)
+            words[phrases] = cell.get("phoneme_error_words", 0)
+    kinds = {key[1:] for key in found}
+    for (phrases, dtype, weights, linear, search_name), errors in found.items():
+        named = f"{phrases}{f', {weights or dtype}, {linear}, {search_name}' * (len(kinds) > 1)}"
         with_beams = {beams: f" with {counted(beams, 'beam')}" * is_beam(search_name) for beams in errors}
         rates = listed([f"{100 * rate:.2f} %{with_beams[beams]}" for beams, rate in sorted(errors.items())])
-        lines.append(f"phoneme error on {words} held-out words{named}: {rates}")
+        lines.append(f"phoneme error on {words[phrases]} held-out words{named}: {rates}")
     return lines
 
 

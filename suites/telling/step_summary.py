@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..tables.columns import SPEED
 from ..tables.groups import groups
 from ..words.comparison import baseline_told
 from ..words.markdown import literal, pipe_table
-from .advice.rows import ORDER, place_of
+from ..words.quality import is_approximate
+from .advice.approximate import exact_error
+from .advice.rows import cases
 from .legend import legend
 from .ranking import COLUMNS, ranked, title_of
 from .summary import failures
@@ -27,8 +28,11 @@ def markdown_summary(table: pd.DataFrame, advice: Sequence[str], margin: float) 
     """Write the ranked tables of a run, what failed, and the advice, whose indents become levels of a nested list."""
     parts = []
     for rows in groups(table):
-        ordered = rows.sort_values([*ORDER, *SPEED], kind="stable").to_dict("records")
-        lines = [[place_of(r), *ranked(r)] for r in ordered]
+        lines = [
+            [place, *ranked(row, exact_error(cell))]
+            for place, cell in cases(rows)
+            for row in sorted(cell, key=is_approximate)
+        ]
         parts += [f"### {literal(title_of(rows, table))}", pipe_table(["case", "strategy", *COLUMNS], lines)]
     parts.append("\n".join(f"- {literal(line)}" for line in failures(table)))
     if base := baseline_told(table["baseline"]):

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from ..store.folders import from_here
 from ..store.records import COMPARED
+from ..tables.exactness import is_exact
 from ..tables.executions import by_execution
 from ..tables.groups import groups
 from ..words.console import UNBROKEN, standard_output
@@ -125,13 +126,17 @@ def slower_executions(table: pd.DataFrame) -> Iterator[str]:
 
 
 def equality_told(table: pd.DataFrame) -> str:
-    """Say how far the logits of the timed strategies are from full_recompute's; "" if one was not compared with it."""
-    mine = table[(table["status"] == "ok") & (table["execution"] != "")]
+    """Say how far the logits of the timed strategies are from full_recompute's; "" if one was not compared with it.
+
+    Approximate strategies need not be equal.
+    """
+    mine = table[(table["status"] == "ok") & (table["execution"] != "") & is_exact(table)]
     others = mine["max_logit_error"].isna() | mine["reason"].str.startswith(COMPARED)
     if mine.empty or others.any():  # ``remarks`` says what such a case was compared with
         return ""
     within = f"{mine['max_logit_error'].max():.1e}"
-    told = f"equal: before it was timed, every strategy gave full recompute's logits within {within} at each step"
+    every = "every strategy" if is_exact(table).all() else "every exact strategy"
+    told = f"equal: before it was timed, {every} gave full recompute's logits within {within} at each step"
     ratio = mine["fp32_error_ratio"].max()
     return told if math.isnan(ratio) else f"{told}; its error to float32 was at most {ratio:.2f} times full recompute's"
 

@@ -62,6 +62,10 @@ def _lines(rows: pd.DataFrame) -> Iterator[Line]:
             yield Line(strategy, first, second, change_in_words(row), worse)
         elif figure == "e2e_s" and not pd.isna(row["verdict"]):
             yield Line(f"{strategy}, time", first, second, change_in_words(row), worse)
+        elif row["kind"] == "quality" and row["verdict"] != "same":
+            name, values = f"{strategy}, quality, {figure}", (row["a"], row["b"])
+            first, second = ("" if pd.isna(number) else f"{number:.4g}" for number in values)
+            yield Line(name, first, second, str(row["verdict"]), worse)
         elif row["kind"] == "deterministic" and row["verdict"] != "same":
             yield Line(f"{strategy}, {figure}", first, second, _change(row), worse)
 

@@ -90,6 +90,10 @@ def _worse(found: pd.DataFrame) -> list[str]:
         elif figure == "e2e_ratio":
             base = " or ".join(dict.fromkeys(rows["baseline"]))
             text = f"{strategy} is {factor(worst)} slower relative to {base}"
+        elif rows["kind"].iloc[0] == "quality":
+            text = f"the quality of {strategy} is {verdict}: {figure}"
+            if len(rows) == 1:
+                text += f" {rows['a'].iloc[0]:.3g} -> {rows['b'].iloc[0]:.3g}"
         elif figure == "e2e_s":
             text = f"{strategy} takes {factor(worst)} the time"
         else:

@@ -11,7 +11,9 @@ import pandas as pd
 from ..judging.baseline import baseline_of, end_to_end_s
 from ..judging.ratios import Ratio
 from ..settings.config import ConfigError
+from ..words.quality import is_approximate
 from ..words.quantity import counted
+from . import quality
 from .matching import Matched
 from .quotients import Mean, quotient, verdicts
 from .runs import CASE, Key, RunRead
@@ -29,8 +31,8 @@ COLUMNS = [
     "cell", *CASE, "figure", "kind", "baseline", "a", "b", "change", "change_low", "change_high", "p_holm", "verdict",
     "gate", "margin",
 ]  # fmt: skip
-"""``kind``: deterministic, ratio (to ``baseline`` in the same run) or time (unpaired). ``change``: b / a with its 95 %
-confidence interval. ``p_holm``: p-value adjusted over all rows of its kind. ``gate``: yes if the row fails the
+"""``kind``: deterministic, quality, ratio (to ``baseline`` in the same run) or time (unpaired). ``change``: b / a with
+its 95 % confidence interval. ``p_holm``: p-value adjusted over all rows of its kind. ``gate``: yes if the row fails the
 comparison. ``margin``: the share by which a row that was judged may worsen."""
 
 
@@ -52,6 +54,7 @@ def compare_runs(
             rows.append(case | _status(left["status"], right["status"]))
             continue
         rows += [case | _deterministic(name, float(left[name]), float(right[name])) for name in DETERMINISTIC]
+        rows += [case | row for row in quality.changes(left, right)]
         if base and key[1] != base:
             first, second = _ratio(a, key, base), _ratio(b, key, base)
             row = _changed("e2e_ratio", "ratio", math.exp(first.log), math.exp(second.log), quotient(first, second))
@@ -86,7 +89,8 @@ def _bases(a: RunRead, b: RunRead, both: list[Key]) -> tuple[dict[str, str], lis
         if first == second:
             bases[cell] = first
         elif len(strategies) > 1 and cell in a.cells and cell in b.cells:
-            bases[cell] = baseline_of(strategies)
+            approximate = [label for label in strategies if is_approximate(a.rows[cell, label])]
+            bases[cell] = baseline_of(strategies, approximate)
             changed[f"baselines differ ({first} and {second}): ratios to {bases[cell]}, of the raw rounds"] += 1
         else:
             why = "share only one strategy" if len(strategies) == 1 else "keep no raw rounds for other ratios"

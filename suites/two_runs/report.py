@@ -102,7 +102,7 @@ HEADER = ("case", "strategy", "figure", "first", "second", "change", "verdict")
 
 def lines_of(found: pd.DataFrame) -> list[tuple[str, ...]]:
     """Rows of text: every ratio and every time, and the deterministic figures that changed."""
-    shown = found[(found["kind"] != "deterministic") | (found["verdict"] != "same")]
+    shown = found[~found["kind"].isin(["deterministic", "quality"]) | (found["verdict"] != "same")]
     return [
         (
             f"{row['model']} {_sizes(row)}",

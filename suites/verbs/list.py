@@ -47,7 +47,7 @@ def _strategies() -> dict[str, dict[str, Any]]:
             for option, text in options_of(entry.strategy).items()
             if option not in preset
         }
-        found[name] = {"summary": entry.summary, "options": options}
+        found[name] = {"summary": entry.summary, "exact": entry.strategy.exact, "options": options}
     return found
 
 
@@ -58,6 +58,7 @@ def _lines(kind: str) -> list[str]:
             lines.append(f"{name:26} {told['unit']:12} {told['formula']}")
             continue
         missing = f" ({told['missing']})" if told.get("missing") else ""
+        missing += " (approximate)" * (told.get("exact") is False)
         lines.append(f"{name:{28 if kind == 'contenders' else 16}} {told['summary']}{missing}")
         for option, values in told.get("options", {}).items():
             lines.append(f"{'':16}   {option}={values['allowed']} (default {values['default']})")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from . import choice, crossover, memory, saving, step
+from . import approximate, choice, crossover, memory, saving, step
 from .rows import timed
 from .section import Section
 
@@ -14,6 +14,7 @@ __all__ = ["Section", "advise"]
 
 PARTS: tuple[Callable[[pd.DataFrame], list[Section]], ...] = (
     choice.sections,
+    approximate.sections,
     saving.sections,
     crossover.sections,
     step.sections,

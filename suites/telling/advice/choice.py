@@ -6,6 +6,7 @@ import pandas as pd
 
 from ...words.comparison import Compared, spoken
 from ...words.labels import listed
+from ...words.quality import is_approximate
 from .rows import Row, cases, is_strategy
 from .section import Section
 
@@ -16,8 +17,14 @@ def sections(rows: pd.DataFrame) -> list[Section]:
 
 
 def told(cell: list[Row]) -> str:
-    """Name the quickest case of a cell, the strategies that may be as quick, and the quickest contender."""
+    """Name the quickest case of a cell, the strategies that may be as quick, and the quickest contender.
+
+    Approximate strategies are none of them: ``advice.approximate`` tells of them.
+    """
     best = next(row for row in cell if row["strategy"] == row["best_strategy"])
+    if is_approximate(best):
+        return "only approximate strategies were timed; add an exact one, such as static_kv, to compare them with"
+    cell = [row for row in cell if not is_approximate(row)]
     rivals = [row for row in cell if row is not best]
     parts = [spoken(best["strategy"]), *_rivals([row for row in rivals if is_strategy(row)], best)]
     contenders = sorted((row for row in rivals if not is_strategy(row)), key=lambda row: row["best_ratio"])

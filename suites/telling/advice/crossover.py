@@ -7,7 +7,7 @@ import math
 import pandas as pd
 
 from ...words.comparison import spoken
-from .rows import Row, cases, longest
+from .rows import Row, cases, longest, named
 from .section import Section
 
 
@@ -33,7 +33,7 @@ def sentence_of(case: Row) -> str:
     >>> sentence_of(names | {"crossover_k": 9.0, "crossover_low_k": 6.0, "crossover_high_k": math.nan})
     'cannot tell from which token on static_kv beats cross_kv within 64 tokens: k = 9 [6, never]'
     """
-    name, other = spoken(case["strategy"]), spoken(case["baseline"])
+    name, other = named(case), spoken(case["baseline"])
     k, low, high = (case[f"crossover_{end}"] for end in ("k", "low_k", "high_k"))
     ends = ["never" if math.isnan(end) else f"{end:.0f}" for end in (low, high)]
     interval = f" [{', '.join(ends)}]" if ends[0] != ends[1] else ""

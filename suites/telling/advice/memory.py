@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from ...words.quality import is_approximate
 from ...words.quantity import quantity
 from ...words.search_told import batch_told
 from .rows import BATCH, longest
@@ -23,10 +24,11 @@ def sections(rows: pd.DataFrame) -> list[Section]:
     for strategy, mine in case.groupby("strategy", sort=False):
         mine = mine.sort_values(BATCH)
         last = mine.iloc[-1]
+        name = f"{strategy}{' (approximate)' * is_approximate(last.to_dict())}"
         most = {**last, "batch_size": f"{int(last['batch_max_sentences']):,}"}
         lengths = ", ".join(f"{row['length_max_tokens']:,.0f} at {batch_told(row)}" for row in mine.to_dict("records"))
         told.append(
-            f"{strategy}: {batch_told(most)} at {last['src_len']} -> {last['tgt_len']}; source = target = {lengths}"
+            f"{name}: {batch_told(most)} at {last['src_len']} -> {last['tgt_len']}; source = target = {lengths}"
         )
     found = (known["peak_memory_bytes"] / known["predicted_peak_bytes"]).dropna()
     ratio = " to ".join(dict.fromkeys(f"{end:.2f}" for end in (found.min(), found.max())))

@@ -10,6 +10,8 @@ from typing import Any
 import pandas as pd
 
 from ...tables.columns import SPEED
+from ...words.comparison import spoken
+from ...words.quality import is_approximate
 from ...words.search_told import sizes_told
 
 Row = Mapping[Hashable, Any]
@@ -51,6 +53,15 @@ def largest(rows: pd.DataFrame) -> pd.DataFrame:
     for column in BATCH:
         rows = rows[rows[column] == rows[column].max()]
     return longest(rows)
+
+
+def named(row: Row) -> str:
+    """The spoken name of a case, which says so if it is approximate.
+
+    >>> named({"strategy": "window_kv", "exact": 0.0}), named({"strategy": "static_kv", "exact": 1.0})
+    ('window_kv (approximate)', 'static_kv')
+    """
+    return f"{spoken(row['strategy'])}{' (approximate)' * is_approximate(row)}"
 
 
 def is_strategy(row: Row) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from ...words.comparison import Compared, spoken
+from ...words.quality import is_approximate
 from ...words.quantity import quantity
 from .rows import Row, cases, is_strategy, longest
 from .section import Section
@@ -15,7 +16,7 @@ def sections(rows: pd.DataFrame) -> list[Section]:
     found = []
     for place, cell in cases(longest(rows)):
         base = next((row for row in cell if row["strategy"] == row["baseline"] and is_strategy(row)), None)
-        rivals = [row for row in cell if row is not base and is_strategy(row)]
+        rivals = [row for row in cell if row is not base and is_strategy(row) and not is_approximate(row)]
         if base is not None and rivals:
             title = f"what remembering saves and costs, {place}"
             found.append(Section(title, [_sentence(row, base) for row in rivals]))

@@ -10,7 +10,7 @@ from ...ceilings.sentences import is_mixed, limit
 from ...ceilings.step_parts import dispatch_share, parts, step_s
 from ...words.comparison import spoken
 from ...words.quantity import percent, quantity
-from .rows import Row, cases, longest
+from .rows import Row, cases, longest, named
 from .section import Section
 
 WASTEFUL = 1.5
@@ -24,7 +24,7 @@ def sections(rows: pd.DataFrame) -> list[Section]:
     """
     found = []
     for place, cell in cases(longest(rows[rows["floor_fraction"].notna()])):
-        told = [f"{spoken(row['strategy'])}, {quantity(step_s(row), 's')}: {shares(row)}" for row in cell]
+        told = [f"{named(row)}, {quantity(step_s(row), 's')}: {shares(row)}" for row in cell]
         for row in cell:
             if row["strategy"] == row["best_strategy"] and is_decided(row):
                 told.append(f"so {spoken(row['strategy'])} would gain from {remedy(row)}")

@@ -1,0 +1,75 @@
+"""What an approximate strategy loses, in words, from its row of table.csv."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+Row = Mapping[Any, Any]
+
+
+def is_approximate(row: Row) -> bool:
+    """Whether the row is of an approximate strategy; tables of earlier versions have none.
+
+    >>> is_approximate({"exact": 0.0}), is_approximate({"exact": math.nan}), is_approximate({})
+    (True, False, False)
+    """
+    return row.get("exact") in (False, "False")
+
+
+def nearly(share: float) -> str:
+    """Write a share in per cent with one decimal, which says 100 or 0 only of all or nothing.
+
+    >>> nearly(0.9923), nearly(0.99996), nearly(1.0), nearly(0.0002), nearly(0.0)
+    ('99.2 %', '>99.9 %', '100 %', '<0.1 %', '0 %')
+    """
+    if share in (0, 1):
+        return f"{100 * share:.0f} %"
+    if share > 0.9995:
+        return ">99.9 %"
+    return "<0.1 %" if share < 0.0005 else f"{100 * share:.1f} %"
+
+
+def quality(row: Row, exact_error: float) -> str:
+    """The quality of an approximate strategy for a table. ``exact_error`` is the phoneme error of exact ones, or NaN.
+
+    Where no phoneme error is known, the error against the exact tokens stands in for it.
+
+    >>> row = {"top1_equal": 0.992, "phoneme_error": 0.0942, "token_error": 0.1}
+    >>> quality(row, 0.0902), quality(row | {"phoneme_error": math.nan}, math.nan)
+    ('top-1 99.2 %, phoneme error +0.40 pt', 'top-1 99.2 %, token error 10.0 %')
+    """
+    if _unknown(row, "top1_equal"):
+        return "not known"
+    told = f"top-1 {nearly(row['top1_equal'])}"
+    if not _unknown(row, "phoneme_error"):
+        change = 100 * (row["phoneme_error"] - exact_error)
+        error = f"{100 * row['phoneme_error']:.2f} %" if math.isnan(change) else f"{change:+.2f} pt"
+        return f"{told}, phoneme error {error.replace('-0.00', '+0.00')}"
+    return told if _unknown(row, "token_error") else f"{told}, token error {nearly(row['token_error'])}"
+
+
+def losses(row: Row, exact_error: float) -> str:
+    """The quality of an approximate strategy in a clause. ``exact_error`` is the phoneme error of exact ones, or NaN.
+
+    >>> row = {"top1_equal": 0.998, "kl_nats": 0.00031, "phoneme_error": 0.0902, "sequences_equal": 0.9}
+    >>> losses(row, 0.0898)
+    '99.8 % of choices equal, KL 0.00031 nats per step, phoneme error 9.02 % instead of 8.98 %'
+    >>> losses(row | {"phoneme_error": math.nan, "token_error": 0.01}, math.nan)
+    '99.8 % of choices equal, KL 0.00031 nats per step, 90.0 % of outputs equal (token error 1.0 %)'
+    """
+    if _unknown(row, "top1_equal"):
+        return "its quality is not known"
+    told = f"{nearly(row['top1_equal'])} of choices equal, KL {row['kl_nats']:.2g} nats per step"
+    if not _unknown(row, "phoneme_error"):
+        instead = "" if math.isnan(exact_error) else f" instead of {100 * exact_error:.2f} %"
+        return f"{told}, phoneme error {100 * row['phoneme_error']:.2f} %{instead}"
+    if _unknown(row, "token_error"):
+        return told
+    return f"{told}, {nearly(row['sequences_equal'])} of outputs equal (token error {nearly(row['token_error'])})"
+
+
+def _unknown(row: Row, name: str) -> bool:
+    value = row.get(name)
+    return value is None or math.isnan(value)
