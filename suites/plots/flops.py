@@ -54,28 +54,30 @@ def figure(view: View) -> Figure | None:
 
 
 def message(view: View) -> str:
-    """Say how many times the necessary FLOPs the strategies compute at the last point of the axis.
+    """Say how many times the necessary FLOPs the exact strategies compute at the last point of the axis.
 
     Where nothing was swept, compare the FLOPs of their last steps.
     """
+    view = view.ranked
     column, _ = view.axis
     title, rows = view.panels[-1]
     if rows[column].nunique() < 2:
-        return _message_by_step(view.steps)
+        return _message_by_step(view)
     last = rows[rows[column] == rows[column].max()].sort_values("flops_waste")
     least, most = last.iloc[0], last.iloc[-1]
     where = view.at(most[column], title)
-    told = f"At {where}, {spoken(most['strategy'])} computes {times(most['flops_waste'])} what is necessary"
-    return told if len(last) < 2 else f"{told}, {spoken(least['strategy'])} {times(least['flops_waste'])}"
+    told = f"At {where}, {view.spoken(most['strategy'])} computes {times(most['flops_waste'])} what is necessary"
+    return told if len(last) < 2 else f"{told}, {view.spoken(least['strategy'])} {times(least['flops_waste'])}"
 
 
-def _message_by_step(steps: pd.DataFrame) -> str:
+def _message_by_step(view: View) -> str:
+    steps = view.steps
     last = steps[steps["k"] == steps["k"].max()].sort_values("flops")
     high, low = last.iloc[-1], last.iloc[0]
     if len(last) < 2:
-        return f"FLOPs of each step of {spoken(high['strategy'])}"
-    more = f"{high['flops'] / low['flops']:.3g}x"
-    return f"At step {high['k']}, {spoken(high['strategy'])} computes {more} the FLOPs of {spoken(low['strategy'])}"
+        return f"FLOPs of each step of {view.spoken(high['strategy'])}"
+    more, most, least = f"{high['flops'] / low['flops']:.3g}x", *(view.spoken(row["strategy"]) for row in (high, low))
+    return f"At step {high['k']}, {most} computes {more} the FLOPs of {least}"
 
 
 def _growth(rows: pd.DataFrame, column: str) -> str:
@@ -95,7 +97,7 @@ def _by_step(view: View, foot: str) -> Figure | None:
     height = 3.5
     at_ends = named(view, panel_height_in(height))
     legend = view.absent if at_ends else view.legend()
-    drawn, [[axes]] = new_figure(_message_by_step(steps), foot, legend, height=height)
+    drawn, [[axes]] = new_figure(message(view), foot, legend, height=height)
     with mpl.rc_context(RC):
         found = {}
         for strategy, mine in steps.groupby("strategy", sort=False):

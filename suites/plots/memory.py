@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from ..words.comparison import spoken
 from .ends import broken_up, ends_of, name_ends, named, panel_height_in
 from .failed import mark_failed
 from .panels import left_out, shown_of
@@ -103,7 +102,8 @@ def unmeasured(view: View, known: Container[str]) -> str:
 
 
 def message(view: View) -> str:
-    """Say which strategies need the most and the least memory: at the peak, or as K/V reserved if no peak is known."""
+    """Say which exact strategies need the most and the least memory: at the peak, or as K/V if no peak is known."""
+    view = view.ranked
     column, _ = view.axis
     title, rows = view.panels[-1]
     last = rows[rows[column] == rows[column].max()]
@@ -116,10 +116,10 @@ def message(view: View) -> str:
         return f"No memory figures were kept at {where}"
     high, low = ordered.iloc[-1], ordered.iloc[0]
     if len(ordered) == 1 or not low[name]:
-        return f"{text} at {where}: {spoken(high['strategy'])} {high[name] / 2**20:.3g} MiB"
+        return f"{text} at {where}: {view.spoken(high['strategy'])} {high[name] / 2**20:.3g} MiB"
     if high[name] < 1.02 * low[name]:
         return f"{text} at {where} is about the same for all: {high[name] / 2**20:.3g} MiB"
-    most, least = spoken(high["strategy"]), spoken(low["strategy"])
+    most, least = view.spoken(high["strategy"]), view.spoken(low["strategy"])
     return f"{text} at {where}: {most} needs {times(high[name] / low[name])} that of {least}"
 
 

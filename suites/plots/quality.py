@@ -8,12 +8,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
+from ..tables.exactness import exact_rows, rankable
 from ..words.comparison import spoken
 from ..words.labels import listed
 from ..words.quantity import counted
 from ..words.search_told import is_beam
 from .curve import is_disturbed
 from .style import RC, new_figure, times
+from .swept import largest
 from .view import View
 
 HEIGHT = 3.9
@@ -27,9 +29,10 @@ def figure(view: View) -> Figure | None:
     if rows["num_beams"].nunique() < 2:
         return None
     case = rows.iloc[0]
+    every = "Every exact strategy" if view.sets_aside else "Every strategy"
     foot = (
         f"{view.foot} {view.rounds} Source {case['src_len']}, target {case['tgt_len']} tokens, batch "
-        f"{case['batch_size']}. Number in a mark: beams per sentence, for the quickest strategy. Every strategy finds "
+        f"{case['batch_size']}. Number in a mark: beams per sentence, for the quickest strategy. {every} finds "
         "the same words, so marks of as many beams are equally high. The phoneme error is that of held-out words, the "
         "same words for every number of beams. Its axis does not begin at zero, and that of time is logarithmic."
         f"{view.within(rows['cell']).disturbed_note}"
@@ -54,16 +57,17 @@ def points(view: View) -> pd.DataFrame:
 
     The column ``ms`` is the time per sentence, and ``percent`` the phoneme error.
     """
-    rows = view.table.dropna(subset=["e2e_s", "phoneme_error"])
-    for column in ("tgt_len", "src_len", "batch_size"):
-        rows = rows[rows[column] == rows[column].max()]
+    rows = largest(view.table.dropna(subset=["e2e_s", "phoneme_error"]))
     rows = rows.assign(ms=1e3 * rows["e2e_s"] / rows["batch_size"], percent=100 * rows["phoneme_error"])
     return rows.sort_values("num_beams", kind="stable")
 
 
 def told(view: View) -> str:
-    """Say the phoneme error with each number of beams and, of several, what they buy; "" where it is not known."""
-    rows = points(view)
+    """Say the phoneme error with each number of beams and, of several, what they buy; "" where it is not known.
+
+    It is that of the exact strategies.
+    """
+    rows = exact_rows(points(view))
     if rows.empty:
         return ""
     errors, has_beams = _errors(rows), is_beam(rows["search"].iloc[0])
@@ -74,14 +78,14 @@ def told(view: View) -> str:
 
 
 def _errors(rows: pd.DataFrame) -> dict[int, float]:
-    """The phoneme error in per cent by number of beams, in ascending order."""
-    return {int(str(beams)): float(mine["percent"].iloc[0]) for beams, mine in rows.groupby("num_beams")}
+    """The phoneme error of exact strategies in per cent by number of beams, in ascending order."""
+    return {int(str(beams)): float(mine["percent"].iloc[0]) for beams, mine in rankable(rows).groupby("num_beams")}
 
 
 def message(rows: pd.DataFrame) -> str:
     """Say what the fewest phoneme errors are, with how few beams, and what time these beams cost.
 
-    The time is that of ``quickest``, over its own with the fewest beams.
+    These are of exact strategies. The time is that of ``quickest``, over its own with the fewest beams.
     """
     errors = _errors(rows)
     first, best, last = min(errors), min(errors, key=lambda beams: (errors[beams], beams)), max(errors)
@@ -101,7 +105,8 @@ def message(rows: pd.DataFrame) -> str:
 
 
 def quickest(rows: pd.DataFrame) -> str:
-    """The strategy that has the most numbers of beams and, among these, takes the least time with the most beams."""
+    """The exact strategy that has the most numbers of beams and, of these, takes the least time with the most beams."""
+    rows = rankable(rows)
     count = rows["strategy"].map(rows["strategy"].value_counts())
     known = rows[count == count.max()]
     known = known[known["num_beams"] == known["num_beams"].max()]

@@ -13,7 +13,6 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from ..words.comparison import spoken
 from ..words.quantity import quantity
 from .ends import broken_up
 from .looks import PARTS
@@ -122,10 +121,12 @@ def totals_of(sums: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 
 def message(view: View) -> str:
-    """Say what the strategy with the most FLOPs spends them on, and how it compares with the one with the fewest.
+    """Say what the exact strategy with the most FLOPs spends them on, and how it compares with that with the fewest.
 
     If there is one strategy alone, say what most of its FLOPs and bytes are spent on.
     """
+    if not longest(view.ranked).empty:
+        view = view.ranked
     totals = totals_of(longest(view))
     sums = pd.DataFrame({column: table.sum(axis=1) for column, table in totals.items()}).sort_values(list(totals))
     (least, low), (most, high) = ((str(sums.index[i]), sums.iloc[i]) for i in (0, -1))
@@ -133,9 +134,9 @@ def message(view: View) -> str:
     flops, moved = (f"{share[column].max():.0f} %" for column in totals)
     on_flops, on_bytes = (_SHORT[str(share[column].idxmax())] for column in totals)
     if least == most:
-        return f"{spoken(most)}: {flops} of FLOPs go to {on_flops}, {moved} of bytes to {on_bytes}"
+        return f"{view.spoken(most)}: {flops} of FLOPs go to {on_flops}, {moved} of bytes to {on_bytes}"
     more, longer = (times(high[column] / low[column]) for column in totals)
-    told = f"{spoken(most)} computes {more} the FLOPs of {spoken(least)}, {flops} of them on {on_flops}"
+    told = f"{view.spoken(most)} computes {more} the FLOPs of {view.spoken(least)}, {flops} of them on {on_flops}"
     return f"{told}, and moves {longer} the bytes"
 
 

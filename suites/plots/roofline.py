@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from ..ceilings.floor import Spread
 from ..ceilings.sentences import is_mixed, share
-from ..words.comparison import spoken
 from ..words.quantity import percent, quantity
 from .ends import darker
 from .looks import Look
@@ -151,16 +150,16 @@ def _under(x_N: NDArray[np.float64], read: float, gemm: float) -> NDArray[np.flo
 
 
 def message(view: View) -> str:
-    """Say what share of its floor the best and the worst strategy reach in decode, and which ceiling sets the floor."""
+    """Say what share of its floor the best and the worst exact strategy reach in decode, and what sets the floor."""
+    view = view.having("floor_fraction").ranked
     rows = case_of(view)
     assert rows is not None
     ordered = rows.sort_values("floor_fraction").to_dict("records")
     best, worst = ordered[-1], ordered[0]
-    view = view.having("floor_fraction")
     title, _ = view.panels[-1]
     where = view.at(best[view.axis[0]], title)
-    told = f"At {where}, {spoken(best['strategy'])} decodes at {share(best, ' of its limit')}"
-    return told if len(rows) == 1 else f"{told}, {spoken(worst['strategy'])} at {share(worst)}"
+    told = f"At {where}, {view.spoken(best['strategy'])} decodes at {share(best, ' of its limit')}"
+    return told if len(rows) == 1 else f"{told}, {view.spoken(worst['strategy'])} at {share(worst)}"
 
 
 def foot(view: View, rows: pd.DataFrame) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from ..tables.columns import SPEED
+from ..tables.exactness import rankable
 from ..words.comparison import Compared
 
 
@@ -15,9 +16,10 @@ def quickest(rows: pd.DataFrame) -> dict[Hashable, Any] | None:
     """Select the row of the quickest of our strategies beside the baseline, in rows of one cell; None without any.
 
     It is the best strategy of the cell, as the table has it. Where that is the baseline, or not known, it is the one
-    with the least ratio, and of several of these the least time. Contenders are left out.
+    with the least ratio, and of several of these the least time. Contenders are left out, and approximate strategies
+    where an exact one is there.
     """
-    ours = rows[rows["executed_flops"].notna() & rows["e2e_ratio"].notna()].sort_values(SPEED, kind="stable")
+    ours = rankable(rows[rows["executed_flops"].notna() & rows["e2e_ratio"].notna()]).sort_values(SPEED, kind="stable")
     rivals = ours[ours["strategy"] != ours["baseline"]].to_dict("records")
     return next((row for row in rivals if row["strategy"] == row["best_strategy"]), rivals[0] if rivals else None)
 

@@ -6,7 +6,6 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ..words.comparison import spoken
 from .ends import name_ends, named, panel_height_in
 from .panels import left_out, shown_of
 from .style import RC, new_figure
@@ -70,29 +69,31 @@ def _eighths(mine: pd.DataFrame) -> list[float]:
 
 
 def message(view: View) -> str:
-    """Say from what to what a step's latency goes, for the steepest and for the flattest strategy, contenders aside.
+    """Say from what to what a step's latency goes, for the steepest and for the flattest exact strategy.
 
+    Contenders are left out.
     Below ``FEW`` steps that is not known; then say how long a step of the slowest and of the quickest takes.
     """
+    view = view.ranked if drawable(view.ranked) else view
     panels = longest(view)
     where, steps = panels[-1]
     start = f"At {where}, a" if len(panels) > 1 else f"With {view.beams}, a" if view.beams else "A"
     if steps["k"].max() < FEW:
-        return _typical(steps, start)
+        return _typical(view, steps, start)
     ours = steps[steps["flops"].notna()]  # what a contender computes is not known
     told = steps if ours.empty else ours
     growth = {str(s): _eighths(mine) for s, mine in told.groupby("strategy", sort=False)}
     steep = max(growth, key=lambda s: growth[s][-1] / growth[s][0])
     flat = min(growth, key=lambda s: max(growth[s]) / min(growth[s]))
-    said = f"{start} step of {spoken(steep)} {_course(growth[steep])}"
-    return said if steep == flat else f"{said}, one of {spoken(flat)} {_course(growth[flat])}"
+    said = f"{start} step of {view.spoken(steep)} {_course(growth[steep])}"
+    return said if steep == flat else f"{said}, one of {view.spoken(flat)} {_course(growth[flat])}"
 
 
-def _typical(steps: pd.DataFrame, start: str) -> str:
+def _typical(view: View, steps: pd.DataFrame, start: str) -> str:
     ordered = steps.groupby("strategy", sort=False)["latency_s"].median().sort_values()
     (quick, least), (slow, most) = ((ordered.index[place], ordered.iloc[place] * 1e3) for place in (0, -1))
-    told = f"{start} step of {spoken(slow)} takes {most:.3g} ms"
-    return told if slow == quick else f"{told}, one of {spoken(quick)} {least:.3g} ms"
+    told = f"{start} step of {view.spoken(slow)} takes {most:.3g} ms"
+    return told if slow == quick else f"{told}, one of {view.spoken(quick)} {least:.3g} ms"
 
 
 def _course(parts_s: list[float]) -> str:

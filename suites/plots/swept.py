@@ -48,6 +48,13 @@ def rest_of(table: pd.DataFrame, axis: str) -> list[str]:
     return [column for column in rest if table[column].nunique() > 1]
 
 
+def largest(table: pd.DataFrame) -> pd.DataFrame:
+    """Select the rows of the longest target, of these of the longest source, and of these of the largest batch."""
+    for column in ("tgt_len", "src_len", "batch_size"):
+        table = table[table[column] == table[column].max()]
+    return table
+
+
 def place_on(axis: str, value: float) -> str:
     """Name a place on the axis in words.
 

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..words.comparison import Compared, baseline_told, spoken
+from ..words.comparison import Compared, baseline_told
 from ..words.quantity import quantity
 from . import single
 from .curve import curve, is_disturbed
@@ -119,7 +119,11 @@ def _ends(view: View, part: pd.DataFrame, values: pd.Series) -> dict[str, tuple[
 
 
 def message(view: View) -> str:
-    """Say how the quickest strategy compares with the baseline at the last point of the axis, as the table does."""
+    """Say how the quickest exact strategy compares with the baseline at the last point of the axis.
+
+    The comparison is that of the table.
+    """
+    view = view.ranked
     column, _ = view.axis
     title, last = view.panels[-1]
     rows = last[last[column] == last[column].max()].dropna(subset="e2e_s").sort_values("e2e_s")
@@ -128,8 +132,8 @@ def message(view: View) -> str:
     where = view.at(rows[column].iloc[0], title)
     best = quickest(rows)
     if best is None:
-        return f"At {where}, {spoken(rows['strategy'].iloc[0])} takes {quantity(rows['e2e_s'].iloc[0], 's')}"
-    compared, name, base = Compared.of(best), spoken(best["strategy"]), spoken(best["baseline"])
+        return f"At {where}, {view.spoken(rows['strategy'].iloc[0])} takes {quantity(rows['e2e_s'].iloc[0], 's')}"
+    compared, name, base = Compared.of(best), view.spoken(best["strategy"]), view.spoken(best["baseline"])
     if compared.verdict:
         return f"At {where}, {compared.clause(name, base)}"
     return f"At {where}, the speedup of {name} over {base} is {compared.speedup}"

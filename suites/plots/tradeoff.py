@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..words.comparison import spoken
+from ..tables.exactness import rankable
 from ..words.quantity import quantity
 from .curve import is_disturbed
 from .ends import broken_up, darker, spread
@@ -30,14 +30,15 @@ def figure(view: View) -> Figure | None:
     if len(rows) < 2:
         return None
     height = 3.4
+    nothing = "no exact strategy" if len(rankable(rows)) < len(rows) else "nothing"
     foot = (
         f"{view.foot} {view.rounds} {view.sizes(rows.iloc[0])} Peak memory of a round above the loaded weights. "
-        f"Line: nothing is both faster and smaller.{unmeasured(view, set(rows['strategy']))}"
+        f"Line: {nothing} is both faster and smaller.{unmeasured(view, set(rows['strategy']))}"
         f"{view.within(rows['cell']).disturbed_note}"
     )
     drawn, [[axes]] = new_figure(message(view, rows), foot, view.absent, height=height)
     with mpl.rc_context(RC):
-        best = front(rows)
+        best = front(rankable(rows))
         axes.step(
             best["mib"], best["ms"], where="post", color="#888888", linewidth=0.9, linestyle=(0, (3, 2)), zorder=1
         )
@@ -73,14 +74,20 @@ def front(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def message(view: View, rows: pd.DataFrame) -> str:
-    """Name the smallest and the quickest of the strategies whose peak is known, and their time and memory."""
+    """Name the smallest and the quickest of the exact strategies whose peak is known, and their time and memory."""
+    rows, every = rankable(rows), rows
     small, quick = rows.sort_values(["mib", "ms"]).iloc[0], rows.sort_values(["ms", "mib"]).iloc[0]
     told = f"{quantity(quick['ms'] / 1e3, 's')} a token, {quick['mib']:.3g} MiB"
     if small["strategy"] == quick["strategy"]:
-        return f"{spoken(str(quick['strategy']))} takes the least time and the least memory: {told}"
+        name = view.spoken(quick["strategy"])
+        if len(rows) < len(every):
+            return f"{name} takes {told}{', the least of the exact strategies' * (len(rows) > 1)}"
+        return f"{name} takes the least time and the least memory: {told}"
     least = f"{quantity(small['ms'] / 1e3, 's')} a token, {small['mib']:.3g} MiB"
-    first, second = spoken(str(quick["strategy"])), spoken(str(small["strategy"]))
-    of_these = "Of those with a known peak, least" if set(rows["strategy"]) < set(view.strategies) else "Least"
+    first, second = view.spoken(quick["strategy"]), view.spoken(small["strategy"])
+    known = set(rows["strategy"]) < set(view.ranked.strategies)
+    among = ["exact strategies" if len(rows) < len(every) else "those", "with a known peak"][: 1 + known]
+    of_these = f"Of {' '.join(among)}, least" if known or len(rows) < len(every) else "Least"
     return f"{of_these} time: {first} ({told}); least memory: {second} ({least})"
 
 

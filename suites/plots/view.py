@@ -12,10 +12,11 @@ import pandas as pd
 
 from ..store.records import Round
 from ..tables.columns import GROUP, SETTINGS, completed
+from ..tables.exactness import is_exact, rankable
 from ..tables.executions import BEST, by_execution
 from ..tables.groups import hardware_known, hardware_named
 from ..tables.role_table import ROLE_COLUMNS
-from ..words.comparison import names_of
+from ..words.comparison import names_of, spoken
 from ..words.labels import short, shortened
 from ..words.quantity import counted
 from ..words.search_told import batch_told, is_beam
@@ -51,6 +52,8 @@ class View:
     """Name of the CPU or GPU, where the run has cells on several kinds (``tables.groups.hardware_named``)."""
     lost: pd.DataFrame | None = None
     """Rows of the cases without a measurement; None if these are not known."""
+    approximate: frozenset[str] = frozenset()
+    """Labels of the approximate strategies of the whole table."""
 
     @property
     def strategies(self) -> list[str]:
@@ -62,6 +65,19 @@ class View:
         rows = self.table[self.table[column].notna()]
         steps = self.steps[self.steps["strategy"].isin(rows["strategy"])]
         return replace(self, table=rows, steps=steps)
+
+    @property
+    def ranked(self) -> View:
+        """Keep what a message may rank: the exact strategies, or all where none is exact."""
+        rows = rankable(self.table)
+        names = set(rows["strategy"])
+        steps, sums = (found[found["strategy"].isin(names)] for found in (self.steps, self.roles))
+        return replace(self, table=rows, steps=steps, roles=sums)
+
+    @property
+    def sets_aside(self) -> bool:
+        """Whether approximate strategies stand beside exact ones, so that ``ranked`` leaves them out."""
+        return len(rankable(self.table)) < len(self.table)
 
     def by_execution(self) -> list[tuple[str, View]]:
         """Return (suffix of a file's name, view) for equal execution and for each strategy at its best.
@@ -77,10 +93,17 @@ class View:
         return found
 
     def name(self, strategy: Any) -> str:
-        """Name of a strategy in a legend. It says so if some of its cases were not measured."""
+        """Name of a strategy in a legend. It says so if it is approximate, or if some cases were not measured."""
         names = list(names_of(list(self.looks)).values())
         shown = dict(zip(self.looks, shortened(names), strict=True)).get(str(strategy), str(strategy))
-        return f"{shown} (some {self.broken[strategy]})" if strategy in self.broken else shown
+        remarks = ["approximate"] if strategy in self.approximate else []
+        remarks += [f"some {self.broken[strategy]}"] if strategy in self.broken else []
+        return f"{shown} ({', '.join(remarks)})" if remarks else shown
+
+    def spoken(self, strategy: Any) -> str:
+        """Name of a strategy in a message (``words.comparison.spoken``). It says so if it is approximate."""
+        told = spoken(str(strategy))
+        return f"{told} (approximate)" if strategy in self.approximate else told
 
     def legend(self, notes: Mapping[str, str] | None = None, title: str = "") -> Legend:
         """Legend of every strategy, with its note after the name, and of strategies that have nothing to draw."""
@@ -192,6 +215,7 @@ def views(
     sums = pd.DataFrame(columns=ROLE_COLUMNS) if role_sums is None else role_sums
     steps, sums = (_with_search(each, table) for each in (steps, sums))
     look = looks(table["strategy"])
+    approximate = frozenset(table.loc[~is_exact(table), "strategy"])
     good = table[table["status"] == "ok"]
     varying = [c for c in SETTINGS if good[c].nunique() > 1]
     taken: set[str] = set()
@@ -217,6 +241,7 @@ def views(
             sums[sums["cell"].isin(rows["cell"])],
             hardware=hardware,
             lost=bad,
+            approximate=approximate,
         )
 
 

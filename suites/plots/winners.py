@@ -1,4 +1,4 @@
-"""The map of winners for grids: the quickest strategy of each cell, the fainter the less certain."""
+"""The map of winners for grids: the quickest exact strategy of each cell, the fainter the less certain."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
-from ..words.comparison import Compared, spoken
+from ..tables.exactness import rankable
+from ..words.comparison import Compared
 from .ends import broken_up
 from .style import RC, Legend, new_figure
 from .view import View
@@ -41,13 +42,14 @@ def figure(view: View) -> Figure | None:
         if room
         else "fainter where its order with the next best is not certain."
     )
-    foot = f"{view.foot} {view.rounds} Each square: the quickest strategy, {told}"
+    kind = "exact strategy" if view.sets_aside else "strategy"
+    foot = f"{view.foot} {view.rounds} Each square: the quickest {kind}, {told}"
     names = list(dict.fromkeys(best for best, _ in cells.values()))
     entries: list[tuple[str, dict[str, Any]]] = [(view.name(s), {"color": view.looks[s].color}) for s in names]
     opacity = (("certain", CERTAIN), ("probable", PROBABLE), ("not certain", OPEN))
     entries += [(text, {"color": "#555555", "alpha": alpha}) for text, alpha in opacity]
     legend = Legend(entries, artist=Patch)
-    drawn, [[axes]] = new_figure(message(cells), foot, legend, height=1.3 + 0.56 * min(len(groups), MOST_TOLD))
+    drawn, [[axes]] = new_figure(message(view, cells), foot, legend, height=1.3 + 0.56 * min(len(groups), MOST_TOLD))
     with mpl.rc_context(RC):
         places = {
             (x, y): cells[title, value]
@@ -77,11 +79,14 @@ Cells = dict[tuple[str, Any], Winner]
 
 
 def winners(view: View) -> Cells:
-    """Find the quickest strategy of each cell and the next best of our strategies; contenders are left out."""
+    """Find the quickest strategy of each cell and the next best of our strategies.
+
+    Contenders are left out, and approximate strategies where an exact one is there.
+    """
     column, _ = view.axis
     found: Cells = {}
     for title, part in view.every_panel:
-        ours = part[part["executed_flops"].notna() & part["best_ratio"].notna()]
+        ours = rankable(part[part["executed_flops"].notna() & part["best_ratio"].notna()])
         by_value: dict[Any, list[dict[Hashable, Any]]] = {}
         for row in ours.sort_values([column, "best_ratio"], kind="stable").to_dict("records"):
             by_value.setdefault(row[column], []).append(row)
@@ -107,11 +112,12 @@ def opacity_of(rival: dict[Hashable, Any] | None) -> float:
     return PROBABLE if found.is_probable and found.low > 1 else OPEN
 
 
-def message(cells: Cells) -> str:
+def message(view: View, cells: Cells) -> str:
     """Say which strategy is the quickest most often, and how many of the winners are certain."""
     best = pd.Series([name for name, _ in cells.values()]).value_counts()
     certain = sum(opacity_of(rival) == CERTAIN for _, rival in cells.values())
-    told = f"{spoken(str(best.index[0]))} is the quickest in {best.iloc[0]} of {len(cells)} cells"
+    kind = " exact strategy" if view.sets_aside else ""
+    told = f"{view.spoken(best.index[0])} is the quickest{kind} in {best.iloc[0]} of {len(cells)} cells"
     return f"{told}; {certain or 'none'} of the {len(cells)} winners {'is' if certain < 2 else 'are'} certain"
 
 

@@ -70,7 +70,7 @@ def alternative(message: str, view: View, column: str, unit: str) -> str:
     for strategy, mine in rows.dropna(subset=column).sort_values(axis).groupby("strategy", sort=False):
         first, last = (_words(float(mine[column].iloc[i]), unit) for i in (0, -1))
         ends = f"{first} to {last}" if len(mine) > 1 else first
-        told.append(f"{strategy} {ends}")
+        told.append(f"{view.name(strategy)} {ends}")
     return f"{message}. {'; '.join(told)}." if told else f"{message}."
 
 

@@ -93,7 +93,7 @@ def charts(view: View) -> list[Chart]:
     alt_text = (
         f"{message(view)}. The machine reads {read.median:.3g} GB/s and multiplies at {gemm.median:.3g} GFLOP/s. "
         + "; ".join(
-            f"{p.strategy} {p.phase} {p.flops_per_s:.3g} GFLOP/s"
+            f"{view.name(p.strategy)} {p.phase} {p.flops_per_s:.3g} GFLOP/s"
             + (f", {percent(reached[p.strategy])} of its limit" if p.phase == "decode" else "")
             for p in points
         )

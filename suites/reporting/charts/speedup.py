@@ -7,7 +7,7 @@ from dataclasses import replace
 from ...plots import totals
 from ...plots.speedup import interval_told, quickest, speedups
 from ...plots.view import View
-from ...words.comparison import CLOSE, Compared, baseline_told, spoken
+from ...words.comparison import CLOSE, Compared, baseline_told
 from .along import along
 from .chart import Chart
 
@@ -40,7 +40,7 @@ def message(view: View) -> str:
     told = ", ".join(
         f"{_speedup(Compared.of(row))} at {view.at(row[column], title)}" for row in ends.to_dict("records")
     )
-    return f"Speedup of {spoken(str(best['strategy']))} over {baseline_told(ends['baseline'])}: {told}"
+    return f"Speedup of {view.spoken(best['strategy'])} over {baseline_told(ends['baseline'])}: {told}"
 
 
 def _speedup(one: Compared) -> str:

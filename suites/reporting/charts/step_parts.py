@@ -12,9 +12,9 @@ from ...plots.looks import STEP_PARTS
 from ...plots.single import FLOOR, NAMES, UNKNOWN, split
 from ...plots.view import View
 from ...tables.columns import SPEED
+from ...tables.exactness import rankable
 from ...telling.advice import step
 from ...telling.advice.rows import is_strategy
-from ...words.comparison import spoken
 from ...words.quantity import percent, quantity
 from .axis import names_axis
 from .chart import EDGE, Chart, base_of, finished
@@ -63,9 +63,9 @@ def charts(view: View) -> list[Chart]:
         thickness=4, aria=False, color=MARK, stroke=EDGE, strokeWidth=1
     )
     drawn = alt.layer(bars, floor.encode(y=y, x=alt.X("floor:Q", axis=axis)))
-    ranked = rows.sort_values(SPEED, kind="stable").to_dict("records")
-    best = next(row for row in sorted(ranked, key=lambda row: not is_strategy(row)) if split(row))
-    message = f"{spoken(best['strategy'])}: {step.largest(best)}"
+    known = rankable(rows[[bool(split(row)) for row in rows.to_dict("records")]])
+    best = min(known.sort_values(SPEED, kind="stable").to_dict("records"), key=lambda row: not is_strategy(row))
+    message = f"{view.spoken(best['strategy'])}: {step.largest(best)}"
     told = "; ".join(f"{row.label}: {row.part} {row.text}" for row in data.itertuples())
     name = f"step-parts{view.suffix}"
     spec = finished(drawn, name, data, looks, f"{message}. {told}.", height=60 + 34 * len(looks))

@@ -23,7 +23,7 @@ def charts(view: View) -> list[Chart]:
         told = []
         top = max(top, float(steps["latency_q75_s"].quantile(0.995)) * 1.15e3)
         for strategy, mine in steps.groupby("strategy", sort=False):
-            told.append(f"{strategy} {' to '.join(quantity(end, 's') for end in ends(mine))}")
+            told.append(f"{view.name(strategy)} {' to '.join(quantity(end, 's') for end in ends(mine))}")
             mine = thinned(mine)
             ms = {
                 "y": mine["latency_s"] * 1e3,

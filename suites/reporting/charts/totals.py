@@ -10,8 +10,8 @@ from ...judging.baseline import end_to_end_s
 from ...plots.single import whiskers_note
 from ...plots.totals import message
 from ...plots.view import View
+from ...tables.exactness import rankable
 from ...telling.advice.rows import place_of
-from ...words.comparison import spoken
 from ...words.quantity import quantity
 from .along import along, alternative
 from .axis import Axis
@@ -30,10 +30,11 @@ def charts(view: View) -> list[Chart]:
 
 
 def _throughput(view: View) -> str:
-    best = view.table.sort_values("throughput_tokens_per_s").iloc[-1]
+    best = rankable(view.table).sort_values("throughput_tokens_per_s").iloc[-1]
     place = place_of(best.to_dict())
-    rate = best["throughput_tokens_per_s"]
-    return f"The most tokens a second: {spoken(best['strategy'])} with {rate:,.{0 if rate >= 100 else 1}f} at {place}"
+    rate, name = best["throughput_tokens_per_s"], view.spoken(best["strategy"])
+    among = " of the exact strategies" if view.sets_aside else ""
+    return f"The most tokens a second{among}: {name} with {rate:,.{0 if rate >= 100 else 1}f} at {place}"
 
 
 def _bars(view: View) -> Chart:
