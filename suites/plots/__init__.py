@@ -15,11 +15,24 @@ from ..store.cell_folder import read_rounds
 from ..store.files import lost
 from ..store.schema import read_environment
 from ..words.labels import plain
-from . import flops, memory, quality, roles, roofline, rounds, step_latency, totals, tradeoff, winners
+from . import (
+    approximate,
+    flops,
+    loss,
+    memory,
+    quality,
+    roles,
+    roofline,
+    rounds,
+    step_latency,
+    totals,
+    tradeoff,
+    winners,
+)
 from .style import extend_title, save
 from .view import View, views
 
-FIGURES = (totals, winners, quality, step_latency, tradeoff, flops, memory, roles, roofline, rounds)
+FIGURES = (totals, winners, quality, approximate, loss, step_latency, tradeoff, flops, memory, roles, roofline, rounds)
 
 __all__ = ["draw", "machine_of", "views_of"]
 

@@ -1,0 +1,58 @@
+"""What approximate strategies lose, in per cent, by the best measure of quality that a run has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from ..tables.exactness import exact_rows, is_exact
+from .view import View
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A measure of quality: a column of table.csv, and what is drawn of it, in words. Less of it is better."""
+
+    column: str
+    label: str
+
+    def percent(self, rows: pd.DataFrame) -> pd.Series:
+        """The measure of each row in per cent; NaN where it is not known.
+
+        The phoneme error of an exact strategy is measured, and by the other measures it loses nothing.
+        """
+        known = 100 * rows[self.column]
+        if self.column == "top1_equal":
+            known = 100 - known
+        return known if self.column == "phoneme_error" else known.mask(is_exact(rows), 0.0)
+
+
+MEASURES = (
+    Measure("phoneme_error", "phoneme error"),
+    Measure("token_error", "token error"),
+    Measure("top1_equal", "other top-1 choices"),
+)
+"""All measures, the best first: the first that is known of an approximate strategy is drawn."""
+MEANING = {
+    "phoneme_error": "Phoneme error: on held-out words.",
+    "token_error": "Token error: edits of the output against that of full recompute, over its tokens.",
+    "top1_equal": "Other top-1 choices: share of steps at which full recompute, fed the same tokens, chooses another.",
+}
+
+
+def measure_of(view: View) -> Measure | None:
+    """The best measure that is known of an approximate strategy of the view; None where there is none."""
+    rows = view.table[~is_exact(view.table)]
+    return next((one for one in MEASURES if one.column in rows and rows[one.column].notna().any()), None)
+
+
+def judged(view: View, measure: Measure) -> pd.DataFrame:
+    """The rows of strategies whose quality is known, with the column ``percent``. Contenders are left out."""
+    rows = view.table[view.table["executed_flops"].notna()]
+    return rows.assign(percent=measure.percent(rows)).dropna(subset="percent")
+
+
+def exact_percent(rows: pd.DataFrame) -> float:
+    """What exact strategies lose, in rows of one cell that ``judged`` selected; NaN where there is none."""
+    return float(exact_rows(rows)["percent"].median())
