@@ -88,11 +88,13 @@ class StaticKV(Strategy):
     reorder: Reorder = "copy"
 
     of_beams: ClassVar[frozenset[str]] = Strategy.of_beams | {"reorder"}
+    name: ClassVar[str] = "static_kv"
+    """What messages call it."""
 
     def __post_init__(self) -> None:
         if self.capacity is not None and self.capacity < 1:
             raise StrategyError(
-                f"static_kv: capacity={self.capacity} is not allowed; give at least 1, or none for the target length"
+                f"{self.name}: capacity={self.capacity} is not allowed; give at least 1, or none for the target length"
             )
 
     def bind(self, max_new: int) -> Self:
@@ -104,7 +106,7 @@ class StaticKV(Strategy):
             return dataclasses.replace(self, capacity=max_new)
         if self.capacity < max_new:
             raise StrategyError(
-                f"static_kv: capacity={self.capacity} cannot hold a target of {max_new} tokens; "
+                f"{self.name}: capacity={self.capacity} cannot hold a target of {max_new} tokens; "
                 f"give capacity={max_new} or more, or leave it out"
             )
         return self
@@ -175,5 +177,5 @@ class StaticKV(Strategy):
     @property
     def _rows(self) -> int:
         if self.capacity is None:
-            raise StrategyError("static_kv is not bound to a target length; call bind(max_new)")
+            raise StrategyError(f"{self.name} is not bound to a target length; call bind(max_new)")
         return self.capacity

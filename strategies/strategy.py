@@ -24,7 +24,13 @@ from .models.stores import CachedCross, CrossKV, CrossProject, KVShape, Recomput
 Execution = Literal["eager", "compiled", "graph"]
 CORE = ("full_recompute", "cross_kv", "contiguous_kv", "static_kv")
 """The four basic strategies, in the order in which the field introduces them."""
-SHIPPED = ("strategies.contiguous_kv", "strategies.cross_kv", "strategies.full_recompute", "strategies.static_kv")
+SHIPPED = (
+    "strategies.contiguous_kv",
+    "strategies.cross_kv",
+    "strategies.full_recompute",
+    "strategies.pruned_cross_kv",
+    "strategies.static_kv",
+)
 """The modules of strategies that this package ships. Any other is a user's: a file dropped in, or an entry point."""
 
 

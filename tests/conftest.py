@@ -79,6 +79,8 @@ TARGET = 6
 # Sizes that an option asks for: larger than those targets, and small ones, of which TARGET spans several and a part.
 LARGE = 32
 SMALL = 1, 4
+# A share that an option asks for, beside its default.
+SHARE = 0.25
 
 
 def _values(hint: object, default: object) -> tuple:
@@ -89,7 +91,7 @@ def _values(hint: object, default: object) -> tuple:
     is_union = typing.get_origin(hint) in (types.UnionType, typing.Union)
     if is_union and set(typing.get_args(hint)) == {int, types.NoneType}:
         return None, LARGE, *SMALL
-    return (default, *SMALL) if hint is int else (default,)
+    return {int: (default, *SMALL), float: (default, SHARE)}.get(hint, (default,))
 
 
 def every_strategy(beams: bool = False) -> list[Strategy]:
@@ -99,7 +101,8 @@ def every_strategy(beams: bool = False) -> list[Strategy]:
     without. With ``beams`` those are left out whose stores cannot be reordered.
 
     Options are its fields: each value of a ``Literal`` or ``bool``; for ``int`` its default and small sizes, for
-    ``int | None`` none, a large size and small ones. What cannot hold a target of ``TARGET`` tokens is left out.
+    ``int | None`` none, a large size and small ones, for ``float`` its default and a smaller share. What cannot hold a
+    target of ``TARGET`` tokens is left out.
     """
     found = []
     for entry in registry().values():

@@ -13,6 +13,7 @@ one product, [B, G, W * H/G * T, K] x [B, G, K, S].
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch.nn.functional as F
@@ -100,6 +101,22 @@ class SelfAttention(_Attention):
     def select(self, store: Reordering, parent_B: Tensor, step: Step) -> None:
         """Let each sequence go on with the rows of the sequence ``parent_B``."""
         store.select(parent_B, step)
+
+
+@dataclass(frozen=True)
+class CrossProjection:
+    """The ``CrossProject`` of one layer."""
+
+    attention: CrossAttention
+
+    @property
+    def scale(self) -> float:
+        """The factor on the product of queries and K in the layer's scores."""
+        return self.attention.scale
+
+    def __call__(self, memory_BSD: Tensor, /) -> tuple[Tensor, Tensor]:
+        """K and V of the encoder's output: [B, S, D] -> two of [B, G, S, K]."""
+        return self.attention.project(memory_BSD)
 
 
 class CrossAttention(_Attention):

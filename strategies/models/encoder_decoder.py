@@ -14,7 +14,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from .attention import group_bias
+from .attention import CrossProjection, group_bias
 from .blocks import DecoderLayer, EncoderLayer
 from .config import ModelConfig
 from .layers import RowDropout, make_norm
@@ -167,7 +167,7 @@ class Decoder(_Stack):
         attentions = [cast(DecoderLayer, layer).cross_attn for layer in self.layers]
         repeated, sources = _Once(lambda kept: kept.repeat_interleave(beams, 0)), []
         for attention in attentions:
-            source = make(attention.project, memory_BSD)
+            source = make(CrossProjection(attention), memory_BSD)
             if beams > 1:
                 source.map(repeated)
             sources.append(source)

@@ -122,6 +122,10 @@ class TwoSided(Protocol):
 class CrossProject(Protocol):
     """Turns the encoder's output into one layer's cross-attention K and V."""
 
+    @property
+    def scale(self) -> float:
+        """The factor on the product of queries and K in this layer's scores."""
+
     def __call__(self, memory_BSD: Tensor, /) -> tuple[Tensor, Tensor]:
         """Project the encoder's output, [B, S, D] -> K, V of [B, G, S, K] each."""
 
