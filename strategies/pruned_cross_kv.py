@@ -94,7 +94,7 @@ class PrunedCross(CachedCross):
 @register("pruned_cross_kv")
 @dataclass(frozen=True)
 class PrunedCrossKV(StaticKV):
-    """Cross-attention K/V of the source positions that the first steps attend most; self-attention K/V as in static_kv.
+    """Cross-attention K/V of the positions that the first steps attend most; self-attention K/V as in static_kv.
 
     All positions are read for ``observe`` steps. From then on each layer keeps, of each sentence, the share ``keep`` of
     the positions, padding included, and the K/V of all others are lost: what a later token would have attended there
