@@ -97,7 +97,7 @@ def test_rounds_with_and_without_step_marks_decode_the_same():
 def test_a_fixed_length_round_never_waits_for_the_device():
     model = load_model(PRONOUNCE, device="cuda")
     inputs = make_inputs(cell(), model.config)
-    for strategy in select("grid"):
+    for strategy in [*select("grid"), parse("pruned_cross_kv")]:
         session = Session(model, strategy, 3, 24, 24)
         session.prefill(inputs.src_BS, inputs.src_mask_BS)
         token_B = torch.full((3,), 40, device="cuda")
