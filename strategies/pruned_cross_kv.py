@@ -105,7 +105,6 @@ class PrunedCrossKV(StaticKV):
     observe: int = 4
 
     exact: ClassVar[bool] = False
-    name: ClassVar[str] = "pruned_cross_kv"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -118,7 +117,7 @@ class PrunedCrossKV(StaticKV):
             (self.read == "filled", "read", longer),
         ):
             if not allowed:
-                raise StrategyError(f"{self.name}: {option}={getattr(self, option)} is not allowed; {remedy}")
+                raise StrategyError(f"{self._name}: {option}={getattr(self, option)} is not allowed; {remedy}")
 
     def bind(self, max_new: int) -> Self:
         """As ``static_kv``. Where no step comes after those that are observed, all is kept and nothing observed."""

@@ -78,23 +78,20 @@ class StaticStore:
         return one if self._spare is None else 2 * one, one // self._capacity * length
 
 
-@register("static_kv")
 @dataclass(frozen=True)
-class StaticKV(Strategy):
-    """Self-attention K/V in a preallocated buffer, written in place; cross-attention K/V cached."""
+class BufferKV(Strategy):
+    """Base of strategies that keep a row for every position, in a buffer of ``capacity`` rows that is allocated once.
+
+    With beams there is a second buffer, into which the filled rows are copied.
+    """
 
     capacity: int | None = None
     read: Read = "filled"
-    reorder: Reorder = "copy"
-
-    of_beams: ClassVar[frozenset[str]] = Strategy.of_beams | {"reorder"}
-    name: ClassVar[str] = "static_kv"
-    """What messages call it."""
 
     def __post_init__(self) -> None:
         if self.capacity is not None and self.capacity < 1:
             raise StrategyError(
-                f"{self.name}: capacity={self.capacity} is not allowed; give at least 1, or none for the target length"
+                f"{self._name}: capacity={self.capacity} is not allowed; give at least 1, or none for the target length"
             )
 
     def bind(self, max_new: int) -> Self:
@@ -106,21 +103,10 @@ class StaticKV(Strategy):
             return dataclasses.replace(self, capacity=max_new)
         if self.capacity < max_new:
             raise StrategyError(
-                f"{self.name}: capacity={self.capacity} cannot hold a target of {max_new} tokens; "
+                f"{self._name}: capacity={self.capacity} cannot hold a target of {max_new} tokens; "
                 f"give capacity={max_new} or more, or leave it out"
             )
         return self
-
-    def self_kv(self, shape: KVShape) -> SelfKV:
-        """A buffer of ``capacity`` rows per sequence; with beams, two of them."""
-        return StaticStore(shape, self._rows, self.read)
-
-    def open(self, shape: KVShape, layers: int) -> Sequence[SelfKV]:
-        """A store for each layer; with beams and ``reorder=table``, stores that share a table."""
-        if shape.beams == 1 or self.reorder == "copy":
-            return super().open(shape, layers)
-        table = BeamTable(shape, self._rows)
-        return [TableStore(shape, table, first=layer == 0, past_only=self.read == "filled") for layer in range(layers)]
 
     def keys_read(self, k: int) -> int:
         """The keys read: k for ``read=filled``, the capacity for ``buffer``, the bucket of k for ``bucket``.
@@ -134,6 +120,55 @@ class StaticKV(Strategy):
     def rows_reserved(self, k: int) -> int:
         """The capacity."""
         return self._rows
+
+    def rows_spare(self, k: int) -> int:
+        """The capacity once more."""
+        return self._rows
+
+    @property
+    def supports(self) -> frozenset[Execution]:
+        """Eager alone for ``read=filled``, which slices by the host's length; else every execution.
+
+        Within the buffer or a bucket, what a step reads of its position are tensors only.
+        """
+        return frozenset({"eager"} if self.read == "filled" else {"eager", "compiled", "graph"})
+
+    def executed(self, execution: Execution) -> Self | None:
+        """This strategy with that execution. A compiled or captured step reads buckets where ``read`` is ``filled``."""
+        if execution != "eager" and self.read == "filled":
+            return dataclasses.replace(self, read="bucket").executed(execution)
+        return super().executed(execution)
+
+    @property
+    def _name(self) -> str:
+        return self.label.partition("(")[0]
+
+    @property
+    def _rows(self) -> int:
+        if self.capacity is None:
+            raise StrategyError(f"{self._name} is not bound to a target length; call bind(max_new)")
+        return self.capacity
+
+
+@register("static_kv")
+@dataclass(frozen=True)
+class StaticKV(BufferKV):
+    """Self-attention K/V in a preallocated buffer, written in place; cross-attention K/V cached."""
+
+    reorder: Reorder = "copy"
+
+    of_beams: ClassVar[frozenset[str]] = Strategy.of_beams | {"reorder"}
+
+    def self_kv(self, shape: KVShape) -> SelfKV:
+        """A buffer of ``capacity`` rows per sequence; with beams, two of them."""
+        return StaticStore(shape, self._rows, self.read)
+
+    def open(self, shape: KVShape, layers: int) -> Sequence[SelfKV]:
+        """A store for each layer; with beams and ``reorder=table``, stores that share a table."""
+        if shape.beams == 1 or self.reorder == "copy":
+            return super().open(shape, layers)
+        table = BeamTable(shape, self._rows)
+        return [TableStore(shape, table, first=layer == 0, past_only=self.read == "filled") for layer in range(layers)]
 
     def rows_reordered(self, k: int) -> int:
         """All k rows, or none where a table is reordered."""
@@ -159,23 +194,3 @@ class StaticKV(Strategy):
     def static(self) -> bool:
         """True for every ``read``: reading the filled part takes views of one buffer, too."""
         return True
-
-    @property
-    def supports(self) -> frozenset[Execution]:
-        """Eager alone for ``read=filled``, which slices by the host's length; else every execution.
-
-        Within the buffer or a bucket, what a step reads of its position are tensors only.
-        """
-        return frozenset({"eager"} if self.read == "filled" else {"eager", "compiled", "graph"})
-
-    def executed(self, execution: Execution) -> Self | None:
-        """This strategy with that execution. A compiled or captured step reads buckets where ``read`` is ``filled``."""
-        if execution != "eager" and self.read == "filled":
-            return dataclasses.replace(self, read="bucket").executed(execution)
-        return super().executed(execution)
-
-    @property
-    def _rows(self) -> int:
-        if self.capacity is None:
-            raise StrategyError(f"{self.name} is not bound to a target length; call bind(max_new)")
-        return self.capacity

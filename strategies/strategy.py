@@ -29,6 +29,8 @@ SHIPPED = (
     "strategies.cross_kv",
     "strategies.full_recompute",
     "strategies.pruned_cross_kv",
+    "strategies.quantized_kv",
+    "strategies.sliding_kv",
     "strategies.static_kv",
 )
 """The modules of strategies that this package ships. Any other is a user's: a file dropped in, or an entry point."""
