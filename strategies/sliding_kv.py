@@ -60,7 +60,7 @@ class SlidingStore(StaticStore):
         """Write the new row over the oldest one of the window."""
         if self._first:
             self._ring.move_to(step.position_1)
-        return super().append(k_BGTK, v_BGTK, dataclasses.replace(step, position_1=self._ring.row_1))
+        return self._written(self._ring.row_1, k_BGTK, v_BGTK, step.keys)
 
     def key_position_M(self, step: Step) -> Tensor:
         """Positions in the target of the keys that are held, in the order of their rows, int64 [M]."""

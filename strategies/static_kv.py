@@ -49,12 +49,15 @@ class StaticStore:
 
     def append(self, k_BGTK: Tensor, v_BGTK: Tensor, step: Step) -> tuple[Tensor, Tensor]:
         """Write the new rows in place, at the position that the device holds."""
-        position_T = step.query_position_T()
-        self._k_BGCK.index_copy_(2, position_T, k_BGTK)
-        self._v_BGCK.index_copy_(2, position_T, v_BGTK)
-        if step.keys == self._capacity:  # saves the operator that slicing the whole buffer would be
+        return self._written(step.query_position_T(), k_BGTK, v_BGTK, step.keys)
+
+    def _written(self, row_T: Tensor, k_BGTK: Tensor, v_BGTK: Tensor, keys: int) -> tuple[Tensor, Tensor]:
+        """Write new rows in place; return the first ``keys`` rows of K and V."""
+        self._k_BGCK.index_copy_(2, row_T, k_BGTK)
+        self._v_BGCK.index_copy_(2, row_T, v_BGTK)
+        if keys == self._capacity:  # saves the operator that slicing the whole buffer would be
             return self._k_BGCK, self._v_BGCK
-        return self._k_BGCK[:, :, : step.keys], self._v_BGCK[:, :, : step.keys]
+        return self._k_BGCK[:, :, :keys], self._v_BGCK[:, :, :keys]
 
     def key_position_M(self, step: Step) -> Tensor:
         """Positions 0 to M - 1, int64 [M]."""
