@@ -10,7 +10,7 @@ from torch import Tensor
 from .models.encoder_decoder import Attended, DecoderTables, EncoderDecoder
 from .models.kernels.compiling import lengthen
 from .models.kernels.execution import Captured, Compiled, Forward, next_logits
-from .models.stores import Growing, KVShape, Reordering, Step, TwoSided
+from .models.stores import Growing, InBlocks, KVShape, Reordering, Step, TwoSided
 from .strategy import Strategy, StrategyError
 
 
@@ -272,6 +272,12 @@ class Session:
             sum(used for _, used in held),
             sum(source.nbytes() for source in self._attended.sources) if self._attended is not None else 0,
         )
+
+    @property
+    def blocks_in_use(self) -> tuple[int, int] | None:
+        """Blocks of K/V of one layer (in use, reserved) now; None where there are none. It waits for the device."""
+        first = self._stores[0]
+        return first.blocks_in_use(self._step.length - 1) if isinstance(first, InBlocks) else None
 
 
 def _written(new: Attended, held: Attended) -> Attended:

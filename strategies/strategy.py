@@ -27,7 +27,9 @@ CORE = ("full_recompute", "cross_kv", "contiguous_kv", "static_kv")
 SHIPPED = (
     "strategies.contiguous_kv",
     "strategies.cross_kv",
+    "strategies.doubling_kv",
     "strategies.full_recompute",
+    "strategies.paged_kv",
     "strategies.pruned_cross_kv",
     "strategies.quantized_kv",
     "strategies.sliding_kv",

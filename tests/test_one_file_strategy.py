@@ -16,9 +16,9 @@ from tests.examples import FILES
 
 SOURCES = {
     "chunked_kv": FILES["strategies/chunked_kv.py"],
-    **{name: (ROOT / f"tests/drop_ins/{name}.py").read_text() for name in ("doubling_kv", "paged_kv", "pooled_kv")},
+    **{name: (ROOT / f"tests/drop_ins/{name}.py").read_text() for name in ("twice_kv", "blocks_kv", "pooled_kv")},
 }
-RIGHT = {"doubling_kv": True, "pooled_kv": False, "chunked_kv": True}
+RIGHT = {"twice_kv": True, "pooled_kv": False, "chunked_kv": True}
 """Strategies -> whether they have ``select``, and so follow beams."""
 
 A_BLOCK_MORE = "            size = (*k_BGTK"
@@ -125,7 +125,7 @@ def checkout(tmp_path_factory) -> Path:
         (root / f"strategies/{name}.py").write_text(renamed(source.replace(right, wrong), name))
     # What pip leaves of a package that declares an entry point.
     (root / "elsewhere.py").write_text(
-        renamed(SOURCES["doubling_kv"], "of_another_package").replace(".strategy", "strategies.strategy")
+        renamed(SOURCES["twice_kv"], "of_another_package").replace(".strategy", "strategies.strategy")
     )
     metadata = root / "elsewhere-1.0.dist-info"
     metadata.mkdir()
@@ -143,7 +143,7 @@ def outcomes(checkout) -> dict[str, dict[str, bool]]:
     """Strategy -> name of each test that ran on it -> whether it passed, from one run of the kit in the copy."""
     wanted = [f"{name} and {test}" for name, (_, _, test) in FAULTS.items()]
     brief = "(pooled_kv or chunked_kv) and not query and not cross and not capacity"
-    wanted = ["doubling_kv", brief, "of_another_package and test_logits_equal", *wanted]
+    wanted = ["twice_kv", brief, "of_another_package and test_logits_equal", *wanted]
     chosen = f"not transformer2017 and ({' or '.join(wanted)})"
     done = conformance_kit(checkout, "--junitxml=kit.xml", "-k", chosen)
     assert done.returncode in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED), done.stdout + done.stderr
@@ -166,10 +166,10 @@ def test_a_new_file_is_found_and_passes_every_test_of_the_kit(outcomes, name):
 
 def test_without_select_several_beams_are_refused_in_one_line(checkout):
     small = ["model=tiny", "seq_len=4", "batch_size=2", "measure=quick", "search=beam", "search.num_beams=2"]
-    asked = ["strategies=[doubling_kv,pooled_kv]", "hydra.run.dir=beams"]
+    asked = ["strategies=[twice_kv,pooled_kv]", "hydra.run.dir=beams"]
     suites("run", *small, *asked, folder=checkout, packages=checkout)
     table = pd.read_csv(checkout / "beams" / "table.csv").set_index("strategy")
-    assert table["status"].to_dict() == {"doubling_kv": "ok", "pooled_kv": "failed"}
+    assert table["status"].to_dict() == {"twice_kv": "ok", "pooled_kv": "failed"}
     told = "its store has no select(parent_B, step), which 2 beams need; add it, or give search=greedy"
     assert table.loc["pooled_kv", "reason"].endswith(told)
 

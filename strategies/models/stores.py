@@ -119,6 +119,17 @@ class TwoSided(Protocol):
     """0 or 1: the buffer that holds the rows now. A captured step is captured for each side."""
 
 
+@runtime_checkable
+class InBlocks(Protocol):
+    """A ``SelfKV`` that keeps its rows in blocks of a pool. All layers use as many."""
+
+    def blocks_in_use(self, length: int) -> tuple[int, int]:
+        """Blocks of one layer (in use, reserved) once ``length`` keys have been appended.
+
+        A block that several sequences share counts once. Call it after decoding, since it may wait for the device.
+        """
+
+
 class CrossProject(Protocol):
     """Turns the encoder's output into one layer's cross-attention K and V."""
 

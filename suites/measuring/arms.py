@@ -165,16 +165,19 @@ class StrategyArm:
         return [] if self.found is None else self.found.length_R.tolist()
 
     def figures(self) -> dict[str, Any]:
-        """FLOPs, K/V bytes, resident memory and sums by role of the last round."""
+        """FLOPs, K/V bytes and blocks, resident memory and sums by role of the last round."""
         assert self.token_BN is not None
         config, held, returned = self._model.config, self.session.nbytes, self._cell.search.returned
         # A sentence needs at least the steps of the longest sequence that is returned of it.
         lengths = self.row_lens()
         steps = [max(lengths[at : at + returned]) for at in range(0, len(lengths), returned)]
+        blocks = self.session.blocks_in_use or (None, None)
         return {
             "necessary_flops": costs.necessary_flops(config, self._inputs.src_lens, steps, self._cell.beams),
             "kv_reserved_bytes": held.reserved,
             "kv_used_bytes": held.used,
+            "kv_used_blocks": blocks[0],
+            "kv_reserved_blocks": blocks[1],
             "rss_bytes": rss_bytes(),
             "roles": role_sums(config, self._cell, self.strategy, self.steps),
         }

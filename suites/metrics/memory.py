@@ -23,6 +23,24 @@ def kv_cross_bytes(case: Case) -> float:
     return case.kv_cross_bytes
 
 
+@metric("ratio", "lower", "kv_reserved_bytes / kv_used_bytes: 1 wastes nothing")
+def kv_waste(case: Case) -> float:
+    """K/V memory that is reserved over the part of it that is used."""
+    return case.kv_reserved_bytes / case.kv_used_bytes if case.kv_used_bytes else NAN
+
+
+@metric("blocks", "lower", "blocks of K/V that a layer has reserved in its pool for all sequences")
+def kv_reserved_blocks(case: Case) -> float:
+    """Blocks of K/V reserved in the pool of a layer."""
+    return case.kv_reserved_blocks
+
+
+@metric("blocks", "lower", "the part of them in use after the last step; a block that several beams share counts once")
+def kv_used_blocks(case: Case) -> float:
+    """Blocks of K/V in use in the pool of a layer."""
+    return case.kv_used_blocks
+
+
 @metric(
     "bytes", "lower", "peak of live tensor bytes above the weights, in a round of its own (CUDA: the allocator's peak)"
 )

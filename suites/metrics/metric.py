@@ -88,6 +88,8 @@ class Case:
     peak_memory_bytes: float
     rss_bytes: float
     kv_cross_bytes: float = NAN
+    kv_reserved_blocks: float = NAN
+    kv_used_blocks: float = NAN
     copied_bytes: float = NAN
     predicted_peak_bytes: float = NAN
     batch_max: float = NAN

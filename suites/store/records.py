@@ -119,8 +119,9 @@ class ArmResult:
     and bytes of the steps taken (``formulas.role_sums``). ``dispatch_s`` is the time in seconds that asking for a
     step's kernels takes (``probes/overhead``). ``attention_ran`` names torch's kernels of attention that its prefill
     and steps used, with commas (``probes/attention``); "" where that is not known. ``fp32_error_ratio`` is, in low
-    precision, its error to float32 over full recompute's own (``measuring/reference``). Folders of earlier versions
-    lack these two, ``execution``, ``dispatch_s`` and ``roles``.
+    precision, its error to float32 over full recompute's own (``measuring/reference``). ``kv_used_blocks`` and
+    ``kv_reserved_blocks`` are those of one layer, of strategies that keep K/V in blocks. Folders of earlier versions
+    lack these four, ``execution``, ``dispatch_s`` and ``roles``.
 
     ``exact`` says whether a strategy declares full recompute's logits; it is None for a contender, and in folders of
     earlier versions, in which every strategy did. The fields after it say what an approximate strategy loses beside an
@@ -154,6 +155,8 @@ class ArmResult:
     sequences_equal: Share | None = None
     token_error: Amount | None = None
     phoneme_error: Amount | None = None
+    kv_used_blocks: Count | None = None
+    kv_reserved_blocks: Count | None = None
 
     @property
     def is_approximate(self) -> bool:

@@ -51,6 +51,8 @@ def case_of(cell: dict[str, Any], arm: ArmResult, ceilings: Ceilings) -> Case:
         copied_bytes=copied if formula else math.nan,
         kv_reserved_bytes=number(arm.kv_reserved_bytes),
         kv_used_bytes=number(arm.kv_used_bytes),
+        kv_reserved_blocks=number(arm.kv_reserved_blocks),
+        kv_used_blocks=number(arm.kv_used_blocks),
         kv_cross_bytes=_cross_bytes(arm, formula),
         peak_memory_bytes=number(arm.peak_memory_bytes),
         rss_bytes=number(arm.rss_bytes),

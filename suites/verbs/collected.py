@@ -22,6 +22,7 @@ from ..store.schema import read_run_entry
 from ..tables.model_names import checkpoints_told
 from ..tables.role_table import write_roles
 from ..tables.table_files import write_tables
+from ..telling.blocks_told import blocks_told
 from ..telling.card import cards
 from ..telling.choices_told import float32_told, kernels_told, narrowing_told
 from ..telling.isolated import isolated_told
@@ -137,6 +138,7 @@ def tabulate(run_dir: Path, plots: bool = True) -> Collected:
         *checkpoints_told(cells),
         *quality_told(cells),
         *moved_told(cells),
+        *blocks_told(cells),
         *narrowing_told(cells),
         *float32_told(cells),
     ]

@@ -190,15 +190,15 @@ def test_mistakes_are_one_line(run_dir, arguments, told):
 
 
 def test_a_strategy_that_is_gone_is_one_line_and_nothing_finished_is_lost(made, tmp_path):
-    root = copy_packages(tmp_path / "copy", "paged_kv")
+    root = copy_packages(tmp_path / "copy", "blocks_kv")
     keys = [key for key in KEYS if not key.startswith("strategies")]
-    chosen = "strategies=[full_recompute,paged_kv]"
+    chosen = "strategies=[full_recompute,blocks_kv]"
     suites("run", *keys, chosen, "hydra.sweep.dir=run", folder=root, packages=root, check=True)
-    (root / "strategies" / "paged_kv.py").unlink()
+    (root / "strategies" / "blocks_kv.py").unlink()
     shutil.rmtree(root / "run" / "cells" / read_plan(root / "run")[0]["id"])
     done = suites("run", "--resume", "run", folder=root, packages=root)
     assert done.returncode == 1
-    assert "paged_kv" in done.stderr.splitlines()[-1]
+    assert "blocks_kv" in done.stderr.splitlines()[-1]
     assert states(root / "run") == ["missing", "done", "done"]
 
 

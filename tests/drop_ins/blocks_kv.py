@@ -8,7 +8,7 @@ from .contiguous_kv import ContiguousStore
 from .strategy import Strategy, register
 
 
-class PagedStore(ContiguousStore):
+class BlocksStore(ContiguousStore):
     def __init__(self, shape, block):
         super().__init__(shape)
         self._block = block
@@ -34,15 +34,15 @@ class PagedStore(ContiguousStore):
         return held, held and held // (len(self._pages) * self._block) * length
 
 
-@register("paged_kv")
+@register("blocks_kv")
 @dataclass(frozen=True)
-class PagedKV(Strategy):
+class BlocksKV(Strategy):
     """Self-attention K/V in blocks, joined at each read."""
 
     block: int = 16
 
     def self_kv(self, shape):
-        return PagedStore(shape, self.block)
+        return BlocksStore(shape, self.block)
 
     def rows_reserved(self, k):
         return -(-k // self.block) * self.block

@@ -7,7 +7,7 @@ import torch
 from .strategy import Strategy, register
 
 
-class DoublingStore:
+class TwiceStore:
     past_only = True
 
     def __init__(self, shape):
@@ -43,13 +43,13 @@ class DoublingStore:
         return reserved, reserved // self._k.shape[2] * length
 
 
-@register("doubling_kv")
+@register("twice_kv")
 @dataclass(frozen=True)
-class DoublingKV(Strategy):
+class TwiceKV(Strategy):
     """Self-attention K/V in a buffer that doubles when it is full."""
 
     def self_kv(self, shape):
-        return DoublingStore(shape)
+        return TwiceStore(shape)
 
     def rows_reserved(self, k):
         return 1 << (k - 1).bit_length()
