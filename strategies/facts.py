@@ -64,7 +64,10 @@ class Facts:
         return 0
 
     def table_entries(self, k: int) -> int:
-        """Entries, int64, of a table of rows or blocks that persists for each sequence, also where it has one beam."""
+        """Entries, int64, of a table of rows or blocks that persists for each sequence, also where it has one beam.
+
+        Layers share it, so it counts once; all of it counts as used.
+        """
         return 0
 
     def cross_keys_read(self, k: int, src_len: int) -> int:

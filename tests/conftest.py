@@ -143,6 +143,18 @@ def strategy(request) -> Strategy:
     return request.param
 
 
+@pytest.fixture(params=[s for s in every_strategy() if s.exact], ids=lambda strategy: strategy.label)
+def exact_strategy(request) -> Strategy:
+    """Those among them that are not approximate."""
+    return request.param
+
+
+@pytest.fixture(params=[s for s in every_strategy(beams=True) if s.exact], ids=lambda strategy: strategy.label)
+def exact_beam_strategy(request) -> Strategy:
+    """Those among them that are not approximate, with every option of beams."""
+    return request.param
+
+
 @pytest.fixture(params=every_strategy(beams=True), ids=lambda strategy: strategy.label)
 def beam_strategy(request) -> Strategy:
     """Each with every option of beams."""

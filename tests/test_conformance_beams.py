@@ -16,8 +16,8 @@ from strategies.models import costs, traffic
 from strategies.models.encoder_decoder import EncoderDecoder
 from strategies.strategy import SHIPPED
 from suites.probes import peak_memory, record, role_bytes, tally
-from suites.work.steps import facts_at
 from tests.conftest import TARGET, every_strategy
+from tests.kit import cross_bytes, drops_keys_of_the_source, notes_bytes, self_bytes, step_shape
 
 BATCH, SRC_LEN, BEAMS = 2, 5, 3
 ROWS = BATCH * BEAMS
@@ -62,8 +62,8 @@ def case(architecture, tiny_model) -> Case:
     return Case(model, src_BS, mask_BS, fed_NX, parent_NBW, torch.stack(logits))
 
 
-def prefilled(strategy: Strategy, case: Case) -> Session:
-    session = Session(case.model, strategy, BATCH, SRC_LEN, TARGET, beams=BEAMS)
+def prefilled(strategy: Strategy, case: Case, model: EncoderDecoder | None = None) -> Session:
+    session = Session(model or case.model, strategy, BATCH, SRC_LEN, TARGET, beams=BEAMS)
     session.prefill(case.src_BS, case.mask_BS)
     return session
 
@@ -78,29 +78,59 @@ def decode(session: Session, case: Case) -> Tensor:
     return torch.stack(found)
 
 
-def test_logits_are_those_of_each_history_in_a_first_batch_and_in_a_second(beam_strategy, case):
-    session = prefilled(beam_strategy, case)
+@pytest.fixture
+def exactly(architecture, tiny_model, case):
+    """``exactly(strategy)``: the model, in float64 for an approximate strategy."""
+    return lambda strategy: case.model if strategy.exact else tiny_model(architecture, torch.float64)
+
+
+def alone(strategy: Strategy, case: Case, model: EncoderDecoder) -> Tensor:
+    """Logits [N, X, V] of the histories, each decoded by this strategy from its first step, without beams."""
+    found = []
+    for held_Xk in histories(case.fed_NX, case.parent_NBW):
+        session = Session(model, strategy, ROWS, SRC_LEN, TARGET)
+        session.prefill(*(given.repeat_interleave(BEAMS, 0) for given in (case.src_BS, case.mask_BS)))
+        found.append([session.step(token_X).clone() for token_X in held_Xk.T][-1])
+    return torch.stack(found)
+
+
+def test_logits_are_those_of_each_history_in_a_first_batch_and_in_a_second(beam_strategy, case, exactly):
+    """Where keys of the source are dropped, by what all beams of a sentence attend to, no beam is as it is alone."""
+    if drops_keys_of_the_source(beam_strategy.bind(TARGET), TARGET, SRC_LEN):
+        return
+    model = exactly(beam_strategy)
+    session = prefilled(beam_strategy, case, model)
     decode(session, replace(case, parent_NBW=case.parent_NBW.flip(0)))
     session.prefill(case.src_BS, case.mask_BS)
-    torch.testing.assert_close(decode(session, case), case.logits_NXV, **NEAR)
+    expected_NXV = case.logits_NXV if beam_strategy.exact else alone(beam_strategy, case, model)
+    torch.testing.assert_close(decode(session, case), expected_NXV, **NEAR)
+
+
+def test_beams_that_change_places_are_as_if_each_had_been_in_its_last_place_from_the_start(
+    beam_strategy, case, exactly
+):
+    draw, first_B1 = torch.Generator().manual_seed(4), torch.arange(BATCH)[:, None] * BEAMS
+    order_NBW = torch.stack(
+        [torch.stack([torch.randperm(BEAMS, generator=draw) for _ in range(BATCH)]) for _ in range(TARGET)]
+    )
+    model = exactly(beam_strategy)
+    moving_NXV = decode(prefilled(beam_strategy, case, model), replace(case, parent_NBW=order_NBW))
+    # Where the row that ends in place x was at each step: going back from the last, its parent.
+    place_X, places = torch.arange(ROWS), []
+    for order_BW in order_NBW[: TARGET - 1].flip(0):
+        places.insert(0, place_X)
+        place_X = (order_BW + first_B1).flatten()[place_X]
+    places.insert(0, place_X)
+    fed_NX = torch.stack([token_X[at_X] for token_X, at_X in zip(case.fed_NX, places, strict=True)])
+    own_NBW = torch.arange(BEAMS).expand(TARGET, BATCH, BEAMS)
+    still_NXV = decode(prefilled(beam_strategy, case, model), replace(case, fed_NX=fed_NX, parent_NBW=own_NBW))
+    expected_NXV = torch.stack([logits_XV[at_X] for logits_XV, at_X in zip(moving_NXV, places, strict=True)])
+    torch.testing.assert_close(still_NXV, expected_NXV, **NEAR)
 
 
 def test_parents_matter(case):
     own = replace(case, parent_NBW=torch.arange(BEAMS).expand(TARGET, BATCH, BEAMS))
     assert not torch.allclose(decode(prefilled(parse("contiguous_kv"), case), own), case.logits_NXV, **NEAR)
-
-
-def shape_of(bound: Strategy, k: int) -> costs.StepShape:
-    """The sizes of step k by the strategy's facts."""
-    return costs.StepShape(
-        BATCH,
-        SRC_LEN,
-        **facts_at(bound, k, BEAMS)._asdict(),
-        cross_recomputed=bound.cross == "recompute",
-        beams=BEAMS,
-        cross_shared=bound.cross_beams == "shared",
-        cross_reordered=bound.cross_beams == "expanded",
-    )
 
 
 def test_recorded_products_and_bytes_of_beams_are_those_of_the_formulas(beam_strategy, case):
@@ -111,7 +141,7 @@ def test_recorded_products_and_bytes_of_beams_are_those_of_the_formulas(beam_str
             if k > 1:
                 session.select(case.parent_NBW[k - 2])
             session.step(token_X)
-        shape = shape_of(bound, k)
+        shape = step_shape(config, bound, k, BATCH, SRC_LEN, BEAMS)
         assert tally(recording.products) == sorted(costs.step(config, shape)), f"step {k}"
         expected = traffic.role_bytes(config, shape, element)
         nothing = {role for role, found in expected.items() if role.endswith(".select") and not found.total}
@@ -128,22 +158,19 @@ def test_prefill_runs_once_per_sentence_whatever_each_beam_keeps(beam_strategy, 
 
 def test_reserved_and_used_bytes_of_beams_are_those_of_the_formulas(beam_strategy, case):
     session, config = prefilled(beam_strategy, case), case.model.config
-    bound, shared = session.strategy, beam_strategy.cross_beams == "shared"
-    cross = traffic.kv_bytes(config, BATCH if shared else ROWS, SRC_LEN, 4) if bound.cross == "cached" else 0
+    bound = session.strategy
     for k, token_X in enumerate(case.fed_NX, start=1):
         if k > 1:
             session.select(case.parent_NBW[k - 2])
         session.step(token_X)
-        held, entries = session.nbytes, bound.entries_reserved(k)
-        reserved = traffic.kv_bytes(config, ROWS, bound.rows_reserved(k) + bound.rows_spare(k), 4)
-        assert held.self_reserved == reserved + traffic.ENTRY * ROWS * entries, f"step {k}"
-        used = traffic.kv_bytes(config, ROWS, bound.rows_used(k), 4)
-        assert held.self_used == used + traffic.ENTRY * ROWS * min(k, entries), f"step {k}"
-        assert held.cross == cross
+        held = session.nbytes
+        assert (held.self_reserved, held.self_used) == self_bytes(config, bound, k, BATCH, BEAMS), f"step {k}"
+        assert held.cross == cross_bytes(config, bound, k, BATCH, SRC_LEN, BEAMS), f"step {k}"
 
 
 def test_live_memory_of_beams_grows_from_step_to_step_by_the_reserved_rows_and_nothing_else(beam_strategy, case):
     session, config = prefilled(beam_strategy, case), case.model.config
+    bound = session.strategy
     with peak_memory("cpu") as memory:
         session.prefill(case.src_BS, case.mask_BS)
         grown = []
@@ -151,9 +178,9 @@ def test_live_memory_of_beams_grows_from_step_to_step_by_the_reserved_rows_and_n
             if k > 1:
                 session.select(case.parent_NBW[k - 2])
             session.step(token_X)
-            rows = session.strategy.rows_reserved(k) + session.strategy.rows_spare(k)
-            grown.append(memory.live_bytes - traffic.kv_bytes(config, ROWS, rows, 4))
-    assert grown == [grown[0]] * TARGET
+            kept = self_bytes(config, bound, k, BATCH, BEAMS)[0] + cross_bytes(config, bound, k, BATCH, SRC_LEN, BEAMS)
+            grown.append(memory.live_bytes - kept)
+    assert max(grown) - min(grown) <= notes_bytes(config, bound, TARGET, BATCH, SRC_LEN, BEAMS)
 
 
 def test_every_strategy_of_this_package_can_be_reordered():

@@ -53,6 +53,10 @@ def role_flops(products: Iterable[Product]) -> dict[str, int]:
     return dict(found)
 
 
+CROSS_READ = "decoder.cross_attn.read"
+"""Role of what decides which keys of the source are read."""
+
+
 def _attention(
     role: str, config: ModelConfig, batch: int, rows: int, keys: int, count: int, beams: int = 1
 ) -> list[Product]:
@@ -98,20 +102,25 @@ def decoder(
     logit_rows: int = 1,
     beams: int = 1,
     cross_shared: bool = True,
+    cross_observed: int = 0,
 ) -> list[Product]:
     """Products of one call of the decoder on T=``rows`` rows against M=``keys`` keys, without ``cross_projection``.
 
     Each of the B=``batch`` sentences has W=``beams`` sequences of T rows. With ``cross_shared`` those of a sentence
-    read the same cross-attention K and V, as rows of one product. The LM head runs on ``logit_rows`` rows of each
-    sequence: the last row in decoding, all rows in training.
+    read the same cross-attention K and V, as rows of one product. Cross-attention reads ``src_len`` keys of the
+    source, and the scores of ``cross_observed`` keys are computed once more, to see what is attended. The LM head runs
+    on ``logit_rows`` rows of each sequence: the last row in decoding, all rows in training.
     """
     sequences, count = batch * beams, config.decoder_layers
     fed = sequences * rows
     sources, together = (batch, beams) if cross_shared else (sequences, 1)
+    heads, grouped = sources * config.kv_heads, together * rows * config.group
+    observed = [Product(f"{CROSS_READ}.scores", heads, grouped, config.d_kv, cross_observed, count)]
     return [
         Product("decoder.self_attn.qkv", 1, fed, config.d_model, config.inner + 2 * config.kv_inner, count),
         *_attention("decoder.self_attn", config, sequences, rows, keys, count),
         Product("decoder.cross_attn.q", 1, fed, config.d_model, config.inner, count),
+        *(observed if cross_observed else []),
         *_attention("decoder.cross_attn", config, sources, rows, src_len, count, together),
         *_feed_forward("decoder.ffn", config, fed, count),
         Product("lm_head", 1, sequences * logit_rows, config.d_model, config.vocab_size),
@@ -138,10 +147,14 @@ class StepShape:
     """The sizes of one decode step: T=``rows`` rows of each sequence, M=``keys`` keys, and S source positions.
 
     There are B=``batch`` sentences of W=``beams`` sequences each. ``copied`` is the number of rows of each layer's K,
-    and of its V, that are copied to make room or to be read. ``cross_recomputed`` says whether cross K and V are
-    projected again, ``cross_shared`` whether the beams of a sentence share them. If they do not, ``cross_reordered``
-    says whether they are reordered with the beams. ``selects`` is 1 if beams are reordered before this step, 0 if not:
-    ``reordered`` rows of each layer's K and V, and ``entries`` of index tables, are then copied per sequence.
+    and of its V, that are copied to make room or to be read, ``expanded`` that of rows made anew to be read. Rows
+    persist in ``row_bytes`` for K and V together, of one sequence in one layer; None stands for the model's type.
+
+    ``cross_recomputed`` says whether cross K and V are projected again, ``cross_shared`` whether the beams of a
+    sentence share them. Of the source ``cross_keys`` keys are read (None: all S), the scores of ``cross_observed`` are
+    computed once more, and ``cross_copied`` rows are copied, because the others are dropped. Before the step, per
+    sequence, ``reordered`` rows of each layer's K and V, ``entries`` of index tables, and ``source_reordered`` rows of
+    what is kept of the source are copied as the beams are reordered.
     """
 
     batch: int
@@ -152,15 +165,24 @@ class StepShape:
     cross_recomputed: bool = False
     beams: int = 1
     cross_shared: bool = True
-    cross_reordered: bool = False
-    selects: int = 0
     reordered: int = 0
     entries: int = 0
+    source_reordered: int = 0
+    expanded: int = 0
+    cross_keys: int | None = None
+    cross_copied: int = 0
+    cross_observed: int = 0
+    row_bytes: int | None = None
 
     @property
     def sequences(self) -> int:
         """Rows of the batch in the decoder, B * W."""
         return self.batch * self.beams
+
+    @property
+    def cross_read(self) -> int:
+        """Keys of the source that are read."""
+        return self.src_len if self.cross_keys is None else self.cross_keys
 
     @property
     def sources(self) -> int:
@@ -173,10 +195,11 @@ def step(config: ModelConfig, shape: StepShape) -> list[Product]:
     products = decoder(
         config,
         shape.batch,
-        shape.src_len,
+        shape.cross_read,
         shape.rows,
         shape.keys,
         beams=shape.beams,
         cross_shared=shape.cross_shared,
+        cross_observed=shape.cross_observed,
     )
     return products + (cross_projection(config, shape.sources, shape.src_len) if shape.cross_recomputed else [])

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .config import ModelConfig
-from .costs import StepShape, step
+from .costs import CROSS_READ, StepShape, step
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,12 @@ def role_bytes(config: ModelConfig, shape: StepShape, element: ElementBytes) -> 
     """Bytes that one decode step must move, by role.
 
     - each plain product reads its weight once (biases and norms, under 1 %, are left out);
-    - ``decoder.self_attn.append`` writes the T new rows of K and V in each layer, and reads and writes each of the
-      ``copied`` rows that concatenation moves;
-    - scores read K and contexts read V: M rows in self-attention, S in cross-attention;
+    - ``decoder.self_attn.append`` writes the T new rows of K and V in each layer as they persist, in ``row_bytes``,
+      reads and writes each of the ``copied`` rows that concatenation moves, and reads each ``expanded`` row as it
+      persists and writes it in the model's type;
+    - scores read K and contexts read V in the model's type: M rows in self-attention, ``cross_keys`` of the source;
+    - ``decoder.cross_attn.read`` reads and writes the rows that stay where others are dropped, and reads the K whose
+      scores are computed once more;
     - ``decoder.cross_attn.kv``, where it runs, also reads the encoder's output and writes K and V;
     - with beams, ``decoder.self_attn.select`` and ``decoder.cross_attn.select`` read and write what is reordered before
       the step: rows of K and V, entries of index tables, or what is kept of the source.
@@ -66,21 +69,29 @@ def role_bytes(config: ModelConfig, shape: StepShape, element: ElementBytes) -> 
         if not p.is_attention
     }
     layers = element.usual * config.decoder_layers
-    row = shape.sequences * config.kv_inner * layers  # one row of K, or of V, in all layers
-    source = shape.sources * shape.src_len * config.kv_inner * layers  # all rows of cross-attention's K, or of its V
-    found["decoder.self_attn.append"] = StepBytes(self_kv=2 * shape.rows * row, copies=2 * 2 * shape.copied * row)
+    row = shape.sequences * config.kv_inner * layers  # one row of K, or of V, in all layers, as it is attended
+    wide = 2 * config.kv_inner * element.usual if shape.row_bytes is None else shape.row_bytes
+    kept = shape.sequences * wide * config.decoder_layers  # one row of K and of V in all layers, as they persist
+    cross_row = shape.sources * config.kv_inner * layers  # one row of cross-attention's K, or of its V
+    source = shape.src_len * cross_row
+    found["decoder.self_attn.append"] = StepBytes(
+        self_kv=shape.rows * kept, copies=2 * shape.copied * kept + shape.expanded * (kept + 2 * row)
+    )
     for operand in ("scores", "context"):
         found[f"decoder.self_attn.{operand}"] = StepBytes(self_kv=shape.keys * row)
-        found[f"decoder.cross_attn.{operand}"] = StepBytes(cross_kv=source)
+        found[f"decoder.cross_attn.{operand}"] = StepBytes(cross_kv=shape.cross_read * cross_row)
+    if shape.cross_observed:
+        found[f"{CROSS_READ}.scores"] = StepBytes(cross_kv=shape.cross_observed * cross_row)
+    if shape.cross_copied:
+        found[CROSS_READ] = StepBytes(copies=2 * 2 * shape.cross_copied * cross_row)
     memory = shape.sources * shape.src_len * config.d_model * element.usual
     if shape.cross_recomputed:
         found["decoder.cross_attn.kv"] += StepBytes(cross_kv=memory * config.decoder_layers + 2 * source)
     if shape.beams > 1:
         entries = 2 * ENTRY * shape.entries * shape.sequences
-        found["decoder.self_attn.select"] = StepBytes(copies=2 * 2 * shape.reordered * row + entries)
-        kept = memory if shape.cross_recomputed else 2 * source
-        moved = 2 * kept * shape.selects if shape.cross_reordered else 0
-        found["decoder.cross_attn.select"] = StepBytes(copies=moved)
+        found["decoder.self_attn.select"] = StepBytes(copies=2 * shape.reordered * kept + entries)
+        source_row = shape.sources * config.d_model * element.usual if shape.cross_recomputed else 2 * cross_row
+        found["decoder.cross_attn.select"] = StepBytes(copies=2 * shape.source_reordered * source_row)
     return found
 
 
@@ -95,4 +106,9 @@ ENTRY = 8
 
 def kv_bytes(config: ModelConfig, batch: int, rows: int, width: int) -> int:
     """Bytes of ``rows`` rows of K and V in every decoder layer: 2 * B * G*K * rows * L * width."""
-    return 2 * batch * config.kv_inner * rows * config.decoder_layers * width
+    return stored_bytes(config, batch, rows, 2 * config.kv_inner * width)
+
+
+def stored_bytes(config: ModelConfig, batch: int, rows: int, row_bytes: int) -> int:
+    """Bytes of ``rows`` rows of K and V in every decoder layer, which persist in ``row_bytes`` for both."""
+    return batch * rows * config.decoder_layers * row_bytes

@@ -17,7 +17,8 @@ APPEND = "self.append"
 class Column:
     """Strategies whose products are the same, and role -> row of the ledger for prefill and step together.
 
-    What is copied for beams has a role beside the products (``copies.BEAM_ROLES``).
+    What is copied to be read or for beams has a role beside the products (``READ_ROLES`` and ``BEAM_ROLES`` in
+    ``copies.py``).
     """
 
     labels: tuple[str, ...]
@@ -36,7 +37,7 @@ class Column:
 
     @property
     def copies(self) -> list[str]:
-        """Roles of what is copied for beams."""
+        """Roles of what is copied to be read or for beams."""
         return [role for role, row in self.products.items() if row["kind"] == "copy"]
 
     @property

@@ -27,7 +27,9 @@ class Facts:
     """Facts of one bound strategy in letters, as they hold at every step k.
 
     ``rows``: rows fed. ``keys``: keys read. ``copied``: rows moved ("" for none, "k-1", or "some"). ``capacity``: rows
-    reserved, None if they change with k. ``cross_cached``: whether cross-attention K/V are cached.
+    reserved, None if they change with k. ``cross_cached``: whether cross-attention K/V are cached. ``expanded``: rows
+    that are made anew to be read, as ``copied``. ``cross_keys``: keys of the source that are read, S or R.
+    ``cross_observed``: those whose scores are computed once more, O or 0.
 
     ``beams`` is W, or 1 if a sentence has one sequence. The others are for beams alone. ``cross_beams``: what the beams
     of a sentence keep of its source. ``gathered``: rows that the step gathers to read them, as ``copied``.
@@ -40,6 +42,9 @@ class Facts:
     copied: str
     capacity: int | None
     cross_cached: bool
+    expanded: str = ""
+    cross_keys: Expression = GROWING["S"]
+    cross_observed: Expression | int = 0
     beams: Expression | int = 1
     cross_beams: CrossBeams = "shared"
     gathered: str = ""
@@ -57,8 +62,11 @@ class Facts:
         return SIZES["B"] if self.cross_shared else SIZES["B"] * self.beams
 
 
-def facts(bound: Strategy, steps: int, beams: int = 1) -> Facts:
-    """Read the facts of ``bound`` at k = 1 .. ``steps`` as letters: 1, k, the capacity C, a number, or T and M."""
+def facts(bound: Strategy, steps: int, src_len: int, beams: int = 1) -> Facts:
+    """Read the facts of ``bound`` at k = 1 .. ``steps`` as letters: 1, k, the capacity C, a number, or T and M.
+
+    Those of sources are read with S = ``src_len``.
+    """
     every_k = range(1, steps + 1)
     reserved = {bound.rows_reserved(k) for k in every_k}
     capacity = reserved.pop() if len(reserved) == 1 else None
@@ -79,6 +87,13 @@ def facts(bound: Strategy, steps: int, beams: int = 1) -> Facts:
         copied=_moved([bound.rows_copied(k) for k in every_k], {"k-1": [k - 1 for k in every_k]}),
         capacity=capacity or None,
         cross_cached=bound.cross == "cached",
+    )
+    expanded = _moved([bound.rows_expanded(k) for k in every_k], {text(found.keys): read, "k": list(every_k)})
+    found = dataclasses.replace(
+        found,
+        expanded=expanded,
+        cross_keys=GROWING["S" if all(bound.cross_keys_read(k, src_len) == src_len for k in every_k) else "R"],
+        cross_observed=GROWING["O"] if any(bound.cross_keys_observed(k, src_len) for k in every_k) else 0,
     )
     if beams == 1:
         return found
@@ -111,13 +126,21 @@ def _table(values: Sequence[int]) -> str:
     return f"{times} x [BW,k-1]" if times > 1 else "[BW,k-1]"
 
 
-def numbers(bound: Strategy, k: int, beams: int = 1) -> dict[Expression, int]:
-    """Numbers of the letters that depend on the step and the strategy, at step k."""
-    found = facts_at(bound, k, beams)
+def numbers(bound: Strategy, k: int, src_len: int, row_bytes: int, beams: int = 1) -> dict[Expression, int]:
+    """Numbers of the letters that depend on the step and the strategy, at step k.
+
+    ``row_bytes`` are those in which a row of K and one of V of the strategy persist together.
+    """
+    found = facts_at(bound, k, src_len, beams)
     gathered = bound.rows_gathered(k) if beams > 1 else 0
-    at = {"k": k, "T": found.rows, "M": found.keys, "C": bound.rows_reserved(k)}
+    at = {
+        "k": k, "T": found.rows, "M": found.keys, "C": bound.rows_reserved(k), "R": found.cross_keys,
+        "O": found.cross_observed,
+    }  # fmt: skip
     copied = {
-        "moved": found.copied, "gathered": gathered, "reordered": found.reordered, "entries": found.entries,
+        "moved": found.copied, "gathered": gathered, "expanded": found.expanded, "reordered": found.reordered,
+        "entries": found.entries, "source_kept": found.cross_copied, "source_reordered": found.source_reordered,
+        "row_bytes": row_bytes,
     }  # fmt: skip
     return {
         **{GROWING[name]: number for name, number in at.items()},
@@ -149,5 +172,8 @@ def step(config: ModelConfig, known: Facts) -> list[Product]:
     batch, source, beams = SIZES["B"], GROWING["S"], known.beams
     sizes = Sizes(config).as_config()
     again = [] if known.cross_cached else costs.cross_projection(sizes, known.sources, source)
-    fed = costs.decoder(sizes, batch, source, known.rows, known.keys, beams=beams, cross_shared=known.cross_shared)
+    fed = costs.decoder(
+        sizes, batch, known.cross_keys, known.rows, known.keys, beams=beams, cross_shared=known.cross_shared,
+        cross_observed=known.cross_observed,
+    )  # fmt: skip
     return [*fed, *again]

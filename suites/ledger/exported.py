@@ -81,12 +81,15 @@ class StrategyLetters:
 def strategy_letters(config: ModelConfig, strategy: Strategy, beams: int = 1) -> StrategyLetters | None:
     """Return a strategy's products in letters; None if no letter says what a step feeds, reads, keeps or reorders.
 
-    Raises StrategyError if no target fits the strategy.
+    None, too, for a strategy that makes rows anew to be read, or reads a part of the source. Raises StrategyError if no
+    target fits the strategy.
     """
     known = facts_of(strategy, beams)
     reserved, capacity = _reserved(strategy)
     buckets = _buckets(strategy) if known.keys == GROWING["M"] else []
     copied = (known.copied, known.gathered, known.reordered, known.entries)
+    if known.expanded or known.cross_keys != GROWING["S"] or known.cross_observed:
+        return None
     if reserved is None or buckets is None or any("some" in one for one in copied) or known.rows == GROWING["T"]:
         return None
     products = [*_decoder(expected.prefill(config, known), True), *_decoder(expected.step(config, known), False)]

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
-from strategies import ModelConfig, Strategy
+from strategies import DTYPES, ModelConfig, Strategy
 from strategies.models.costs import Product
 
+from ..work.row_bytes import row_bytes
 from . import expected
 from .copies import selected, stored
 from .expected import TRAINING, Facts, Phase
@@ -16,6 +17,9 @@ from .recorded import Bytes, Recorded
 from .rows import COLUMNS, rows_of
 from .symbols import Expression, values
 from .verify import facts_of, formula_of, in_numbers
+
+_DTYPE = {dtype.itemsize: dtype for dtype in DTYPES.values()}
+"""A type of each width. What a row takes depends on the width alone."""
 
 
 def formula_ledger(
@@ -36,8 +40,9 @@ def formula_ledger(
     rows = list(_phase(config, TRAINING, "training", None, None, sizes, width))
     for strategy in strategies:
         bound, known = strategy.bind(tgt_len), facts_of(strategy, beams)
+        of_row = row_bytes(config, bound, _DTYPE[width])
         for phase, at in (("prefill", None), ("step", k)):
-            numbers = {**sizes, **expected.numbers(bound, at or 1, beams)}
+            numbers = {**sizes, **expected.numbers(bound, at or 1, src_len, of_row, beams)}
             rows += _phase(config, strategy.label, phase, at, known, numbers, width)  # type: ignore[arg-type]
     return pd.DataFrame(rows, columns=COLUMNS).astype({"k": "Int64"})
 

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from strategies import Session, Strategy
-from strategies.models.costs import Product
+from strategies.models.costs import CROSS_READ, Product
 from strategies.models.encoder_decoder import EncoderDecoder
 
 from ..probes.finite import require_finite
 from ..probes.products import ProductRecord, Recording, record, tally
-from ..probes.traffic import SELECT, copied_bytes, new_bytes
+from ..probes.traffic import APPEND, SELECT, store_rows
 from ..settings.inputs import Inputs
 from .expected import TRAINING, Phase
 
@@ -35,8 +35,8 @@ class Recorded:
     """One phase of one strategy: merged products in running order, and the bytes of one product of each role.
 
     ``k`` is None outside steps. At a step, ``stored`` holds what one layer's self-attention K/V took: bytes read in
-    order to move them, and bytes written. ``selected`` are the bytes that all layers wrote when beams were reordered
-    before the step, by role.
+    order to move or expand them, and bytes written. ``selected`` are the bytes that all layers wrote when beams were
+    reordered before the step, and when keys of the source were dropped, by role.
     """
 
     strategy: str
@@ -65,9 +65,10 @@ def merged(strategy: str, phase: Phase, k: int | None, recording: Recording) -> 
 
 
 def _stored(recording: Recording) -> Bytes:
-    moved, new = copied_bytes(recording), new_bytes(recording)
+    rows = store_rows(recording, APPEND)
     layers = sum(r.product.role == "decoder.self_attn.qkv" for r in recording.products)
-    return Bytes(moved // layers, 0, (moved + new) // layers)
+    read, written = rows.copied + rows.expanded_read, rows.new + rows.copied + rows.expanded_written
+    return Bytes(read // layers, 0, written // layers)
 
 
 def _selected(recording: Recording) -> dict[str, int]:
@@ -75,6 +76,8 @@ def _selected(recording: Recording) -> dict[str, int]:
     for copy in recording.copies:
         if copy.role in SELECT:
             found[copy.role] += copy.written_bytes
+    if kept := store_rows(recording, CROSS_READ).copied:
+        found[CROSS_READ] = kept
     return dict(found)
 
 

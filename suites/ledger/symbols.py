@@ -27,7 +27,8 @@ LETTERS = {
     "B": "batch", "W": "beams", "H": "heads", "G": "key/value heads", "d": "head size", "D": "model width",
     "F": "feed-forward width", "V": "vocabulary",
     "S": "source length", "N": "target length", "C": "capacity of the buffer", "k": "keys attended at the step",
-    "T": "rows fed at the step", "M": "keys read at the step",
+    "T": "rows fed at the step", "M": "keys read at the step", "R": "keys of the source read at the step",
+    "O": "keys of the source whose scores are computed once more",
 }  # fmt: skip
 """Meaning of each letter, in the order in which a product of letters is written.
 
@@ -37,16 +38,24 @@ The head size is d, so that K is the matrix of keys and k the step. Names of ten
 SIZES = _symbols("BWHGdDFV")
 """Sizes that are the same for every sentence and step. G occurs only if a model has fewer K/V heads than heads, W only
 if a sentence has several beams."""
-GROWING = _symbols("SNCkTM")
-"""Sizes that depend on the sentence or the step. T and M stand for facts of a strategy that no other letter gives."""
+GROWING = _symbols("SNCkTMRO")
+"""Sizes that depend on the sentence or the step.
+
+T, M, R and O stand for facts of a strategy that no other letter gives.
+"""
 COPIED = {
-    name: sympy.Symbol(name, integer=True, nonnegative=True) for name in ("moved", "gathered", "reordered", "entries")
-}
+    name: sympy.Symbol(name, integer=True, nonnegative=True)
+    for name in (
+        "moved", "gathered", "expanded", "reordered", "entries", "source_kept", "source_reordered", "row_bytes",
+    )
+}  # fmt: skip
 """What a step copies of each sequence. These letters occur in no product.
 
 ``moved`` are rows of K, and as many of V, that are copied to make room or to be read; ``gathered`` are those among them
-that are copied to be read. Before the step, ``reordered`` rows and ``entries`` of an index table are copied as the
-beams are reordered.
+that are copied to be read, and ``expanded`` are rows that are made anew to be read. A row of K and one of V persist in
+``row_bytes`` together. Of the source ``source_kept`` rows are copied, because the others are dropped. Before the step,
+``reordered`` rows, ``entries`` of an index table and ``source_reordered`` rows of what is kept of the source are copied
+as the beams are reordered.
 """
 _ORDER = {symbol: place for place, symbol in enumerate((SIZES | GROWING)[name] for name in LETTERS)}
 
@@ -144,10 +153,10 @@ def text(expression: Expression | int) -> str:
 def grows_with(product: Product) -> str:
     """Return the growing letters of a product's FLOPs with spaces between (``k S``), or ``-`` if its size is fixed.
 
-    T and M count as k, which they follow.
+    T and M count as k, which they follow, and R and O as S.
     """
     powers = sympy.sympify(product.batch * product.rows * product.inner * product.cols).as_powers_dict()
-    follows = {"T": "k", "M": "k"}
+    follows = {"T": "k", "M": "k", "R": "S", "O": "S"}
     letters = [follows.get(name, name) for name, base in GROWING.items() for _ in range(int(powers.get(base, 0)))]
     return " ".join(sorted(letters, key=lambda letter: ("k" != letter, letter))) or "-"
 

@@ -27,6 +27,7 @@ from .verify import (
     facts_of,
     formula_of,
     in_numbers,
+    numbers_at,
     require_equal,
     require_selected,
     require_stored,
@@ -83,7 +84,7 @@ def make_ledger(
             with blamed(strategy.label):
                 bound, known = strategy.bind(tgt_len), facts_of(strategy, beams)
                 for found in record_decoding(model, strategy, inputs, token_XN, steps, advance, beams):
-                    numbers = {**sizes, **expected.numbers(bound, found.k or 1, beams)}
+                    numbers = {**sizes, **numbers_at(bound, found.k, model, src_len, beams)}
                     require_stored(found, known, numbers, width)
                     require_selected(model.config, found, known, numbers, width)
                     rows += _checked(model.config, known, found, numbers)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from strategies import Mistake, ModelConfig, Strategy, StrategyError
-from strategies.models.costs import Product
+from strategies.models.costs import CROSS_READ, Product
 from strategies.models.encoder_decoder import EncoderDecoder
 from strategies.models.init import randomize
 
@@ -17,6 +17,7 @@ from ..probes.traffic import SELECT
 from ..settings.faults import blamed
 from ..settings.inputs import Inputs
 from ..work.role_names import role_name
+from ..work.row_bytes import row_bytes
 from ..work.targets import longest_target
 from . import expected
 from .copies import selected, stored
@@ -34,15 +35,16 @@ class LedgerError(Mistake):
 
 
 def in_numbers(products: Sequence[Product], numbers: dict[Expression, int]) -> list[Product]:
-    """Replace each letter by its number."""
+    """Replace each letter by its number. A product without columns is left out, because it does not run."""
 
     def number(p: Product, size: str) -> int:
         return evaluate(getattr(p, size), numbers)
 
-    return [
+    found = [
         Product(p.role, number(p, "batch"), number(p, "rows"), number(p, "inner"), number(p, "cols"), p.count)
         for p in products
     ]
+    return [product for product in found if product.cols]
 
 
 def require_equal(formula: Sequence[Product], found: Recorded) -> None:
@@ -70,9 +72,9 @@ def facts_of(strategy: Strategy, beams: int = 1) -> Facts:
     A letter that does not hold for a target of up to ``LONG`` tokens too, as where the first length bucket is longer
     than a shadow's target, is none: T and M stand in its place. Raises StrategyError.
     """
-    _, bound, steps = _bind(strategy)
-    known, most = facts(bound, steps, beams), longest_target(strategy, LONG)
-    long = facts(strategy.bind(most), most, beams)
+    shadow, bound, steps = _bind(strategy)
+    known, most = facts(bound, steps, shadow.source, beams), longest_target(strategy, LONG)
+    long = facts(strategy.bind(most), most, shadow.source, beams)
     rows, keys = (
         one if one == other else GROWING[letter]
         for one, other, letter in ((known.rows, long.rows, "T"), (known.keys, long.keys, "M"))
@@ -82,12 +84,15 @@ def facts_of(strategy: Strategy, beams: int = 1) -> Facts:
         one, other = getattr(known, name), getattr(long, name)
         return str(one if one == other else "some")
 
-    every_key = known.gathered == text(known.keys) and long.gathered == text(long.keys)
-    gathered = text(keys) if every_key else moved("gathered")
+    def read(name: str) -> str:
+        every_key = getattr(known, name) == text(known.keys) and getattr(long, name) == text(long.keys)
+        return text(keys) if every_key else moved(name)
+
     entries = known.entries if known.entries == long.entries else "[BW,some]"
     return dataclasses.replace(
-        known, rows=rows, keys=keys, copied=moved("copied"), gathered=gathered, reordered=moved("reordered"),
-        entries=entries,
+        known, rows=rows, keys=keys, copied=moved("copied"), gathered=read("gathered"), expanded=read("expanded"),
+        reordered=moved("reordered"), entries=entries, cross_keys=long.cross_keys,
+        cross_observed=long.cross_observed,
     )  # fmt: skip
 
 
@@ -104,7 +109,8 @@ def require_stored(found: Recorded, known: Facts, numbers: dict[Expression, int]
         return
     said = stored(numbers, width)
     if said != found.stored:
-        facts = "rows_fed or rows_copied" if known.beams == 1 else "rows_fed, rows_copied or rows_gathered"
+        facts = "rows_fed, rows_copied, rows_expanded or kv_row_bytes"
+        facts = facts if known.beams == 1 else f"rows_gathered, {facts}"
         raise LedgerError(
             f"self.append in step {found.k} of {found.strategy}: the facts say {said.input} bytes moved and "
             f"{said.output} written per layer, the running model {found.stored.input} and {found.stored.output}; mend "
@@ -115,17 +121,26 @@ def require_stored(found: Recorded, known: Facts, numbers: dict[Expression, int]
 def require_selected(
     config: ModelConfig, found: Recorded, known: Facts, numbers: dict[Expression, int], width: int
 ) -> None:
-    """Raise LedgerError unless as many bytes were reordered with the beams as the facts say."""
+    """Raise LedgerError unless as many bytes were reordered with the beams, or kept of the source, as declared."""
     if found.phase != "step":
         return
     said = selected(config, known, numbers, width)
-    for role in SELECT:
+    for role in (*SELECT, CROSS_READ):
         if said.get(role, 0) != found.selected.get(role, 0):
             raise LedgerError(
                 f"{role_name(role)} in step {found.k} of {found.strategy}: the facts say {said.get(role, 0)} bytes "
-                f"reordered in all layers, the running model {found.selected.get(role, 0)}; mend rows_reordered, "
-                "entries_reordered or the formula"
+                f"{'copied' if role == CROSS_READ else 'reordered'} in all layers, the running model "
+                f"{found.selected.get(role, 0)}; mend "
+                f"{'cross_keys_read' if role == CROSS_READ else 'rows_reordered, entries_reordered'} or the formula"
             )
+
+
+def numbers_at(
+    bound: Strategy, k: int | None, model: EncoderDecoder, src_len: int, beams: int
+) -> dict[Expression, int]:
+    """Numbers of the letters of a strategy that runs on this model, at step k, or at the first for None."""
+    of_row = row_bytes(model.config, bound, model.embedding.weight.dtype)
+    return expected.numbers(bound, k or 1, src_len, of_row, beams)
 
 
 def check_shadow(config: ModelConfig, strategies: Sequence[Strategy], beams: int = 1) -> None:
@@ -146,7 +161,7 @@ def check_shadow(config: ModelConfig, strategies: Sequence[Strategy], beams: int
             known = facts_of(strategy, beams)
             step = min(shadow.step, steps - (steps == known.capacity and steps > 1))
             for found in record_decoding(model, bound, inputs, token_XN[:, :steps], {step}, beams=width):
-                numbers = {**sizes, **expected.numbers(bound, found.k or 1, beams)}
+                numbers = {**sizes, **numbers_at(bound, found.k, model, shadow.source, beams)}
                 require_equal(in_numbers(formula_of(model.config, known, found), numbers), found)
                 require_stored(found, known, numbers, width=4)
                 require_selected(model.config, found, known, numbers, width=4)

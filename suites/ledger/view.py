@@ -12,7 +12,7 @@ from ..words.labels import listed
 from ..words.quantity import quantity
 from ..work.role_names import in_model_order
 from .column import Column, row_growth
-from .copies import BEAM_ROLES
+from .copies import BEAM_ROLES, READ_ROLES
 from .expected import TRAINING
 
 
@@ -94,14 +94,18 @@ def products(found: Sequence[Column], k: int) -> Sheet:
 
 
 def copies_told(found: Sequence[Column]) -> str:
-    """Say what the copies for beams among the rows of ``found`` are; "" if there are none."""
+    """Say what the copies among the rows of ``found`` are; "" if there are none."""
     roles = in_model_order(role for column in found for role in column.copies)
-    before = [role for role in roles if role != "self.gather"]
+    before = [role for role in roles if role.endswith(".select")]
     told = [f"{listed(before)}: copied before the step as beams are reordered"] if before else []
     if any(column.has_table for column in found):
         told.append("[BW,k-1]: entries of a table that says where the rows of K and V lie")
     if "self.gather" in roles:
         told.append("self.gather: copied to be read, in the order of the table")
+    if "self.expand" in roles:
+        told.append("self.expand: rows made anew, in the model's type, to be read")
+    if "cross.read" in roles:
+        told.append("cross.read: rows of the source that stay at this step, at which the others are dropped")
     return f"{'; '.join(told)}." if told else ""
 
 
@@ -156,6 +160,7 @@ def totals(rows: pd.DataFrame, k: int) -> Sheet:
         out,
         "grow: products whose size grows with k. a layer: FLOPs of one decoder layer. bytes: of all products. K/V "
         "moved: new rows written, and old ones read and written again by concatenation"
+        + (", what is made anew to be read" if set(READ_ROLES) & set(rows["role"]) else "")
         + (", and what beams copy." if set(BEAM_ROLES) & set(rows["role"]) else "."),
     )
 

@@ -43,15 +43,20 @@ class Group:
         return {"facecolor": self.color, "hatch": self.hatch, "edgecolor": self.text_color, "linewidth": 0}
 
 
+_MADE = "self.append", "self.gather", "self.expand", "cross.read"
 GROUPS = (
     Group("self q, k, v, out", "self qkv,out", PARTS["self"], "", ("self.qkv", "self.out")),
-    Group("K/V append, copies", "K/V copies", PARTS["append"], "xxx", ("self.append", "self.gather")),
+    Group("K/V append, copies", "K/V copies", PARTS["append"], "xxx", _MADE),
     Group("reordering of beams", "reordering", PARTS["reordering"], "\\\\\\", ("self.select", "cross.select")),
     Group("self scores, context", "self attention", PARTS["self attention"], "///", ("self.scores", "self.context")),
     Group("cross q, out", "cross q,out", PARTS["cross"], "", ("cross.q", "cross.out")),
     Group("cross K/V projection", "cross K/V", PARTS["cross K/V"], "...", ("cross.kv",)),
     Group(
-        "cross scores, context", "cross attention", PARTS["cross attention"], "///", ("cross.scores", "cross.context")
+        "cross scores, context",
+        "cross attention",
+        PARTS["cross attention"],
+        "///",
+        ("cross.scores", "cross.context", "cross.read.scores"),
     ),
     Group("feed-forward", "feed-forward", PARTS["feed-forward"], "", ("ffn.wi", "ffn.wo")),
     Group("LM head", "LM head", PARTS["LM head"], "", ("lm_head",)),

@@ -12,11 +12,15 @@ from torch import nn
 
 @dataclass
 class Frame:
-    """One running call of the module at ``path``. A probe may keep notes of its own in ``marks``."""
+    """One running call of the module at ``path``. A probe may keep notes of its own in ``marks``.
+
+    ``given`` are the arguments of a method that counts as a module, None in the call of a module.
+    """
 
     path: str
     role: str
     marks: dict[str, Any] = field(default_factory=dict)
+    given: tuple[Any, ...] | None = None
 
 
 Hooks = tuple[Callable[..., None], Callable[..., None]]
@@ -63,7 +67,7 @@ def module_calls(model: nn.Module) -> Iterator[list[Frame]]:
 
     def region(function: Callable[..., Any], path: str, role: str) -> Callable[..., Any]:
         def call(*args: Any) -> Any:
-            frames.append(Frame(path, role))
+            frames.append(Frame(path, role, given=args))
             try:
                 return function(*args)
             finally:

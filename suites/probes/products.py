@@ -28,6 +28,7 @@ from strategies.models.costs import Product
 
 from .dispatch import OperatorMode, ProbeError
 from .module_calls import Frame, module_calls
+from .stored_rows import Rows, StoreCall
 
 
 @dataclass(frozen=True)
@@ -60,12 +61,21 @@ class CopyRecord:
     written_bytes: int
 
 
+@dataclass(frozen=True)
+class RowsRecord:
+    """One operator of a store that took, copied or expanded rows of K and V (``stored_rows``), and its role."""
+
+    role: str
+    rows: Rows
+
+
 @dataclass
 class Recording:
-    """Products and copies of a model while it was recorded, in order."""
+    """Products and copies of a model while it was recorded, in order, and what stores did with rows of K and V."""
 
     products: list[ProductRecord] = field(default_factory=list)
     copies: list[CopyRecord] = field(default_factory=list)
+    rows: list[RowsRecord] = field(default_factory=list)
 
 
 def tally(records: Iterable[ProductRecord]) -> list[Product]:
@@ -116,6 +126,8 @@ class _Recorder:
     def saw(self, func: Any, args: Sequence[Any], out: Any) -> None:
         operator = func.overloadpacket
         namespace, _, name = func._schema.name.partition("::")
+        if self._frames[-1].given is not None:
+            self._store_call(func, args, out)
         if operator in _PLAIN:
             left, right = args[_PLAIN[operator] :][:2]
             self._plain(left, right, out)
@@ -128,13 +140,23 @@ class _Recorder:
             q_BHTK, k_BHMK, v_BHMK = args[:3]
             self._attention(q_BHTK, k_BHMK, v_BHMK, out[0])
         elif operator in _COPIES:
-            at = _COPIES[operator]
-            self._copy(name, out if at is None else args[at])
+            self._copy(name, _written(operator, args, out))
         elif namespace not in _KNOWN_NAMESPACES or _CLOSED.search(name):
             raise ProbeError(
                 f"cannot open {namespace}::{name}, called in {self._frames[-1].role}, into its matrix products; "
                 "record plain torch linears and attention, forward only"
             )
+
+    def _store_call(self, func: Any, args: Sequence[Any], out: Any) -> None:
+        frame = self._frames[-1]
+        call = frame.marks.setdefault("store", StoreCall(frame.given or ()))
+        operator = func.overloadpacket
+        if operator in _COPIES:
+            rows = call.copies(operator, args, _written(operator, args, out), out)
+        else:
+            rows = call.computes(func, args, out)
+        if any(rows):
+            self.recording.rows.append(RowsRecord(frame.role, rows))
 
     def _add(self, shape: Sequence[int], first: int, operand: Tensor, output: int, suffix: str = "") -> None:
         frame = self._frames[-1]
@@ -188,6 +210,13 @@ class _Recorder:
         frame = self._frames[-1]
         copy = CopyRecord(frame.role, frame.path, name, tuple(written.shape), written.nbytes)
         self.recording.copies.append(copy)
+
+
+def _written(operator: Any, args: Sequence[Any], out: Any) -> Tensor:
+    """What a copying operator writes: its result, or the argument that is as large."""
+    at = _COPIES[operator]
+    written: Tensor = out if at is None else args[at]
+    return written
 
 
 def _nbytes(operand: Tensor) -> int:

@@ -11,6 +11,7 @@ from strategies.models import costs, traffic
 
 from ..settings.cells import Cell
 from ..store.records import RoleSums
+from .row_bytes import row_bytes
 from .steps import Facts, Linear, Sums, estimated_sum, facts_at, linear, sum_over_steps
 
 BYTE_IN_FLOPS = 10
@@ -59,7 +60,7 @@ def totals(config: ModelConfig, cell: Cell, strategy: Strategy) -> Totals:
     It is exact where ``estimated_sum`` is.
     """
     bound = strategy.bind(cell.tgt_len)
-    sums = estimated_sum(bound, cell.tgt_len, cell.beams)
+    sums = estimated_sum(bound, cell.tgt_len, cell.src_len, cell.beams)
     step = sum(cost(sums) for cost in _step_flops(config, cell, bound).values())
     moved = sum(cost(sums) for cost in _step_bytes(config, cell, bound).values())
     return Totals(costs.flops(_prefill(config, cell, bound)) + step, moved)
@@ -68,9 +69,9 @@ def totals(config: ModelConfig, cell: Cell, strategy: Strategy) -> Totals:
 def formulas(config: ModelConfig, cell: Cell, strategy: Strategy) -> Formulas:
     """Evaluate the formulas for ``tgt_len`` steps. Raises StrategyError if the strategy cannot be bound to so many."""
     bound = strategy.bind(cell.tgt_len)
-    steps = [Sums.of(facts_at(bound, k, cell.beams)) for k in range(1, cell.tgt_len + 1)]
+    steps = [Sums.of(facts_at(bound, k, cell.src_len, cell.beams)) for k in range(1, cell.tgt_len + 1)]
     flops = list(_step_flops(config, cell, bound).values())
-    shape, widths = _shape(cell, bound), _widths(config, cell)
+    shape, widths = _shape(config, cell, bound), _widths(config, cell)
     moved = linear(lambda facts: asdict(sum(_bytes(config, shape, widths, facts).values(), traffic.StepBytes())))
     reserved, used = kv_bytes(config, cell, bound)
     return Formulas(
@@ -88,16 +89,18 @@ def formulas(config: ModelConfig, cell: Cell, strategy: Strategy) -> Formulas:
 
 def kv_bytes(config: ModelConfig, cell: Cell, bound: Strategy) -> tuple[int, int]:
     """Bytes of K/V (reserved, used) after the last step: of self-attention, of cross-attention, and of index tables."""
-    last, width, sequences = cell.tgt_len, DTYPES[cell.dtype].itemsize, cell.batch_size * cell.beams
-    copies = cell.batch_size * bound.source_copies(cell.beams)
-    cross = traffic.kv_bytes(config, copies, cell.src_len, width) if bound.cross == "cached" else 0
+    last, sequences, of_row = cell.tgt_len, cell.batch_size * cell.beams, row_bytes(config, bound, DTYPES[cell.dtype])
+    copies, read = cell.batch_size * bound.source_copies(cell.beams), bound.cross_keys_read(last, cell.src_len)
+    same = traffic.ENTRY * sequences * bound.table_entries(last)
+    if bound.cross == "cached":
+        same += traffic.kv_bytes(config, copies, read, DTYPES[cell.dtype].itemsize)
     reserved, entries = bound.rows_reserved(last), 0
     if cell.beams > 1:
         reserved, entries = reserved + bound.rows_spare(last), bound.entries_reserved(last)
     return (
-        traffic.kv_bytes(config, sequences, reserved, width) + cross + traffic.ENTRY * sequences * entries,
-        traffic.kv_bytes(config, sequences, bound.rows_used(last), width)
-        + cross
+        traffic.stored_bytes(config, sequences, reserved, of_row) + same + traffic.ENTRY * sequences * entries,
+        traffic.stored_bytes(config, sequences, bound.rows_used(last), of_row)
+        + same
         + traffic.ENTRY * sequences * min(last, entries),
     )
 
@@ -108,22 +111,28 @@ def role_sums(config: ModelConfig, cell: Cell, strategy: Strategy, steps: int) -
     Summed over all roles too, they are what ``formulas`` gives for that many steps. Raises StrategyError as that does.
     """
     bound = strategy.bind(cell.tgt_len)
-    sums = sum_over_steps(bound, steps, cell.beams)
+    sums = sum_over_steps(bound, steps, cell.src_len, cell.beams)
     return {
         "prefill_flops": costs.role_flops(_prefill(config, cell, bound)),
-        "decode_flops": {role: cost(sums) for role, cost in _step_flops(config, cell, bound).items()},
-        "decode_bytes": {role: cost(sums) for role, cost in _step_bytes(config, cell, bound).items()},
+        "decode_flops": _by_role(_step_flops(config, cell, bound), sums),
+        "decode_bytes": _by_role(_step_bytes(config, cell, bound), sums),
     }
+
+
+def _by_role(cost: Mapping[str, Linear], sums: Sums) -> dict[str, int]:
+    """Costs by role, without the roles of what most strategies never do with the source."""
+    found = {role: of_role(sums) for role, of_role in cost.items()}
+    return {role: number for role, number in found.items() if number or not role.startswith(costs.CROSS_READ)}
 
 
 def _step_flops(config: ModelConfig, cell: Cell, bound: Strategy) -> Mapping[str, Linear]:
     """FLOPs per step, by role."""
-    return _flops_of(config, _shape(cell, bound))
+    return _flops_of(config, _shape(config, cell, bound))
 
 
 def _step_bytes(config: ModelConfig, cell: Cell, bound: Strategy) -> Mapping[str, Linear]:
     """Bytes per step, by role."""
-    return _bytes_of(config, _shape(cell, bound), _widths(config, cell))
+    return _bytes_of(config, _shape(config, cell, bound), _widths(config, cell))
 
 
 @lru_cache(maxsize=32)  # the strategies of a cell share them
@@ -168,7 +177,7 @@ def _widths(config: ModelConfig, cell: Cell) -> Widths:
     return Widths(element, cell.weight_width if cell.weights else None)
 
 
-def _shape(cell: Cell, bound: Strategy) -> costs.StepShape:
+def _shape(config: ModelConfig, cell: Cell, bound: Strategy) -> costs.StepShape:
     """Shape of a step as far as it is the same for every step: without its ``Facts``."""
     return costs.StepShape(
         cell.batch_size,
@@ -178,7 +187,7 @@ def _shape(cell: Cell, bound: Strategy) -> costs.StepShape:
         cross_recomputed=bound.cross == "recompute",
         beams=cell.beams,
         cross_shared=bound.source_copies(cell.beams) == 1,
-        cross_reordered=bound.cross_beams == "expanded",
+        row_bytes=row_bytes(config, bound, DTYPES[cell.dtype]),
     )
 
 

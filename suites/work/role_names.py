@@ -7,7 +7,8 @@ from collections.abc import Iterable
 
 PARTS = ("encoder", "self", "cross", "ffn", "lm_head")
 _WITHIN = (
-    "select", "qkv", "q", "k", "v", "kv", "append", "gather", "scores", "context", "out", "wi", "wi_0", "wi_1", "wo",
+    "select", "qkv", "q", "k", "v", "kv", "append", "gather", "expand", "read", "scores", "context",
+    "out", "wi", "wi_0", "wi_1", "wo",
 )  # fmt: skip
 
 
@@ -41,7 +42,7 @@ def in_model_order(names: Iterable[str]) -> list[str]:
         if first not in PARTS:
             return len(PARTS), 0, 0
         block = PARTS.index(rest[0]) if len(rest) > 1 and rest[0] in PARTS else 0
-        last = rest[-1] if rest else ""
+        last = "read" if "read" in rest else rest[-1] if rest else ""
         return PARTS.index(first), block, _WITHIN.index(last) if last in _WITHIN else len(_WITHIN)
 
     return sorted(dict.fromkeys(names), key=place)

@@ -1,8 +1,8 @@
 """Sums of costs over decode steps, in a time that does not grow with the number of steps.
 
-By the model's formulas, every cost of a step is linear in a few numbers: 1, the rows fed T, the keys read M, the
-product T * M, and what is copied. So the sum of a cost over any steps follows from the cost's coefficients and the sums
-of these numbers.
+By the model's formulas, every cost of a step is linear in a few numbers: 1, the rows fed T, the keys read, the products
+of T with the keys, and what is copied. So the sum of a cost over any steps follows from the cost's coefficients and the
+sums of these numbers.
 """
 
 from __future__ import annotations
@@ -27,37 +27,49 @@ FEW_ASKED = 1 << 8
 
 
 class Facts(NamedTuple):
-    """Rows fed T, keys read M and rows copied of one step; and what beams copy before it, per sequence.
-
-    ``selects`` is 1 if beams are reordered before the step, else 0. ``reordered`` are rows of each layer's K and V,
-    ``entries`` those of index tables.
-    """
+    """The numbers of one step that its cost is linear in, by the names that ``costs.StepShape`` gives them."""
 
     rows: int
     keys: int
     copied: int
+    expanded: int
+    cross_keys: int
+    cross_copied: int
+    cross_observed: int
     reordered: int = 0
     entries: int = 0
-    selects: int = 0
+    source_reordered: int = 0
+
+
+PAIRS = ("rows", "keys"), ("rows", "cross_keys"), ("rows", "cross_observed")
+"""Facts whose product counts too, because attention multiplies each row with each key."""
+_PLACES = [(Facts._fields.index(one), Facts._fields.index(other)) for one, other in PAIRS]
 
 
 @dataclass(frozen=True)
 class Sums:
-    """Sums over some steps: their number, T * M, and each of ``Facts``."""
+    """Sums over some steps: their number, the products of ``PAIRS``, and each of ``Facts``."""
 
     steps: int = 0
-    pairs: int = 0
+    rows_keys: int = 0
+    rows_cross_keys: int = 0
+    rows_cross_observed: int = 0
     rows: int = 0
     keys: int = 0
     copied: int = 0
+    expanded: int = 0
+    cross_keys: int = 0
+    cross_copied: int = 0
+    cross_observed: int = 0
     reordered: int = 0
     entries: int = 0
-    selects: int = 0
+    source_reordered: int = 0
 
     @classmethod
     def of(cls, facts: Facts) -> Sums:
         """The sums over a single step."""
-        return cls(1, facts.rows * facts.keys, *facts)
+        numbers = 1, *(facts[i] * facts[j] for i, j in _PLACES), *facts
+        return cls(*numbers)
 
     def __add__(self, other: Sums) -> Sums:
         return Sums(*map(sum, zip(astuple(self), astuple(other), strict=True)))
@@ -78,34 +90,53 @@ def linear(cost: Callable[[Facts], Mapping[str, int]]) -> dict[str, Linear]:
     """Find the coefficients of costs from ``cost(facts)``, which gives one step's costs by name.
 
     >>> linear(lambda of: {"f": 5 + 2 * of.rows * of.keys + 3 * of.copied})["f"]
-    Linear(coefficients=(5, 2, 0, 0, 3, 0, 0, 0))
+    Linear(coefficients=(5, 2, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0))
     """
-    count = len(Facts._fields)
-    none = cost(Facts(*[0] * count))
-    ones = [cost(Facts(*(int(i == one) for i in range(count)))) for one in range(count)]
-    both = cost(Facts(1, 1, *[0] * (count - 2)))
+
+    def at(*ones: int) -> Mapping[str, int]:
+        return cost(Facts(*(int(place in ones) for place in range(len(Facts._fields)))))
+
+    none, each = at(), [at(place) for place in range(len(Facts._fields))]
+    both = [(i, j, at(i, j)) for i, j in _PLACES]
     found = {}
-    for name, least in none.items():
-        alone = [one[name] - least for one in ones]
-        found[name] = Linear((least, both[name] - alone[0] - alone[1] - least, *alone))
+    for name in {name: 0 for costs in (none, *each) for name in costs}:  # some costs are there only where they are met
+        least = none.get(name, 0)
+        alone = [one.get(name, 0) - least for one in each]
+        found[name] = Linear((least, *(two.get(name, 0) - alone[i] - alone[j] - least for i, j, two in both), *alone))
     return found
 
 
-def facts_at(bound: Strategy, k: int, beams: int = 1) -> Facts:
+def facts_at(bound: Strategy, k: int, src_len: int, beams: int = 1) -> Facts:
     """Facts of the step that attends k keys, asked of a strategy that is bound to a target length.
 
     Beams are reordered between two steps. That counts to the later one, so never to the first, nor after the last.
     """
-    rows, keys, copied, before = bound.rows_fed(k), bound.keys_read(k), bound.rows_copied(k), k - 1
+    before = k - 1
+    cross_keys = bound.cross_keys_read(k, src_len)
+    held = bound.cross_keys_read(before, src_len) if before and bound.cross == "cached" else cross_keys
+    facts = Facts(
+        bound.rows_fed(k),
+        bound.keys_read(k),
+        bound.rows_copied(k),
+        bound.rows_expanded(k),
+        cross_keys,
+        cross_keys if cross_keys < held else 0,
+        bound.cross_keys_observed(k, src_len),
+    )
     if beams == 1:
-        return Facts(rows, keys, copied)
-    copied += bound.rows_gathered(k)
+        return facts
+    facts = facts._replace(copied=facts.copied + bound.rows_gathered(k))
     if not before:
-        return Facts(rows, keys, copied)
-    return Facts(rows, keys, copied, bound.rows_reordered(before), bound.entries_reordered(before), 1)
+        return facts
+    source = held if bound.cross == "cached" else src_len
+    return facts._replace(
+        reordered=bound.rows_reordered(before),
+        entries=bound.entries_reordered(before),
+        source_reordered=source if bound.cross_beams == "expanded" else 0,
+    )
 
 
-def sum_over_steps(bound: Strategy, last: int, beams: int = 1) -> Sums:
+def sum_over_steps(bound: Strategy, last: int, src_len: int, beams: int = 1) -> Sums:
     """Sum the facts over the steps k = 1 .. ``last``.
 
     The sums are exact for up to ONE_BY_ONE steps. A longer range is cut into pieces: a piece in which each fact is a
@@ -114,34 +145,35 @@ def sum_over_steps(bound: Strategy, last: int, beams: int = 1) -> Sums:
     for, so after MOST_ASKED steps each piece left, which is small by then, counts as straight.
     """
     if last <= ONE_BY_ONE:
-        return _one_by_one(bound, 1, last, beams)
-    return _by_pieces(bound, last, MOST_ASKED, beams)
+        return _one_by_one(bound, range(1, last + 1), src_len, beams)
+    return _by_pieces(bound, last, MOST_ASKED, src_len, beams)
 
 
-def estimated_sum(bound: Strategy, last: int, beams: int = 1) -> Sums:
+def estimated_sum(bound: Strategy, last: int, src_len: int, beams: int = 1) -> Sums:
     """``sum_over_steps`` from the facts of at most about FEW_ASKED steps, for a forecast.
 
     It is exact for facts that are straight in a few pieces, as those of the strategies that ship are, and close for
     facts that rise in small stairs.
     """
-    return _by_pieces(bound, last, FEW_ASKED, beams)
+    return _by_pieces(bound, last, FEW_ASKED, src_len, beams)
 
 
-def _one_by_one(bound: Strategy, first: int, last: int, beams: int) -> Sums:
-    facts = [facts_at(bound, k, beams) for k in range(first, last + 1)]
-    return Sums(len(facts), sum(at.rows * at.keys for at in facts), *map(sum, zip(*facts, strict=True)))
+def _one_by_one(bound: Strategy, steps: range, src_len: int, beams: int) -> Sums:
+    facts = [facts_at(bound, k, src_len, beams) for k in steps]
+    pairs = (sum(at[i] * at[j] for at in facts) for i, j in _PLACES)
+    return Sums(len(facts), *pairs, *map(sum, zip(*facts, strict=True)))
 
 
-def _by_pieces(bound: Strategy, last: int, most_asked: int, beams: int) -> Sums:
+def _by_pieces(bound: Strategy, last: int, most_asked: int, src_len: int, beams: int) -> Sums:
     total, asked = Sums(), 0
     pieces = deque([(1, last)])
     while pieces:  # the longest pieces come first, so that those left at the end are short
         first, end = pieces.popleft()
         if end - first < LEAF:
-            total += _one_by_one(bound, first, end, beams)
+            total += _one_by_one(bound, range(first, end + 1), src_len, beams)
             asked += LEAF
             continue
-        probes = {k: facts_at(bound, k, beams) for k in _probes(first, end)}
+        probes = {k: facts_at(bound, k, src_len, beams) for k in _probes(first, end)}
         asked += len(probes)
         if asked > most_asked or _is_straight(probes):
             total += _straight(first, end, probes[first], probes[end])
@@ -174,6 +206,9 @@ def _straight(first: int, end: int, start: Facts, stop: Facts) -> Sums:
     ones = steps * (steps - 1) // 2  # the sum of 0 .. steps - 1; squares is the sum of their squares
     squares = ones * (2 * steps - 1) // 3
     sums = (int(steps * a + rise * ones) for a, rise in zip(start, rises, strict=True))
-    cross = start[0] * rises[1] + start[1] * rises[0]
-    pairs = int(steps * start[0] * start[1] + cross * ones + rises[0] * rises[1] * squares)
-    return Sums(steps, pairs, *sums)
+
+    def pair(i: int, j: int) -> int:
+        mixed = start[i] * rises[j] + start[j] * rises[i]
+        return int(steps * start[i] * start[j] + mixed * ones + rises[i] * rises[j] * squares)
+
+    return Sums(steps, *(pair(i, j) for i, j in _PLACES), *sums)

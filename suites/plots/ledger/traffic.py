@@ -6,13 +6,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ...ledger.column import APPEND
-from ...ledger.copies import BEAM_ROLES
+from ...ledger.copies import BEAM_ROLES, READ_ROLES
 from . import stacks
 from .panels import beams_of
 
 NAME = "bytes_by_role"
 UNITS = ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
-_WRITES_KV = ("cross.kv", "cross.k", "cross.v", APPEND, *BEAM_ROLES)
+_WRITES_KV = ("cross.kv", "cross.k", "cross.v", APPEND, *READ_ROLES, *BEAM_ROLES)
 
 
 def moved_bytes(ledger: pd.DataFrame) -> pd.Series:

@@ -139,10 +139,10 @@ def test_formula_and_record_are_the_same_ledger(architecture):
 @pytest.mark.parametrize("label", [*LABELS, "static_kv(capacity=59)", "static_kv(capacity=17,read=buffer)"])
 def test_no_two_letters_of_the_shadow_have_the_same_number(tiny_model, architecture, label):
     shadow, bound, steps = verify._bind(parse(label))
-    config, known = shadow.config(tiny_model(architecture).config), verify.facts(bound, steps, 2)
+    config, known = shadow.config(tiny_model(architecture).config), verify.facts(bound, steps, shadow.source, 2)
     step = min(shadow.step, steps - (steps == known.capacity))
     sizes = values(config, shadow.beams, B=shadow.batch, S=shadow.source, N=shadow.target)
-    numbers = sizes | verify.expected.numbers(bound, step, 2)
+    numbers = sizes | verify.expected.numbers(bound, step, shadow.source, 1, 2)
     seen: dict[int, set[object]] = {}
     for letters in (
         verify.expected.training(config),

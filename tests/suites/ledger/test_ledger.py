@@ -163,9 +163,10 @@ def test_no_two_letters_of_the_shadow_have_the_same_number(tiny_model, architect
     """What makes the check on the shadow a check: every size of its products is one product of letters."""
     shadow, bound, steps = verify._bind(parse(label))
     config = shadow.config(tiny_model(architecture).config)
-    known = verify.facts(bound, steps)
+    known = verify.facts(bound, steps, shadow.source)
     step = min(shadow.step, steps - (steps == known.capacity))
-    numbers = values(config, B=shadow.batch, S=shadow.source, N=shadow.target) | verify.expected.numbers(bound, step)
+    numbers = values(config, B=shadow.batch, S=shadow.source, N=shadow.target)
+    numbers |= verify.expected.numbers(bound, step, shadow.source, 1)
     seen: dict[int, set[object]] = {}
     for letters in (
         verify.expected.training(config),

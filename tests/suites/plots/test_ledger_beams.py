@@ -130,9 +130,8 @@ def test_stacked_bytes_are_those_of_the_whole_step(ledger, model):
         (bytes_,) = (panel for panel in moved if label in panel.strategies)
         for k in STEPS:
             shape = StepShape(
-                BATCH, SOURCE, **facts_at(bound, k, BEAMS)._asdict(), cross_recomputed=bound.cross != "cached",
+                BATCH, SOURCE, **facts_at(bound, k, SOURCE, BEAMS)._asdict(), cross_recomputed=bound.cross != "cached",
                 beams=BEAMS, cross_shared=bound.cross_beams == "shared",
-                cross_reordered=bound.cross_beams == "expanded",
             )  # fmt: skip
             assert bytes_.total[k] == step_bytes(model.config, shape, ElementBytes(4)).total, (label, k)
     assert all("other" not in panel.columns for panel in moved)
