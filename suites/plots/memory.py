@@ -14,6 +14,7 @@ from matplotlib.patches import Patch
 
 from .ends import broken_up, ends_of, name_ends, named, panel_height_in
 from .failed import mark_failed
+from .kv_waste import NONE, SHADE, draw_reserved, waste_told, wastes
 from .panels import left_out, shown_of
 from .style import RC, Legend, new_figure, plain_log, powers_of_two, share_y, times
 from .view import View, has_several
@@ -28,7 +29,6 @@ CROSS = ("kv_cross_bytes", "K/V of cross-attention")
 LINES: dict[str, dict[str, Any]] = {
     "peak_memory_bytes": {"linestyle": "-", "linewidth": 1.8},
     "kv_reserved_bytes": {"linestyle": (0, (4, 2)), "linewidth": 1.2, "marker": ""},
-    "kv_used_bytes": {"linestyle": (0, (1, 1.5)), "linewidth": 1.6, "marker": ""},
     "kv_cross_bytes": {"linestyle": (0, (1, 1.5)), "linewidth": 1.6, "marker": ""},
 }
 """How each size is drawn in a sweep, in the colour of the strategy."""
@@ -43,7 +43,7 @@ def sizes_of(view: View) -> list[tuple[str, str]]:
 def figure(view: View) -> Figure | None:
     """Draw the sizes in one panel, in MiB above the weights; a panel for each batch. None if none are known.
 
-    Of several beams the K/V of cross-attention are drawn in the place of the K/V used.
+    In a sweep, what is reserved and not used is shaded.
     """
     view = view.having("kv_reserved_bytes")
     if view.table.empty:
@@ -55,22 +55,22 @@ def figure(view: View) -> Figure | None:
     foot = f"{foot_of(view)}{left_out(len(panels), len(every), view.panel_kind)}"
     if all(part[column].nunique() < 2 for _, part in panels):
         return _bars(view, rows, foot)
+    foot += waste_told(view)
     keeps = view.table.groupby("strategy", sort=False)["kv_reserved_bytes"].max() > 0
     if not keeps.all():
         foot += f" {', '.join(map(str, keeps.index[~keeps]))}: no K/V."
     height = 3.5
     at_ends = named(view, panel_height_in(height)) and ends_of(view, "peak_memory_bytes", column)
-    same = bool((view.table["kv_used_bytes"] == view.table["kv_reserved_bytes"]).all())
-    texts = {"kv_reserved_bytes": "K/V reserved, all of it used"} if same else {}
-    shown = sizes_of(view)
-    no_used = same or CROSS in shown
-    sizes = [
-        (texts.get(name, text), {"color": "#333333", "marker": "", **LINES[name]})
-        for name, text in reversed(shown)
-        if not (no_used and name == "kv_used_bytes")
+    is_wasted = bool((wastes(view.table) > NONE).any())
+    texts = {} if is_wasted else {"kv_reserved_bytes": "K/V reserved, all of it used"}
+    shown = [(name, text) for name, text in sizes_of(view) if name in LINES]
+    sizes: list[tuple[str, dict[str, Any]]] = [
+        (texts.get(name, text), {"color": "#333333", "marker": "", **LINES[name]}) for name, text in reversed(shown)
     ]
+    if is_wasted:
+        sizes.append(("reserved and not used", {"facecolor": "#333333", **SHADE}))
     names = view.absent if at_ends else view.legend()
-    legend = Legend([*(names.entries if names else []), *sizes])
+    legend = Legend([*(names.entries if names else []), *sizes], artist=_sample)
     drawn, [row] = new_figure(message(view), foot, legend, 1, len(panels), height)
     share_y(row)
     with mpl.rc_context(RC):
@@ -90,9 +90,8 @@ def figure(view: View) -> Figure | None:
 def foot_of(view: View) -> str:
     """Say what is drawn, how the peak was measured, and of which strategies it was not."""
     kind = "allocator's peak" if view.table["device"].iloc[0] == "cuda" else "peak of live tensor bytes"
-    return (
-        f"{view.foot} Above the loaded weights; {kind}.{unmeasured(view, view.having('peak_memory_bytes').strategies)}"
-    )
+    missing = unmeasured(view, view.having("peak_memory_bytes").strategies)
+    return f"{view.foot} Above the loaded weights; {kind}.{missing}"
 
 
 def unmeasured(view: View, known: Container[str]) -> str:
@@ -128,11 +127,11 @@ def _curves(
 ) -> dict[str, tuple[float, float, str]]:
     """Draw the sizes of each strategy; return the last point of its peak, and its colour, by its name."""
     found = {}
+    draw_reserved(axes, view.looks, part, column, LINES["kv_reserved_bytes"])
     for strategy, mine in part.sort_values(column).groupby("strategy", sort=False):
         look = view.looks[str(strategy)]
-        no_used = CROSS[0] in names or mine["kv_used_bytes"].equals(mine["kv_reserved_bytes"])
         for name, style in LINES.items():
-            if name not in names or (no_used and name == "kv_used_bytes"):
+            if name not in names or name == "kv_reserved_bytes":
                 continue
             known = mine[mine[name] > 0]  # zero has no place on a logarithmic axis
             if known.empty:
@@ -200,6 +199,7 @@ def _told(row: dict[Any, Any], cross: bool = False) -> str:
     told = "peak not measured" if peak != peak else f"{peak:.3g}"
     if not reserved:
         return f"{told}, no K/V"
-    more = "" if used == reserved else f", {used:.3g} of it used"
+    waste = reserved / used if used else 1.0
+    more = f", {waste:.2g}x the {used:.3g} in use" if waste > NONE else ""
     more += f", cross {row[CROSS[0]] / 2**20:.3g}" if cross else ""
     return f"{told}, K/V {reserved:.3g}{more}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from ...plots.kv_waste import waste_told
 from ...plots.memory import foot_of, message, sizes_of
 from ...plots.view import View
 from ...words.quantity import quantity
@@ -36,7 +37,7 @@ def charts(view: View) -> list[Chart]:
         for name, text in sizes_of(view)
     )
     alt, name = alternative(message(view), view, "peak_memory_bytes", "B"), f"memory{view.suffix}"
-    foot = f"{foot_of(view)}{fewer}"
+    foot = f"{foot_of(view)}{fewer}{waste_told(view)}"
     y = Axis("memory (MiB)", log=True)
     spec = (
         bars(name, data, looks, Axis("memory (MiB)"), alt)
