@@ -20,10 +20,13 @@ def kl_nats(exact_XV: Tensor, logits_XV: Tensor) -> Tensor:
 
 
 class Divergence:
-    """Sums up an approximate strategy's distributions beside an exact one's, over steps and rows."""
+    """Sums up an approximate strategy's distributions beside an exact one's.
+
+    ``rows`` counts the rows of all steps so far, of which the figures are means, shares and largest values.
+    """
 
     def __init__(self) -> None:
-        self._rows = self._equal = 0
+        self.rows = self._equal = 0
         self._sum_nats = self.kl_max_nats = self.max_error = 0.0
 
     def add(self, exact_XV: Tensor, logits_XV: Tensor) -> None:
@@ -31,7 +34,7 @@ class Divergence:
         if not len(exact_XV):
             return
         nats_X = kl_nats(exact_XV, logits_XV)
-        self._rows += len(nats_X)
+        self.rows += len(nats_X)
         self._sum_nats += float(nats_X.sum())
         self.kl_max_nats = max(self.kl_max_nats, float(nats_X.max()))
         self.max_error = max(self.max_error, float((exact_XV - logits_XV).abs().max()))
@@ -40,12 +43,12 @@ class Divergence:
     @property
     def kl_nats(self) -> float:
         """Mean over steps and rows of KL(exact || approximate), in nats; NaN before the first step."""
-        return self._sum_nats / self._rows if self._rows else math.nan
+        return self._sum_nats / self.rows if self.rows else math.nan
 
     @property
     def top1_equal(self) -> float:
         """Share of steps and rows at which both find the same token most likely; NaN before the first step."""
-        return self._equal / self._rows if self._rows else math.nan
+        return self._equal / self.rows if self.rows else math.nan
 
 
 def not_finite(logits_XV: Tensor) -> str:

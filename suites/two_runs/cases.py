@@ -13,6 +13,7 @@ from ..words.comparison import factor
 from ..words.quantity import percent, quantity
 from ..words.search_told import sizes_told
 from .conclusion import change_in_words
+from .quality import FIGURES
 
 UNITS = {"flops": ("FLOPs", 1.0), "bytes": ("B", 1.0), "s": ("s", 1.0), "gb": ("bytes", 1e9), "gflop": ("FLOPs", 1e9)}
 """Last part of a figure's name -> its unit, and how many of these one is. A "gb" is 1e9 bytes, as in a rate."""
@@ -63,9 +64,7 @@ def _lines(rows: pd.DataFrame) -> Iterator[Line]:
         elif figure == "e2e_s" and not pd.isna(row["verdict"]):
             yield Line(f"{strategy}, time", first, second, change_in_words(row), worse)
         elif row["kind"] == "quality" and row["verdict"] != "same":
-            name, values = f"{strategy}, quality, {figure}", (row["a"], row["b"])
-            first, second = ("" if pd.isna(number) else f"{number:.4g}" for number in values)
-            yield Line(name, first, second, str(row["verdict"]), worse)
+            yield Line(f"{strategy}, quality, {figure}", first, second, str(row["verdict"]), worse)
         elif row["kind"] == "deterministic" and row["verdict"] != "same":
             yield Line(f"{strategy}, {figure}", first, second, _change(row), worse)
 
@@ -86,5 +85,7 @@ def value(figure: str, number: float) -> str:
     """Write a figure with its unit; "" for NaN."""
     if pd.isna(number):
         return ""
+    if figure in FIGURES:
+        return f"{number:.4g}"
     unit, scale = UNITS.get(figure.rpartition("_")[2], ("", 1.0))
     return quantity(number * scale, unit) if unit else f"{number:.3f}"

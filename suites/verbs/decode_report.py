@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from strategies import load_vocabulary
 from ..measuring.equality import Agreement
 from ..settings.cells import Cell
 from ..words.console import UNBROKEN, standard_output
+from ..words.quality import losses
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,11 @@ class Decoded:
     agreement: Agreement
     token_BN: Tensor | None
     rounds: Sequence[Sequence[float]]
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether it had to give the oracle's logits; an approximate strategy need not."""
+        return self.agreement.divergence is None
 
 
 def print_report(cell: Cell, rows: Sequence[Sequence[int]], decoded: Sequence[Decoded]) -> None:
@@ -67,7 +74,7 @@ def _table(cell: Cell, decoded: Sequence[Decoded], steps: int) -> Table:
             continue
         found = _times(arm, decoded[0], steps)
         times_ms = (f"{1e3 * found[name]:.2f}" for name in ("prefill_s", "total_s", "step_s"))
-        table.add_row(arm.label, *times_ms, f"{found['ratio']:.2f}", "yes")
+        table.add_row(arm.label, *times_ms, f"{found['ratio']:.2f}", "yes" if arm.is_exact else "approximate")
     return table
 
 
@@ -91,7 +98,9 @@ def as_json(rows: Sequence[Sequence[int]], decoded: Sequence[Decoded]) -> str:
         for ids, said in zip(rows, oracle_BN.tolist(), strict=True)
     ]
     strategies = [
-        {"strategy": arm.label, "agrees": not arm.agreement.reason, "reason": arm.agreement.reason or None}
+        {"strategy": arm.label, "exact": arm.is_exact, "reason": arm.agreement.reason or None}
+        | {"agrees": not arm.agreement.reason if arm.is_exact else None}
+        | ({} if arm.agreement.reason else arm.agreement.quality())
         | (_times(arm, decoded[0], oracle_BN.shape[1]) if arm.rounds else {})
         for arm in decoded
     ]
@@ -99,20 +108,29 @@ def as_json(rows: Sequence[Sequence[int]], decoded: Sequence[Decoded]) -> str:
 
 
 def closing_lines(decoded: Sequence[Decoded]) -> list[str]:
-    """Say that all agree, or where one departs from the oracle; a tie that was decided differently is told, too."""
+    """Say that all agree, or where one departs from the oracle; a tie that was decided differently is told, too.
+
+    Of an approximate strategy they say how far it departs.
+    """
     oracle = decoded[0]
     lines = []
     for arm in decoded:
         if arm.agreement.reason:
-            what = "failed" if arm.agreement.fault else f"disagrees with {oracle.label}"
+            what = "failed" if arm.agreement.fault or not arm.is_exact else f"disagrees with {oracle.label}"
             lines.append(f"{arm.label} {what}: {arm.agreement.reason}")
+        elif not arm.is_exact:
+            place = first_difference(arm.token_BN, oracle.token_BN)
+            said = f"its output differs first in phrase {place[0] + 1} at step {place[1]}" if place else "equal output"
+            lines.append(f"{arm.label} is approximate: {losses(arm.agreement.quality(), math.nan)}, {said}")
         elif place := first_difference(arm.token_BN, oracle.token_BN):
             row, step = place
             where = f"in phrase {row + 1} at step {step}"
             lines.append(f"{arm.label} chose otherwise {where}, where two tokens are equally likely within rounding")
-    if not any(arm.agreement.reason for arm in decoded):
-        worst = max(arm.agreement.max_error for arm in decoded)
-        lines.append(f"all {len(decoded)} strategies agree: logits differ by at most {worst:.1e} at any step")
+    exact = [arm for arm in decoded if arm.is_exact]
+    if not any(arm.agreement.reason for arm in exact):
+        worst = max(arm.agreement.max_error for arm in exact)
+        which = f"all {len(exact)} {'exact ' * (len(exact) < len(decoded))}strategies"
+        lines.append(f"{which} agree: logits differ by at most {worst:.1e} at any step")
     return lines
 
 

@@ -1,0 +1,178 @@
+"""What an approximate strategy loses, measured before it is timed; and who judges it."""
+
+import dataclasses
+import math
+
+import pytest
+import torch
+
+from strategies import ModelSpec, Session, load_model, parse
+from strategies.full_recompute import FullRecompute
+from strategies.search.options import Beam, Greedy, Sample
+from suites.measuring.arms import StrategyArm
+from suites.measuring.divergence import Divergence
+from suites.measuring.equality import check
+from suites.measuring.quality import beside
+from suites.settings.cells import Cell
+from suites.settings.inputs import make_inputs
+from suites.store.cell_folder import read_cells
+from suites.store.files import write_json
+from suites.store.schema import SCHEMA
+from suites.tables.case_table import case_table
+
+from .lossy import Harmless, Overflowing, Rounded, Window
+from .one_cell import CELL, measure
+from .planted import Losing
+from .test_equality import CELL as MONOTONE
+
+PRONOUNCE = Cell(ModelSpec("pronounce", "pronounce"), 24, 20, 2, "cpu", "fp32", 1, 0, "eos")
+LOSSLESS = {"kl_nats": 0, "kl_max_nats": 0, "top1_equal": 1, "sequences_equal": 1, "token_error": 0}
+
+
+def figures(result):
+    return {name: getattr(result, name) for name in LOSSLESS}
+
+
+def test_the_divergence_of_two_steps_worked_out_by_hand():
+    found = Divergence()
+    even = torch.tensor([[0.0, 0.0]])
+    one_to_four = torch.tensor([[1.0, 4.0]]).log()
+    found.add(even, one_to_four)  # ln(5/4) = (ln(1/2 : 1/5) + ln(1/2 : 4/5)) / 2, and another choice
+    found.add(one_to_four, one_to_four + 7)
+    assert found.kl_nats == pytest.approx(math.log(5 / 4) / 2)
+    assert found.kl_max_nats == pytest.approx(math.log(5 / 4))
+    assert (found.top1_equal, found.rows) == (0.5, 2)
+    assert found.max_error == 7
+
+
+def test_edits_are_counted_over_the_exact_tokens_of_all_sentences():
+    assert beside([[1, 2, 3, 9], [4, 9]], [[1, 3, 9], [4, 5, 9]]) == (0.0, 2 / 6)
+    assert beside([[1, 9], [2, 9]], [[1, 9], [2, 9]]) == (1.0, 0.0)
+    assert beside([[7, 7, 9]], [[]]) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("search", [Greedy(), Beam(2), Sample()])
+@pytest.mark.parametrize("stop", ["fixed", "eos"])
+def test_one_that_loses_nothing_has_no_loss(search, stop, tmp_path):
+    cell = dataclasses.replace(CELL, search=search, stop=stop)
+    result = measure([parse("static_kv"), Harmless()], tmp_path, cell)["harmless_kv"]
+    assert (result.status, result.exact) == ("ok", False)
+    assert figures(result) == pytest.approx(LOSSLESS, abs=1e-9)
+
+
+def test_the_loss_is_that_of_steps_fed_the_exact_choices(tmp_path):
+    """Found once more without the code that measures it."""
+    results = measure([parse("static_kv"), Rounded()], tmp_path, dataclasses.replace(PRONOUNCE, stop="fixed"))
+    found = results["rounded_kv(levels=1)"]
+    model = load_model(PRONOUNCE.model)
+    inputs = make_inputs(PRONOUNCE, model.config)
+    exact, lossy = (Session(model, kind, 2, 24, 20) for kind in (parse("static_kv"), Rounded()))
+    token_B, nats, equal = torch.full((2,), model.config.start_id), [], []
+    with torch.no_grad():
+        for session in (exact, lossy):
+            session.prefill(inputs.src_BS, inputs.src_mask_BS)
+        for _ in range(20):
+            p_BV, q_BV = (session.step(token_B).clone() for session in (exact, lossy))
+            nats += torch.nn.functional.kl_div(
+                q_BV.log_softmax(-1), p_BV.log_softmax(-1), log_target=True, reduction="none"
+            ).sum(-1)
+            equal += p_BV.argmax(-1) == q_BV.argmax(-1)
+            p_BV[:, list(model.config.eos_ids)] = -torch.inf
+            token_B = p_BV.argmax(-1)
+    assert found.kl_nats == pytest.approx(float(torch.stack(nats).mean()), rel=1e-3)
+    assert found.kl_max_nats == pytest.approx(float(torch.stack(nats).max()), rel=1e-3)
+    assert found.top1_equal == pytest.approx(float(torch.stack(equal).float().mean()))
+    assert found.kl_nats > 1e-4
+    assert found.max_logit_error > 0.01
+
+
+def test_steps_after_the_end_of_a_sentence_do_not_count():
+    model = load_model(PRONOUNCE.model)
+    inputs = make_inputs(PRONOUNCE, model.config)
+    judge, arm = (StrategyArm(kind, model, inputs, PRONOUNCE) for kind in (parse("static_kv"), Harmless()))
+    search = judge.search()
+    (agreement,) = check(judge, [arm], "fp32", search, fixed=False, as_chosen=True)
+    lengths = search.sequences().length_R.tolist()
+    assert len(set(lengths)) == 2
+    assert agreement.divergence.rows == sum(lengths)
+
+
+def test_the_rows_of_a_model_that_chooses_one_token_differ(tmp_path):
+    """Where all rows of K and V are alike, a window would lose nothing."""
+    cell = dataclasses.replace(MONOTONE, tgt_len=16)
+    assert measure([parse("static_kv"), Window()], tmp_path, cell)["window_kv"].kl_nats > 1e-7
+
+
+def test_approximate_strategies_alone_are_judged_by_full_recompute(tmp_path):
+    (result,) = measure([Rounded()], tmp_path).values()
+    assert (result.status, result.reason, result.exact) == ("ok", "", False)
+    assert result.kl_nats > 0
+
+
+@pytest.mark.parametrize("others", [[], ["static_kv"]])
+def test_where_full_recompute_fails_the_next_exact_strategy_judges(others, tmp_path, monkeypatch):
+    usual = Session.step
+
+    def fails(session, token_B):
+        if isinstance(session.strategy, FullRecompute):
+            raise RuntimeError("no room")
+        return usual(session, token_B)
+
+    monkeypatch.setattr(Session, "step", fails)
+    result = measure([Rounded(), *map(parse, others)], tmp_path)["rounded_kv(levels=1)"]
+    assert result.status == "ok"
+    assert result.reason.startswith("compared with the logits of static_kv, as full_recompute failed: ")
+    assert result.kl_nats > 0
+
+
+def test_without_any_exact_strategy_that_runs_the_reason_is_told(tmp_path, monkeypatch):
+    usual = Session.step
+
+    def fails(session, token_B):
+        if session.strategy.exact:
+            raise RuntimeError("no room")
+        return usual(session, token_B)
+
+    monkeypatch.setattr(Session, "step", fails)
+    (result,) = measure([Rounded()], tmp_path).values()
+    assert result.status == "failed"
+    assert result.reason.startswith("no exact strategy could judge it: full_recompute failed: RuntimeError: no room")
+    assert result.reason.endswith("; add an exact one that has room")
+
+
+def test_logits_that_are_not_finite_are_invalid_and_the_others_go_on(tmp_path):
+    results = measure([parse("static_kv"), Overflowing(), Harmless()], tmp_path)
+    told = {label: (result.status, result.reason) for label, result in results.items()}
+    assert told["overflowing_kv"] == ("invalid", "step 3: logits of row 0 are not finite")
+    assert told["harmless_kv"] == told["static_kv"] == ("ok", "")
+
+
+def test_a_lossy_one_that_says_it_is_exact_is_invalid_and_told_what_to_declare(tmp_path):
+    result = measure([parse("static_kv"), Losing()], tmp_path)["losing"]
+    assert (result.status, result.exact, result.kl_nats) == ("invalid", True, None)
+    assert result.reason.startswith("step 4: logits of row")
+    assert result.reason.endswith("; mend it, or declare exact = False if it is meant to be approximate")
+
+
+def test_in_low_precision_it_need_not_be_near_float32(tmp_path):
+    results = measure([parse("static_kv"), Rounded()], tmp_path, dataclasses.replace(CELL, dtype="bf16"))
+    assert results["rounded_kv(levels=1)"].status == "ok"
+    assert results["rounded_kv(levels=1)"].fp32_error_ratio is None
+    assert results["static_kv"].fp32_error_ratio is not None
+
+
+def test_the_baseline_and_the_fastest_are_exact_and_the_columns_say_what_is_not(tmp_path):
+    measure([Harmless(), Window(), parse("static_kv")], tmp_path)
+    write_json(tmp_path / "run.json", {"schema": SCHEMA, "plan": [{"id": CELL.id}]})
+    (done,) = read_cells(tmp_path)
+    table = case_table([done]).set_index("strategy")
+    assert set(table["baseline"]) == set(table["best_strategy"]) == {"static_kv"}
+    assert table["exact"].to_dict() == {"harmless_kv": 0, "window_kv": 0, "static_kv": 1}
+    assert table.loc["static_kv", ["kl_nats", "top1_equal"]].isna().all()
+    assert table.loc["harmless_kv", "top1_equal"] == 1
+    assert table.loc["static_kv", "e2e_vs_best"] == 1
+
+    alone = dataclasses.replace(done, arms=[arm for arm in done.arms if arm.exact is False])
+    told = case_table([alone])
+    assert set(told["baseline"]) == {"harmless_kv"}
+    assert set(told["best_strategy"]) <= {"harmless_kv", "window_kv"}

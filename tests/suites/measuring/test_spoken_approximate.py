@@ -1,0 +1,61 @@
+"""Phoneme errors beside an approximate strategy: its own, and those of the exact ones on the same phrases."""
+
+import dataclasses
+
+import pytest
+
+from strategies import load_model, parse
+from strategies.models.pronounce.evaluate import error_rates
+from suites.measuring import spoken
+from suites.measuring.spoken import phrase_words
+from suites.store.cell_folder import read_cells
+from suites.store.files import write_json
+from suites.store.schema import SCHEMA
+from suites.tables.case_table import case_table
+
+from .lossy import Rounded, Short, Window
+from .one_cell import measure
+from .test_quality import PRONOUNCE
+
+WORDS = 40
+
+
+@pytest.fixture(autouse=True)
+def _few_words(monkeypatch):
+    monkeypatch.setattr(spoken, "WORDS", WORDS)
+
+
+def measured(strategies, folder, cell=PRONOUNCE):
+    """(the cell as it was written, its table by strategy)."""
+    measure(strategies, folder, cell)
+    write_json(folder / "run.json", {"schema": SCHEMA, "plan": [{"id": cell.id}]})
+    (done,) = read_cells(folder)
+    return done, case_table([done]).set_index("strategy")
+
+
+@pytest.mark.parametrize(("src_len", "least", "most"), [(1, 1, 1), (8, 1, 1), (64, 6, 9), (10_000, WORDS, WORDS)])
+def test_phrases_are_about_as_long_as_the_sources_of_the_cell(src_len, least, most):
+    assert least <= phrase_words(dataclasses.replace(PRONOUNCE, src_len=src_len)) <= most
+
+
+def test_each_approximate_strategy_has_its_own_and_exact_ones_share_theirs(tmp_path):
+    lossy = [Window(window=1), Rounded()]
+    done, table = measured([parse("static_kv"), parse("cross_kv"), *lossy], tmp_path)
+    words = phrase_words(PRONOUNCE)
+    assert words > 1
+    assert (done.cell["phoneme_error_words"], done.cell["phoneme_error_phrase"]) == (WORDS // words * words, words)
+    model = load_model(PRONOUNCE.model)
+    shared = error_rates(model, words, WORDS).per
+    own = {kind.label: error_rates(model, words, WORDS, strategy=kind).per for kind in lossy}
+    assert table["phoneme_error"].to_dict() == {"static_kv": shared, "cross_kv": shared, **own}
+    assert all(error > shared for error in own.values())
+
+
+def test_a_phrase_that_is_too_long_for_a_strategy_is_a_remark_and_the_strategy_is_timed(tmp_path):
+    cell = dataclasses.replace(PRONOUNCE, src_len=8, tgt_len=6)
+    _, table = measured([parse("static_kv"), Short()], tmp_path, cell)
+    assert table.loc["short_kv", "status"] == "ok"
+    assert table.loc["short_kv", ["phoneme_error"]].isna().all()
+    reason = table.loc["short_kv", "reason"]
+    assert reason.startswith("its phoneme error is not known: short_kv holds 6 tokens, not ")
+    assert table.loc["static_kv", "phoneme_error"] > 0
