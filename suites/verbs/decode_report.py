@@ -127,7 +127,7 @@ def closing_lines(decoded: Sequence[Decoded]) -> list[str]:
             where = f"in phrase {row + 1} at step {step}"
             lines.append(f"{arm.label} chose otherwise {where}, where two tokens are equally likely within rounding")
     exact = [arm for arm in decoded if arm.is_exact]
-    if not any(arm.agreement.reason for arm in exact):
+    if len(exact) > 1 and not any(arm.agreement.reason for arm in exact):
         worst = max(arm.agreement.max_error for arm in exact)
         which = f"all {len(exact)} {'exact ' * (len(exact) < len(decoded))}strategies"
         lines.append(f"{which} agree: logits differ by at most {worst:.1e} at any step")

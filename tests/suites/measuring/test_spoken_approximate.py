@@ -48,7 +48,7 @@ def test_each_approximate_strategy_has_its_own_and_exact_ones_share_theirs(tmp_p
     shared = error_rates(model, words, WORDS).per
     own = {kind.label: error_rates(model, words, WORDS, strategy=kind).per for kind in lossy}
     assert table["phoneme_error"].to_dict() == {"static_kv": shared, "cross_kv": shared, **own}
-    assert all(error > shared for error in own.values())
+    assert set(own.values()) != {shared}
 
 
 def test_a_phrase_that_is_too_long_for_a_strategy_is_a_remark_and_the_strategy_is_timed(tmp_path):

@@ -5,6 +5,7 @@ import sys
 import torch
 
 from strategies import load_vocabulary
+from suites.measuring.divergence import Divergence
 from suites.measuring.equality import Agreement
 from suites.verbs.decode import read_phrases, split_names
 from suites.verbs.decode_report import Decoded, closing_lines, first_difference, phrase_lines
@@ -34,6 +35,23 @@ def test_the_earliest_difference_is_found_and_lengths_may_differ():
     oracle_BN = torch.tensor([[5, 6, 7, 1], [5, 6, 1, 0]])
     assert first_difference(oracle_BN, oracle_BN) is None
     assert first_difference(torch.tensor([[5, 6, 8], [5, 9, 1]]), oracle_BN) == (1, 2)
+
+
+def test_of_an_approximate_strategy_the_lines_say_how_far_it_departs():
+    one, other = torch.tensor([[5, 6, 1]]), torch.tensor([[5, 7, 1]])
+    far, near = Agreement(divergence=Divergence()), Agreement(divergence=Divergence())
+    near.divergence.add(torch.tensor([[1.0, 0.0]]), torch.tensor([[1.0, 0.0]]))
+    far.divergence.add(torch.tensor([[0.0, 0.0]]), torch.tensor([[1.0, 4.0]]).log())
+    decoded = [
+        Decoded("full_recompute", Agreement(), one, []),
+        Decoded("harmless_kv", near, one, []),
+        Decoded("lossy_kv", far, other, []),
+    ]
+    assert closing_lines(decoded) == [
+        "harmless_kv is approximate: 100 % of choices equal, KL 0 nats per step, equal output",
+        "lossy_kv is approximate: 0 % of choices equal, KL 0.22 nats per step, its output differs first in phrase 1 at "
+        "step 2",
+    ]
 
 
 def test_a_tie_that_was_broken_otherwise_is_told_and_is_no_disagreement():

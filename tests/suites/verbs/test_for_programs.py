@@ -58,12 +58,33 @@ def test_list_as_json_has_every_kind_with_what_the_lines_say(capsys):
     assert told["strategies"]["static_kv"]["options"]["read"]["default"] == "filled"
 
 
+def test_approximate_strategies_are_marked_in_the_list(capsys):
+    assert main(["list", "--json", "strategies"]) == 0
+    told = json.loads(capsys.readouterr().out)["strategies"]
+    assert main(["list", "strategies"]) == 0
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()[1:] if line.strip()}
+    assert told["static_kv"]["exact"]
+    assert not told["quantized_kv"]["exact"]
+    assert {name for name in told if "(approximate)" in lines[name]} == {
+        name for name, found in told.items() if not found["exact"]
+    }
+
+
 def test_decode_as_json_has_words_and_times(capsys):
     assert main(["decode", "--json", "--threads", "1", "--strategies", "static_kv", "time"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["phrases"] == [{"phrase": "time", "words": [["T", "AY1", "M"]]}]
     assert [found["agrees"] for found in told["strategies"]] == [True, True]
     assert all(found["total_s"] > found["prefill_s"] > 0 for found in told["strategies"])
+
+
+def test_decode_as_json_has_the_quality_of_approximate_strategies(capsys):
+    assert main(["decode", "--json", "--threads", "1", "--strategies", "static_kv,quantized_kv(bits=4)", "time"]) == 0
+    _, exact, lossy = json.loads(capsys.readouterr().out)["strategies"]
+    assert (exact["exact"], exact["agrees"]) == (True, True)
+    assert (lossy["exact"], lossy["agrees"], lossy["reason"]) == (False, None, None)
+    assert 0 < lossy["kl_nats"] <= lossy["kl_max_nats"]
+    assert "kl_nats" not in exact
 
 
 @pytest.mark.parametrize("verb", ["shapes", "compare"])

@@ -1,0 +1,52 @@
+"""``compare``: what became of the quality of an approximate strategy."""
+
+import pytest
+
+from .folders import compared, edit, rows
+
+QUALITY = {"exact": 0, "kl_nats": 0.001, "top1_equal": 0.99, "token_error": 0.02, "phoneme_error": 0.09}
+
+
+@pytest.fixture
+def lossy(tables):
+    """Two runs in which static_kv is approximate, with the same quality."""
+    for run in tables:
+        for column, value in QUALITY.items():
+            edit(run, column, "static_kv", lambda _, value=value: value)
+    return tables
+
+
+@pytest.mark.parametrize(
+    ("figure", "value"), [("kl_nats", 0.002), ("top1_equal", 0.98), ("token_error", 0.03), ("phoneme_error", 0.1)]
+)
+def test_a_worse_quality_fails_and_a_better_one_is_told(lossy, tmp_path, capsys, figure, value):
+    first, second = lossy
+    edit(second, figure, "static_kv", lambda _: value)
+    code, text = compared(capsys, first, second, "--dir", tmp_path / "out")
+    assert code == 1
+    assert text.startswith(f"The second run is worse: the quality of static_kv is worse: {figure} (the worst of 2")
+    assert f"static_kv, quality, {figure}" in text
+    code, text = compared(capsys, second, first, "--dir", tmp_path / "out")
+    assert code == 0
+    assert set(rows(tmp_path / "out", figure=figure)["verdict"]) == {"better"}
+
+
+def test_rounding_changes_no_quality(lossy, tmp_path, capsys):
+    first, second = lossy
+    edit(second, "kl_nats", "static_kv", lambda _: 1.005 * QUALITY["kl_nats"])
+    assert compared(capsys, first, second, "--dir", tmp_path / "out")[0] == 0
+    assert set(rows(tmp_path / "out", kind="quality")["verdict"]) == {"same"}
+
+
+def test_a_strategy_that_became_approximate_is_worse(lossy, tmp_path, capsys):
+    first, second = lossy
+    for column, value in {**dict.fromkeys(QUALITY, ""), "exact": 1}.items():
+        edit(first, column, "static_kv", lambda _, value=value: value)
+    code, text = compared(capsys, first, second, "--dir", tmp_path / "out")
+    assert code == 1
+    assert "the quality of static_kv is worse: exact" in text
+
+
+def test_exact_strategies_have_no_quality_to_compare(tables, tmp_path, capsys):
+    compared(capsys, *tables, "--dir", tmp_path / "out")
+    assert rows(tmp_path / "out", kind="quality").empty
