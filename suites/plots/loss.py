@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import matplotlib as mpl
@@ -23,69 +23,77 @@ LEAST = 0.1
 EXACT: dict[str, Any] = {"color": "#555555", "marker": "", "linestyle": (0, (4, 2)), "linewidth": 1.2}
 
 
+@dataclass(frozen=True)
+class Losses:
+    """What strategies lose at each length: ``rows`` of one panel with the column ``percent``.
+
+    ``exact`` is what exact strategies lose, by the value of ``column``, the lengths. ``panel`` names the panel.
+    """
+
+    measure: Measure
+    rows: pd.DataFrame
+    column: str
+    exact: pd.Series
+    panel: str
+
+    @property
+    def approximate(self) -> pd.DataFrame:
+        """Rows of the approximate strategies, by length."""
+        return self.rows[~is_exact(self.rows)].sort_values(self.column, kind="stable")
+
+
+def losses(view: View) -> Losses | None:
+    """What is lost in the last panel of a view; None unless an approximate strategy was judged at two lengths."""
+    measure, (column, _) = measure_of(view), view.axis
+    if measure is None or column not in ("tgt_len", "src_len"):
+        return None
+    panel, rows = replace(view, table=judged(view, measure)).panels[-1]
+    exact = {length: exact_percent(mine) for length, mine in exact_rows(rows).groupby(column)}
+    found = Losses(measure, rows, column, pd.Series(exact, dtype=float), panel)
+    return found if found.approximate[column].nunique() > 1 else None
+
+
 def figure(view: View) -> Figure | None:
-    """Draw a curve for each approximate strategy. None unless one was judged at two lengths or more."""
-    measure = measure_of(view)
-    if measure is None:
+    """Draw a curve for each approximate strategy. None where ``losses`` finds nothing."""
+    found = losses(view)
+    if found is None:
         return None
-    rows, column = losses(view, measure)
-    lossy = rows[~is_exact(rows)]
-    if not column or lossy[column].nunique() < 2:
-        return None
-    part = replace(view, table=lossy)
-    title, _ = part.panels[-1]
-    where = f" {title[0].upper()}{title[1:]}." if title else ""
-    foot = f"{view.foot}{where} {MEANING[measure.column]}"
-    height = 3.4
+    lossy, column = found.approximate, found.column
+    part, height = replace(view, table=lossy), 3.4
     at_ends = named(part, panel_height_in(height)) and ends_of(part, "percent", column)
     entries = [*([] if at_ends else part.legend().entries), ("exact strategies", EXACT)]
-    drawn, [[axes]] = new_figure(message(view, rows, measure), foot, Legend(entries), height=height)
+    drawn, [[axes]] = new_figure(message(view, found), foot(view, found), Legend(entries), height=height)
     with mpl.rc_context(RC):
-        found = {}
-        for strategy, mine in lossy.sort_values(column).groupby("strategy", sort=False):
-            look = view.looks[str(strategy)]
+        ends = {}
+        for strategy, mine in lossy.groupby("strategy", sort=False):
+            look, last = view.looks[str(strategy)], mine.iloc[-1]
             curve(axes, mine[column], mine["percent"], look)
-            found[view.name(strategy)] = (float(mine[column].iloc[-1]), float(mine["percent"].iloc[-1]), look.color)
-        exact = _exact(rows, column)
-        axes.plot(exact.index, exact, **EXACT)
-        powers_of_two(axes, rows[column])
-        axes.set_ylim(0, max(rows["percent"].max(), LEAST) * 1.1)
+            ends[view.name(strategy)] = (float(last[column]), float(last["percent"]), look.color)
+        axes.plot(found.exact.index, found.exact, **EXACT)
+        powers_of_two(axes, found.rows[column])
+        axes.set_ylim(0, max(found.rows["percent"].max(), LEAST) * 1.1)
         axes.set_xlabel(view.axis[1])
-        axes.set_ylabel(f"{measure.label} (%)")
+        axes.set_ylabel(f"{found.measure.label} (%)")
         if at_ends:
-            name_ends(axes, found, panel_height_in(height))
+            name_ends(axes, ends, panel_height_in(height))
     return drawn
 
 
-def losses(view: View, measure: Measure) -> tuple[pd.DataFrame, str]:
-    """The rows of the last panel whose quality is known, and the column of lengths; "" where no length was swept."""
-    column, _ = view.axis
-    rows = judged(view, measure)
-    if rows.empty or column not in ("tgt_len", "src_len"):
-        return rows, ""
-    _, rows = replace(view, table=rows).panels[-1]
-    return rows, column
+def foot(view: View, found: Losses) -> str:
+    """Say where the losses were measured, and what they are."""
+    where = f" {found.panel[0].upper()}{found.panel[1:]}." if found.panel else ""
+    return f"{view.foot}{where} {MEANING[found.measure.column]}"
 
 
-def message(view: View, rows: pd.DataFrame, measure: Measure) -> str:
+def message(view: View, found: Losses) -> str:
     """Say at which length each approximate strategy first loses more than ``LEAST``, and which lose it nowhere."""
-    column, _ = view.axis
-    exact, begins, nowhere = _exact(rows, column), [], []
-    for strategy, mine in rows[~is_exact(rows)].sort_values(column).groupby("strategy", sort=False):
-        beyond = mine[column][mine["percent"] > mine[column].map(exact).fillna(0.0) + LEAST]
-        if beyond.empty:
-            nowhere.append(spoken(str(strategy)))
-        else:
-            begins.append((float(beyond.iloc[0]), spoken(str(strategy))))
+    rows, column, nothing = found.approximate, found.column, f"{LEAST:g} points of {found.measure.label}"
+    beyond = rows[rows["percent"] > rows[column].map(found.exact).fillna(0.0) + LEAST]
+    begins = beyond.groupby("strategy", sort=False)[column].min()
+    nowhere = [spoken(str(s)) for s in dict.fromkeys(rows["strategy"]) if s not in begins]
     last = view.at(rows[column].max())
-    if not begins:
-        return f"Up to {last} no approximate strategy loses more than {LEAST:g} points of {measure.label}"
-    told = ", ".join(f"by {name} at {view.at(length)}" for length, name in sorted(begins))
+    if begins.empty:
+        return f"Up to {last} no approximate strategy loses more than {nothing}"
+    told = ", ".join(f"by {spoken(str(s))} at {view.at(length)}" for s, length in begins.sort_values().items())
     without = f"; {listed(nowhere)} {'lose' if len(nowhere) > 1 else 'loses'} no more up to {last}" if nowhere else ""
-    return f"More than {LEAST:g} points of {measure.label} are first lost {told}{without}"
-
-
-def _exact(rows: pd.DataFrame, column: str) -> pd.Series:
-    """What exact strategies lose at each length."""
-    known = exact_rows(rows)
-    return pd.Series({length: exact_percent(mine) for length, mine in known.groupby(column)}, dtype=float)
+    return f"More than {nothing} are first lost {told}{without}"

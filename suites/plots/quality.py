@@ -74,7 +74,8 @@ def told(view: View) -> str:
     with_beams = {beams: f" with {counted(beams, 'beam')}" * has_beams for beams in errors}
     rates = listed([f"{error:.2f} %{with_beams[beams]}" for beams, error in errors.items()])
     bought = f" {message(rows)}." if len(errors) > 1 else ""
-    return f"Phoneme error on held-out words: {rates}.{bought}"
+    whose = " of exact strategies" if view.sets_aside else ""
+    return f"Phoneme error{whose} on held-out words: {rates}.{bought}"
 
 
 def _errors(rows: pd.DataFrame) -> dict[int, float]:

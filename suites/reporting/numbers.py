@@ -12,6 +12,7 @@ import pandas as pd
 
 from ..store.hardware import HARDWARE
 from ..tables.columns import SPEED
+from ..tables.exactness import exact_rows, is_exact
 from ..telling.advice.rows import place_of
 
 DIGITS = 4
@@ -81,6 +82,11 @@ COLUMNS = (
     Column("mfu", "MFU"),
     Column("floor_fraction", "of its floor"),
     Column("dispatch_s", "dispatch (ms)", 1e-3),
+    Column("phoneme_error", "phoneme error (%)", 0.01),
+    Column("token_error", "token error (%)", 0.01),
+    Column("top1_equal", "equal top-1 (%)", 0.01),
+    Column("sequences_equal", "equal outputs (%)", 0.01),
+    Column("kl_nats", "KL (nats)"),
     Column("rounds", "rounds"),
     Column("reason", "reason", text=True),
     Column("batch_size", "batch"),
@@ -116,11 +122,11 @@ def numbers(table: pd.DataFrame, columns: Sequence[Column] | None = None) -> dic
 
     Numbers have four digits, in the unit of their column. Text is escaped, since it is put into the page unchanged.
     ``columns`` are those of a run's table by default. ``case`` has a place in ``cases``, their names, for each row, and
-    ``best`` are the rows that are the quickest of their case.
+    ``best`` are the rows that are the quickest of their case, approximate strategies aside.
     """
     columns = columns_of(table) if columns is None else columns
     series = [
-        [html.escape(str(value)) for value in table[column.source]]
+        [html.escape(str(value)) for value in _texts(table, column)]
         if column.text
         else [rounded(column.shown(value)) for value in table[column.source]]
         for column in columns
@@ -134,6 +140,12 @@ def numbers(table: pd.DataFrame, columns: Sequence[Column] | None = None) -> dic
         "data": [list(row) for row in zip(*series, strict=True)],
         **_cases(table),
     }
+
+
+def _texts(table: pd.DataFrame, column: Column) -> pd.Series:
+    """The texts of a column. Approximate strategies are named so."""
+    texts = table[column.source]
+    return texts.where(is_exact(table), texts + " (approximate)") if column.source == "strategy" else texts
 
 
 def _cases(table: pd.DataFrame) -> dict[str, Any]:
@@ -150,7 +162,8 @@ def _cases(table: pd.DataFrame) -> dict[str, Any]:
     best = []
     if "e2e_s" in table:
         timed = table.reset_index(drop=True).assign(place=place.to_numpy())
-        best = timed[timed["e2e_s"].notna()].sort_values(SPEED, kind="stable").groupby("place").head(1).index.tolist()
+        timed = exact_rows(timed[timed["e2e_s"].notna()])
+        best = timed.sort_values(SPEED, kind="stable").groupby("place").head(1).index.tolist()
     return {"case": place.tolist(), "cases": [html.escape(one) for one in told], "best": best}
 
 

@@ -18,6 +18,7 @@ from ..store.cell_folder import read_cell
 from ..store.files import ResultsError, exists, is_folder, write_text
 from ..store.schema import parsed_file, read_environment, read_run_entry
 from ..tables.columns import SPEED, completed
+from ..tables.exactness import is_exact
 from ..tables.groups import groups
 from ..tables.role_table import read_roles
 from ..tables.table_files import read_tables
@@ -99,6 +100,7 @@ def write_report(run_dir: Path, is_open: bool = False, left: str = "") -> Path:
         left=LEFT,
         most=SENTENCES_MAX,
         beside="table.csv",
+        approximate=not is_exact(table).all(),
         environment=[*environment_lines(kept), *measured_on(table, kept)],
         equal=equality_told(table),
         warnings=[*(line for line in noises if not is_mixed(line)), *remarks(table)],
@@ -222,6 +224,7 @@ def _contents(parts: Sequence[Part], tools: bool) -> list[tuple[str, str]]:
     if len(parts) == 1:
         part = parts[0]
         shown = {
+            "quality": part.charts["quality"],
             "verdicts": part.verdicts,
             "plots": part.charts["plots"],
             "roofline": part.charts["roofline"],

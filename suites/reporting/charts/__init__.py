@@ -5,7 +5,7 @@ from __future__ import annotations
 from altair.utils.schemapi import debug_mode
 
 from ...plots.view import View
-from . import flops, memory, roles, roofline, speedup, step_parts, steps, totals
+from . import beams, flops, loss, memory, quality, roles, roofline, speedup, step_parts, steps, totals
 from .chart import Chart
 from .legend import Legend, legend_of
 
@@ -13,6 +13,7 @@ __all__ = ["PARTS", "Chart", "Legend", "charts_of", "legend_of"]
 
 PARTS = {
     "time": (totals, step_parts),
+    "quality": (quality, loss, beams),
     "plots": (speedup, steps, flops, roles),
     "roofline": (roofline,),
     "memory": (memory,),

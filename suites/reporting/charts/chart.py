@@ -109,7 +109,7 @@ def curves(
     ``hollow`` says so.
     """
     shown = data.dropna(subset=["x", "y"])
-    if x.ticks or (x.log and y.log):
+    if y.log:
         shown = shown[shown["y"] > 0]
     base = base_of(shown, looks)
     color, dash, shape = encodings(looks)

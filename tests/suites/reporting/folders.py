@@ -7,8 +7,10 @@ import pandas as pd
 from suites.store.files import write_json
 from suites.store.frame import write_frame
 from suites.tables.columns import completed
+from suites.tables.exactness import exact_rows
 from suites.tables.role_table import ROLE_COLUMNS
 
+from ..plots.lossy import lossy
 from ..plots.test_plots import CORE, ODD, TIED, tables
 from ..plots.test_roofline import scene
 
@@ -29,6 +31,7 @@ FOLDERS = {
     "odd labels": lambda: scene((*CORE, *ODD)),
     "odd models": odd_models,
     "searches": lambda: tables(TIED[1:3], beams=(0, 1, 4)),
+    "approximate": lambda: lossy(TIED[1:]),
     "two devices": lambda: tables(TIED[1:3], devices=("cpu", "cuda")),
 }
 
@@ -48,7 +51,7 @@ def run_folder(folder, name):
 def write_run(folder, table, steps):
     folder.mkdir(parents=True, exist_ok=True)
     table = completed(table)
-    for place, mine in table[table["status"] == "ok"].groupby("cell"):
+    for place, mine in exact_rows(table[table["status"] == "ok"]).groupby("cell"):
         table.loc[table["cell"] == place, "best_strategy"] = mine.loc[mine["e2e_s"].idxmin(), "strategy"]
     table.loc[table["status"] == "ok", "e2e_verdict"] = "faster"
     table.loc[table["status"] == "ok", "best_verdict"] = "slower"
