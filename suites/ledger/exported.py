@@ -155,7 +155,7 @@ def _buckets(strategy: Strategy) -> list[int] | None:
     for shorter in {min(length, n) for n in (31, LONG)}:
         bound = strategy.bind(shorter)
         for k in range(1, shorter + 1):
-            if bound.keys_read(k) != min(next(size for size in found if size >= k), bound.rows_reserved(k)):
+            if bound.keys_read(k) != min(next((n for n in found if n >= k), 0), bound.rows_reserved(k)):
                 return None
     return found
 

@@ -20,6 +20,8 @@ from .view import View
 
 WIDE = 3.0
 """Ratio of the largest time to the smallest from which on the axis of time is logarithmic."""
+WHISKERS = 2.0
+"""How many times the largest time a whisker may reach before it runs out of the axes."""
 ROOM = 1.35
 """Where the axes of costs end, over the largest cost: names stand on the right of marks."""
 GREY = "#555555"
@@ -86,7 +88,7 @@ def _time_axis(axes: Axes, rows: pd.DataFrame) -> None:
     low, high = ratios.min(), ratios.max()
     axes.axvline(1.0, color=GREY, linewidth=0.8, linestyle=":", zorder=1)
     if not high >= WIDE * low:
-        axes.set_xlim(0, max(1.0, high) * ROOM)
+        axes.set_xlim(0, max(1.0, high * ROOM, min(1.05 * rows["high"].max(), WHISKERS * high)))
         return
     axes.set_xscale("log")
     axes.set_xlim(min(low, 1.0) / 1.4, max(high, 1.0) * 1.4 * ROOM)

@@ -20,6 +20,9 @@ MARK_IN = 0.075
 """Half the width of a mark, with the room around it, in inches."""
 RULE_IN = 0.03
 """Half the height that is left free around a horizontal line, in inches."""
+UPON, RULED = 40.0, 4.0
+"""Cost of a square inch of a name that lies upon a mark or another name, or over the edge, and upon a line; an inch of
+distance costs 1."""
 BOX = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5}
 FAR_IN = 0.4
 """Distance from its point, in inches, from which on a thin line joins a name to it."""
@@ -54,11 +57,9 @@ def name_points(axes: Axes, points: Sequence[Named], size_in: tuple[float, float
     axes.set_ylim(axes.get_ylim())
     placed = axes.transScale + axes.transLimits
     places = [(placed.transform((point.x, point.y)) * size_in).tolist() for point in points]
-    occupied = [(x - MARK_IN, y - MARK_IN, x + MARK_IN, y + MARK_IN) for x, y in places]
-    for line in lines:
-        _, height = placed.transform((1.0, line)) * size_in
-        occupied.append((0.0, height - RULE_IN, size_in[0], height + RULE_IN))
-    for point, place, box in zip(points, places, _boxes(points, places, occupied, size_in), strict=True):
+    heights = [float((placed.transform((1.0, line)) * size_in)[1]) for line in lines]
+    rules = [(0.0, height - RULE_IN, size_in[0], height + RULE_IN) for height in heights]
+    for point, place, box in zip(points, places, _boxes(points, places, rules, size_in), strict=True):
         left = (box[0] + box[2]) / 2 >= place[0]
         arrow = {"arrowstyle": "-", "color": point.color, "linewidth": 0.6, "shrinkA": 0, "shrinkB": 3,
                  "relpos": (0.0 if left else 1.0, 0.5)}  # fmt: skip
@@ -70,24 +71,33 @@ def name_points(axes: Axes, points: Sequence[Named], size_in: tuple[float, float
 
 
 def _boxes(
-    points: Sequence[Named], places: Sequence[Place], occupied: Sequence[Box], size_in: tuple[float, float]
+    points: Sequence[Named], places: Sequence[Place], rules: Sequence[Box], size_in: tuple[float, float]
 ) -> list[Box]:
-    """Where the names stand: of several orders of placing them, that in which they overlap least and are nearest."""
+    """Where the names stand: of several orders of placing them, that which costs the least.
+
+    A name costs its distance from its point, in inches, and what it lies upon: marks and other names cost more than
+    ``rules``.
+    """
+    marks = [(x - MARK_IN, y - MARK_IN, x + MARK_IN, y + MARK_IN) for x, y in places]
+    inside = (0.0, 0.0, *size_in)
     across = sorted(range(len(points)), key=lambda i: places[i][0])
-    turned = [order[at:] + order[:at] for order in (across, across[::-1]) for at in range(len(across))]
-    best: tuple[tuple[float, float], dict[int, Box]] = (math.inf, math.inf), {}
-    for order in turned:
+    least, best = math.inf, dict[int, Box]()
+    for order in (order[at:] + order[:at] for order in (across, across[::-1]) for at in range(len(across))):
         found: dict[int, Box] = {}
-        overlap = distance = 0.0
+        total = 0.0
         for i in order:
-            taken = [*occupied, *found.values()]
-            choices = [
-                (_overlap(box, taken, size_in), _distance(box, places[i]), box) for box in _around(points[i], places[i])
-            ]
-            lost, away, found[i] = min(choices, key=lambda one: one[:2])
-            overlap, distance = overlap + lost, distance + away
-        best = min(best, ((overlap, distance), found), key=lambda one: one[0])
-    return [best[1][i] for i in range(len(points))]
+            taken = [*marks, *found.values()]
+
+            def cost(box: Box, i: int = i, taken: Sequence[Box] = taken) -> float:
+                upon = sum(_shared(box, other) for other in taken) + _area(box) - _shared(box, inside)
+                ruled = sum(_shared(box, rule) for rule in rules)
+                return _distance(box, places[i]) + UPON * upon + RULED * ruled
+
+            found[i] = min(_around(points[i], places[i]), key=cost)
+            total += cost(found[i])
+        if total < least:
+            least, best = total, found
+    return [best[i] for i in range(len(points))]
 
 
 def _around(point: Named, place: Place) -> list[Box]:
@@ -104,15 +114,14 @@ def _around(point: Named, place: Place) -> list[Box]:
     return found
 
 
-def _overlap(box: Box, others: Sequence[Box], size_in: tuple[float, float]) -> float:
-    """The area of a box that lies upon others or outside the axes, in square inches."""
-    left, bottom, right, top = box
-    shared = sum(
-        max(0.0, min(right, other[2]) - max(left, other[0])) * max(0.0, min(top, other[3]) - max(bottom, other[1]))
-        for other in others
-    )
-    inside = max(0.0, min(right, size_in[0]) - max(left, 0.0)) * max(0.0, min(top, size_in[1]) - max(bottom, 0.0))
-    return round(shared + (right - left) * (top - bottom) - inside, 6)
+def _area(box: Box) -> float:
+    return (box[2] - box[0]) * (box[3] - box[1])
+
+
+def _shared(one: Box, other: Box) -> float:
+    """The area that two boxes share, in square inches."""
+    wide, high = (min(one[i + 2], other[i + 2]) - max(one[i], other[i]) for i in (0, 1))
+    return wide * high if wide > 0 and high > 0 else 0.0
 
 
 def _distance(box: Box, place: Place) -> float:

@@ -52,8 +52,9 @@ class Axis:
 
 
 def names_axis() -> alt.Axis:
-    """The axis of the names of bars. A name longer than ``LABEL_MAX`` goes on in a second line."""
-    lines = f"split(replace(datum.label, /^(.{{1,{LABEL_MAX - 1}}}[(,_ ])/, '$1\\n'), '\\n')"
+    """The axis of the names of bars. A name longer than ``LABEL_MAX`` goes on in a second line, a remark in its own."""
+    remarked = "replace(datum.label, ' (', '\\n(')"
+    lines = f"split(replace({remarked}, /^(?=.{{{LABEL_MAX + 1}}})(.{{1,{LABEL_MAX - 1}}}[(,_ ])/, '$1\\n'), '\\n')"
     return alt.Axis(title=None, labelLimit=165, labelExpr=f"length(datum.label) > {LABEL_MAX} ? {lines} : datum.label")
 
 

@@ -13,8 +13,9 @@ from ...plots.looks import Look
 from .chart import FILLED, base_of
 from .encodings import encodings
 
-ROOM = 1.15
-"""Where the axis upwards ends, over its largest value: captions stand above marks."""
+ROOM, BELOW = 1.15, 0.08
+"""Where the axis upwards ends, over its largest value, and begins below zero, as a share of that: captions stand above
+and below marks."""
 
 
 def points(
@@ -35,7 +36,7 @@ def points(
     color, dash, shape = encodings(looks)
     across = alt.X("x:Q", axis=alt.Axis(title=x or None, tickCount=6), scale=alt.Scale(zero=True))
     top = ROOM * max(data["y"].max(), 0.0 if math.isnan(level) else level) or 1.0
-    upwards = alt.Y("y:Q", axis=alt.Axis(title=y, tickCount=6), scale=alt.Scale(domain=[0, top], nice=False))
+    upwards = alt.Y("y:Q", axis=alt.Axis(title=y, tickCount=6), scale=alt.Scale(domain=[-BELOW * top, top], nice=False))
     hover = [alt.Tooltip("label:N", title="strategy"), alt.Tooltip("text:N", title="figures")]
     layers = []
     if not math.isnan(level):

@@ -28,6 +28,11 @@ class Chunks(ContiguousKV):
         return 8 * math.ceil(k / 8)
 
 
+def test_a_window_that_reads_fewer_keys_than_it_attended_has_no_letters():
+    data = layer_letters(CONFIG, [parse("sliding_kv(window=8,sinks=1)"), parse("static_kv")])
+    assert [one["label"] for one in data["strategies"]] == ["static_kv"]
+
+
 OF_BEAMS = (
     "contiguous_kv(cross_beams=expanded)", "static_kv(cross=recompute,cross_beams=expanded_once)",
     "static_kv(read=bucket,reorder=table)",
