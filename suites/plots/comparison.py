@@ -18,19 +18,20 @@ def figure(found: pd.DataFrame, margin: float) -> Figure | None:
     if ratios.empty:
         return None
     look = looks(ratios["strategy"])
-    legend = Legend([(name, one.line() | {"linestyle": "none"}) for name, one in look.items()])
+    names = named(found)
+    legend = Legend([(names[name], one.line() | {"linestyle": "none"}) for name, one in look.items()])
     foot = "Change: ratio in the second run over that in the first; bars: 95 % interval each, unpaired; grey: margin."
     several = ratios["model"].nunique() > 1
     labels = {row["cell"]: f"{row['model']}, " * several + sizes_told(row) for row in ratios.to_dict("records")}
     places = {cell: place for place, cell in enumerate(labels)}
     drawn, [[axes]] = new_figure(message(found, margin), foot, legend, height=1.4 + 0.42 * len(places))
-    names = list(look)
+    order = list(look)
     with mpl.rc_context(RC):
         axes.axvspan(1 / (1 + margin), 1 + margin, color="#DDDDDD", zorder=0)
         axes.axvline(1.0, color="black", linewidth=0.8)
         for row in ratios.to_dict("records"):
             one = look[row["strategy"]]
-            y = places[row["cell"]] + 0.6 * ((names.index(row["strategy"]) + 0.5) / len(names) - 0.5)
+            y = places[row["cell"]] + 0.6 * ((order.index(row["strategy"]) + 0.5) / len(order) - 0.5)
             bars = [[row["change"] - row["change_low"]], [row["change_high"] - row["change"]]]
             spread = None if np.isnan(bars).any() else bars
             axes.errorbar(
@@ -45,8 +46,14 @@ def figure(found: pd.DataFrame, margin: float) -> Figure | None:
     return drawn
 
 
+def named(found: pd.DataFrame) -> dict[str, str]:
+    """Map each strategy to its name, which says so if it is approximate: only of such ones is the quality compared."""
+    lossy = set(found.loc[found["kind"] == "quality", "strategy"])
+    return {name: f"{name} (approximate)" if name in lossy else name for name in found["strategy"]}
+
+
 def message(found: pd.DataFrame, margin: float) -> str:
-    """Say how many ratios worsened, and how many deterministic figures."""
+    """Say how many ratios worsened, and how many deterministic figures and figures of quality."""
     bad = found[found["gate"] == "yes"]
     ratios, exact = int((found["kind"] == "ratio").sum()), int((bad["kind"] == "deterministic").sum())
     worse = int((bad["kind"] == "ratio").sum())
@@ -55,4 +62,10 @@ def message(found: pd.DataFrame, margin: float) -> str:
         if worse
         else f"No ratio to the baseline worsened beyond {margin:.0%} with confidence"
     )
-    return told + (f"; {exact} deterministic {'figure is' if exact == 1 else 'figures are'} worse" if exact else "")
+    quality = int((bad["kind"] == "quality").sum())
+    for count, kind, of in ((exact, "deterministic ", ""), (quality, "", " of approximate strategies' quality")):
+        told += (
+            f"; {count} {kind}{'figure' if count == 1 else 'figures'}{of} {'is' if count == 1 else 'are'} worse"
+            * bool(count)
+        )
+    return told

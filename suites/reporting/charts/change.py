@@ -5,7 +5,7 @@ from __future__ import annotations
 import altair as alt
 import pandas as pd
 
-from ...plots.comparison import message
+from ...plots.comparison import message, named
 from ...plots.looks import looks as looks_of
 from ...telling.advice.rows import place_of
 from ..numbers import varying
@@ -18,7 +18,8 @@ def charts(found: pd.DataFrame, margin: float) -> list[Chart]:
     ratios = found[found["kind"] == "ratio"]
     if ratios.empty:
         return []
-    looks = looks_of(ratios["strategy"])
+    names = named(found)
+    looks = {names[strategy]: look for strategy, look in looks_of(ratios["strategy"]).items()}
     settings = [column.source for column in varying(ratios)]
     cases = [
         ", ".join([*(f"{row[name]} {name}" if name in ("threads", "seed") else str(row[name]) for name in settings),
@@ -28,7 +29,7 @@ def charts(found: pd.DataFrame, margin: float) -> list[Chart]:
     data = pd.DataFrame(
         {
             "panel": "",
-            "label": ratios["strategy"],
+            "label": ratios["strategy"].map(names),
             "case": cases,
             "x": ratios["change"],
             "low": ratios["change_low"].fillna(ratios["change"]),

@@ -34,6 +34,18 @@ def shown(table):
     return {title: list(zip(part["cell"], part["strategy"], strict=True)) for title, part in by_execution(table)}
 
 
+def test_options_of_an_approximate_strategy_are_not_weighed_against_one_another_by_time():
+    """Of an exact strategy the quickest options are shown, of an approximate one the quickest execution of each."""
+    times = [
+        ("a", "static_kv", 5.0), ("a", COMPILED, 2.0), ("a", "quantized_kv", 4.0), ("a", "quantized_kv(bits=4)", 3.0),
+        ("a", "quantized_kv(execution=compiled)", 1.0), ("a", "quantized_kv(bits=4,execution=compiled)", 3.5),
+    ]  # fmt: skip
+    table = rows(times)
+    best = [name for _, name in shown(table.assign(exact=~table["strategy"].str.startswith("quantized")))[BEST]]
+    assert best == [COMPILED, "quantized_kv(bits=4)", "quantized_kv(execution=compiled)"]
+    assert [name for _, name in shown(table)[BEST]] == [COMPILED, "quantized_kv(execution=compiled)"]
+
+
 def test_eager_alone_is_one_comparison_of_all():
     table = rows([("a", "static_kv", 2.0), ("a", "static_kv(read=buffer)", 3.0)])
     assert shown(table) == {"": [("a", "static_kv"), ("a", "static_kv(read=buffer)")]}

@@ -2,6 +2,9 @@
 
 import pytest
 
+from suites.plots.comparison import figure, message
+from suites.reporting.charts.change import charts
+
 from .folders import compared, edit, rows
 
 QUALITY = {"exact": 0, "kl_nats": 0.001, "top1_equal": 0.99, "token_error": 0.02, "phoneme_error": 0.09}
@@ -50,3 +53,18 @@ def test_a_strategy_that_became_approximate_is_worse(lossy, tmp_path, capsys):
 def test_exact_strategies_have_no_quality_to_compare(tables, tmp_path, capsys):
     compared(capsys, *tables, "--dir", tmp_path / "out")
     assert rows(tmp_path / "out", kind="quality").empty
+
+
+def test_the_plot_and_the_chart_name_approximate_strategies_so_and_count_what_is_worse(lossy, tmp_path, capsys):
+    first, second = lossy
+    edit(second, "kl_nats", "static_kv", lambda _: 0.002)
+    compared(capsys, first, second, "--dir", tmp_path / "out")
+    found = rows(tmp_path / "out").fillna({"gate": ""})
+    worse = int((found["figure"] == "kl_nats").sum())
+    assert message(found, 0.02).endswith(f"; {worse} figures of approximate strategies' quality are worse")
+    drawn = figure(found, 0.02)
+    legend = [text.get_text() for axes in drawn.axes if axes.get_legend() for text in axes.get_legend().get_texts()]
+    assert "static_kv (approximate)" in legend
+    assert "static_kv" not in legend
+    (chart,) = charts(found, 0.02)
+    assert {row["label"] for row in chart.spec["datasets"]["rows"]} == set(legend)
