@@ -40,7 +40,7 @@ def quantised(x_BGTK: Tensor, bits: Bits) -> tuple[Tensor, Tensor]:
     zero, and so small that its product with the largest code is finite.
     """
     levels, limits = 2 ** (bits - 1) - 1, torch.finfo(x_BGTK.dtype)
-    wide_BGTK = x_BGTK.float()
+    wide_BGTK = x_BGTK.to(torch.promote_types(x_BGTK.dtype, torch.float32))
     largest_BGT1 = wide_BGTK.abs().amax(-1, keepdim=True)
     highest = limits.max * (1 - limits.eps) / levels
     scale_BGT1 = (largest_BGT1 / levels).clamp_(limits.smallest_normal, highest).to(x_BGTK.dtype)

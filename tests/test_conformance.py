@@ -261,7 +261,8 @@ def test_a_static_step_keeps_its_addresses_and_allocates_nothing_as_large_as_k_o
         for token_B in case.fed_NB[:3]:
             with record(case.model) as recording, peak_memory("cpu") as memory:
                 session.step(token_B)
-            assert 0 < memory.largest_bytes < buffer_bytes
+            # A short window is smaller than the results of products.
+            assert 0 < memory.largest_bytes < max(buffer_bytes, 1 + max(r.output_bytes for r in recording.products))
             for found in recording.products:
                 if found.product.is_attention:
                     held = self_kv if found.path.endswith("self_attn") else cross_kv
