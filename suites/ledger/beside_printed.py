@@ -76,8 +76,8 @@ def _factors(cell: str, broken: bool) -> list[str]:
     if not broken:
         return [cell]
     if cell.startswith("["):
-        first, _, second = cell.partition(" x ")
-        return [f"{first} x", second]
+        first, times, second = cell.partition(" x ")
+        return [f"{first} x", second] if times else [cell]
     for mark in (" = ", " at ", " before ", "("):
         if mark in cell:
             first, _, second = cell.partition(mark)
@@ -94,7 +94,7 @@ def _styled(row: Sequence[str], place: int, broken: bool) -> list[Text]:
     if not cell.startswith("[") or not lettered.startswith("["):
         return [Text(part) for part in _factors(cell, broken)]
     text = Text.assemble(*((part, STYLES[kind]) for part, kind in pieces(cell, lettered)))
-    if not broken:
+    if not broken or " x " not in cell:  # entries of a table that are copied are one factor
         return [text]
     cut = cell.index(" x ") + 2
     return [text[:cut], text[cut + 1 :]]

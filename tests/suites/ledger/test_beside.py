@@ -17,8 +17,8 @@ SMALL = ModelConfig(vocab_size=100, d_model=192, num_heads=4, d_kv=48, d_ff=768,
 SHAPE = re.compile(r"\[[^\[\]]*\]")
 
 
-def found(config: ModelConfig, *labels: str) -> Beside:
-    ledger = formula_ledger(config, [parse(label) for label in labels], 1, 40, 64, 21, 4)
+def found(config: ModelConfig, *labels: str, beams: int = 1) -> Beside:
+    ledger = formula_ledger(config, [parse(label) for label in labels], 1, 40, 64, 21, 4, beams=beams)
     pair = beside(ledger, 21, 40)
     assert pair is not None
     return pair
@@ -38,6 +38,12 @@ def test_no_shape_is_broken_inside_its_brackets(config, width):
     told = SHAPE.findall(text)
     assert {factor for shape in shapes for factor in SHAPE.findall(shape)} <= set(told)
     assert all(line.count("[") == line.count("]") for line in text.splitlines())
+
+
+@pytest.mark.parametrize("width", [200, 80, 40])
+def test_entries_of_a_table_that_are_copied_stay_in_one_piece(width):
+    text = "\n".join(map(str, printed(found(SMALL, "contiguous_kv", "paged_kv", beams=3), width)))
+    assert "[BW,some]" in text
 
 
 @pytest.mark.parametrize("width", [120, 80, 60, 50])
