@@ -15,6 +15,8 @@ import pandas as pd
 from jinja2 import Environment, StrictUndefined
 from markdown_it import MarkdownIt
 
+from strategies.strategy import registry
+
 from ..ledger.column import at_step, columns, letters
 from ..ledger.expected import TRAINING
 from ..ledger.symbols import LETTERS
@@ -76,6 +78,7 @@ class Products:
             rows.append(
                 {
                     "label": label,
+                    "is_approximate": is_approximate(label),
                     "rows": scores["rows"],
                     "scores": scores["shape"],
                     "spans": scores["cols"],
@@ -85,6 +88,16 @@ class Products:
                 }
             )
         return rows
+
+
+def is_approximate(label: str) -> bool:
+    """Whether the strategy of that label is approximate; False where it is not known here.
+
+    >>> is_approximate("sliding_kv(window=8)"), is_approximate("static_kv")
+    (True, False)
+    """
+    entry = registry().get(label.partition("(")[0])
+    return entry is not None and not entry.strategy.exact
 
 
 def shown_steps(steps: int, k: int) -> list[int]:

@@ -25,7 +25,8 @@ _EPILOG = f"""\
 Each argument is a phrase, each line of a file is one: all are decoded as one batch, padded to the longest.
 The table holds medians of {ROUNDS} interleaved rounds: prefill = encoder and cross-attention K/V if cached;
 total = prefill and steps; a step = (total - prefill) / steps; ratio = total / total of full_recompute in the
-same round. A strategy agrees if its logits equal those of full_recompute at every step, within rounding.
+same round. A strategy agrees if its logits equal those of full_recompute at every step, within rounding. An
+approximate one need not: how far it departs is told.
 
   python -m suites decode "attention is all you need"
   python -m suites decode --strategies "static_kv(read=buffer),contiguous_kv" tea "two words"

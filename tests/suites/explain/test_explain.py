@@ -232,3 +232,16 @@ def test_the_page_in_the_docs_is_of_the_shipped_model(tmp_path, monkeypatch, cap
     assert main(["shapes", "--explain", "threads=1", "hydra.run.dir=out"]) == 0
     kept = (ROOT / "docs" / "decoding" / "page.md").read_text()
     assert lines_without_logits((tmp_path / "out" / "page.md").read_text()) == lines_without_logits(kept)
+
+
+def test_an_approximate_strategy_is_called_so(tmp_path, monkeypatch):
+    monkeypatch.setattr("suites.explain.write.draw", lambda *_: [])
+    explain(CELL, [parse("sliding_kv(window=4,sinks=1)")], "tea time", 2, tmp_path)
+    text = (tmp_path / "page.md").read_text()
+    assert "| `sliding_kv(window=4,sinks=1)` (approximate) |" in text
+    assert "| `contiguous_kv` |" in text
+    assert "An approximate strategy saves bytes or products by losing something" in text
+
+
+def test_without_an_approximate_strategy_nothing_is_said_of_them(page):
+    assert "approximate" not in page[1]
