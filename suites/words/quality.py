@@ -45,7 +45,11 @@ def quality(row: Row, exact_error: float) -> str:
     told = f"top-1 {nearly(row['top1_equal'])}"
     if not _unknown(row, "phoneme_error"):
         change = 100 * (row["phoneme_error"] - exact_error)
-        error = f"{100 * row['phoneme_error']:.2f} %" if math.isnan(change) else f"{change:+.2f} pt"
+        error = (
+            f"{100 * row['phoneme_error']:.2f} %"
+            if math.isnan(change)
+            else f"{change:+{'.2f' if abs(change) < 10 else '.0f'}} pt"
+        )
         return f"{told}, phoneme error {error.replace('-0.00', '+0.00')}"
     return told if _unknown(row, "token_error") else f"{told}, token error {nearly(row['token_error'])}"
 

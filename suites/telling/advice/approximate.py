@@ -41,8 +41,8 @@ def sentence_of(row: Row, cell: Sequence[Row]) -> str:
     name, mine, theirs = spoken(best["strategy"]), row["kv_reserved_bytes"], best["kv_reserved_bytes"]
     share = percent(mine / theirs) if theirs > 0 else ""
     held = f"{share} of the K/V bytes of {name}" if share else f"{quantity(mine, 'B')} of K/V"
-    beside = Compared.of(row, "best").beside(name)
-    return f"{told}. It holds {held} and {'is ' * (not beside.startswith('cannot'))}{beside}"
+    clause = Compared.of(row, "best").clause("it", name)
+    return f"{told}. It holds {held}{'; ' if clause.startswith('cannot') else ' and '}{clause.removeprefix('it ')}"
 
 
 def exact_error(cell: Sequence[Row]) -> float:

@@ -108,7 +108,8 @@ def test_over_roles_the_sums_are_what_the_case_executed_and_moved_exactly(stop, 
             assert "capacity" in facts.reason
             continue
         mine = roles[roles["strategy"] == strategy.label]
-        assert (facts.steps < 14) == (stop == "eos")
+        if strategy.exact:  # an approximate one may not come to its end
+            assert (facts.steps < 14) == (stop == "eos")
         assert mine["flops"].sum() == cases.loc[strategy.label, "executed_flops"]
         assert mine["bytes"].sum() / facts.steps == cases.loc[strategy.label, "step_bytes"]
         phase = mine[mine["role"] == "cross.kv"]["phase"].tolist()

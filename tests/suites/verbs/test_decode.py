@@ -16,7 +16,7 @@ from suites.__main__ import main
 from tests.command import suites
 
 PHRASES = ["tea", "attention is all you need"]
-ROW = re.compile(r"^(\S+) +([\d.]+) +([\d.]+) +([\d.]+) +([\d.]+) +(yes|no)$")
+ROW = re.compile(r"^(\S+) +([\d.]+) +([\d.]+) +([\d.]+) +([\d.]+) +(yes|no|approximate)$")
 
 
 @pytest.fixture(scope="module")
