@@ -48,6 +48,18 @@ def test_a_strategy_follows_the_beams_of_a_search(copy):
     assert set(table["num_beams"]) == {4}
 
 
+def test_a_strategy_that_loses_something_is_measured_with_its_quality_beside_its_time(copy):
+    asked = ["model=tiny", "seq_len=8", "measure=quick", "strategies=[contiguous_kv,float8_kv]"]
+    done = suites("run", *asked, "hydra.run.dir=approximate", folder=copy, packages=copy, check=True)
+    assert "approximate" in done.stdout
+    table = pd.read_csv(copy / "approximate" / "table.csv").set_index("strategy")
+    assert table["status"].to_dict() == {"contiguous_kv": "ok", "float8_kv": "ok"}
+    assert table["exact"].to_dict() == {"contiguous_kv": True, "float8_kv": False}
+    assert 0 < table.loc["float8_kv", "kl_nats"] < 0.1
+    assert 0 < table.loc["float8_kv", "top1_equal"] <= 1
+    assert (table["itl_s"] > 0).all()
+
+
 def test_a_contender_is_measured_in_the_same_rounds(copy):
     asked = ["model=tiny", "seq_len=4", "measure=quick", "strategies=[full_recompute]", "contenders=[mirror]"]
     suites("run", *asked, "hydra.run.dir=beside", folder=copy, packages=copy, check=True)
