@@ -28,6 +28,8 @@ ARCHITECTURES = {
     "transformer2017": {"architecture": "transformer2017"},
 }
 BUFFERS = ("static_kv(read=buffer)", "static_kv(cross=recompute,read=buffer)")
+# The window is shorter than the target.
+LOSSY = ("quantized_kv", "quantized_kv(bits=4)", "sliding_kv(window=6,sinks=2)")
 
 
 # Of one architecture: what beams and sampling add to a round is the same in both.
@@ -40,6 +42,8 @@ SEARCHED = (
     (Beam(num_beams=4), "static_kv(cross_beams=expanded)"),
     (Beam(num_beams=4), "static_kv(reorder=table)"),
     (Beam(num_beams=4), "static_kv(cross_beams=expanded,reorder=table)"),
+    (Beam(num_beams=4), "quantized_kv"),
+    (Beam(num_beams=4), "sliding_kv(window=6,sinks=2)"),
     (Sample(top_k=5, top_p=0.9), "static_kv"),
 )
 
@@ -76,10 +80,10 @@ class Guarded:
 def guarded() -> list[Guarded]:
     """The rounds of the file.
 
-    Greedy ones of the core strategies, of every store with both cross modes, and of the static caches that read their
-    whole buffer; then those of ``SEARCHED``.
+    Greedy ones of the core strategies, of every store with both cross modes, of the static caches that read their whole
+    buffer, and of caches that lose something; then those of ``SEARCHED``.
     """
-    strategies = dict.fromkeys([*select("core"), *select("grid"), *map(parse, BUFFERS)])
+    strategies = dict.fromkeys([*select("core"), *select("grid"), *map(parse, (*BUFFERS, *LOSSY))])
     greedy = [Guarded(architecture, strategy) for architecture in ARCHITECTURES for strategy in strategies]
     return [*greedy, *(Guarded("t5", parse(label), search) for search, label in SEARCHED)]
 
