@@ -36,8 +36,9 @@ def code_bytes(size: int, bits: Bits) -> int:
 def quantised(x_BGTK: Tensor, bits: Bits) -> tuple[Tensor, Tensor]:
     """Codes of each row, int8 [B, G, T, ``code_bytes``], and its scale in the type of ``x_BGTK``, [B, G, T, 1].
 
-    No element moves by more than half of its row's scale. A scale is kept so large that a row of zeros is divided by no
-    zero, and so small that its product with the largest code is finite.
+    No element moves by more than half of its row's scale, unless it is next to the largest number of its type. A scale
+    is kept so large that a row of zeros is divided by no zero, and so small that its product with the largest code is
+    finite.
     """
     levels, limits = 2 ** (bits - 1) - 1, torch.finfo(x_BGTK.dtype)
     wide_BGTK = x_BGTK.to(torch.promote_types(x_BGTK.dtype, torch.float32))

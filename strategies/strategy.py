@@ -98,7 +98,8 @@ class Strategy(Facts):
         """Whether the attended K and V lie at one address in every step and no step allocates anything as large.
 
         It is about sessions of one beam. With several, K and V may lie at two addresses, or be gathered to be read.
-        This is so wherever a step can be captured. Other strategies may declare it; the conformance kit checks them.
+        By default this is so wherever a step can be captured. Any strategy may declare otherwise; the conformance kit
+        checks those that declare it.
         """
         return "graph" in self.supports
 
