@@ -12,9 +12,12 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import astuple, dataclass
 from fractions import Fraction
+from itertools import pairwise
 from typing import NamedTuple
 
 from strategies import Strategy
+
+from .growths import growths
 
 ONE_BY_ONE = 1 << 14
 """Greatest number of steps of a target that are all added one by one."""
@@ -139,10 +142,10 @@ def facts_at(bound: Strategy, k: int, src_len: int, beams: int = 1) -> Facts:
 def sum_over_steps(bound: Strategy, last: int, src_len: int, beams: int = 1) -> Sums:
     """Sum the facts over the steps k = 1 .. ``last``.
 
-    The sums are exact for up to ONE_BY_ONE steps. A longer range is cut into pieces: a piece in which each fact is a
-    straight line, judged by a few probes, is added in closed form, and any other piece is halved. The facts of the
-    strategies that ship are straight in a few pieces. A fact that rises in small stairs would have every step asked
-    for, so after MOST_ASKED steps each piece left, which is small by then, counts as straight.
+    The sums are exact for up to ONE_BY_ONE steps. A longer range is cut where a buffer grows, and into pieces: a piece
+    in which each fact is a straight line, judged by a few probes, is added in closed form, and any other piece is
+    halved. The facts of the strategies that ship are straight in a few pieces. A fact that rises in small stairs would
+    have every step asked for, so after MOST_ASKED steps each piece left, which is small by then, counts as straight.
     """
     if last <= ONE_BY_ONE:
         return _one_by_one(bound, range(1, last + 1), src_len, beams)
@@ -165,13 +168,15 @@ def _one_by_one(bound: Strategy, steps: range, src_len: int, beams: int) -> Sums
 
 
 def _by_pieces(bound: Strategy, last: int, most_asked: int, src_len: int, beams: int) -> Sums:
-    total, asked = Sums(), 0
-    pieces = deque([(1, last)])
+    grown = growths(bound, last)
+    total, asked = sum((_one_by_one(bound, range(k, k + 1), src_len, beams) for k in grown), Sums()), len(grown)
+    between = [(a + 1, b - 1) for a, b in pairwise([0, *grown, last + 1]) if b - a > 1]
+    pieces = deque(sorted(between, key=lambda piece: piece[0] - piece[1]))
     while pieces:  # the longest pieces come first, so that those left at the end are short
         first, end = pieces.popleft()
         if end - first < LEAF:
             total += _one_by_one(bound, range(first, end + 1), src_len, beams)
-            asked += LEAF
+            asked += end - first + 1
             continue
         probes = {k: facts_at(bound, k, src_len, beams) for k in _probes(first, end)}
         asked += len(probes)
