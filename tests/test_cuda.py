@@ -105,7 +105,8 @@ def test_compiled_and_captured_steps_of_approximate_strategies_give_their_eager_
     for k in range(70):
         token_B = torch.tensor([k % 90 + 2, 5], device="cuda")
         expected, found = (session.step(token_B).float().clone() for session in sessions)
-        assert (found - expected).abs().max() < 1e-3 * max(1.0, expected.abs().max().item()), f"step {k + 1}"
+        # Rounding may take an element of K or V to the next level: far less than another key or another scale.
+        assert (found - expected).abs().max() < 2e-2 * max(1.0, expected.abs().max().item()), f"step {k + 1}"
 
 
 def test_rounds_with_and_without_step_marks_decode_the_same():
