@@ -12,20 +12,24 @@ from dataclasses import dataclass
 import torch
 
 from .config import ModelConfig
-from .traffic import kv_bytes
+from .traffic import stored_bytes
 
 
 @dataclass(frozen=True)
 class Remembered:
-    """What a strategy keeps, in rows of one layer's K or V.
+    """What a strategy keeps at one step, by default the last, in rows of one layer's K or V.
 
-    ``reserved_first`` rows persist before the first step and ``reserved_last`` after the last step, in which ``copied``
-    rows are copied. ``rows`` and ``keys`` are T and M of the last step. ``cross`` says whether cross K/V are cached; if
-    not, the encoder's output is kept. All rows are of one sequence, and each sentence has ``beams`` of them. With
-    ``cross_shared`` these keep one copy of what is kept of the source. In the last step ``gathered`` rows are gathered
-    to be read. Before it ``moved`` rows are copied to reorder beams, into new tensors, and with ``cross_moved`` what is
-    kept of the source too. ``entries`` of an index table persist. ``choosing`` is the number of bytes that a search
-    makes beside each logit.
+    ``reserved_first`` rows persist before the first step and ``reserved_last`` after this step, in which ``copied``
+    rows are copied to make room. ``rows`` and ``keys`` are T and M of the step. ``cross`` says whether cross K/V are
+    cached; if not, the encoder's output is kept. All rows are of one sequence, and each sentence has ``beams`` of them.
+    With ``cross_shared`` these keep one copy of what is kept of the source. In the step ``gathered`` rows are copied to
+    be read, as they persist, and ``expanded`` rows are made in the model's type to be read. Before it ``moved`` rows
+    are copied to reorder beams, into new tensors, and with ``cross_moved`` what is kept of the source too. ``entries``
+    of index tables persist. ``choosing`` is the number of bytes that a search makes beside each logit.
+
+    A row of K and one of V persist in ``row_bytes`` together, None where they are in the model's type. Cross K/V have
+    ``cross_rows`` rows before the step, None for all S. In the step the scores of ``cross_observed`` keys of the source
+    are computed once more, and ``cross_copied`` of its rows are copied because the others are dropped.
     """
 
     reserved_first: int
@@ -41,6 +45,11 @@ class Remembered:
     cross_moved: bool = False
     entries: int = 0
     choosing: int = 0
+    expanded: int = 0
+    row_bytes: int | None = None
+    cross_rows: int | None = None
+    cross_observed: int = 0
+    cross_copied: int = 0
 
     @property
     def copies(self) -> int:
@@ -92,7 +101,7 @@ def moments(
     dtype: torch.dtype,
     padded: bool = False,
 ) -> list[int]:
-    """Bytes alive at each moment of prefill and of the last step that can be the peak.
+    """Bytes alive at each moment of prefill, and of the step that ``kept`` is about, that can be the peak.
 
     Each is a polynomial in the batch, the lengths and the rows of ``kept``, which may therefore be letters of sympy
     (``suites/work/peak_letters.py``).
@@ -102,7 +111,7 @@ def moments(
         encoder's bias  self K/V reserved from the start + score bias, with and without padding
         encoder         self K/V reserved from the start + score bias + B * S * block
         encoder's end   self K/V reserved from the start + B * S * (D + cross K/V)
-        last step       self K/V + cross K/V + score bias + max(B * T * block, B * V)
+        step            self K/V + cross K/V + score bias + max(B * T * block, B * V)
         choosing        self K/V + cross K/V + B * V logits and what a search makes of them
         reordering      self K/V + cross K/V + new tensors, where beams are reordered into such
 
@@ -132,6 +141,11 @@ def _tables(config: ModelConfig, batch: int, tgt_len: int, kept: Remembered, wid
 def _kv_width(config: ModelConfig) -> int:
     """Elements of one row of K and V in all decoder layers."""
     return 2 * config.kv_inner * config.decoder_layers
+
+
+def _row_bytes(config: ModelConfig, kept: Remembered, width: Widths) -> int:
+    """Bytes of one row of K and one of V of one sequence in one layer, as they persist."""
+    return 2 * config.kv_inner * width.value if kept.row_bytes is None else kept.row_bytes
 
 
 def _cross(config: ModelConfig, kept: Remembered) -> int:
@@ -192,15 +206,16 @@ def _prefill(config: ModelConfig, batch: int, src_len: int, kept: Remembered, wi
     block = max(attention, 2 * config.d_model * width.stream + max(network, _norm(config, width)))
     made, bias = _encoder_bias(config, batch, src_len, padded)
     layers = rows * block + width.value * bias
-    repeated = 2 * config.kv_inner if kept.copies > 1 else 0  # of the last layer, which is being repeated
+    # Of the last layer, which is being repeated, or laid out densely where keys are to be dropped.
+    repeated = 2 * config.kv_inner if kept.copies > 1 or kept.cross_rows is not None else 0
     cached = kept.copies * _kv_width(config) + repeated if kept.cross else 0
     projection = width.value * rows * (config.d_model + cached)
-    reserved = kv_bytes(config, batch * kept.beams, kept.reserved_first, width.value)
+    reserved = stored_bytes(config, batch * kept.beams, kept.reserved_first, _row_bytes(config, kept, width))
     return [reserved + alive for alive in (layers, width.value * made, projection)]
 
 
 def _step(config: ModelConfig, batch: int, src_len: int, kept: Remembered, width: Widths) -> list[int]:
-    """Bytes at the moments of the last step: inside each block of a layer, in the head, and while beams move."""
+    """Bytes at the moments of a step: inside each block of a layer, in the head, and while beams move."""
     sequences = batch * kept.beams
     rows, sources, value = sequences * kept.rows, batch * kept.copies * src_len, width.value
     bias = (config.num_heads if config.is_t5 else 1) * kept.rows * kept.keys
@@ -208,19 +223,31 @@ def _step(config: ModelConfig, batch: int, src_len: int, kept: Remembered, width
         bias += config.group * kept.rows * kept.keys
     positions = 0 if config.is_t5 else kept.rows * config.d_model
     fed = config.d_model * width.stream
-    beside = kept.copied + 2 * kept.gathered
-    attention = rows * (fed + value * _self_attention(config)) + value * sequences * config.kv_inner * beside
+    row = _row_bytes(config, kept, width)
+    one = -(-row // 2)  # of K, or of V
+    # Where rows are copied to make room, the old K is gone when V is copied. To be read, both are there at once.
+    beside = kept.copied * one + kept.gathered * row + kept.expanded * 2 * config.kv_inner * value
+    # Codes of less than a byte are unpacked to a byte each before they are multiplied out.
+    unpacked = kept.expanded * config.kv_inner if row < 2 * config.kv_inner else 0
+    before_scores = rows * (fed + value * (_normed(config) + config.inner + 2 * config.kv_inner))
+    unpacking = before_scores + sequences * (beside + unpacked)
+    attention = rows * (fed + value * _self_attention(config)) + sequences * beside
     projected = 0 if kept.cross else value * 2 * config.kv_inner
     inside_cross = _normed(config) + 2 * config.inner + _regrouped(config) + config.d_model
-    cross = rows * (2 * fed + value * inside_cross) + sources * projected
+    # The scores that are computed once more, and their softmax, are in float32.
+    choosing_keys = 8 * rows * config.num_heads * kept.cross_observed
+    choosing_keys += batch * kept.copies * kept.cross_copied * 2 * config.kv_inner * value
+    cross = rows * (2 * fed + value * inside_cross) + sources * projected + choosing_keys
     network = rows * (2 * fed + max(value * _normed(config) + _network(config, width), _norm(config, width)))
     head = value * (rows * config.d_model + sequences * config.vocab_size)
-    held = kv_bytes(config, sequences, kept.reserved_last, value) + value * sources * _cross(config, kept)
+    held = stored_bytes(config, sequences, kept.reserved_last, row)
+    of_source = src_len if kept.cross_rows is None else kept.cross_rows
+    held += value * batch * kept.copies * of_source * _cross(config, kept)
     around = held + value * (bias + positions)
-    moments = [around + inside for inside in (attention, cross, network, head)]
+    moments = [around + inside for inside in (unpacking, attention, cross, network, head)]
     if kept.choosing:
         moments.append(held + (value + kept.choosing) * sequences * config.vocab_size)
     if kept.beams > 1:
         source = src_len * (2 * config.kv_inner if kept.cross else config.d_model) if kept.cross_moved else 0
-        moments += [held + value * sequences * new for new in (config.kv_inner * kept.moved, source)]
+        moments += [held + sequences * new for new in (one * kept.moved, value * source)]
     return moments

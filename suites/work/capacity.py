@@ -9,13 +9,15 @@ from dataclasses import dataclass, replace
 import torch
 
 from strategies import DTYPES, ModelConfig, Strategy, StrategyError
-from strategies.models.footprint import Remembered, peak_bytes
+from strategies.models.footprint import peak_bytes
 from strategies.search.begin import bytes_per_logit
 
 from ..machine.limits import Limit, memory_limit
 from ..settings.cells import Cell
 from ..settings.config import MAX_LENGTH
 from ..words.quantity import quantity
+from .remembered import remembered
+from .row_bytes import row_bytes
 
 GIB = 1 << 30
 
@@ -44,42 +46,12 @@ def predicted_peak_bytes(config: ModelConfig, cell: Cell, strategy: Strategy, pa
 
     Raises StrategyError if the strategy cannot be bound to the target length.
     """
-    choosing = bytes_per_logit(cell.search, config.vocab_size, DTYPES[cell.dtype].itemsize)
-    kept = replace(remembered(strategy, cell.tgt_len, cell.beams), choosing=choosing)
-    dtype = DTYPES[cell.dtype]
-    return peak_bytes(config, cell.batch_size, cell.src_len, cell.tgt_len, kept, dtype, padded)
-
-
-def remembered(strategy: Strategy, last: int, beams: int = 1) -> Remembered:
-    """What the strategy keeps in a decoding of ``last`` steps with ``beams`` sequences per sentence.
-
-    Raises StrategyError if the strategy cannot be bound to that target length.
-    """
-    bound = strategy.bind(last)
-    kept = Remembered(
-        # Facts describe the state after a step. Before the first step a static store holds all the rows that it
-        # reserves, and any other store those that the first key does not fill.
-        reserved_first=bound.rows_reserved(1) - (0 if bound.static else bound.rows_used(1)),
-        reserved_last=bound.rows_reserved(last),
-        copied=bound.rows_copied(last),
-        rows=bound.rows_fed(last),
-        keys=bound.keys_read(last),
-        cross=bound.cross == "cached",
-    )
-    if beams == 1:
-        return kept
-    spare, before = bound.rows_spare(last), max(1, last - 1)
-    return replace(
-        kept,
-        reserved_first=kept.reserved_first + bound.rows_spare(1),
-        reserved_last=kept.reserved_last + spare,
-        beams=beams,
-        cross_shared=bound.source_copies(beams) == 1,
-        gathered=bound.rows_gathered(last),
-        moved=0 if spare else bound.rows_reordered(before),
-        cross_moved=bound.cross_beams == "expanded",
-        entries=bound.entries_reserved(last),
-    )
+    dtype, last = DTYPES[cell.dtype], cell.tgt_len
+    choosing = bytes_per_logit(cell.search, config.vocab_size, dtype.itemsize)
+    of_row = row_bytes(config, strategy.bind(last), dtype)
+    steps = remembered(strategy, last, cell.src_len, cell.beams)
+    kept = [replace(one, choosing=choosing, row_bytes=of_row) for one in steps]
+    return max(peak_bytes(config, cell.batch_size, cell.src_len, last, one, dtype, padded) for one in kept)
 
 
 def most(need: Callable[[int], int], memory_bytes: int) -> int:

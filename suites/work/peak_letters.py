@@ -14,8 +14,9 @@ from strategies.models.parameters import parameter_bytes
 from strategies.search.begin import bytes_per_logit
 from strategies.search.options import Greedy, Search
 
-from .capacity import remembered
 from .polynomial import Polynomial, polynomial
+from .remembered import remembered
+from .row_bytes import row_bytes
 from .targets import longest_target
 
 B, S, N = (sympy.Symbol(name, positive=True, integer=True) for name in "BSN")
@@ -45,16 +46,22 @@ def peak_formula(
 ) -> PeakFormula | None:
     """Return the formula of ``predicted_peak_bytes`` in letters, for each type of element.
 
-    None if a fact of the strategy is no number, N, N - 1 or 2 N. ``padded`` says whether sources hold padding, and
+    None if a fact of the strategy is no number, N, N - 1 or 2 N, or if a step before the last can be the peak. Keys of
+    the source must all be read. ``padded`` says whether sources hold padding, and
     ``search`` how the next tokens are chosen. Raises StrategyError if no target fits the strategy.
     """
     limit = longest_target(strategy, UNLIMITED)
     longest = None if limit == UNLIMITED else limit
     lengths = [n for n in SAMPLE if longest is None or n <= longest]
-    facts = [remembered(strategy, n, search.width) for n in lengths]
+    steps = [remembered(strategy, n, n, search.width) for n in lengths]
+    if any(len(kept) > 1 for kept in steps):
+        return None
+    facts = [kept[0] for kept in steps]
     same = ("cross", "beams", "cross_shared", "cross_moved")
     letters: dict[str, Any] = {name: getattr(facts[0], name) if facts else False for name in same}
-    for field in ("reserved_first", "reserved_last", "copied", "rows", "keys", "gathered", "moved", "entries"):
+    for field in (
+        "reserved_first", "reserved_last", "copied", "rows", "keys", "gathered", "moved", "entries", "expanded",
+    ):  # fmt: skip
         letter = _letter(lengths, [getattr(fact, field) for fact in facts])
         if letter is None:
             return None
@@ -62,8 +69,9 @@ def peak_formula(
     kept = Remembered(**letters)
     found = {}
     for name, dtype in DTYPES.items():
-        choosing = replace(kept, choosing=bytes_per_logit(search, config.vocab_size, dtype.itemsize))
-        alive: list[Any] = moments(config, B, S, N, choosing, dtype, padded)
+        of_row = row_bytes(config, strategy.bind(longest or SAMPLE[0]), dtype)
+        choosing = bytes_per_logit(search, config.vocab_size, dtype.itemsize)
+        alive: list[Any] = moments(config, B, S, N, replace(kept, choosing=choosing, row_bytes=of_row), dtype, padded)
         every = [polynomial(one) for one in dict.fromkeys(map(sympy.expand, alive))]
         found[name] = every
     return PeakFormula(strategy.label, found, longest)

@@ -19,7 +19,8 @@ class TwiceStore:
         self._k, self._v = torch.empty(self._size, **self._like), torch.empty(self._size, **self._like)
 
     def append(self, k_BHTK, v_BHTK, step):
-        self._k, self._v = (self._write(*pair, step) for pair in ((self._k, k_BHTK), (self._v, v_BHTK)))
+        self._k = self._write(self._k, k_BHTK, step)
+        self._v = self._write(self._v, v_BHTK, step)
         return self._k[:, :, : step.length], self._v[:, :, : step.length]
 
     def _write(self, held, new, step):
