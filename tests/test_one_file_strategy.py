@@ -16,9 +16,12 @@ from tests.examples import FILES
 
 SOURCES = {
     **{name: FILES[f"strategies/{name}.py"] for name in ("chunked_kv", "float8_kv")},
-    **{name: (ROOT / f"tests/drop_ins/{name}.py").read_text() for name in ("twice_kv", "blocks_kv", "pooled_kv")},
+    **{
+        name: (ROOT / f"tests/drop_ins/{name}.py").read_text()
+        for name in ("twice_kv", "blocks_kv", "pooled_kv", "int8_kv")
+    },
 }
-RIGHT = {"twice_kv": True, "pooled_kv": False, "chunked_kv": True, "float8_kv": True}
+RIGHT = {"twice_kv": True, "pooled_kv": False, "chunked_kv": True, "float8_kv": True, "int8_kv": True}
 """Strategies -> whether they have ``select``, and so follow beams."""
 
 A_BLOCK_MORE = "            size = (*k_BGTK"
@@ -68,6 +71,21 @@ FAULTS = {
         A_BLOCK_MORE,
         f"            if self._block == 16:\n                {LOSES_THE_OTHERS}\n{A_BLOCK_MORE}",
         "test_logits_of_a_long_target_equal_the_teacher_forced_pass",
+    ),
+    "forgets_its_scales_in_the_bytes_of_a_row": (
+        "(width + shape.dtype.itemsize)",
+        "width",
+        "test_recorded_products_and_bytes_are_those_of_the_formulas",
+    ),
+    "has_one_scale_for_all_sentences": (
+        "amax(-1, keepdim=True)",
+        "amax(-1, keepdim=True).amax(0, keepdim=True).expand(len(new_BGTK), -1, -1, -1)",
+        "test_each_row_of_a_padded_batch_equals_that_sentence_alone",
+    ),
+    "leaves_scales_where_they_are": (
+        "for kept in (*self._codes, *self._scales):\n            kept[",
+        "for kept in self._codes:\n            kept[",
+        HISTORY,
     ),
     "shares_one_layer_with_all": (
         "self.pool, self.rows_R = pool, pool.rows_LR[layer]",
@@ -157,7 +175,7 @@ def renamed(source: str, name: str) -> str:
 def outcomes(checkout) -> dict[str, dict[str, bool]]:
     """Strategy -> name of each test that ran on it -> whether it passed, from one run of the kit in the copy."""
     wanted = [f"{name} and {test}" for name, (_, _, test) in FAULTS.items()]
-    brief = "(pooled_kv or chunked_kv or float8_kv) and not query and not cross and not capacity"
+    brief = "(pooled_kv or chunked_kv or float8_kv or int8_kv) and not query and not cross and not capacity"
     wanted = ["twice_kv", brief, "of_another_package and test_logits_equal", *wanted]
     chosen = f"not transformer2017 and ({' or '.join(wanted)})"
     done = conformance_kit(checkout, "--junitxml=kit.xml", "-k", chosen)
