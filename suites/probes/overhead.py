@@ -26,10 +26,10 @@ WIDTH = 8
 def shrunk(config: ModelConfig) -> ModelConfig:
     """Shrink a model to width ``WIDTH`` and the smallest vocabulary.
 
-    Layers and heads stay, so that the same operators run in the same order.
+    Layers and heads stay, and a head whose size is odd, so that the same operators run in the same order.
     """
     vocabulary = max(config.pad_id, config.start_id, *config.eos_ids) + 2
-    return replace(config, d_model=WIDTH, d_kv=WIDTH, d_ff=WIDTH, vocab_size=vocabulary)
+    return replace(config, d_model=WIDTH, d_kv=WIDTH + config.d_kv % 2, d_ff=WIDTH, vocab_size=vocabulary)
 
 
 @lru_cache(maxsize=1)
