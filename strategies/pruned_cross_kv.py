@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
@@ -61,12 +60,6 @@ class PrunedCross(CachedCross):
             self._worth_BS = None
         return *self._kv, self._bias
 
-    def map(self, change: Callable[[Tensor], Tensor]) -> None:
-        """Replace K and V, and what is known of their positions."""
-        super().map(change)
-        self._worth_BS = None if self._worth_BS is None else change(self._worth_BS)
-        self._bias = None if self._bias is None else change(self._bias)
-
     def _attended_BS(self, q_BHTK: Tensor, bias: Tensor | None) -> Tensor:
         """Attention probabilities, summed over all query rows of a sentence: its beams, their heads and their rows."""
         k_BGSK, _ = self._kv
@@ -75,7 +68,7 @@ class PrunedCross(CachedCross):
         q_BGWJTK = q_BHTK.view(batch, beams, heads, group, rows, size).transpose(1, 2)
         # Scaled and laid out densely in one pass.
         scaled_BGXK = torch.mul(q_BGWJTK, self._scale, out=q_BGWJTK.new_empty(q_BGWJTK.shape)).flatten(2, 4)
-        score_BGXS = (scaled_BGXK @ k_BGSK.transpose(2, 3)).float()
+        score_BGXS = (scaled_BGXK @ k_BGSK.transpose(2, 3)).float().nan_to_num_()  # float16 may end at infinity
         if bias is not None:
             score_BGXS += bias
         return score_BGXS.softmax(-1).sum((1, 2))

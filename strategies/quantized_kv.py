@@ -36,7 +36,8 @@ def code_bytes(size: int, bits: Bits) -> int:
 def quantised(x_BGTK: Tensor, bits: Bits) -> tuple[Tensor, Tensor]:
     """Codes of each row, int8 [B, G, T, ``code_bytes``], and its scale in the type of ``x_BGTK``, [B, G, T, 1].
 
-    No element moves by more than half of its row's scale, unless it is next to the largest number of its type. A scale
+    A code times its scale is within half of the scale of its element, unless that is next to the largest number of its
+    type. A scale
     is kept so large that a row of zeros is divided by no zero, and so small that its product with the largest code is
     finite.
     """
@@ -50,7 +51,7 @@ def quantised(x_BGTK: Tensor, bits: Bits) -> tuple[Tensor, Tensor]:
 
 
 def expanded(code_BGMX: Tensor, scale_BGM1: Tensor, bits: Bits, size: int) -> Tensor:
-    """The rows that codes and scales stand for, [B, G, M, ``size``] in the type of the scales."""
+    """The rows that codes and scales stand for, [B, G, M, ``size``], rounded to the type of the scales."""
     code_BGMK = code_BGMX if bits == 8 else _unpacked(code_BGMX, size)
     # In two operators, because torch multiplies an integer by a float ten times slower on the CPU.
     return code_BGMK.to(scale_BGM1.dtype).mul_(scale_BGM1)
@@ -124,7 +125,7 @@ class QuantizedKV(BufferKV):
     """Self-attention K/V in 8 or 4 bits, preallocated; cross-attention K/V cached.
 
     Approximate: each element of K and V is rounded to a whole multiple of a scale, the largest element of its row and
-    head over 127 (8 bits) or 7 (4 bits). It moves by up to half of that scale.
+    head over 127 (8 bits) or 7 (4 bits), which moves it by up to half of that scale, and then to the model's type.
     """
 
     bits: Bits = 8

@@ -65,24 +65,6 @@ def test_padding_is_kept_only_where_a_sentence_is_shorter_and_stays_masked():
     assert (bias_B11M[:, 0, 0] < 0).tolist() == [[False] * 3, [True, True, False], [False] * 3]
 
 
-@pytest.mark.parametrize("steps", [1, 3])
-def test_sources_repeated_for_beams_are_pruned_as_the_one_that_they_repeat(steps):
-    """The sums and the kept mask are changed together with K and V."""
-    k_BGSK = torch.randn(2, 2, 5, 3, generator=DRAW)
-    bias = torch.zeros(2, 1, 1, 5).index_fill_(3, torch.tensor([4]), MOST_NEGATIVE)
-    q_BHTK = torch.randn(2, 4, 1, 3, generator=DRAW)
-    one, each = (PrunedCross(Projected(k_BGSK), torch.empty(0), 3, 2) for _ in range(2))
-    for source in (one, each):
-        for _ in range(steps):
-            source.get(q_BHTK, bias)
-    twice = [tensor.repeat_interleave(2, 0) for tensor in (q_BHTK, bias)]
-    each.map(lambda kept: kept.repeat_interleave(2, 0))
-    for _ in range(2):
-        expected, found = one.get(q_BHTK, bias), each.get(*twice)
-    assert [tensor.shape[2] for tensor in found[:2]] == [3, 3]
-    assert all(torch.equal(a.repeat_interleave(2, 0), b) for a, b in zip(expected, found, strict=True))
-
-
 @pytest.mark.parametrize(
     ("keep", "src_len", "kept"),
     [(0.5, 7, 4), (0.5, 8, 4), (0.07, 100, 7), (0.29, 100, 29), (1.0, 9, 9), (1, 9, 9), (1e-9, 5, 1), (0.999, 3, 3)],

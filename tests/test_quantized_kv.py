@@ -39,6 +39,8 @@ def test_no_element_moves_by_more_than_half_of_its_rows_scale(x_11TK, bits):
     found_11TK = expanded(codes, scale_11T1, bits, x_11TK.shape[-1])
     assert found_11TK.dtype == x_11TK.dtype
     assert found_11TK.isfinite().all()
+    rounding_11TK = exact_11TK.abs() * torch.finfo(x_11TK.dtype).eps / 2 + torch.finfo(x_11TK.dtype).smallest_normal
+    assert ((found_11TK.double() - exact_11TK).abs() <= rounding_11TK).all()
 
 
 @pytest.mark.parametrize("bits", BITS)

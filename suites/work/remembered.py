@@ -47,11 +47,12 @@ def _at(bound: Strategy, k: int, src_len: int, beams: int, drops: bool) -> Remem
     copied, held = bound.rows_copied(k), bound.rows_reserved(before) if k > 1 else 0
     # Rows that are copied though memory does not grow, or more rows than there were, are copied to be read.
     makes_room = bound.rows_reserved(k) > held >= copied
+    never_grows = bound.static or bound.rows_reserved(1) > bound.rows_used(1)
     of_source, was_read = bound.cross_keys_read(k, src_len), bound.cross_keys_read(before, src_len)
     kept = Remembered(
-        # Facts describe the state after a step. Before the first step a static store holds all the rows that it
-        # reserves, and any other store those that the first key does not fill.
-        reserved_first=bound.rows_reserved(1) - (0 if bound.static else bound.rows_used(1)),
+        # Facts describe the state after a step. Before the first step a store that never grows holds all the rows that
+        # it reserves, and any other store those that the first key does not fill.
+        reserved_first=bound.rows_reserved(1) - (0 if never_grows else bound.rows_used(1)),
         reserved_last=bound.rows_reserved(k),
         copied=copied if makes_room else 0,
         rows=bound.rows_fed(k),

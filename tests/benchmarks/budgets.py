@@ -28,8 +28,15 @@ ARCHITECTURES = {
     "transformer2017": {"architecture": "transformer2017"},
 }
 BUFFERS = ("static_kv(read=buffer)", "static_kv(cross=recompute,read=buffer)")
-# The window is shorter than the target.
-LOSSY = ("quantized_kv", "quantized_kv(bits=4)", "sliding_kv(window=6,sinks=2)")
+# The window is shorter than the target, buffers grow, and a block is filled, before its end.
+OTHERS = (
+    "quantized_kv",
+    "quantized_kv(bits=4)",
+    "sliding_kv(window=6,sinks=2)",
+    "pruned_cross_kv",
+    "paged_kv(block=4)",
+    "doubling_kv(first=4)",
+)
 
 
 # Of one architecture: what beams and sampling add to a round is the same in both.
@@ -44,6 +51,8 @@ SEARCHED = (
     (Beam(num_beams=4), "static_kv(cross_beams=expanded,reorder=table)"),
     (Beam(num_beams=4), "quantized_kv"),
     (Beam(num_beams=4), "sliding_kv(window=6,sinks=2)"),
+    (Beam(num_beams=4), "pruned_cross_kv"),
+    (Beam(num_beams=4), "paged_kv(block=4)"),
     (Sample(top_k=5, top_p=0.9), "static_kv"),
 )
 
@@ -81,9 +90,9 @@ def guarded() -> list[Guarded]:
     """The rounds of the file.
 
     Greedy ones of the core strategies, of every store with both cross modes, of the static caches that read their whole
-    buffer, and of caches that lose something; then those of ``SEARCHED``.
+    buffer, and of the other strategies that ship; then those of ``SEARCHED``.
     """
-    strategies = dict.fromkeys([*select("core"), *select("grid"), *map(parse, (*BUFFERS, *LOSSY))])
+    strategies = dict.fromkeys([*select("core"), *select("grid"), *map(parse, (*BUFFERS, *OTHERS))])
     greedy = [Guarded(architecture, strategy) for architecture in ARCHITECTURES for strategy in strategies]
     return [*greedy, *(Guarded("t5", parse(label), search) for search, label in SEARCHED)]
 
