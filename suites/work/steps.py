@@ -144,7 +144,8 @@ def sum_over_steps(bound: Strategy, last: int, src_len: int, beams: int = 1) -> 
 
     The sums are exact for up to ONE_BY_ONE steps. A longer range is cut where a buffer grows, and into pieces: a piece
     in which each fact is a straight line, judged by a few probes, is added in closed form, and any other piece is
-    halved. A fact that rises in small stairs would have every step asked for, so after MOST_ASKED steps each piece left, which is small by then, counts as straight.
+    halved. A fact that rises in small stairs would have every step asked for, so after MOST_ASKED steps each piece
+    left, which is small by then, counts as straight.
     """
     if last <= ONE_BY_ONE:
         return _one_by_one(bound, range(1, last + 1), src_len, beams)
