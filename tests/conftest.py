@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import itertools
 import os
 import signal
 import types
@@ -23,6 +22,7 @@ from hypothesis import settings
 
 from strategies import ModelSpec, Strategy, StrategyError, load_model, registry
 from strategies.models.stores import KVShape, Reordering
+from strategies.strategy import Entry
 from tests import frozen, small_buffer
 
 small_buffer.use()
@@ -94,9 +94,11 @@ def _values(hint: object, default: object) -> tuple:
     return {int: (default, *SMALL), float: (default, SHARE)}.get(hint, (default,))
 
 
+@cache
 def every_strategy(beams: bool = False) -> list[Strategy]:
-    """Every registered strategy with every combination of its options; combinations that it refuses are left out.
+    """Every registered strategy with its options in turn; what it refuses is left out.
 
+    Each value of each option is tried beside the defaults of the others, and then the last value of each together.
     All execute eagerly: test_execution.py is for the others. Options of beams alone vary with ``beams``, and numbers
     without. With ``beams`` those are left out whose stores cannot be reordered.
 
@@ -106,22 +108,33 @@ def every_strategy(beams: bool = False) -> list[Strategy]:
     """
     found = []
     for entry in registry().values():
-        hints = typing.get_type_hints(entry.strategy)
+        hints, default = typing.get_type_hints(entry.strategy), entry.make()
         left = {"execution"} if beams else {"execution", *entry.strategy.of_beams}
-        fields = [f for f in dataclasses.fields(entry.strategy) if f.name not in left]
-        every = [_values(hints[f.name], f.default) for f in fields]
-        every = [(values[:1] if beams and not isinstance(values[-1], (str, bool)) else values) for values in every]
-        for values in itertools.product(*every):
-            try:
-                made = entry.make(**{f.name: value for f, value in zip(fields, values, strict=True)})
-                if longest(made, TARGET) == TARGET and (not beams or _can_be_reordered(made)):
-                    found.append(made)
-            except StrategyError:
-                continue
+        last: dict[str, object] = {}
+        tried = [default]
+        for name in (f.name for f in dataclasses.fields(entry.strategy) if f.name not in left):
+            values = _values(hints[name], getattr(default, name))
+            for value in values if not beams or isinstance(values[-1], (str, bool)) else ():
+                if (made := _made(entry, {name: value}, beams)) and made != default:
+                    last[name] = value
+                    tried.append(made)
+        together = _made(entry, last, beams)
+        found += [one for one in (*tried, together) if one is not None and _fits(one, beams)]
     return list(dict.fromkeys(found))
 
 
-def _can_be_reordered(strategy: Strategy) -> bool:
+def _made(entry: Entry, options: dict[str, object], beams: bool) -> Strategy | None:
+    try:
+        made = entry.make(**options)
+        return made if longest(made, TARGET) == TARGET and _fits(made, beams) else None
+    except StrategyError:
+        return None
+
+
+def _fits(strategy: Strategy, beams: bool) -> bool:
+    """Whether its stores can be reordered, where they must be."""
+    if not beams:
+        return True
     shape = KVShape(2, 1, 1, TARGET, torch.float32, torch.device("cpu"), beams=2)
     return all(isinstance(store, Reordering) for store in strategy.bind(TARGET).open(shape, 1))
 
