@@ -277,7 +277,12 @@ class Session:
     def blocks_in_use(self) -> tuple[int, int] | None:
         """Blocks of K/V of one layer (in use, reserved) now; None where there are none. It waits for the device."""
         first = self._stores[0]
-        return first.blocks_in_use(self._step.length - 1) if isinstance(first, InBlocks) else None
+        if not isinstance(first, InBlocks):
+            return None
+        found = first.blocks_in_use(self._step.length - 1)
+        if not (isinstance(found, tuple) and [type(blocks) for blocks in found] == [int, int]):
+            raise StrategyError(f"{self.strategy.label}: blocks_in_use gave {found!r}; return two whole numbers")
+        return found
 
 
 def _written(new: Attended, held: Attended) -> Attended:

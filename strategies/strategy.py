@@ -128,10 +128,14 @@ class Strategy(Facts):
 
 
 def _sound(made: Strategy) -> Strategy:
-    """Return ``made``, once its ``supports`` and ``label`` are known to have the right types.
+    """Return ``made``, once its ``exact``, ``supports`` and ``label`` are known to have the right types.
 
     Raises ValueError if they do not, or whatever the strategy's own code raises.
     """
+    exact = type(made).exact
+    if type(exact) is not bool or "exact" in {f.name for f in dataclasses.fields(made)}:
+        given = "an option" if type(exact) is bool else "a property" if isinstance(exact, property) else shown(exact)
+        raise ValueError(f"exact is {given}; write exact = True or exact = False, without a type, in the class")
     known = typing.get_args(Execution)
     if not (isinstance(made.supports, Set) and made.supports <= set(known)):
         raise ValueError(f"supports is {made.supports!r}; give a frozenset of {', '.join(known)}")

@@ -56,6 +56,19 @@ BROKEN = {
         "    @property\n    def supports(self):\n        return None",
         "ValueError: supports is None; give a frozenset of eager, compiled, graph",
     ),
+    "strategies/a_word.py": (
+        STRATEGY + '@register("word")\n@dataclass(frozen=True)\nclass Word(ContiguousKV):\n    exact = "no"',
+        "ValueError: exact is 'no'; write exact = True or exact = False, without a type, in the class",
+    ),
+    "strategies/a_property.py": (
+        STRATEGY + '@register("property")\n@dataclass(frozen=True)\nclass Property(ContiguousKV):\n'
+        "    @property\n    def exact(self):\n        return False",
+        "ValueError: exact is a property; write exact = True or exact = False, without a type, in the class",
+    ),
+    "strategies/a_field.py": (
+        STRATEGY + '@register("field")\n@dataclass(frozen=True)\nclass Field(ContiguousKV):\n    exact: bool = False',
+        "ValueError: exact is an option; write exact = True or exact = False, without a type, in the class",
+    ),
     "strategies/a_hint.py": (
         "from __future__ import annotations\n" + STRATEGY + '@register("hint")\n@dataclass(frozen=True)\n'
         "class Hint(ContiguousKV):\n    size: Unknown = 3",

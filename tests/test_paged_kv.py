@@ -109,3 +109,10 @@ def test_options_that_fit_no_target_are_refused_in_one_line(label, told):
         parse(label).bind(TARGET)
     assert told in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_blocks_that_are_no_numbers_are_refused(tiny_model, monkeypatch):
+    session = Session(tiny_model("t5"), parse("paged_kv"), 1, 3, 4)
+    monkeypatch.setattr(type(session._stores[0]), "blocks_in_use", lambda self, length: "many")
+    with pytest.raises(StrategyError, match="blocks_in_use gave 'many'; return two whole numbers"):
+        _ = session.blocks_in_use

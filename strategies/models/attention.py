@@ -149,4 +149,7 @@ class CrossAttention(_Attention):
 
     def read(self, source: CrossKV, q_BHTK: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return the K and V of the source to attend, [B, G, M, K] each, and their bias."""
-        return source.get(q_BHTK, bias)
+        found = source.get(q_BHTK, bias)
+        if len(found) != 3:
+            raise TypeError(f"get(q_BHTK, bias) of {type(source).__name__} must return K, V and their bias")
+        return found

@@ -7,17 +7,19 @@ from strategies import Strategy, StrategyError
 FACTS = ("rows_fed", "keys_read", "rows_copied", "rows_reserved", "rows_used", "rows_expanded", "table_entries")
 OF_BEAMS = ("rows_reordered", "rows_gathered", "rows_spare", "entries_reserved", "entries_reordered")
 OF_SOURCE = ("cross_keys_read", "cross_keys_observed")
+FIRST = 64
+"""Steps of which each is checked; a fact of a source, for one, falls at a step of the strategy's choice."""
 MOST = 1 << 40
 """Greatest number of rows that a fact may give: more rows fit in no memory."""
 
 
 def require_rows(bound: Strategy, tgt_len: int, src_len: int) -> None:
-    """Check the facts at the first, the middle and the last step of ``tgt_len``, for sources of ``src_len`` tokens.
+    """Check the facts at the first steps, the middle and the last of ``tgt_len``, for sources of ``src_len`` tokens.
 
     Raises StrategyError for a fact that is no whole number from 0 to ``MOST``, or of keys of the source to ``src_len``;
     where no key of the source is read; and where more are read than at an earlier step.
     """
-    steps = sorted({1, (tgt_len + 1) // 2, tgt_len})
+    steps = sorted({*range(1, min(tgt_len, FIRST) + 1), (tgt_len + 1) // 2, tgt_len})
     for name in FACTS + OF_BEAMS:
         for k in steps:
             value = getattr(bound, name)(k)
