@@ -19,6 +19,7 @@ from strategies import Session, Strategy
 from strategies.models import costs
 from strategies.models.encoder_decoder import EncoderDecoder
 from strategies.search.begin import begin
+from strategies.search.options import Stop
 from strategies.search.searching import Chosen, Searching, Sequences
 from strategies.session import is_captured
 
@@ -152,10 +153,14 @@ class StrategyArm:
             gc.enable()
         return Round(self.label, index, warmup, clock.every_step, marks_s, collections)
 
-    def decode(self, clock: Clock, searching: Searching | None = None) -> None:
-        """Decode once, with marks of ``clock``, and keep what was found; by default by a new search of the cell."""
-        searching = searching or self.search()
-        self.steps = len(one_round(self.session, self._inputs, self._cell.stop, clock, searching))
+    def decode(self, clock: Clock, searching: Searching | None = None, stop: Stop | None = None) -> None:
+        """Decode once, with marks of ``clock``, and keep what was found; by default by a new search of the cell.
+
+        ``stop`` replaces that of the cell.
+        """
+        stop = stop or self._cell.stop
+        searching = searching or self.search(stop=stop)
+        self.steps = len(one_round(self.session, self._inputs, stop, clock, searching))
         self.found = searching.sequences()
         # A search may take more steps than the longest sequence has tokens; contenders return no column of padding.
         self.token_BN = self.found.token_RN[:, : int(self.found.length_R.max())].cpu()
@@ -189,11 +194,12 @@ class StrategyArm:
             one_round(session, self._inputs, self._cell.stop, clock, self.search())
         return memory.peak_bytes
 
-    def search(self, tolerance: float | None = None) -> Searching:
-        """A new search of the cell's kind; with a ``tolerance`` it counts ties."""
+    def search(self, tolerance: float | None = None, stop: Stop | None = None) -> Searching:
+        """A new search of the cell's kind; with a ``tolerance`` it counts ties. ``stop`` replaces that of the cell."""
         cell, config = self._cell, self._model.config
         device = self._inputs.src_BS.device
-        return begin(cell.search, config, cell.batch_size, cell.tgt_len, cell.stop, device, cell.seed, tolerance)
+        stop = stop or cell.stop
+        return begin(cell.search, config, cell.batch_size, cell.tgt_len, stop, device, cell.seed, tolerance)
 
 
 def rss_bytes() -> int:

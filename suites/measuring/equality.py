@@ -169,6 +169,8 @@ def check(
     parents are fed as the search chooses them.
 
     An approximate arm disagrees only if its logits are not finite. Its ``divergence`` leaves rows out that have ended.
+    With ``as_chosen`` a row has ended once the oracle finds an end most likely, also where ``fixed`` forbids to choose
+    it: what would follow is no text, of which no weights have learnt anything.
 
     Raises NotFiniteError if the oracle's logits are not finite, whatever the oracle itself raises, and SpoiledError if
     an arm spoils CUDA.
@@ -219,12 +221,15 @@ def check(
                 if wrong:
                     agreement.reason = f"step {k}: {wrong}"
             advance(arm)
-        if fixed and not as_chosen:
+        if as_chosen:  # before the search forbids the end, or beam search sets aside what has ended
+            live_B = live_B & ~is_end(oracle_BV.argmax(-1), config.eos_ids)
+        elif fixed:
             fed.forbid(oracle_BV)
         chosen = choose(oracle_BV)
         token_B = chosen.token_X
+        live_B = live_B[chosen.parent_X()]
         if not fixed:
-            live_B = live_B[chosen.parent_X()] & ~is_end(token_B, config.eos_ids)
+            live_B = live_B & ~is_end(token_B, config.eos_ids)
         fed.add(chosen)
         if k == oracle.session.max_new or (not fixed and decisions.has_ended()):
             decisions.finish()

@@ -36,7 +36,12 @@ def admitted(
     Trained weights are fed the tokens as the search chooses them. A model of random weights may choose the same token
     at every step. Then all rows of K and V are alike, and leaving some out would lose nothing. So its tokens change as
     they do where exact strategies are compared (``equality.check``).
+
+    The text of trained weights ends where the judge finds an end most likely, and what follows is not judged. So with
+    ``stop=fixed``, too, both decode freely until the end. Random weights know no end: the cell's stop holds for them.
     """
+    trained = cell.model.source != "random"
+    stop = "eos" if trained else cell.stop
     found = check(
         judge,
         arms,
@@ -44,11 +49,11 @@ def admitted(
         judge.search(),
         fixed=cell.stop == "fixed",
         advance=lambda arm: advance(arm, 1 / cell.tgt_len),
-        as_chosen=cell.model.source != "random",
+        as_chosen=trained,
     )
     clock, passed = clocks(cell.device)[0], []
     with answering(judge.label):
-        judge.decode(clock)
+        judge.decode(clock, stop=stop)
         advance(judge, 1)
     for arm, agreement in zip(arms, found, strict=True):
         if agreement.fault:
@@ -57,7 +62,7 @@ def admitted(
             outcomes.settle(arm.label, "invalid", agreement.reason)
         else:
             with contained(partial(outcomes.fail, arm.label)), answering(arm.label):
-                arm.decode(clock)
+                arm.decode(clock, stop=stop)
                 assert judge.found is not None
                 assert arm.found is not None
                 equal, error = beside(best(judge.found, cell), best(arm.found, cell))

@@ -19,6 +19,7 @@ from suites.store.cell_folder import read_cells
 from suites.store.files import write_json
 from suites.store.schema import SCHEMA
 from suites.tables.case_table import case_table
+from suites.timing.clock import CpuClock
 
 from .lossy import Harmless, Overflowing, Rounded, Window
 from .one_cell import CELL, measure
@@ -26,6 +27,8 @@ from .planted import Losing
 from .test_equality import CELL as MONOTONE
 
 PRONOUNCE = Cell(ModelSpec("pronounce", "pronounce"), 24, 20, 2, "cpu", "fp32", 1, 0, "eos")
+ENDING = dataclasses.replace(PRONOUNCE, tgt_len=30)
+"""Long enough for every text to end, at different steps."""
 LOSSLESS = {"kl_nats": 0, "kl_max_nats": 0, "top1_equal": 1, "sequences_equal": 1, "token_error": 0}
 
 
@@ -62,23 +65,26 @@ def test_one_that_loses_nothing_has_no_loss(search, stop, tmp_path):
 
 def test_the_loss_is_that_of_steps_fed_the_exact_choices(tmp_path):
     """Found once more without the code that measures it."""
-    results = measure([parse("static_kv"), Rounded()], tmp_path, dataclasses.replace(PRONOUNCE, stop="fixed"))
+    results = measure([parse("static_kv"), Rounded()], tmp_path, dataclasses.replace(ENDING, stop="fixed"))
     found = results["rounded_kv(levels=1)"]
     model = load_model(PRONOUNCE.model)
     inputs = make_inputs(PRONOUNCE, model.config)
-    exact, lossy = (Session(model, kind, 2, 24, 20) for kind in (parse("static_kv"), Rounded()))
+    exact, lossy = (Session(model, kind, 2, 24, 30) for kind in (parse("static_kv"), Rounded()))
     token_B, nats, equal = torch.full((2,), model.config.start_id), [], []
+    live_B, eos_ids = torch.ones(2, dtype=torch.bool), list(model.config.eos_ids)
     with torch.no_grad():
         for session in (exact, lossy):
             session.prefill(inputs.src_BS, inputs.src_mask_BS)
-        for _ in range(20):
+        for _ in range(30):
             p_BV, q_BV = (session.step(token_B).clone() for session in (exact, lossy))
             nats += torch.nn.functional.kl_div(
                 q_BV.log_softmax(-1), p_BV.log_softmax(-1), log_target=True, reduction="none"
-            ).sum(-1)
-            equal += p_BV.argmax(-1) == q_BV.argmax(-1)
-            p_BV[:, list(model.config.eos_ids)] = -torch.inf
+            ).sum(-1)[live_B]
+            equal += (p_BV.argmax(-1) == q_BV.argmax(-1))[live_B]
+            live_B &= ~torch.isin(p_BV.argmax(-1), torch.tensor(eos_ids))
+            p_BV[:, eos_ids] = -torch.inf
             token_B = p_BV.argmax(-1)
+    assert not live_B.any()
     assert found.kl_nats == pytest.approx(float(torch.stack(nats).mean()), rel=1e-3)
     assert found.kl_max_nats == pytest.approx(float(torch.stack(nats).max()), rel=1e-3)
     assert found.top1_equal == pytest.approx(float(torch.stack(equal).float().mean()))
@@ -86,15 +92,41 @@ def test_the_loss_is_that_of_steps_fed_the_exact_choices(tmp_path):
     assert found.max_logit_error > 0.01
 
 
-def test_steps_after_the_end_of_a_sentence_do_not_count():
+@pytest.mark.parametrize("stop", ["fixed", "eos"])
+def test_steps_after_the_end_of_a_sentence_do_not_count(stop):
     model = load_model(PRONOUNCE.model)
-    inputs = make_inputs(PRONOUNCE, model.config)
-    judge, arm = (StrategyArm(kind, model, inputs, PRONOUNCE) for kind in (parse("static_kv"), Harmless()))
-    search = judge.search()
-    (agreement,) = check(judge, [arm], "fp32", search, fixed=False, as_chosen=True)
-    lengths = search.sequences().length_R.tolist()
+    cell = dataclasses.replace(ENDING, stop=stop)
+    inputs = make_inputs(cell, model.config)
+    judge, arm = (StrategyArm(kind, model, inputs, cell) for kind in (parse("static_kv"), Harmless()))
+    (agreement,) = check(judge, [arm], "fp32", judge.search(), fixed=stop == "fixed", as_chosen=True)
+    judge.decode(CpuClock(), stop="eos")
+    lengths = judge.row_lens()
     assert len(set(lengths)) == 2
+    assert max(lengths) < cell.tgt_len
     assert agreement.divergence.rows == sum(lengths)
+
+
+@pytest.mark.parametrize("stop", ["fixed", "eos"])
+def test_beams_that_continue_an_ended_one_do_not_count(stop):
+    model = load_model(PRONOUNCE.model)
+    cell = dataclasses.replace(ENDING, stop=stop, search=Beam(2))
+    inputs = make_inputs(cell, model.config)
+    judge, arm = (StrategyArm(kind, model, inputs, cell) for kind in (parse("static_kv"), Harmless()))
+    search = judge.search()
+    steps, choose = [], search.choose
+    search.choose = lambda logits_XV: steps.append(logits_XV.argmax(-1)) or choose(logits_XV)
+    (agreement,) = check(judge, [arm], "fp32", search, fixed=stop == "fixed", as_chosen=True)
+    assert any(torch.isin(token_X, torch.tensor(model.config.eos_ids)).any() for token_X in steps[:-1])
+    assert agreement.divergence.rows < len(steps) * 4
+
+
+@pytest.mark.parametrize("search", [Greedy(), Beam(2)])
+def test_a_text_that_trained_weights_end_is_judged_alike_whether_or_not_decoding_goes_on(search, tmp_path):
+    cells = [dataclasses.replace(ENDING, stop=stop, search=search) for stop in ("eos", "fixed")]
+    ended, fixed = (measure([parse("static_kv"), Window(2)], tmp_path / cell.stop, cell)["window_kv"] for cell in cells)
+    assert 0 < ended.token_error
+    assert (fixed.sequences_equal, fixed.token_error) == (ended.sequences_equal, ended.token_error)
+    assert max(fixed.row_lens) == ENDING.tgt_len
 
 
 def test_the_rows_of_a_model_that_chooses_one_token_differ(tmp_path):
