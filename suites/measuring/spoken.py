@@ -31,13 +31,14 @@ def can_be_spoken(cell: Cell) -> bool:
 
 
 def phrase_words(cell: Cell) -> int:
-    """Number of held-out words in a phrase that is about as long as the cell's sources, from 1 to ``WORDS``.
+    """Number of held-out words in a phrase about as long as the shorter of source and target, from 1 to ``WORDS``.
 
-    An approximate strategy may lose nothing in a single word that it loses in a text as long as the cell's.
+    An approximate strategy may lose nothing in a single word that it loses in a text as long as the cell's. A longer
+    phrase would lose what no text of the cell can.
     """
     words = held_out()
     length = sum(map(len, words)) / len(words) + 1  # and the space after it
-    return max(1, min(round(cell.src_len / length), WORDS))
+    return max(1, min(round(min(cell.src_len, cell.tgt_len) / length), WORDS))
 
 
 @torch.no_grad()

@@ -44,7 +44,7 @@ class Losses:
 
 def losses(view: View) -> Losses | None:
     """What is lost in the last panel of a view; None unless an approximate strategy was judged at two lengths."""
-    measure, (column, _) = measure_of(view), view.axis
+    measure, (column, _) = measure_of(view, along=True), view.axis
     if measure is None or column not in ("tgt_len", "src_len"):
         return None
     panel, rows = replace(view, table=judged(view, measure)).panels[-1]

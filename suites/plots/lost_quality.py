@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from ..tables.exactness import exact_rows, is_exact
+from .swept import is_tied
 from .view import View
 
 
@@ -41,10 +42,15 @@ MEANING = {
 }
 
 
-def measure_of(view: View) -> Measure | None:
-    """The best measure that is known of an approximate strategy of the view; None where there is none."""
+def measure_of(view: View, along: bool = False) -> Measure | None:
+    """The best measure that is known of an approximate strategy of the view; None where there is none.
+
+    ``along``: it is drawn along a length. The phrases of the phoneme error are as long as the shorter of source and
+    target, so it does not follow one of two lengths that differ, and is left out there.
+    """
     rows = view.table[~is_exact(view.table)]
-    return next((one for one in MEASURES if one.column in rows and rows[one.column].notna().any()), None)
+    measures = MEASURES[1:] if along and not is_tied(rows) else MEASURES
+    return next((one for one in measures if one.column in rows and rows[one.column].notna().any()), None)
 
 
 def judged(view: View, measure: Measure) -> pd.DataFrame:

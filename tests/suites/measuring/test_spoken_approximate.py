@@ -33,9 +33,15 @@ def measured(strategies, folder, cell=PRONOUNCE):
     return done, case_table([done]).set_index("strategy")
 
 
-@pytest.mark.parametrize(("src_len", "least", "most"), [(1, 1, 1), (8, 1, 1), (64, 6, 9), (10_000, WORDS, WORDS)])
-def test_phrases_are_about_as_long_as_the_sources_of_the_cell(src_len, least, most):
-    assert least <= phrase_words(dataclasses.replace(PRONOUNCE, src_len=src_len)) <= most
+@pytest.mark.parametrize("other", [64, 10_000])
+@pytest.mark.parametrize(("length", "least", "most"), [(1, 1, 1), (8, 1, 1), (64, 6, 9)])
+def test_phrases_are_about_as_long_as_the_shorter_of_source_and_target(length, least, most, other):
+    for sizes in ({"src_len": length, "tgt_len": other}, {"src_len": other, "tgt_len": length}):
+        assert least <= phrase_words(dataclasses.replace(PRONOUNCE, **sizes)) <= most
+
+
+def test_no_phrase_has_more_words_than_are_decoded():
+    assert phrase_words(dataclasses.replace(PRONOUNCE, src_len=10_000, tgt_len=10_000)) == WORDS
 
 
 def test_each_approximate_strategy_has_its_own_and_exact_ones_share_theirs(tmp_path):

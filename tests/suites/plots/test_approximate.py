@@ -185,3 +185,15 @@ def test_the_loss_of_one_length_or_along_batches_is_no_figure():
     assert loss.figure(view_of(*lossy(batches=(1, 4)))) is None
     (axes,) = (axes for axes in panels_of(loss.figure(view_of(*lossy(LENGTHS, batches=(1, 4))))) if axes.get_ylabel())
     assert len(axes.lines) == len(LOSSY) + 1
+
+
+def test_where_target_and_source_differ_the_loss_along_one_of_them_is_the_token_error():
+    """Phrases are as long as the shorter of the two, so the phoneme error would stay where it is."""
+    lengths = tuple((256, target) for target in (32, 64, 128, 256))
+    table, steps = lossy(lengths)
+    errors = lossy(lengths, measure="token_error")[0]["token_error"]
+    view = view_of(table.assign(token_error=errors), steps)
+    (axes,) = panels_of(loss.figure(view))
+    assert axes.get_ylabel() == "token error (%)"
+    assert loss.figure(view_of(table, steps)) is None
+    assert approximate.figure(view).axes[0].get_ylabel() == "phoneme error (%)"
