@@ -22,11 +22,11 @@ LABELLED = {"formulas", "capacity", "necessary"}
 """Objects whose keys are labels of strategies or contenders."""
 LEAVES = {"versions", "kernels", "roles.prefill_flops", "roles.decode_flops", "roles.decode_bytes"}
 """Objects whose keys are names of packages, kernels and modules: the page names the object alone."""
-ALONE = {"narrowing_compiled", "narrowing_reason", "fp32_reason", "search_ties", "moved_share",
+ALONE = {"narrowing_compiled", "narrowing_reason", "fp32_reason", "judged_by", "search_ties", "moved_share",
          "phoneme_error", "phoneme_error_words", "phoneme_error_phrase", "phoneme_error_reason"}  # fmt: skip
 ELSEWHERE = {*ALONE, "isolated", "isolated.why", "isolated.begun_s"}
 """Of cell.json, beside other settings than those of the run here: compiled steps, no room for the whole weights or for
-a float32 decoder, beam search, and a process of its own."""
+a float32 decoder, beam search, approximate strategies, and a process of its own."""
 
 
 def rows(section):

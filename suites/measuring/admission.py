@@ -69,6 +69,7 @@ class Admission:
         self._outcomes, self._work, self._progress = outcomes, work, progress
         self._no_oracle, self._no_stand_in = no_oracle, no_stand_in
         self._why_no_oracle = f"{ORACLE} {no_oracle}" if no_oracle else ""
+        self._why_no_judge = ""
         self._arms: list[StrategyArm] = []
         self._chooser: StrategyArm | None = None
         """An exact arm, whose choices are those of the search: the admitted one with the least work, if there is one.
@@ -76,6 +77,8 @@ class Admission:
         self._in_low_precision = cell.dtype in LOW_PRECISION
         self.no_reference = (no_reference or self._why_no_oracle) if self._in_low_precision else ""
         """Why strategies were not compared with float32, after ``arms``; "" if they were, and in cells in float32."""
+        self.judged_by = ""
+        """Label of the exact strategy by which approximate ones were judged, after ``arms``; "" if none was."""
         self.decided: dict[str, Any] = {}
         """Entries of cell.json about what the search chooses, after ``arms``; none under greedy search."""
 
@@ -170,31 +173,33 @@ class Admission:
         An exact arm that was admitted judges them, the one with the least work, or else full recompute.
         """
         self._progress.say("quality")
+        passed: list[StrategyArm] = []
         exact = sorted(self._arms, key=lambda arm: self._work[arm.label])
         others = [] if exact or self._why_no_oracle else [ORACLE]
         if not exact and not self._no_stand_in and STAND_IN not in self._outcomes:
             others.append(STAND_IN)
         for label in [*(arm.label for arm in exact), *others]:
             through = [NotFiniteError] if label == ORACLE else []
-            with contained(partial(self._fail_oracle, label), *through), answering(label):
+            with contained(partial(self._fail_judge, label), *through), answering(label):
                 mine = next((arm for arm in exact if arm.label == label), None)
                 judge = mine or StrategyArm(parse(label), self._model, self._inputs, self._cell)
                 rivals = [arm for arm in arms if arm.label in self._outcomes.open()]
                 passed = admitted(judge, rivals, self._cell, self._outcomes, self._advance)
-                self._chooser = judge
+                self._chooser, self.judged_by = judge, label
                 break
         else:
-            why = self._why_no_oracle or self._no_stand_in
-            why = f"no exact strategy could judge it{f': {why}' * bool(why)}; add an exact one that has room"
+            self._chooser = None
+            no_room = f"{STAND_IN} {self._no_stand_in}" if self._no_stand_in else ""
+            reasons = dict.fromkeys(filter(None, (self._why_no_oracle, self._why_no_judge or no_room)))
+            why = f"no exact strategy could judge it: {'; '.join(reasons)}; add an exact one that has room"
             for arm in arms:
                 if arm.label in self._outcomes.open():
                     self._outcomes.settle(arm.label, "failed", why)
-            return
         if self._why_no_oracle:
             for arm in passed:
                 compared = f"{COMPARED} the logits of {label}, as {self._why_no_oracle}"
                 arm.remark = "; ".join(filter(None, (compared, arm.remark)))
-        labels = list(self._outcomes.open())
+        labels = self._outcomes.open()  # a judge that failed is not timed
         self._arms = sorted(
             (arm for arm in [*self._arms, *passed] if arm.label in labels), key=lambda arm: labels.index(arm.label)
         )
@@ -218,6 +223,11 @@ class Admission:
             self._lose_oracle(f"failed: {fault.located}")
         if label in self._outcomes:
             self._outcomes.fail(label, fault)
+
+    def _fail_judge(self, label: str, fault: Fault) -> None:
+        """Note that a judge of approximate strategies failed: without another, their reason names the last one."""
+        self._why_no_judge = f"{label} failed: {fault.located}"
+        self._fail_oracle(label, fault)
 
     def _lose_oracle(self, why: str) -> None:
         self._why_no_oracle = f"{ORACLE} {why}"

@@ -158,6 +158,8 @@ class CellRun:
         arms = admission.arms([s for s in self._strategies if s.label in self._outcomes.open()])
         if admission.decided:
             self._file.write(**admission.decided)
+        if admission.judged_by:
+            self._file.write(judged_by=admission.judged_by)
         if admission.no_reference:
             self._file.write(fp32_reason=admission.no_reference)
         if arms and self._spoken:

@@ -296,6 +296,7 @@ class CellEntry(TypedDict):
     phoneme_error_phrase: NotRequired[Size]
     phoneme_error_reason: NotRequired[str]
     fp32_reason: NotRequired[str]
+    judged_by: NotRequired[Label]
     search_ties: NotRequired[Count]
     moved_share: NotRequired[Annotated[float, AllowInfNan(False), Ge(0), Le(1)]]
     necessary: NotRequired[dict[Label, FormulaEntry]]

@@ -16,7 +16,7 @@ from suites.measuring.quality import beside
 from suites.settings.cells import Cell
 from suites.settings.inputs import make_inputs
 from suites.store.cell_folder import read_cells
-from suites.store.files import write_json
+from suites.store.files import read_json, write_json
 from suites.store.schema import SCHEMA
 from suites.tables.case_table import case_table
 from suites.timing.clock import CpuClock
@@ -169,7 +169,39 @@ def test_without_any_exact_strategy_that_runs_the_reason_is_told(tmp_path, monke
     (result,) = measure([Rounded()], tmp_path).values()
     assert result.status == "failed"
     assert result.reason.startswith("no exact strategy could judge it: full_recompute failed: RuntimeError: no room")
+    assert "; static_kv failed: RuntimeError: no room" in result.reason
     assert result.reason.endswith("; add an exact one that has room")
+
+
+def fails_as_judge(labels, monkeypatch):
+    """Let these strategies fail where they judge approximate ones, after they were found equal."""
+    usual = StrategyArm.decode
+
+    def fails(arm, *args, **options):
+        if arm.label in labels:
+            raise RuntimeError(f"{arm.label} has no room to judge")
+        return usual(arm, *args, **options)
+
+    monkeypatch.setattr(StrategyArm, "decode", fails)
+
+
+def test_an_exact_strategy_that_fails_while_it_judges_is_not_timed_and_is_named(tmp_path, monkeypatch):
+    fails_as_judge({"static_kv"}, monkeypatch)
+    monkeypatch.setattr(StrategyArm, "round", lambda arm, *args: pytest.fail(f"{arm.label} is timed"))
+    results = measure([parse("static_kv"), Harmless()], tmp_path)
+    assert {result.status for result in results.values()} == {"failed"}
+    assert results["static_kv"].reason.startswith("RuntimeError: static_kv has no room to judge")
+    reason = results["harmless_kv"].reason
+    assert reason.startswith("no exact strategy could judge it: static_kv failed: RuntimeError: static_kv has no room")
+    assert "judged_by" not in read_json(tmp_path / "cells" / CELL.id / "cell.json")
+
+
+@pytest.mark.parametrize(("failing", "judge"), [(set(), "static_kv"), ({"static_kv"}, "contiguous_kv")])
+def test_the_cell_says_by_which_exact_strategy_the_others_were_judged(failing, judge, tmp_path, monkeypatch):
+    fails_as_judge(failing, monkeypatch)
+    results = measure([parse("static_kv"), parse("contiguous_kv"), Harmless()], tmp_path)
+    assert results["harmless_kv"].status == "ok"
+    assert read_json(tmp_path / "cells" / CELL.id / "cell.json")["judged_by"] == judge
 
 
 def test_logits_that_are_not_finite_are_invalid_and_the_others_go_on(tmp_path):
