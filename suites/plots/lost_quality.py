@@ -37,8 +37,8 @@ MEASURES = (
 """All measures, the best first: the first that is known of an approximate strategy is drawn."""
 MEANING = {
     "phoneme_error": "Phoneme error: on held-out words.",
-    "token_error": "Token error: edits of the output against that of full recompute, over its tokens.",
-    "top1_equal": "Other top-1 choices: share of steps at which full recompute, fed the same tokens, chooses another.",
+    "token_error": "Token error: edits of the output against that of an exact strategy, over its tokens.",
+    "top1_equal": "Other top-1 choices: share of steps at which an exact strategy, fed the same tokens, takes another.",
 }
 
 
