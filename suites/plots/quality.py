@@ -24,9 +24,9 @@ MARKS = 15, 5
 
 
 def figure(view: View) -> Figure | None:
-    """Draw a curve for each strategy. None unless the phoneme error is known for two numbers of beams or more."""
+    """Draw a curve for each strategy. None where the rows do not show what beams buy (``shows_beams``)."""
     rows = points(view)
-    if rows["num_beams"].nunique() < 2:
+    if not shows_beams(rows):
         return None
     case = rows.iloc[0]
     every = "Every exact strategy" if view.sets_aside else "Every strategy"
@@ -60,6 +60,14 @@ def points(view: View) -> pd.DataFrame:
     rows = largest(view.table.dropna(subset=["e2e_s", "phoneme_error"]))
     rows = rows.assign(ms=1e3 * rows["e2e_s"] / rows["batch_size"], percent=100 * rows["phoneme_error"])
     return rows.sort_values("num_beams", kind="stable")
+
+
+def shows_beams(rows: pd.DataFrame) -> bool:
+    """Whether the phoneme error of exact strategies is known for two numbers of beams or more.
+
+    Approximate strategies differ in theirs, so with them alone no number of beams has an error of its own.
+    """
+    return bool(exact_rows(rows)["num_beams"].nunique() > 1)
 
 
 def told(view: View) -> str:

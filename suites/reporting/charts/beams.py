@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from ...plots.curve import is_disturbed
-from ...plots.quality import message, quickest
+from ...plots.quality import message, quickest, shows_beams
 from ...plots.quality import points as points_of
 from ...plots.view import View
 from ...words.quantity import counted, quantity
@@ -14,9 +14,9 @@ from .points import points
 
 
 def charts(view: View) -> list[Chart]:
-    """Make the one chart; none unless the phoneme error is known for two numbers of beams or more."""
+    """Make the one chart; none where the rows do not show what beams buy (``shows_beams``)."""
     rows = points_of(view)
-    if rows["num_beams"].nunique() < 2:
+    if not shows_beams(rows):
         return []
     first = quickest(rows)
     data = pd.DataFrame(

@@ -6,6 +6,7 @@ import pytest
 
 from suites.plots.quality import figure, message, points, quickest, told
 from suites.plots.view import views
+from suites.reporting.charts.beams import charts
 
 from .test_plots import CORE, MACHINE, tables
 
@@ -99,3 +100,15 @@ def test_the_page_says_the_error_of_each_number_of_beams_and_what_they_buy():
     assert told(view_of({4: 0.09})) == "Phoneme error on held-out words: 9.00 % with 4 beams."
     assert told(view_of({0: 0.1})) == "Phoneme error on held-out words: 10.00 %."
     assert told(view_of({4: np.nan})) == ""
+
+
+def test_approximate_strategies_alone_have_no_error_in_common_and_so_no_figure():
+    table, steps = tables(beams=(1, 4))
+    errors = 0.1 / table["num_beams"] + 0.01 * table["strategy"].map({name: at for at, name in enumerate(CORE)})
+    table = table.assign(phoneme_error=errors)
+    (view,) = views(table.assign(exact=0.0), steps, MACHINE)
+    assert figure(view) is None
+    assert charts(view) == []
+    assert told(view) == ""
+    (view,) = views(table.assign(exact=(table["num_beams"] == 1).astype(float)), steps, MACHINE)
+    assert figure(view) is None
