@@ -73,7 +73,7 @@ TEXT_COLUMNS = {*IDENTITY, "baseline", "e2e_verdict", "best_strategy", "best_ver
 
 def columns() -> list[str]:
     """Names of all columns, in their order. The metrics among them are those that are registered at this moment."""
-    return [*IDENTITY, *metrics(), *RATIOS, *BEST, *VERDICTS, *CROSSOVER, *MEMORY, *QUALITY, *TRUST, *CEILINGS]
+    return [*IDENTITY, *metrics(), *RATIOS, *BEST, *VERDICTS, *CROSSOVER, *QUALITY, *MEMORY, *TRUST, *CEILINGS]
 
 
 def completed(table: pd.DataFrame) -> pd.DataFrame:

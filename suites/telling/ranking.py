@@ -35,7 +35,6 @@ def rankings(table: pd.DataFrame, width: int = 100, rounds: Rounds | None = None
 
     Approximate strategies stand below the others of their cell, with what they lose beside their times.
 
-
     ``width`` is that of the terminal, in characters. ``rounds`` adds a picture of the rounds of each case. Cells whose
     times something may have spoiled (``disturbed_by``) have a mark.
     """
