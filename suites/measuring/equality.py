@@ -55,7 +55,7 @@ class Agreement:
         if (found := self.divergence) is None:
             return {}
         known = {name: getattr(found, name) for name in ("kl_nats", "kl_max_nats", "top1_equal")}
-        return {"max_logit_error": found.max_error, **known}
+        return {"max_logit_error": found.max_error, "choices": found.rows, **known}
 
     def diverge(self, oracle_XV: Tensor, logits_XV: Tensor, live_X: Tensor) -> str:
         """Note the logits, [X, V], of an approximate arm at a step; say what is wrong with them, or return "".

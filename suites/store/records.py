@@ -126,7 +126,8 @@ class ArmResult:
     ``exact`` says whether a strategy declares full recompute's logits; it is None for a contender, and in folders of
     earlier versions, in which every strategy did. The fields after it say what an approximate strategy loses beside an
     exact one (``measuring/quality``): KL divergence in nats, mean and largest over steps and rows, shares of equal
-    choices and of equal sequences, edits over tokens, and the phoneme error rate (``measuring/spoken``).
+    choices and of equal sequences, edits over tokens, and the phoneme error rate (``measuring/spoken``). ``choices``
+    counts the steps and rows that the divergence and the share of equal choices stand on.
     """
 
     __pydantic_config__: ClassVar = EXACT
@@ -157,6 +158,7 @@ class ArmResult:
     phoneme_error: Amount | None = None
     kv_used_blocks: Count | None = None
     kv_reserved_blocks: Count | None = None
+    choices: Count | None = None
 
     @property
     def is_approximate(self) -> bool:

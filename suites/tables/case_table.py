@@ -157,11 +157,11 @@ def case_table(
 
 def _quality(cell: Mapping[str, Any], arm: ArmResult) -> dict[str, float]:
     """The columns ``QUALITY`` of a case. The phoneme error of a cell is not that of its approximate strategies."""
-    if arm.exact is None:
-        return {"phoneme_error": number(cell.get("phoneme_error"))}
-    found = {name: number(getattr(arm, name)) for name in QUALITY}
-    if arm.exact:
+    found = {name: number(getattr(arm, name, None)) for name in QUALITY}
+    if not arm.is_approximate:
         found["phoneme_error"] = number(cell.get("phoneme_error"))
+    if not math.isnan(found["phoneme_error"]):
+        found["phoneme_error_words"] = number(cell.get("phoneme_error_words"))
     return found
 
 

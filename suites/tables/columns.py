@@ -49,12 +49,16 @@ the verdict (``judging.verdict``), which is "" where the case was not timed, and
 ``best_ratio`` at the levels at which Holm's procedure tested them."""
 MEMORY = ["memory_bound_by"]
 """What limits the memory in forecasts (``machine.limits``), in words: the machine, a control group, or a key."""
-QUALITY = ["exact", "kl_nats", "kl_max_nats", "top1_equal", "sequences_equal", "token_error", "phoneme_error"]
+QUALITY = [
+    "exact", "choices", "kl_nats", "kl_max_nats", "top1_equal", "sequences_equal", "token_error", "phoneme_error",
+    "phoneme_error_words",
+]  # fmt: skip
 """How good the output is.
 
 ``exact`` is 1 for a strategy that declares full recompute's logits, 0 for an approximate one, and NaN for contenders
-and in tables of earlier versions. Then come what an approximate strategy loses (``measuring.quality``), and the phoneme
-error, which is the same for all exact strategies of a cell (``measuring.spoken``)."""
+and in tables of earlier versions. Then come what an approximate strategy loses, with the number of choices that this
+was measured on (``measuring.quality``), and the phoneme error with its number of words, which is the same for all exact
+strategies of a cell (``measuring.spoken``)."""
 TRUST = [
     "stopped_by", "noise_floor", "noise_floor_low", "noise_floor_high", "crossed_floor", "crossed_floor_low",
     "crossed_floor_high", "disturbed_by",

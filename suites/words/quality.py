@@ -57,21 +57,31 @@ def quality(row: Row, exact_error: float) -> str:
 def losses(row: Row, exact_error: float) -> str:
     """The quality of an approximate strategy in a clause. ``exact_error`` is the phoneme error of exact ones, or NaN.
 
+    It says how many choices, words and outputs the figures stand on, where the row knows it.
+
     >>> row = {"top1_equal": 0.998, "kl_nats": 0.00031, "phoneme_error": 0.0902, "sequences_equal": 0.9}
-    >>> losses(row, 0.0898)
-    '99.8 % of choices equal, KL 0.00031 nats per step, phoneme error 9.02 % instead of 8.98 %'
-    >>> losses(row | {"phoneme_error": math.nan, "token_error": 0.01}, math.nan)
-    '99.8 % of choices equal, KL 0.00031 nats per step, 90.0 % of outputs equal (token error 1.0 %)'
+    >>> losses(row | {"choices": 1756, "phoneme_error_words": 497}, 0.0898)
+    '99.8 % of 1,756 choices equal, KL 0.00031 nats per step, phoneme error 9.02 % instead of 8.98 % (497 words)'
+    >>> losses(row | {"phoneme_error": math.nan, "token_error": 0.01, "batch_size": 10}, math.nan)
+    '99.8 % of choices equal, KL 0.00031 nats per step, 90.0 % of 10 outputs equal (token error 1.0 %)'
     """
     if _unknown(row, "top1_equal"):
         return "its quality is not known"
-    told = f"{nearly(row['top1_equal'])} of choices equal, KL {row['kl_nats']:.2g} nats per step"
+    choices = f"{_count(row, 'choices')}choices"
+    told = f"{nearly(row['top1_equal'])} of {choices} equal, KL {row['kl_nats']:.2g} nats per step"
     if not _unknown(row, "phoneme_error"):
         instead = "" if math.isnan(exact_error) else f" instead of {100 * exact_error:.2f} %"
-        return f"{told}, phoneme error {100 * row['phoneme_error']:.2f} %{instead}"
+        words = _count(row, "phoneme_error_words")
+        return f"{told}, phoneme error {100 * row['phoneme_error']:.2f} %{instead}{f' ({words}words)' if words else ''}"
     if _unknown(row, "token_error"):
         return told
-    return f"{told}, {nearly(row['sequences_equal'])} of outputs equal (token error {nearly(row['token_error'])})"
+    outputs = f"{nearly(row['sequences_equal'])} of {_count(row, 'batch_size')}outputs equal"
+    return f"{told}, {outputs} (token error {nearly(row['token_error'])})"
+
+
+def _count(row: Row, name: str) -> str:
+    """A count with a space after it; "" where it is not known, as in tables of earlier versions."""
+    return "" if _unknown(row, name) else f"{int(row[name]):,} "
 
 
 def _unknown(row: Row, name: str) -> bool:

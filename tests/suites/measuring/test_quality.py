@@ -232,7 +232,8 @@ def test_the_baseline_and_the_fastest_are_exact_and_the_columns_say_what_is_not(
     table = case_table([done]).set_index("strategy")
     assert set(table["baseline"]) == set(table["best_strategy"]) == {"static_kv"}
     assert table["exact"].to_dict() == {"harmless_kv": 0, "window_kv": 0, "static_kv": 1}
-    assert table.loc["static_kv", ["kl_nats", "top1_equal"]].isna().all()
+    assert table.loc["static_kv", ["choices", "kl_nats", "top1_equal"]].isna().all()
+    assert table.loc["harmless_kv", "choices"] == CELL.tgt_len * CELL.batch_size
     assert table.loc["harmless_kv", "top1_equal"] == 1
     assert table.loc["static_kv", "e2e_vs_best"] == 1
 

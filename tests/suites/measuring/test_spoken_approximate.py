@@ -55,13 +55,14 @@ def test_each_approximate_strategy_has_its_own_and_exact_ones_share_theirs(tmp_p
     own = {kind.label: error_rates(model, words, WORDS, strategy=kind).per for kind in lossy}
     assert table["phoneme_error"].to_dict() == {"static_kv": shared, "cross_kv": shared, **own}
     assert set(own.values()) != {shared}
+    assert set(table["phoneme_error_words"]) == {WORDS // words * words}
 
 
 def test_a_phrase_that_is_too_long_for_a_strategy_is_a_remark_and_the_strategy_is_timed(tmp_path):
     cell = dataclasses.replace(PRONOUNCE, src_len=8, tgt_len=6)
     _, table = measured([parse("static_kv"), Short()], tmp_path, cell)
     assert table.loc["short_kv", "status"] == "ok"
-    assert table.loc["short_kv", ["phoneme_error"]].isna().all()
+    assert table.loc["short_kv", ["phoneme_error", "phoneme_error_words"]].isna().all()
     reason = table.loc["short_kv", "reason"]
     assert reason.startswith("its phoneme error is not known: short_kv holds 6 tokens, not ")
     assert table.loc["static_kv", "phoneme_error"] > 0

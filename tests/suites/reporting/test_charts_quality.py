@@ -81,7 +81,7 @@ def test_the_loss_along_the_length_has_a_curve_for_each_approximate_strategy_and
         *(f"{name} (approximate)" for name in LOSSY),
         "exact strategies",
     }
-    assert chart.message.startswith(f"More than 0.1 points of phoneme error are first lost by {SLIDING} at 16 tokens")
+    assert chart.message.startswith(f"More than 0.5 points of phoneme error are first lost by {SLIDING} at 16 tokens")
     ends = [row["y"] for row in rows_of(chart) if row["label"].startswith(Q4)]
     assert ends[-1] == pytest.approx(9.12)
 
