@@ -7,7 +7,8 @@ from suites.reporting.charts.change import charts
 
 from .folders import compared, edit, rows
 
-QUALITY = {"exact": 0, "kl_nats": 0.001, "top1_equal": 0.99, "token_error": 0.02, "phoneme_error": 0.09}
+QUALITY = {"exact": 0, "choices": 400, "kl_nats": 0.001, "kl_max_nats": 0.04, "top1_equal": 0.99,
+           "sequences_equal": 0.75, "token_error": 0.02, "phoneme_error": 0.09, "phoneme_error_words": 500}  # fmt: skip
 
 
 @pytest.fixture
@@ -19,9 +20,7 @@ def lossy(tables):
     return tables
 
 
-@pytest.mark.parametrize(
-    ("figure", "value"), [("kl_nats", 0.002), ("top1_equal", 0.98), ("token_error", 0.03), ("phoneme_error", 0.1)]
-)
+@pytest.mark.parametrize(("figure", "value"), [("kl_nats", 0.002), ("top1_equal", 0.98), ("phoneme_error", 0.1)])
 def test_a_worse_quality_fails_and_a_better_one_is_told(lossy, tmp_path, capsys, figure, value):
     first, second = lossy
     edit(second, figure, "static_kv", lambda _: value)
@@ -39,6 +38,27 @@ def test_rounding_changes_no_quality(lossy, tmp_path, capsys):
     edit(second, "kl_nats", "static_kv", lambda _: 1.005 * QUALITY["kl_nats"])
     assert compared(capsys, first, second, "--dir", tmp_path / "out")[0] == 0
     assert set(rows(tmp_path / "out", kind="quality")["verdict"]) == {"same"}
+
+
+@pytest.mark.parametrize(
+    ("figure", "value"),
+    [("top1_equal", 0.99 - 1 / 400), ("kl_nats", 0.001 + 0.04 / 400), ("phoneme_error", 0.09 + 2.4 / 500)],
+)
+def test_one_choice_or_one_long_word_that_turns_changes_no_quality(lossy, tmp_path, capsys, figure, value):
+    first, second = lossy
+    edit(second, figure, "static_kv", lambda _: value)
+    assert compared(capsys, first, second, "--dir", tmp_path / "out")[0] == 0
+    assert set(rows(tmp_path / "out", kind="quality")["verdict"]) == {"same"}
+
+
+@pytest.mark.parametrize(("figure", "value"), [("kl_max_nats", 0.08), ("sequences_equal", 0.5), ("token_error", 0.03)])
+def test_what_hangs_on_one_step_or_on_few_sentences_is_told_and_fails_nothing(lossy, tmp_path, capsys, figure, value):
+    first, second = lossy
+    edit(second, figure, "static_kv", lambda _: value)
+    code, text = compared(capsys, first, second, "--dir", tmp_path / "out")
+    assert code == 0
+    assert f"static_kv, quality, {figure}" in text
+    assert set(rows(tmp_path / "out", figure=figure)["verdict"]) == {"worse"}
 
 
 def test_a_strategy_that_became_approximate_is_worse(lossy, tmp_path, capsys):
