@@ -15,6 +15,7 @@ from strategies.search.searching import Sequences
 from ..settings.cells import Cell
 from ..settings.faults import contained
 from ..timing.clock import clocks
+from ..words.quality import steps_remark
 from .arms import StrategyArm
 from .equality import check
 from .outcomes import Outcomes
@@ -39,6 +40,8 @@ def admitted(
 
     The text of trained weights ends where the judge finds an end most likely, and what follows is not judged. So with
     ``stop=fixed``, too, both decode freely until the end. Random weights know no end: the cell's stop holds for them.
+    With ``stop=eos`` the timed rounds end where the free output does, so an arm that takes other steps than the judge
+    has a remark.
     """
     trained = cell.model.source != "random"
     stop = "eos" if trained else cell.stop
@@ -67,6 +70,9 @@ def admitted(
                 assert arm.found is not None
                 equal, error = beside(best(judge.found, cell), best(arm.found, cell))
                 outcomes.note(arm.label, sequences_equal=equal, token_error=error, **agreement.quality())
+                if cell.stop == "eos" and arm.steps != judge.steps:
+                    told = steps_remark(arm.steps, judge.steps)
+                    arm.remark = "; ".join(filter(None, (arm.remark, told)))
                 passed.append(arm)
         advance(arm, 1)
     return passed

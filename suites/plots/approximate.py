@@ -11,7 +11,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from ..tables.exactness import is_exact
 from ..words.comparison import spoken
 from .beside_points import Named, name_points
-from .costs import Costs, costs, message
+from .costs import Costs, costs, message, steps_note
 from .curve import is_disturbed
 from .ends import broken_up
 from .lost_quality import MEANING, exact_percent
@@ -36,7 +36,8 @@ def figure(view: View) -> Figure | None:
     foot = (
         f"{view.foot} {view.rounds} {view.sizes(case)} {MEANING[found.measure.column]} Time: of the batch, end to end, "
         "paired within rounds; whiskers: 95 % confidence interval. K/V of self- and cross-attention."
-        f"{' Dashed: exact strategies.' if exact == exact else ''}{view.within(rows['cell']).disturbed_note}"
+        f"{' Dashed: exact strategies.' if exact == exact else ''}{steps_note(found)}"
+        f"{view.within(rows['cell']).disturbed_note}"
     )
     title = message(view, found).replace(" %", "\N{NO-BREAK SPACE}%")
     drawn, [panels] = new_figure(title, foot, view.absent, 1, 2, height=4.0)

@@ -10,6 +10,7 @@ import pandas as pd
 from ..tables.columns import SPEED
 from ..tables.exactness import exact_rows, is_exact
 from ..words.comparison import Compared, direction, spoken
+from ..words.quality import steps
 from ..words.quantity import quantity
 from .lost_quality import Measure, exact_percent, judged, measure_of
 from .swept import largest
@@ -24,8 +25,9 @@ class Costs:
     """Strategies of one cell: what each loses and takes.
 
     ``rows`` have the columns ``percent`` (what is lost), ``ratio``, ``low`` and ``high`` (of the time to that of
-    ``base``, with its interval), ``verdict`` and ``bytes`` (of K/V, per sentence). ``holder`` is the row of the exact
-    strategy whose K/V bytes others are compared with, None without one.
+    ``base``, with its interval), ``step_ratio`` (of the time per token to that of ``base``), ``verdict`` and ``bytes``
+    (of K/V, per sentence). ``holder`` is the row of the exact strategy whose K/V bytes others are compared with, None
+    without one.
     """
 
     measure: Measure
@@ -64,6 +66,7 @@ def costs(view: View) -> Costs | None:
         bytes=rows["kv_reserved_bytes"] / rows["batch_size"],
     )
     base = str(rows["best_strategy" if kind == "best" else "baseline"].iloc[0])
+    rows = rows.assign(step_ratio=rows["tpot_s"] / rows.loc[rows["strategy"] == base, "tpot_s"].max())
     holding = rows.loc[exact.index]
     holding = holding[holding["bytes"] > 0]
     first = holding[holding["strategy"] == base]
@@ -91,6 +94,16 @@ def message(view: View, found: Costs) -> str:
     return "; ".join([*told, *[f"{more} more {'is' if more == 1 else 'are'} drawn"] * bool(more)])
 
 
+def steps_note(found: Costs) -> str:
+    """Sentence for the foot on strategies that end after other steps than an exact one; "" where none does."""
+    told = [
+        f"{spoken(row['strategy'])} after {ended[0]} instead of {ended[1]}"
+        for row in found.rows.to_dict("records")
+        if (ended := steps(row))
+    ]
+    return f" Ends after other steps, so its time is of other work: {', '.join(told)}." if told else ""
+
+
 def _held(share: float, size: float) -> str:
     """The K/V bytes of a strategy as a share of those of an exact one, or where there is none as they are.
 
@@ -101,7 +114,13 @@ def _held(share: float, size: float) -> str:
 
 
 def _speed(row: pd.Series, than: str) -> str:
-    """How fast a strategy is beside the one that times are compared with, as far as the rounds show it."""
+    """How fast a strategy is beside the one that times are compared with, as far as the rounds show it.
+
+    One that ends after other steps than an exact strategy is compared by the time of a step.
+    """
+    if steps(row.to_dict()):
+        known = row["step_ratio"] == row["step_ratio"]
+        return f", {direction(row['step_ratio'])} per step{than}" if known else ""
     if row["verdict"] in ("faster", "slower"):
         return f", {direction(row['ratio'])}{than}"
     return f", as fast{than.replace('than', 'as')}" if row["verdict"] == "indistinguishable" else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,6 +17,25 @@ def is_approximate(row: Row) -> bool:
     (True, False, False)
     """
     return row.get("exact") in (False, "False")
+
+
+def steps_remark(mine: int, exact: int) -> str:
+    """The remark on an approximate strategy that ends after other steps than an exact one, which ``steps`` reads."""
+    return f"decodes {mine} steps freely, an exact strategy {exact}"
+
+
+def steps(row: Row) -> tuple[int, int] | None:
+    """(its steps, those of an exact strategy) where they differ, by its remark; its total time is then of other work.
+
+    >>> steps({"reason": "its K/V move; " + steps_remark(40, 52)}), steps({"reason": ""}), steps({})
+    ((40, 52), None, None)
+    """
+    found = re.search(steps_remark(0, 0).replace("0", r"(\d+)"), str(row.get("reason", "")))
+    return (int(found[1]), int(found[2])) if found else None
+
+
+def _steps_told(row: Row) -> str:
+    return f", {found[0]} steps instead of {found[1]}" if (found := steps(row)) else ""
 
 
 def nearly(share: float) -> str:
@@ -34,15 +54,19 @@ def nearly(share: float) -> str:
 def quality(row: Row, exact_error: float) -> str:
     """The quality of an approximate strategy for a table. ``exact_error`` is the phoneme error of exact ones, or NaN.
 
-    Where no phoneme error is known, the error against the exact tokens stands in for it.
+    Where no phoneme error is known, the error against the exact tokens stands in for it. Where it ends after other
+    steps than an exact strategy, both numbers are told, since times beside it are then not those of equal work.
 
     >>> row = {"top1_equal": 0.992, "phoneme_error": 0.0942, "token_error": 0.1}
     >>> quality(row, 0.0902), quality(row | {"phoneme_error": math.nan}, math.nan)
     ('top-1 99.2 %, phoneme error +0.40 pt', 'top-1 99.2 %, token error 10.0 %')
+    >>> quality(row | {"reason": steps_remark(40, 52)}, 0.0902)
+    'top-1 99.2 %, phoneme error +0.40 pt, 40 steps instead of 52'
     """
     if _unknown(row, "top1_equal"):
         return "not known"
     told = f"top-1 {nearly(row['top1_equal'])}"
+    ended = _steps_told(row)
     if not _unknown(row, "phoneme_error"):
         change = 100 * (row["phoneme_error"] - exact_error)
         error = (
@@ -50,8 +74,10 @@ def quality(row: Row, exact_error: float) -> str:
             if math.isnan(change)
             else f"{change:+{'.2f' if abs(change) < 10 else '.0f'}} pt"
         )
-        return f"{told}, phoneme error {error.replace('-0.00', '+0.00')}"
-    return told if _unknown(row, "token_error") else f"{told}, token error {nearly(row['token_error'])}"
+        return f"{told}, phoneme error {error.replace('-0.00', '+0.00')}{ended}"
+    if not _unknown(row, "token_error"):
+        told += f", token error {nearly(row['token_error'])}"
+    return told + ended
 
 
 def losses(row: Row, exact_error: float) -> str:

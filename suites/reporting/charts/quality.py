@@ -6,7 +6,7 @@ import math
 
 import pandas as pd
 
-from ...plots.costs import Costs, costs, message
+from ...plots.costs import Costs, costs, message, steps_note
 from ...plots.curve import is_disturbed
 from ...plots.lost_quality import MEANING, exact_percent
 from ...plots.view import View
@@ -53,7 +53,8 @@ def charts(view: View) -> list[Chart]:
     dashed += f" Beyond the axis of time: {', '.join(far)}." if far else ""
     foot = (
         f"{view.foot} {view.rounds} {view.sizes(rows.iloc[0])} {MEANING[found.measure.column]} Time: of the batch, end "
-        f"to end; whiskers: 95 % confidence interval.{dashed}{view.within(rows['cell']).disturbed_note}"
+        f"to end; whiskers: 95 % confidence interval.{dashed}{steps_note(found)}"
+        f"{view.within(rows['cell']).disturbed_note}"
     )
     return [Chart(name, said, f"{said}. {each}.", foot, "table.csv", looks, spec)]
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from ...words.comparison import Compared, spoken
-from ...words.quality import is_approximate, losses
+from ...words.comparison import Compared, factor, spoken
+from ...words.quality import is_approximate, losses, steps
 from ...words.quantity import percent, quantity
 from .rows import Row, cases, longest
 from .section import Section
@@ -27,6 +27,8 @@ def sections(rows: pd.DataFrame) -> list[Section]:
 def sentence_of(row: Row, cell: Sequence[Row]) -> str:
     """Say what an approximate case of a cell loses, what it holds, and how its time compares with the best exact one.
 
+    Where it ends after other steps, the times of a step are compared.
+
     >>> exact = {"strategy": "static_kv", "best_strategy": "static_kv", "kv_reserved_bytes": 400.0, "exact": 1.0}
     >>> row = {"strategy": "window_kv", "best_strategy": "static_kv", "kv_reserved_bytes": 100.0, "exact": 0.0,
     ...        "top1_equal": 0.9, "kl_nats": 0.1, "best_ratio": 0.5, "best_ratio_low": 0.4, "best_ratio_high": 0.6,
@@ -41,6 +43,13 @@ def sentence_of(row: Row, cell: Sequence[Row]) -> str:
     name, mine, theirs = spoken(best["strategy"]), row["kv_reserved_bytes"], best["kv_reserved_bytes"]
     share = percent(mine / theirs) if theirs > 0 else ""
     held = f"{share} of the K/V bytes of {name}" if share else f"{quantity(mine, 'B')} of K/V"
+    if ended := steps(row):
+        told += f". It decodes {ended[0]} steps freely, an exact strategy {ended[1]}"
+        ratio = float(row["tpot_s"]) / float(best["tpot_s"])
+        timed = (
+            "times are not compared" if math.isnan(ratio) else f"per step it takes {factor(ratio)} the time of {name}"
+        )
+        return f"{told}. It holds {held}; {timed}"
     clause = Compared.of(row, "best").clause("it", name)
     return f"{told}. It holds {held}{'; ' if clause.startswith('cannot') else ' and '}{clause.removeprefix('it ')}"
 

@@ -123,10 +123,23 @@ def test_beams_that_continue_an_ended_one_do_not_count(stop):
 @pytest.mark.parametrize("search", [Greedy(), Beam(2)])
 def test_a_text_that_trained_weights_end_is_judged_alike_whether_or_not_decoding_goes_on(search, tmp_path):
     cells = [dataclasses.replace(ENDING, stop=stop, search=search) for stop in ("eos", "fixed")]
-    ended, fixed = (measure([parse("static_kv"), Window(2)], tmp_path / cell.stop, cell)["window_kv"] for cell in cells)
+    ended, fixed = (
+        measure([parse("static_kv"), Window(window=2)], tmp_path / cell.stop, cell)["window_kv"] for cell in cells
+    )
     assert 0 < ended.token_error
     assert (fixed.sequences_equal, fixed.token_error) == (ended.sequences_equal, ended.token_error)
     assert max(fixed.row_lens) == ENDING.tgt_len
+
+
+@pytest.mark.parametrize("stop", ["fixed", "eos"])
+def test_one_that_ends_after_other_steps_than_the_judge_has_a_remark(stop, tmp_path):
+    cell = dataclasses.replace(ENDING, tgt_len=40, stop=stop)
+    results = measure([parse("static_kv"), Window(window=2), Harmless()], tmp_path, cell)
+    exact, window = results["static_kv"], results["window_kv"]
+    assert (exact.reason, results["harmless_kv"].reason) == ("", "")
+    told = f"decodes {window.steps} steps freely, an exact strategy {exact.steps}"
+    assert window.reason == (told if stop == "eos" else "")
+    assert (window.steps != exact.steps) == (stop == "eos")
 
 
 def test_the_rows_of_a_model_that_chooses_one_token_differ(tmp_path):

@@ -197,3 +197,15 @@ def test_where_target_and_source_differ_the_loss_along_one_of_them_is_the_token_
     assert axes.get_ylabel() == "token error (%)"
     assert loss.figure(view_of(table, steps)) is None
     assert approximate.figure(view).axes[0].get_ylabel() == "phoneme error (%)"
+
+
+def test_one_that_ends_earlier_is_compared_by_the_time_of_a_step():
+    table, steps = lossy()
+    mine = table["strategy"] == SLIDING
+    table["reason"] = table["reason"].mask(mine, "decodes 40 steps freely, an exact strategy 52")
+    table["tpot_s"] = table["strategy"].map({SLIDING: 1.5}).fillna(1.0)
+    view = view_of(table, steps)
+    assert message(view, costs(view)).endswith(f"{SLIDING} 62 % at 31 %, 1.5x slower per step")
+    note = f"Ends after other steps, so its time is of other work: {SLIDING} after 40 instead of 52."
+    assert note in approximate.figure(view).get_supxlabel()
+    assert "other steps" not in approximate.figure(view_of(*lossy())).get_supxlabel()

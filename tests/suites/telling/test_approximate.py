@@ -111,3 +111,20 @@ def test_the_line_on_phoneme_errors_says_how_long_the_phrases_were():
         "phoneme error on 500 held-out words: 9.02 % with 1 beam",
         "phoneme error on 497 held-out words in phrases of 7: 9.02 % with 1 beam",
     ]
+
+
+def test_one_that_ends_earlier_is_compared_by_the_time_of_a_step_and_both_numbers_are_told():
+    table = table_with(FASTER)
+    mine = table["strategy"] == "window_kv"
+    table = table.assign(tpot_s=table["strategy"].map({"full_recompute": 4.0, "static_kv": 1.0, "window_kv": 1.1}))
+    table["reason"] = table["reason"].mask(mine, "decodes 40 steps freely, an exact strategy 52")
+    ended = "40 steps instead of 52"
+    told = {section.title: section.sentences for section in advise(table)}
+    (sentence,) = told["what approximate strategies lose and save, batch 2, 8 -> 8"]
+    assert sentence.endswith(
+        "It holds 27 % of the K/V bytes of static_kv; per step it takes 1.1x the time of static_kv"
+    )
+    assert "It decodes 40 steps freely, an exact strategy 52. " in sentence
+    assert "faster" not in sentence
+    assert lines_of(table)["quality"][-1] == f"approximate: {TOP}, {ended}"
+    assert f"but approximate: {TOP}, {ended}" in " ".join(card(table))
