@@ -36,7 +36,7 @@ def admitted(
 
     Trained weights are fed the tokens as the search chooses them. A model of random weights may choose the same token
     at every step. Then all rows of K and V are alike, and leaving some out would lose nothing. So its tokens change as
-    they do where exact strategies are compared (``equality.check``).
+    they do where exact strategies are compared (``equality.check``), and nothing is said of its free output.
 
     The text of trained weights ends where the judge finds an end most likely, and what follows is not judged. So with
     ``stop=fixed``, too, both decode freely until the end. Random weights know no end: the cell's stop holds for them.
@@ -68,8 +68,10 @@ def admitted(
                 arm.decode(clock, stop=stop)
                 assert judge.found is not None
                 assert arm.found is not None
-                equal, error = beside(best(judge.found, cell), best(arm.found, cell))
-                outcomes.note(arm.label, sequences_equal=equal, token_error=error, **agreement.quality())
+                outcomes.note(arm.label, **agreement.quality())
+                if trained:
+                    equal, error = beside(best(judge.found, cell), best(arm.found, cell))
+                    outcomes.note(arm.label, sequences_equal=equal, token_error=error)
                 if cell.stop == "eos" and arm.steps != judge.steps:
                     told = steps_remark(arm.steps, judge.steps)
                     arm.remark = "; ".join(filter(None, (arm.remark, told)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 
@@ -15,6 +16,10 @@ from ..settings.faults import contained
 from ..words.search_told import is_beam
 from .narrowing import WORDS
 from .spoiled import answering
+
+_known: WeakKeyDictionary[EncoderDecoder, dict[tuple[object, ...], dict[str, Any]]] = WeakKeyDictionary()
+"""What was measured with a model, which holds type, weights and kernel, for further cells that share it: neither batch
+nor threads change the phrases."""
 
 
 def is_spoken(cell: Cell) -> bool:
@@ -49,15 +54,21 @@ def phoneme_error(
 
     ``model`` is that of the cell, with its kernels and its type of weights. ``WORDS`` held-out words, the same in every
     cell, are decoded in phrases of so many ``words``, each until its end, by eager steps of ``strategy`` (default
-    static_kv). The best sequence of each phrase is judged.
+    static_kv). The best sequence of each phrase is judged. With the same ``model``, what was found is given again to
+    cells that differ in nothing that the phrases depend on.
     """
     from strategies.models.pronounce.evaluate import error_rates
 
     found: dict[str, Any] = {}
     with contained(lambda fault: found.update(phoneme_error_reason=fault.located)), answering(""):
         eager = strategy and (strategy.executed("eager") or strategy)
+        decoded_by = (type(eager), eager.label) if eager else ()
+        known, key = _known.setdefault(model, {}), (*decoded_by, cell.search, words, WORDS, cell.attention, cell.tf32)
+        if key in known:
+            return known[key]
         rates = error_rates(model, words, WORDS, search=cell.search, strategy=eager)
         found = {"phoneme_error": rates.per, "phoneme_error_words": rates.words}
         if words > 1:
             found["phoneme_error_phrase"] = words
+        known[key] = found
     return found

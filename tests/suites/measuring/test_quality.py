@@ -57,10 +57,11 @@ def test_edits_are_counted_over_the_exact_tokens_of_all_sentences():
 @pytest.mark.parametrize("search", [Greedy(), Beam(2), Sample()])
 @pytest.mark.parametrize("stop", ["fixed", "eos"])
 def test_one_that_loses_nothing_has_no_loss(search, stop, tmp_path):
+    """Of the free output of random weights, which may be one token again and again, nothing is said."""
     cell = dataclasses.replace(CELL, search=search, stop=stop)
     result = measure([parse("static_kv"), Harmless()], tmp_path, cell)["harmless_kv"]
     assert (result.status, result.exact) == ("ok", False)
-    assert figures(result) == pytest.approx(LOSSLESS, abs=1e-9)
+    assert figures(result) == pytest.approx(LOSSLESS | {"sequences_equal": None, "token_error": None}, abs=1e-9)
 
 
 def test_the_loss_is_that_of_steps_fed_the_exact_choices(tmp_path):

@@ -5,9 +5,11 @@ import dataclasses
 import pytest
 
 from strategies import load_model, parse
+from strategies.models.pronounce import evaluate
 from strategies.models.pronounce.evaluate import error_rates
+from strategies.search.options import Beam
 from suites.measuring import spoken
-from suites.measuring.spoken import phrase_words
+from suites.measuring.spoken import phoneme_error, phrase_words
 from suites.store.cell_folder import read_cells
 from suites.store.files import write_json
 from suites.store.schema import SCHEMA
@@ -66,3 +68,22 @@ def test_a_phrase_that_is_too_long_for_a_strategy_is_a_remark_and_the_strategy_i
     reason = table.loc["short_kv", "reason"]
     assert reason.startswith("its phoneme error is not known: short_kv holds 6 tokens, not ")
     assert table.loc["static_kv", "phoneme_error"] > 0
+
+
+def test_cells_that_differ_in_batch_or_threads_alone_share_what_was_measured(monkeypatch):
+    decoded = []
+
+    def counted(model, words, *args, strategy=None, **options):
+        decoded.append((words, strategy and strategy.label))
+        return error_rates(model, words, *args, strategy=strategy, **options)
+
+    monkeypatch.setattr(evaluate, "error_rates", counted)
+    model, kinds = load_model(PRONOUNCE.model), (None, Rounded(), Rounded(levels=7))
+    cells = [PRONOUNCE, dataclasses.replace(PRONOUNCE, batch_size=3), dataclasses.replace(PRONOUNCE, threads=2)]
+    found = [[phoneme_error(cell, model, kind, 4) for kind in kinds] for cell in cells]
+    assert found[0] == found[1] == found[2]
+    assert decoded == [(4, kind and kind.label) for kind in kinds]
+    for other in (dataclasses.replace(PRONOUNCE, search=Beam(2)), PRONOUNCE):
+        phoneme_error(other, load_model(PRONOUNCE.model), Rounded(), 4)
+    phoneme_error(PRONOUNCE, model, Rounded(), 5)
+    assert len(decoded) == 6
