@@ -40,18 +40,37 @@ def sentence_of(row: Row, cell: Sequence[Row]) -> str:
     best = next((one for one in cell if one["strategy"] == row["best_strategy"]), row)
     if is_approximate(best):
         return f"{told}. No exact strategy was timed beside it"
-    name, mine, theirs = spoken(best["strategy"]), row["kv_reserved_bytes"], best["kv_reserved_bytes"]
-    share = percent(mine / theirs) if theirs > 0 else ""
-    held = f"{share} of the K/V bytes of {name}" if share else f"{quantity(mine, 'B')} of K/V"
+    name, held = spoken(best["strategy"]), held_by(row, best)
     if ended := steps(row):
         told += f". It decodes {ended[0]} steps freely, an exact strategy {ended[1]}"
         ratio = float(row["tpot_s"]) / float(best["tpot_s"])
         timed = (
             "times are not compared" if math.isnan(ratio) else f"per step it takes {factor(ratio)} the time of {name}"
         )
-        return f"{told}. It holds {held}; {timed}"
+        return f"{told}. It holds {held.rstrip(',')}; {timed}"
     clause = Compared.of(row, "best").clause("it", name)
-    return f"{told}. It holds {held}{'; ' if clause.startswith('cannot') else ' and '}{clause.removeprefix('it ')}"
+    joined = f"{held.rstrip(',')}; " if clause.startswith("cannot") else f"{held} and "
+    return f"{told}. It holds {joined}{clause.removeprefix('it ')}"
+
+
+def held_by(row: Row, best: Row) -> str:
+    """The K/V bytes of an approximate case as a share of those of an exact one, and its peak of memory likewise.
+
+    Where it differs, the share of the bytes of self-attention alone is told too.
+
+    >>> exact = {"strategy": "static_kv", "kv_reserved_bytes": 600, "kv_cross_bytes": 300, "peak_memory_bytes": 800}
+    >>> held_by({"kv_reserved_bytes": 390, "kv_cross_bytes": 300, "peak_memory_bytes": 720}, exact)
+    '65 % of the K/V bytes of static_kv (of self-attention alone 30 %), at 90 % of its peak of memory,'
+    """
+    mine, theirs = row["kv_reserved_bytes"], best["kv_reserved_bytes"]
+    if not theirs > 0:
+        return f"{quantity(mine, 'B')} of K/V"
+    told = f"{percent(mine / theirs)} of the K/V bytes of {spoken(best['strategy'])}"
+    own, others = (float(one["kv_reserved_bytes"]) - float(one.get("kv_cross_bytes", math.nan)) for one in (row, best))
+    if others > 0 and percent(own / others) != percent(mine / theirs):
+        told += f" (of self-attention alone {percent(own / others)})"
+    peak = float(row.get("peak_memory_bytes", math.nan)) / float(best.get("peak_memory_bytes", math.nan))
+    return told if math.isnan(peak) else f"{told}, at {percent(peak)} of its peak of memory,"
 
 
 def exact_error(cell: Sequence[Row]) -> float:
