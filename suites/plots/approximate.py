@@ -14,7 +14,7 @@ from .beside_points import Named, name_points
 from .costs import Costs, costs, message, steps_note
 from .curve import is_disturbed
 from .ends import broken_up
-from .lost_quality import MEANING, exact_percent
+from .lost_quality import MEANING, exact_percent, many_times_axis
 from .style import RC, new_figure, share_y
 from .view import View
 
@@ -55,8 +55,9 @@ def figure(view: View) -> Figure | None:
         _whiskers(panels[0], view, rows)
         _time_axis(panels[0], rows)
         panels[1].set_xlim(0, rows["bytes"].max() / scale * ROOM)
-        top = rows["percent"].max() or 1.0
-        panels[0].set_ylim(-0.04 * top, 1.2 * top)  # whole marks, also of what loses nothing
+        if not many_times_axis(panels[0], rows["percent"]):
+            top = rows["percent"].max() or 1.0
+            panels[0].set_ylim(-0.04 * top, 1.2 * top)  # whole marks, also of what loses nothing
         panels[0].set_ylabel(f"{found.measure.label} (%)")
         if exact == exact:
             panels[1].annotate(f"exact:\n{exact:.3g} %", (1.02, exact), xycoords=("axes fraction", "data"), va="center",

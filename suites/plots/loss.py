@@ -14,7 +14,7 @@ from ..words.comparison import spoken
 from ..words.labels import listed
 from .curve import curve
 from .ends import ends_of, name_ends, named, panel_height_in
-from .lost_quality import MEANING, Measure, exact_percent, judged, measure_of
+from .lost_quality import MEANING, Measure, exact_percent, judged, many_times_axis, measure_of
 from .style import RC, Legend, new_figure, powers_of_two
 from .view import View
 
@@ -73,7 +73,8 @@ def figure(view: View) -> Figure | None:
             ends[view.name(strategy)] = (float(last[column]), float(last["percent"]), look.color)
         axes.plot(found.exact.index, found.exact, **EXACT)
         powers_of_two(axes, found.rows[column])
-        axes.set_ylim(0, max(found.rows["percent"].max(), LEAST) * 1.1)
+        if not many_times_axis(axes, found.rows["percent"]):
+            axes.set_ylim(0, max(found.rows["percent"].max(), LEAST) * 1.1)
         axes.set_xlabel(view.axis[1])
         axes.set_ylabel(f"{found.measure.label} (%)")
         if at_ends:

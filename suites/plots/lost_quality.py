@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from ..tables.exactness import exact_rows, is_exact
 from .swept import is_tied
@@ -35,8 +37,10 @@ MEASURES = (
     Measure("top1_equal", "other top-1 choices"),
 )
 """All measures, the best first: the first that is known of an approximate strategy is drawn."""
+MANY = 4
+"""Ratio of losses from which their axis is logarithmic."""
 MEANING = {
-    "phoneme_error": "Phoneme error: on held-out words.",
+    "phoneme_error": "Phoneme error: on held-out words; what is put out too much can take it above 100 %.",
     "token_error": "Token error: edits of the output against that of an exact strategy, over its tokens.",
     "top1_equal": "Other top-1 choices: share of steps at which an exact strategy, fed the same tokens, takes another.",
 }
@@ -51,6 +55,22 @@ def measure_of(view: View, along: bool = False) -> Measure | None:
     rows = view.table[~is_exact(view.table)]
     measures = MEASURES[1:] if along and not is_tied(rows) else MEASURES
     return next((one for one in measures if one.column in rows and rows[one.column].notna().any()), None)
+
+
+def many_times_axis(axes: Axes, percent: pd.Series) -> bool:
+    """Make the y axis logarithmic where the largest loss is many times the smallest; return whether that was done.
+
+    On a linear axis one strategy that loses nearly everything would hide what the others lose.
+    """
+    low, high = percent.min(), percent.max()
+    if not (low > 0 and high > MANY * low):
+        return False
+    axes.set_yscale("log")
+    axes.set_ylim(low / 1.6, high * 1.8)
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    return True
 
 
 def judged(view: View, measure: Measure) -> pd.DataFrame:
