@@ -9,16 +9,15 @@ of its own in the pool, and is never written again once it is full.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
 
 import torch
 from torch import Tensor
 
 from .models.stores import KVShape, SelfKV, Step
-from .strategy import Strategy, StrategyError, register
+from .static_kv import PreallocatedKV
+from .strategy import StrategyError, register
 
 
 class BlockTable:
@@ -112,32 +111,15 @@ class PagedStore:
 
 @register("paged_kv")
 @dataclass(frozen=True)
-class PagedKV(Strategy):
+class PagedKV(PreallocatedKV):
     """Self-attention K/V in blocks found through a table; beams share full blocks; cross-attention K/V cached."""
 
     block: int = 16
-    capacity: int | None = None
 
     def __post_init__(self) -> None:
-        for name, value in (("block", self.block), ("capacity", self.capacity)):
-            if value is not None and value < 1:
-                raise StrategyError(
-                    f"paged_kv: {name}={value} is not allowed; give at least 1, or leave it out for the default"
-                )
-
-    def bind(self, max_new: int) -> Self:
-        """This strategy for targets of at most ``max_new`` tokens, which is the default of ``capacity``.
-
-        Raises StrategyError if the capacity is smaller.
-        """
-        if self.capacity is None:
-            return dataclasses.replace(self, capacity=max_new)
-        if self.capacity < max_new:
-            raise StrategyError(
-                f"paged_kv: capacity={self.capacity} cannot hold a target of {max_new} tokens; "
-                f"give capacity={max_new} or more, or leave it out"
-            )
-        return self
+        super().__post_init__()
+        if self.block < 1:
+            raise StrategyError(f"paged_kv: block={self.block} is not allowed; give at least 1")
 
     def open(self, shape: KVShape, layers: int) -> Sequence[SelfKV]:
         """A pool of blocks for each layer, and one table for all. The pool suffices even if beams share nothing."""
@@ -166,6 +148,4 @@ class PagedKV(Strategy):
 
     @property
     def _blocks(self) -> int:
-        if self.capacity is None:
-            raise StrategyError("paged_kv is not bound to a target length; call bind(max_new)")
-        return -(-self.capacity // self.block)
+        return -(-self._rows // self.block)

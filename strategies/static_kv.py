@@ -82,14 +82,10 @@ class StaticStore:
 
 
 @dataclass(frozen=True)
-class BufferKV(Strategy):
-    """Base of strategies that keep a row for every position, in a buffer of ``capacity`` rows that is allocated once.
-
-    With beams there is a second buffer, into which the filled rows are copied.
-    """
+class PreallocatedKV(Strategy):
+    """Base of strategies that allocate ``capacity`` rows per sequence at once, by default those of the target."""
 
     capacity: int | None = None
-    read: Read = "filled"
 
     def __post_init__(self) -> None:
         if self.capacity is not None and self.capacity < 1:
@@ -110,6 +106,26 @@ class BufferKV(Strategy):
                 f"give capacity={max_new} or more, or leave it out"
             )
         return self
+
+    @property
+    def _name(self) -> str:
+        return self.label.partition("(")[0]
+
+    @property
+    def _rows(self) -> int:
+        if self.capacity is None:
+            raise StrategyError(f"{self._name} is not bound to a target length; call bind(max_new)")
+        return self.capacity
+
+
+@dataclass(frozen=True)
+class BufferKV(PreallocatedKV):
+    """Base of strategies that keep a row for every position, in a buffer of ``capacity`` rows that is allocated once.
+
+    With beams there is a second buffer, into which the filled rows are copied.
+    """
+
+    read: Read = "filled"
 
     def keys_read(self, k: int) -> int:
         """The keys read: k for ``read=filled``, the capacity for ``buffer``, the bucket of k for ``bucket``.
@@ -141,16 +157,6 @@ class BufferKV(Strategy):
         if execution != "eager" and self.read == "filled":
             return dataclasses.replace(self, read="bucket").executed(execution)
         return super().executed(execution)
-
-    @property
-    def _name(self) -> str:
-        return self.label.partition("(")[0]
-
-    @property
-    def _rows(self) -> int:
-        if self.capacity is None:
-            raise StrategyError(f"{self._name} is not bound to a target length; call bind(max_new)")
-        return self.capacity
 
 
 @register("static_kv")
