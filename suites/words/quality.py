@@ -93,21 +93,25 @@ def losses(row: Row, exact_error: float) -> str:
     """
     if _unknown(row, "top1_equal"):
         return "its quality is not known"
-    choices = f"{_count(row, 'choices')}choices"
+    choices = _counted(row, "choices", "choice")
     told = f"{nearly(row['top1_equal'])} of {choices} equal, KL {row['kl_nats']:.2g} nats per step"
     if not _unknown(row, "phoneme_error"):
         instead = "" if math.isnan(exact_error) else f" instead of {100 * exact_error:.2f} %"
-        words = _count(row, "phoneme_error_words")
-        return f"{told}, phoneme error {100 * row['phoneme_error']:.2f} %{instead}{f' ({words}words)' if words else ''}"
+        words = _counted(row, "phoneme_error_words", "word")
+        over = f" ({words})" if words != "words" else ""
+        return f"{told}, phoneme error {100 * row['phoneme_error']:.2f} %{instead}{over}"
     if _unknown(row, "token_error"):
         return told
-    outputs = f"{nearly(row['sequences_equal'])} of {_count(row, 'batch_size')}outputs equal"
+    outputs = f"{nearly(row['sequences_equal'])} of {_counted(row, 'batch_size', 'output')} equal"
     return f"{told}, {outputs} (token error {nearly(row['token_error'])})"
 
 
-def _count(row: Row, name: str) -> str:
-    """A count with a space after it; "" where it is not known, as in tables of earlier versions."""
-    return "" if _unknown(row, name) else f"{int(row[name]):,} "
+def _counted(row: Row, name: str, noun: str) -> str:
+    """A count with its noun; the noun alone where it is not known, as in tables of earlier versions."""
+    if _unknown(row, name):
+        return f"{noun}s"
+    count = int(row[name])
+    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def _unknown(row: Row, name: str) -> bool:
