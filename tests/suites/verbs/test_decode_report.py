@@ -49,8 +49,8 @@ def test_of_an_approximate_strategy_the_lines_say_how_far_it_departs():
     ]
     assert closing_lines(decoded) == [
         "harmless_kv is approximate: 100 % of 1 choice equal, KL 0 nats per step, equal output",
-        "lossy_kv is approximate: 0 % of 1 choice equal, KL 0.22 nats per step, its output differs first in phrase 1 at "
-        "step 2",
+        "lossy_kv is approximate: 0 % of 1 choice equal, KL 0.22 nats per step, its output differs first in phrase 1 "
+        "at step 2",
     ]
 
 
