@@ -154,7 +154,7 @@ class Admission:
             if label != ORACLE:
                 by = "nothing" if arm.label == label else f"the logits of {label}"
                 compared = f"{COMPARED} {by}, as {self._why_no_oracle}"
-                arm.remark = "; ".join(filter(None, (compared, arm.remark)))
+                arm.remark_on(compared, first=True)
             self._outcomes.note(arm.label, fp32_error_ratio=agreement.fp32_ratio)
             if math.isfinite(agreement.max_error) and (arm.label != label or label == ORACLE):
                 self._outcomes.note(arm.label, max_logit_error=agreement.max_error)
@@ -198,7 +198,7 @@ class Admission:
         if self._why_no_oracle:
             for arm in passed:
                 compared = f"{COMPARED} the logits of {label}, as {self._why_no_oracle}"
-                arm.remark = "; ".join(filter(None, (compared, arm.remark)))
+                arm.remark_on(compared, first=True)
         labels = self._outcomes.open()  # a judge that failed is not timed
         self._arms = sorted(
             (arm for arm in [*self._arms, *passed] if arm.label in labels), key=lambda arm: labels.index(arm.label)

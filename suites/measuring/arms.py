@@ -113,6 +113,11 @@ class StrategyArm:
             return ""
         return "compiled and not captured as a CUDA graph, because its K/V move at each step"
 
+    def remark_on(self, told: str, first: bool = False) -> None:
+        """Add to the remark, after what it says, or before it with ``first``."""
+        said = (told, self.remark) if first else (self.remark, told)
+        self.remark = "; ".join(filter(None, said))
+
     def _allocate(self) -> Session:
         start = time.perf_counter()
         cell = self._cell

@@ -73,8 +73,7 @@ def admitted(
                     equal, error = beside(best(judge.found, cell), best(arm.found, cell))
                     outcomes.note(arm.label, sequences_equal=equal, token_error=error)
                 if cell.stop == "eos" and arm.steps != judge.steps:
-                    told = steps_remark(arm.steps, judge.steps)
-                    arm.remark = "; ".join(filter(None, (arm.remark, told)))
+                    arm.remark_on(steps_remark(arm.steps, judge.steps))
                 passed.append(arm)
         advance(arm, 1)
     return passed

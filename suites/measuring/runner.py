@@ -218,7 +218,9 @@ class CellRun:
         else:
             no_oracle = why_too_large(self._config, cell, parse(ORACLE), prepared.padded, weights, memory)
         no_reference = why_no_reference(cell, parse(ORACLE), prepared.model, prepared.padded, weights, memory)
-        no_stand_in = why_too_large(self._config, cell, parse(STAND_IN), prepared.padded, weights, memory)
+        no_stand_in = ""
+        if self._approximate:
+            no_stand_in = why_too_large(self._config, cell, parse(STAND_IN), prepared.padded, weights, memory)
         outcomes, work = self._outcomes, self._work
         reasons = no_oracle, no_reference, no_stand_in
         return Admission(cell, prepared.model, prepared.inputs, outcomes, work, self._progress, *reasons)
@@ -234,7 +236,7 @@ class CellRun:
             found = phoneme_error(self._cell, model, arm.strategy, words)
             self._outcomes.note(arm.label, phoneme_error=found.get("phoneme_error"))
             if reason := found.get("phoneme_error_reason"):
-                arm.remark = "; ".join(filter(None, (arm.remark, f"its phoneme error is not known: {reason}")))
+                arm.remark_on(f"its phoneme error is not known: {reason}")
 
     def _measure_narrowing(self, prepared: Prepared, arms: Sequence[StrategyArm]) -> EncoderDecoder:
         """Return the model with whole weights. What narrower weights change is written to cell.json."""

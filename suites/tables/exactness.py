@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
+from ..words.quality import is_approximate
+
 
 def is_exact(rows: pd.DataFrame) -> pd.Series:
     """Whether each row is of anything but an approximate strategy.
@@ -16,7 +18,7 @@ def is_exact(rows: pd.DataFrame) -> pd.Series:
     """
     if "exact" not in rows:
         return pd.Series(True, index=rows.index)
-    return ~rows["exact"].map(lambda told: told in (False, "False")).astype(bool)
+    return ~rows["exact"].map(lambda told: is_approximate({"exact": told})).astype(bool)
 
 
 def exact_rows(rows: pd.DataFrame) -> pd.DataFrame:
