@@ -49,7 +49,7 @@ class _Attention(nn.Module):
         self.kv_heads = config.kv_heads
         self.head_size = config.d_kv
         self.scale = config.score_scale
-        self.out = nn.Linear(config.inner, config.d_model, bias=not config.is_t5)
+        self.out = nn.Linear(config.inner, config.d_model, bias=config.biases)
         self.group = config.group
 
     def _split(self, packed_BTX: Tensor, *heads: int) -> tuple[Tensor, ...]:
@@ -82,7 +82,7 @@ class SelfAttention(_Attention):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
-        self.qkv = nn.Linear(config.d_model, config.inner + 2 * config.kv_inner, bias=not config.is_t5)
+        self.qkv = nn.Linear(config.d_model, config.inner + 2 * config.kv_inner, bias=config.biases)
 
     def forward(
         self, x_BTD: Tensor, bias: Tensor | None, store: SelfKV | None = None, step: Step | None = None
@@ -126,8 +126,8 @@ class CrossAttention(_Attention):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
-        self.q = nn.Linear(config.d_model, config.inner, bias=not config.is_t5)
-        self.kv = nn.Linear(config.d_model, 2 * config.kv_inner, bias=not config.is_t5)
+        self.q = nn.Linear(config.d_model, config.inner, bias=config.biases)
+        self.kv = nn.Linear(config.d_model, 2 * config.kv_inner, bias=config.biases)
 
     def project(self, memory_BSD: Tensor) -> tuple[Tensor, Tensor]:
         """K and V of the encoder's output: [B, S, D] -> two of [B, G, S, K]."""

@@ -13,43 +13,60 @@ G is H unless the model has fewer (``num_kv_heads``); query head h then reads ke
 
 from __future__ import annotations
 
-import reprlib
-from dataclasses import dataclass, fields
-from typing import Any, Literal
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import Any
 
+from .architectures import (
+    OPTIONS,
+    Activation,
+    Architecture,
+    Norm,
+    Positions,
+    SinusoidExponent,
+    SinusoidOrder,
+)
+from .config_values import ID_LISTS, check_value
+from .config_values import ModelError as ModelError
 from .message_text import plain
-from .mistake import Mistake
 
-Architecture = Literal["t5", "transformer2017"]
-MAX_SIZE = 2**31 - 1
-"""The largest size or id; larger ones overflow 32-bit indices."""
-MAX_LAYERS = 10_000
-"""The most layers of a stack: layers are Python objects, whose memory and time no formula of weights counts."""
 SHOWN = 256
 """The largest divisor that a message names, beside the number itself."""
-
-
-class ModelError(Mistake):
-    """A model cannot be built or loaded. The message is one line: what, value, allowed, remedy."""
+_AS_ARCHITECTURE: Any = None
+"""The default of an option that the architecture decides. ``ModelConfig`` puts its value in this place."""
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Everything that decides a model's shapes and arithmetic, except its weights.
+    """Everything that decides a model's shapes, arithmetic and choice of tokens, except its weights.
 
-    ``architecture`` sets what two papers settled differently:
+    **Sizes.** ``num_heads``, ``d_kv`` and ``d_ff`` are those of both stacks, unless the encoder has its own
+    (``encoder_heads``, ``encoder_d_kv``, ``encoder_d_ff``). ``num_kv_heads`` sets how many heads K and V have, in every
+    attention of the model: as many as there are query heads (None, multi-head), one (multi-query; Shazeer 2019, arXiv
+    1911.02150, section 3), or a divisor in between (grouped-query; Ainslie et al. 2023, arXiv 2305.13245).
+    ``src_vocab_size`` gives the encoder an embedding of its own, over a vocabulary of that size; without it both stacks
+    share one. ``mel_bins`` is for sources that are features [B, mel, 2 S] instead of token ids: two convolutions make S
+    rows of them (Radford et al. 2022, arXiv 2212.04356, section 2.2). ``src_positions`` and ``tgt_positions`` are the
+    most positions of a source and of a target, None for any number; a source of features always has ``src_positions``.
 
-    - ``transformer2017`` (Vaswani et al. 2017, arXiv 1706.03762): sinusoidal positions, layer norm after each
-      residual sum, biases, ReLU, scores scaled by K**-0.5, embeddings scaled by D**0.5.
-    - ``t5`` (Raffel et al. 2020, arXiv 1910.10683): RMS norm before each block and at the end, no biases, no score
-      scaling, bucketed relative position bias shared over layers; with ``scale_head``, hidden states are scaled by
-      D**-0.5 before the head (T5 v1.0, tied; not v1.1).
+    **Options**, each with the architecture's value unless given (``architectures.py``, with sources):
 
-    ``num_kv_heads`` sets how many heads K and V have, in every attention of the model: as many as there are query heads
-    (None, multi-head), one (multi-query; Shazeer 2019, arXiv 1911.02150, section 3), or a divisor in between
-    (grouped-query; Ainslie et al. 2023, arXiv 2305.13245). It changes the model's output.
+    - ``positions``: "relative", a bias on scores by distance, one table per stack, or one per layer with
+      ``relative_per_layer`` (UMT5: Chung et al. 2023, arXiv 2304.09151); "sinusoidal", codes in ``sinusoid_order`` with
+      ``sinusoid_exponent``; "learned", a table of weights (also one that a checkpoint stores and never trained);
+      "none". ``encoder_positions`` is for an encoder that differs. The first token has the number ``first_position``,
+      and with ``zero_at_pad`` padding has no position.
+    - ``norm`` ("rms" or "layer", with ``norm_eps``) stands before each block with ``norm_first``, else after each
+      residual sum; with ``embedding_norm`` also on the embedding, and with ``final_norm`` at the end of a stack.
+    - ``scale_embedding`` multiplies it by D**0.5, ``scale_scores`` scores by K**-0.5, and ``scale_head`` hidden states
+      by D**-0.5 before the head (T5 v1.0).
+    - ``activation`` of the feed-forward network, ``gated`` or not; a gated T5 has "gelu_new". ``biases`` are those of
+      all products but the head, which has one with ``logits_bias``.
+    - ``ffn_out_fp32``: in float16, the feed-forward network's second product is in float32.
 
-    ``other_eos_ids`` end a sentence as ``eos_id`` does, where a checkpoint has several.
+    **Choice of tokens.** ``other_eos_ids`` end a sentence as ``eos_id`` does. ``prefix_ids`` are forced after
+    ``start_id`` (a language, a task). ``suppress_ids`` are never chosen, ``begin_suppress_ids`` never as the first
+    token, and where a sentence has not ended at the last step ``forced_eos_id`` is chosen.
     """
 
     vocab_size: int
@@ -62,7 +79,7 @@ class ModelConfig:
     architecture: Architecture = "t5"
     gated: bool = False
     tie_head: bool = True
-    scale_head: bool = True
+    scale_head: bool = _AS_ARCHITECTURE
     relative_buckets: int = 32
     relative_max_distance: int = 128
     norm_eps: float = 1e-6
@@ -72,43 +89,132 @@ class ModelConfig:
     dropout: float = 0.0
     num_kv_heads: int | None = None
     other_eos_ids: tuple[int, ...] = ()
+    encoder_heads: int | None = None
+    encoder_d_kv: int | None = None
+    encoder_d_ff: int | None = None
+    src_vocab_size: int | None = None
+    mel_bins: int | None = None
+    src_positions: int | None = None
+    tgt_positions: int | None = None
+    positions: Positions = _AS_ARCHITECTURE
+    encoder_positions: Positions | None = None
+    relative_per_layer: bool = False
+    sinusoid_order: SinusoidOrder = _AS_ARCHITECTURE
+    sinusoid_exponent: SinusoidExponent = _AS_ARCHITECTURE
+    first_position: int = _AS_ARCHITECTURE
+    zero_at_pad: bool = _AS_ARCHITECTURE
+    norm: Norm = _AS_ARCHITECTURE
+    norm_first: bool = _AS_ARCHITECTURE
+    embedding_norm: bool = _AS_ARCHITECTURE
+    final_norm: bool = _AS_ARCHITECTURE
+    scale_embedding: bool = _AS_ARCHITECTURE
+    scale_scores: bool = _AS_ARCHITECTURE
+    activation: Activation = _AS_ARCHITECTURE
+    biases: bool = _AS_ARCHITECTURE
+    logits_bias: bool = False
+    ffn_out_fp32: bool = _AS_ARCHITECTURE
+    prefix_ids: tuple[int, ...] = ()
+    suppress_ids: tuple[int, ...] = ()
+    begin_suppress_ids: tuple[int, ...] = ()
+    forced_eos_id: int | None = None
 
     def __post_init__(self) -> None:
+        for name in ("architecture", "gated", "pad_id"):
+            check_value(name, getattr(self, name))
+        options = dict(OPTIONS[self.architecture])
+        if self.architecture == "m2m_100":
+            options["first_position"] = self.pad_id + 1
+        if self.architecture == "t5" and self.gated:
+            options["activation"] = "gelu_new"
+        for name, value in options.items():
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, value)
         for entry in fields(self):
             if entry.name != "num_kv_heads":
-                check_field(entry.name, getattr(self, entry.name))
-        if self.num_kv_heads is not None and (
-            type(self.num_kv_heads) is not int or self.num_kv_heads < 1 or self.num_heads % self.num_kv_heads
-        ):
-            known = [n for n in range(1, min(self.num_heads, SHOWN) + 1) if self.num_heads % n == 0]
-            divisors = ", ".join(map(str, dict.fromkeys([*known, self.num_heads])))
+                check_value(entry.name, getattr(self, entry.name))
+            if entry.name in ID_LISTS:  # lists, where they were read from JSON
+                object.__setattr__(self, entry.name, tuple(getattr(self, entry.name)))
+        for name in ("num_heads", "encoder_heads"):
+            heads = getattr(self, name)
+            if (
+                self.num_kv_heads is None
+                or heads is None
+                or (type(self.num_kv_heads) is int and 1 <= self.num_kv_heads and heads % self.num_kv_heads == 0)
+            ):
+                continue
+            known = [n for n in range(1, min(heads, SHOWN) + 1) if heads % n == 0]
+            divisors = ", ".join(map(str, dict.fromkeys([*known, heads])))
             raise ModelError(
-                f"num_kv_heads={self.num_kv_heads!r} does not divide num_heads={self.num_heads}; give one of {divisors}"
+                f"num_kv_heads={self.num_kv_heads!r} does not divide {name}={heads}; give one of {divisors}"
             )
-        if self.gated and self.architecture != "t5":
+        if self.gated and self.architecture == "transformer2017":
             raise ModelError("gated=true needs architecture=t5; the 2017 architecture has a plain ReLU feed-forward")
-        if self.architecture == "transformer2017" and self.d_model % 2:
+        if "sinusoidal" in (self.positions, self.for_encoder.positions) and self.d_model % 2:
             raise ModelError(f"d_model={self.d_model} must be even: sinusoidal positions come in sine and cosine pairs")
-        if self.is_t5 and self.relative_max_distance <= self.relative_buckets // 2:
+        if "relative" in (self.positions, self.for_encoder.positions) and (
+            self.relative_max_distance <= self.relative_buckets // 2
+        ):
             raise ModelError(
                 f"relative_max_distance={self.relative_max_distance} must exceed {self.relative_buckets // 2}, "
                 f"the distances that relative_buckets={self.relative_buckets} tell apart exactly"
             )
-        object.__setattr__(self, "other_eos_ids", tuple(self.other_eos_ids))  # a list, where it was read from JSON
+        for name, positions in (("tgt_positions", self.positions), ("src_positions", self.for_encoder.positions)):
+            if positions == "learned" and getattr(self, name) is None:
+                raise ModelError(f"learned positions are a table of weights; give {name}=NUMBER, its length")
+        if self.mel_bins is not None and (self.src_positions is None or self.src_vocab_size is not None):
+            raise ModelError(
+                "a source of features (mel_bins) has a fixed number of positions and no vocabulary; give "
+                "src_positions, and leave src_vocab_size out"
+            )
         ids = [(name, getattr(self, name)) for name in ("pad_id", "eos_id", "start_id")]
-        for name, value in (*ids, *(("other_eos_ids", number) for number in self.other_eos_ids)):
+        ids += [(name, number) for name in ID_LISTS for number in getattr(self, name)]
+        if self.forced_eos_id is not None:
+            ids.append(("forced_eos_id", self.forced_eos_id))
+        for name, value in ids:
             if not value < self.vocab_size:
                 raise ModelError(f"{name}={value} lies outside the vocabulary of {self.vocab_size}")
+        if not self.pad_id < (self.src_vocab_size or self.vocab_size):
+            raise ModelError(f"pad_id={self.pad_id} lies outside the source vocabulary of {self.src_vocab_size}")
+
+    @cached_property
+    def for_encoder(self) -> ModelConfig:
+        """The configuration with the encoder's own sizes and positions in the place of those of both stacks."""
+        own = self.encoder_heads, self.encoder_d_kv, self.encoder_d_ff, self.encoder_positions
+        if own == (None,) * 4:
+            return self
+        return replace(
+            self,
+            num_heads=self.encoder_heads or self.num_heads,
+            d_kv=self.encoder_d_kv or self.d_kv,
+            d_ff=self.encoder_d_ff or self.d_ff,
+            positions=self.encoder_positions or self.positions,
+            # A table's length is asked for below by the side that it belongs to, so both are given here.
+            tgt_positions=self.tgt_positions or self.src_positions,
+            encoder_heads=None,
+            encoder_d_kv=None,
+            encoder_d_ff=None,
+            encoder_positions=None,
+        )
+
+    @property
+    def prefix_len(self) -> int:
+        """P, the decoder's forced tokens: the start token and ``prefix_ids``."""
+        return 1 + len(self.prefix_ids)
+
+    @property
+    def source_vocabulary(self) -> int:
+        """The number of ids that a source may hold; 0 for a source of features."""
+        return 0 if self.mel_bins is not None else self.src_vocab_size or self.vocab_size
+
+    @property
+    def has_own_source_embedding(self) -> bool:
+        """Whether the encoder has an embedding of its own."""
+        return self.mel_bins is None and self.src_vocab_size is not None
 
     @property
     def eos_ids(self) -> tuple[int, ...]:
         """Every id that ends a sentence, ``eos_id`` first."""
         return self.eos_id, *self.other_eos_ids
-
-    @property
-    def is_t5(self) -> bool:
-        """True for T5's choices, False for those of the 2017 paper."""
-        return self.architecture == "t5"
 
     @property
     def inner(self) -> int:
@@ -132,35 +238,13 @@ class ModelConfig:
 
     @property
     def score_scale(self) -> float:
-        """The factor on q . k: K**-0.5 in 2017 (eq. 1), none in T5 (folded into its initialisation)."""
-        return 1.0 if self.is_t5 else float(self.d_kv) ** -0.5
+        """The factor on q . k: K**-0.5 (2017 paper, eq. 1), or 1 (T5, which folds it into its initialisation)."""
+        return float(self.d_kv) ** -0.5 if self.scale_scores else 1.0
 
 
 def check_field(name: str, value: Any) -> None:
     """Raise ModelError for a value that no model could have in this field, whatever its other fields are."""
     known = [entry.name for entry in fields(ModelConfig)]
-    told = "null" if value is None else reprlib.repr(value)
     if name not in known:
         raise ModelError(f"model.{plain(name)} is not a model size; known: {', '.join(known)}")
-    if name == "architecture":
-        if value not in ("t5", "transformer2017"):
-            raise ModelError(f"unknown architecture {told}; known: t5, transformer2017")
-    elif name in ("gated", "tie_head", "scale_head"):
-        if not isinstance(value, bool):
-            raise ModelError(f"{name}={told} is not allowed; give true or false")
-    elif name in ("norm_eps", "dropout"):
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
-            raise ModelError(f"{name}={told} is not allowed; give a number of at least 0 and below 1")
-    elif name == "other_eos_ids":
-        if not isinstance(value, list | tuple) or not all(type(x) is int and 0 <= x <= MAX_SIZE for x in value):
-            raise ModelError(f"other_eos_ids={told} is not allowed; give a list of token ids")
-    elif name == "num_kv_heads" and value is None:
-        return
-    else:
-        least = {"pad_id": 0, "eos_id": 0, "start_id": 0, "relative_buckets": 4}.get(name, 1)
-        most = MAX_LAYERS if name.endswith("_layers") else MAX_SIZE
-        if type(value) is not int or not least <= value <= most:
-            why = ": two directions, near and far" if name == "relative_buckets" else ""
-            raise ModelError(
-                f"model size {name}={told} must be a whole number of at least {least} and at most {most}{why}"
-            )
+    check_value(name, value)

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .config import ModelConfig
+from .front_end import FRAMES, KERNEL
 
 
 @dataclass(frozen=True, order=True)
@@ -77,10 +78,27 @@ def _feed_forward(role: str, config: ModelConfig, rows: int, count: int) -> list
     ]
 
 
+def front_end(config: ModelConfig, batch: int, src_len: int) -> list[Product]:
+    """Products of the convolutions over features [B, mel, 2 S]; none where a source is token ids.
+
+    A row of a product holds the frames under the kernel, and there is one for each place of the kernel.
+    """
+    if config.mel_bins is None:
+        return []
+    rows, width = batch * src_len, config.d_model
+    return [
+        Product("encoder.front_end.conv1", 1, FRAMES * rows, KERNEL * config.mel_bins, width),
+        Product("encoder.front_end.conv2", 1, rows, KERNEL * width, width),
+    ]
+
+
 def encoder(config: ModelConfig, batch: int, src_len: int) -> list[Product]:
-    """Products of the encoder's pass over [B, S]."""
+    """Products of the encoder's pass over B sources of S positions."""
+    convolutions = front_end(config, batch, src_len)
+    config = config.for_encoder
     rows, count = batch * src_len, config.encoder_layers
     return [
+        *convolutions,
         Product("encoder.self_attn.qkv", 1, rows, config.d_model, config.inner + 2 * config.kv_inner, count),
         *_attention("encoder.self_attn", config, batch, src_len, src_len, count),
         *_feed_forward("encoder.ffn", config, rows, count),

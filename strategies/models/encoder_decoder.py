@@ -17,64 +17,94 @@ from torch import Tensor, nn
 from .attention import CrossProjection, group_bias
 from .blocks import DecoderLayer, EncoderLayer
 from .config import ModelConfig
+from .front_end import FrontEnd
 from .layers import RowDropout, make_norm
-from .positions import DistanceTable, RelativeBias, aligned_rows, sinusoids_ND
+from .positions import DistanceTable, LearnedPositions, RelativeBias, aligned_rows, sinusoids_ND
 from .stores import CachedCross, CrossKV, CrossProject, PassThrough, Reordering, SelfKV, Step
 
 
 class _Stack(nn.Module):
-    """What encoder and decoder have in common: the scaled embedding, positions, dropout and T5's final norm."""
+    """What encoder and decoder have in common: the embedding, positions, dropout and the norm at the end."""
 
-    relative_bias: RelativeBias | None
-
-    def __init__(self, config: ModelConfig, embedding: nn.Embedding, bidirectional: bool) -> None:
+    def __init__(self, config: ModelConfig, embedding: nn.Embedding | None, most_positions: int | None) -> None:
         super().__init__()
-        self.embedding = embedding
-        self.embedding_scale = None if config.is_t5 else math.sqrt(config.d_model)
-        self.relative_bias = RelativeBias(config, bidirectional) if config.is_t5 else None
-        self.final_norm = make_norm(config) if config.is_t5 else nn.Identity()
+        self.config = config
+        if embedding is not None:
+            self.embedding = embedding
+        self.embedding_scale = math.sqrt(config.d_model) if config.scale_embedding else None
+        self.positions = LearnedPositions(config, most_positions or 0) if config.positions == "learned" else None
+        self.embedding_norm = make_norm(config) if config.embedding_norm else nn.Identity()
+        self.final_norm = make_norm(config) if config.final_norm else nn.Identity()
         self.dropout = RowDropout(config.dropout)
-        self.width = config.d_model
         self.group = config.group
 
-    def sinusoids(self, length: int) -> Tensor | None:
-        """Position codes for ``length`` rows in the embedding's dtype, or None where positions are relative."""
-        if self.embedding_scale is None:
+    def position_table(self, length: int) -> Tensor | None:
+        """What is added to the embeddings of the first N = ``length`` rows, [N, D] in their type, or None."""
+        if isinstance(self.positions, LearnedPositions):
+            return self.positions(length)
+        if self.config.positions != "sinusoidal":
             return None
-        weight = self.embedding.weight
-        return sinusoids_ND(length, self.width, weight.device).to(weight.dtype)
+        weight = next(self.parameters())
+        return sinusoids_ND(self.config, length, weight.device).to(weight.dtype)
 
     def embed(self, token_BT: Tensor, position_TD: Tensor | None) -> Tensor:
-        """Embed token ids, [B, T] -> [B, T, D]; ``position_TD`` is added after the 2017 paper's scaling."""
+        """Embed token ids, [B, T] -> [B, T, D]; ``position_TD`` is added after the embedding is scaled."""
         x_BTD = self.embedding(token_BT)
         if self.embedding_scale is not None:
-            x_BTD = x_BTD * self.embedding_scale + position_TD
-        return self.dropout(x_BTD)
+            x_BTD = x_BTD * self.embedding_scale
+        if position_TD is not None:
+            if self.config.zero_at_pad:
+                position_TD = position_TD * (token_BT != self.config.pad_id)[..., None]
+            x_BTD = x_BTD + position_TD
+        return self.dropout(self.embedding_norm(x_BTD))
+
+
+def _relative_biases(config: ModelConfig, layers: int, bidirectional: bool) -> nn.ModuleList:
+    """The tables of a stack: none, one for all its layers, or one for each."""
+    count = (layers if config.relative_per_layer else 1) if config.positions == "relative" else 0
+    return nn.ModuleList(RelativeBias(config, bidirectional) for _ in range(count))
 
 
 class Encoder(_Stack):
-    """The encoder, which reads the whole source at once."""
+    """The encoder, which reads the whole source at once: token ids, or features through a ``FrontEnd``."""
 
-    def __init__(self, config: ModelConfig, embedding: nn.Embedding) -> None:
-        super().__init__(config, embedding, bidirectional=True)
+    def __init__(self, config: ModelConfig, embedding: nn.Embedding | None) -> None:
+        """``config`` is that for the encoder (``ModelConfig.for_encoder``)."""
+        super().__init__(config, embedding, config.src_positions)
+        self.relative_biases = _relative_biases(config, config.encoder_layers, bidirectional=True)
+        if config.mel_bins is not None:
+            self.front_end = FrontEnd(config, config.mel_bins)
         self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.encoder_layers))
 
-    def forward(self, src_BS: Tensor, source_bias: Tensor | None) -> Tensor:
-        """Encode token ids, [B, S] -> memory [B, S, D]; ``source_bias`` masks padding, [B, 1, 1, S] or None."""
-        bias = self._score_bias(src_BS.shape[1], source_bias)
-        x_BSD = self.embed(src_BS, self.sinusoids(src_BS.shape[1]))
-        for layer in self.layers:
+    def forward(self, source: Tensor, source_bias: Tensor | None) -> Tensor:
+        """Encode token ids [B, S] or features [B, mel, 2 S] -> memory [B, S, D].
+
+        ``source_bias`` masks padding, [B, 1, 1, S] or None.
+        """
+        x_BSD = self._rows(source)
+        bias = None
+        for i, layer in enumerate(self.layers):
+            if i == 0 or i < len(self.relative_biases):
+                bias = None  # frees that of the layer before
+                bias = self._score_bias(i, x_BSD.shape[1], source_bias)
             x_BSD = layer(x_BSD, bias)
         return self.dropout(self.final_norm(x_BSD))
 
-    def _score_bias(self, length: int, source_bias: Tensor | None) -> Tensor | None:
-        """Relative positions and padding as one additive bias for all layers, or None.
+    def _rows(self, source: Tensor) -> Tensor:
+        if self.config.mel_bins is None:
+            return self.embed(source, self.position_table(source.shape[1]))
+        x_BSD = self.front_end(source)
+        position_SD = self.position_table(x_BSD.shape[1])
+        return self.dropout(self.embedding_norm(x_BSD if position_SD is None else x_BSD + position_SD))
+
+    def _score_bias(self, layer: int, length: int, source_bias: Tensor | None) -> Tensor | None:
+        """Relative positions and padding as one additive bias for a layer, and those after it that have no table.
 
         Its rows are dense, and aligned on CUDA, because kernels copy a bias that is not laid out so.
         """
         bias = source_bias
-        if self.relative_bias is not None:
-            bias = self.relative_bias.square_HSS(length)[None]
+        if len(self.relative_biases):
+            bias = cast(RelativeBias, self.relative_biases[layer]).square_HSS(length)[None]
             if source_bias is not None:
                 # Clamped, because float16's minimum plus a negative bias would be -inf.
                 bias = (bias + source_bias).clamp_(min=torch.finfo(bias.dtype).min)
@@ -84,12 +114,18 @@ class Encoder(_Stack):
 
 
 class DecoderTables:
-    """Tables that a session prepares once, at set-up, and the decoder reads at each step."""
+    """Tables that a session prepares once, at set-up, and the decoder reads at each step.
+
+    ``distances`` holds one table for all layers, or one for each. ``position_ND`` is added to embeddings, or is None.
+    """
 
     def __init__(self, decoder: Decoder, queries: int, keys: int) -> None:
         weight = decoder.embedding.weight
-        self.distance = DistanceTable(decoder.relative_bias, queries, keys, weight.dtype, weight.device)
-        self.sinusoids_ND = decoder.sinusoids(queries)
+        self.distances = [
+            DistanceTable(cast(RelativeBias | None, relative), queries, keys, weight.dtype, weight.device)
+            for relative in (decoder.relative_biases or [None])
+        ]
+        self.position_ND = decoder.position_table(queries)
 
 
 @dataclass(frozen=True)
@@ -124,24 +160,29 @@ class Decoder(_Stack):
     """The decoder, which computes T rows of the target against the keys that the stores return."""
 
     def __init__(self, config: ModelConfig, embedding: nn.Embedding) -> None:
-        super().__init__(config, embedding, bidirectional=False)
+        super().__init__(config, embedding, config.tgt_positions)
+        self.relative_biases = _relative_biases(config, config.decoder_layers, bidirectional=False)
         self.layers = nn.ModuleList(DecoderLayer(config) for _ in range(config.decoder_layers))
 
     def forward(self, token_BT: Tensor, step: Step, attended: Attended) -> Tensor:
         """Compute the hidden rows of token ids, [B, T] -> [B, T, D].
 
-        The score bias is looked up once for all layers. A single row needs no mask if its store returns past keys only;
-        without relative positions it then needs no bias at all.
+        The score bias is looked up once for all layers, unless each has a table of its own. A single row needs no mask
+        if its store returns past keys only; without relative positions it then needs no bias at all.
         """
         stores, tables = attended.stores, attended.tables
         query_position_T = step.query_position_T()
-        bias = None
-        if tables.distance.relative or step.rows > 1 or not stores[0].past_only:
-            bias_1HTM = tables.distance(query_position_T, stores[0].key_position_M(step))
-            bias = bias_1HTM if self.group == 1 else group_bias(bias_1HTM, self.group)
-        position_TD = None if tables.sinusoids_ND is None else tables.sinusoids_ND[query_position_T]
+        key_position_M = None
+        if tables.distances[0].relative or step.rows > 1 or not stores[0].past_only:
+            key_position_M = stores[0].key_position_M(step)
+        position_TD = None if tables.position_ND is None else tables.position_ND[query_position_T]
         x_BTD = self.embed(token_BT, position_TD)
-        for layer, store, source in zip(self.layers, stores, attended.sources, strict=True):
+        bias = None
+        for i, (layer, store, source) in enumerate(zip(self.layers, stores, attended.sources, strict=True)):
+            if key_position_M is not None and i < len(tables.distances):
+                bias = None  # frees that of the layer before
+                bias = tables.distances[i](query_position_T, key_position_M)
+                bias = bias if self.group == 1 else group_bias(bias, self.group)
             x_BTD = layer(x_BTD, step, store, source, bias, attended.source_bias)
         return self.dropout(self.final_norm(x_BTD))
 
@@ -177,13 +218,15 @@ class Decoder(_Stack):
 class Head(nn.Module):
     """The LM head, from hidden rows to logits. It is a module even if it is tied, so that its product has a name.
 
-    T5 v1.0 scales hidden states by D**-0.5 before its tied head; v1.1, which is untied, does not.
+    T5 v1.0 scales hidden states by D**-0.5 before its tied head; v1.1, which is untied, does not. The head of Marian
+    and BART adds a bias to its logits.
     """
 
     def __init__(self, config: ModelConfig, embedding: nn.Embedding) -> None:
         super().__init__()
-        self.scale = config.d_model**-0.5 if config.is_t5 and config.scale_head else None
+        self.scale = config.d_model**-0.5 if config.scale_head else None
         self.weight = embedding.weight if config.tie_head else nn.Parameter(torch.empty_like(embedding.weight))
+        self.bias = nn.Parameter(torch.zeros(config.vocab_size)) if config.logits_bias else None
 
     def forward(self, x_XD: Tensor) -> Tensor:
         """Compute logits, [..., D] -> [..., V]."""
@@ -192,18 +235,24 @@ class Head(nn.Module):
         return self.project(x_XD)
 
     def project(self, x_XD: Tensor) -> Tensor:
-        """The matrix product alone, which another kernel may replace (``kernels/packing.py``)."""
-        return nn.functional.linear(x_XD, self.weight)
+        """The matrix product and its bias, which another kernel may replace (``kernels/packing.py``)."""
+        return nn.functional.linear(x_XD, self.weight, self.bias)
 
 
 class EncoderDecoder(nn.Module):
-    """The shared model. See ``ModelConfig`` for the two architectures."""
+    """The shared model. See ``ModelConfig`` for its options, and ``architectures.py`` for those of published models."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
         self.embedding = nn.Embedding(config.vocab_size, config.d_model)
-        self.encoder = Encoder(config, self.embedding)
+        if config.mel_bins is not None:
+            of_source = None
+        elif config.src_vocab_size is not None:
+            of_source = nn.Embedding(config.src_vocab_size, config.d_model)
+        else:
+            of_source = self.embedding
+        self.encoder = Encoder(config.for_encoder, of_source)
         self.decoder = Decoder(config, self.embedding)
         self.lm_head = Head(config, self.embedding)
 
@@ -215,13 +264,14 @@ class EncoderDecoder(nn.Module):
         bias_BS = torch.zeros(src_mask_BS.shape, dtype=dtype, device=src_mask_BS.device)
         return aligned_rows(bias_BS.masked_fill_(~src_mask_BS, torch.finfo(dtype).min)[:, None, None, :])
 
-    def forward(self, src_BS: Tensor, src_mask_BS: Tensor | None, token_BN: Tensor) -> Tensor:
+    def forward(self, source: Tensor, src_mask_BS: Tensor | None, token_BN: Tensor) -> Tensor:
         """Compute the logits [B, N, V] of all N target rows at once (teacher forcing).
 
-        ``src_mask_BS`` is bool, True at real tokens; ``token_BN`` is the decoder's input, start token first.
+        ``source`` are token ids [B, S] or features [B, mel, 2 S]. ``src_mask_BS`` is bool, True at real tokens.
+        ``token_BN`` is the decoder's input, start token first.
         """
         bias = self.source_bias(src_mask_BS)
-        memory_BSD = self.encoder(src_BS, bias)
+        memory_BSD = self.encoder(source, bias)
         rows = token_BN.shape[1]
         step = Step(rows, rows, rows, torch.tensor([rows - 1], device=token_BN.device))
         sources = self.decoder.attend_to(memory_BSD, CachedCross)

@@ -15,8 +15,8 @@ from .encoder_decoder import EncoderDecoder
 
 def why_no_t5(config: ModelConfig) -> str:
     """Why a model of ``config`` cannot be a Hugging Face T5; "" if it can."""
-    if not config.is_t5:
-        return "this model is of the 2017 architecture"
+    if config.architecture != "t5":
+        return f"this model is of the architecture {config.architecture}"
     return "its K and V have fewer heads than its queries" if config.group > 1 else ""
 
 

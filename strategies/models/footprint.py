@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 
 from .config import ModelConfig
+from .front_end import FRAMES
 from .traffic import stored_bytes
 
 
@@ -74,7 +75,7 @@ class Widths:
     @classmethod
     def of(cls, config: ModelConfig, dtype: torch.dtype, layers: int) -> Widths:
         """The widths in a stack of ``layers`` layers."""
-        wide = dtype == torch.float16 and config.is_t5
+        wide = dtype == torch.float16 and config.ffn_out_fp32
         stream = 4 if wide and layers > 1 else dtype.itemsize
         return cls(dtype.itemsize, stream, wide, stream < 4)
 
@@ -132,10 +133,16 @@ def moments(
 
 def _tables(config: ModelConfig, batch: int, tgt_len: int, kept: Remembered, width: int) -> int:
     """Bytes of the tokens, held twice as int64, and of what a session looks up by position."""
-    by_distance = (config.num_heads if config.is_t5 else 1) * (tgt_len + kept.keys)
-    by_position = 0 if config.is_t5 else tgt_len * config.d_model
+    tables = config.decoder_layers if config.relative_per_layer else 1
+    by_distance = tables * _bias_heads(config) * (tgt_len + kept.keys)
+    by_position = tgt_len * config.d_model if config.positions == "sinusoidal" else 0
     sequences = batch * kept.beams
     return 8 * sequences * (2 * tgt_len + kept.entries) + width * (by_distance + by_position)
+
+
+def _bias_heads(config: ModelConfig) -> int:
+    """Heads of a score bias: one, if it holds nothing but the causal mask."""
+    return config.num_heads if config.positions == "relative" else 1
 
 
 def _kv_width(config: ModelConfig) -> int:
@@ -154,13 +161,13 @@ def _cross(config: ModelConfig, kept: Remembered) -> int:
 
 
 def _normed(config: ModelConfig) -> int:
-    """Elements per row of a block's normed input, which T5 holds beside the residual stream; 0 in the 2017 model."""
-    return config.d_model if config.is_t5 else 0
+    """Elements per row of a block's normed input, held beside the residual stream where the norm comes first."""
+    return config.d_model if config.norm_first else 0
 
 
 def _norm(config: ModelConfig, width: Widths) -> int:
     """Bytes per row inside RMSNorm: scaled and weighted rows in float32, and a float32 copy of narrower rows."""
-    return config.d_model * (12 if width.promoted else 8) if config.is_t5 else 0
+    return config.d_model * (12 if width.promoted else 8) if config.norm == "rms" else 0
 
 
 def _network(config: ModelConfig, width: Widths) -> int:
@@ -190,7 +197,7 @@ def _encoder_bias(config: ModelConfig, batch: int, src_len: int, padded: bool) -
 
     Relative positions need one square per head; with padding there is one more per head and sentence.
     """
-    if not config.is_t5:
+    if config.positions != "relative":
         found = batch * src_len if padded else 0
         return found, found
     square = config.num_heads * src_len * src_len
@@ -201,10 +208,13 @@ def _prefill(config: ModelConfig, batch: int, src_len: int, kept: Remembered, wi
     """Bytes at the moments of prefill: inside a layer, while the bias is made, and in the cross projection."""
     rows = batch * src_len
     # The layer's input lives until its output is there. The feed-forward network begins after a first residual sum.
-    attention = config.d_model * width.stream + width.value * _self_attention(config)
-    network = width.value * _normed(config) + _network(config, width)
-    block = max(attention, 2 * config.d_model * width.stream + max(network, _norm(config, width)))
-    made, bias = _encoder_bias(config, batch, src_len, padded)
+    side = config.for_encoder
+    attention = side.d_model * width.stream + width.value * _self_attention(side)
+    network = width.value * _normed(side) + _network(side, width)
+    block = max(attention, 2 * side.d_model * width.stream + max(network, _norm(side, width)))
+    if side.mel_bins is not None:  # the output of the first convolution, before and after its activation
+        block = max(block, 2 * FRAMES * side.d_model * width.value)
+    made, bias = _encoder_bias(side, batch, src_len, padded)
     layers = rows * block + width.value * bias
     # Of the last layer, which is being repeated, or laid out densely where keys are to be dropped.
     repeated = 2 * config.kv_inner if kept.copies > 1 or kept.cross_rows is not None else 0
@@ -218,10 +228,12 @@ def _step(config: ModelConfig, batch: int, src_len: int, kept: Remembered, width
     """Bytes at the moments of a step: inside each block of a layer, in the head, and while beams move."""
     sequences = batch * kept.beams
     rows, sources, value = sequences * kept.rows, batch * kept.copies * src_len, width.value
-    bias = (config.num_heads if config.is_t5 else 1) * kept.rows * kept.keys
-    if config.group > 1 and kept.rows != 1 and not config.is_t5:  # the mask, repeated for query heads that are rows
+    bias = _bias_heads(config) * kept.rows * kept.keys
+    if (
+        config.group > 1 and kept.rows != 1 and _bias_heads(config) == 1
+    ):  # the mask, repeated for query heads that are rows
         bias += config.group * kept.rows * kept.keys
-    positions = 0 if config.is_t5 else kept.rows * config.d_model
+    positions = kept.rows * config.d_model if config.positions in ("sinusoidal", "learned") else 0
     fed = config.d_model * width.stream
     row = _row_bytes(config, kept, width)
     one = -(-row // 2)  # of K, or of V

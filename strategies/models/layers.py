@@ -1,4 +1,4 @@
-"""Norms, the feed-forward network and the residual block that both architectures are made of."""
+"""Norms, the feed-forward network and the residual block that every architecture is made of."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .architectures import Activation
 from .config import ModelConfig
 
 
@@ -31,10 +32,9 @@ class RMSNorm(nn.Module):
 
 
 def make_norm(config: ModelConfig) -> nn.Module:
-    """The architecture's norm over D: RMS norm in T5, layer norm in 2017."""
-    if config.is_t5:
-        return RMSNorm(config.d_model, config.norm_eps)
-    return nn.LayerNorm(config.d_model, eps=config.norm_eps)
+    """The model's norm over D."""
+    kind = RMSNorm if config.norm == "rms" else nn.LayerNorm
+    return kind(config.d_model, config.norm_eps)
 
 
 class RowDropout(nn.Module):
@@ -52,18 +52,33 @@ class RowDropout(nn.Module):
         return x_BTD * (keep_B1D / (1 - self.rate))
 
 
+def gelu_new(x: Tensor) -> Tensor:
+    """GELU by tanh."""
+    return F.gelu(x, approximate="tanh")
+
+
+ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
+    "relu": F.relu,
+    "gelu": F.gelu,
+    "gelu_new": gelu_new,
+    "silu": F.silu,
+}
+
+
 class FeedForward(nn.Module):
     """The position-wise network: D -> F -> D.
 
-    The activation is ReLU (2017, eq. 2; T5 v1.0) or gated GELU (Shazeer 2020, arXiv 2002.05202, eq. 6; T5 v1.1), whose
-    two first products are packed into one [D, 2F]. The second product runs in the dtype of its own weight: float16 T5
-    keeps it in float32, because its sums leave the range of float16.
+    The activation is ReLU (2017, eq. 2; T5 v1.0), GELU (Hendrycks and Gimpel 2016, arXiv 1606.08415), exact or by tanh
+    ("gelu_new"), or SiLU. Where it is gated (Shazeer 2020, arXiv 2002.05202, eq. 6; T5 v1.1), the two first products
+    are packed into one [D, 2F]. The second product runs in the dtype of its own weight: float16 T5 keeps it in float32,
+    because its sums leave the range of float16.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.gated = config.gated
-        bias = not config.is_t5
+        self.activation = ACTIVATIONS[config.activation]
+        bias = config.biases
         self.wi = nn.Linear(config.d_model, config.d_ff * (2 if config.gated else 1), bias=bias)
         self.wo = nn.Linear(config.d_ff, config.d_model, bias=bias)
 
@@ -71,23 +86,23 @@ class FeedForward(nn.Module):
         """Apply the network to each row, [B, T, D] -> [B, T, D]."""
         if self.gated:
             gate_BTF, linear_BTF = self.wi(x_BTD).chunk(2, dim=-1)
-            hidden_BTF = F.gelu(gate_BTF, approximate="tanh") * linear_BTF
+            hidden_BTF = self.activation(gate_BTF) * linear_BTF
         else:
-            hidden_BTF = F.relu(self.wi(x_BTD))
+            hidden_BTF = self.activation(self.wi(x_BTD))
         return self.wo(hidden_BTF.to(self.wo.weight.dtype))
 
 
 class Residual(nn.Module):
-    """One residual connection and its norm, before the block (T5) or after the sum (2017)."""
+    """One residual connection and its norm, before the block (``norm_first``) or after the sum."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.pre_norm = config.is_t5
+        self.norm_first = config.norm_first
         self.norm = make_norm(config)
         self.dropout = RowDropout(config.dropout)
 
     def forward(self, x_BTD: Tensor, block: Callable[[Tensor], Tensor]) -> Tensor:
-        """Return x + block(norm(x)) in T5, norm(x + block(x)) in 2017; [B, T, D] -> [B, T, D]."""
-        if self.pre_norm:
+        """Return x + block(norm(x)), or norm(x + block(x)); [B, T, D] -> [B, T, D]."""
+        if self.norm_first:
             return x_BTD + self.dropout(block(self.norm(x_BTD)))
         return self.norm(x_BTD + self.dropout(block(x_BTD)))

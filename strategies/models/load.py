@@ -129,7 +129,7 @@ def load_model(
 
 def _kept_in_float32(model: EncoderDecoder, dtype: torch.dtype) -> dict[nn.Parameter, Tensor]:
     """Weights of a float32 model that stay float32 in a model of ``dtype``, each with its values."""
-    if dtype != torch.float16 or not model.config.is_t5:
+    if dtype != torch.float16 or not model.config.ffn_out_fp32:
         return {}
     layers = (*model.encoder.layers, *model.decoder.layers)
     return {layer.ffn.wo.weight: layer.ffn.wo.weight.data for layer in layers}

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .config import ModelConfig
+from .front_end import KERNEL
 
 FP32 = 4
 
@@ -27,42 +28,65 @@ class Weight:
         return self.out * self.inner * self.count
 
 
-def second_matrices(config: ModelConfig) -> Weight:
+def second_matrices(config: ModelConfig) -> list[Weight]:
     """The second matrix of every feed-forward network, from F to D; float16 T5 keeps it in float32."""
-    return Weight(config.d_model, config.d_ff, config.encoder_layers + config.decoder_layers)
+    return [Weight(side.d_model, side.d_ff, layers) for side, layers in _stacks(config)]
+
+
+def _stacks(config: ModelConfig) -> list[tuple[ModelConfig, int]]:
+    """(the configuration of a stack, its layers), for the encoder and the decoder."""
+    return [(config.for_encoder, config.encoder_layers), (config, config.decoder_layers)]
 
 
 def products(config: ModelConfig) -> Iterator[Weight]:
-    """The weight matrices of all products; that of a tied head is the embedding."""
-    width, both, decoder = config.d_model, config.encoder_layers + config.decoder_layers, config.decoder_layers
-    yield Weight(config.inner + 2 * config.kv_inner, width, both)  # self-attention's packed Q, K, V
-    yield Weight(width, config.inner, both + decoder)  # output projections of self- and cross-attention
-    yield Weight(config.inner, width, decoder)  # cross-attention's Q
-    yield Weight(2 * config.kv_inner, width, decoder)  # cross-attention's packed K, V
-    yield Weight(config.d_ff * (2 if config.gated else 1), width, both)
-    yield second_matrices(config)
+    """The weight matrices of all products but convolutions; that of a tied head is the embedding."""
+    width, decoder = config.d_model, config.decoder_layers
+    for side, layers in _stacks(config):
+        yield Weight(side.inner + 2 * side.kv_inner, width, layers)  # self-attention's packed Q, K, V
+        yield Weight(width, side.inner, layers)
+        yield Weight(side.d_ff * (2 if side.gated else 1), width, layers)
+    yield Weight(width, config.inner, decoder)  # cross-attention's output, its Q, and its packed K, V
+    yield Weight(config.inner, width, decoder)
+    yield Weight(2 * config.kv_inner, width, decoder)
+    yield from second_matrices(config)
     yield Weight(config.vocab_size, width, 1)
 
 
 def parameters(config: ModelConfig) -> int:
     """Number of parameters of the model, a tied head counted once."""
-    both, decoder = config.encoder_layers + config.decoder_layers, config.decoder_layers
-    matrices = sum(weight.elements for weight in products(config))
+    width, both = config.d_model, config.encoder_layers + config.decoder_layers
+    found = sum(weight.elements for weight in products(config))
+    if config.biases:
+        found += sum(weight.out * weight.count for weight in products(config)) - config.vocab_size
     if not config.tie_head:
-        matrices += config.vocab_size * config.d_model
-    norms = 2 * both + decoder  # one for each residual sum
-    if config.is_t5:
-        return matrices + config.d_model * (norms + 2) + 2 * config.relative_buckets * config.num_heads
-    biases = sum(weight.out * weight.count for weight in products(config)) - config.vocab_size  # the head has none
-    return matrices + biases + 2 * config.d_model * norms
+        found += config.vocab_size * width
+    if config.logits_bias:
+        found += config.vocab_size
+    norms = 2 * both + config.decoder_layers + 2 * config.final_norm + 2 * config.embedding_norm
+    found += width * norms * (1 if config.norm == "rms" else 2)
+    for side, layers in _stacks(config):
+        if side.positions == "relative":
+            found += side.relative_buckets * side.num_heads * (layers if side.relative_per_layer else 1)
+    for side, most in ((config.for_encoder, config.src_positions), (config, config.tgt_positions)):
+        if side.positions == "learned":
+            found += width * (side.first_position + (most or 0))
+    if config.mel_bins is not None:
+        return found + width * (KERNEL * (config.mel_bins + width) + 2)
+    return found + width * (config.src_vocab_size or 0)
 
 
 def parameter_bytes(config: ModelConfig, dtype: str) -> int:
     """Bytes of the parameters as ``load_model`` loads them in ``dtype`` (fp32, bf16, fp16)."""
     if dtype == "fp32":
         return FP32 * parameters(config)
-    kept = second_matrices(config).elements if dtype == "fp16" and config.is_t5 else 0
-    return 2 * parameters(config) + (FP32 - 2) * kept
+    return 2 * parameters(config) + (FP32 - 2) * _kept_in_fp32(config, dtype)
+
+
+def _kept_in_fp32(config: ModelConfig, dtype: str) -> int:
+    """Elements that stay float32 in a model of ``dtype``."""
+    if dtype != "fp16" or not config.ffn_out_fp32:
+        return 0
+    return sum(weight.elements for weight in second_matrices(config))
 
 
 def copy_bytes(config: ModelConfig, dtype: str, linear: str, weights: str) -> int:
@@ -79,5 +103,4 @@ def copy_bytes(config: ModelConfig, dtype: str, linear: str, weights: str) -> in
         return 0
     if dtype == "fp32":
         return FP32 * elements
-    kept = second_matrices(config).elements if dtype == "fp16" and config.is_t5 else 0
-    return 2 * elements + (FP32 - 2) * kept
+    return 2 * elements + (FP32 - 2) * _kept_in_fp32(config, dtype)

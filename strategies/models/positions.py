@@ -1,4 +1,4 @@
-"""Positions in an encoder or a decoder: sinusoids added to embeddings, or a bias added to attention scores.
+"""Positions in an encoder or a decoder: a table added to embeddings, or a bias added to attention scores.
 
 Both depend on the weights alone, so a decoding session tabulates what it needs once, at set-up. ``DistanceTable`` holds
 the score bias by distance together with the causal mask, and each step only looks them up.
@@ -15,17 +15,32 @@ from torch import Tensor, nn
 from .config import ModelConfig
 
 
-def sinusoids_ND(length: int, width: int, device: torch.device | str = "cpu") -> Tensor:
-    """Sine and cosine position codes, float32 [N, D] (2017 paper, section 3.5).
+def sinusoids_ND(config: ModelConfig, length: int, device: torch.device | str = "cpu") -> Tensor:
+    """Sine and cosine codes of the first N positions, float32 [N, D] (2017 paper, section 3.5).
 
-    Even columns hold sin(pos / 10000**(2i/D)), odd ones the cosine.
+    Column pair i has the rate 10000**(-2i/D), or with the exponent "i/(d/2-1)" 10000**(-i/(D/2 - 1)). The pairs are
+    interleaved (sines in even columns), or all sines come first ("halves"). Positions begin at ``first_position``.
     """
-    position_N1 = torch.arange(length, dtype=torch.float32, device=device)[:, None]
-    rate_D2 = torch.exp(torch.arange(0, width, 2, dtype=torch.float32, device=device) * (-math.log(10000.0) / width))
-    table_ND = torch.empty(length, width, device=device)
-    table_ND[:, 0::2] = torch.sin(position_N1 * rate_D2)
-    table_ND[:, 1::2] = torch.cos(position_N1 * rate_D2)
-    return table_ND
+    first, pairs = config.first_position, config.d_model // 2
+    position_N1 = torch.arange(first, first + length, dtype=torch.float32, device=device)[:, None]
+    steps = pairs if config.sinusoid_exponent == "2i/d" else max(1, pairs - 1)
+    rate_I = torch.exp(torch.arange(pairs, dtype=torch.float32, device=device) * (-math.log(10000.0) / steps))
+    both_2NI = torch.stack([torch.sin(position_N1 * rate_I), torch.cos(position_N1 * rate_I)])
+    order = (1, 2, 0) if config.sinusoid_order == "interleaved" else (1, 0, 2)
+    return both_2NI.permute(order).reshape(length, -1)
+
+
+class LearnedPositions(nn.Module):
+    """A table of positions as weights, [first_position + most positions, D]: trained, or stored as it was."""
+
+    def __init__(self, config: ModelConfig, most: int) -> None:
+        super().__init__()
+        self.first = config.first_position
+        self.weight = nn.Parameter(torch.zeros(self.first + most, config.d_model))
+
+    def forward(self, length: int) -> Tensor:
+        """A view of the rows of the first N positions, [N, D]."""
+        return self.weight[self.first : self.first + length]
 
 
 def bucket_of_distance(distance: Tensor, buckets: int, max_distance: int, bidirectional: bool) -> Tensor:
@@ -79,7 +94,7 @@ def _known_multiple(stride: int | torch.SymInt) -> bool:
 
 
 class RelativeBias(nn.Module):
-    """T5's learned score bias by distance: one weight per bucket and head, shared by all layers of a stack."""
+    """T5's learned score bias by distance: one weight per bucket and head, of a stack or of one layer (UMT5)."""
 
     def __init__(self, config: ModelConfig, bidirectional: bool) -> None:
         super().__init__()

@@ -33,7 +33,7 @@ class Shadow:
         return dataclasses.replace(
             config,
             vocab_size=self.vocabulary,
-            d_model=self.half_width * (1 if config.is_t5 else 2),
+            d_model=self.half_width * (2 if "sinusoidal" in (config.positions, config.for_encoder.positions) else 1),
             num_heads=self.heads * (GROUP if shared else 1),
             num_kv_heads=self.heads if shared else None,
             d_kv=self.head_size,

@@ -33,7 +33,7 @@ class Lengths:
 
 def build(config: ModelConfig) -> Any:
     """Build a ``T5ForConditionalGeneration`` of these sizes, random weights. Raises ConfigError if there is none."""
-    if not config.is_t5:
+    if config.architecture != "t5":
         raise ConfigError("--module transformers builds a T5, and this model is none; give model=small or another T5")
     if config.group > 1:
         raise ConfigError(

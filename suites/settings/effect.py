@@ -122,7 +122,7 @@ def _why_idle_model(name: str, model: Mapping[str, Any]) -> str:
         )
     if name == "dropout":
         return "on decoding, as dropout is for training; leave it out"
-    if name in ("relative_buckets", "relative_max_distance", "scale_head") and model.get("architecture") not in (
+    if name in ("relative_buckets", "relative_max_distance") and model.get("architecture") not in (
         None,
         "t5",
     ):

@@ -57,7 +57,7 @@ def obstacle(
         if cell.model.source == "checkpoint":
             raise
         return str(error)
-    if cell.attention == "flash" and cell.device == "cuda" and config.is_t5:
+    if cell.attention == "flash" and cell.device == "cuda" and config.for_encoder.positions == "relative":
         return "attention=flash takes no bias on CUDA, and T5 adds one for positions; give efficient, math or auto"
     if cell.src_ids is not None and (line := outside(cell.src_ids, config.vocab_size)):
         return line

@@ -173,7 +173,9 @@ def _prefill_bytes(config: ModelConfig, cell: Cell, bound: Strategy) -> int:
 
 def _widths(config: ModelConfig, cell: Cell) -> Widths:
     """Bytes per element in the cell's type. In fp16, T5 keeps the feed-forward's second matrix in fp32."""
-    element = traffic.ElementBytes(DTYPES[cell.dtype].itemsize, 4 if cell.dtype == "fp16" and config.is_t5 else None)
+    element = traffic.ElementBytes(
+        DTYPES[cell.dtype].itemsize, 4 if cell.dtype == "fp16" and config.ffn_out_fp32 else None
+    )
     return Widths(element, cell.weight_width if cell.weights else None)
 
 

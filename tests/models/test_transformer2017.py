@@ -116,10 +116,14 @@ def test_teacher_forced_logits_equal_those_of_torch(model: EncoderDecoder, input
     torch.testing.assert_close(model(src_BS, mask_BS, token_BN), logits_BNV, **CLOSE)
 
 
+def of_width(width: int) -> ModelConfig:
+    return ModelConfig(8, width, 1, 4, 4, 1, 1, architecture="transformer2017")
+
+
 @pytest.mark.parametrize("width", [2, 6, 24])
 def test_sinusoids_are_those_of_the_paper(width: int) -> None:
     expected = [[by_the_paper(position, column, width) for column in range(width)] for position in range(40)]
-    torch.testing.assert_close(sinusoids_ND(40, width), torch.tensor(expected), atol=1e-5, rtol=0)
+    torch.testing.assert_close(sinusoids_ND(of_width(width), 40), torch.tensor(expected), atol=1e-5, rtol=0)
 
 
 def test_sinusoids_of_width_four_worked_out_by_hand() -> None:
@@ -129,11 +133,11 @@ def test_sinusoids_of_width_four_worked_out_by_hand() -> None:
         [0.841471, 0.540302, 0.010000, 0.999950],  # sin 1, cos 1, sin 0.01, cos 0.01
         [0.909297, -0.416147, 0.019999, 0.999800],  # sin 2, cos 2, sin 0.02, cos 0.02
     ]
-    torch.testing.assert_close(sinusoids_ND(3, 4), torch.tensor(expected), atol=1e-6, rtol=0)
+    torch.testing.assert_close(sinusoids_ND(of_width(4), 3), torch.tensor(expected), atol=1e-6, rtol=0)
 
 
 def test_positions_far_apart_stay_those_of_the_paper() -> None:
     # float32 holds an angle of a thousand radians to 6e-5.
-    row_D = sinusoids_ND(1001, 24)[1000]
+    row_D = sinusoids_ND(of_width(24), 1001)[1000]
     expected_D = torch.tensor([by_the_paper(1000, column, 24) for column in range(24)])
     torch.testing.assert_close(row_D, expected_D, atol=2e-4, rtol=0)

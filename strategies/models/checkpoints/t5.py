@@ -53,7 +53,7 @@ def t5_names(config: ModelConfig, embedding: str = EMBEDDING_NAMES[0]) -> dict[s
         table["lm_head.weight"] = [HEAD]
     for side, layers in (("encoder", config.encoder_layers), ("decoder", config.decoder_layers)):
         relative = f"{side}.block.0.layer.0.SelfAttention.relative_attention_bias.weight"
-        table[f"{side}.relative_bias.weight"] = [relative]
+        table[f"{side}.relative_biases.0.weight"] = [relative]
         for i in range(layers):
             ours, theirs = f"{side}.layers.{i}", f"{side}.block.{i}.layer"
             table[f"{ours}.self_attn.qkv.weight"] = [f"{theirs}.0.SelfAttention.{x}.weight" for x in "qkv"]

@@ -76,7 +76,7 @@ def test_each_step_and_the_sums_by_role_are_those_of_the_models_formulas(name, s
         shape = costs.StepShape(CELL.batch_size, CELL.src_len, **facts._asdict(), cross_recomputed=recomputed)
         shape = replace(shape, row_bytes=row_bytes(config, bound, DTYPES["fp16"]))
         ran = costs.step(config, shape)
-        element = traffic.ElementBytes(DTYPES["fp16"].itemsize, 4 if config.is_t5 else None)
+        element = traffic.ElementBytes(DTYPES["fp16"].itemsize, 4 if config.ffn_out_fp32 else None)
         parts = traffic.role_bytes(config, shape, element)
         whole = sum(parts.values(), traffic.StepBytes())
         lists = found.weight_bytes, found.self_kv_bytes, found.cross_kv_bytes, found.copy_bytes
