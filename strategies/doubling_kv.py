@@ -35,11 +35,13 @@ class DoublingStore:
 
     def _written(self, held_BGCK: Tensor, new_BGTK: Tensor, step: Step) -> Tensor:
         batch, heads, capacity, size = held_BGCK.shape
+        held = step.query_offset
         if step.length > capacity:
-            larger_BGCK = held_BGCK.new_empty(batch, heads, 2 * capacity, size)
-            larger_BGCK[:, :, :capacity] = held_BGCK
+            doubled = capacity << (-(-step.length // capacity) - 1).bit_length()
+            larger_BGCK = held_BGCK.new_empty(batch, heads, doubled, size)
+            larger_BGCK[:, :, :held] = held_BGCK[:, :, :held]
             held_BGCK = larger_BGCK
-        held_BGCK[:, :, step.query_offset : step.length] = new_BGTK
+        held_BGCK[:, :, held : step.length] = new_BGTK
         return held_BGCK
 
     def key_position_M(self, step: Step) -> Tensor:

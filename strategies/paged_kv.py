@@ -61,11 +61,11 @@ class PagedStore:
         self._heads, self._head_size = shape.heads, shape.head_size
 
     def append(self, k_BGTK: Tensor, v_BGTK: Tensor, step: Step) -> tuple[Tensor, Tensor]:
-        """Write the new row of each sequence to its last block, and gather its blocks."""
-        block, row = divmod(step.length - 1, self._table.rows)
-        self._k_BJRX[:, block, row] = k_BGTK.flatten(1)
-        self._v_BJRX[:, block, row] = v_BGTK.flatten(1)
-        place_BJ = self._table.place_BJ[:, : block + 1]
+        """Write the new rows of each sequence to its last blocks, and gather its blocks."""
+        first, last = step.query_offset, step.length
+        for pool_BJRX, new_BGTK in ((self._k_BJRX, k_BGTK), (self._v_BJRX, v_BGTK)):
+            pool_BJRX.flatten(1, 2)[:, first:last] = new_BGTK.transpose(1, 2).flatten(2)
+        place_BJ = self._table.place_BJ[:, : -(-last // self._table.rows)]
         return self._gathered(self._k_BJRX, place_BJ, step.length), self._gathered(self._v_BJRX, place_BJ, step.length)
 
     def _gathered(self, pool_BJRX: Tensor, place_BJ: Tensor, length: int) -> Tensor:

@@ -52,8 +52,8 @@ class PrunedCross(CachedCross):
     def get(self, q_BHTK: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
         """All K/V, [B, G, S, K] each, and ``bias`` while they are observed; then those kept, and their bias."""
         if self._worth_BS is not None:
-            if self._to_observe:
-                self._to_observe -= 1
+            if self._to_observe > 0:
+                self._to_observe -= q_BHTK.shape[2]  # one row at a step, and those of a prefix at once
                 self._worth_BS += self._attended_BS(q_BHTK, bias)
                 return *self._kv, bias
             self._prune(self._worth_BS, bias)

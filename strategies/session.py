@@ -33,6 +33,20 @@ class KVBytes:
         return self.self_used + self.cross
 
 
+def prefix_rows(bound: Strategy, prefix_len: int) -> int:
+    """Rows of a prefix of P = ``prefix_len`` tokens that prefill feeds: those that the first step does not.
+
+    Raises StrategyError if a strategy, bound to a target length, would lose some of them.
+    """
+    fed = prefix_len - bound.rows_fed(prefix_len)
+    if fed and bound.keys_read(fed) < fed:
+        raise StrategyError(
+            f"{bound.label}: a decoder prefix of {prefix_len} tokens has {fed} rows before the first step, and the "
+            f"strategy keeps {bound.keys_read(fed)} of them; give an option by which it keeps more"
+        )
+    return fed
+
+
 def is_captured(strategy: Strategy, device: str, beams: int = 1) -> bool:
     """Whether steps of ``strategy`` are CUDA graphs on ``device``: captured ones, and compiled ones that can be.
 
@@ -51,27 +65,45 @@ class Session:
 
     With W=``beams`` the decoder has X = B * W rows, of which the W of a sentence lie side by side. ``select`` is then
     called after each step but the last: it says which beam each row continues.
+
+    A sentence begins with P forced tokens, its decoder prefix: the start token alone, or more (a language, a prompt).
+    ``prefill`` feeds all but the last of them, in one pass without the LM head. The first step feeds that one, and
+    attends k = P keys. A strategy that feeds more than one row to that step leaves as many fewer to ``prefill``.
     """
 
     def __init__(
-        self, model: EncoderDecoder, strategy: Strategy, batch: int, src_len: int, max_new: int, beams: int = 1
+        self,
+        model: EncoderDecoder,
+        strategy: Strategy,
+        batch: int,
+        src_len: int,
+        max_new: int,
+        beams: int = 1,
+        prefix_len: int | None = None,
     ) -> None:
-        """Allocate buffers for B=``batch`` sources of S=``src_len`` tokens and targets of at most N=``max_new`` tokens.
+        """Allocate buffers for B=``batch`` sources of S=``src_len`` positions and targets of N=``max_new`` free tokens.
 
-        Raises StrategyError if a size is below 1, if the strategy does not fit the target length or does not give one
-        store per decoder layer, if its stores cannot be reordered and there are several beams, or if
-        ``execution=graph`` has no CUDA device. Raises CompileError if a step was to be compiled and torch compiled
-        nothing.
+        They come after P=``prefix_len`` forced ones (None: as many as the model has), so stores hold P - 1 + N rows.
+
+        Raises StrategyError if a size is below 1, if the model has fewer positions, if the strategy does not fit the
+        target length or does not give one store per decoder layer, if it does not keep every row of a prefix, if its
+        stores cannot be reordered and there are several beams, or if ``execution=graph`` has no CUDA device. Raises
+        CompileError if a step was to be compiled and torch compiled nothing.
         """
-        if min(batch, src_len, max_new, beams) < 1:
-            sizes = f"batch={batch}, src_len={src_len}, max_new={max_new}, beams={beams}"
+        config = model.config
+        prefix_len = config.prefix_len if prefix_len is None else prefix_len
+        if min(batch, src_len, max_new, beams, prefix_len) < 1:
+            sizes = f"batch={batch}, src_len={src_len}, max_new={max_new}, beams={beams}, prefix_len={prefix_len}"
             raise StrategyError(f"{sizes}: each must be at least 1")
+        if line := config.beyond_positions(src_len, max_new, prefix_len):
+            raise StrategyError(line)
         self.model = model
-        self.strategy = strategy.bind(max_new)
         self.batch, self.src_len, self.max_new, self.beams = batch, src_len, max_new, beams
+        self.prefix_len, self.length_max = prefix_len, prefix_len - 1 + max_new
+        self.strategy = strategy.bind(self.length_max)
         self.rows = rows = batch * beams
-        weight, config = model.embedding.weight, model.config
-        shape = KVShape(rows, config.kv_heads, config.d_kv, max_new, weight.dtype, weight.device, beams)
+        weight = model.embedding.weight
+        shape = KVShape(rows, config.kv_heads, config.d_kv, self.length_max, weight.dtype, weight.device, beams)
         layers = len(model.decoder.layers)
         self._stores = self.strategy.open(shape, layers)
         if len(self._stores) != layers:
@@ -86,15 +118,19 @@ class Session:
             )
         first = self._stores[0]
         self._two_sided = first if beams > 1 and isinstance(first, TwoSided) else None
+        most = self.length_max
         with torch.no_grad():
-            self._tables = DecoderTables(model.decoder, max_new, max(max_new, self.strategy.keys_read(max_new)))
-        steps = range(1, max_new + 1)
+            self._tables = DecoderTables(model.decoder, most, max(most, self.strategy.keys_read(most)))
+        steps = range(prefix_len, most + 1)
         self._feeds_prefix = any(self.strategy.rows_fed(k) > 1 for k in steps)
-        self._token_XN = torch.full((rows, max_new), config.pad_id, device=weight.device)
+        self._fed_before = prefix_rows(self.strategy, prefix_len)
+        self._token_XN = torch.full((rows, most), config.pad_id, device=weight.device)
         self._first_row_B1 = torch.arange(0, rows, beams, device=weight.device)[:, None]
         self._is_selected = True
         self._position_1 = torch.zeros(1, dtype=torch.int64, device=weight.device)
         self._step = Step(1, self.strategy.rows_fed(1), self.strategy.keys_read(1), self._position_1)
+        self.first_X = torch.full((rows,), config.start_id, device=weight.device)
+        """The last token of the prefix of each row, int64 [X], which the first step is fed. ``prefill`` sets it."""
         self._attended: Attended | None = None
         self._held: Attended | None = None
         self._fed_X1: Tensor | None = None
@@ -109,7 +145,7 @@ class Session:
         weight, trains = self.model.embedding.weight, self.model.training
         captured = is_captured(self.strategy, weight.device.type, self.beams)
         if self.strategy.execution == "compiled":
-            sizes = self.batch, self.beams, self.src_len, self.max_new
+            sizes = self.batch, self.beams, self.src_len, self.length_max
             key = self.strategy, *sizes, weight.dtype, weight.device, trains
             return Captured(Compiled(key)) if captured else Compiled(key)
         if not captured and weight.device.type == "cuda":
@@ -149,16 +185,16 @@ class Session:
         self._attended = None
 
     @torch.no_grad()
-    def prefill(self, src_BS: Tensor, src_mask_BS: Tensor | None = None) -> None:
-        """Start a batch: run the encoder on sources, int64 [B, S]. An earlier batch is forgotten.
+    def prefill(self, src_BS: Tensor, src_mask_BS: Tensor | None = None, prefix_BP: Tensor | None = None) -> None:
+        """Start a batch: run the encoder on sources, int64 [B, S], and feed the prefix. An earlier batch is forgotten.
 
         ``src_mask_BS`` is bool, True at real tokens (None: all are real). If the strategy caches cross-attention K/V,
-        they are projected here. Raises StrategyError for sources of another shape.
+        they are projected here. ``prefix_BP`` are the forced tokens of each sentence, int64 [B, P] (None: those of the
+        model). Raises StrategyError for sources or a prefix of another shape.
         """
+        prefix_BP = self._prefix(prefix_BP)
         if src_BS.shape != (self.batch, self.src_len):
             raise StrategyError(f"sources of shape {list(src_BS.shape)} in a session for {[self.batch, self.src_len]}")
-        self._stand_at(1)
-        self._position_1.zero_()
         self._is_selected = True
         for store in self._stores:
             store.reset()
@@ -177,18 +213,42 @@ class Session:
         self._attended = Attended(self._stores, sources, self._tables, bias)
         if self._held is not None:
             self._attended = _written(self._attended, self._held)
+        self._feed(prefix_BP)
+
+    def _prefix(self, prefix_BP: Tensor | None) -> Tensor:
+        if prefix_BP is None:
+            prefix_BP = torch.tensor([self.model.config.prefix], device=self._token_XN.device).expand(self.batch, -1)
+        if prefix_BP.shape != (self.batch, self.prefix_len):
+            raise StrategyError(
+                f"a decoder prefix of shape {list(prefix_BP.shape)} in a session for {[self.batch, self.prefix_len]}"
+            )
+        return prefix_BP
+
+    def _feed(self, prefix_BP: Tensor) -> None:
+        """Feed all rows of the prefix that the first step does not feed, then stand at that step."""
+        prefix_XP = prefix_BP.repeat_interleave(self.beams, 0)
+        self.first_X = prefix_XP[:, -1]
+        self._token_XN[:, : self.prefix_len] = prefix_XP
+        if fed := self._fed_before:
+            assert self._attended is not None
+            self._stand_at(fed)
+            self._step.rows = fed
+            self._position_1.fill_(fed - 1)
+            self.model.decoder(prefix_XP[:, :fed], self._step, self._attended)
+        self._stand_at(self.prefix_len)
+        self._position_1.fill_(self.prefix_len - 1)
 
     @torch.no_grad()
     def step(self, token_X: Tensor) -> Tensor:
-        """Feed the tokens chosen last, int64 [X] (at first the start token); return the logits of the next, [X, V].
+        """Feed the tokens chosen last, int64 [X] (``first_X`` at first); return the logits of the next, [X, V].
 
         The next call may overwrite the result: clone what you keep. Raises StrategyError for tokens of another shape,
         after ``max_new`` steps, before ``prefill``, and with beams for a step that no ``select`` stands before.
         """
         k = self._step.length
-        if k > self.max_new or self._attended is None:
+        if k > self.length_max or self._attended is None:
             raise StrategyError(
-                f"step {k} of a session for {self.max_new} tokens; allocate a longer one"
+                f"step {k - self.prefix_len + 1} of a session for {self.max_new} tokens; allocate a longer one"
                 if self._attended is not None
                 else "step before prefill; call prefill(src_BS) first"
             )
@@ -197,10 +257,11 @@ class Session:
                 f"tokens of shape {list(token_X.shape)} in a session of {self.rows} rows; give one for each"
             )
         if not self._is_selected:
-            raise StrategyError(f"step {k} of {self.beams} beams without select(parent_BW) before it; call it")
+            number = k - self.prefix_len + 1
+            raise StrategyError(f"step {number} of {self.beams} beams without select(parent_BW) before it; call it")
         logits_XV = self._run(token_X)
         self._is_selected = self.beams == 1
-        if k < self.max_new:
+        if k < self.length_max:
             self._stand_at(k + 1)
         else:
             self._step.length = k + 1
@@ -223,7 +284,7 @@ class Session:
                 f"parents of shape {list(parent_BW.shape)} in a session for {self.beams} beams of {self.batch} "
                 f"sentences; give {[self.batch, self.beams]}"
             )
-        if self._is_selected or self._step.length > self.max_new:
+        if self._is_selected or self._step.length > self.length_max:
             raise StrategyError("select(parent_BW) is called once after each step but the last; leave this call out")
         self._reorder(parent_BW)
         self._is_selected = True

@@ -57,7 +57,9 @@ class SlidingStore(StaticStore):
         self._ring, self._first = ring, first
 
     def append(self, k_BGTK: Tensor, v_BGTK: Tensor, step: Step) -> tuple[Tensor, Tensor]:
-        """Write the new row over the oldest one of the window."""
+        """Write the new row over the oldest one of the window. Several rows, those of a prefix, fit into the ring."""
+        if step.rows > 1:
+            return self._written(step.query_position_T(), k_BGTK, v_BGTK, step.keys)
         if self._first:
             self._ring.move_to(step.position_1)
         return self._written(self._ring.row_1, k_BGTK, v_BGTK, step.keys)

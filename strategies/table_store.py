@@ -48,10 +48,10 @@ class TableStore:
         self.past_only = past_only
 
     def append(self, k_BGTK: Tensor, v_BGTK: Tensor, step: Step) -> tuple[Tensor, Tensor]:
-        """Write the new row of each sequence among its own, and gather the rows to attend."""
-        written_B = self._own_B + step.position_1
-        self._k_RX.index_copy_(0, written_B, k_BGTK.flatten(1))
-        self._v_RX.index_copy_(0, written_B, v_BGTK.flatten(1))
+        """Write the new rows of each sequence among its own, and gather the rows to attend."""
+        written_R = (self._own_B[:, None] + step.query_position_T()).flatten()
+        self._k_RX.index_copy_(0, written_R, k_BGTK.transpose(1, 2).reshape(len(written_R), -1))
+        self._v_RX.index_copy_(0, written_R, v_BGTK.transpose(1, 2).reshape(len(written_R), -1))
         row_BM = self._table.row_BC[:, : step.keys]
         size = *row_BM.shape, self._heads, -1
         return self._k_RX[row_BM].view(size).transpose(1, 2), self._v_RX[row_BM].view(size).transpose(1, 2)

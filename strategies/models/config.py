@@ -197,9 +197,34 @@ class ModelConfig:
         )
 
     @property
+    def prefix(self) -> tuple[int, ...]:
+        """The decoder's forced tokens, its prefix: the start token and ``prefix_ids``."""
+        return self.start_id, *self.prefix_ids
+
+    @property
     def prefix_len(self) -> int:
-        """P, the decoder's forced tokens: the start token and ``prefix_ids``."""
-        return 1 + len(self.prefix_ids)
+        """P, the number of forced tokens."""
+        return len(self.prefix)
+
+    def target_rows(self, tgt_len: int) -> int:
+        """Rows that the decoder computes for N = ``tgt_len`` free tokens: P - 1 + N, the k of the last step."""
+        return self.prefix_len - 1 + tgt_len
+
+    def beyond_positions(self, src_len: int, tgt_len: int, prefix_len: int | None = None) -> str:
+        """Say in one line that sources or targets have more positions than the model; "" if they have not.
+
+        Targets are of N = ``tgt_len`` free tokens after P = ``prefix_len`` forced ones, by default the model's.
+        """
+        if self.src_positions is not None and src_len > self.src_positions:
+            return f"src_len={src_len} lies beyond the model's {self.src_positions} positions; give at most so many"
+        rows = (prefix_len or self.prefix_len) - 1 + tgt_len
+        if self.tgt_positions is not None and rows > self.tgt_positions:
+            forced = f", after {rows - tgt_len} tokens of a prefix," if rows > tgt_len else ""
+            return (
+                f"tgt_len={tgt_len}{forced} lies beyond the model's {self.tgt_positions} positions; give at most "
+                f"{max(0, self.tgt_positions - rows + tgt_len)}"
+            )
+        return ""
 
     @property
     def source_vocabulary(self) -> int:

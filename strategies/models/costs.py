@@ -127,7 +127,7 @@ def decoder(
     Each of the B=``batch`` sentences has W=``beams`` sequences of T rows. With ``cross_shared`` those of a sentence
     read the same cross-attention K and V, as rows of one product. Cross-attention reads ``src_len`` keys of the
     source, and the scores of ``cross_observed`` keys are computed once more, to see what is attended. The LM head runs
-    on ``logit_rows`` rows of each sequence: the last row in decoding, all rows in training.
+    on ``logit_rows`` rows of each sequence: the last row in decoding, all rows in training, none in prefill.
     """
     sequences, count = batch * beams, config.decoder_layers
     fed = sequences * rows
@@ -141,7 +141,7 @@ def decoder(
         *(observed if cross_observed else []),
         *_attention("decoder.cross_attn", config, sources, rows, src_len, count, together),
         *_feed_forward("decoder.ffn", config, fed, count),
-        Product("lm_head", 1, sequences * logit_rows, config.d_model, config.vocab_size),
+        *([Product("lm_head", 1, sequences * logit_rows, config.d_model, config.vocab_size)] if logit_rows else []),
     ]
 
 
@@ -150,13 +150,17 @@ def necessary_flops(config: ModelConfig, src_lens: Iterable[int], tgt_lens: Iter
 
     Sum over sentences of real length s: encoder(s) + cross projection(s) + sum over k of decoder(1 row, k keys, s).
     With W=``beams`` each step has one row per beam, until the sentence has ended after ``tgt_lens`` steps. The terms
-    are linear in k, so the sum over k is N times the value at the mean (N + 1) / 2.
+    are linear in k, so the sum over k is the number of steps times the value at their middle. The rows of a prefix
+    before the first step are one per sentence, whatever the number of beams, and need no head.
     """
-    total = 0
+    total, fed = 0, config.prefix_len - 1
     for source, target in zip(src_lens, tgt_lens, strict=True):
         total += flops(encoder(config, 1, source)) + flops(cross_projection(config, 1, source))
-        first, last = (flops(decoder(config, 1, source, 1, k, beams=beams)) for k in (1, target))
+        first, last = (flops(decoder(config, 1, source, 1, fed + k, beams=beams)) for k in (1, target))
         total += target * (first + last) // 2
+        if fed:
+            first, last = (flops(decoder(config, 1, source, 1, k, logit_rows=0)) for k in (1, fed))
+            total += fed * (first + last) // 2
     return total
 
 
@@ -208,7 +212,7 @@ class StepShape:
         return self.batch if self.cross_shared else self.sequences
 
 
-def step(config: ModelConfig, shape: StepShape) -> list[Product]:
+def step(config: ModelConfig, shape: StepShape, logit_rows: int = 1) -> list[Product]:
     """Products of one decode step, with the cross projection if it runs again."""
     products = decoder(
         config,
@@ -216,8 +220,14 @@ def step(config: ModelConfig, shape: StepShape) -> list[Product]:
         shape.cross_read,
         shape.rows,
         shape.keys,
-        beams=shape.beams,
+        logit_rows,
+        shape.beams,
         cross_shared=shape.cross_shared,
         cross_observed=shape.cross_observed,
     )
     return products + (cross_projection(config, shape.sources, shape.src_len) if shape.cross_recomputed else [])
+
+
+def prefix(config: ModelConfig, shape: StepShape) -> list[Product]:
+    """Products of the pass in which prefill feeds rows of a prefix: those of a step, without the head."""
+    return step(config, shape, logit_rows=0)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor
 
 from .options import Stop
@@ -22,8 +21,7 @@ def decode(session: Session, searching: Searching, stop: Stop = "eos") -> Iterat
     With ``fixed`` it takes exactly ``max_new`` steps, without waiting. Beams are reordered at the beginning of the step
     after the one that chose them, so never after the last.
     """
-    config = session.model.config
-    token_X = torch.full((session.rows,), config.start_id, device=session.model.embedding.weight.device)
+    token_X = session.first_X
     for k in range(1, session.max_new + 1):
         chosen = searching.choose(session.step(token_X))
         token_X = chosen.token_X

@@ -90,9 +90,10 @@ def walk(model: EncoderDecoder, strategy: Strategy, ids: Sequence[int], limit: i
     session = Session(model, strategy, 1, len(ids), limit)
     session.prefill(src_BS)
     chosen_N = [int(token_B) for token_B in greedy(session)]
-    fed_N = [model.config.start_id, *chosen_N[:-1]]
+    prefix = model.config.prefix
+    fed_N = [prefix[-1], *chosen_N[:-1]]
     with torch.no_grad():
-        teacher_NV = model(src_BS, None, torch.tensor([fed_N]))[0]
+        teacher_NV = model(src_BS, None, torch.tensor([[*prefix[:-1], *fed_N]]))[0, len(prefix) - 1 :]
     session.prefill(src_BS)
     steps, addresses, logits = [], [], []
     row_bytes = _row_bytes(model)

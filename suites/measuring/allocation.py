@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import torch
-
 from strategies import Session, Strategy
 from strategies.models.encoder_decoder import EncoderDecoder
 from strategies.session import is_captured
@@ -50,14 +48,12 @@ def _kernels(arm: StrategyArm, inputs: Inputs, cell: Cell) -> set[str]:
     if is_captured(arm.strategy, cell.device, cell.beams):
         return attention_kernels(session, execution)
     watched = session() if execution == "eager" else arm.session
-    device = inputs.src_BS.device
-    token_X = torch.full((watched.rows,), watched.model.config.start_id, device=device)
 
     def steps() -> None:
         for n in range(min(STEPS, cell.tgt_len)):
             if n:
                 watched.select(watched.own_BW())
-            watched.step(token_X)
+            watched.step(watched.first_X)
 
     prefill = attention_kernels(lambda: watched.prefill(inputs.src_BS, inputs.src_mask_BS))
     return prefill | attention_kernels(steps, execution)

@@ -177,10 +177,10 @@ def check(
     """
     found = [Agreement(divergence=None if arm.strategy.exact else Divergence()) for arm in arms]
     config = oracle.session.model.config
-    token_B = torch.full((oracle.session.rows,), config.start_id, device=oracle.session.model.embedding.weight.device)
-    chosen = Chosen(token_B)
     with answering(oracle.label):
         oracle.prefill()
+        token_B = oracle.session.first_X
+        chosen = Chosen(token_B)
         if reference:
             reference.prefill()
     for arm, agreement in zip(arms, found, strict=True):

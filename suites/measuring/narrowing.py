@@ -94,7 +94,7 @@ def narrowing(session: Session, whole: EncoderDecoder, inputs: Inputs, spoken: b
     oracle = Session(whole, parse(STRATEGY), session.batch, session.src_len, session.max_new, session.beams)
     for each in (oracle, session):
         each.prefill(inputs.src_BS, inputs.src_mask_BS)
-    token_B = torch.full((session.rows,), whole.config.start_id, device=inputs.src_BS.device)
+    token_B = session.first_X
     error = largest = equal = 0.0
     for k in range(1, session.max_new + 1):
         if k > 1:

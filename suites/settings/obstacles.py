@@ -67,7 +67,8 @@ def obstacle(
         return line
     if here and (line := unavailable_on(cell.device, cell.linear)):
         return line
-    reasons = [_of_strategy(cell, strategy) for strategy in strategies]
+    rows = config.target_rows(cell.tgt_len)
+    reasons = [_of_strategy(cell, strategy, rows) for strategy in strategies]
     return reasons[0] if reasons and all(reasons) and not contenders else ""
 
 
@@ -119,11 +120,11 @@ def refuse_idle_beams(cells: Iterable[tuple[Cell, Sequence[Strategy]]]) -> None:
             )
 
 
-def _of_strategy(cell: Cell, strategy: Strategy) -> str:
+def _of_strategy(cell: Cell, strategy: Strategy, rows: int) -> str:
     if reason := why_skipped(cell, strategy):
         return f"{strategy.label}: {reason}; leave it out"
     refusals: list[str] = []
     # A refusal is a Mistake, without a traceback. Anything else that bind raises becomes the row of this case.
     with contained(lambda fault: refusals.append("" if fault.traceback else fault.reason)):
-        strategy.bind(cell.tgt_len)
+        strategy.bind(rows)
     return "".join(refusals)

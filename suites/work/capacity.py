@@ -46,10 +46,10 @@ def predicted_peak_bytes(config: ModelConfig, cell: Cell, strategy: Strategy, pa
 
     Raises StrategyError if the strategy cannot be bound to the target length.
     """
-    dtype, last = DTYPES[cell.dtype], cell.tgt_len
+    dtype, last = DTYPES[cell.dtype], config.target_rows(cell.tgt_len)
     choosing = bytes_per_logit(cell.search, config.vocab_size, dtype.itemsize)
     of_row = row_bytes(config, strategy.bind(last), dtype)
-    steps = remembered(strategy, last, cell.src_len, cell.beams)
+    steps = remembered(strategy, last, cell.src_len, cell.beams, config.prefix_len)
     kept = [replace(one, choosing=choosing, row_bytes=of_row) for one in steps]
     return max(peak_bytes(config, cell.batch_size, cell.src_len, last, one, dtype, padded) for one in kept)
 

@@ -12,7 +12,7 @@ from strategies.models import costs, traffic
 from ..settings.cells import Cell
 from ..store.records import RoleSums
 from .row_bytes import row_bytes
-from .steps import Facts, Linear, Sums, estimated_sum, facts_at, linear, sum_over_steps
+from .steps import Facts, Linear, Sums, estimated_sum, facts_at, linear, prefix_facts, sum_over_steps
 
 BYTE_IN_FLOPS = 10
 """FLOPs that take roughly as long as moving one byte on common machines; used only to predict the time left."""
@@ -59,8 +59,8 @@ def totals(config: ModelConfig, cell: Cell, strategy: Strategy) -> Totals:
 
     It is exact where ``estimated_sum`` is.
     """
-    bound = strategy.bind(cell.tgt_len)
-    sums = estimated_sum(bound, cell.tgt_len, cell.src_len, cell.beams)
+    bound, last = _bound(config, cell, strategy)
+    sums = estimated_sum(bound, last, cell.src_len, cell.beams, config.prefix_len)
     step = sum(cost(sums) for cost in _step_flops(config, cell, bound).values())
     moved = sum(cost(sums) for cost in _step_bytes(config, cell, bound).values())
     return Totals(costs.flops(_prefill(config, cell, bound)) + step, moved)
@@ -68,8 +68,8 @@ def totals(config: ModelConfig, cell: Cell, strategy: Strategy) -> Totals:
 
 def formulas(config: ModelConfig, cell: Cell, strategy: Strategy) -> Formulas:
     """Evaluate the formulas for ``tgt_len`` steps. Raises StrategyError if the strategy cannot be bound to so many."""
-    bound = strategy.bind(cell.tgt_len)
-    steps = [Sums.of(facts_at(bound, k, cell.src_len, cell.beams)) for k in range(1, cell.tgt_len + 1)]
+    (bound, last), first = _bound(config, cell, strategy), config.prefix_len
+    steps = [Sums.of(facts_at(bound, k, cell.src_len, cell.beams, first)) for k in range(first, last + 1)]
     flops = list(_step_flops(config, cell, bound).values())
     shape, widths = _shape(config, cell, bound), _widths(config, cell)
     moved = linear(lambda facts: asdict(sum(_bytes(config, shape, widths, facts).values(), traffic.StepBytes())))
@@ -87,9 +87,16 @@ def formulas(config: ModelConfig, cell: Cell, strategy: Strategy) -> Formulas:
     )
 
 
+def _bound(config: ModelConfig, cell: Cell, strategy: Strategy) -> tuple[Strategy, int]:
+    """(the strategy for the cell's targets, the k of the last step)."""
+    last = config.target_rows(cell.tgt_len)
+    return strategy.bind(last), last
+
+
 def kv_bytes(config: ModelConfig, cell: Cell, bound: Strategy) -> tuple[int, int]:
     """Bytes of K/V (reserved, used) after the last step: of self-attention, of cross-attention, and of index tables."""
-    last, sequences, of_row = cell.tgt_len, cell.batch_size * cell.beams, row_bytes(config, bound, DTYPES[cell.dtype])
+    last, sequences = config.target_rows(cell.tgt_len), cell.batch_size * cell.beams
+    of_row = row_bytes(config, bound, DTYPES[cell.dtype])
     copies, read = cell.batch_size * bound.source_copies(cell.beams), bound.cross_keys_read(last, cell.src_len)
     same = traffic.ENTRY * sequences * bound.table_entries(last)
     if bound.cross == "cached":
@@ -110,8 +117,8 @@ def role_sums(config: ModelConfig, cell: Cell, strategy: Strategy, steps: int) -
 
     Summed over all roles too, they are what ``formulas`` gives for that many steps. Raises StrategyError as that does.
     """
-    bound = strategy.bind(cell.tgt_len)
-    sums = sum_over_steps(bound, steps, cell.src_len, cell.beams)
+    (bound, _), first = _bound(config, cell, strategy), config.prefix_len
+    sums = sum_over_steps(bound, first - 1 + steps, cell.src_len, cell.beams, first)
     return {
         "prefill_flops": costs.role_flops(_prefill(config, cell, bound)),
         "decode_flops": _by_role(_step_flops(config, cell, bound), sums),
@@ -146,23 +153,36 @@ def _bytes_of(config: ModelConfig, shape: costs.StepShape, widths: Widths) -> Ma
 
 
 def _prefill(config: ModelConfig, cell: Cell, bound: Strategy) -> list[costs.Product]:
-    """Matrix products of prefill: the encoder's, and those of cross K/V where they are cached."""
+    """Matrix products of prefill: the encoder's, those of cross K/V where they are cached, and those of a prefix."""
+    return _of_source(config, cell, bound) + _of_prefix(config, cell, bound)
+
+
+def _of_source(config: ModelConfig, cell: Cell, bound: Strategy) -> list[costs.Product]:
     once = costs.cross_projection(config, cell.batch_size, cell.src_len) if bound.cross == "cached" else []
     return costs.encoder(config, cell.batch_size, cell.src_len) + once
+
+
+def _of_prefix(config: ModelConfig, cell: Cell, bound: Strategy) -> list[costs.Product]:
+    facts = prefix_facts(bound, config.prefix_len, cell.src_len)
+    return costs.prefix(config, _step_of(_shape(config, cell, bound), facts)) if facts else []
 
 
 def _prefill_bytes(config: ModelConfig, cell: Cell, bound: Strategy) -> int:
     """Bytes of prefill: the weights of its products, read once, and the cross K/V that it writes where cached.
 
-    What each beam has of its own is read once, per sentence, and written for each beam.
+    What each beam has of its own is read once, per sentence, and written for each beam. A pass over a prefix moves
+    what a step of as many rows moves.
     """
     width = DTYPES[cell.dtype].itemsize
     weights = traffic.ElementBytes(cell.weight_width, _widths(config, cell).element.ffn_out)
     read = sum(
         p.inner * p.cols * p.count * weights.of_weight(p.role)
-        for p in _prefill(config, cell, bound)
+        for p in _of_source(config, cell, bound)
         if not p.is_attention
     )
+    if facts := prefix_facts(bound, config.prefix_len, cell.src_len):
+        fed = _bytes(config, _shape(config, cell, bound), _widths(config, cell), facts)
+        read += sum(part.total for role, part in fed.items() if role != "lm_head")
     kept = traffic.kv_bytes(config, cell.batch_size, cell.src_len, width) if bound.cross == "cached" else 0
     copies = bound.source_copies(cell.beams)
     if copies == 1:

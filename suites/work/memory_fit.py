@@ -39,7 +39,8 @@ def why_no_room(
 
     for strategy in strategies:
         with contained(partial(refused, strategy.label)):
-            require_rows(strategy.bind(cell.tgt_len), cell.tgt_len, cell.src_len)
+            rows = config.target_rows(cell.tgt_len)
+            require_rows(strategy.bind(rows), rows, cell.src_len)
             found[strategy.label] = unbuilt or why_too_large(config, cell, strategy, padded, weights, memory)
     return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import sympy
 
@@ -13,6 +13,7 @@ from strategies.models.footprint import Remembered, moments
 from strategies.models.parameters import parameter_bytes
 from strategies.search.begin import bytes_per_logit
 from strategies.search.options import Greedy, Search
+from strategies.session import prefix_rows
 
 from .polynomial import Polynomial, polynomial
 from .remembered import remembered
@@ -51,30 +52,42 @@ def peak_formula(
     ``search`` how the next tokens are chosen. Raises StrategyError if no target fits the strategy.
     """
     limit = longest_target(strategy, UNLIMITED)
-    longest = None if limit == UNLIMITED else limit
+    longest = None if limit == UNLIMITED else max(0, limit - config.prefix_len + 1)
     lengths = [n for n in SAMPLE if longest is None or n <= longest]
-    steps = [remembered(strategy, n, n, search.width) for n in lengths]
-    if any(len(kept) > 1 for kept in steps):
+    rows, forced = [config.target_rows(n) for n in lengths], config.prefix_len
+    steps = [remembered(strategy, last, last, search.width, forced) for last in rows]
+    passes = [1 + (prefix_rows(strategy.bind(last), forced) > 0) for last in rows]  # the last step, and the prefix
+    if [len(kept) for kept in steps] != passes or len(set(passes)) > 1:
         return None
-    facts = [kept[0] for kept in steps]
-    same = ("cross", "beams", "cross_shared", "cross_moved")
-    letters: dict[str, Any] = {name: getattr(facts[0], name) if facts else False for name in same}
+    every_kept = [_in_letters(rows, kept, config) for kept in zip(*steps, strict=True)]
+    if not all(every_kept):
+        return None
+    found = {}
+    for name, dtype in DTYPES.items():
+        of_row = row_bytes(config, strategy.bind(rows[-1] if rows else SAMPLE[0]), dtype)
+        choosing = bytes_per_logit(search, config.vocab_size, dtype.itemsize)
+        alive: list[Any] = []
+        for kept in every_kept or [Remembered(0, 0, 0, 0, 0, cross=False)]:
+            whole = replace(cast(Remembered, kept), choosing=choosing, row_bytes=of_row)
+            alive += moments(config, B, S, config.target_rows(N), whole, dtype, padded)
+        found[name] = [polynomial(one) for one in dict.fromkeys(map(sympy.expand, alive))]
+    return PeakFormula(strategy.label, found, longest)
+
+
+def _in_letters(rows: list[int], kept: tuple[Remembered, ...], config: ModelConfig) -> Remembered | None:
+    """What is kept for targets of so many ``rows`` as letters; None if a fact is none that ``_letter`` reads."""
+    letters: dict[str, Any] = {
+        name: getattr(kept[0], name) for name in ("cross", "beams", "cross_shared", "cross_moved")
+    }
+    last = config.target_rows(N)
     for field in (
         "reserved_first", "reserved_last", "copied", "rows", "keys", "gathered", "moved", "entries", "expanded",
     ):  # fmt: skip
-        letter = _letter(lengths, [getattr(fact, field) for fact in facts])
+        letter = _letter(rows, [getattr(one, field) for one in kept], last)
         if letter is None:
             return None
         letters[field] = letter
-    kept = Remembered(**letters)
-    found = {}
-    for name, dtype in DTYPES.items():
-        of_row = row_bytes(config, strategy.bind(longest or SAMPLE[0]), dtype)
-        choosing = bytes_per_logit(search, config.vocab_size, dtype.itemsize)
-        alive: list[Any] = moments(config, B, S, N, replace(kept, choosing=choosing, row_bytes=of_row), dtype, padded)
-        every = [polynomial(one) for one in dict.fromkeys(map(sympy.expand, alive))]
-        found[name] = every
-    return PeakFormula(strategy.label, found, longest)
+    return Remembered(**letters)
 
 
 def weight_bytes_by_dtype(config: ModelConfig) -> dict[str, int]:
@@ -82,12 +95,12 @@ def weight_bytes_by_dtype(config: ModelConfig) -> dict[str, int]:
     return {name: parameter_bytes(config, name) for name in DTYPES}
 
 
-def _letter(lengths: list[int], values: list[int]) -> Any:
-    """Read numbers at those lengths as a constant, N, N - 1 or 2 N; None if they are none of these."""
+def _letter(lengths: list[int], values: list[int], last: Any) -> Any:
+    """Read numbers at those lengths as a constant, ``last``, ``last`` - 1 or 2 ``last``; None if they are none."""
     known: list[tuple[Any, Callable[[int], int]]] = [
-        (values[0] if values else 0, lambda _: values[0]),
-        (N, lambda n: n),
-        (N - 1, lambda n: n - 1),
-        (2 * N, lambda n: 2 * n),
+        (values[0], lambda _: values[0]),
+        (last, lambda n: n),
+        (last - 1, lambda n: n - 1),
+        (2 * last, lambda n: 2 * n),
     ]
     return next((letter for letter, of in known if [of(n) for n in lengths] == values), None)

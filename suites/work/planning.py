@@ -30,7 +30,8 @@ def predict(
     found = {}
     for strategy in strategies:
         with contained(partial(fail, strategy.label)):
-            require_rows(strategy.bind(cell.tgt_len), cell.tgt_len, cell.src_len)
+            rows = config.target_rows(cell.tgt_len)
+            require_rows(strategy.bind(rows), rows, cell.src_len)
             found[strategy.label] = totals(config, cell, strategy)
     return found
 

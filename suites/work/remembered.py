@@ -8,13 +8,16 @@ from dataclasses import replace
 from strategies import Strategy
 from strategies.models.footprint import Remembered
 
+from .steps import prefix_facts
 
-def remembered(strategy: Strategy, last: int, src_len: int, beams: int = 1) -> list[Remembered]:
-    """What is kept at each step that can be the peak of a decoding of ``last`` steps, that of the last one first.
 
-    Sources have ``src_len`` tokens, and sentences ``beams`` sequences. Another step can be the peak if memory grew in
-    it for the last time by copying rows. If keys of the source are dropped, so can the step that drops the first of
-    them, and the one before. Raises StrategyError if the strategy cannot be bound to that target length.
+def remembered(strategy: Strategy, last: int, src_len: int, beams: int = 1, prefix_len: int = 1) -> list[Remembered]:
+    """What is kept at each step that can be the peak of a decoding up to k = ``last``, that of the last one first.
+
+    Sources have ``src_len`` tokens, and sentences ``beams`` sequences, which begin with P = ``prefix_len`` forced
+    tokens. Another step can be the peak if memory grew in it for the last time by copying rows. If keys of the source
+    are dropped, so can the step that drops the first of them, and the one before. So can the pass over the prefix.
+    Raises StrategyError if the strategy cannot be bound to that target length, or loses rows of the prefix.
     """
     bound = strategy.bind(last)
     steps = [last]
@@ -25,7 +28,13 @@ def remembered(strategy: Strategy, last: int, src_len: int, beams: int = 1) -> l
     if drops:
         fallen = _first(last, lambda k: bound.cross_keys_read(k, src_len) < src_len)
         steps += [fallen, max(1, fallen - 1)]
-    return [_at(bound, k, src_len, beams, drops) for k in dict.fromkeys(steps)]
+    steps = [max(k, prefix_len) for k in steps]
+    found = [_at(bound, k, src_len, beams, drops) for k in dict.fromkeys(steps)]
+    if fed := prefix_facts(bound, prefix_len, src_len):
+        at = _at(bound, fed.rows, src_len, beams, drops)
+        same = replace(at, rows=fed.rows, copied=0, gathered=fed.copied)
+        found.append(replace(same, cross_rows=None, cross_copied=0, cross_observed=fed.cross_observed, moved=0))
+    return found
 
 
 def _first(last: int, holds: Callable[[int], bool]) -> int:

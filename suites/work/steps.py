@@ -16,6 +16,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from strategies import Strategy
+from strategies.session import prefix_rows
 
 from .growths import growths
 
@@ -109,14 +110,16 @@ def linear(cost: Callable[[Facts], Mapping[str, int]]) -> dict[str, Linear]:
     return found
 
 
-def facts_at(bound: Strategy, k: int, src_len: int, beams: int = 1) -> Facts:
+def facts_at(bound: Strategy, k: int, src_len: int, beams: int = 1, first: int = 1) -> Facts:
     """Facts of the step that attends k keys, asked of a strategy that is bound to a target length.
 
-    Beams are reordered between two steps. That counts to the later one, so never to the first, nor after the last.
+    ``first`` is the k of the first step, P after a prefix of P tokens. Beams are reordered between two steps. That
+    counts to the later one, so never to the first, nor after the last.
     """
-    before = k - 1
+    before = k - 1 if k > first else 0
     cross_keys = bound.cross_keys_read(k, src_len)
-    held = bound.cross_keys_read(before, src_len) if before and bound.cross == "cached" else cross_keys
+    # Rows of a prefix are fed before any key of the source is dropped.
+    held = bound.cross_keys_read(before or 1, src_len) if bound.cross == "cached" else cross_keys
     facts = Facts(
         bound.rows_fed(k),
         bound.keys_read(k),
@@ -139,8 +142,21 @@ def facts_at(bound: Strategy, k: int, src_len: int, beams: int = 1) -> Facts:
     )
 
 
-def sum_over_steps(bound: Strategy, last: int, src_len: int, beams: int = 1) -> Sums:
-    """Sum the facts over the steps k = 1 .. ``last``.
+def prefix_facts(bound: Strategy, prefix_len: int, src_len: int) -> Facts | None:
+    """Facts of the pass in which prefill feeds rows of a prefix, or None if it feeds none.
+
+    Nothing is there yet that could be copied to make room. Raises StrategyError as ``prefix_rows`` does.
+    """
+    fed = prefix_rows(bound, prefix_len)
+    if not fed:
+        return None
+    cross_keys, observed = bound.cross_keys_read(1, src_len), bound.cross_keys_observed(1, src_len)
+    copied = bound.rows_copied(fed) if bound.rows_copied(fed) > fed - 1 else 0
+    return Facts(fed, bound.keys_read(fed), copied, bound.rows_expanded(fed), cross_keys, 0, observed)
+
+
+def sum_over_steps(bound: Strategy, last: int, src_len: int, beams: int = 1, first: int = 1) -> Sums:
+    """Sum the facts over the steps k = ``first`` .. ``last``.
 
     The sums are exact for up to ONE_BY_ONE steps. A longer range is cut where a buffer grows, and into pieces: a piece
     in which each fact is a straight line, judged by a few probes, is added in closed form, and any other piece is
@@ -148,37 +164,42 @@ def sum_over_steps(bound: Strategy, last: int, src_len: int, beams: int = 1) -> 
     left, which is small by then, counts as straight.
     """
     if last <= ONE_BY_ONE:
-        return _one_by_one(bound, range(1, last + 1), src_len, beams)
-    return _by_pieces(bound, last, MOST_ASKED, src_len, beams)
+        return _one_by_one(_asked(bound, src_len, beams, first), range(first, last + 1))
+    return _by_pieces(bound, first, last, MOST_ASKED, src_len, beams)
 
 
-def estimated_sum(bound: Strategy, last: int, src_len: int, beams: int = 1) -> Sums:
+def estimated_sum(bound: Strategy, last: int, src_len: int, beams: int = 1, first: int = 1) -> Sums:
     """``sum_over_steps`` from the facts of at most about FEW_ASKED steps, for a forecast.
 
     It is exact for facts that are straight in a few pieces, as those of most strategies that ship are. For facts that
     rise in stairs, as keys read in length buckets and rows of the last block do, it is within some 10 %.
     """
-    return _by_pieces(bound, last, FEW_ASKED, src_len, beams)
+    return _by_pieces(bound, first, last, FEW_ASKED, src_len, beams)
 
 
-def _one_by_one(bound: Strategy, steps: range, src_len: int, beams: int) -> Sums:
-    facts = [facts_at(bound, k, src_len, beams) for k in steps]
+def _asked(bound: Strategy, src_len: int, beams: int, first: int) -> Callable[[int], Facts]:
+    return lambda k: facts_at(bound, k, src_len, beams, first)
+
+
+def _one_by_one(facts_of: Callable[[int], Facts], steps: range) -> Sums:
+    facts = [facts_of(k) for k in steps]
     pairs = (sum(at[i] * at[j] for at in facts) for i, j in _PLACES)
     return Sums(len(facts), *pairs, *map(sum, zip(*facts, strict=True)))
 
 
-def _by_pieces(bound: Strategy, last: int, most_asked: int, src_len: int, beams: int) -> Sums:
-    grown = growths(bound, last)
-    total, asked = sum((_one_by_one(bound, range(k, k + 1), src_len, beams) for k in grown), Sums()), len(grown)
-    between = [(a + 1, b - 1) for a, b in pairwise([0, *grown, last + 1]) if b - a > 1]
+def _by_pieces(bound: Strategy, first_step: int, last: int, most_asked: int, src_len: int, beams: int) -> Sums:
+    facts_of = _asked(bound, src_len, beams, first_step)
+    grown = [k for k in growths(bound, last) if k >= first_step]
+    total, asked = sum((_one_by_one(facts_of, range(k, k + 1)) for k in grown), Sums()), len(grown)
+    between = [(a + 1, b - 1) for a, b in pairwise([first_step - 1, *grown, last + 1]) if b - a > 1]
     pieces = deque(sorted(between, key=lambda piece: piece[0] - piece[1]))
     while pieces:  # the longest pieces come first, so that those left at the end are short
         first, end = pieces.popleft()
         if end - first < LEAF:
-            total += _one_by_one(bound, range(first, end + 1), src_len, beams)
+            total += _one_by_one(facts_of, range(first, end + 1))
             asked += end - first + 1
             continue
-        probes = {k: facts_at(bound, k, src_len, beams) for k in _probes(first, end)}
+        probes = {k: facts_of(k) for k in _probes(first, end)}
         asked += len(probes)
         if asked > most_asked or _is_straight(probes):
             total += _straight(first, end, probes[first], probes[end])

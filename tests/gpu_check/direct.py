@@ -45,7 +45,7 @@ def bare_loop(session: Session, inputs: Inputs) -> None:
     """The least that decodes a batch greedily at a fixed length: no marks, no generator."""
     session.prefill(inputs.src_BS, inputs.src_mask_BS)
     config = session.model.config
-    token_B = torch.full((session.batch,), config.start_id, device=inputs.src_BS.device)
+    token_B = session.first_X
     lowest = torch.finfo(session.model.embedding.weight.dtype).min
     for _ in range(session.max_new):
         logits_BV = session.step(token_B)

@@ -56,7 +56,7 @@ def check_tokens(oracle: StrategyArm, token_ids: Sequence[Sequence[int]], dtype:
     token_BN = padded(token_ids, config.pad_id).to(session.model.embedding.weight.device)
     oracle.prefill()
     different, first, wrong = 0, "", ""
-    token_B = torch.full((session.batch,), config.start_id, device=token_BN.device)
+    token_B = session.first_X
     for n in range(steps):
         logits_BV = session.step(token_B).float().clone()
         require_finite(logits_BV, session.model, oracle.label, n + 1)

@@ -134,8 +134,8 @@ class BeamOracle:
         token_BWN = torch.full((batch, width, steps), config.pad_id, device=device)
         token_BWN[:, :returned] = token_RN.view(batch, returned, steps)
         sum_R = torch.zeros(batch * returned, device=device)
-        token_X = torch.full((session.rows,), config.start_id, device=device)
         self._oracle.prefill()
+        token_X = session.first_X
         for n in range(steps):
             if n and width > 1:
                 session.select(session.own_BW())
