@@ -232,7 +232,7 @@ def _step(config: ModelConfig, batch: int, src_len: int, kept: Remembered, width
     if (
         config.group > 1 and kept.rows != 1 and _bias_heads(config) == 1
     ):  # the mask, repeated for query heads that are rows
-        bias += config.group * kept.rows * kept.keys
+        bias *= config.group
     positions = kept.rows * config.d_model if config.positions in ("sinusoidal", "learned") else 0
     fed = config.d_model * width.stream
     row = _row_bytes(config, kept, width)

@@ -109,10 +109,10 @@ def test_facts_that_are_no_line_are_added_as_they_are(bound, monkeypatch):
 def test_a_target_of_any_length_asks_for_few_steps(last, monkeypatch):
     asked = 0
 
-    def count(bound, k, src_len, beams):
+    def count(bound, k, src_len, beams, first):
         nonlocal asked
         asked += 1
-        return facts_at(bound, k, src_len, beams)
+        return facts_at(bound, k, src_len, beams, first)
 
     monkeypatch.setattr(steps, "facts_at", count)
     monkeypatch.setattr(steps, "MOST_ASKED", 4096)
