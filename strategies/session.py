@@ -10,6 +10,7 @@ from torch import Tensor
 from .models.encoder_decoder import Attended, DecoderTables, EncoderDecoder
 from .models.kernels.compiling import lengthen
 from .models.kernels.execution import Captured, Compiled, Forward, next_logits
+from .models.sources import placeholder, source_shape
 from .models.stores import Growing, InBlocks, KVShape, Reordering, Step, TwoSided
 from .strategy import Strategy, StrategyError
 
@@ -85,10 +86,10 @@ class Session:
 
         They come after P=``prefix_len`` forced ones (None: as many as the model has), so stores hold P - 1 + N rows.
 
-        Raises StrategyError if a size is below 1, if the model has fewer positions, if the strategy does not fit the
-        target length or does not give one store per decoder layer, if it does not keep every row of a prefix, if its
-        stores cannot be reordered and there are several beams, or if ``execution=graph`` has no CUDA device. Raises
-        CompileError if a step was to be compiled and torch compiled nothing.
+        Raises StrategyError if a size is below 1, if a length does not fit the model's positions, if the strategy does
+        not fit the target length or does not give one store per decoder layer, if it does not keep every row of a
+        prefix, if its stores cannot be reordered and there are several beams, or if ``execution=graph`` has no CUDA
+        device. Raises CompileError if a step was to be compiled and torch compiled nothing.
         """
         config = model.config
         prefix_len = config.prefix_len if prefix_len is None else prefix_len
@@ -165,7 +166,7 @@ class Session:
         is then captured for both of the buffers on which ``TwoSided`` stores may stand.
         """
         device = self._token_XN.device
-        self.prefill(torch.full((self.batch, self.src_len), self.model.config.start_id, device=device))
+        self.prefill(placeholder(self.model.config, self.batch, self.src_len, device))
         own_BW = self.own_BW()
         two = isinstance(self._forward, Captured) and self._two_sided is not None
         last = {self.strategy.variant(k): k for k in steps}
@@ -185,26 +186,28 @@ class Session:
         self._attended = None
 
     @torch.no_grad()
-    def prefill(self, src_BS: Tensor, src_mask_BS: Tensor | None = None, prefix_BP: Tensor | None = None) -> None:
-        """Start a batch: run the encoder on sources, int64 [B, S], and feed the prefix. An earlier batch is forgotten.
+    def prefill(self, source: Tensor, src_mask_BS: Tensor | None = None, prefix_BP: Tensor | None = None) -> None:
+        """Start a batch: run the encoder on the sources, and feed the prefix. An earlier batch is forgotten.
 
-        ``src_mask_BS`` is bool, True at real tokens (None: all are real). If the strategy caches cross-attention K/V,
-        they are projected here. ``prefix_BP`` are the forced tokens of each sentence, int64 [B, P] (None: those of the
-        model). Raises StrategyError for sources or a prefix of another shape.
+        ``source`` are token ids, int64 [B, S], or features [B, mel, 2 S]. ``src_mask_BS`` is bool, True at real tokens
+        (None: all are real). If the strategy caches cross-attention K/V, they are projected here. ``prefix_BP`` are the
+        forced tokens of each sentence, int64 [B, P] (None: those of the model). Raises StrategyError for sources or a
+        prefix of another shape.
         """
         prefix_BP = self._prefix(prefix_BP)
-        if src_BS.shape != (self.batch, self.src_len):
-            raise StrategyError(f"sources of shape {list(src_BS.shape)} in a session for {[self.batch, self.src_len]}")
+        expected = source_shape(self.model.config, self.batch, self.src_len)
+        if source.shape != expected:
+            raise StrategyError(f"sources of shape {list(source.shape)} in a session for {list(expected)}")
         self._is_selected = True
         for store in self._stores:
             store.reset()
         self._read_side()
         self._attended = None  # frees what is kept of the previous sources before the new ones are read
         bias = self.model.source_bias(src_mask_BS)
-        memory_BSD = self.model.encoder(src_BS, bias)
+        memory_BSD = self.model.encoder(source, bias)
         if src_mask_BS is None and self.strategy.execution != "eager":
             # A mask of zeros, so that one compiled or captured step serves sources with padding and without.
-            src_mask_BS = torch.ones_like(src_BS, dtype=torch.bool)
+            src_mask_BS = torch.ones(memory_BSD.shape[:2], dtype=torch.bool, device=memory_BSD.device)
             bias = self.model.source_bias(src_mask_BS)
         copies = self.strategy.source_copies(self.beams)
         if copies > 1 and src_mask_BS is not None:
@@ -250,7 +253,7 @@ class Session:
             raise StrategyError(
                 f"step {k - self.prefix_len + 1} of a session for {self.max_new} tokens; allocate a longer one"
                 if self._attended is not None
-                else "step before prefill; call prefill(src_BS) first"
+                else "step before prefill; call prefill(source) first"
             )
         if token_X.shape != (self.rows,):
             raise StrategyError(

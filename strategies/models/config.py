@@ -211,10 +211,16 @@ class ModelConfig:
         return self.prefix_len - 1 + tgt_len
 
     def beyond_positions(self, src_len: int, tgt_len: int, prefix_len: int | None = None) -> str:
-        """Say in one line that sources or targets have more positions than the model; "" if they have not.
+        """Say in one line that sources or targets do not fit the positions of the model; "" if they do.
 
-        Targets are of N = ``tgt_len`` free tokens after P = ``prefix_len`` forced ones, by default the model's.
+        Features always fill all positions of a source. Targets are of N = ``tgt_len`` free tokens after
+        P = ``prefix_len`` forced ones, by default the model's.
         """
+        if self.mel_bins is not None and src_len != self.src_positions:
+            return (
+                f"src_len={src_len} is not allowed: the model's sources are features of exactly {self.src_positions} "
+                f"positions; give src_len={self.src_positions}, or leave it out"
+            )
         if self.src_positions is not None and src_len > self.src_positions:
             return f"src_len={src_len} lies beyond the model's {self.src_positions} positions; give at most so many"
         rows = (prefix_len or self.prefix_len) - 1 + tgt_len
