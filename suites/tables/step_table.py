@@ -33,7 +33,8 @@ def step_table(cells: Sequence[CellResult]) -> pd.DataFrame:
     """Make the table with one row per decode step of each case.
 
     It has the quartiles of the step's latency over rounds, in seconds, and the step's FLOPs and bytes by formula, NaN
-    for contenders. The first step's latency is TTFT - prefill; the others are the gaps between tokens.
+    for contenders. k counts keys, so it begins at P after a prefix of P tokens. The first step's latency is TTFT -
+    prefill; the others are the gaps between tokens.
     """
     columns: dict[str, list[Any]] = {name: [] for name in STEP_COLUMNS}
     lengths = []
@@ -64,7 +65,8 @@ def _steps(cell: Mapping[str, Any], strategy: str, marks: Sequence[Sequence[floa
     gaps_RN = np.diff(np.array([times[:shortest] for times in marks])[:, 1:], axis=1)
     low_N, middle_N, high_N = np.quantile(gaps_RN, [0.25, 0.5, 0.75], axis=0)
     count, formula = len(middle_N), cell["formulas"].get(strategy, {})
-    found = {"k": np.arange(1, count + 1), "latency_s": middle_N, "latency_q25_s": low_N, "latency_q75_s": high_N}
+    first = 1 + len(cell.get("model_config", {}).get("prefix_ids", ()))  # the k of the first step is P
+    found = {"k": np.arange(first, first + count), "latency_s": middle_N, "latency_q25_s": low_N, "latency_q75_s": high_N}
     for column, name in WORK.items():
         # There is no formula for the work of a contender.
         found[column] = np.array(formula[name][:count]) if formula else np.full(count, np.nan)
