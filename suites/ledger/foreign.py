@@ -16,7 +16,7 @@ import torch
 from strategies import ModelConfig
 from strategies.models.costs import Product
 
-from ..probes.products import Recording
+from ..probes.recording import Recording
 from .expected import TRAINING
 from .recorded import Recorded, merged
 from .rows import COLUMNS, rows_of

@@ -15,7 +15,8 @@ from strategies.models.costs import CROSS_READ, Product
 from strategies.models.encoder_decoder import EncoderDecoder
 
 from ..probes.finite import require_finite
-from ..probes.products import ProductRecord, Recording, record, tally
+from ..probes.products import record
+from ..probes.recording import ProductRecord, Recording, tally
 from ..probes.traffic import APPEND, SELECT, store_rows
 from ..settings.inputs import Inputs
 from .expected import TRAINING, Phase

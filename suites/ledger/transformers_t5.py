@@ -11,7 +11,8 @@ import torch
 
 from strategies import ModelConfig
 
-from ..probes.products import Recording, record
+from ..probes.products import record
+from ..probes.recording import Recording
 from ..settings.config import ConfigError
 from .expected import TRAINING, Phase
 

@@ -3,7 +3,8 @@
 from .dispatch import ProbeError
 from .memory import PeakMemory, peak_memory
 from .module_calls import module_calls, role_of
-from .products import CopyRecord, ProductRecord, Recording, record, tally
+from .products import record
+from .recording import CopyRecord, ProductRecord, Recording, tally
 from .traffic import role_bytes, step_bytes
 from .work import Work, WorkCounter
 

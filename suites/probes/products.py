@@ -1,10 +1,12 @@
 """Recorder of every matrix product of a running model, with the module that asked for it, and of every tensor copy.
 
 The recorder takes any ``nn.Module``. It gives each product the path of the innermost module that is running, and
-splits ``scaled_dot_product_attention`` into its two batched products. Its hooks exist only while it records.
+splits ``scaled_dot_product_attention`` into its two batched products. A convolution is one product: each of its rows
+holds the inputs under the kernel at one place. The recorder's hooks exist only while it records.
 
 >>> import torch
 >>> model = torch.nn.Sequential(torch.nn.Linear(3, 5))
+>>> from suites.probes.recording import tally
 >>> with torch.no_grad(), record(model) as recording:
 ...     out = model(torch.zeros(2, 3))
 >>> tally(recording.products)
@@ -15,10 +17,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -28,59 +29,8 @@ from strategies.models.costs import Product
 
 from .dispatch import OperatorMode, ProbeError
 from .module_calls import Frame, module_calls
-from .stored_rows import Rows, StoreCall
-
-
-@dataclass(frozen=True)
-class ProductRecord:
-    """One matrix product that ran: [rows, inner] x [inner, cols], ``product.batch`` times.
-
-    ``path`` names the module that asked for it. ``product.role`` is the path without layers (``role_of``); the two
-    products of an attention, told apart by the softmax between them, end in ``.scores`` and ``.context``.
-    ``input_bytes`` is the size of the first factor. The operand is the second factor: the weight in a plain product, K
-    or V in attention (as stored, if several query heads share them). The scores that a fused attention keeps inside its
-    kernel count 0 bytes.
-    """
-
-    product: Product
-    path: str
-    input_bytes: int
-    operand_bytes: int
-    output_bytes: int
-    operand_address: int
-
-
-@dataclass(frozen=True)
-class CopyRecord:
-    """One operator that copied a tensor: role and path as in ``ProductRecord``, shape, and number of bytes written."""
-
-    role: str
-    path: str
-    operator: str
-    shape: tuple[int, ...]
-    written_bytes: int
-
-
-@dataclass(frozen=True)
-class RowsRecord:
-    """One operator of a store that took, copied or expanded rows of K and V (``stored_rows``), and its role."""
-
-    role: str
-    rows: Rows
-
-
-@dataclass
-class Recording:
-    """Products and copies of a model while it was recorded, in order, and what stores did with rows of K and V."""
-
-    products: list[ProductRecord] = field(default_factory=list)
-    copies: list[CopyRecord] = field(default_factory=list)
-    rows: list[RowsRecord] = field(default_factory=list)
-
-
-def tally(records: Iterable[ProductRecord]) -> list[Product]:
-    """List the products of ``records``, sorted; equal products are merged into one with their count."""
-    return sorted(replace(product, count=n) for product, n in Counter(record.product for record in records).items())
+from .recording import CopyRecord, ProductRecord, Recording, RowsRecord
+from .stored_rows import StoreCall
 
 
 @contextmanager
@@ -90,8 +40,8 @@ def record(model: nn.Module) -> Iterator[Recording]:
     Use it under ``torch.no_grad`` or ``torch.inference_mode``, never in a timed round. Compiled code is not seen. The
     hooks on ``model`` are removed at the exit, also after an error.
 
-    Raises ProbeError at an operator whose products it cannot see: a packed or quantised kernel, a convolution, a
-    backward pass, or a fused layer (for torch's own ``MultiheadAttention`` call
+    Raises ProbeError at an operator whose products it cannot see: a packed or quantised kernel, a grouped or transposed
+    convolution, a backward pass, or a fused layer (for torch's own ``MultiheadAttention`` call
     ``torch.backends.mha.set_fastpath_enabled(False)``).
     """
     with module_calls(model) as frames:
@@ -139,12 +89,14 @@ class _Recorder:
         elif _ATTENTION.fullmatch(name):
             q_BHTK, k_BHMK, v_BHMK = args[:3]
             self._attention(q_BHTK, k_BHMK, v_BHMK, out[0])
+        elif operator is _aten.convolution and _is_one_product(args):
+            self._convolution(args[0], args[1], out)
         elif operator in _COPIES:
             self._copy(name, _written(operator, args, out))
         elif namespace not in _KNOWN_NAMESPACES or _CLOSED.search(name):
             raise ProbeError(
                 f"cannot open {namespace}::{name}, called in {self._frames[-1].role}, into its matrix products; "
-                "record plain torch linears and attention, forward only"
+                "record plain torch linears, convolutions in one group and attention, forward only"
             )
 
     def _store_call(self, func: Any, args: Sequence[Any], out: Any) -> None:
@@ -206,10 +158,20 @@ class _Recorder:
         self._add((heads, rows, size, keys), q_BHTK.nbytes, k_BHMK, 0, ".scores")
         self._add((heads, rows, keys, v_BHMK.shape[-1]), 0, v_BHMK, out_BHTK.nbytes, ".context")
 
+    def _convolution(self, inputs: Tensor, weight: Tensor, out: Tensor) -> None:
+        cols, inner = weight.shape[0], weight[0].numel()
+        self._add((1, out.numel() // cols, inner, cols), inputs.nbytes, weight, out.nbytes)
+
     def _copy(self, name: str, written: Tensor) -> None:
         frame = self._frames[-1]
         copy = CopyRecord(frame.role, frame.path, name, tuple(written.shape), written.nbytes)
         self.recording.copies.append(copy)
+
+
+def _is_one_product(args: Sequence[Any]) -> bool:
+    """Whether a call of ``convolution`` multiplies rows by its whole weight: it has one group and is not transposed."""
+    transposed, groups = args[6], args[8]
+    return not transposed and groups == 1
 
 
 def _written(operator: Any, args: Sequence[Any], out: Any) -> Tensor:

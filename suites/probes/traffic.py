@@ -7,7 +7,7 @@ from collections import defaultdict
 from strategies.models.costs import CROSS_READ
 from strategies.models.traffic import StepBytes
 
-from .products import Recording
+from .recording import Recording
 from .stored_rows import Rows
 
 APPEND = "decoder.self_attn.append"

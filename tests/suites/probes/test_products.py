@@ -78,6 +78,19 @@ def test_a_matrix_times_a_vector_is_one_row_of_the_transposed_matrix():
     assert found.operand_bytes == matrix.nbytes
 
 
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode, torch.enable_grad])
+def test_a_convolution_is_one_product_of_a_row_for_each_place_of_its_kernel(mode):
+    model = nn.Sequential(nn.Conv1d(D, 6, kernel_size=3, stride=2, padding=1), nn.Conv2d(1, 7, (2, 3), bias=False))
+    features_BDT = torch.ones(B, D, 9)
+    with mode(), record(model) as recording:
+        model[1](model[0](features_BDT)[:, None])
+    first, second = recording.products
+    assert first.product == Product("0", 1, B * 5, 3 * D, 6)
+    assert second.product == Product("1", 1, B * 5 * 3, 2 * 3, 7)
+    assert (first.input_bytes, first.operand_bytes) == (features_BDT.nbytes, 3 * D * 6 * 4)
+    assert (first.output_bytes, first.operand_address) == (B * 5 * 6 * 4, model[0].weight.data_ptr())
+
+
 @pytest.mark.parametrize("backend", [SDPBackend.MATH, SDPBackend.FLASH_ATTENTION])
 @pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
 def test_fused_attention_is_opened_into_scores_and_context(backend, mode):
@@ -202,7 +215,8 @@ def test_an_error_of_the_model_removes_the_hooks_and_unwinds_the_roles():
 @pytest.mark.parametrize(
     "closed",
     [
-        lambda: F.conv1d(torch.ones(1, 2, 5), torch.ones(3, 2, 2)),
+        lambda: F.conv1d(torch.ones(1, 2, 5), torch.ones(4, 1, 2), groups=2),
+        lambda: F.conv_transpose1d(torch.ones(1, 2, 5), torch.ones(2, 3, 2)),
         lambda: torch.dot(torch.ones(3), torch.ones(3)),
         lambda: torch.ops.aten._int_mm(torch.ones(32, 8, dtype=torch.int8), torch.ones(8, 8, dtype=torch.int8)),
     ],
