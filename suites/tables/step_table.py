@@ -66,7 +66,8 @@ def _steps(cell: Mapping[str, Any], strategy: str, marks: Sequence[Sequence[floa
     low_N, middle_N, high_N = np.quantile(gaps_RN, [0.25, 0.5, 0.75], axis=0)
     count, formula = len(middle_N), cell["formulas"].get(strategy, {})
     first = 1 + len(cell.get("model_config", {}).get("prefix_ids", ()))  # the k of the first step is P
-    found = {"k": np.arange(first, first + count), "latency_s": middle_N, "latency_q25_s": low_N, "latency_q75_s": high_N}
+    found = {"latency_s": middle_N, "latency_q25_s": low_N, "latency_q75_s": high_N}
+    found["k"] = np.arange(first, first + count)
     for column, name in WORK.items():
         # There is no formula for the work of a contender.
         found[column] = np.array(formula[name][:count]) if formula else np.full(count, np.nan)
