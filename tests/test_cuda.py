@@ -58,7 +58,7 @@ def test_strategies_give_the_cpus_logits(strategy, dtype):
         model = load_model(PRONOUNCE, DTYPES[dtype], device)
         inputs = make_inputs(where, model.config)
         session = Session(model, strategy, 3, 24, 24)
-        session.prefill(inputs.src_BS, inputs.src_mask_BS)
+        session.prefill(inputs.source, inputs.src_mask_BS)
         fed = torch.arange(24 * 3).view(24, 3) % 60 + 30
         logits[device] = torch.stack([session.step(token_B.to(device)).float().cpu() for token_B in fed])
     scale = logits["cpu"].abs().max().item()
@@ -127,7 +127,7 @@ def test_a_fixed_length_round_never_waits_for_the_device():
     inputs = make_inputs(cell(), model.config)
     for strategy in [*select("grid"), *OTHERS]:
         session = Session(model, strategy, 3, 24, 24)
-        session.prefill(inputs.src_BS, inputs.src_mask_BS)
+        session.prefill(inputs.source, inputs.src_mask_BS)
         token_B = torch.full((3,), 40, device="cuda")
         session.step(token_B)
         torch.cuda.set_sync_debug_mode("error")

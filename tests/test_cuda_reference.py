@@ -48,9 +48,9 @@ def test_the_encoder_gives_the_same_bits_each_time(spec):
     """The reference reads the encoder's output from a pass of its own, and so does every strategy."""
     _, model, inputs = case(spec, "bf16")
     bias = model.source_bias(inputs.src_mask_BS)
-    first_BSD, second_BSD = (model.encoder(inputs.src_BS, bias) for _ in range(2))
+    first_BSD, second_BSD = (model.encoder(inputs.source, bias) for _ in range(2))
     assert torch.equal(first_BSD, second_BSD)
-    assert torch.equal(with_float32_decoder(model).encoder(inputs.src_BS, bias), first_BSD.float())
+    assert torch.equal(with_float32_decoder(model).encoder(inputs.source, bias), first_BSD.float())
 
 
 def test_the_reference_steps_where_only_flash_attention_is_allowed():

@@ -11,7 +11,7 @@ A contender is a class in a file of its own. Those of this package are found by 
         def prepare(self, checkpoint, cell):
             self.model = my_library.load(checkpoint, threads=cell.threads)
 
-        def round(self, src_ids, stop):
+        def round(self, source, stop):
             ...
             return Decoded(token_ids, marks_s)
 
@@ -37,6 +37,7 @@ from .errors import ContenderError, UnavailableError
 
 if TYPE_CHECKING:
     from ..settings.cells import Cell
+    from ..settings.inputs import Source
     from ..timing.clock import Clock
 
 __all__ = ["Contender", "ContenderError", "Decoded", "UnavailableError", "register", "registry", "select_contenders"]
@@ -130,15 +131,16 @@ class Contender:
         """Load the Hugging Face T5 folder ``checkpoint``, whose tokenizer calls id 17 "17", for this cell."""
         raise NotImplementedError
 
-    def round(self, src_ids: Sequence[Sequence[int]], stop: Literal["fixed", "eos"]) -> Decoded:
-        """Decode these sentences (token ids, without padding) by ``cell.search``, at most ``cell.tgt_len`` tokens each.
+    def round(self, source: Source, stop: Literal["fixed", "eos"]) -> Decoded:
+        """Decode these sentences by ``cell.search``, at most ``cell.tgt_len`` tokens each.
 
-        With ``fixed``, decode exactly that many and never choose EOS. Beam search returns the best ``num_return``
-        sequences of each sentence. The clock starts when the input has the form that the library wants.
+        ``source`` holds the token ids of each, without padding, or an array of features, float32 [B, mel, 2 S]. With
+        ``fixed``, decode exactly that many and never choose EOS. Beam search returns the best ``num_return`` sequences
+        of each sentence. The clock starts when the input has the form that the library wants.
         """
         raise NotImplementedError
 
-    def peak_memory_bytes(self, src_ids: Sequence[Sequence[int]], stop: Literal["fixed", "eos"]) -> int | None:
+    def peak_memory_bytes(self, source: Source, stop: Literal["fixed", "eos"]) -> int | None:
         """Decode untimed and return the peak bytes of live tensors above the loaded weights; None where not known.
 
         It is asked for on CUDA alone, once, after ``prepare``. Only a figure that may stand beside those of our own

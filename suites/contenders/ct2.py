@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -19,6 +19,7 @@ from .one_beam import greedy_rule
 
 if TYPE_CHECKING:
     from ..settings.cells import Cell
+    from ..settings.inputs import Source
 
 
 def require_cuda(ctranslate2: Any, compute_type: str) -> None:
@@ -128,11 +129,11 @@ class CTranslate2(Contender):
                 f"{'CPU' if cell.device == 'cpu' else 'GPU'}"
             )
 
-    def round(self, src_ids: Sequence[Sequence[int]], stop: Literal["fixed", "eos"]) -> Decoded:
+    def round(self, source: Source, stop: Literal["fixed", "eos"]) -> Decoded:
         """Call ``translate_batch`` once. With a fixed length, the minimal length equals the maximal one."""
         search = self._cell.search
         has_beams = isinstance(search, Beam) and search.num_beams > 1
-        words = [list(map(str, row)) for row in src_ids]
+        words = [list(map(str, row)) for row in source]
         steps_s: list[float] = []
         every_step = self.clock.every_step and not has_beams
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ..settings.cells import Cell
+    from ..settings.inputs import Source
 
 
 SCORES_BYTES_MAX = 1 << 30
@@ -106,11 +107,11 @@ class HuggingFace(Contender):
         self._has_beams: bool = self._config.num_beams > 1
         self._first = True
 
-    def round(self, src_ids: Sequence[Sequence[int]], stop: Literal["fixed", "eos"]) -> Decoded:
+    def round(self, source: Source, stop: Literal["fixed", "eos"]) -> Decoded:
         """Call ``generate()`` once. In the first round another call follows, untimed, which returns the scores."""
         from ..timing.clock import CpuClock
 
-        given = self._given(src_ids)
+        given = self._given(source)
         self._marks = marks = Marks(self.clock)
         streams = isinstance(self.clock, CpuClock) and not self._has_beams
         marks.start()
@@ -137,11 +138,11 @@ class HuggingFace(Contender):
         found: list[float] = self._generate(given, stop, config=config).sequences_scores.tolist()
         return found
 
-    def peak_memory_bytes(self, src_ids: Sequence[Sequence[int]], stop: Literal["fixed", "eos"]) -> int | None:
+    def peak_memory_bytes(self, source: Source, stop: Literal["fixed", "eos"]) -> int | None:
         """As of our own strategies: what one call adds to the weights, its source not counted."""
         from ..probes.memory import peak_memory
 
-        given = self._given(src_ids)
+        given = self._given(source)
         self._generate(given, stop)  # at the first call, libraries ask the allocator for workspaces that they keep
         if hasattr(self.model, "_cache"):  # a static cache that earlier versions keep for the next call
             del self.model._cache
@@ -149,14 +150,14 @@ class HuggingFace(Contender):
             self._generate(given, stop)
         return memory.peak_bytes
 
-    def _given(self, src_ids: Sequence[Sequence[int]]) -> dict[str, Tensor]:
+    def _given(self, source: Source) -> dict[str, Tensor]:
         """Source and mask, on the device."""
         import torch
 
-        lengths = torch.tensor([len(row) for row in src_ids])
+        lengths = torch.tensor([len(row) for row in source])
         mask_BS = (torch.arange(self._cell.src_len) < lengths[:, None]).long()
         src_BS = torch.full(mask_BS.shape, self._ids["pad_token_id"])
-        src_BS[mask_BS.bool()] = torch.tensor([number for row in src_ids for number in row])
+        src_BS[mask_BS.bool()] = torch.tensor([number for row in source for number in row])
         device = self._cell.device
         return {"input_ids": src_BS.to(device), "attention_mask": mask_BS.to(device)}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -13,6 +12,7 @@ from .generate import HuggingFace
 
 if TYPE_CHECKING:
     from ..settings.cells import Cell
+    from ..settings.inputs import Source
 
 
 @register("transformers_dynamic")
@@ -69,6 +69,6 @@ class StaticCompiled(HuggingFace):
         if graphs_so_far() == before:
             raise CompileError(f"nothing was compiled: {why_not_compiled() or 'torch was told not to'}")
 
-    def peak_memory_bytes(self, src_ids: Sequence[Sequence[int]], stop: Literal["fixed", "eos"]) -> int | None:
+    def peak_memory_bytes(self, source: Source, stop: Literal["fixed", "eos"]) -> int | None:
         """None: the memory of a captured graph is set apart when it is recorded, not when it is replayed."""
         return None

@@ -85,7 +85,7 @@ def _selected(recording: Recording) -> dict[str, int]:
 def record_training(model: EncoderDecoder, inputs: Inputs, token_BN: Tensor) -> Recorded:
     """Record the teacher-forced pass over target rows, int64 [B, N], the start token first."""
     with torch.no_grad(), record(model) as recording:
-        model(inputs.src_BS, inputs.src_mask_BS, token_BN)
+        model(inputs.source, inputs.src_mask_BS, token_BN)
     return merged(TRAINING, "training", None, recording)
 
 
@@ -104,11 +104,11 @@ def record_decoding(
     that counts to the later step. ``advance`` is called after each step, recorded or not. Raises StrategyError or
     NotFiniteError.
     """
-    batch, src_len = inputs.src_BS.shape
-    session = Session(model, strategy, batch, src_len, token_XN.shape[1], beams)
+    batch = inputs.batch
+    session = Session(model, strategy, batch, inputs.src_len, token_XN.shape[1], beams)
     neighbour_BW = torch.arange(beams, device=token_XN.device).roll(1).expand(batch, -1)
     with record(model) as recording:
-        session.prefill(inputs.src_BS, inputs.src_mask_BS)
+        session.prefill(inputs.source, inputs.src_mask_BS)
     yield merged(strategy.label, "prefill", None, recording)
     for k in range(1, max(steps, default=0) + 1):
         with record(model) if k in steps else nullcontext() as seen:

@@ -72,9 +72,9 @@ def make_ledger(
     check_shadow(model.config, strategies, beams)
     rows: list[dict[str, object]] = []
     for inputs, steps in sources:
-        batch, src_len = inputs.src_BS.shape
+        batch, src_len = inputs.batch, inputs.src_len
         if token_BN is None:
-            token_BN = seeded_tokens(model.config.vocab_size, batch, tgt_len, seed).to(inputs.src_BS.device)
+            token_BN = seeded_tokens(model.config.vocab_size, batch, tgt_len, seed).to(inputs.source.device)
         sizes = values(model.config, beams, B=batch, S=src_len, N=tgt_len)
         rows += _checked(model.config, None, record_training(model, inputs, token_BN), sizes)
         token_XN, width = token_BN, model.embedding.weight.element_size()

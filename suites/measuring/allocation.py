@@ -55,5 +55,5 @@ def _kernels(arm: StrategyArm, inputs: Inputs, cell: Cell) -> set[str]:
                 watched.select(watched.own_BW())
             watched.step(watched.first_X)
 
-    prefill = attention_kernels(lambda: watched.prefill(inputs.src_BS, inputs.src_mask_BS))
+    prefill = attention_kernels(lambda: watched.prefill(inputs.source, inputs.src_mask_BS))
     return prefill | attention_kernels(steps, execution)

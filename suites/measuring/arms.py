@@ -138,7 +138,7 @@ class StrategyArm:
 
     def prefill(self) -> None:
         """Start the session on the cell's sources."""
-        self.session.prefill(self._inputs.src_BS, self._inputs.src_mask_BS)
+        self.session.prefill(self._inputs.source, self._inputs.src_mask_BS)
 
     def go_on(self, chosen: Chosen) -> None:
         """Let each row of the session go on from the beam that was chosen for it, before the next step."""
@@ -202,7 +202,7 @@ class StrategyArm:
     def search(self, tolerance: float | None = None, stop: Stop | None = None) -> Searching:
         """A new search of the cell's kind; with a ``tolerance`` it counts ties. ``stop`` replaces that of the cell."""
         cell, config = self._cell, self._model.config
-        device = self._inputs.src_BS.device
+        device = self._inputs.source.device
         stop = stop or cell.stop
         return begin(cell.search, config, cell.batch_size, cell.tgt_len, stop, device, cell.seed, tolerance)
 

@@ -13,7 +13,7 @@ from strategies.models.encoder_decoder import EncoderDecoder
 
 from ..settings.cells import Cell
 from ..settings.faults import Fault
-from ..settings.inputs import Inputs
+from ..settings.inputs import Inputs, Source
 from ..store.records import Status
 from ..work.necessary import necessary
 from .arms import Arm, StrategyArm
@@ -52,9 +52,7 @@ class ChildArms(Protocol):
     ) -> AbstractContextManager[Sequence[Arm]]:
         """Context in which the contenders that may be timed in a cell are running; leaving it ends their processes."""
 
-    def strategy(
-        self, label: str, cell: Cell, config: ModelConfig, src_ids: Sequence[Sequence[int]], seconds_max: float
-    ) -> ChildArm:
+    def strategy(self, label: str, cell: Cell, config: ModelConfig, source: Source, seconds_max: float) -> ChildArm:
         """Start a strategy of this project, by its label, with a model and inputs of its own.
 
         Raises an error that says why it cannot start.

@@ -93,7 +93,7 @@ def narrowing(session: Session, whole: EncoderDecoder, inputs: Inputs, spoken: b
     """
     oracle = Session(whole, parse(STRATEGY), session.batch, session.src_len, session.max_new, session.beams)
     for each in (oracle, session):
-        each.prefill(inputs.src_BS, inputs.src_mask_BS)
+        each.prefill(inputs.source, inputs.src_mask_BS)
     token_B = session.first_X
     error = largest = equal = 0.0
     for k in range(1, session.max_new + 1):

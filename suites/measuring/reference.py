@@ -62,11 +62,11 @@ class _SameEncoder(nn.Module):
         super().__init__()
         self._models = (model,)  # in a tuple, so that it is no submodule and its weights are not widened
 
-    def forward(self, src_BS: Tensor, source_bias: Tensor | None) -> Tensor:
+    def forward(self, source: Tensor, source_bias: Tensor | None) -> Tensor:
         (model,) = self._models
         if source_bias is not None:  # float32's mask of padding would be -inf in a narrower type
             source_bias = model.source_bias(source_bias[:, 0, 0] == 0)
-        memory_BSD: Tensor = model.encoder(src_BS, source_bias)
+        memory_BSD: Tensor = model.encoder(source, source_bias)
         return memory_BSD.float()
 
 

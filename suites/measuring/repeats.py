@@ -11,6 +11,7 @@ from strategies import ModelConfig
 from ..settings.cells import Cell
 from ..settings.config import MeasureConfig
 from ..settings.faults import Fault, contained
+from ..settings.inputs import Source
 from .arms import Arm, StrategyArm, baseline_among
 from .child_arms import ChildArm, ChildArms
 from .spoiled import answering
@@ -58,7 +59,7 @@ def repeats(
     arms: Sequence[Arm],
     cell: Cell,
     config: ModelConfig,
-    src_ids: Sequence[Sequence[int]],
+    source: Source,
     children: ChildArms,
 ) -> Iterator[Repeats]:
     """Make the repeats that ``measure.aa`` asks for beside ``arms``; leaving the context ends the child process."""
@@ -75,7 +76,7 @@ def repeats(
         elif isinstance(baseline, StrategyArm):  # a contender is the baseline only where no strategy is left
             with contained(found.lose_crossed):
                 seconds_max = measure.contender_seconds_max
-                found.crossed = children.strategy(baseline.label, cell, config, src_ids, seconds_max)
+                found.crossed = children.strategy(baseline.label, cell, config, source, seconds_max)
         found.arms = [arm for arm in (found.twin, found.crossed) if arm is not None]
     try:
         yield found

@@ -268,7 +268,7 @@ class CellRun:
             ) as others:
                 progress.advance(sum(self._work[name] for name in self._children.names))
                 arms = [*ours, *others]
-                with repeats(measure, arms, cell, model.config, inputs.rows(), self._children) as again:
+                with repeats(measure, arms, cell, model.config, inputs.data(), self._children) as again:
                     a_round = timed_passes(measure, cell.device) * self._work.get(again.baseline, 0)
                     progress.expect(-again.missing * a_round)
                     rounds = Rounds(cell, arms, measure, writer, progress, self._work, outcomes.fail, again)

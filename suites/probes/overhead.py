@@ -61,7 +61,7 @@ def dispatch_s(
     source = Inputs(torch.full((1, 1), model.config.vocab_size - 1, device=device), None, (1,))
     times_s = []
     for _ in range(1 + ROUNDS):
-        searching = begin(search, model.config, 1, steps, "fixed", source.src_BS.device)
+        searching = begin(search, model.config, 1, steps, "fixed", source.source.device)
         one_round(session, source, "fixed", clock, searching)
         marks_s = clock.marks_s()
         times_s.append((marks_s[-1] - marks_s[1]) / steps)

@@ -10,7 +10,7 @@ from .catalog import did_you_mean
 from .config import NESTED, ConfigError, known_keys, rules
 from .quoting import quoted, unreadable
 from .rules import Rule, shown
-from .values import FOLDERS, PATHS, TEXTS, check_model, check_paths, check_values, values_of
+from .values import FILES, FOLDERS, PATHS, TEXTS, check_model, check_paths, check_values, values_of
 
 HYDRA = r"hydra/launcher|hydra\.launcher\.[\w.]{1,100}|hydra\.job\.chdir|hydra\.verbose"
 """Pattern of Hydra's own keys that are let through (where and how jobs run) or refused later with a reason."""
@@ -58,7 +58,7 @@ def read_argument(argument: str) -> Typed:
     swept = parsed.is_sweep_override()
     if swept and key.partition(".")[0] == "cluster":
         raise ConfigError(f"{key}={shown(raw)} is not allowed, as all cells of a run go to one cluster; give one value")
-    if key in TEXTS or key == "src_ids":
+    if key in TEXTS or key in FILES:
         argument, values = _as_text(argument, raw, values, swept)
     check_values(key, raw, values, swept)
     if key == "hydra/launcher" and not all(isinstance(one, str) and re.fullmatch(r"[\w-]+", one) for one in values):
@@ -99,7 +99,7 @@ def _check_key(key: str, argument: str) -> None:
 def _rule(key: str, raw: str) -> Rule | None:
     """The rule of a key whose value cannot be free text; None for other keys, whose value may only lack quotes."""
     rule = rules().get(key)
-    return None if rule is None or key in ("src_ids", "strategies", "contenders") else rule
+    return None if rule is None or key in (*FILES, "strategies", "contenders") else rule
 
 
 def _as_text(argument: str, raw: str, values: list[Any], swept: bool) -> tuple[str, list[Any]]:

@@ -17,11 +17,12 @@ from ..words.labels import plain
 from ..words.search_told import search_told, sizes_told
 from ..words.settings_told import changed_settings
 from .config import RunConfig, check
+from .features import FeatureFile, file_of
 from .resources import device_here, device_of, threads_here, threads_of
 from .search import search_of
-from .sources import pad_id, read_sources
+from .sources import pad_id, positions_of_features, read_sources
 
-LATER = ("linear", "weights", "attention", "tf32", "search")
+LATER = ("linear", "weights", "attention", "tf32", "search", "src_features")
 """Fields of a cell that the first versions lacked."""
 
 
@@ -29,7 +30,8 @@ LATER = ("linear", "weights", "attention", "tf32", "search")
 class Cell:
     """Everything that a measurement depends on except the strategy. A sweep measures one cell after another.
 
-    ``src_len`` and ``tgt_len`` are in tokens, ``batch_size`` in sentences. ``threads`` is the number of CPU threads
+    ``src_len`` and ``tgt_len`` are in tokens, or ``src_len`` in positions of features, and ``batch_size`` in sentences.
+    ``src_ids`` and ``src_features`` are what a user's file gave. ``threads`` is the number of CPU threads
     within an operator. ``linear`` is the kernel of products with weights (``strategies.models.kernels.linears``).
     ``weights`` is the element type of the weights in those products, "" where it is ``dtype``
     (``strategies.models.kernels.narrow``). ``attention`` is torch's kernel of attention, and ``tf32`` says whether
@@ -52,12 +54,13 @@ class Cell:
     attention: str = "auto"
     tf32: bool = False
     search: Search = Greedy()
+    src_features: FeatureFile | None = None
 
     @cached_property
     def id(self) -> str:
         """Name of the cell's folder: readable, and unique through a hash of every field.
 
-        The hash of a checkpoint covers its content, not its path.
+        The hash of a checkpoint or of a file of features covers its content, not its path.
         """
         fields = dataclasses.asdict(self)
         for field in dataclasses.fields(self):  # the id stays what it was before these fields existed
@@ -67,6 +70,8 @@ class Cell:
             del fields["model"]["content"]
         else:  # the same checkpoint has the same id under any path
             del fields["model"]["name"], fields["model"]["checkpoint"]
+        if self.src_features is not None:
+            del fields["src_features"]["path"]
         text = json.dumps(fields, sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:8]
         model = re.sub(r"[^\w.-]+", "-", self.model.name).strip("-")
@@ -155,16 +160,22 @@ class _Asked:
         self.device = cache(device_here)
         self.threads = cache(threads_here)
         self.sources = cache(lambda path, pad: read_sources(path, pad).rows)
+        self.features = cache(file_of)
+        self.positions = cache(positions_of_features)
 
 
 def _make_cell(config: RunConfig, asked: _Asked) -> Cell:
     check(config)
     spec = asked.identified(ModelSpec.of(config.model))
     spec = dataclasses.replace(spec, name=plain(spec.name))
-    src_len, batch_size = config.src_len or config.seq_len, config.batch_size
+    src_len = config.src_len or asked.positions(spec) or config.seq_len
+    batch_size = config.batch_size
     src_ids = None if config.src_ids is None else asked.sources(config.src_ids, pad_id(spec))
     if src_ids is not None:
         src_len, batch_size = max(map(len, src_ids)), len(src_ids)
+    src_features = None if config.src_features is None else asked.features(config.src_features)
+    if src_features is not None:
+        src_len, batch_size = src_features.positions, src_features.shape[0]
     device = device_of(config, asked.device)
     return Cell(
         model=spec,
@@ -182,4 +193,5 @@ def _make_cell(config: RunConfig, asked: _Asked) -> Cell:
         attention=config.attention,
         tf32=config.tf32 and not why_no_tf32(config, device),
         search=search_of(config.search),
+        src_features=src_features,
     )

@@ -118,12 +118,23 @@ class RunConfig:
         "names",
         names("all, or a list such as [transformers_dynamic]"),
     )
-    seq_len: int = key("source and target length at once", 64, "tokens", whole(1, MAX_LENGTH))
+    seq_len: int = key(
+        "source and target length at once; the target's alone where sources are features",
+        64,
+        "tokens",
+        whole(1, MAX_LENGTH),
+    )
     src_len: int | None = key("source length, where it differs from seq_len", None, "tokens", LENGTH)
     tgt_len: int | None = key("target length, where it differs from seq_len", None, "tokens", LENGTH)
     batch_size: int = key("sentences decoded together", 1, "sentences", whole(1, MAX_LENGTH))
     src_ids: str | None = key(
         "file of source token ids, a sentence a line; they set the source length and the batch",
+        None,
+        "file",
+        text("the path of a file", optional=True),
+    )
+    src_features: str | None = key(
+        "file of source features, floats [sentences, mel, frames] by numpy.save; for models of audio, such as Whisper",
         None,
         "file",
         text("the path of a file", optional=True),

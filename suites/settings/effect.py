@@ -10,6 +10,7 @@ from .cluster import ALL
 from .config import ConfigError, known_keys
 from .rules import shown
 from .search import why_idle_search
+from .values import FILES
 
 if TYPE_CHECKING:
     from .argument import Typed
@@ -63,8 +64,10 @@ def why_idle(key: str, config: RunConfig) -> str:
     if key.startswith("model."):
         return _why_idle_model(key.removeprefix("model."), config.model)
     measure = config.measure
-    if key in ("src_len", "batch_size") and config.src_ids is not None and getattr(config, key) is not None:
-        return "beside src_ids, whose sentences settle it; leave one of them out"
+    if key in ("src_len", "batch_size") and getattr(config, key) is not None:
+        for file in FILES:
+            if getattr(config, file) is not None:
+                return f"beside {file}, whose sentences settle it; leave one of them out"
     if key in ("measure.rounds_max", "measure.seconds_max") and measure.precision is None:
         return "without a precision; add measure.precision=0.02, or leave it out"
     if key == "measure.contender_seconds_max" and not config.contenders and not measure.aa:

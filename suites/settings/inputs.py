@@ -1,4 +1,4 @@
-"""Sources that a cell decodes: real phrases for the embedded model, seeded random ids for any other model."""
+"""Sources that a cell decodes: real phrases for the embedded model, seeded random ids or features for any other."""
 
 from __future__ import annotations
 
@@ -11,29 +11,51 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from strategies import ModelConfig, load_vocabulary
+from strategies.models.front_end import FRAMES
 from strategies.models.pronounce.data import held_out
+from strategies.models.sources import source_shape
 
 from .cells import Cell
 from .config import ConfigError
+from .features import Features, features_of, why_other_source
 from .sources import outside
+
+Source = Sequence[Sequence[int]] | Features
+"""What is decoded as data: token ids of each sentence without padding, or features [B, mel, 2 S]."""
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """Source ids int64 [B, S], their mask bool [B, S] (None where no row is padded), and each row's real length."""
+    """What a cell decodes, on its device.
 
-    src_BS: Tensor
+    ``source`` holds token ids, int64 [B, S], or features, float32 [B, mel, 2 S]. ``src_mask_BS`` is bool, None where no
+    row is padded, which features never are. ``src_lens`` are the real lengths of the sentences, in positions.
+    """
+
+    source: Tensor
     src_mask_BS: Tensor | None
     src_lens: tuple[int, ...]
 
-    def rows(self) -> list[list[int]]:
-        """Token ids of each sentence, without padding."""
-        return [row[:length] for row, length in zip(self.src_BS.tolist(), self.src_lens, strict=True)]
+    @property
+    def batch(self) -> int:
+        """B, the number of sentences."""
+        return self.source.shape[0]
+
+    @property
+    def src_len(self) -> int:
+        """S, the positions of each source, padding included."""
+        return self.source.shape[-1] // (1 if self.source.dim() == 2 else FRAMES)
 
     @property
     def real_fraction(self) -> float:
-        """Share of source positions that hold a token."""
-        return sum(self.src_lens) / self.src_BS.numel()
+        """Share of source positions that are no padding."""
+        return sum(self.src_lens) / (self.batch * self.src_len)
+
+    def data(self) -> Source:
+        """The source as data for another process: token ids of each sentence without padding, or features."""
+        if self.source.dim() == 3:
+            return self.source.cpu().numpy()
+        return [row[:length] for row, length in zip(self.source.tolist(), self.src_lens, strict=True)]
 
 
 def phrase(length: int, words: list[str], rng: np.random.Generator) -> str:
@@ -51,24 +73,41 @@ def phrase(length: int, words: list[str], rng: np.random.Generator) -> str:
 
 def _rows(cell: Cell, config: ModelConfig) -> Sequence[Sequence[int] | NDArray[np.int64]]:
     """Token ids of each sentence, without padding. Raises ConfigError for ids outside the model's vocabulary."""
-    rng = np.random.default_rng([cell.seed, cell.src_len, cell.batch_size])
+    rng = _seeded(cell)
     if cell.src_ids is not None:
-        if line := outside(cell.src_ids, config.vocab_size):
+        if line := outside(cell.src_ids, config.source_vocabulary):
             raise ConfigError(line)
         return cell.src_ids
     if cell.model.source == "pronounce":
         words, vocabulary = list(held_out()), load_vocabulary()
         return [vocabulary.spell(phrase(cell.src_len - 1, words, rng)) for _ in range(cell.batch_size)]
     reserved = max(config.pad_id, config.start_id, *config.eos_ids) + 1
-    lowest = reserved if reserved < config.vocab_size else 0
-    return list(rng.integers(lowest, config.vocab_size, (cell.batch_size, cell.src_len)))
+    lowest = reserved if reserved < config.source_vocabulary else 0
+    return list(rng.integers(lowest, config.source_vocabulary, (cell.batch_size, cell.src_len)))
+
+
+def _features(cell: Cell, config: ModelConfig) -> Features:
+    """Features of the cell's file, or seeded normal ones. Raises ConfigError if the file was changed."""
+    if cell.src_features is not None:
+        return features_of(cell.src_features)
+    shape = source_shape(config, cell.batch_size, cell.src_len)
+    return _seeded(cell).standard_normal(shape, dtype=np.float32)
+
+
+def _seeded(cell: Cell) -> np.random.Generator:
+    return np.random.default_rng([cell.seed, cell.src_len, cell.batch_size])
 
 
 def make_inputs(cell: Cell, config: ModelConfig) -> Inputs:
     """Make the sources of a cell on its device; equal seed, source length and batch size give equal sources.
 
-    Raises ConfigError if the cell's own source ids lie outside the model's vocabulary.
+    Raises ConfigError for source ids outside the model's vocabulary, and for files that the model cannot read.
     """
+    if line := why_other_source(config, cell.src_ids, cell.src_features):
+        raise ConfigError(line)
+    if config.mel_bins is not None:
+        features = torch.from_numpy(_features(cell, config))
+        return Inputs(features.to(cell.device), None, (cell.src_len,) * cell.batch_size)
     rows = _rows(cell, config)
     lengths = tuple(map(len, rows))
     src_BS = torch.full((cell.batch_size, cell.src_len), config.pad_id)

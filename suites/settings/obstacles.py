@@ -16,6 +16,7 @@ from .cells import Cell
 from .config import NO_CUDA, WEIGHTS, ConfigError
 from .executions import without_effect
 from .faults import contained
+from .features import why_other_source
 from .sources import outside
 
 
@@ -59,7 +60,11 @@ def obstacle(
         return str(error)
     if cell.attention == "flash" and cell.device == "cuda" and config.for_encoder.positions == "relative":
         return "attention=flash takes no bias on CUDA, and T5 adds one for positions; give efficient, math or auto"
-    if cell.src_ids is not None and (line := outside(cell.src_ids, config.vocab_size)):
+    if line := why_other_source(config, cell.src_ids, cell.src_features):
+        return line
+    if cell.src_ids is not None and (line := outside(cell.src_ids, config.source_vocabulary)):
+        return line
+    if line := config.beyond_positions(cell.src_len, cell.tgt_len):
         return line
     if isinstance(cell.search, Beam) and (line := cell.search.out_of_range(cell.tgt_len)):
         return f"search.{line}"

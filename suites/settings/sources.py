@@ -88,6 +88,21 @@ def pad_id(spec: ModelSpec) -> int:
     return config_of(spec).pad_id
 
 
+def positions_of_features(spec: ModelSpec) -> int | None:
+    """S of a model whose sources are features, which all have this length; None for a model that reads token ids.
+
+    Sizes of a random model that do not go together are not an error here. Raises ModelError for a checkpoint folder
+    that cannot be read.
+    """
+    from strategies import config_of
+
+    if spec.source == "random":
+        shape = dict(spec.shape)
+        return shape.get("src_positions") if shape.get("mel_bins") is not None else None
+    config = config_of(spec)
+    return config.src_positions if config.mel_bins is not None else None
+
+
 def outside(rows: Ids, vocab_size: int) -> str:
     """Report in one line the first id outside a vocabulary of ``vocab_size``; return "" where all ids are inside."""
     for number, row in enumerate(rows, 1):

@@ -21,7 +21,8 @@ TEXTS = {
     "model.checkpoint": text("a folder", optional=True),
     **dict.fromkeys(FOLDERS, text("a folder")),
 }
-PATHS = ("model.checkpoint", "src_ids", *FOLDERS)
+FILES = ("src_ids", "src_features")
+PATHS = ("model.checkpoint", *FILES, *FOLDERS)
 SOURCES = ("pronounce", "checkpoint", "random")
 MAX_CASES = 10_000
 

@@ -76,6 +76,15 @@ SearchEntry = Annotated[GreedyEntry | BeamEntry | SampleEntry, Field(discriminat
 """The search of a cell, as it is written. Versions in which every search was greedy did not write it."""
 
 
+class FeaturesEntry(TypedDict):
+    """The file of features that a cell decodes: the fields of a ``FeatureFile``."""
+
+    __pydantic_config__ = EXACT  # type: ignore[misc]
+    path: str
+    shape: Annotated[list[Size], MinLen(3), MaxLen(3)]
+    content: str
+
+
 class FrozenCell(TypedDict):
     """A planned cell: the fields of a ``Cell``. One that this version does not know would measure another cell."""
 
@@ -95,6 +104,7 @@ class FrozenCell(TypedDict):
     attention: str
     tf32: bool
     search: NotRequired[SearchEntry]
+    src_features: NotRequired[FeaturesEntry | None]
 
 
 class FrozenEntry(TypedDict):
@@ -287,6 +297,7 @@ class CellEntry(TypedDict):
     attention: NotRequired[str]
     tf32: NotRequired[bool]
     search: NotRequired[SearchEntry]
+    src_features: NotRequired[FeaturesEntry | None]
     linear_choices: NotRequired[list[ChoiceEntry]]
     narrowing: NotRequired[NarrowingEntry | None]
     narrowing_compiled: NotRequired[NarrowingEntry]

@@ -32,7 +32,7 @@ def one_round(
     tokens: list[Tensor] = []
     keep: Callable[[Tensor], None] = tokens.append
     clock.start()
-    session.prefill(inputs.src_BS, inputs.src_mask_BS)
+    session.prefill(inputs.source, inputs.src_mask_BS)
     clock.mark()
     steps = decode(session, searching, stop)
     keep(next(steps))

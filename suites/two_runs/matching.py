@@ -28,6 +28,7 @@ SETTINGS = (
     "seed",
     "stop",
     "src_ids",
+    "src_features",
 )
 """Settings that a cell's id is a hash of, besides the model."""
 UNTOLD = "something that only cell.json tells, which is not kept"
@@ -121,6 +122,7 @@ def _settings(cell: dict[str, Any]) -> dict[str, Any]:
     model = {"content": None, **cell["model"]}
     if model["content"]:
         del model["checkpoint"]
+    cell["src_features"] = (cell.get("src_features") or {}).get("content")
     cell["search"] = f"{search_told(search)}, {search.width}" if search.width > 1 else search_told(search)
     return {name: cell.get(name) for name in SETTINGS} | {f"model.{n}": value for n, value in model.items()}
 

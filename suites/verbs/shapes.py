@@ -120,8 +120,8 @@ def main(argv: list[str]) -> int:
         keys = [*keys, f"plots={args.plots}"]
     if args.module and "model" not in names:
         keys = ["model=small", *keys]
-    if not args.explain and not names & {"seq_len", "src_len", "tgt_len", "src_ids"}:
-        keys = [f"src_len={SRC_LEN}", f"tgt_len={TGT_LEN}", *keys]
+    if not args.explain and not names & {"seq_len", "src_len", "tgt_len", "src_ids", "src_features"}:
+        keys = [f"seq_len={SRC_LEN}", f"tgt_len={TGT_LEN}", *keys]  # features have a length of their own
     if "strategies" not in names:
         labels = EVERY if args.all or args.explain else DEFAULT
         keys = [*keys, "strategies=[" + ",".join(f"'{label}'" for label in labels) + "]"]
@@ -157,7 +157,7 @@ def _refuse_idle(args: argparse.Namespace, names: set[str]) -> None:
         )
     if args.plots and "plots" in names:
         raise ConfigError(f"shapes: --plots {args.plots} and the key plots say the same thing; give one")
-    lengths = {"seq_len", "src_len", "tgt_len", "src_ids", "batch_size"}
+    lengths = {"seq_len", "src_len", "tgt_len", "src_ids", "src_features", "batch_size"}
     wide = ["--all"] if args.all else []
     plots = ["--plots"] if args.plots else sorted({"plots"} & names)
     idle = {

@@ -30,7 +30,7 @@ def decoder():
 
 def bare_loop(session: Session, inputs) -> list[torch.Tensor]:
     """The least that decodes a batch greedily at a fixed length: no marks, no generator."""
-    session.prefill(inputs.src_BS, inputs.src_mask_BS)
+    session.prefill(inputs.source, inputs.src_mask_BS)
     config = session.model.config
     token_B = torch.full((session.batch,), config.start_id)
     floor = torch.finfo(torch.float32).min

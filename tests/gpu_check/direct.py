@@ -43,7 +43,7 @@ def spec(name: str) -> ModelSpec:
 
 def bare_loop(session: Session, inputs: Inputs) -> None:
     """The least that decodes a batch greedily at a fixed length: no marks, no generator."""
-    session.prefill(inputs.src_BS, inputs.src_mask_BS)
+    session.prefill(inputs.source, inputs.src_mask_BS)
     config = session.model.config
     token_B = session.first_X
     lowest = torch.finfo(session.model.embedding.weight.dtype).min
@@ -67,8 +67,8 @@ def waits_between_steps(device: str, session: Session, inputs: Inputs, search: S
     if device != "cuda":
         return None
     sizes = session.batch, session.max_new
-    searching = begin(search, session.model.config, *sizes, "fixed", inputs.src_BS.device)
-    session.prefill(inputs.src_BS, inputs.src_mask_BS)
+    searching = begin(search, session.model.config, *sizes, "fixed", inputs.source.device)
+    session.prefill(inputs.source, inputs.src_mask_BS)
     steps = decode(session, searching, "fixed")
     next(steps)
     torch.cuda.set_sync_debug_mode("warn")

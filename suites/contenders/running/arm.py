@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,13 @@ from strategies import ModelConfig
 
 from ...judging.other_load import others_load
 from ...settings.cells import Cell
+from ...settings.inputs import Source
 from ...store.records import Round
 from ...timing.clock import Clock
 from ..errors import ContenderError
 from .agreement import padded
 from .process import Process
+from .source_json import to_json
 
 
 class ContenderArm:
@@ -33,7 +34,7 @@ class ContenderArm:
         name: str,
         cell: Cell,
         config: ModelConfig,
-        src_ids: Sequence[Sequence[int]],
+        source: Source,
         checkpoint: Path,
         seconds_max: float,
         label: str | None = None,
@@ -54,7 +55,7 @@ class ContenderArm:
             do="prepare",
             checkpoint=str(checkpoint),
             cell=dataclasses.asdict(cell),
-            src_ids=[list(row) for row in src_ids],
+            source=to_json(source),
         )
         self.setup_s: float = prepared["setup_s"]
         self._peak_memory_bytes: int | None = prepared["peak_memory_bytes"]

@@ -2,7 +2,7 @@
 
 It writes {"ready": true} once it has started. Requests come on its standard input:
 
-    {"do": "prepare", "checkpoint": DIR, "cell": {...}, "src_ids": [[..], ..]}  ->  {"setup_s", "peak_memory_bytes"}
+    {"do": "prepare", "checkpoint": DIR, "cell": {...}, "source": {...}}  ->  {"setup_s", "peak_memory_bytes"}
     {"do": "round", "every_step": BOOL}  ->  {"token_ids", "marks_s", "every_step", "scores", "collections", "wall_s",
                                               "own_cpu_s", "busy_cpu_s", "rss_bytes"}
 
@@ -26,11 +26,13 @@ import torch
 
 from ...settings.cells import Cell
 from ...settings.faults import Fault, contained
+from ...settings.features import FeatureFile
 from ...settings.search import search_from
 from ...timing.clock import clocks
 from ...timing.quiet import wait_until_quiet
 from ..contender import Contender, registry
 from .own_strategy import PREFIX, Own
+from .source_json import from_json
 
 
 def cell_of(entries: dict[str, Any]) -> Cell:
@@ -40,7 +42,12 @@ def cell_of(entries: dict[str, Any]) -> Cell:
     model = {**entries["model"], "shape": tuple(map(tuple, entries["model"]["shape"]))}
     rows = entries["src_ids"]
     src_ids = None if rows is None else tuple(map(tuple, rows))
-    made = {"model": ModelSpec(**model), "src_ids": src_ids, "search": search_from(entries.get("search"))}
+    made = {
+        "model": ModelSpec(**model),
+        "src_ids": src_ids,
+        "search": search_from(entries.get("search")),
+        "src_features": FeatureFile.of(entries.get("src_features")),
+    }
     return Cell(**{**entries, **made})
 
 
@@ -62,14 +69,14 @@ class Served:
 
         Peak memory is measured on CUDA alone, in untimed rounds of its own.
         """
-        self._cell, self._src_ids = cell_of(request["cell"]), request["src_ids"]
+        self._cell, self._source = cell_of(request["cell"]), from_json(request["source"])
         self._clocks = {clock.every_step: clock for clock in clocks(self._cell.device)}
         torch.set_num_threads(self._cell.threads)  # as in the run's process; this fixes MKL's threads besides
         start = time.perf_counter()
         self._contender.prepare(Path(request["checkpoint"]), self._cell)
         setup_s, peak_bytes = time.perf_counter() - start, None
         if self._cell.device == "cuda":
-            peak_bytes = self._contender.peak_memory_bytes(self._src_ids, self._cell.stop)
+            peak_bytes = self._contender.peak_memory_bytes(self._source, self._cell.stop)
         gc.collect()
         gc.freeze()
         self._rest()
@@ -95,7 +102,7 @@ class Served:
         gc.disable()
         before = collections_so_far()
         try:
-            decoded = self._contender.round(self._src_ids, self._cell.stop)
+            decoded = self._contender.round(self._source, self._cell.stop)
             wall_s, own_s, now_s = time.perf_counter() - start, time.process_time() - own_s, busy_cpu_s()
             counted = collections_so_far() - before
         finally:

@@ -18,7 +18,7 @@ from ...measuring.arms import StrategyArm
 from ...measuring.child_arms import Tell
 from ...settings.cells import Cell
 from ...settings.faults import Fault, contained
-from ...settings.inputs import Inputs
+from ...settings.inputs import Inputs, Source
 from ...store.records import crossed_label
 from ...timing.clock import clocks
 from ..contender import Contender, registry
@@ -72,7 +72,7 @@ class Contenders:
         started: list[ContenderArm] = []
         arms: list[ContenderArm] = []
         judgement = Judgement(cell, oracle)
-        src_ids = inputs.rows()
+        source = inputs.data()
         checkpoint: Path | None = None
 
         def fail(name: str, fault: Fault) -> None:
@@ -89,7 +89,7 @@ class Contenders:
                         continue
                     # Once for all of them: its digest reads every weight.
                     checkpoint = checkpoint or shared_checkpoint(model, cache_of(run_dir))
-                    arm = ContenderArm(name, cell, model.config, src_ids, checkpoint, seconds_max)
+                    arm = ContenderArm(name, cell, model.config, source, checkpoint, seconds_max)
                     started.append(arm)
                     arm.round(-1, True, clocks(cell.device)[0])
                     passed, arm.remark = judgement.of(contender, arm)
@@ -104,9 +104,7 @@ class Contenders:
             for arm in started:
                 arm.close()
 
-    def strategy(
-        self, label: str, cell: Cell, config: ModelConfig, src_ids: Sequence[Sequence[int]], seconds_max: float
-    ) -> ContenderArm:
+    def strategy(self, label: str, cell: Cell, config: ModelConfig, source: Source, seconds_max: float) -> ContenderArm:
         """Start a strategy of this project in a process like a contender's. Raises ContenderError."""
         make_room(cell)
-        return ContenderArm(PREFIX + label, cell, config, src_ids, Path(), seconds_max, crossed_label(label))
+        return ContenderArm(PREFIX + label, cell, config, source, Path(), seconds_max, crossed_label(label))

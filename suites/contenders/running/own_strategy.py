@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -10,7 +9,7 @@ from strategies import parse
 
 from ...measuring.arms import StrategyArm
 from ...settings.cells import Cell
-from ...settings.inputs import make_inputs
+from ...settings.inputs import Source, make_inputs
 from ..contender import Contender, Decoded
 
 PREFIX = "strategy:"
@@ -32,7 +31,7 @@ class Own(Contender):
         self._inputs = make_inputs(cell, model.config)
         self._arm = StrategyArm(strategy, model, self._inputs, cell)
 
-    def round(self, src_ids: Sequence[Sequence[int]], stop: Literal["fixed", "eos"]) -> Decoded:
+    def round(self, source: Source, stop: Literal["fixed", "eos"]) -> Decoded:
         """Run the timed body of the run's own arms. The process around it sets the garbage collector aside."""
         self._arm.decode(self.clock)
         marks_s, found = self.clock.marks_s(), self._arm.found

@@ -45,7 +45,7 @@ def decode(cell):
     model = load_model(cell.model, seed=cell.seed)
     inputs = make_inputs(cell, model.config)
     session = Session(model, parse("full_recompute"), cell.batch_size, cell.src_len, cell.tgt_len)
-    session.prefill(inputs.src_BS, inputs.src_mask_BS)
+    session.prefill(inputs.source, inputs.src_mask_BS)
     return torch.stack(list(greedy(session, cell.stop)), 1)
 
 
@@ -85,7 +85,7 @@ def prepared(checkpoint):
 def request_of(checkpoint):
     """A ``prepare`` request for a cell."""
     return lambda cell: {
-        "do": "prepare", "checkpoint": str(checkpoint), "cell": dataclasses.asdict(cell), "src_ids": SRC_IDS
+        "do": "prepare", "checkpoint": str(checkpoint), "cell": dataclasses.asdict(cell), "source": {"ids": SRC_IDS}
     }  # fmt: skip
 
 

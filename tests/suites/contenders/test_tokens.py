@@ -77,7 +77,7 @@ def test_the_compiled_one_gives_the_oracle_s_tokens_in_its_own_process(tmp_path)
     checkpoint = shared_checkpoint(load_model(cell.model, seed=cell.seed), tmp_path)
     process = Process(COMPILED, 1, 300)
     try:
-        process.ask(do="prepare", checkpoint=str(checkpoint), cell=dataclasses.asdict(cell), src_ids=SRC_IDS)
+        process.ask(do="prepare", checkpoint=str(checkpoint), cell=dataclasses.asdict(cell), source={"ids": SRC_IDS})
         answer = process.ask(do="round", every_step=True)
     finally:
         process.close()

@@ -75,7 +75,7 @@ def test_the_loss_is_that_of_steps_fed_the_exact_choices(tmp_path):
     live_B, eos_ids = torch.ones(2, dtype=torch.bool), list(model.config.eos_ids)
     with torch.no_grad():
         for session in (exact, lossy):
-            session.prefill(inputs.src_BS, inputs.src_mask_BS)
+            session.prefill(inputs.source, inputs.src_mask_BS)
         for _ in range(30):
             p_BV, q_BV = (session.step(token_B).clone() for session in (exact, lossy))
             nats += torch.nn.functional.kl_div(

@@ -144,7 +144,7 @@ class StaleArm(StrategyArm):
     """Keeps the cross-attention K/V of other sources in its twelfth layer."""
 
     def prefill(self):
-        self.session.prefill(self._inputs.src_BS.flip(0).roll(3, 1) % 150 + 9)
+        self.session.prefill(self._inputs.source.flip(0).roll(3, 1) % 150 + 9)
         old = self.session._attended.sources[12]
         super().prefill()
         self.session._attended.sources[12].copy_(old)

@@ -36,8 +36,8 @@ def case(stop):
 
 
 def chosen(model, inputs, stop):
-    session = Session(model, parse("static_kv"), *inputs.src_BS.shape, STEPS)
-    session.prefill(inputs.src_BS, inputs.src_mask_BS)
+    session = Session(model, parse("static_kv"), *inputs.source.shape, STEPS)
+    session.prefill(inputs.source, inputs.src_mask_BS)
     return torch.stack(list(greedy(session, stop)), dim=1)
 
 
@@ -76,6 +76,6 @@ def test_the_proof_of_equality_and_of_tokens_end_where_the_rounds_do(stop):
 
 def test_no_end_is_a_source_and_the_shrunk_model_holds_them_all():
     _, model, inputs = case("fixed")
-    assert not set(inputs.src_BS.flatten().tolist()) & set(ENDS)
+    assert not set(inputs.source.flatten().tolist()) & set(ENDS)
     assert shrunk(model.config).vocab_size > max(ENDS)
     assert shrunk(model.config).eos_ids == ENDS

@@ -31,8 +31,8 @@ CONFIG = config_of(PRONOUNCE.model)
 def test_sources_are_held_out_words_that_fit(src_len):
     vocabulary, words = load_vocabulary(), held_out()
     inputs = make_inputs(dataclasses.replace(PRONOUNCE, src_len=src_len), CONFIG)
-    assert inputs.src_BS.shape == (4, src_len)
-    for row, length in zip(inputs.src_BS.tolist(), inputs.src_lens, strict=True):
+    assert inputs.source.shape == (4, src_len)
+    for row, length in zip(inputs.source.tolist(), inputs.src_lens, strict=True):
         assert length <= src_len
         assert set(row[length:]) <= {CONFIG.pad_id}
         *letters, end = row[:length]
@@ -59,20 +59,20 @@ def test_long_sources_are_nearly_full():
 @pytest.mark.parametrize("cell", [PRONOUNCE, RANDOM], ids=lambda cell: cell.model.name)
 def test_the_seed_decides_the_sources(cell):
     first, again = make_inputs(cell, CONFIG), make_inputs(cell, CONFIG)
-    assert torch.equal(first.src_BS, again.src_BS)
+    assert torch.equal(first.source, again.source)
     assert first.src_lens == again.src_lens
     other = make_inputs(dataclasses.replace(cell, seed=1), CONFIG)
-    assert not torch.equal(first.src_BS, other.src_BS)
+    assert not torch.equal(first.source, other.source)
 
 
 @pytest.mark.parametrize("cell", [PRONOUNCE, RANDOM], ids=lambda cell: cell.model.name)
 def test_rows_of_a_batch_differ(cell):
-    assert len(make_inputs(cell, CONFIG).src_BS.unique(dim=0)) == cell.batch_size
+    assert len(make_inputs(cell, CONFIG).source.unique(dim=0)) == cell.batch_size
 
 
 def test_what_is_decoded_does_not_depend_on_how_it_is_measured():
     other = dataclasses.replace(PRONOUNCE, tgt_len=99, dtype="bf16", threads=2, stop="eos")
-    assert torch.equal(make_inputs(PRONOUNCE, CONFIG).src_BS, make_inputs(other, CONFIG).src_BS)
+    assert torch.equal(make_inputs(PRONOUNCE, CONFIG).source, make_inputs(other, CONFIG).source)
 
 
 @pytest.mark.parametrize("vocab_size", [4, 50])
@@ -82,7 +82,7 @@ def test_a_model_without_a_vocabulary_gets_ids_in_range_and_no_mask(vocab_size):
     )
     inputs = make_inputs(dataclasses.replace(RANDOM, src_len=500), config)
     special = {config.pad_id, config.eos_id, config.start_id}
-    assert set(inputs.src_BS.unique().tolist()) == set(range(max(special) + 1, vocab_size))
+    assert set(inputs.source.unique().tolist()) == set(range(max(special) + 1, vocab_size))
     assert inputs.src_mask_BS is None
     assert inputs.src_lens == (500,) * 4
     assert inputs.real_fraction == 1.0

@@ -85,7 +85,7 @@ def test_a_round_of_one_step_has_no_gap_between_tokens(case, every_step):
 @pytest.mark.parametrize("stop", ["fixed", "eos"])
 def test_a_round_returns_what_greedy_search_gives_and_so_does_the_next(case, stop):
     session, inputs = case
-    session.prefill(inputs.src_BS)
+    session.prefill(inputs.source)
     wanted_BN = torch.stack(list(greedy(session, stop)), 1)
     for _ in range(2):
         assert torch.equal(token_ids(one_round(session, inputs, stop, CpuClock())), wanted_BN)
