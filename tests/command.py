@@ -79,11 +79,11 @@ def copy_packages(root: Path, *drop_ins: str) -> Path:
 
 
 def conformance_kit(checkout: Path, *arguments: str) -> CompletedProcess[str]:
-    """``python -m pytest ...`` on both conformance kits, run in a copy of the packages and of the kits.
+    """``python -m pytest ...`` on the conformance kits, run in a copy of the packages and of the kits.
 
     Without pytest's plugins and the options for them: they take longer to load than the kit takes to run.
     """
-    kits = "tests/test_conformance.py", "tests/test_conformance_beams.py"
+    kits = [f"tests/test_conformance{of}.py" for of in ("", "_beams", "_prefix")]
     options = (*kits, "-o", "addopts=", "-p", "no:cacheprovider", *arguments)
     return _forked("pytest", options, checkout, checkout, {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"})
 

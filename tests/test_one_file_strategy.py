@@ -191,9 +191,10 @@ def outcomes(checkout) -> dict[str, dict[str, bool]]:
 
 @pytest.mark.parametrize("name", RIGHT)
 def test_a_new_file_is_found_and_passes_every_test_of_the_kit(outcomes, name):
-    kits = ["tests/test_conformance.py", *(["tests/test_conformance_beams.py"] if RIGHT[name] else [])]
-    text = "".join((ROOT / kit).read_text() for kit in kits)
-    asked = r"(?:beam_)?strategy\b" if "exact = False" in SOURCES[name] else r"(?:exact_)?(?:beam_)?strategy\b"
+    kits = ["", "_prefix", *(["_beams"] if RIGHT[name] else [])]
+    text = "".join((ROOT / f"tests/test_conformance{of}.py").read_text() for of in kits)
+    of_beams = "(?:beam_)?" if RIGHT[name] else ""
+    asked = rf"{of_beams}strategy\b" if "exact = False" in SOURCES[name] else rf"(?:exact_)?{of_beams}strategy\b"
     assert set(outcomes[name]) == set(re.findall(rf"def (test_\w+)\(\s*{asked}", text))
     assert all(outcomes[name].values()), outcomes[name]
 

@@ -93,7 +93,8 @@ def test_the_strategy_of_the_docs_passes_the_kit(tmp_path):
         ignore = shutil.ignore_patterns("__pycache__", "*.safetensors")
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=ignore)
     (tmp_path / "tests").mkdir()
-    kit = ("conftest.py", "frozen.py", "kit.py", "small_buffer.py", "test_conformance.py", "test_conformance_beams.py")
+    shared = ("conftest.py", "frozen.py", "kit.py", "small_buffer.py")
+    kit = (*shared, *(f"test_conformance{of}.py" for of in ("", "_beams", "_prefix")))
     for file in ("pyproject.toml", *(f"tests/{name}" for name in kit)):
         shutil.copy(ROOT / file, tmp_path / file)
     (tmp_path / "strategies" / "chunked_kv.py").write_text(FILES["strategies/chunked_kv.py"])

@@ -18,12 +18,13 @@ class BlocksStore(ContiguousStore):
         self._pages = []
 
     def append(self, k_BGTK, v_BGTK, step):
-        place = step.query_offset % self._block
-        if place == 0:
-            size = (*k_BGTK.shape[:2], self._block, k_BGTK.shape[3])
-            self._pages.append((k_BGTK.new_zeros(size), k_BGTK.new_zeros(size)))
-        for page, new in zip(self._pages[-1], (k_BGTK, v_BGTK), strict=True):
-            page[:, :, place : place + 1] = new
+        for row in range(step.rows):
+            place = (step.query_offset + row) % self._block
+            if place == 0:
+                size = (*k_BGTK.shape[:2], self._block, k_BGTK.shape[3])
+                self._pages.append((k_BGTK.new_zeros(size), k_BGTK.new_zeros(size)))
+            for page, new in zip(self._pages[-1], (k_BGTK, v_BGTK), strict=True):
+                page[:, :, place : place + 1] = new[:, :, row : row + 1]
         return tuple(torch.cat(pages, dim=2)[:, :, : step.length] for pages in zip(*self._pages, strict=True))
 
     def select(self, parent_B, step):
