@@ -55,7 +55,7 @@ def rss_bytes(case: Case) -> float:
     return case.rss_bytes
 
 
-@metric("bytes", "lower", "peak of live tensor bytes above the weights, by formula (strategies/models/footprint.py)")
+@metric("bytes", "lower", "peak of live tensor bytes above the weights, by formula (strategies/models/footprint/)")
 def predicted_peak_bytes(case: Case) -> float:
     """Peak memory above the weights that the formula predicts."""
     return case.predicted_peak_bytes
