@@ -13,9 +13,10 @@ from torch import Tensor
 from .backpointers import follow
 from .beam_ties import BeamTies
 from .continuations import best_continuations, count_of
-from .ends import forbid, is_end
+from .ends import is_end
 from .hypotheses import Hypotheses, attainable, normalised
 from .options import Beam, SearchError, Stop
+from .rules import Rules
 from .searching import Chosen, Sequences
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class BeamSearch:
         if line := beam.out_of_range(max_new):
             raise SearchError(line)
         self._beam, self._config, self._stop, self._max_new = beam, config, stop, max_new
+        self._rules = Rules(config, max_new, stop, device)
         width, vocab = beam.num_beams, config.vocab_size
         self._count = width if stop == "fixed" else count_of(width, config.eos_ids)
         self._hypotheses = Hypotheses(batch, width, width * vocab, device)
@@ -62,9 +64,8 @@ class BeamSearch:
         """Choose the W sequences of each sentence that go on."""
         width, length = self._beam.num_beams, len(self._tokens) + 1
         logprob_XV = logits_XV.log_softmax(-1, dtype=torch.float32)
-        if self._stop == "fixed":
-            # After the softmax, and so without raising the probabilities of the other tokens: as transformers has it.
-            forbid(logprob_XV, self._config.eos_ids, -torch.inf)
+        # After the softmax, and so without raising the probabilities of the other tokens: as transformers has it.
+        self._rules.apply(logprob_XV, length)
         if self._ties is not None:
             self._ties.look(logits_XV, logprob_XV, self._score_BW, self._done_B, length)
         score_BJ, index_BJ = best_continuations(logprob_XV, self._score_BW, self._count)

@@ -47,7 +47,7 @@ def begin(
     such a difference could turn. Counting takes time, so no timed search is given one.
     """
     if isinstance(search, Greedy):
-        return GreedySearch(config, batch, stop, device)
+        return GreedySearch(config, batch, max_new, stop, device)
     if isinstance(search, Beam):
         return BeamSearch(search, config, batch, max_new, stop, device, tolerance)
     return SampleSearch(search, config, batch, max_new, stop, device, seed, tolerance)

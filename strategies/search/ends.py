@@ -16,12 +16,6 @@ def is_end(token_X: Tensor, eos_ids: Sequence[int]) -> Tensor:
     return ended_X
 
 
-def forbid(logits_XV: Tensor, eos_ids: Sequence[int], lowest: float) -> None:
-    """Set the logit of every EOS id to ``lowest``, in place, so that none is chosen."""
-    for number in eos_ids:  # one slice per id: a list of ids as an index would be copied to the device at each step
-        logits_XV[:, number] = lowest
-
-
 def lengths(token_BN: Tensor, eos_id: int | Sequence[int]) -> Tensor:
     """Number of tokens of each row up to and including its first EOS, or N if it has none: int64 [B].
 

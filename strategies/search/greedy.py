@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from .ends import forbid
 from .loop import decode
 from .options import SearchError, Stop
 from .rows import Rows
+from .rules import Rules
 from .searching import Chosen, Sequences
 
 if TYPE_CHECKING:
@@ -22,14 +22,13 @@ if TYPE_CHECKING:
 class GreedySearch:
     """Greedy search over one batch of B sentences. A row that has ended is fed padding."""
 
-    def __init__(self, config: ModelConfig, batch: int, stop: Stop, device: torch.device) -> None:
-        self._eos_ids, self._stop = config.eos_ids, stop
+    def __init__(self, config: ModelConfig, batch: int, max_new: int, stop: Stop, device: torch.device) -> None:
+        self._rules = Rules(config, max_new, stop, device)
         self._rows = Rows(config, batch, stop, device)
 
     def choose(self, logits_XV: Tensor) -> Chosen:
         """Choose the greatest logit of each row."""
-        if self._stop == "fixed":
-            forbid(logits_XV, self._eos_ids, torch.finfo(logits_XV.dtype).min)
+        self._rules.apply(logits_XV, self._rows.length + 1)
         return Chosen(self._rows.append(logits_XV.argmax(-1)))
 
     def has_ended(self) -> bool:
@@ -65,4 +64,4 @@ def greedy(session: Session, stop: Stop = "eos") -> Iterator[Tensor]:
             f"decode(session, begin(Beam({session.beams}), ...)), or a session of one beam"
         )
     config, device = session.model.config, session.model.embedding.weight.device
-    return decode(session, GreedySearch(config, session.batch, stop, device), stop)
+    return decode(session, GreedySearch(config, session.batch, session.max_new, stop, device), stop)

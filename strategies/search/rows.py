@@ -31,6 +31,11 @@ class Rows:
         self._tokens.append(token_B)
         return token_B
 
+    @property
+    def length(self) -> int:
+        """Number of steps taken so far."""
+        return len(self._tokens)
+
     def have_ended(self) -> bool:
         """Whether every row has ended. It waits for the device."""
         return bool(self.ended_B.all())

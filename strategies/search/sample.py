@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from .cuts import cut
-from .ends import forbid
+from .margin import margin_of
 from .options import Sample, Stop
 from .rows import Rows
+from .rules import Rules
 from .sample_ties import SampleTies
 from .searching import Chosen, Sequences
 
@@ -45,22 +46,25 @@ class SampleSearch:
         seed: int = 0,
         tolerance: float | None = None,
     ) -> None:
-        self._sample, self._eos_ids, self._stop = sample, config.eos_ids, stop
+        self._sample, self._tolerance = sample, tolerance
+        self._rules = Rules(config, max_new, stop, device)
         self._rows = Rows(config, batch, stop, device)
         # Multiples of 2**-24 below 1, so that in float64 a product with a sum of probabilities stays below that sum.
         uniform_NB = torch.rand(max_new, batch, generator=torch.Generator().manual_seed(seed), dtype=torch.float32)
         self._uniforms = iter(uniform_NB.double().to(device)[:, :, None])
-        self._ties = None if tolerance is None else SampleTies(sample, tolerance, device)
+        self._ties = None if tolerance is None else SampleTies(sample, device)
 
     def choose(self, logits_XV: Tensor) -> Chosen:
         """Draw a token for each row."""
-        if self._stop == "fixed":
-            forbid(logits_XV, self._eos_ids, -torch.inf)
+        margin = None
+        if self._tolerance is not None:  # before the rules: rounding is of the size of all logits
+            margin = margin_of(logits_XV.masked_fill(logits_XV == -torch.inf, 0), self._tolerance)
+        self._rules.apply(logits_XV, self._rows.length + 1)
         uniform_B1 = next(self._uniforms)
         upto_XV = cumulative(cut(logits_XV, self._sample))
         token_B = torch.searchsorted(upto_XV, uniform_B1 * upto_XV[:, -1:], right=True)[:, 0]
-        if self._ties is not None:
-            self._ties.look(logits_XV, upto_XV, uniform_B1, token_B, self._rows.ended_B)
+        if self._ties is not None and margin is not None:
+            self._ties.look(margin, logits_XV, upto_XV, uniform_B1, token_B, self._rows.ended_B)
         return Chosen(self._rows.append(token_B))
 
     def has_ended(self) -> bool:

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from .cuts import cut_top_k
-from .margin import margin_of
 from .options import Sample
 
 
@@ -23,15 +22,25 @@ class SampleTies:
     A cut that is near is a tie even where the token drawn is far from it, because every boundary moves with it.
     """
 
-    def __init__(self, sample: Sample, tolerance: float, device: torch.device) -> None:
-        self._sample, self._tolerance = sample, tolerance
+    def __init__(self, sample: Sample, device: torch.device) -> None:
+        self._sample = sample
         self._count = torch.zeros((), dtype=torch.int64, device=device)
 
-    def look(self, logits_XV: Tensor, upto_XV: Tensor, uniform_B1: Tensor, token_B: Tensor, ended_B: Tensor) -> None:
-        """Look at the draw of ``token_B`` from ``upto_XV``, the sums of probabilities up to each id."""
+    def look(
+        self,
+        margin: Tensor,
+        logits_XV: Tensor,
+        upto_XV: Tensor,
+        uniform_B1: Tensor,
+        token_B: Tensor,
+        ended_B: Tensor,
+    ) -> None:
+        """Look at the draw of ``token_B`` from ``upto_XV``, the sums of probabilities up to each id.
+
+        ``margin``, float32 [], is what two logits may be off by together; logits of ids that are never drawn are -inf.
+        """
         sample = self._sample
-        finite_XV = logits_XV.masked_fill(logits_XV == -torch.inf, 0)  # EOS where it is never drawn
-        margin = margin_of(finite_XV, self._tolerance) / sample.temperature
+        margin = margin / sample.temperature
         upper_B1 = upto_XV.gather(1, token_B[:, None])
         lower_B1 = torch.where(token_B[:, None] > 0, upto_XV.gather(1, (token_B[:, None] - 1).clamp(min=0)), 0)
         boundary_B2 = torch.cat([lower_B1, upper_B1], 1) / upto_XV[:, -1:]

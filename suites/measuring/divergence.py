@@ -6,6 +6,8 @@ import math
 
 from torch import Tensor
 
+from strategies.search.rules import Rules
+
 
 def kl_nats(exact_XV: Tensor, logits_XV: Tensor) -> Tensor:
     """KL(P || Q) of each row in nats, float64 [X]: P by the exact strategy's logits, Q by those of the other.
@@ -25,12 +27,15 @@ class Divergence:
     ``rows`` counts the rows of all steps so far, of which the figures are means, shares and largest values.
     """
 
-    def __init__(self) -> None:
-        self.rows = self._equal = 0
+    def __init__(self, rules: Rules | None = None) -> None:
+        """``rules`` say which tokens may be found most likely; without them all may."""
+        self._rules = rules
+        self._step = self.rows = self._equal = 0
         self._sum_nats = self.kl_max_nats = self.max_error = 0.0
 
     def add(self, exact_XV: Tensor, logits_XV: Tensor) -> None:
-        """Take the logits of one step, [X, V] of the rows that count, both after the same prefix."""
+        """Take the logits of the next step, [X, V] of the rows that count, both after the same prefix."""
+        self._step += 1
         if not len(exact_XV):
             return
         nats_X = kl_nats(exact_XV, logits_XV)
@@ -38,7 +43,10 @@ class Divergence:
         self._sum_nats += float(nats_X.sum())
         self.kl_max_nats = max(self.kl_max_nats, float(nats_X.max()))
         self.max_error = max(self.max_error, float((exact_XV - logits_XV).abs().max()))
-        self._equal += int((exact_XV.argmax(-1) == logits_XV.argmax(-1)).sum())
+        self._equal += int((self._best(exact_XV) == self._best(logits_XV)).sum())
+
+    def _best(self, logits_XV: Tensor) -> Tensor:
+        return self._rules.best(logits_XV, self._step) if self._rules else logits_XV.argmax(-1)
 
     @property
     def kl_nats(self) -> float:
@@ -47,7 +55,10 @@ class Divergence:
 
     @property
     def top1_equal(self) -> float:
-        """Share of steps and rows at which both find the same token most likely; NaN before the first step."""
+        """Share of steps and rows at which both find the same token most likely of those that may be chosen.
+
+        NaN before the first step.
+        """
         return self._equal / self.rows if self.rows else math.nan
 
 

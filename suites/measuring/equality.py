@@ -14,8 +14,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from strategies import Session
+from strategies import ModelConfig, Session
 from strategies.search.ends import is_end
+from strategies.search.rules import without_force
 from strategies.search.searching import Chosen, Searching
 
 from ..probes.finite import require_finite
@@ -97,10 +98,11 @@ class Turning:
 
 
 class Fed:
-    """The tokens that each row was fed, none of which is fed again before half of the vocabulary was."""
+    """The tokens that each row was fed, none of which is fed again before half of those that may be chosen were."""
 
-    def __init__(self, token_B: Tensor, vocabulary: int) -> None:
-        self._token_BN, self._most = token_B[:, None], max(1, vocabulary // 2)
+    def __init__(self, token_B: Tensor, config: ModelConfig) -> None:
+        choices = config.vocab_size - len({*config.suppress_ids, *config.begin_suppress_ids})
+        self._token_BN, self._most = token_B[:, None], max(1, choices // 2)
 
     def add(self, chosen: Chosen) -> None:
         """Take the tokens that are fed next. A row has the tokens of the beam that it continues."""
@@ -175,8 +177,9 @@ def check(
     Raises NotFiniteError if the oracle's logits are not finite, whatever the oracle itself raises, and SpoiledError if
     an arm spoils CUDA.
     """
-    found = [Agreement(divergence=None if arm.strategy.exact else Divergence()) for arm in arms]
     config = oracle.session.model.config
+    likely = without_force(config, oracle.session.model.embedding.weight.device)
+    found = [Agreement(divergence=None if arm.strategy.exact else Divergence(likely)) for arm in arms]
     with answering(oracle.label):
         oracle.prefill()
         token_B = oracle.session.first_X
@@ -190,7 +193,7 @@ def check(
                 _leave(arm.session, token_B)
                 arm.prefill()
     choose = decisions.choose if as_chosen else Turning(decisions, oracle.session.beams).choose
-    fed, live_B = Fed(token_B, config.vocab_size), torch.ones_like(token_B, dtype=torch.bool)
+    fed, live_B = Fed(token_B, config), torch.ones_like(token_B, dtype=torch.bool)
     for k in range(1, oracle.session.max_new + 1):
         with answering(oracle.label):
             oracle.go_on(chosen)
@@ -222,7 +225,7 @@ def check(
                     agreement.reason = f"step {k}: {wrong}"
             advance(arm)
         if as_chosen:  # before the search forbids the end, or beam search sets aside what has ended
-            live_B = live_B & ~is_end(oracle_BV.argmax(-1), config.eos_ids)
+            live_B = live_B & ~is_end(likely.best(oracle_BV, k), config.eos_ids)
         elif fixed:
             fed.forbid(oracle_BV)
         chosen = choose(oracle_BV)

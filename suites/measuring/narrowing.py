@@ -11,6 +11,7 @@ import torch
 
 from strategies import DTYPES, ModelConfig, Session, load_model, parse
 from strategies.models.encoder_decoder import EncoderDecoder
+from strategies.search.rules import without_force
 
 from ..probes.finite import NotFiniteError, require_finite
 from ..settings.cells import Cell
@@ -31,9 +32,9 @@ class Narrowing:
     """The effect of narrower weights in one cell, over all steps and sentences, both models fed the same tokens.
 
     ``logit_error``: the largest difference of a logit. ``logit_max``: the largest logit. ``choices_equal``: the share
-    of steps and sentences at which both models choose the same token. ``per`` and ``per_fp32``: phoneme error rates of
-    the narrow and of the whole model on ``words`` held-out words, with eager steps; None unless the model is the
-    embedded one.
+    of steps and sentences at which both models find the same token most likely of those that may be chosen. ``per`` and
+    ``per_fp32``: phoneme error rates of the narrow and of the whole model on ``words`` held-out words, with eager
+    steps; None unless the model is the embedded one.
     """
 
     logit_error: float
@@ -88,13 +89,15 @@ def narrowings(
 def narrowing(session: Session, whole: EncoderDecoder, inputs: Inputs, spoken: bool) -> Narrowing:
     """Compare ``session``, of the narrow model, with an eager session of ``whole``, the same model with whole weights.
 
-    Both decode the cell's sources. Each step is fed what ``whole`` finds most likely, each beam by itself. ``spoken``:
-    count phoneme errors too. Raises NotFiniteError if logits of the whole model are not finite.
+    Both decode the cell's sources. Each step is fed what ``whole`` finds most likely of the tokens that may
+    be chosen, each beam by itself. ``spoken``: count phoneme errors too. Raises NotFiniteError if logits of the whole
+    model are not finite.
     """
     oracle = Session(whole, parse(STRATEGY), session.batch, session.src_len, session.max_new, session.beams)
     for each in (oracle, session):
         each.prefill(inputs.source, inputs.src_mask_BS)
     token_B = session.first_X
+    likely = without_force(whole.config, token_B.device)
     error = largest = equal = 0.0
     for k in range(1, session.max_new + 1):
         if k > 1:
@@ -104,8 +107,8 @@ def narrowing(session: Session, whole: EncoderDecoder, inputs: Inputs, spoken: b
         require_finite(whole_BV, whole, "the whole weights", k)
         error = max(error, float((whole_BV - narrow_BV).abs().max()))
         largest = max(largest, float(whole_BV.abs().max()))
-        token_B = whole_BV.argmax(-1)
-        equal += float((token_B == narrow_BV.argmax(-1)).float().mean())
+        token_B = likely.best(whole_BV, k)
+        equal += float((token_B == likely.best(narrow_BV, k)).float().mean())
     found = Narrowing(error, largest, equal / session.max_new)
     if not spoken:
         return found

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 from functools import lru_cache
+from itertools import chain
 from statistics import median
+from typing import Any
 
 import torch
 
 from strategies import DTYPES, ModelConfig, ModelSpec, Session, Strategy, load_model
+from strategies.models.config_values import ID_LISTS
 from strategies.models.encoder_decoder import EncoderDecoder
 from strategies.search.begin import begin
 from strategies.search.options import Greedy, Search
@@ -24,12 +27,28 @@ WIDTH = 8
 
 
 def shrunk(config: ModelConfig) -> ModelConfig:
-    """Shrink a model to width ``WIDTH`` and the smallest vocabulary.
+    """Shrink a model to width ``WIDTH`` and the smallest vocabulary: its special ids, in their order, and two others.
 
-    Layers and heads stay, and a head whose size is odd, so that the same operators run in the same order.
+    Layers and heads stay, a head whose size is odd, and the rules of choice, so that the same operators run in the same
+    order.
     """
-    vocabulary = max(config.pad_id, config.start_id, *config.eos_ids) + 2
-    return replace(config, d_model=WIDTH, d_kv=WIDTH + config.d_kv % 2, d_ff=WIDTH, vocab_size=vocabulary)
+    singles = {name: getattr(config, name) for name in ("pad_id", "eos_id", "start_id", "forced_eos_id")}
+    lists = {name: getattr(config, name) for name in ID_LISTS}
+    special = sorted({*singles.values(), *chain.from_iterable(lists.values())} - {None})
+    small = {number: place for place, number in enumerate(special)}
+    ids: dict[str, Any] = {name: small.get(number) for name, number in singles.items()}
+    ids |= {name: tuple(small[number] for number in numbers) for name, numbers in lists.items()}
+    return replace(
+        config,
+        d_model=WIDTH,
+        d_kv=WIDTH + config.d_kv % 2,
+        d_ff=WIDTH,
+        encoder_d_kv=config.encoder_d_kv and WIDTH + config.encoder_d_kv % 2,
+        encoder_d_ff=config.encoder_d_ff and WIDTH,
+        vocab_size=len(special) + 2,
+        src_vocab_size=config.src_vocab_size and len(special) + 2,
+        **ids,
+    )
 
 
 @lru_cache(maxsize=1)

@@ -28,7 +28,7 @@ def one_round(
     """
     if searching is None:
         device = session.model.embedding.weight.device
-        searching = GreedySearch(session.model.config, session.batch, stop, device)
+        searching = GreedySearch(session.model.config, session.batch, session.max_new, stop, device)
     tokens: list[Tensor] = []
     keep: Callable[[Tensor], None] = tokens.append
     clock.start()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from strategies.search.ends import forbid
+from strategies.search.rules import Rules
 
 from ...measuring.arms import StrategyArm
 from ...measuring.equality import TOLERANCE
@@ -54,6 +54,7 @@ def check_tokens(oracle: StrategyArm, token_ids: Sequence[Sequence[int]], dtype:
     lengths_B = torch.tensor([len(row) for row in token_ids])
     steps, total = int(lengths_B.max()), int(lengths_B.sum())
     token_BN = padded(token_ids, config.pad_id).to(session.model.embedding.weight.device)
+    rules = Rules(config, session.max_new, "fixed" if fixed else "eos", token_BN.device)
     oracle.prefill()
     different, first, wrong = 0, "", ""
     token_B = session.first_X
@@ -61,8 +62,7 @@ def check_tokens(oracle: StrategyArm, token_ids: Sequence[Sequence[int]], dtype:
         logits_BV = session.step(token_B).float().clone()
         require_finite(logits_BV, session.model, oracle.label, n + 1)
         allowed = 2 * TOLERANCE[dtype] * max(1.0, float(logits_BV.abs().max()))
-        if fixed:
-            forbid(logits_BV, config.eos_ids, -torch.inf)
+        rules.apply(logits_BV, n + 1)
         token_B = token_BN[:, n]
         best_B, best_id_B = logits_BV.max(-1)
         gap_B = best_B - logits_BV.gather(1, token_B[:, None])[:, 0]
@@ -71,9 +71,11 @@ def check_tokens(oracle: StrategyArm, token_ids: Sequence[Sequence[int]], dtype:
             different += 1
             first = first or f"step {n + 1} of row {row}"
             if not wrong and not float(gap_B[row]) <= allowed:
+                why = f"whose logit is {float(gap_B[row]):.3g} higher; allowed {allowed:.3g}"
+                if gap_B[row] == torch.inf:
+                    why = "as the model's rules forbid the former at this step"
                 wrong = (
-                    f"step {n + 1}: row {row} has token {int(token_B[row])}, the oracle {int(best_id_B[row])}, whose "
-                    f"logit is {float(gap_B[row]):.3g} higher; allowed {allowed:.3g}"
+                    f"step {n + 1}: row {row} has token {int(token_B[row])}, the oracle {int(best_id_B[row])}, {why}"
                 )
     return TokenCheck(total, different, first, wrong)
 

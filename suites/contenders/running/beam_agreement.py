@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 
 from strategies.search.beam import BeamSearch
-from strategies.search.ends import forbid
 from strategies.search.loop import decode
+from strategies.search.rules import Rules
 
 from ...measuring.arms import StrategyArm
 from ...measuring.equality import TOLERANCE
@@ -134,6 +134,7 @@ class BeamOracle:
         token_BWN = torch.full((batch, width, steps), config.pad_id, device=device)
         token_BWN[:, :returned] = token_RN.view(batch, returned, steps)
         sum_R = torch.zeros(batch * returned, device=device)
+        rules = Rules(config, session.max_new, self._stop, device)
         self._oracle.prefill()
         token_X = session.first_X
         for n in range(steps):
@@ -142,8 +143,7 @@ class BeamOracle:
             logits_XV = session.step(token_X).float()
             require_finite(logits_XV, session.model, self._oracle.label, n + 1)
             logprob_XV = logits_XV.log_softmax(-1)
-            if self._stop == "fixed":
-                forbid(logprob_XV, config.eos_ids, -torch.inf)
+            rules.apply(logprob_XV, n + 1)
             token_X = token_BWN[:, :, n].flatten()
             chosen_R = logprob_XV.gather(1, token_X[:, None]).view(batch, width)[:, :returned].flatten()
             sum_R += chosen_R.masked_fill(n >= lengths_R, 0.0)

@@ -1,6 +1,7 @@
 """The shrunk model asks for what the model asks for."""
 
 from collections import Counter
+from dataclasses import asdict
 
 import pytest
 import torch
@@ -24,7 +25,7 @@ def operators(model, strategy):
 
 def test_a_step_of_the_shrunk_model_runs_the_same_operators(strategy, architecture, tiny_model):
     model = tiny_model(architecture)
-    shape = tuple(vars(shrunk(model.config)).items())
+    shape = tuple(asdict(shrunk(model.config)).items())
     assert operators(model, strategy) == operators(load_model(ModelSpec("s", "random", shape=shape)), strategy)
 
 
