@@ -11,6 +11,7 @@ from strategies.models.kernels.packing import Choice
 from strategies.search.options import SEARCHES
 from suites.measuring.narrowing import Narrowing
 from suites.metrics import metrics
+from suites.settings.features import FeatureFile
 from suites.store.entries import CellEntry, GpuEntry
 from suites.store.records import ArmResult, Calibration, Conditions, Round
 from suites.work.formulas import Formulas
@@ -109,7 +110,8 @@ def test_the_keys_of_a_cell_are_those_of_the_page(run_dir):
     assert set(CellEntry.__annotations__) >= ALONE
     choices = {f"linear_choices[].{field.name}" for field in dataclasses.fields(Choice)}
     searches = {f"search.{field.name}" for search in SEARCHES.values() for field in dataclasses.fields(search)}
-    same_names("cell.json", found | choices | searches | ELSEWHERE)
+    features = {f"src_features.{field.name}" for field in dataclasses.fields(FeatureFile)}
+    same_names("cell.json", found | choices | searches | features | ELSEWHERE)
 
 
 def test_the_keys_of_arms_rounds_calibrations_and_conditions_are_those_of_the_page(run_dir):

@@ -8,11 +8,10 @@ from itertools import chain
 from statistics import median
 from typing import Any
 
-import torch
-
 from strategies import DTYPES, ModelConfig, ModelSpec, Session, Strategy, load_model
 from strategies.models.config_values import ID_LISTS
 from strategies.models.encoder_decoder import EncoderDecoder
+from strategies.models.sources import placeholder
 from strategies.search.begin import begin
 from strategies.search.options import Greedy, Search
 
@@ -29,8 +28,8 @@ WIDTH = 8
 def shrunk(config: ModelConfig) -> ModelConfig:
     """Shrink a model to width ``WIDTH`` and the smallest vocabulary: its special ids, in their order, and two others.
 
-    Layers and heads stay, a head whose size is odd, and the rules of choice, so that the same operators run in the same
-    order.
+    A source of features is the smallest, too. Layers and heads stay, a head whose size is odd, and the rules of choice,
+    so that the same operators run in the same order.
     """
     singles = {name: getattr(config, name) for name in ("pad_id", "eos_id", "start_id", "forced_eos_id")}
     lists = {name: getattr(config, name) for name in ID_LISTS}
@@ -47,6 +46,8 @@ def shrunk(config: ModelConfig) -> ModelConfig:
         encoder_d_ff=config.encoder_d_ff and WIDTH,
         vocab_size=len(special) + 2,
         src_vocab_size=config.src_vocab_size and len(special) + 2,
+        mel_bins=config.mel_bins and 1,
+        src_positions=config.src_positions if config.mel_bins is None else 1,
         **ids,
     )
 
@@ -67,7 +68,7 @@ def dispatch_s(
     tgt_len: int = STEPS,
     search: Search = GREEDY,
 ) -> float:
-    """Measure dispatch in seconds per decode step: the shrunk model, batch 1, one source token.
+    """Measure dispatch in seconds per decode step: the shrunk model, batch 1, a source of one position.
 
     It is the mean over the steps of a round, and the median over ``ROUNDS`` rounds. It holds the time of Python, of
     torch's dispatcher and, on a GPU, of kernel launches, none of which depend on width, batch or length. Kernels are
@@ -77,7 +78,7 @@ def dispatch_s(
     model = _shrunk_model(config, dtype, device)
     steps = min(STEPS, tgt_len)
     session = Session(model, strategy, 1, 1, steps, search.width)
-    source = Inputs(torch.full((1, 1), model.config.vocab_size - 1, device=device), None, (1,))
+    source = Inputs(placeholder(model.config, 1, 1, device), None, (1,))
     times_s = []
     for _ in range(1 + ROUNDS):
         searching = begin(search, model.config, 1, steps, "fixed", source.source.device)
