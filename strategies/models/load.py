@@ -37,14 +37,17 @@ class ModelSpec:
     shape: tuple[tuple[str, Any], ...] = ()
     content: str | None = None
 
+    def __post_init__(self) -> None:
+        shape = tuple((name, tuple(v) if isinstance(v, list) else v) for name, v in self.shape)
+        object.__setattr__(self, "shape", shape)  # without lists, which a spec that was read from JSON may hold
+
     @classmethod
     def of(cls, entries: Mapping[str, Any]) -> ModelSpec:
         """Make a spec from the keys of a ``conf/model/*.yaml``.
 
         Raises ModelError for an unknown source or size, a size that has no effect, and a folder that is missing.
         """
-        shape = {k: tuple(v) if isinstance(v, list) else v for k, v in entries.items()}
-        shape = {k: v for k, v in shape.items() if k not in ("name", "source", "checkpoint")}
+        shape = {k: v for k, v in entries.items() if k not in ("name", "source", "checkpoint")}
         source = entries.get("source", "random")
         if source not in ("pronounce", "checkpoint", "random"):
             raise ModelError(f"model.source={shown(source)} is not known; known: pronounce, checkpoint, random")
