@@ -77,9 +77,9 @@ def test_a_checkpoint_of_another_family_is_refused(checkpoint, capsys):
     refused(checkpoint("config.json", model_type="gpt2"), "model_type 'gpt2' is not known; known: t5, mt5", capsys)
 
 
-def test_a_token_that_is_forced_is_refused(checkpoint, capsys):
-    forced = checkpoint("generation_config.json", forced_bos_token_id=4)
-    refused(forced, "forced_bos_token_id=4 is not supported", capsys)
+def test_several_ends_of_which_one_is_forced_are_refused(checkpoint, capsys):
+    forced = checkpoint("generation_config.json", forced_eos_token_id=[1, 2])
+    refused(forced, "forced_eos_token_id=[1, 2] is not supported", capsys)
 
 
 def test_beams_that_a_checkpoint_asks_for_are_told_and_not_followed(checkpoint):
@@ -94,7 +94,7 @@ def test_contenders_say_what_they_do_not_decode():
     on_cuda = dataclasses.replace(cell, device="cuda")
     answers = [why_not(Contender, cell, model), Contender.outside(cell), Contender.outside(on_cuda)]
     texts = [
-        "contenders take a T5, and this model is of the 2017 architecture",
+        "contenders take a T5, and this model is of the architecture transformer2017",
         "on cpu it is given fp32 weights, not bf16; give dtype=fp32",
         "it runs on cpu alone, not on cuda",
     ]

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from .checkpoints.digest import checkpoint_digest
 from .checkpoints.folder import existing_folder
-from .checkpoints.t5 import config_of_t5, load_t5, open_t5
+from .checkpoints.opener import config_of_checkpoint, load_checkpoint, open_checkpoint
 from .config import ModelConfig, ModelError
 from .encoder_decoder import EncoderDecoder
 from .init import randomize
@@ -21,11 +21,18 @@ from .torch_settings import set_defaults
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 Source = Literal["pronounce", "checkpoint", "random"]
+CHOICES = ("start_id", "prefix_ids")
+"""The fields of a checkpoint's ``ModelConfig`` that a spec may replace: with which tokens decoding begins."""
+
+
+UNNAMED = ("checkpoint", "t5")
+"""Names of a file in conf/model/ that stand for a folder, whose name the model then has."""
 
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """Where a model comes from. ``shape`` holds ModelConfig fields and is read only where ``source`` is ``random``.
+    """Where a model comes from. ``shape`` holds ModelConfig fields: those of a model of random weights, or ``CHOICES``
+    of a checkpoint.
 
     ``checkpoint`` is the folder, an absolute path if ``of`` made this spec. ``content`` is a digest of what the folder
     holds, which ``identified`` fills in.
@@ -37,9 +44,9 @@ class ModelSpec:
     shape: tuple[tuple[str, Any], ...] = ()
     content: str | None = None
 
-    def __post_init__(self) -> None:
-        shape = tuple((name, tuple(v) if isinstance(v, list) else v) for name, v in self.shape)
-        object.__setattr__(self, "shape", shape)  # without lists, which a spec that was read from JSON may hold
+    def __post_init__(self) -> None:  # lists, where they were read from JSON
+        shape = tuple((k, tuple(v) if isinstance(v, list) else v) for k, v in self.shape)
+        object.__setattr__(self, "shape", shape)
 
     @classmethod
     def of(cls, entries: Mapping[str, Any]) -> ModelSpec:
@@ -55,18 +62,22 @@ class ModelSpec:
         if unknown:
             known = ", ".join(f.name for f in fields(ModelConfig))
             raise ModelError(f"model.{plain(unknown[0])} is not a model size; known: {known}")
-        if shape and source != "random":
+        settled = set(shape) - set(CHOICES if source == "checkpoint" else ())
+        if settled and source != "random":
             raise ModelError(
-                f"model.{min(shape)} has no effect with model.source={source}, whose weights settle every size; "
+                f"model.{min(settled)} has no effect with model.source={source}, whose weights settle every size; "
                 "leave it out, or give a model of random weights, such as model=small"
             )
         checkpoint = entries.get("checkpoint")
         if source == "checkpoint" and not checkpoint:
-            raise ModelError("model=t5 needs model.checkpoint=DIR, a folder with config.json and model.safetensors")
+            raise ModelError(
+                "model=checkpoint needs model.checkpoint=DIR, a folder with config.json and model.safetensors"
+            )
         name = str(entries.get("name", source))
         if checkpoint:
             folder = existing_folder(str(checkpoint)).resolve()
-            name, checkpoint = folder.name if name == "t5" else name, str(folder)
+            first, bracket, choices = name.partition("(")
+            name, checkpoint = f"{folder.name if first in UNNAMED else first}{bracket}{choices}", str(folder)
         return cls(name, source, checkpoint, tuple(sorted(shape.items())))
 
     def identified(self) -> ModelSpec:
@@ -77,7 +88,7 @@ class ModelSpec:
         """
         if self.source != "checkpoint":
             return self
-        folder = open_t5(str(self.checkpoint))  # finds faults before all of it is read
+        folder = open_checkpoint(str(self.checkpoint))  # finds faults before all of it is read
         files = {name: folder.stored[name].file for name in folder.stored.names}
         return replace(self, content=checkpoint_digest(folder.path, files))
 
@@ -85,7 +96,7 @@ class ModelSpec:
 def config_of(spec: ModelSpec) -> ModelConfig:
     """The sizes of the model, without loading its weights. Raises ModelError."""
     if spec.source == "checkpoint":
-        return config_of_t5(str(spec.checkpoint))
+        return config_of_checkpoint(str(spec.checkpoint), **dict(spec.shape))
     if spec.source == "pronounce":
         from .pronounce import model_config
 
@@ -104,7 +115,7 @@ def load_model(
 ) -> EncoderDecoder:
     """Load a model for inference: in eval mode, without gradients, in ``dtype`` on ``device``.
 
-    ``spec`` may also be the path of a T5 checkpoint folder. ``seed`` is used only for random weights. float16 T5 keeps
+    ``spec`` may also be the path of a checkpoint folder. ``seed`` is used only for random weights. float16 T5 keeps
     the feed-forward's second product in float32 (see ``FeedForward``). The first model on CUDA sets, for the whole
     process, what ``torch_settings.set_defaults`` says. Raises ModelError if the model cannot be built or loaded, or a
     weight lies outside ``dtype``.
@@ -112,7 +123,7 @@ def load_model(
     if not isinstance(spec, ModelSpec):
         spec = ModelSpec(Path(spec).name, "checkpoint", str(spec))
     if spec.source == "checkpoint":
-        model = load_t5(str(spec.checkpoint))
+        model = load_checkpoint(str(spec.checkpoint), **dict(spec.shape))
     elif spec.source == "pronounce":
         from .pronounce import load_pronounce
 

@@ -104,7 +104,7 @@ class RunConfig:
     """All configuration keys that the verb ``run`` reads."""
 
     model: dict[str, Any] = key(
-        "model to decode with: a file of conf/model/; model=t5 model.checkpoint=DIR for yours", {}, "name"
+        "model to decode with: a file of conf/model/; model=checkpoint model.checkpoint=DIR for yours", {}, "name"
     )
     strategies: Any = key(
         "core, grid, all, or a list such as \"[full_recompute,'static_kv(read=buffer)']\"",

@@ -117,8 +117,12 @@ def _why_idle_model(name: str, model: Mapping[str, Any]) -> str:
     if name == "checkpoint":
         if source == "checkpoint" or model.get("checkpoint") is None:
             return ""
-        return f"with model.source={source}, whose weights are not read from a folder; add model=t5"
+        return f"with model.source={source}, whose weights are not read from a folder; add model=checkpoint"
     if source != "random":
+        from strategies.models.load import CHOICES
+
+        if source == "checkpoint" and name in CHOICES:
+            return ""
         return (
             f"with model.source={source}, whose weights settle every size; leave it out, or give a model of random "
             "weights, such as model=small"

@@ -95,7 +95,7 @@ def check_group(name: str, values: list[Any], raw: str) -> None:
     for value in values:
         if not isinstance(value, str) or value not in known:
             told = shown(value) if isinstance(value, str) else shown(raw)
-            folder = "; a folder is given by model=t5 model.checkpoint=DIR" if name == "model" else ""
+            folder = "; a folder is given by model=checkpoint model.checkpoint=DIR" if name == "model" else ""
             raise ConfigError(f"unknown {name} {told!r}; {did_you_mean(told, known)}known: {', '.join(known)}{folder}")
         mapping_of(name, value)
 

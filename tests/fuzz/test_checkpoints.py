@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from safetensors.torch import save
 
 from strategies import ModelConfig, ModelError, ModelSpec, config_of, load_model
-from strategies.models.checkpoints.t5 import t5_names, t5_shape
+from strategies.models.checkpoints.shapes import parameter_shape
+from strategies.models.checkpoints.t5 import t5_names
 
 from .examples import many
 
@@ -44,8 +45,15 @@ CONFIG = {
 }
 GENERATION = {"decoder_start_token_id": 0, "eos_token_id": [1, 2], "pad_token_id": 0, "transformers_version": "5.24.0"}
 OTHER_KEYS = ["quantization_config", "hidden_size", "head_dim", "forced_bos_token_id", "bos_token_id", "auto_map", ""]
-NAMES = [name for names in t5_names(SIZES).values() for name in names]
-WEIGHTS = save({name: torch.ones(t5_shape(SIZES, name)) for name in NAMES}, metadata={"format": "pt"})
+OTHER_KEYS += ["forced_eos_token_id", "suppress_tokens", "bad_words_ids", "forced_decoder_ids"]
+PARTS = {ours: [str(name) for name in parts] for ours, parts in t5_names(SIZES).items()}
+NAMES = [name for parts in PARTS.values() for name in parts]
+TENSORS_AS_SAVED = {
+    name: part.contiguous()
+    for ours, parts in PARTS.items()
+    for name, part in zip(parts, torch.ones(parameter_shape(SIZES, ours)).chunk(len(parts)), strict=True)
+}
+WEIGHTS = save(TENSORS_AS_SAVED, metadata={"format": "pt"})
 HEADER_END = 8 + int.from_bytes(WEIGHTS[:8], "little")
 HEADER = json.loads(WEIGHTS[8:HEADER_END])
 INDEX = {"metadata": {"total_size": 4}, "weight_map": dict.fromkeys(NAMES, "model-00001-of-00001.safetensors")}

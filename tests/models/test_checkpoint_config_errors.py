@@ -40,8 +40,12 @@ CONFIG_ERRORS: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
         lambda folder: ((folder / "config.json").unlink(), (folder / "config.json").mkdir()),
         ("config.json",),
     ),
-    "bart": (lambda folder: configure(folder, model_type="bart"), ("model_type 'bart'", "known: t5, mt5")),
-    "no_model_type": (lambda folder: configure(folder, model_type=...), ("model_type None", "known: t5, mt5")),
+    "longt5": (
+        lambda folder: configure(folder, model_type="longt5"),
+        ("model_type 'longt5' is not known", "known: t5, mt5, umt5"),
+    ),
+    "no_model_type": (lambda folder: configure(folder, model_type=...), ("model_type None", "known: t5, mt5, umt5")),
+    "model_type_is_a_list": (lambda folder: configure(folder, model_type=["t5"]), ("model_type ['t5'] is not known",)),
     "activation": (
         lambda folder: configure(folder, feed_forward_proj="gated-silu"),
         ("feed_forward_proj 'gated-silu'", "known: relu, gated-gelu"),
@@ -121,9 +125,25 @@ CONFIG_ERRORS: dict[str, tuple[Callable[[Path], object], tuple[str, ...]]] = {
         lambda folder: configure(folder, eos_token_id=[1, V]),
         (f"other_eos_ids={V}", f"vocabulary of {V}"),
     ),
-    "forced_id": (
-        lambda folder: configure(folder, forced_bos_token_id=3),
-        ("config.json: forced_bos_token_id=3", "remove the key"),
+    "forced_id_outside": (
+        lambda folder: configure(folder, forced_bos_token_id=V),
+        (f"prefix_ids={V} lies outside",),
+    ),
+    "two_forced_ends": (
+        lambda folder: configure(folder, forced_eos_token_id=[1, 2]),
+        ("config.json: forced_eos_token_id=[1, 2]", "give one id"),
+    ),
+    "suppressed_ids_are_a_number": (
+        lambda folder: configure(folder, suppress_tokens=3),
+        ("config.json: suppress_tokens=3", "give a list of token ids"),
+    ),
+    "a_bad_word_is_a_number": (
+        lambda folder: configure(folder, bad_words_ids=[3]),
+        ("config.json: bad_words_ids=[3]", "give a list of lists"),
+    ),
+    "a_forced_token_without_its_place": (
+        lambda folder: configure(folder, forced_decoder_ids=[[3]]),
+        ("config.json: forced_decoder_ids=[[3]]", "[place, id]"),
     ),
     "generation_without_eos": (
         lambda folder: generation(folder, {"decoder_start_token_id": 0}),

@@ -20,6 +20,8 @@ from torch import Tensor, nn
 
 from strategies import ModelConfig, ModelError, ModelSpec, Session, config_of, greedy, lengths, load_model, parse
 
+from .spoiling import generation, write_sound
+
 SIZES = {"vocab_size": 40, "d_model": 32, "num_heads": 4, "d_kv": 8, "d_ff": 64, "num_layers": 2}
 GATED = {"feed_forward_proj": "gated-gelu"}
 TARGET_LEN = 16
@@ -37,7 +39,7 @@ class Family:
     made: dict[str, Any]
     written: dict[str, Any] = field(default_factory=dict)
     names: tuple[str, ...] = ("shared",)
-    mt5: bool = False
+    kind: str = "T5"
     factor: float = 1.0
     """Of our logits to those of the installed version, where an older one is followed."""
 
@@ -62,27 +64,24 @@ FAMILIES = {
         {"transformers_version": "4.7.0.dev0", "tie_word_embeddings": False, "scale_decoder_outputs": None},
         ("shared", "head"),
     ),
-    "mt5": Family(SIZES, mt5=True),
-    "mt5_of_version_4": Family(SIZES, {**OLD, "tie_word_embeddings": False}, ("shared", "head"), mt5=True),
+    "mt5": Family(SIZES, kind="MT5"),
+    "mt5_of_version_4": Family(SIZES, {**OLD, "tie_word_embeddings": False}, ("shared", "head"), kind="MT5"),
     "mt5_without_the_keys_that_have_defaults": Family(
-        SIZES, {**OLD, "tie_word_embeddings": None, "feed_forward_proj": None, "dense_act_fn": None}, mt5=True
+        SIZES, {**OLD, "tie_word_embeddings": None, "feed_forward_proj": None, "dense_act_fn": None}, kind="MT5"
     ),
-    "mt5_that_version_4_scales": Family(SIZES, {**OLD, "tie_word_embeddings": True}, mt5=True, factor=32**-0.5),
-    "mt5_that_tells_no_version": Family(SIZES, {"transformers_version": None}, mt5=True, factor=32**-0.5),
-    "mt5_that_says_it_scales": Family(SIZES, {"scale_decoder_outputs": True}, mt5=True),
+    "mt5_that_version_4_scales": Family(SIZES, {**OLD, "tie_word_embeddings": True}, kind="MT5", factor=32**-0.5),
+    "mt5_that_tells_no_version": Family(SIZES, {"transformers_version": None}, kind="MT5", factor=32**-0.5),
+    "mt5_that_says_it_scales": Family(SIZES, {"scale_decoder_outputs": True}, kind="MT5"),
+    "umt5": Family(SIZES | {"num_layers": 3, "num_decoder_layers": 1, "d_kv": 5}, kind="UMT5"),
+    "umt5_of_version_4": Family(SIZES, {**OLD, "tie_word_embeddings": False}, ("shared", "head"), kind="UMT5"),
+    "umt5_that_scales_nothing": Family(SIZES, {"scale_decoder_outputs": False}, kind="UMT5"),
 }
 
 
 def write(family: Family, folder: Path, scatter: Callable[..., nn.Module]) -> None:
     """The folder, with weights from a seed."""
-    config = (
-        transformers.MT5Config(**family.made)
-        if family.mt5
-        else transformers.T5Config(**family.made, decoder_start_token_id=0)
-    )
-    model = (transformers.MT5ForConditionalGeneration if family.mt5 else transformers.T5ForConditionalGeneration)(
-        config
-    )
+    config = getattr(transformers, f"{family.kind}Config")(**family.made, decoder_start_token_id=0)
+    model = getattr(transformers, f"{family.kind}ForConditionalGeneration")(config)
     scatter(model, seed=5).save_pretrained(folder)
     raw = json.loads((folder / "config.json").read_text()) | family.written
     (folder / "config.json").write_text(json.dumps({key: value for key, value in raw.items() if value is not None}))
@@ -158,6 +157,45 @@ SPECIAL_IDS = {
         {"bos_token_id": 8, "eos_token_id": 6, "pad_token_id": 0}, {"decoder_start_token_id": 7}, 8, (6,), 0
     ),
 }
+
+
+CHOICES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "a_language_and_an_end_that_are_forced": (
+        {"forced_bos_token_id": 7, "forced_eos_token_id": [6]},
+        {"prefix_ids": (7,), "forced_eos_id": 6},
+    ),
+    "a_prompt_by_places": ({"forced_decoder_ids": [[2, 9], [1, 8]]}, {"prefix_ids": (8, 9)}),
+    "a_prompt_up_to_a_language_that_is_detected": (
+        {"forced_decoder_ids": [[1, 8], [2, None], [3, 9]]},
+        {"prefix_ids": (8,)},
+    ),
+    "suppressed_ids": (
+        {"suppress_tokens": [4, -1, 4], "begin_suppress_tokens": [5, 1], "bad_words_ids": [[3], [1], [4, 5]]},
+        {"suppress_ids": (4, 3), "begin_suppress_ids": (5, 1)},
+    ),
+    "nothing": ({"suppress_tokens": None, "bad_words_ids": [], "forced_eos_token_id": None}, {}),
+}
+
+
+@pytest.mark.parametrize(("written", "read"), CHOICES.values(), ids=CHOICES)
+def test_forced_and_suppressed_tokens_are_read(written: dict[str, Any], read: dict[str, Any], tmp_path: Path) -> None:
+    folder = write_sound(tmp_path / "checkpoint")
+    plain = load_model(folder).config
+    generation(folder, {"decoder_start_token_id": 0, "eos_token_id": 1, "pad_token_id": 0, **written})
+    assert load_model(folder).config == dataclasses.replace(plain, **read)
+
+
+def test_the_first_tokens_may_be_given_and_make_another_model(tmp_path: Path) -> None:
+    folder = write_sound(tmp_path / "checkpoint")
+    entries = {"name": "checkpoint", "source": "checkpoint", "checkpoint": str(folder)}
+    plain, chosen = ModelSpec.of(entries), ModelSpec.of({**entries, "start_id": 3, "prefix_ids": [4, 5]})
+    for config in (config_of(chosen), load_model(chosen).config):
+        assert config == dataclasses.replace(config_of(plain), start_id=3, prefix_ids=(4, 5))
+    assert chosen != plain
+    assert chosen == ModelSpec(**json.loads(json.dumps(dataclasses.asdict(chosen))))
+    assert hash(chosen)
+    with pytest.raises(ModelError, match=r"model\.d_ff has no effect with model\.source=checkpoint"):
+        ModelSpec.of({**entries, "d_ff": 3, "start_id": 3})
 
 
 def end_apart(token_BN: Tensor, count: int) -> tuple[int, ...]:

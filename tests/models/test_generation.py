@@ -21,10 +21,15 @@ ASKED = {"num_beams": 4, "min_length": 30, "no_repeat_ngram_size": 3}
         ({"generation_config.json": {}, "config.json": SUMMARY}, ("generation_config.json", {})),
         ({"config.json": SUMMARY}, ("config.json", ASKED)),
         (
-            {"config.json": {"num_beams": 1, "suppress_tokens": [], "do_sample": None, "min_length": 1}},
+            {"config.json": {"num_beams": 1, "bad_words_ids": [], "do_sample": None, "min_length": 1}},
             ("config.json", {}),
         ),
-        ({"config.json": {"suppress_tokens": [3]}}, ("config.json", {"suppress_tokens": [3]})),
+        ({"config.json": {"suppress_tokens": [3], "bad_words_ids": [[4]]}}, ("config.json", {})),
+        ({"config.json": {"bad_words_ids": [[4], [5, 6]]}}, ("config.json", {"bad_words_ids": [[5, 6]]})),
+        (
+            {"generation_config.json": {"forced_decoder_ids": [[1, None], [2, 9]]}, "config.json": {}},
+            ("generation_config.json", {"forced_decoder_ids": [[1, None], [2, 9]]}),
+        ),
     ],
 )
 def test_what_would_choose_other_tokens_is_found_where_transformers_reads_it(tmp_path, files, wanted):
@@ -103,7 +108,7 @@ def test_each_setting_makes_transformers_choose_otherwise_or_refuse_and_its_plai
     others = {
         "num_beams": 4, "do_sample": True, "min_length": 9, "min_new_tokens": 9, "repetition_penalty": 5.0,
         "encoder_repetition_penalty": 5.0, "no_repeat_ngram_size": 1, "encoder_no_repeat_ngram_size": 1,
-        "bad_words_ids": [[second]], "suppress_tokens": [second], "begin_suppress_tokens": [first],
+        "bad_words_ids": [[first, second]],
         "sequence_bias": [[[second], -50.0]], "exponential_decay_length_penalty": [1, 5.0], "guidance_scale": 3.0,
         "penalty_alpha": 0.6, "stop_strings": ["a"],
         "watermarking_config": {"bias": 50.0, "context_width": 1},

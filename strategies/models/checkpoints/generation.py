@@ -1,4 +1,7 @@
-"""Generation settings of a checkpoint, other than its ids, that transformers follows and a search here does not."""
+"""Generation settings of a checkpoint that transformers follows and a search here does not.
+
+Its special, forced and suppressed ids are followed (``special_ids.py``).
+"""
 
 from __future__ import annotations
 
@@ -18,8 +21,6 @@ WITHOUT_EFFECT: dict[str, tuple[object, ...]] = {
     "no_repeat_ngram_size": (0,),
     "encoder_no_repeat_ngram_size": (0,),
     "bad_words_ids": (),
-    "suppress_tokens": (),
-    "begin_suppress_tokens": (),
     "sequence_bias": (),
     "exponential_decay_length_penalty": (),
     "guidance_scale": (1.0,),
@@ -40,10 +41,16 @@ def not_followed(folder: Path, followed: Mapping[str, object] | None = None) -> 
     """
     path = folder / "generation_config.json"
     path = path if exists(path) else folder / "config.json"
-    given = read_object(path, "save the checkpoint again")
+    given = dict(read_object(path, "save the checkpoint again"))
     kept = WITHOUT_EFFECT | {key: (value,) for key, value in (followed or {}).items()}
-    return path.name, {
+    if isinstance(words := given.get("bad_words_ids"), list):  # those of one token are never chosen here either
+        given["bad_words_ids"] = [word for word in words if not isinstance(word, list) or len(word) > 1]
+    found = {
         key: given[key]
         for key, plain in kept.items()
         if given.get(key) is not None and given[key] not in ([], {}, "", *plain)
     }
+    places = given.get("forced_decoder_ids")
+    if isinstance(places, list) and any(isinstance(pair, list) and pair[-1:] == [None] for pair in places):
+        found["forced_decoder_ids"] = places
+    return path.name, found
