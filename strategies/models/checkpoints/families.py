@@ -7,10 +7,11 @@ from typing import Any
 
 from ..config import ModelError
 from ..message_text import shown
-from . import t5
+from . import bart, m2m_100, marian, mbart, pegasus, t5, whisper
 from .family import Family
 
-FAMILIES: dict[str, Family] = {kind: one for one in (t5.FAMILY,) for kind in one.types}
+MODULES = (t5, marian, bart, mbart, m2m_100, pegasus, whisper)
+FAMILIES: dict[str, Family] = {kind: one.FAMILY for one in MODULES for kind in one.FAMILY.types}
 """model_type -> its family."""
 
 

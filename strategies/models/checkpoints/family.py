@@ -22,7 +22,7 @@ class Facts:
     ``logits_bias``, whether positions are stored, and whether two stacks have one embedding. ``layers`` are the numbers
     of layers by their keys. ``default_ids`` are keys of special ids with the family's values. ``tied`` says that the
     head is the embedding unless another one is stored, and ``newest`` that the file is read as transformers 5 reads it.
-    With ``separate``, the head must be stored, and each stack may have stored an embedding of its own.
+    With ``needs_head`` the head must be stored, and with ``separate`` each stack may have an embedding of its own.
     """
 
     fields: Mapping[str, Any]
@@ -30,6 +30,7 @@ class Facts:
     default_ids: Mapping[str, Any]
     tied: bool
     newest: bool
+    needs_head: bool = False
     separate: bool = False
 
 

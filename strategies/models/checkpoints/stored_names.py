@@ -40,7 +40,7 @@ class StoredNames:
     def fields(self) -> dict[str, Any]:
         """Fields of ``ModelConfig`` that the names settle, as far as the values do not."""
         found: dict[str, Any] = {
-            "tie_head": not self._is_stored(self._family.head) and not self._facts.separate,
+            "tie_head": not self._is_stored(self._family.head) and not self._facts.needs_head,
             "logits_bias": self._is_stored(LOGITS_BIAS),
         }
         if self._facts.separate and self._encoder != self._decoder:
