@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from .catalog import did_you_mean
-from .config import NESTED, ConfigError, known_keys, rules
+from .config import FILES, NESTED, ConfigError, known_keys, rules
 from .quoting import quoted, unreadable
 from .rules import Rule, shown
-from .values import FILES, FOLDERS, PATHS, TEXTS, check_model, check_paths, check_values, values_of
+from .values import FOLDERS, PATHS, TEXTS, check_model, check_paths, check_values, values_of
 
 HYDRA = r"hydra/launcher|hydra\.launcher\.[\w.]{1,100}|hydra\.job\.chdir|hydra\.verbose"
 """Pattern of Hydra's own keys that are let through (where and how jobs run) or refused later with a reason."""

@@ -21,6 +21,7 @@ from .features import FeatureFile, file_of
 from .resources import device_here, device_of, threads_here, threads_of
 from .search import search_of
 from .sources import pad_id, positions_of_features, read_sources
+from .texts import read_texts
 
 LATER = ("linear", "weights", "attention", "tf32", "search", "src_features")
 """Fields of a cell that the first versions lacked."""
@@ -31,12 +32,12 @@ class Cell:
     """Everything that a measurement depends on except the strategy. A sweep measures one cell after another.
 
     ``src_len`` and ``tgt_len`` are in tokens, or ``src_len`` in positions of features, and ``batch_size`` in sentences.
-    ``src_ids`` and ``src_features`` are what a user's file gave. ``threads`` is the number of CPU threads
-    within an operator. ``linear`` is the kernel of products with weights (``strategies.models.kernels.linears``).
-    ``weights`` is the element type of the weights in those products, "" where it is ``dtype``
-    (``strategies.models.kernels.narrow``). ``attention`` is torch's kernel of attention, and ``tf32`` says whether
-    CUDA rounds the inputs of float32 products to TensorFloat-32 (``strategies.models.torch_settings``). ``search`` is
-    how the next tokens are chosen (``strategies.search``).
+    ``src_ids``, from a file of ids or of texts, and ``src_features`` are what a user gave. ``threads`` is the number of
+    CPU threads within an operator. ``linear`` is the kernel of products with weights
+    (``strategies.models.kernels.linears``). ``weights`` is the element type of the weights in those products, "" where
+    it is ``dtype`` (``strategies.models.kernels.narrow``). ``attention`` is torch's kernel of attention, and ``tf32``
+    says whether CUDA rounds the inputs of float32 products to TensorFloat-32 (``strategies.models.torch_settings``).
+    ``search`` is how the next tokens are chosen (``strategies.search``).
     """
 
     model: ModelSpec
@@ -160,6 +161,7 @@ class _Asked:
         self.device = cache(device_here)
         self.threads = cache(threads_here)
         self.sources = cache(lambda path, pad: read_sources(path, pad).rows)
+        self.texts = cache(lambda path, spec, count: read_texts(path, spec, count).rows)
         self.features = cache(file_of)
         self.positions = cache(positions_of_features)
 
@@ -171,6 +173,8 @@ def _make_cell(config: RunConfig, asked: _Asked) -> Cell:
     src_len = config.src_len or asked.positions(spec) or config.seq_len
     batch_size = config.batch_size
     src_ids = None if config.src_ids is None else asked.sources(config.src_ids, pad_id(spec))
+    if config.src_text is not None:
+        src_ids = asked.texts(config.src_text, spec, batch_size)
     if src_ids is not None:
         src_len, batch_size = max(map(len, src_ids)), len(src_ids)
     src_features = None if config.src_features is None else asked.features(config.src_features)

@@ -27,6 +27,8 @@ ATTENTION = ("auto", "flash", "efficient", "cudnn", "math")
 """Kernels of ``strategies.models.torch_settings``, repeated because importing that module would import torch."""
 STOPS = ("fixed", "eos")
 ISOLATE = ("none", "process", "auto")
+FILES = ("src_ids", "src_text", "src_features")
+"""Keys that name a file of sources."""
 ROUNDS_MIN = 2
 """Fewest counted rounds of a case: an interval needs at least two."""
 NO_CUDA = "device=cuda: no CUDA device here"
@@ -133,6 +135,12 @@ class RunConfig:
         "file",
         text("the path of a file", optional=True),
     )
+    src_text: str | None = key(
+        "file of texts, a sentence a line, for the model's tokenizer; the first batch_size of them are decoded",
+        None,
+        "file",
+        text("the path of a file", optional=True),
+    )
     src_features: str | None = key(
         "file of source features, floats [sentences, mel, frames] by numpy.save; for models of audio, such as Whisper",
         None,
@@ -217,6 +225,9 @@ def check(config: RunConfig) -> None:
             value = getattr(value, part)
         if not rule.admits(value):
             raise ConfigError(rule.refusal(name, shown(value)))
+    given = [name for name in FILES if getattr(config, name) is not None]
+    if len(given) > 1:
+        raise ConfigError(f"{given[0]} and {given[1]} both give the sources; leave one of them out")
     measure = config.measure
     if measure.precision is not None and measure.rounds_max < measure.rounds:
         raise ConfigError(

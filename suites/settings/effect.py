@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from .catalog import mapping_of
 from .cluster import ALL
-from .config import ConfigError, known_keys
+from .config import FILES, ConfigError, known_keys
 from .rules import shown
 from .search import why_idle_search
-from .values import FILES
 
 if TYPE_CHECKING:
     from .argument import Typed
@@ -66,7 +65,7 @@ def why_idle(key: str, config: RunConfig) -> str:
     measure = config.measure
     if key in ("src_len", "batch_size") and getattr(config, key) is not None:
         for file in FILES:
-            if getattr(config, file) is not None:
+            if getattr(config, file) is not None and (key, file) != ("batch_size", "src_text"):
                 return f"beside {file}, whose sentences settle it; leave one of them out"
     if key in ("measure.rounds_max", "measure.seconds_max") and measure.precision is None:
         return "without a precision; add measure.precision=0.02, or leave it out"

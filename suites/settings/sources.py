@@ -29,27 +29,35 @@ class Sources:
     padded: int
 
 
+def read_lines(told: str, path: str, what: str, remedy: str) -> list[str]:
+    """The lines of a file of ``what``. ``told`` names the key and the path in messages, which end with ``remedy``.
+
+    Raises ConfigError if the file cannot be read or is empty.
+    """
+    try:
+        file = Path(path).expanduser()
+        if file.exists() and not file.is_file():
+            raise ConfigError(f"{told} is no file; give a file of {what}: {remedy}")
+        lines = file.read_text(encoding="utf-8-sig").split("\n")
+    except OSError as error:
+        raise ConfigError(f"{told} cannot be read ({error.strerror}); give a file of {what}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{told} cannot be read, as it is not UTF-8 text; {remedy}") from None
+    if not lines[-1]:
+        lines.pop()
+    if not lines:
+        raise ConfigError(f"{told} is empty; {remedy}")
+    return lines
+
+
 def read_ids(path: str) -> Ids:
     """Read token ids from a file: one sentence per line, ids separated by spaces or commas.
 
     Raises ConfigError if the file cannot be read, is empty, or holds a blank line or a word that is no whole number.
     """
     told = f"src_ids={shown(path)}"
-    try:
-        file = Path(path).expanduser()
-        if file.exists() and not file.is_file():
-            raise ConfigError(f"{told} is no file; give a file of token ids: {REMEDY}")
-        lines = file.read_text(encoding="utf-8-sig").split("\n")
-    except OSError as error:
-        raise ConfigError(f"{told} cannot be read ({error.strerror}); give a file of token ids") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{told} cannot be read, as it is not UTF-8 text; {REMEDY}") from None
-    if not lines[-1]:
-        lines.pop()
-    if not lines:
-        raise ConfigError(f"{told} is empty; {REMEDY}")
     rows = []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(read_lines(told, path, "token ids", REMEDY), 1):
         words = re.split(r"[\s,]+", line.strip(" \t\r,"))
         if words == [""]:
             raise ConfigError(f"{told}: line {number} is blank; remove it, as each line is a sentence")

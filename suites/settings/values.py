@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .catalog import did_you_mean, group, mapping_of
-from .config import NESTED, ConfigError, rules
+from .config import FILES, NESTED, ConfigError, rules
 from .quoting import typed
 from .rules import one_of, shown, text
 
@@ -21,7 +21,6 @@ TEXTS = {
     "model.checkpoint": text("a folder", optional=True),
     **dict.fromkeys(FOLDERS, text("a folder")),
 }
-FILES = ("src_ids", "src_features")
 PATHS = ("model.checkpoint", *FILES, *FOLDERS)
 SOURCES = ("pronounce", "checkpoint", "random")
 MAX_CASES = 10_000

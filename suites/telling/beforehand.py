@@ -11,6 +11,7 @@ from ..settings.config import RunConfig
 from ..settings.rules import shown
 from ..settings.search import search_of
 from ..settings.sources import pad_id, read_sources
+from ..settings.texts import read_texts
 from ..words.quantity import counted
 from ..words.search_told import search_told
 
@@ -21,18 +22,28 @@ def told(configs: Iterable[RunConfig]) -> list[str]:
     Raises ConfigError if the sources cannot be read, and ModelError if the model or its checkpoint cannot.
     """
     jobs = list(configs)
-    distinct = {(repr(config.model), config.src_ids, search_of(config.search)): config for config in jobs}.values()
+    distinct = {
+        (repr(config.model), config.src_ids, config.src_text, config.batch_size, search_of(config.search)): config
+        for config in jobs
+    }.values()
     of_files = dict.fromkeys(line for config in distinct for line in (*of_sources(config), *of_generation(config)))
     return [*of_files, *of_gpu(config for config in jobs if not config.cluster.is_slurm)]
 
 
 def of_sources(config: RunConfig) -> Iterator[str]:
-    """Yield a note if lines of the sources end in pad ids. Raises ConfigError or ModelError as ``told`` does."""
+    """Yield a note on what is not decoded of a file of sources. Raises ConfigError or ModelError as ``told`` does."""
     from strategies import ModelSpec
 
+    spec = ModelSpec.of(config.model)
+    if config.src_text is not None and (left := read_texts(config.src_text, spec, config.batch_size).left_out):
+        whole = left + config.batch_size
+        yield (
+            f"src_text={shown(config.src_text)}: the first {config.batch_size} of {whole} sentences "
+            f"{'is' if config.batch_size == 1 else 'are'} decoded, and {left} left out; batch_size={whole} takes all"
+        )
     if config.src_ids is None:
         return
-    pad = pad_id(ModelSpec.of(config.model))
+    pad = pad_id(spec)
     found = read_sources(config.src_ids, pad)
     if found.padded:
         yield (

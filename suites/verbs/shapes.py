@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ..settings.config import ConfigError
+from ..settings.config import FILES, ConfigError
 from ..settings.rules import shown, whole
 from .arguments import Parser
 
@@ -120,7 +120,7 @@ def main(argv: list[str]) -> int:
         keys = [*keys, f"plots={args.plots}"]
     if args.module and "model" not in names:
         keys = ["model=small", *keys]
-    if not args.explain and not names & {"seq_len", "src_len", "tgt_len", "src_ids", "src_features"}:
+    if not args.explain and not names & {"seq_len", "src_len", "tgt_len", *FILES}:
         keys = [f"seq_len={SRC_LEN}", f"tgt_len={TGT_LEN}", *keys]  # features have a length of their own
     if "strategies" not in names:
         labels = EVERY if args.all or args.explain else DEFAULT
@@ -157,7 +157,7 @@ def _refuse_idle(args: argparse.Namespace, names: set[str]) -> None:
         )
     if args.plots and "plots" in names:
         raise ConfigError(f"shapes: --plots {args.plots} and the key plots say the same thing; give one")
-    lengths = {"seq_len", "src_len", "tgt_len", "src_ids", "src_features", "batch_size"}
+    lengths = {"seq_len", "src_len", "tgt_len", "batch_size", *FILES}
     wide = ["--all"] if args.all else []
     plots = ["--plots"] if args.plots else sorted({"plots"} & names)
     idle = {

@@ -8,7 +8,11 @@ from pathlib import Path
 import sentencepiece
 from tokenizers import ByteLevelBPETokenizer
 
+from strategies import ModelConfig
 from strategies.models.checkpoints.texts.languages import M2M100, NLLB
+from strategies.models.encoder_decoder import EncoderDecoder
+from strategies.models.export import save_t5
+from strategies.models.init import randomize
 
 LINES = [
     "the cat sat on the mat",
@@ -158,6 +162,17 @@ def whisper(folder):
     for timestamp in WHISPER[-2:]:
         listed[str(first + WHISPER.index(timestamp))]["special"] = False
     return write(folder, "whisper", {}, tokenizer_class="WhisperTokenizer", added_tokens_decoder=listed)
+
+
+def t5_with_weights(folder, vocab_size=160):
+    """A T5 of random weights that can be loaded, with its spiece.model."""
+    config = ModelConfig(vocab_size, 16, 2, 8, 32, 1, 2)
+    model = randomize(EncoderDecoder(config), 3)
+    save_t5(model, folder)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (folder / name).unlink()
+    (folder / "spiece.model").write_bytes(trained())
+    return folder
 
 
 FAMILIES = [

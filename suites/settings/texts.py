@@ -1,0 +1,88 @@
+"""Reading of a user's file of texts, one sentence per line, as token ids by the tokenizer of the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .config import ConfigError
+from .rules import shown
+from .sources import Ids, read_lines
+
+if TYPE_CHECKING:
+    from strategies import ModelSpec
+
+REMEDY = "write a sentence a line"
+
+
+@dataclass(frozen=True)
+class Texts:
+    """The first sentences of a file as token ids, one row a sentence, and how many sentences were left out."""
+
+    rows: Ids
+    left_out: int
+
+
+def encoder_of(spec: ModelSpec) -> Callable[[str], list[int]]:
+    """The function that turns a text into source ids for a model.
+
+    Raises ConfigError for a model of random weights, which has no tokenizer, and ModelError for a checkpoint folder
+    without one.
+    """
+    if spec.source == "pronounce":
+        from strategies import load_vocabulary
+
+        return load_vocabulary().spell
+    if spec.source == "checkpoint":
+        from strategies.models.checkpoints.texts import open_text
+
+        return open_text(str(spec.checkpoint)).encode
+    raise ConfigError(
+        f"model={spec.name} has random weights and no tokenizer; give token ids by src_ids=FILE, or a checkpoint by "
+        "model=t5 model.checkpoint=DIR"
+    )
+
+
+def encoded(texts: Iterable[str], spec: ModelSpec, told: str = "text") -> Ids:
+    """Token ids of texts, each within the vocabulary and the positions of its model.
+
+    ``told`` begins the message on a text that is not. Raises ConfigError, ModelError or TextError.
+    """
+    from strategies import config_of
+
+    encode, config = encoder_of(spec), config_of(spec)
+    rows = []
+    for number, text in enumerate(texts, 1):
+        row = tuple(encode(text))
+        if not row:
+            raise ConfigError(f"{told} {number} has no token; write a sentence")
+        if not max(row) < config.source_vocabulary:
+            raise ConfigError(
+                f"{told} {number} holds token {max(row)}, outside the model's vocabulary of "
+                f"{config.source_vocabulary}; give the folder the tokenizer of its own model"
+            )
+        if config.src_positions is not None and len(row) > config.src_positions:
+            raise ConfigError(
+                f"{told} {number} has {len(row)} tokens, beyond the model's {config.src_positions} positions; "
+                "shorten it, or split it"
+            )
+        rows.append(row)
+    return tuple(rows)
+
+
+def read_texts(path: str, spec: ModelSpec, batch_size: int) -> Texts:
+    """Read the first ``batch_size`` sentences of a file.
+
+    Raises ConfigError for a file that cannot be read, is empty or holds a blank line or fewer sentences; besides,
+    raises what ``encoded`` does.
+    """
+    told = f"src_text={shown(path)}"
+    lines = [line.rstrip("\r") for line in read_lines(told, path, "text", REMEDY)]
+    if batch_size > len(lines):
+        count = "1 sentence" if len(lines) == 1 else f"{len(lines)} sentences"
+        raise ConfigError(f"batch_size={batch_size} is more than the {count} of {told}; give at most {len(lines)}")
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            raise ConfigError(f"{told}: line {number} is blank; remove it, as each line is a sentence")
+    return Texts(encoded(lines[:batch_size], spec, f"{told}: line"), len(lines) - batch_size)
