@@ -1,7 +1,8 @@
-"""The verb ``decode``: pronounce phrases with every strategy, check that they agree, and show their times."""
+"""The verb ``decode``: decode texts with every strategy, check that they agree, and show their times."""
 
 from __future__ import annotations
 
+import dataclasses
 import random
 import re
 import sys
@@ -14,15 +15,16 @@ from ..settings.config import DEVICES, DTYPES, ConfigError, MeasureConfig, RunCo
 from .arguments import Parser, positive
 
 if TYPE_CHECKING:
-    from strategies import Strategy
+    from strategies import ModelSpec, Strategy
 
     from ..settings.cells import Cell
     from .decode_report import Decoded
 
-SUMMARY = "pronounce a phrase with every strategy and see that they agree"
+SUMMARY = "pronounce a phrase, or decode a text, with every strategy and see that they agree"
 ROUNDS = 3
 _EPILOG = f"""\
 Each argument is a phrase, each line of a file is one: all are decoded as one batch, padded to the longest.
+The embedded model pronounces them. With --model they are texts for the tokenizer of a checkpoint folder.
 The table holds medians of {ROUNDS} interleaved rounds: prefill = encoder and cross-attention K/V if cached;
 total = prefill and steps; a step = (total - prefill) / steps; ratio = total / total of full_recompute in the
 same round. A strategy agrees if its logits equal those of full_recompute at every step, within rounding. An
@@ -31,6 +33,7 @@ approximate one need not: how far it departs is told.
   python -m suites decode "attention is all you need"
   python -m suites decode --strategies "static_kv(read=buffer),contiguous_kv" tea "two words"
   python -m suites decode --file phrases.txt
+  python -m suites decode --model DIR "translate English to German: good morning"
 """
 
 
@@ -38,6 +41,7 @@ def _parser() -> Parser:
     parser = Parser("decode", f"{SUMMARY.capitalize()}.", _EPILOG)
     add = parser.add_argument
     add("phrases", nargs="*", metavar="PHRASE", help="quote phrases of several words; none: lines of standard input")
+    add("--model", metavar="DIR", help="checkpoint folder with a tokenizer (the embedded model)")
     add("--file", metavar="FILE", help="phrases, one a line; - for standard input")
     add("--strategies", default="core", help="core, grid, all, or names with options, split by commas (core)")
     add("--max-new", type=positive, metavar="N", help="tokens at most (2 * source tokens + 8)")
@@ -90,43 +94,61 @@ def read_phrases(phrases: Sequence[str], file: str | None) -> list[str]:
 def main(argv: list[str]) -> int:
     """Decode and print. Returns 0 if every strategy agrees, 1 otherwise.
 
-    Raises ConfigError, StrategyError or TextError.
+    Raises ConfigError, ModelError, StrategyError or TextError.
     """
     args = _parser().parse_args(argv)
     phrases = read_phrases(args.phrases, args.file)
 
-    from strategies import load_vocabulary, parse, select
-    from strategies.models.pronounce.evaluate import target_limit
+    from strategies import ModelSpec, parse, select
 
     from ..measuring.admission import ORACLE
     from ..settings.cells import make_cell
-    from ..settings.obstacles import refuse_idle_beams
+    from ..settings.obstacles import refuse_idle_beams, require_possible
+    from ..settings.texts import encoded
+    from ..telling.beforehand import of_generation
     from .decode_report import as_json, print_report
+    from .decoded_text import words_of
 
-    rows = [load_vocabulary().spell(phrase) for phrase in phrases]
+    embedded = {"name": "pronounce", "source": "pronounce"}
+    model = embedded if args.model is None else {"name": "t5", "source": "checkpoint", "checkpoint": args.model}
+    spec = ModelSpec.of(model)
+    rows = encoded(phrases, spec, "decode: text")
     src_len = max(map(len, rows))
     oracle = parse(ORACLE)
     strategies = [oracle, *(s for s in select(split_names(args.strategies)) if s != oracle)]
-    cell = make_cell(
-        RunConfig(
-            model={"name": "pronounce", "source": "pronounce"},
-            src_len=src_len,
-            tgt_len=args.max_new or target_limit(src_len),
-            batch_size=len(rows),
-            device=args.device,
-            dtype=args.dtype,
-            threads=args.threads,
-            measure=MeasureConfig(rounds=ROUNDS, stop="eos"),
-        )
+    config = RunConfig(
+        model=model,
+        src_len=src_len,
+        tgt_len=args.max_new or _limit(spec, src_len),
+        batch_size=len(rows),
+        device=args.device,
+        dtype=args.dtype,
+        threads=args.threads,
+        measure=MeasureConfig(rounds=ROUNDS, stop="eos"),
     )
+    cell = dataclasses.replace(make_cell(config), src_ids=rows)
     refuse_idle_beams([(cell, strategies)])
-    decoded = measure(cell, rows, strategies)
-    print(as_json(rows, decoded)) if args.json else print_report(cell, rows, decoded)
+    if args.model is not None:
+        require_possible(cell)
+        for line in of_generation(config):
+            print(line, file=sys.stderr)
+    words = words_of(spec, phrases)
+    decoded = measure(cell, strategies)
+    print(as_json(words, decoded)) if args.json else print_report(cell, words, decoded)
     return 1 if any(arm.agreement.reason for arm in decoded) else 0
 
 
-def measure(cell: Cell, rows: list[list[int]], strategies: Sequence[Strategy]) -> list[Decoded]:
-    """Decode sources of token ids: equality, one warm-up round, then rounds. The first strategy is the oracle.
+def _limit(spec: ModelSpec, src_len: int) -> int:
+    """The most tokens of an output, unless --max-new says so: fewer where the model has no more positions."""
+    from strategies import config_of
+    from strategies.models.pronounce.evaluate import target_limit
+
+    config, limit = config_of(spec), target_limit(src_len)
+    return limit if config.tgt_positions is None else max(1, min(limit, config.tgt_positions - config.target_rows(0)))
+
+
+def measure(cell: Cell, strategies: Sequence[Strategy]) -> list[Decoded]:
+    """Decode the cell's token ids: equality, one warm-up round, then rounds. The first strategy is the oracle.
 
     A strategy that disagrees or fails is not timed. Raises ConfigError if the device is not there, StrategyError if a
     strategy cannot serve the cell, NotFiniteError if the oracle's logits are not finite, SpoiledError if a
@@ -136,13 +158,12 @@ def measure(cell: Cell, rows: list[list[int]], strategies: Sequence[Strategy]) -
 
     from strategies import DTYPES as TORCH_DTYPES
     from strategies import StrategyError, config_of, load_model
-    from strategies.models.pronounce.data import pad
 
     from ..measuring.arms import StrategyArm, collector_set_aside
     from ..measuring.equality import Agreement, check
     from ..measuring.spoiled import answering
     from ..settings.faults import Fault, contained
-    from ..settings.inputs import Inputs
+    from ..settings.inputs import make_inputs
     from ..timing.clock import clocks
     from ..words.progress import Progress
     from ..work.memory_fit import require_room
@@ -150,14 +171,13 @@ def measure(cell: Cell, rows: list[list[int]], strategies: Sequence[Strategy]) -
 
     if cell.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("decode: --device cuda: no CUDA device here; give --device cpu")
-    padded = len(set(map(len, rows))) > 1
+    padded = len(set(map(len, cell.src_ids or ()))) > 1
     require_room(
         "decode", config_of(cell.model), cell, strategies, padded, "give a smaller --max-new, or fewer phrases"
     )
     torch.set_num_threads(cell.threads)
     model = load_model(cell.model, TORCH_DTYPES[cell.dtype], cell.device)
-    src_BS = pad(rows, model.config.pad_id).to(cell.device)
-    inputs = Inputs(src_BS, src_BS != model.config.pad_id, tuple(map(len, rows)))
+    inputs = make_inputs(cell, model.config)
     arms: list[StrategyArm] = []
     told: dict[str, Agreement] = {}
 

@@ -1,4 +1,4 @@
-"""What ``decode`` prints: pronunciations, a table by strategy, and closing lines that say which strategies agree."""
+"""What ``decode`` prints: outputs, a table by strategy, and closing lines that say which strategies agree."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from rich.table import Table
 from torch import Tensor
 
-from strategies import load_vocabulary
-
 from ..measuring.equality import Agreement
 from ..settings.cells import Cell
 from ..words.console import UNBROKEN, standard_output
 from ..words.quality import losses
+from .decoded_text import Words, until_end
 
 
 @dataclass(frozen=True)
@@ -37,13 +36,13 @@ class Decoded:
         return self.agreement.divergence is None
 
 
-def print_report(cell: Cell, rows: Sequence[Sequence[int]], decoded: Sequence[Decoded]) -> None:
-    """Print to standard output. ``rows``: token ids of the sources. The first of ``decoded`` is the oracle."""
+def print_report(cell: Cell, words: Words, decoded: Sequence[Decoded]) -> None:
+    """Print to standard output. The first of ``decoded`` is the oracle."""
     console = standard_output(UNBROKEN)
     oracle_BN = decoded[0].token_BN
     assert oracle_BN is not None, "the oracle agrees with itself"
-    for ids, said in zip(rows, oracle_BN.tolist(), strict=True):
-        for line in phrase_lines(ids, said, cell.tgt_len):
+    for row, phrase in enumerate(words.phrases):
+        for line in (phrase, *output_lines(words, decoded, row, cell.tgt_len), ""):
             console.print(line, soft_wrap=True)
     console.print(_table(cell, decoded, oracle_BN.shape[1]))
     console.print()
@@ -51,13 +50,22 @@ def print_report(cell: Cell, rows: Sequence[Sequence[int]], decoded: Sequence[De
         console.print(line, soft_wrap=True)
 
 
-def phrase_lines(src: Sequence[int], said: Sequence[int], limit: int) -> list[str]:
-    """Return spelling, pronunciation, the step of EOS and a blank line, from ids of the source and of the output."""
-    vocabulary = load_vocabulary()
-    *letters, eos = src
-    words = [" ".join(word) or "(nothing)" for word in vocabulary.pronunciation(said)]
-    end = f"ended at step {said.index(eos) + 1}" if eos in said else f"not ended at the limit of {limit} steps"
-    return ["".join(vocabulary.tokens[i] for i in letters), f"  {' | '.join(words)}", f"  {end}", ""]
+def output_lines(words: Words, decoded: Sequence[Decoded], row: int, limit: int) -> list[str]:
+    """Each output of a source and the step of its end: the oracle's, then others with the strategies that gave them."""
+    given: dict[tuple[str, str], list[str]] = {}
+    for label, ids in _outputs(decoded, row).items():
+        kept, end = until_end(ids, words.eos_ids)
+        told = f"ended at step {end}" if end else f"not ended at the limit of {limit} steps"
+        given.setdefault((words.said(kept), told), []).append(label)
+    lines = []
+    for place, ((text, told), labels) in enumerate(given.items()):
+        lines += [f"  {text}", f"  {told}{': ' + ', '.join(labels) if place else ''}"]
+    return lines
+
+
+def _outputs(decoded: Sequence[Decoded], row: int) -> dict[str, list[int]]:
+    """Label -> token ids of one source, of each strategy that was timed."""
+    return {arm.label: arm.token_BN[row].tolist() for arm in decoded if arm.token_BN is not None}
 
 
 def _table(cell: Cell, decoded: Sequence[Decoded], steps: int) -> Table:
@@ -89,14 +97,14 @@ def _times(arm: Decoded, oracle: Decoded, steps: int) -> dict[str, float]:
     }
 
 
-def as_json(rows: Sequence[Sequence[int]], decoded: Sequence[Decoded]) -> str:
-    """Return phrases with the phonemes of their words by the oracle, and strategies with agreement and times."""
-    vocabulary, oracle_BN = load_vocabulary(), decoded[0].token_BN
+def as_json(words: Words, decoded: Sequence[Decoded]) -> str:
+    """Return phrases with the oracle's output, and strategies with their outputs, agreement and times."""
+    oracle_BN = decoded[0].token_BN
     assert oracle_BN is not None, "the oracle agrees with itself"
-    phrases = [
-        {"phrase": "".join(vocabulary.tokens[i] for i in ids[:-1]), "words": vocabulary.pronunciation(said)}
-        for ids, said in zip(rows, oracle_BN.tolist(), strict=True)
-    ]
+    phrases = []
+    for row, phrase in enumerate(words.phrases):
+        outputs = {label: until_end(ids, words.eos_ids)[0] for label, ids in _outputs(decoded, row).items()}
+        phrases.append({"phrase": phrase} | words.entry(outputs))
     strategies = [
         {"strategy": arm.label, "exact": arm.is_exact, "reason": arm.agreement.reason or None}
         | {"agrees": not arm.agreement.reason if arm.is_exact else None}

@@ -4,11 +4,12 @@ import sys
 
 import torch
 
-from strategies import load_vocabulary
+from strategies import ModelSpec, load_vocabulary
 from suites.measuring.divergence import Divergence
 from suites.measuring.equality import Agreement
 from suites.verbs.decode import read_phrases, split_names
-from suites.verbs.decode_report import Decoded, closing_lines, first_difference, phrase_lines
+from suites.verbs.decode_report import Decoded, closing_lines, first_difference, output_lines
+from suites.verbs.decoded_text import words_of
 
 
 def test_names_are_split_at_outer_commas():
@@ -27,8 +28,22 @@ def test_phrases_of_the_command_line_need_no_standard_input(monkeypatch):
 
 def test_a_phrase_without_sound_is_told_as_nothing():
     vocabulary = load_vocabulary()
-    lines = phrase_lines(vocabulary.spell("q"), [vocabulary.id("<eos>"), vocabulary.id("<pad>")], 9)
-    assert lines == ["q", "  (nothing)", "  ended at step 1", ""]
+    token_BN = torch.tensor([[vocabulary.id("<eos>"), vocabulary.id("<pad>")]])
+    words = words_of(ModelSpec("pronounce", "pronounce"), ["Q"])
+    lines = output_lines(words, [Decoded("full_recompute", Agreement(), token_BN, [])], 0, 9)
+    assert (words.phrases, lines) == (["q"], ["  (nothing)", "  ended at step 1"])
+
+
+def test_an_output_of_another_strategy_is_told_with_its_label():
+    vocabulary = load_vocabulary()
+    words = words_of(ModelSpec("pronounce", "pronounce"), ["tea"])
+    both, longer = ([vocabulary.id(token) for token in ("T", *rest)] for rest in (("<eos>", "<pad>"), ("T", "T")))
+    tokens = {"full_recompute": both, "static_kv": both, "sliding_kv": longer}
+    decoded = [Decoded(label, Agreement(), torch.tensor([ids]), []) for label, ids in tokens.items()]
+    assert output_lines(words, decoded, 0, 3) == [
+        *("  T", "  ended at step 2"),
+        *("  T T T", "  not ended at the limit of 3 steps: sliding_kv"),
+    ]
 
 
 def test_the_earliest_difference_is_found_and_lengths_may_differ():
