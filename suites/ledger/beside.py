@@ -13,7 +13,7 @@ from ..judging.baseline import baseline_of
 from ..words.labels import listed
 from ..words.quantity import quantity
 from ..work.role_names import in_model_order
-from .column import APPEND, Column, at_step, columns, letters, row_growth
+from .column import APPEND, Column, at_step, columns, letters, prefix_told, row_growth
 from .expected import TRAINING
 from .symbols import GROWING, LETTERS
 from .view import Sheet, copies_told
@@ -67,7 +67,7 @@ def note(found: Beside) -> str:
     """Say what the copies among the rows are, if there are any, and what the table leaves out."""
     kinds = [found.shown, *([found.baseline] if found.baseline else [])]
     copied = copies_told(kinds)
-    return f"{copied}\n{NOTE}" if copied else NOTE
+    return "\n".join(filter(None, [copied, prefix_told(found.rows), NOTE]))
 
 
 def _do(growing: Sequence[str]) -> str:

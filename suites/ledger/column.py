@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,19 +74,47 @@ def columns(rows: pd.DataFrame) -> list[Column]:
 
 
 def letters(rows: pd.DataFrame) -> dict[str, int]:
-    """Return the number of each letter that stands alone in some shape, in writing order."""
+    """Return the number of each letter that occurs in some shape, in writing order.
+
+    A letter that stands alone has its number beside it. That of one that is multiplied with others alone, as the heads
+    in ``3Hd``, is what is left of the product.
+    """
     found: dict[str, int] = {"B": int(rows["batch_size"].iloc[0])}
-    for name in ("rows", "inner", "cols"):
-        for text, number in zip(rows[f"{name}_letters"], rows[name], strict=True):
-            if text in LETTERS:
-                found[text] = int(number)
-    if "d" in found and not (inner := rows[rows["inner_letters"] == "Hd"]["inner"]).empty:
-        found["H"] = int(inner.iloc[0]) // found["d"]
-    if not (fed := rows[rows["rows_letters"] == "BW"]["rows"]).empty:
-        found["W"] = int(fed.iloc[0]) // found["B"]
-    if not (shared := rows[rows["batch_letters"] == "BG"]["batch"]).empty:
-        found["G"] = int(shared.iloc[0]) // found["B"]
+    left = {
+        (str(text), int(number))
+        for name in ("batch", "rows", "inner", "cols")
+        for text, number in zip(rows[f"{name}_letters"], rows[name], strict=True)
+        if _PRODUCT.fullmatch(str(text))
+    }
+    while left:
+        for text, number in (known := {one for one in left if len(_unknown(one[0], found)) <= 1}):
+            for letter in _unknown(text, found):
+                factors = [found[other] for other in _LETTER.findall(text) if other != letter]
+                found[letter] = number // math.prod(factors, start=int(_PRODUCT.sub(r"\1", text) or 1))
+        left -= known
+        if not known:
+            break
     return {letter: found[letter] for letter in LETTERS if letter in found}
+
+
+_LETTER = re.compile("|".join(sorted(LETTERS, key=len, reverse=True)))
+_PRODUCT = re.compile(rf"(\d*)(?:{_LETTER.pattern})+")
+
+
+def _unknown(text: str, found: dict[str, int]) -> list[str]:
+    return [letter for letter in _LETTER.findall(text) if letter not in found]
+
+
+def prefix_told(rows: pd.DataFrame) -> str:
+    """Say which rows of a prefix prefill feeds; "" if it feeds none. No sheet shows their products."""
+    fed = rows[(rows["phase"] == "prefill") & (rows["role"] == "self.qkv")]
+    if fed.empty:
+        return ""
+    most = max(int(shape.split(",")[1]) for shape in fed["shape_numbers"])
+    return (
+        f"In prefill, strategies that keep K and V also run the decoder on the first {most} of the {most + 1} tokens "
+        "of the prefix, without the head (P-1 rows in ledger.csv)."
+    )
 
 
 def row_growth(row: dict[str, Any]) -> list[str]:

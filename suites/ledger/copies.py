@@ -97,7 +97,7 @@ def copy_rows(found: Recorded, known: Facts, name: Mapping[str, int]) -> Iterato
         of = ("B", name["B"]) if known.cross_shared else (sequences, count)
         nbytes = found.selected.get(CROSS_READ, 0) // layers
         yield kv("cross.read", shape("R", of[0]), name["source_kept"], "R", "S", nbytes, nbytes, of)
-    if name["k"] == 1 or known.beams == 1:
+    if name["k"] == name.get("P", 1) or known.beams == 1:
         return
     table = ENTRY * count * name["entries"]
     if known.reordered:

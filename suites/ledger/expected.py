@@ -14,8 +14,10 @@ from strategies.facts import CrossBeams
 from strategies.models import costs
 from strategies.models.costs import Product
 
-from ..work.steps import facts_at
-from .symbols import COPIED, GROWING, SIZES, Expression, Sizes, text
+from ..work.steps import Facts as StepFacts
+from ..work.steps import facts_at, prefix_facts
+from .sizes import Sizes
+from .symbols import COPIED, GROWING, SIZES, Expression, text
 
 Phase = Literal["training", "prefill", "step"]
 TRAINING = "training"
@@ -126,12 +128,18 @@ def _table(values: Sequence[int]) -> str:
     return f"{times} x [BW,k-1]" if times > 1 else "[BW,k-1]"
 
 
-def numbers(bound: Strategy, k: int, src_len: int, row_bytes: int, beams: int = 1) -> dict[Expression, int]:
-    """Numbers of the letters that depend on the step and the strategy, at step k.
+def numbers(
+    bound: Strategy, k: int | None, src_len: int, row_bytes: int, beams: int = 1, prefix_len: int = 1
+) -> dict[Expression, int]:
+    """Numbers of the letters that depend on the step and the strategy, at step k, or in prefill for None.
 
-    ``row_bytes`` are those in which a row of K and one of V of the strategy persist together.
+    ``row_bytes`` are those in which a row of K and one of V of the strategy persist together. A sentence begins with P
+    = ``prefix_len`` forced tokens.
     """
-    found = facts_at(bound, k, src_len, beams)
+    if k is None:
+        found, k = prefix_facts(bound, prefix_len, src_len) or _NOTHING, 1
+    else:
+        found = facts_at(bound, k, src_len, beams, prefix_len)
     gathered = bound.rows_gathered(k) if beams > 1 else 0
     at = {
         "k": k, "T": found.rows, "M": found.keys, "C": bound.rows_reserved(k), "R": found.cross_keys,
@@ -148,6 +156,9 @@ def numbers(bound: Strategy, k: int, src_len: int, row_bytes: int, beams: int = 
     }
 
 
+_NOTHING = StepFacts(0, 0, 0, 0, 0, 0, 0)
+
+
 def training(config: ModelConfig) -> list[Product]:
     """Products of the teacher-forced pass over N target rows."""
     batch, source, target = SIZES["B"], GROWING["S"], GROWING["N"]
@@ -160,20 +171,34 @@ def training(config: ModelConfig) -> list[Product]:
 
 
 def prefill(config: ModelConfig, known: Facts) -> list[Product]:
-    """Products that run once per sentence, before the first step."""
+    """Products that run once per sentence, before the first step, but those of a prefix."""
     batch, source = SIZES["B"], GROWING["S"]
     sizes = Sizes(config).as_config()
     once = costs.cross_projection(sizes, batch, source) if known.cross_cached else []
     return [*costs.encoder(sizes, batch, source), *once]
 
 
-def step(config: ModelConfig, known: Facts) -> list[Product]:
+def prefix(config: ModelConfig, known: Facts) -> list[Product]:
+    """Products of the pass in which prefill feeds the rows of a prefix that the first step does not.
+
+    There is none for a prefix of one token, nor for a strategy that feeds all rows at each step.
+    """
+    before = SIZES["P"] - 1
+    if config.prefix_len == 1 or known.rows == GROWING["k"]:
+        return []
+    rows = before if known.rows == 1 else GROWING["T"]
+    keys = {GROWING["k"]: before, GROWING["C"]: GROWING["C"]}.get(known.keys, GROWING["M"])
+    fed = dataclasses.replace(known, rows=rows, keys=keys, cross_keys=GROWING["S"])
+    return step(config, fed, logit_rows=0)
+
+
+def step(config: ModelConfig, known: Facts, logit_rows: int = 1) -> list[Product]:
     """Products of the step that attends k keys."""
     batch, source, beams = SIZES["B"], GROWING["S"], known.beams
     sizes = Sizes(config).as_config()
     again = [] if known.cross_cached else costs.cross_projection(sizes, known.sources, source)
     fed = costs.decoder(
-        sizes, batch, known.cross_keys, known.rows, known.keys, beams=beams, cross_shared=known.cross_shared,
+        sizes, batch, known.cross_keys, known.rows, known.keys, logit_rows, beams, cross_shared=known.cross_shared,
         cross_observed=known.cross_observed,
     )  # fmt: skip
     return [*fed, *again]

@@ -15,9 +15,12 @@ from ..work.polynomial import Polynomial, polynomial
 from ..work.role_names import in_model_order, role_name
 from ..work.targets import longest_target
 from . import expected
-from .symbols import GROWING, LETTERS, grows_with, sequences, text, values
+from .sizes import values
+from .symbols import GROWING, LETTERS, SIZES, grows_with, sequences, text
 from .verify import LONG, facts_of
 
+OF_ENCODER = {"Hₑ", "dₑ", "Fₑ", "m", "P"}
+"""Letters of products that no step of the decoder has."""
 LONGEST = 4096
 """Longest target of a page's tools: up to it length buckets are listed. Sources and batches reach no further."""
 
@@ -118,9 +121,11 @@ def layer_letters(config: ModelConfig, strategies: Sequence[Strategy], beams: in
     W=``beams`` is one of the sizes if a sentence has several.
     """
     found = [strategy_letters(config, strategy, beams) for strategy in strategies]
+    sizes = {str(letter): number for letter, number in values(config, beams).items()}
+    absent = {*SIZES} - {*sizes} - {"B", "G"} | OF_ENCODER
     return {
-        "meanings": {letter: meaning for letter, meaning in LETTERS.items() if letter != "W" or beams > 1},
-        "sizes": {str(letter): number for letter, number in values(config, beams).items()},
+        "meanings": {letter: meaning for letter, meaning in LETTERS.items() if letter not in absent},
+        "sizes": {letter: number for letter, number in sizes.items() if letter not in OF_ENCODER},
         "layers": config.decoder_layers,
         "strategies": [dataclasses.asdict(one) for one in found if one],
     }

@@ -21,7 +21,8 @@ from .expected import TRAINING
 from .recorded import Recorded, merged
 from .rows import COLUMNS, rows_of
 from .shadow import SHADOW as SIZED
-from .symbols import GROWING, Expression, evaluate, values
+from .sizes import values
+from .symbols import GROWING, Expression, evaluate
 from .transformers_t5 import DYNAMIC, STATIC, Lengths, build, recordings, renamed
 from .verify import LedgerError
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 import pandas as pd
 
 from strategies import DTYPES, ModelConfig, Strategy
-from strategies.models.costs import Product
+from strategies.models.costs import CROSS_READ, Product
+from strategies.models.front_end import FRAMES, KERNEL
 
 from ..work.row_bytes import row_bytes
 from . import expected
@@ -15,9 +16,12 @@ from .copies import selected, stored
 from .expected import TRAINING, Facts, Phase
 from .recorded import Bytes, Recorded
 from .rows import COLUMNS, rows_of
-from .symbols import Expression, values
+from .sizes import values
+from .symbols import Expression
 from .verify import facts_of, formula_of, in_numbers
 
+_STRIDES = {"encoder.front_end.conv1": 1, "encoder.front_end.conv2": FRAMES}
+"""Frames from one row of a convolution to the next, of the ``KERNEL`` that each row holds."""
 _DTYPE = {dtype.itemsize: dtype for dtype in DTYPES.values()}
 """A type of each width. What a row takes depends on the width alone."""
 
@@ -39,10 +43,10 @@ def formula_ledger(
     sizes = values(config, beams, B=batch, S=src_len, N=tgt_len)
     rows = list(_phase(config, TRAINING, "training", None, None, sizes, width))
     for strategy in strategies:
-        bound, known = strategy.bind(tgt_len), facts_of(strategy, beams)
+        bound, known = strategy.bind(config.target_rows(tgt_len)), facts_of(strategy, beams)
         of_row = row_bytes(config, bound, _DTYPE[width])
         for phase, at in (("prefill", None), ("step", k)):
-            numbers = {**sizes, **expected.numbers(bound, at or 1, src_len, of_row, beams)}
+            numbers = {**sizes, **expected.numbers(bound, at, src_len, of_row, beams, config.prefix_len)}
             rows += _phase(config, strategy.label, phase, at, known, numbers, width)  # type: ignore[arg-type]
     return pd.DataFrame(rows, columns=COLUMNS).astype({"k": "Int64"})
 
@@ -66,7 +70,10 @@ def _phase(
 
 
 def _bytes(product: Product, width: int) -> Bytes:
-    """Bytes that one product moves. Attention's scores stay inside the kernel and count none."""
+    """Bytes that one product moves. Attention's scores stay inside the kernel and count none, unless they are read.
+
+    Neighbouring rows of a convolution hold the same inputs, which are read once.
+    """
     first, second, result = (
         width * product.batch * height * breadth
         for height, breadth in (
@@ -75,6 +82,9 @@ def _bytes(product: Product, width: int) -> Bytes:
             (product.rows, product.cols),
         )
     )
+    if product.role == f"{CROSS_READ}.scores":
+        return Bytes(first, second, result)
     if product.is_attention and product.role.endswith("scores"):
         return Bytes(first, second, 0)
-    return Bytes(0 if product.is_attention else first, second, result)
+    stride = _STRIDES.get(product.role, KERNEL)
+    return Bytes(0 if product.is_attention else first * stride // KERNEL, second, result)

@@ -20,7 +20,8 @@ from . import foreign
 from .table import make_ledger, steps_to_record
 from .transformers_t5 import Lengths
 
-FIRST_STEPS = (1, 2, 3)
+FIRST_STEPS = 3
+"""Steps that are recorded at half the source length too. Features have one length alone."""
 
 
 def load(cell: Cell) -> EncoderDecoder:
@@ -38,13 +39,14 @@ def record_cell(cell: Cell, strategies: Sequence[Strategy], k: int, token_BN: Te
     seeded random tokens if it is None or there are beams. Raises LedgerError, StrategyError, ModelError or ConfigError.
     """
     model = load(cell)
+    config, first = model.config, model.config.prefix_len
     recorded: list[tuple[Inputs, Collection[int]]] = [
-        (make_inputs(cell, model.config), steps_to_record(cell.tgt_len, k)),
+        (make_inputs(cell, config), steps_to_record(config.target_rows(cell.tgt_len), k, first)),
     ]
     half = dataclasses.replace(cell, src_len=max(2, cell.src_len // 2))
-    if cell.src_ids is None and half.src_len < cell.src_len:
-        recorded.append((make_inputs(half, model.config), [i for i in FIRST_STEPS if i <= cell.tgt_len]))
-    steps = len(strategies) * sum(max(some) for _, some in recorded)
+    if cell.src_ids is None and config.mel_bins is None and half.src_len < cell.src_len:
+        recorded.append((make_inputs(half, config), [first + i for i in range(min(FIRST_STEPS, cell.tgt_len))]))
+    steps = len(strategies) * sum(max(some) - first + 1 for _, some in recorded)
     with Progress(steps, 1) as progress:
         progress.cell(cell.title)
         progress.say("checking formulas")

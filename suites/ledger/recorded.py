@@ -100,9 +100,9 @@ def record_decoding(
 ) -> Iterator[Recorded]:
     """Record prefill, then each of ``steps`` as it is reached, fed the tokens of ``token_XN``, int64 [X, N].
 
-    X is B * W for W=``beams``. Between two steps every beam goes on from its neighbour, so that all of them move, and
-    that counts to the later step. ``advance`` is called after each step, recorded or not. Raises StrategyError or
-    NotFiniteError.
+    X is B * W for W=``beams``. The first step attends k = P keys, for the P tokens of the model's prefix. Between two
+    steps every beam goes on from its neighbour, so that all of them move, and that counts to the later step.
+    ``advance`` is called after each step, recorded or not. Raises StrategyError or NotFiniteError.
     """
     batch = inputs.batch
     session = Session(model, strategy, batch, inputs.src_len, token_XN.shape[1], beams)
@@ -110,11 +110,12 @@ def record_decoding(
     with record(model) as recording:
         session.prefill(inputs.source, inputs.src_mask_BS)
     yield merged(strategy.label, "prefill", None, recording)
-    for k in range(1, max(steps, default=0) + 1):
+    first = model.config.prefix_len
+    for k in range(first, max(steps, default=0) + 1):
         with record(model) if k in steps else nullcontext() as seen:
-            if k > 1:
+            if k > first:
                 session.select(neighbour_BW)
-            logits_XV = session.step(token_XN[:, k - 1])
+            logits_XV = session.step(token_XN[:, k - first])
         if seen is not None:
             require_finite(logits_XV, model, strategy.label, k)
             found = merged(strategy.label, "step", k, seen)

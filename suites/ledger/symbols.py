@@ -7,25 +7,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TypeAlias, cast
+from collections.abc import Iterable
+from typing import TypeAlias
 
 import sympy
 
-from strategies import ModelConfig
 from strategies.models.costs import Product
 
 # Sympy has no types, so this stands for an expression or a plain number.
 Expression: TypeAlias = sympy.Expr
 
 
-def _symbols(names: str) -> dict[str, Expression]:
+def _symbols(names: Iterable[str]) -> dict[str, Expression]:
     return {name: sympy.Symbol(name, positive=True, integer=True) for name in names}
 
 
 LETTERS = {
     "B": "batch", "W": "beams", "H": "heads", "G": "key/value heads", "d": "head size", "D": "model width",
-    "F": "feed-forward width", "V": "vocabulary",
+    "F": "feed-forward width", "V": "vocabulary", "P": "tokens of the prefix, the start token among them",
+    "Hₑ": "heads of the encoder", "dₑ": "head size of the encoder", "Fₑ": "feed-forward width of the encoder",
+    "m": "features per frame",
     "S": "source length", "N": "target length", "C": "capacity of the buffer", "k": "keys attended at the step",
     "T": "rows fed at the step", "M": "keys read at the step", "R": "keys of the source read at the step",
     "O": "keys of the source whose scores are computed once more",
@@ -33,11 +34,11 @@ LETTERS = {
 """Meaning of each letter, in the order in which a product of letters is written.
 
 The head size is d, so that K is the matrix of keys and k the step. Names of tensors in the code have it as K
-(``q_BHTK``), since dimensions of names are upper case.
+(``q_BHTK``), since dimensions of names are upper case. The encoder has letters of its own where its sizes differ.
 """
-SIZES = _symbols("BWHGdDFV")
+SIZES = _symbols(("B", "W", "H", "Hₑ", "G", "d", "dₑ", "D", "F", "Fₑ", "V", "P", "m"))
 """Sizes that are the same for every sentence and step. G occurs only if a model has fewer K/V heads than heads, W only
-if a sentence has several beams."""
+if a sentence has several beams, P only if a sentence begins with several forced tokens."""
 GROWING = _symbols("SNCkTMRO")
 """Sizes that depend on the sentence or the step.
 
@@ -57,65 +58,7 @@ that are copied to be read, and ``expanded`` are rows that are made anew to be r
 ``reordered`` rows, ``entries`` of an index table and ``source_reordered`` rows of what is kept of the source are copied
 as the beams are reordered.
 """
-_ORDER = {symbol: place for place, symbol in enumerate((SIZES | GROWING)[name] for name in LETTERS)}
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """The sizes of a ``ModelConfig`` that the formulas read, each as a letter; numbers of layers stay numbers."""
-
-    config: ModelConfig
-    num_heads: Expression = SIZES["H"]
-    d_kv: Expression = SIZES["d"]
-    inner: Expression = SIZES["H"] * SIZES["d"]
-    d_model: Expression = SIZES["D"]
-    d_ff: Expression = SIZES["F"]
-    vocab_size: Expression = SIZES["V"]
-
-    @property
-    def kv_heads(self) -> Expression:
-        """G, or H if there are as many K/V heads as heads."""
-        return SIZES["H"] if self.config.group == 1 else SIZES["G"]
-
-    @property
-    def kv_inner(self) -> Expression:
-        """Width of K, which is also that of V."""
-        return self.kv_heads * self.d_kv
-
-    @property
-    def group(self) -> Expression:
-        """Number of query heads that share one head of K and V."""
-        return self.num_heads / self.kv_heads
-
-    @property
-    def gated(self) -> bool:
-        """Whether the feed-forward layer is gated, which decides which products there are."""
-        return self.config.gated
-
-    @property
-    def encoder_layers(self) -> int:
-        """Number of layers in the encoder."""
-        return self.config.encoder_layers
-
-    @property
-    def decoder_layers(self) -> int:
-        """Number of layers in the decoder."""
-        return self.config.decoder_layers
-
-    def as_config(self) -> ModelConfig:
-        """Return these sizes for functions that ask for a configuration and only multiply its sizes."""
-        return cast(ModelConfig, self)
-
-
-def values(config: ModelConfig, beams: int = 1, **growing: int) -> dict[Expression, int]:
-    """Return the number of each letter in one cell: ``values(config, B=8, S=64, k=3)``."""
-    sizes = {
-        "H": config.num_heads, "d": config.d_kv, "D": config.d_model, "F": config.d_ff, "V": config.vocab_size,
-        **({"G": config.kv_heads} if config.group > 1 else {}),
-        **({"W": beams} if beams > 1 else {}),
-        **growing,
-    }  # fmt: skip
-    return {(SIZES | GROWING)[name]: value for name, value in sizes.items()}
+_ORDER = {symbol: place for place, symbol in enumerate((SIZES | GROWING)[name] for name in (*SIZES, *GROWING))}
 
 
 def evaluate(expression: Expression | int, numbers: dict[Expression, int]) -> int:
@@ -128,25 +71,26 @@ def evaluate(expression: Expression | int, numbers: dict[Expression, int]) -> in
 
 
 def _factors(expression: Expression | int) -> tuple[int, list[tuple[Expression, int]]]:
-    """(number in front, letters with their powers in writing order), for a product of letters."""
+    """(number in front, letters or sums of them with their powers in writing order), for a product."""
     number, rest = sympy.sympify(expression).as_coeff_Mul()
     powers = [(base, int(power)) for base, power in rest.as_powers_dict().items() if base != 1]
-    return int(number), sorted(powers, key=lambda item: _ORDER[item[0]])
+    return int(number), sorted(powers, key=lambda item: min(_ORDER[symbol] for symbol in item[0].free_symbols))
 
 
 def text(expression: Expression | int) -> str:
     """Write a product of letters, a quotient, or a sum of them, as people do.
 
-    >>> H, G, d = (SIZES[name] for name in "HGd")
-    >>> text(3 * H * d), text(H / G * GROWING["k"]), text(H * d + 2 * G * d)
-    ('3Hd', 'Hk/G', 'Hd+2Gd')
+    >>> H, G, d, P = (SIZES[name] for name in ("H", "G", "d", "P"))
+    >>> text(3 * H * d), text(H / G * GROWING["k"]), text(H * d + 2 * G * d), text(H * (P - 1))
+    ('3Hd', 'Hk/G', 'Hd+2Gd', 'H(P-1)')
     """
     terms = sympy.Add.make_args(sympy.sympify(expression))
     if len(terms) > 1:
-        in_order = sorted(terms, key=lambda term: [_ORDER[base] for base, _ in _factors(term)[1]])
-        return "+".join(map(text, in_order))
+        in_order = sorted(terms, key=lambda term: [_ORDER[base] for base, _ in _factors(term)[1]] or [len(_ORDER)])
+        return "+".join(map(text, in_order)).replace("+-", "-")
     number, powers = _factors(expression)
-    over, under = ("".join(str(base) * (sign * n) for base, n in powers) for sign in (1, -1))
+    bases = [(f"({text(base)})" if base.is_Add else str(base), power) for base, power in powers]
+    over, under = ("".join(base * (sign * n) for base, n in bases) for sign in (1, -1))
     return f"{number if number != 1 or not over else ''}{over}{'/' if under else ''}{under}"
 
 

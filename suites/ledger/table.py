@@ -21,7 +21,8 @@ from ..words.labels import plain
 from . import expected
 from .recorded import Recorded, record_decoding, record_training
 from .rows import COLUMNS, TEXT, rows_of
-from .symbols import Expression, values
+from .sizes import values
+from .symbols import Expression
 from .verify import (
     check_shadow,
     facts_of,
@@ -34,23 +35,27 @@ from .verify import (
 )
 
 
-def steps_to_record(last: int, chosen: int) -> list[int]:
+def steps_to_record(last: int, chosen: int, first: int = 1) -> list[int]:
     """Return the steps to record: the first three, a few per power of two, the chosen one and the last.
 
-    >>> steps_to_record(40, 20)
-    [1, 2, 3, 4, 6, 8, 12, 16, 20, 24, 32, 40]
+    ``first`` is the k of the first step, P after a prefix of P tokens.
+
+    >>> steps_to_record(40, 20), steps_to_record(12, 5, first=4)
+    ([1, 2, 3, 4, 6, 8, 12, 16, 20, 24, 32, 40], [4, 5, 6, 8, 12])
     """
     powers = {2**i for i in range(last.bit_length())} | {3 * 2**i for i in range(last.bit_length())}
-    return sorted({k for k in powers | {chosen, last} if k <= last})
+    return sorted({k for k in powers | {*range(first, first + 3), chosen, last} if first <= k <= last})
 
 
-def default_step(steps: int) -> int:
+def default_step(steps: int, first: int = 1) -> int:
     """Return the step that is shown by default, at a third of the way, where k is neither N nor C yet.
 
-    >>> default_step(64), default_step(1)
-    (21, 1)
+    ``first`` is the k of the first step.
+
+    >>> default_step(64), default_step(1), default_step(6, first=4)
+    (21, 1, 4)
     """
-    return max(1, steps // 3)
+    return max(first, steps // 3)
 
 
 def make_ledger(
@@ -82,7 +87,7 @@ def make_ledger(
             token_XN = seeded_tokens(model.config.vocab_size, batch * beams, tgt_len, seed).to(token_BN.device)
         for strategy in strategies:
             with blamed(strategy.label):
-                bound, known = strategy.bind(tgt_len), facts_of(strategy, beams)
+                bound, known = strategy.bind(model.config.target_rows(tgt_len)), facts_of(strategy, beams)
                 for found in record_decoding(model, strategy, inputs, token_XN, steps, advance, beams):
                     numbers = {**sizes, **numbers_at(bound, found.k, model, src_len, beams)}
                     require_stored(found, known, numbers, width)

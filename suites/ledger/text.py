@@ -12,7 +12,7 @@ from rich.text import Text
 from ..store.frame import as_csv
 from ..words.console import standard_output
 from ..words.markdown import pipe_table
-from .column import at_step, columns, legend
+from .column import at_step, columns, legend, prefix_told
 from .comparison import comparison, differences
 from .view import Sheet, answer, growth, products, totals
 
@@ -33,7 +33,7 @@ def print_ledger(ledger: pd.DataFrame, k: int, src_len: int, title: str, form: s
         sys.stdout.write(ledger.to_json(orient="records", indent=1) + "\n")
         return
     rows = at_step(ledger, k, src_len)
-    facts = f"{title}: {legend(rows)}."
+    facts = " ".join(filter(None, [f"{title}: {legend(rows)}.", prefix_told(rows)]))
     if form == "md":
         first, *others = map(markdown, sheets(ledger, k, src_len))
         parts = [facts, first, answer(columns(rows)), *others]

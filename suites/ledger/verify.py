@@ -12,6 +12,7 @@ from strategies import Mistake, ModelConfig, Strategy, StrategyError
 from strategies.models.costs import CROSS_READ, Product
 from strategies.models.encoder_decoder import EncoderDecoder
 from strategies.models.init import randomize
+from strategies.models.sources import source_shape
 
 from ..probes.traffic import SELECT
 from ..settings.faults import blamed
@@ -24,7 +25,8 @@ from .copies import selected, stored
 from .expected import Facts, facts
 from .recorded import Recorded, record_decoding, record_training
 from .shadow import ANOTHER, SHADOW, Shadow
-from .symbols import GROWING, Expression, evaluate, text, values
+from .sizes import values
+from .symbols import GROWING, Expression, evaluate, text
 
 LONG = 300
 """Target length, beyond the shadows', for which the letters of a strategy must hold too."""
@@ -35,7 +37,7 @@ class LedgerError(Mistake):
 
 
 def in_numbers(products: Sequence[Product], numbers: dict[Expression, int]) -> list[Product]:
-    """Replace each letter by its number. A product without columns is left out, because it does not run."""
+    """Replace each letter by its number. A product without rows or columns is left out, because it does not run."""
 
     def number(p: Product, size: str) -> int:
         return evaluate(getattr(p, size), numbers)
@@ -44,7 +46,7 @@ def in_numbers(products: Sequence[Product], numbers: dict[Expression, int]) -> l
         Product(p.role, number(p, "batch"), number(p, "rows"), number(p, "inner"), number(p, "cols"), p.count)
         for p in products
     ]
-    return [product for product in found if product.cols]
+    return [product for product in found if product.rows and product.cols]
 
 
 def require_equal(formula: Sequence[Product], found: Recorded) -> None:
@@ -100,7 +102,9 @@ def formula_of(config: ModelConfig, known: Facts | None, found: Recorded) -> lis
     """Return the products of a recorded phase by formula, in letters."""
     if known is None:
         return expected.training(config)
-    return (expected.prefill if found.phase == "prefill" else expected.step)(config, known)
+    if found.phase == "prefill":
+        return [*expected.prefill(config, known), *expected.prefix(config, known)]
+    return expected.step(config, known)
 
 
 def require_stored(found: Recorded, known: Facts, numbers: dict[Expression, int], width: int) -> None:
@@ -138,9 +142,9 @@ def require_selected(
 def numbers_at(
     bound: Strategy, k: int | None, model: EncoderDecoder, src_len: int, beams: int
 ) -> dict[Expression, int]:
-    """Numbers of the letters of a strategy that runs on this model, at step k, or at the first for None."""
+    """Numbers of the letters of a strategy that runs on this model, at step k, or in prefill for None."""
     of_row = row_bytes(model.config, bound, model.embedding.weight.dtype)
-    return expected.numbers(bound, k or 1, src_len, of_row, beams)
+    return expected.numbers(bound, k, src_len, of_row, beams, model.config.prefix_len)
 
 
 def check_shadow(config: ModelConfig, strategies: Sequence[Strategy], beams: int = 1) -> None:
@@ -160,7 +164,8 @@ def check_shadow(config: ModelConfig, strategies: Sequence[Strategy], beams: int
             inputs, token_XN, sizes = _case(shadow, model.config, width)
             known = facts_of(strategy, beams)
             step = min(shadow.step, steps - (steps == known.capacity and steps > 1))
-            for found in record_decoding(model, bound, inputs, token_XN[:, :steps], {step}, beams=width):
+            free = token_XN[:, : steps - model.config.prefix_len + 1]
+            for found in record_decoding(model, bound, inputs, free, {step}, beams=width):
                 numbers = {**sizes, **numbers_at(bound, found.k, model, shadow.source, beams)}
                 require_equal(in_numbers(formula_of(model.config, known, found), numbers), found)
                 require_stored(found, known, numbers, width=4)
@@ -170,10 +175,14 @@ def check_shadow(config: ModelConfig, strategies: Sequence[Strategy], beams: int
 def _case(shadow: Shadow, config: ModelConfig, beams: int) -> tuple[Inputs, Tensor, dict[Expression, int]]:
     """Random sources, random targets, int64 [B * W, N], and the numbers of the letters of a shadow."""
     generator = torch.Generator().manual_seed(0)
-    src_BS = torch.randint(2, config.vocab_size, (shadow.batch, shadow.source), generator=generator)
+    shape = source_shape(config, shadow.batch, shadow.source)
+    if config.mel_bins is None:
+        source = torch.randint(2, config.source_vocabulary, shape, generator=generator)
+    else:
+        source = torch.randn(shape, generator=generator)
     token_XN = torch.randint(2, config.vocab_size, (shadow.batch * beams, shadow.target), generator=generator)
     sizes = values(config, beams, B=shadow.batch, S=shadow.source, N=shadow.target)
-    return Inputs(src_BS, None, (shadow.source,) * shadow.batch), token_XN, sizes
+    return Inputs(source, None, (shadow.source,) * shadow.batch), token_XN, sizes
 
 
 def _bind(strategy: Strategy) -> tuple[Shadow, Strategy, int]:

@@ -45,7 +45,6 @@ def ledger_of(cell: Mapping[str, Any], labels: Sequence[str]) -> Ledger | None:
 
     if cell.get("weights"):  # the ledger counts bytes at one width for weights and K/V
         return None
-    k, src_len = default_step(int(cell["tgt_len"])), int(cell["src_len"])
     try:
         config, width = ModelConfig(**cell["model_config"]), DTYPES[cell["dtype"]].itemsize
     except (KeyError, TypeError):  # sizes of another version, or none
@@ -54,6 +53,7 @@ def ledger_of(cell: Mapping[str, Any], labels: Sequence[str]) -> Ledger | None:
         strategies = [parse(label) for label in labels]
     except StrategyError:
         return None
+    k, src_len = default_step(config.target_rows(int(cell["tgt_len"])), config.prefix_len), int(cell["src_len"])
     beams = beams_of(cell)
     ledger = formula_ledger(config, strategies, cell["batch_size"], src_len, cell["tgt_len"], k, width, beams)
     rows = at_step(ledger, k, src_len)

@@ -42,15 +42,19 @@ def show_ledger(
     require_possible(cell)
     for line in of_sources(job.config):
         print(line, file=sys.stderr)
-    k = k or default_step(cell.tgt_len)
-    if k > cell.tgt_len:
+    config = config_of(cell.model)
+    first, last = config.prefix_len, config.target_rows(cell.tgt_len)
+    k = k or default_step(last, first)
+    if k > last:
         raise ConfigError(
-            f"k={k} lies beyond the target length {cell.tgt_len}; give k=1 to k={cell.tgt_len}, or a larger tgt_len"
+            f"k={k} lies beyond the target length {cell.tgt_len}; give k={first} to k={last}, or a larger tgt_len"
         )
+    if k < first:
+        raise ConfigError(f"k={k} lies within the prefix of {first} tokens; give k={first} to k={last}")
     strategies = select(list(OURS) if foreign else job.config.strategies)
     require_eager("shapes", strategies, job.config)
     refuse_idle_beams([(cell, strategies)])
-    config, remedy = config_of(cell.model), "give a smaller model, batch or length; its ledger has the same letters"
+    remedy = "give a smaller model, batch or length; its ledger has the same letters"
     require_room("shapes", config, cell, strategies, False, remedy)
     require_room_to_train("shapes", config, cell, remedy)
     theirs = record_transformers(cell, k) if foreign else None

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 PARTS = ("encoder", "self", "cross", "ffn", "lm_head")
 _WITHIN = (
-    "select", "qkv", "q", "k", "v", "kv", "append", "gather", "expand", "read", "scores", "context",
+    "conv1", "conv2", "select", "qkv", "q", "k", "v", "kv", "append", "gather", "expand", "read", "scores", "context",
     "out", "wi", "wi_0", "wi_1", "wo",
 )  # fmt: skip
 
@@ -33,8 +33,8 @@ def part_of(name: str) -> str:
 def in_model_order(names: Iterable[str]) -> list[str]:
     """Sort role names in the order in which data flows through the model; names of other models follow, in their order.
 
-    >>> in_model_order(["lm_head", "self.out", "cross.q", "self.qkv", "encoder.ffn.wi"])
-    ['encoder.ffn.wi', 'self.qkv', 'self.out', 'cross.q', 'lm_head']
+    >>> in_model_order(["lm_head", "self.out", "cross.q", "self.qkv", "encoder.ffn.wi", "encoder.front_end.conv1"])
+    ['encoder.front_end.conv1', 'encoder.ffn.wi', 'self.qkv', 'self.out', 'cross.q', 'lm_head']
     """
 
     def place(name: str) -> tuple[int, int, int]:

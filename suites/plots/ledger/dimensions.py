@@ -15,7 +15,7 @@ from matplotlib.ticker import NullLocator
 
 from ..style import RC, Legend, new_figure
 from .canvas import LOOKS
-from .panels import COLUMNS, Panel, beams_of, in_rows, merge, steps_at
+from .panels import COLUMNS, Panel, beams_of, in_rows, merge, source_told, steps_at
 from .tensor import Mark, factors, mark_of
 
 NAME = "dimensions"
@@ -176,8 +176,8 @@ def draw(ledger: pd.DataFrame, src_len: int) -> tuple[Figure, str]:
     found = panels(ledger, src_len)
     of, times = ("beam", "BW") if beams_of(ledger) > 1 else ("sentence", "B")
     foot = (
-        f"Source {src_len} tokens. Both axes in powers of two. Rows are of one {of}; a product has {times} times as "
-        "many."
+        f"{source_told(ledger, src_len).capitalize()}. Both axes in powers of two. Rows are of one {of}; "
+        f"a product has {times} times as many."
     )
     return figure(found, foot), (
         "The sizes in a step's matrix products that are not set by the model alone, against k, the number of "

@@ -60,6 +60,12 @@ def beams_of(ledger: pd.DataFrame) -> int:
     return letters(ledger).get("W", 1)
 
 
+def source_told(ledger: pd.DataFrame, src_len: int) -> str:
+    """Say how long a source is: in tokens, or in positions where it holds features."""
+    of = "positions" if ledger["role"].str.startswith("encoder.front_end.").any() else "tokens"
+    return f"source {src_len} {of}"
+
+
 def steps_at(ledger: pd.DataFrame, src_len: int) -> pd.DataFrame:
     """Select the rows of all recorded steps at one source length."""
     return ledger[(ledger["phase"] == "step") & (ledger["src_len"] == src_len)]

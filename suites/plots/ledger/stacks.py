@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 
 from ..roles import GROUPS, OTHER, Group
 from ..style import RC, Legend, new_figure, share_y
-from .panels import COLUMNS, Panel, beams_of, by_scale, in_rows, merge, steps_at
+from .panels import COLUMNS, Panel, beams_of, by_scale, in_rows, merge, source_told, steps_at
 
 Unit = tuple[float, str]
 """Size of a unit, and its name."""
@@ -76,7 +76,7 @@ def drawn(ledger: pd.DataFrame, src_len: int, amounts: pd.Series, of: Quantity, 
     """Draw the figure of ``amounts``, one for each row of the ledger, at one source length."""
     found = panels(ledger, src_len, amounts)
     beams = f", {count} beams" if (count := beams_of(ledger)) > 1 else ""
-    foot = f"Batch {ledger['batch_size'].iloc[0]}{beams}, source {src_len} tokens. {foot}"
+    foot = f"Batch {ledger['batch_size'].iloc[0]}{beams}, {source_told(ledger, src_len)}. {foot}"
     return _figure(found, message(found, of.verb, of.noun), of, foot)
 
 

@@ -15,7 +15,7 @@ from suites.ledger.column import columns, legend
 from suites.ledger.copies import BEAM_ROLES
 from suites.ledger.formula import formula_ledger
 from suites.ledger.of_cell import load, record_cell
-from suites.ledger.symbols import values
+from suites.ledger.sizes import values
 from suites.ledger.table import make_ledger, read_ledger, write_ledger
 from suites.ledger.text import sheets
 from suites.ledger.verify import LedgerError, check_shadow, in_numbers

@@ -10,7 +10,8 @@ from strategies.models.costs import Product
 from strategies.models.encoder_decoder import EncoderDecoder
 from strategies.models.init import randomize
 from suites.ledger import verify
-from suites.ledger.symbols import GROWING, SIZES, grows_with, shape_text, values
+from suites.ledger.sizes import values
+from suites.ledger.symbols import GROWING, SIZES, grows_with, shape_text
 from suites.ledger.table import make_ledger, read_ledger, steps_to_record, write_ledger
 from suites.ledger.verify import check_shadow, in_numbers
 from suites.settings.cells import Cell
