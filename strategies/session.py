@@ -130,8 +130,9 @@ class Session:
         self._is_selected = True
         self._position_1 = torch.zeros(1, dtype=torch.int64, device=weight.device)
         self._step = Step(1, self.strategy.rows_fed(1), self.strategy.keys_read(1), self._position_1)
-        self.first_X = torch.full((rows,), config.start_id, device=weight.device)
-        """The last token of the prefix of each row, int64 [X], which the first step is fed. ``prefill`` sets it."""
+        own = config.prefix if prefix_len == config.prefix_len else (config.start_id,) * prefix_len
+        self._own_XP = torch.tensor(own, device=weight.device).repeat(rows, 1)
+        self._prefix_XP = self._own_XP
         self._attended: Attended | None = None
         self._held: Attended | None = None
         self._fed_X1: Tensor | None = None
@@ -166,7 +167,8 @@ class Session:
         is then captured for both of the buffers on which ``TwoSided`` stores may stand.
         """
         device = self._token_XN.device
-        self.prefill(placeholder(self.model.config, self.batch, self.src_len, device))
+        source = placeholder(self.model.config, self.batch, self.src_len, device)
+        self.prefill(source, None, self._own_XP[:: self.beams])
         own_BW = self.own_BW()
         two = isinstance(self._forward, Captured) and self._two_sided is not None
         last = {self.strategy.variant(k): k for k in steps}
@@ -194,7 +196,7 @@ class Session:
         forced tokens of each sentence, int64 [B, P] (None: those of the model). Raises StrategyError for sources or a
         prefix of another shape.
         """
-        prefix_BP = self._prefix(prefix_BP)
+        self._prefix_XP = self._prefix(prefix_BP)
         expected = source_shape(self.model.config, self.batch, self.src_len)
         if source.shape != expected:
             raise StrategyError(f"sources of shape {list(source.shape)} in a session for {list(expected)}")
@@ -216,28 +218,33 @@ class Session:
         self._attended = Attended(self._stores, sources, self._tables, bias)
         if self._held is not None:
             self._attended = _written(self._attended, self._held)
-        self._feed(prefix_BP)
+        self._feed_prefix()
+
+    @property
+    def first_X(self) -> Tensor:
+        """The last token of each row's prefix, int64 [X], which the first step is fed."""
+        return self._prefix_XP[:, -1]
 
     def _prefix(self, prefix_BP: Tensor | None) -> Tensor:
-        if prefix_BP is None:
-            prefix_BP = torch.tensor([self.model.config.prefix], device=self._token_XN.device).expand(self.batch, -1)
-        if prefix_BP.shape != (self.batch, self.prefix_len):
-            raise StrategyError(
-                f"a decoder prefix of shape {list(prefix_BP.shape)} in a session for {[self.batch, self.prefix_len]}"
-            )
-        return prefix_BP
+        """The prefix of each row, [X, P], as it was given or the model's own."""
+        if prefix_BP is None and self.prefix_len == self.model.config.prefix_len:
+            return self._own_XP
+        shape = None if prefix_BP is None else list(prefix_BP.shape)
+        if prefix_BP is None or shape != [self.batch, self.prefix_len]:
+            given = f"a decoder prefix of shape {shape}" if shape else f"the model's prefix {self.model.config.prefix}"
+            raise StrategyError(f"{given} in a session for {[self.batch, self.prefix_len]}")
+        return prefix_BP.repeat_interleave(self.beams, 0)
 
-    def _feed(self, prefix_BP: Tensor) -> None:
+    def _feed_prefix(self) -> None:
         """Feed all rows of the prefix that the first step does not feed, then stand at that step."""
-        prefix_XP = prefix_BP.repeat_interleave(self.beams, 0)
-        self.first_X = prefix_XP[:, -1]
-        self._token_XN[:, : self.prefix_len] = prefix_XP
+        if self._feeds_prefix:
+            self._token_XN[:, : self.prefix_len] = self._prefix_XP
         if fed := self._fed_before:
             assert self._attended is not None
             self._stand_at(fed)
             self._step.rows = fed
             self._position_1.fill_(fed - 1)
-            self.model.decoder(prefix_XP[:, :fed], self._step, self._attended)
+            self.model.decoder(self._prefix_XP[:, :fed], self._step, self._attended)
         self._stand_at(self.prefix_len)
         self._position_1.fill_(self.prefix_len - 1)
 

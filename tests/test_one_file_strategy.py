@@ -24,7 +24,7 @@ SOURCES = {
 RIGHT = {"twice_kv": True, "pooled_kv": False, "chunked_kv": True, "float8_kv": True, "int8_kv": True}
 """Strategies -> whether they have ``select``, and so follow beams."""
 
-A_BLOCK_MORE = "            size = (*k_BGTK"
+A_BLOCK_MORE = "                size = (*k_BGTK"
 LOSES_THE_OTHERS = "self._pages = [tuple(map(torch.zeros_like, page)) for page in self._pages]"
 REORDERS_K = "        self._k = self._k.index_select(0, parent_B)\n"
 REORDERS_V = "        self._v = self._v.index_select(0, parent_B)\n"
@@ -64,12 +64,12 @@ FAULTS = {
     ),
     "loses_all_blocks_but_the_last": (
         A_BLOCK_MORE,
-        f"            {LOSES_THE_OTHERS}\n{A_BLOCK_MORE}",
+        f"                {LOSES_THE_OTHERS}\n{A_BLOCK_MORE}",
         "test_logits_equal_full_recompute_at_every_step",
     ),
     "loses_them_with_its_default_size": (
         A_BLOCK_MORE,
-        f"            if self._block == 16:\n                {LOSES_THE_OTHERS}\n{A_BLOCK_MORE}",
+        f"                if self._block == 16:\n                    {LOSES_THE_OTHERS}\n{A_BLOCK_MORE}",
         "test_logits_of_a_long_target_equal_the_teacher_forced_pass",
     ),
     "forgets_its_scales_in_the_bytes_of_a_row": (

@@ -25,11 +25,12 @@ class TwiceStore:
 
     def _write(self, held, new, step):
         batch, heads, capacity, size = held.shape
+        rows = step.query_offset
         if step.length > capacity:
-            larger = held.new_empty(batch, heads, 2 * capacity, size)
-            larger[:, :, :capacity] = held
+            larger = held.new_empty(batch, heads, 1 << (step.length - 1).bit_length(), size)
+            larger[:, :, :rows] = held[:, :, :rows]
             held = larger
-        held[:, :, step.query_offset : step.length] = new
+        held[:, :, rows : step.length] = new
         return held
 
     def key_position_M(self, step):
