@@ -7,14 +7,24 @@ from typing import Any
 from .config import ModelConfig
 
 PAD = "<pad>"
+START, END, NO_TIMESTAMPS = "<|startoftranscript|>", "<|endoftext|>", "<|notimestamps|>"
 
 
 def tokenizer_files(config: ModelConfig) -> dict[str, dict[str, Any]]:
-    """The files of the tokenizer by their names. The padding of Marian, where it is the last id, is called "<pad>"."""
+    """The files of the tokenizer by their names.
+
+    A few ids have the words by which CTranslate2 knows them: Marian's padding, and the start, the end and the last
+    forced token of Whisper, without which it would choose among timestamps.
+    """
     words = [str(number) for number in range(max(config.vocab_size, config.source_vocabulary))]
-    if config.architecture == "marian" and config.pad_id == len(words) - 1:
+    if config.architecture == "marian":
         words[config.pad_id] = PAD
-    unknown = next(word for word in reversed(words) if word != PAD)
+    elif config.architecture == "whisper":
+        named = {config.start_id: START, config.eos_id: END}
+        named |= dict.fromkeys(config.prefix_ids[-1:], NO_TIMESTAMPS)
+        for number, word in named.items():
+            words[number] = word
+    unknown = next(word for word in reversed(words) if word.isdigit())
     empty = ("truncation", "padding", "normalizer", "pre_tokenizer", "post_processor", "decoder")
     vocabulary = {word: number for number, word in enumerate(words)}
     model = {"type": "WordLevel", "vocab": vocabulary, "unk_token": unknown}

@@ -15,10 +15,7 @@ from .stored_names import LOGITS_BIAS
 PREFIX = "model."
 SHARED = "model.shared.weight"
 OF_STACKS = ("model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight")
-TABLES = {
-    "encoder_positions": "model.encoder.embed_positions.weight",
-    "positions": "model.decoder.embed_positions.weight",
-}
+TABLES = ("model.encoder.embed_positions.weight", "model.decoder.embed_positions.weight")
 STRAYS = ("model.encoder.version", "model.decoder.version")
 """Tensors that the first releases store and no version of transformers reads."""
 WITH_HEAD = re.compile(r"\w*ForConditionalGeneration")

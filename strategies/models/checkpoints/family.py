@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from ..config import ModelConfig
@@ -41,9 +41,9 @@ class Family:
     ``types`` are its values of ``model_type``, and ``with_head`` matches the classes that it may have been saved from,
     such as ``example``. ``facts`` reads a ``config.json``, ``raw_config`` writes one. ``shared`` is the name of the
     embedding of both stacks, ``of_stacks`` are the names of the encoder's and the decoder's. ``tables`` are the names
-    of positions that a folder may store or leave to be computed, by the field of ``ModelConfig`` that they settle.
-    ``strays`` are tensors that some versions stored and none reads. Folders saved without their head lack the
-    ``prefix`` of every name.
+    of their sinusoids, where a folder may store them or leave them to be computed. ``strays`` are tensors that some
+    versions stored and none reads. Folders saved without their head lack the ``prefix`` of every name.
+    ``has_logits_bias`` says that the head may have a bias.
     """
 
     types: tuple[str, ...]
@@ -55,6 +55,7 @@ class Family:
     shared: str
     of_stacks: tuple[str, str]
     head: str = "lm_head.weight"
-    tables: Mapping[str, str] = field(default_factory=dict)
+    tables: tuple[str, str] | None = None
+    has_logits_bias: bool = False
     strays: tuple[str, ...] = ()
     prefix: str = ""

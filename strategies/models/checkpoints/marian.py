@@ -55,6 +55,7 @@ FAMILY = Family(
     raw_config=raw_config,
     shared=SHARED,
     of_stacks=OF_STACKS,
+    has_logits_bias=True,
     tables=TABLES,
     strays=STRAYS,
     prefix=PREFIX,

@@ -33,6 +33,7 @@ FAMILY = Family(
     raw_config=raw_config,
     shared=SHARED,
     of_stacks=OF_STACKS,
+    has_logits_bias=True,
     strays=STRAYS,
     prefix=PREFIX,
 )

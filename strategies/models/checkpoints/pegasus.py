@@ -43,6 +43,7 @@ FAMILY = Family(
     raw_config=raw_config,
     shared=SHARED,
     of_stacks=OF_STACKS,
+    has_logits_bias=True,
     tables=TABLES,
     strays=STRAYS,
     prefix=PREFIX,

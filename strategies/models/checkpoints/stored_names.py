@@ -41,13 +41,15 @@ class StoredNames:
         """Fields of ``ModelConfig`` that the names settle, as far as the values do not."""
         found: dict[str, Any] = {
             "tie_head": not self._is_stored(self._family.head) and not self._facts.needs_head,
-            "logits_bias": self._is_stored(LOGITS_BIAS),
+            "logits_bias": self._family.has_logits_bias and self._is_stored(LOGITS_BIAS),
         }
         if self._facts.separate and self._encoder != self._decoder:
             found["src_vocab_size"] = self._facts.fields["vocab_size"]
-        for option, name in self._family.tables.items():
-            if self._is_stored(self._own(name)):
-                found[option] = "learned"
+        if self._family.tables is not None:
+            of_encoder, of_decoder = (
+                "learned" if self._is_stored(self._own(name)) else "sinusoidal" for name in self._family.tables
+            )
+            found |= {"positions": of_decoder, "encoder_positions": None if of_encoder == of_decoder else of_encoder}
         return found
 
     def fields_by_values(self, config: ModelConfig) -> dict[str, Any]:
