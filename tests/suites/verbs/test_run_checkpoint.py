@@ -103,7 +103,7 @@ def test_a_checkpoint_is_known_by_its_content(folder, tmp_path, monkeypatch, cap
         (lambda d: (d / "config.json").unlink(), "config.json does not exist"),
         (lambda d: (d / "model.safetensors").write_bytes(b"short"), "cannot read"),
         (lambda d: _change(d, lambda t: t.pop("shared.weight")), "tensor shared.weight is missing"),
-        (lambda d: _reconfigure(d, model_type="bart"), "model_type 'bart' is not known; known: t5, mt5"),
+        (lambda d: _reconfigure(d, model_type="longt5"), "model_type 'longt5' is not known; known: t5, mt5"),
         (lambda d: _reconfigure(d, d_ff=41), "has shape"),
         (lambda d: _reconfigure(d, num_layers=10**9), "config.json says num_layers=1000000000"),
         (lambda d: _reconfigure(d, architectures=["T5EncoderModel"]), "names 'T5EncoderModel'"),
