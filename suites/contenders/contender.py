@@ -16,7 +16,8 @@ A contender is a class in a file of its own. Those of this package are found by 
             return Decoded(token_ids, marks_s)
 
 By default it is measured on the CPU in float32 alone; ``Contender.dtypes`` declares more devices and types. By default
-it decodes greedily alone; ``Contender.searches`` declares that it can do beam search. It is skipped in other cells.
+it decodes greedily alone; ``Contender.searches`` declares that it can do beam search. By default it decodes T5 models
+alone; ``Contender.architectures`` declares others. It is skipped in other cells.
 """
 
 from __future__ import annotations
@@ -61,6 +62,12 @@ class Contender:
 
     With "beam", ``round`` obeys ``cell.search`` (``strategies.search.options.Beam``) where it is not greedy.
     """
+    architectures: ClassVar[tuple[str, ...]] = ("t5",)
+    """The architectures that it decodes, by their names in ``ModelConfig``. It is skipped in cells of any other.
+
+    ``round`` follows the rules of choice of ``config_of(cell.model)``, and its decoder's prefix, which is no part of
+    the tokens that it returns.
+    """
     exact: ClassVar[bool] = True
     """False if its weights are of another type than the cell's, so that other tokens are no mistake."""
     weight_bytes: ClassVar[int | None] = None
@@ -102,6 +109,16 @@ class Contender:
         return ""
 
     @classmethod
+    def unknown(cls, cell: Cell) -> str:
+        """Return why it does not decode models of the cell's architecture, or ""."""
+        from strategies import config_of
+
+        architecture = config_of(cell.model).architecture
+        if architecture not in cls.architectures:
+            return f"it decodes {named(cls.architectures)} alone, and this model is of the architecture {architecture}"
+        return ""
+
+    @classmethod
     def own_rules(cls, cell: Cell) -> str:
         """Return in which rule its beam search differs from ours, which is that of transformers, or "".
 
@@ -128,7 +145,7 @@ class Contender:
         return CpuClock()
 
     def prepare(self, checkpoint: Path, cell: Cell) -> None:
-        """Load the Hugging Face T5 folder ``checkpoint``, whose tokenizer calls id 17 "17", for this cell."""
+        """Load the Hugging Face folder ``checkpoint``, whose tokenizer calls id 17 "17", for this cell."""
         raise NotImplementedError
 
     def round(self, source: Source, stop: Literal["fixed", "eos"]) -> Decoded:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 from ..store.files import made_once
+from .errors import UnavailableError
 
 
 def converted(checkpoint: Path) -> Path:
-    """Path of the T5 checkpoint in CTranslate2's format, in float32; it is converted if that is not there yet.
+    """Path of the checkpoint in CTranslate2's format, in float32; it is converted if that is not there yet.
+
+    Decoding starts from the checkpoint's own start token, where CTranslate2 would take a family's usual one.
 
     CTranslate2 4.8.5 asks ``tie_word_embeddings`` whether logits are scaled by 1 / sqrt(D). transformers 5 says true of
     every T5 there, and keeps the answer in ``scale_decoder_outputs``. Without it, the logits of a T5 whose head is not
     tied (v1.1, Flan) would be too small. Greedy search chooses the same tokens from them. Beam search does not.
+
+    Raises UnavailableError for a Marian that does not start from zeros, as CTranslate2 has all of them start.
     """
-    return made_once(checkpoint.with_name("ctranslate2-scaled-as-told"), lambda part: _convert(checkpoint, part))
+    return made_once(checkpoint.with_name("ctranslate2"), lambda part: _convert(checkpoint, part))
 
 
 def _convert(checkpoint: Path, part: Path) -> None:
@@ -24,8 +30,15 @@ def _convert(checkpoint: Path, part: Path) -> None:
     class Converter(TransformersConverter):  # type: ignore[misc]
         def load_model(self, *args: Any, **more: Any) -> Any:
             model = super().load_model(*args, **more)
-            config = model.config
+            config = self.config = model.config
+            if config.model_type == "marian" and bool(model.get_input_embeddings().weight[config.pad_token_id].any()):
+                raise UnavailableError("CTranslate2 starts a Marian from zeros, and this one's padding is embedded")
             config.tie_word_embeddings = getattr(config, "scale_decoder_outputs", config.tie_word_embeddings)
             return model
 
-    Converter(str(checkpoint)).convert(str(part))
+    converter = Converter(str(checkpoint))
+    converter.convert(str(part))
+    if converter.config.model_type != "marian":  # which starts from zeros
+        path = part / "config.json"
+        started = {"decoder_start_token": str(converter.config.decoder_start_token_id)}
+        path.write_text(json.dumps(json.loads(path.read_text()) | started))

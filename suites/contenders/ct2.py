@@ -13,9 +13,9 @@ from strategies.search.options import Beam
 
 from .contender import Contender, register
 from .converted import converted
+from .ct2_differences import PATIENCE, own_rule, why_not_decoded
 from .decoded import Decoded
 from .errors import UnavailableError
-from .one_beam import greedy_rule
 
 if TYPE_CHECKING:
     from ..settings.cells import Cell
@@ -48,21 +48,12 @@ def told_of_libraries() -> Iterator[None]:
         raise UnavailableError(f"CTranslate2: {error}; install that version of it, or torch for that CUDA") from None
 
 
-PATIENCE = {"true": 1.0, "false": 2.0, "never": 2.0}
-"""CTranslate2's ``patience`` for each ``early_stopping``: a sentence is done once patience * W hypotheses have ended.
-
-With 1 and a length penalty that is the rule of ``early_stopping=true``. The two others ask whether a better hypothesis
-is still possible, which CTranslate2 never does. With a patience of 1, 1.5, 2 and 4 its best sequence was that of
-transformers for 328, 347, 355 and 361 of 384 sentences, decoded up to EOS by 12 random models with 4 beams and length
-penalties of 1 and 2. Beyond 2 little is gained, and sentences are decoded for longer.
-"""
-
-
 class CTranslate2(Contender):
     """Base of all. Marks: start, none at the encoder's end, the end of each step, the last when the call returns.
 
     For greedy search CTranslate2 calls back once per sentence and step, after choosing the token; the first call of a
-    step is its end. With beams it calls nobody back: the start and the return are the only marks. Sentences that have
+    step is its end. The decoder's prefix is forced token by token, in steps that come before the first mark of a step.
+    With beams it calls nobody back: the start and the return are the only marks. Sentences that have
     ended leave the batch. In our strategies they stay; with a fixed length none ends.
 
     On CUDA, too, the marks are the host's. CTranslate2 works on a stream of its own, on which no event of torch can be
@@ -73,6 +64,7 @@ class CTranslate2(Contender):
     requires: ClassVar[tuple[str, ...]] = ("ctranslate2", "transformers")
     install: ClassVar[str] = "pip install 'decodebench[peers]'"
     searches: ClassVar[tuple[str, ...]] = ("greedy", "beam")
+    architectures: ClassVar[tuple[str, ...]] = ("t5", "marian", "bart", "mbart", "m2m_100", "pegasus")
     compute_types: ClassVar[Mapping[str, str]] = {}
     """CTranslate2's compute type for each element type of a cell."""
 
@@ -81,22 +73,14 @@ class CTranslate2(Contender):
         """Name the first rule of CTranslate2's beam search that may lead to other sequences than ours in this cell."""
         from strategies import config_of
 
-        search = cell.search
-        if not isinstance(search, Beam) or search.num_beams == 1:
-            return greedy_rule(cell)
-        if cell.stop == "fixed":
-            return "it masks EOS before the softmax"
-        if cell.dtype != "fp32":
-            return f"it adds log-probabilities up in {cell.dtype}"
-        if len(config_of(cell.model).eos_ids) > 1:
-            return "it keeps two candidates for each beam, however many EOS ids there are"
-        if search.length_penalty == 0:
-            alike = search.early_stopping != "true" and search.num_return == 1
-            return "" if alike else "with length_penalty=0 it ends a sentence once its best beam has ended"
-        if search.early_stopping != "true":
-            beams = round(search.num_beams * PATIENCE[search.early_stopping])
-            return f"it ends a sentence once {beams} hypotheses have ended"
-        return ""
+        return own_rule(cell, config_of(cell.model))
+
+    @classmethod
+    def supports(cls, cell: Cell) -> str:
+        """Not models that it does not decode as transformers does."""
+        from strategies import config_of
+
+        return why_not_decoded(config_of(cell.model))
 
     def prepare(self, checkpoint: Path, cell: Cell) -> None:
         """Load with the threads of the cell.
@@ -112,7 +96,7 @@ class CTranslate2(Contender):
         if cell.device == "cuda":
             require_cuda(ctranslate2, compute_type)
         self._cell = cell
-        self._ends = [str(number) for number in config_of(cell.model).eos_ids]
+        self._of = config_of(cell.model)
         with told_of_libraries():
             self._translator: Any = ctranslate2.Translator(
                 str(converted(checkpoint)),
@@ -130,15 +114,20 @@ class CTranslate2(Contender):
             )
 
     def round(self, source: Source, stop: Literal["fixed", "eos"]) -> Decoded:
-        """Call ``translate_batch`` once. With a fixed length, the minimal length equals the maximal one."""
-        search = self._cell.search
+        """Call ``translate_batch`` once. With a fixed length, the minimal length equals the maximal one.
+
+        The model's rules of choice are options of the call, except for the end that is forced at the last step: it is
+        put in the place of the token that was chosen there, in rows that have not ended.
+        """
+        search, config = self._cell.search, self._of
+        forced = len(config.prefix_ids)
         has_beams = isinstance(search, Beam) and search.num_beams > 1
         words = [list(map(str, row)) for row in source]
         steps_s: list[float] = []
         every_step = self.clock.every_step and not has_beams
 
         def told(step: Any) -> bool:
-            if step.step == len(steps_s) and (every_step or not steps_s):
+            if step.step == forced + len(steps_s) and (every_step or not steps_s):
                 steps_s.append(time.perf_counter())
             return False
 
@@ -151,18 +140,27 @@ class CTranslate2(Contender):
                 "patience": PATIENCE[search.early_stopping],
                 "return_scores": True,
             }
+        if config.prefix_ids:
+            options["target_prefix"] = [list(map(str, config.prefix_ids))] * len(words)
+        if config.suppress_ids:
+            options["suppress_sequences"] = [[str(number)] for number in config.suppress_ids]
+        longest = forced + self._cell.tgt_len
         start = time.perf_counter()
         results = self._translator.translate_batch(
             words,
             max_input_length=0,
-            max_decoding_length=self._cell.tgt_len,
-            min_decoding_length=self._cell.tgt_len if stop == "fixed" else 0,
+            max_decoding_length=longest,
+            min_decoding_length=longest if stop == "fixed" else 0,
             return_end_token=True,
-            end_token=self._ends,
+            end_token=list(map(str, config.eos_ids)),
             **options,
         )
         end = time.perf_counter()
-        rows = [list(map(int, hypothesis)) for result in results for hypothesis in result.hypotheses]
+        rows = [list(map(int, hypothesis[forced:])) for result in results for hypothesis in result.hypotheses]
+        if stop == "eos" and config.forced_eos_id is not None:
+            for row in rows:
+                if len(row) == self._cell.tgt_len and row[-1] not in config.eos_ids:
+                    row[-1] = config.forced_eos_id
         if has_beams:
             scores = [score for result in results for score in result.scores]
             return Decoded(rows, [0.0, math.nan, math.nan, end - start], False, scores)

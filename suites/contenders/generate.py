@@ -17,6 +17,8 @@ from .one_beam import greedy_rule
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from strategies import ModelConfig
+
     from ..settings.cells import Cell
     from ..settings.inputs import Source
 
@@ -34,6 +36,22 @@ def search_options(search: Search) -> dict[str, Any]:
         "length_penalty": search.length_penalty,
         "early_stopping": {"true": True, "false": False, "never": "never"}[search.early_stopping],
         "num_return_sequences": search.num_return,
+    }
+
+
+def rule_options(config: ModelConfig, stop: Literal["fixed", "eos"]) -> dict[str, Any]:
+    """Fields of a GenerationConfig for the model's special ids and its rules of choice.
+
+    The decoder's prefix is not among them, because a forced token would cost a step; it is given as decoder input. Nor
+    is the mask of EOS that a fixed length needs, which is a processor of ours (``Scores``).
+    """
+    return {
+        "pad_token_id": config.pad_id,
+        "eos_token_id": list(config.eos_ids),
+        "decoder_start_token_id": config.start_id,
+        "suppress_tokens": list(config.suppress_ids) or None,
+        "begin_suppress_tokens": list(config.begin_suppress_ids) or None,
+        "forced_eos_token_id": config.forced_eos_id if stop == "eos" else None,
     }
 
 
@@ -58,6 +76,7 @@ class HuggingFace(Contender):
     install: ClassVar[str] = "pip install 'decodebench[peers]'"
     dtypes: ClassVar[Mapping[str, tuple[str, ...]]] = {"cpu": ("fp32",), "cuda": ("fp32", "bf16", "fp16")}
     searches: ClassVar[tuple[str, ...]] = ("greedy", "beam")
+    architectures: ClassVar[tuple[str, ...]] = ("t5", "marian", "bart", "mbart", "m2m_100", "pegasus")
     options: ClassVar[dict[str, Any]] = {}
 
     @classmethod
@@ -83,25 +102,23 @@ class HuggingFace(Contender):
         from transformers import AutoModelForSeq2SeqLM, GenerationConfig
         from transformers.utils import logging
 
-        from strategies import DTYPES
+        from strategies import DTYPES, config_of
         from strategies.models.torch_settings import use_tf32
 
         use_tf32(cell.tf32)
         logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         loaded: Any = AutoModelForSeq2SeqLM.from_pretrained(checkpoint, local_files_only=True, dtype=DTYPES[cell.dtype])
         self.model: Any = loaded.eval().to(cell.device)
-        own = self.model.config
-        self._ids = {name: getattr(own, name) for name in ("pad_token_id", "eos_token_id", "decoder_start_token_id")}
-        ends = self._ids["eos_token_id"]
-        self._ends: list[int] = ends if isinstance(ends, list) else [ends]
-        self._cell = cell
+        # Else it would fill in what the settings given with a call leave open.
+        self.model.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
+        self._cell, self._of = cell, config_of(cell.model)
         self._marks: Marks | None = None
         self.model.get_encoder().register_forward_hook(self._encoded)
         self._config: Any = GenerationConfig(  # type: ignore[no-untyped-call]
             do_sample=False,
             max_new_tokens=cell.tgt_len,
             **search_options(cell.search),
-            **self._ids,
+            **rule_options(self._of, cell.stop),
             **self.options,
         )
         self._has_beams: bool = self._config.num_beams > 1
@@ -116,9 +133,9 @@ class HuggingFace(Contender):
         streams = isinstance(self.clock, CpuClock) and not self._has_beams
         marks.start()
         token_RN = self._generate(given, stop, marks if streams else None, None if streams else marks)
-        marks_s = marks.ended(marks.steps if self._has_beams else token_RN.shape[1] - 1)
+        marks_s = marks.ended(marks.steps if self._has_beams else token_RN.shape[1] - self._of.prefix_len)
         self._marks = None
-        rows = [self._to_end(row) if stop == "eos" else row for row in token_RN[:, 1:].tolist()]
+        rows = [self._to_end(row) if stop == "eos" else row for row in token_RN[:, self._of.prefix_len :].tolist()]
         scores = self._scores(given, stop) if self._first else None
         self._first = False
         return Decoded(rows, marks_s, self.clock.every_step, scores)
@@ -131,7 +148,7 @@ class HuggingFace(Contender):
         ``SCORES_BYTES_MAX``, scores are left out.
         """
         rows = self._cell.batch_size * self._config.num_beams
-        if not self._has_beams or 4 * rows * self.model.config.vocab_size * self._cell.tgt_len > SCORES_BYTES_MAX:
+        if not self._has_beams or 4 * rows * self._of.vocab_size * self._cell.tgt_len > SCORES_BYTES_MAX:
             return None
         config = copy.deepcopy(self._config)
         config.return_dict_in_generate = config.output_scores = True
@@ -151,15 +168,19 @@ class HuggingFace(Contender):
         return memory.peak_bytes
 
     def _given(self, source: Source) -> dict[str, Tensor]:
-        """Source and mask, on the device."""
+        """Source, mask and, where the model has one, the decoder's prefix, on the device."""
         import torch
 
         lengths = torch.tensor([len(row) for row in source])
         mask_BS = (torch.arange(self._cell.src_len) < lengths[:, None]).long()
-        src_BS = torch.full(mask_BS.shape, self._ids["pad_token_id"])
+        src_BS = torch.full(mask_BS.shape, self._of.pad_id)
         src_BS[mask_BS.bool()] = torch.tensor([number for row in source for number in row])
         device = self._cell.device
-        return {"input_ids": src_BS.to(device), "attention_mask": mask_BS.to(device)}
+        given = {"input_ids": src_BS.to(device), "attention_mask": mask_BS.to(device)}
+        if self._of.prefix_ids:
+            prefix_BP = torch.tensor([[self._of.start_id, *self._of.prefix_ids]] * len(source))
+            given["decoder_input_ids"] = prefix_BP.to(device)
+        return given
 
     def _generate(
         self,
@@ -169,10 +190,10 @@ class HuggingFace(Contender):
         scored: Marks | None = None,
         config: Any = None,
     ) -> Any:
-        """Call ``generate()``: int64 [B * R, 1 + N], the start token first. ``scored`` marks each step's scores."""
+        """Call ``generate()``: int64 [B * R, P + N], the prefix first. ``scored`` marks each step's scores."""
         from transformers import LogitsProcessorList
 
-        processors = [Scores(self._ends if stop == "fixed" else (), scored)] if stop == "fixed" or scored else []
+        processors = [Scores(self._of.eos_ids if stop == "fixed" else (), scored)] if stop == "fixed" or scored else []
         return self.model.generate(
             **given,
             generation_config=config or self._config,
@@ -185,5 +206,5 @@ class HuggingFace(Contender):
             self._marks.encoded()
 
     def _to_end(self, row: list[int]) -> list[int]:
-        end = next((place for place, number in enumerate(row) if number in self._ends), len(row))
+        end = next((place for place, number in enumerate(row) if number in self._of.eos_ids), len(row))
         return row[: end + 1]

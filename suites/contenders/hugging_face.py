@@ -59,7 +59,7 @@ class StaticCompiled(HuggingFace):
             compiled: Any = CompileConfig()
             compiled._compile_all_devices = True
             self._config.compile_config = compiled
-        given = self._given([[self._ids["pad_token_id"]] * cell.src_len] * cell.batch_size)
+        given = self._given([[self._of.pad_id] * cell.src_len] * cell.batch_size)
         for _ in range(1 if cell.device == "cpu" else 3):
             self._generate(given, "fixed")
         if getattr(self.model, "_compiled_call", None) is None:

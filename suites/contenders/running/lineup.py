@@ -32,7 +32,13 @@ def why_not(contender: type[Contender], cell: Cell, model: EncoderDecoder) -> st
     """Return why a contender is skipped in a cell, or ""."""
     if reason := why_no_t5(model.config):
         return f"contenders take a T5, and {reason}; give model=small or another T5"
-    return contender.missing() or contender.outside(cell) or contender.unsearched(cell) or contender.supports(cell)
+    return (
+        contender.missing()
+        or contender.unknown(cell)
+        or contender.outside(cell)
+        or contender.unsearched(cell)
+        or contender.supports(cell)
+    )
 
 
 def make_room(cell: Cell) -> None:

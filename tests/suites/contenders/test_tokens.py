@@ -14,7 +14,7 @@ from suites.contenders import registry
 from suites.contenders.running.agreement import check_tokens, padded
 from suites.contenders.running.cache import shared_checkpoint
 from suites.contenders.running.process import Process
-from tests.suites.contenders.conftest import SRC_IDS, STEPS, cell_of, decode
+from tests.suites.contenders.conftest import SRC_IDS, STEPS, cell_of, decode, seed_and_end
 
 QUICK = ["transformers_dynamic", "transformers_static", "transformers_no_cache", "ctranslate2_float32"]
 INT8 = "ctranslate2_int8"
@@ -39,6 +39,25 @@ def test_tokens_are_those_of_the_oracle(prepared, name, cell):
     assert padded(decoded.token_ids, 0).tolist() == ours.tolist()
     lengths = [len(row) for row in decoded.token_ids]
     assert min(lengths) == STEPS if cell.stop == "fixed" else min(lengths) < max(lengths)
+
+
+@pytest.mark.parametrize("stop", ["fixed", "eos"])
+@pytest.mark.parametrize("name", ["transformers_dynamic", "transformers_no_cache", "ctranslate2_float32"])
+def test_prefix_and_rules_of_choice_are_those_of_the_oracle(prepared, name, stop):
+    """Each rule forbids what would be chosen without it."""
+    rules = {"prefix_ids": (17, 4)}
+    rules["suppress_ids"] = tuple(decode(cell_of(stop, **rules))[:, 1].tolist())
+    if name.startswith("transformers"):
+        rules["begin_suppress_ids"] = tuple(decode(cell_of(stop, **rules))[:, 0].tolist())
+    if stop == "eos":
+        rules["forced_eos_id"] = seed_and_end()[1]
+    cell = cell_of(stop, **rules)
+    ours = decode(cell)
+    decoded = prepared(name, cell).round(SRC_IDS, stop)
+    assert padded(decoded.token_ids, 0).tolist() == ours.tolist()
+    assert len(decoded.marks_s) == ours.shape[1] + 2
+    if stop == "eos":
+        assert {row[-1] for row in decoded.token_ids} == {seed_and_end()[1]}
 
 
 @pytest.mark.parametrize("name", QUICK)
