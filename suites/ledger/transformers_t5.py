@@ -42,13 +42,9 @@ def build(config: ModelConfig) -> Any:
             f"{config.num_heads}; leave model.num_kv_heads out"
         )
     others = (
-        "encoder_heads",
-        "encoder_d_kv",
-        "encoder_d_ff",
-        "encoder_positions",
-        "src_vocab_size",
-        "relative_per_layer",
-    )
+        "mel_bins", "encoder_heads", "encoder_d_kv", "encoder_d_ff", "encoder_positions", "src_vocab_size",
+        "relative_per_layer", "prefix_ids",
+    )  # fmt: skip
     if other := [name for name in others if getattr(config, name)]:
         raise ConfigError(f"--module transformers builds a T5, which has no {other[0]}; leave model.{other[0]} out")
     try:

@@ -8,7 +8,10 @@ from ..store.files import write_text
 from .html import page_of_tools
 from .tools import models_of_conf
 
-MODELS = ("pronounce", "small", "base", "large", "xl", "transformer2017")
+MODELS = (
+    "pronounce", "small", "base", "large", "xl", "transformer2017", "flan_t5_base", "bart_base", "marian", "nllb_600m",
+    "whisper_small",
+)  # fmt: skip
 
 
 def write_tools(path: Path) -> Path:

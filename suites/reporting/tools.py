@@ -141,6 +141,8 @@ def models_of_conf(names: Sequence[str]) -> list[dict[str, Any]]:
     for name in names:
         told: Any = OmegaConf.to_container(OmegaConf.create(read_text(CONF / "model" / f"{name}.yaml")))
         spec = ModelSpec.of(told)
-        lengths = {"B": 1, "S": 256, "N": 256}
-        found.append(model_data(spec.name, spec.name, config_of(spec), [parse(label) for label in CORE], lengths))
+        config = config_of(spec)
+        src_len = 256 if config.mel_bins is None else config.src_positions or 256
+        lengths = {"B": 1, "S": src_len, "N": 256}
+        found.append(model_data(spec.name, spec.name, config, [parse(label) for label in CORE], lengths))
     return found
