@@ -60,6 +60,8 @@ def why_idle(key: str, config: RunConfig) -> str:
 
     The text continues a sentence that ends in "has no effect".
     """
+    if key == "model.forced_eos_id" and config.measure.stop == "fixed":
+        return "with measure.stop=fixed, where no sentence ends early; add measure.stop=eos, or leave it out"
     if key.startswith("model."):
         return _why_idle_model(key.removeprefix("model."), config.model)
     measure = config.measure
@@ -128,12 +130,30 @@ def _why_idle_model(name: str, model: Mapping[str, Any]) -> str:
         )
     if name == "dropout":
         return "on decoding, as dropout is for training; leave it out"
-    if name in ("relative_buckets", "relative_max_distance") and model.get("architecture") not in (
-        None,
-        "t5",
-    ):
-        return f"with model.architecture={model['architecture']}, as only t5 has it; leave it out"
-    return ""
+    return _why_idle_positions(name, model)
+
+
+def _why_idle_positions(name: str, model: Mapping[str, Any]) -> str:
+    """Say why an option of positions has no effect with those that a model of random weights has."""
+    from strategies.models.architectures import OPTIONS
+
+    architecture = model.get("architecture") or "t5"
+    if name not in _OF_POSITIONS or architecture not in OPTIONS:  # the model says itself which architectures there are
+        return ""
+    own = model.get("positions") or OPTIONS[architecture]["positions"]
+    kinds, has = _OF_POSITIONS[name], {own, model.get("encoder_positions") or own}
+    if has & {*kinds}:
+        return ""
+    found = " and ".join(sorted(has))
+    return f"with {found} positions; give model.positions={kinds[0]}, or leave it out"
+
+
+_OF_POSITIONS = {
+    **dict.fromkeys(("relative_buckets", "relative_max_distance", "relative_per_layer"), ("relative",)),
+    **dict.fromkeys(("sinusoid_order", "sinusoid_exponent"), ("sinusoidal",)),
+    **dict.fromkeys(("first_position", "zero_at_pad"), ("sinusoidal", "learned")),
+}
+"""Option of a model -> the positions with which it has an effect."""
 
 
 def refuse_idle_sweeps(names: Sequence[str], typed: Mapping[str, Typed]) -> None:

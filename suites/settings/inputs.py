@@ -81,9 +81,12 @@ def _rows(cell: Cell, config: ModelConfig) -> Sequence[Sequence[int] | NDArray[n
     if cell.model.source == "pronounce":
         words, vocabulary = list(held_out()), load_vocabulary()
         return [vocabulary.spell(phrase(cell.src_len - 1, words, rng)) for _ in range(cell.batch_size)]
-    reserved = max(config.pad_id, config.start_id, *config.eos_ids) + 1
-    lowest = reserved if reserved < config.source_vocabulary else 0
-    return list(rng.integers(lowest, config.source_vocabulary, (cell.batch_size, cell.src_len)))
+    special = {config.pad_id, config.start_id, *config.eos_ids}
+    shape, size = (cell.batch_size, cell.src_len), config.source_vocabulary
+    if max(special) + 1 < size:
+        return list(rng.integers(max(special) + 1, size, shape))
+    others = np.setdiff1d(np.arange(size), list(special))  # Marian's pad id is its last one
+    return list(rng.choice(others if others.size else size, shape))
 
 
 def _features(cell: Cell, config: ModelConfig) -> Features:

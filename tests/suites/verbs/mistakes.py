@@ -159,8 +159,8 @@ IDLE = [
     (["run", "model.d_ff=64"], "model.d_ff=64 has no effect with model.source=pronounce, whose weights settle every"),
     (["run", "model=tiny", "model.dropout=0.1"], "model.dropout=0.1 has no effect on decoding"),
     (
-        ["run", "model=transformer2017", "model.scale_head=true"],
-        "has no effect with model.architecture=transformer2017",
+        ["run", "model=transformer2017", "model.relative_buckets=8"],
+        "has no effect with sinusoidal positions; give model.positions=relative, or leave it out",
     ),
     (["run", "src_ids=ids", "src_len=7"], "src_len=7 has no effect beside src_ids, whose sentences settle it"),
     (["run", "src_ids=ids", "batch_size=7"], "batch_size=7 has no effect beside src_ids"),
