@@ -13,6 +13,7 @@ G is H unless the model has fewer (``num_kv_heads``); query head h then reads ke
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
@@ -275,7 +276,16 @@ class ModelConfig:
 
 def check_field(name: str, value: Any) -> None:
     """Raise ModelError for a value that no model could have in this field, whatever its other fields are."""
+    check_name(name)
+    check_value(name, value)
+
+
+def check_name(name: str) -> None:
+    """Raise ModelError for a name that is no field of ``ModelConfig``; there are too many to list in a message."""
     known = [entry.name for entry in fields(ModelConfig)]
     if name not in known:
-        raise ModelError(f"model.{plain(name)} is not a model size; known: {', '.join(known)}")
-    check_value(name, value)
+        close = " or ".join(difflib.get_close_matches(name, known))
+        meant = f"did you mean {close}? " if close else ""
+        raise ModelError(
+            f"model.{plain(name)} is not a model size or option; {meant}docs/columns.md lists all, as model_config.*"
+        )

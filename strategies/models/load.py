@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from .checkpoints.digest import checkpoint_digest
 from .checkpoints.folder import existing_folder
 from .checkpoints.opener import config_of_checkpoint, load_checkpoint, open_checkpoint
-from .config import ModelConfig, ModelError
+from .config import ModelConfig, ModelError, check_name
 from .encoder_decoder import EncoderDecoder
 from .init import randomize
-from .message_text import plain, shown
+from .message_text import shown
 from .torch_settings import set_defaults
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -60,8 +60,7 @@ class ModelSpec:
             raise ModelError(f"model.source={shown(source)} is not known; known: pronounce, checkpoint, random")
         unknown = sorted(set(shape) - {f.name for f in fields(ModelConfig)})
         if unknown:
-            known = ", ".join(f.name for f in fields(ModelConfig))
-            raise ModelError(f"model.{plain(unknown[0])} is not a model size; known: {known}")
+            check_name(unknown[0])
         settled = set(shape) - set(CHOICES if source == "checkpoint" else ())
         if settled and source != "random":
             raise ModelError(
