@@ -5,6 +5,7 @@ import pytest
 
 from strategies import ModelSpec, config_of, parse
 from strategies.models.architectures import OPTIONS
+from strategies.search.options import Beam, Greedy
 from suites.ledger.column import at_step, legend, letters, prefix_told
 from suites.ledger.exported import layer_letters
 from suites.ledger.formula import formula_ledger
@@ -15,6 +16,7 @@ from suites.work.role_names import role_name
 
 from ...architectures import SHAPE, SRC_LEN, VARIANTS
 
+BEAMS = [parse(name) for name in ("static_kv(reorder=table)", "contiguous_kv(cross=recompute,cross_beams=expanded)")]
 STRATEGIES = [parse(name) for name in ("full_recompute", "contiguous_kv", "static_kv(read=buffer)", "pruned_cross_kv")]
 BATCH, TARGET, K = 3, 5, 6
 SMALL = SHAPE | {"vocab_size": 50, "d_model": 32, "d_ff": 40, "d_kv": 6}
@@ -26,24 +28,28 @@ def spec(architecture: str) -> ModelSpec:
     return ModelSpec("m", "random", shape=tuple(sorted(shape.items())))
 
 
-def cell_of(model: ModelSpec) -> Cell:
-    return Cell(model, SRC_LEN, TARGET, BATCH, "cpu", "fp32", 1, 0, "fixed")
+def cell_of(model: ModelSpec, beams: int) -> Cell:
+    search = Beam(beams) if beams > 1 else Greedy()
+    return Cell(model, SRC_LEN, TARGET, BATCH, "cpu", "fp32", 1, 0, "fixed", search=search)
 
 
-@pytest.mark.parametrize("architecture", OPTIONS)
-def test_formula_and_record_are_the_same_ledger(architecture):
+@pytest.mark.parametrize(
+    ("architecture", "beams", "strategies"), [*((name, 1, STRATEGIES) for name in OPTIONS), ("whisper", 2, BEAMS)]
+)
+def test_formula_and_record_are_the_same_ledger(architecture, beams, strategies):
     """Recording compares each product with its letters, on shadows whose sizes are primes and on the model itself."""
-    model = spec(architecture)
-    config, k = config_of(model), min(K, config_of(model).target_rows(TARGET))
-    recorded = at_step(record_cell(cell_of(model), STRATEGIES, k=k), k, SRC_LEN)
-    formula = formula_ledger(config, STRATEGIES, BATCH, SRC_LEN, TARGET, k=k, width=4)
+    cell = cell_of(spec(architecture), beams)
+    config = config_of(cell.model)
+    k = min(K, config.target_rows(TARGET))
+    recorded = at_step(record_cell(cell, strategies, k=k), k, SRC_LEN)
+    formula = formula_ledger(config, strategies, BATCH, SRC_LEN, TARGET, k=k, width=4, beams=beams)
     order = ["strategy", "phase", "role", "kind"]
     pd.testing.assert_frame_equal(
         formula.sort_values(order).reset_index(drop=True), recorded.sort_values(order).reset_index(drop=True)
     )
-    for strategy in STRATEGIES:
+    for strategy in strategies:
         once = formula[(formula["strategy"] == strategy.label) & (formula["phase"] == "prefill")]
-        assert (once["flops"] * once["count"]).sum() == formulas(config, cell_of(model), strategy).prefill_flops
+        assert (once["flops"] * once["count"]).sum() == formulas(config, cell, strategy).prefill_flops
 
 
 @pytest.fixture(scope="module")
