@@ -111,7 +111,7 @@ def _whole_step(rows: pd.DataFrame, label: str) -> tuple[str, str]:
 
 def legend(found: Beside, title: str) -> str:
     """The case, and the letters of the table with their numbers, except k, which the headline explains."""
-    sizes = letters(found.rows)
+    sizes = letters(found.rows[found.rows["part"] != "encoder"])
     told = [f"{letter} {LETTERS[letter]} {number}" for letter, number in sizes.items() if letter != "k"]
     return f"{title}: {', '.join(told)}."
 

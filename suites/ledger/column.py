@@ -111,9 +111,10 @@ def prefix_told(rows: pd.DataFrame) -> str:
     if fed.empty:
         return ""
     most = max(int(shape.split(",")[1]) for shape in fed["shape_numbers"])
+    first = "token" if most == 1 else f"{most} tokens"
     return (
-        f"In prefill, strategies that keep K and V also run the decoder on the first {most} of the {most + 1} tokens "
-        "of the prefix, without the head (P-1 rows in ledger.csv)."
+        f"In prefill, strategies that keep K and V also run the decoder on the first {first} of the prefix of "
+        f"{most + 1}, without the head (P-1 rows in ledger.csv)."
     )
 
 

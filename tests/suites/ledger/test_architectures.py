@@ -72,7 +72,7 @@ def test_a_prefix_is_fed_in_prefill_by_strategies_that_keep_its_rows(whisper):
     assert fed[["strategy", "shape", "shape_numbers", "grows_with"]].values.tolist() == [
         ["contiguous_kv", "[BH,P-1,d] x [BH,d,P-1]", "[12,3,6] x [12,6,3]", "-"]
     ]
-    assert "the first 3 of the 4 tokens of the prefix" in prefix_told(whisper)
+    assert "the first 3 tokens of the prefix of 4" in prefix_told(whisper)
     assert prefix_told(whisper[whisper["strategy"] == "full_recompute"]) == ""
 
 
