@@ -33,8 +33,9 @@ class Sizes:
 
     @property
     def num_heads(self) -> Expression:
-        """H, query heads."""
-        return self._letter("num_heads")
+        """H, query heads; or G, if the heads of K and V are as many in this stack alone."""
+        side = self.config.for_encoder if self.of_encoder else self.config
+        return SIZES["G"] if is_grouped(self.config) and side.group == 1 else self._letter("num_heads")
 
     @property
     def d_kv(self) -> Expression:

@@ -6,10 +6,12 @@ import pytest
 from strategies import ModelSpec, config_of, parse
 from strategies.models.architectures import OPTIONS
 from strategies.search.options import Beam, Greedy
+from suites.ledger import expected, verify
 from suites.ledger.column import at_step, legend, letters, prefix_told
 from suites.ledger.exported import layer_letters
 from suites.ledger.formula import formula_ledger
 from suites.ledger.of_cell import record_cell
+from suites.ledger.sizes import values
 from suites.settings.cells import Cell
 from suites.work.formulas import formulas
 from suites.work.role_names import role_name
@@ -50,6 +52,21 @@ def test_formula_and_record_are_the_same_ledger(architecture, beams, strategies)
     for strategy in strategies:
         once = formula[(formula["strategy"] == strategy.label) & (formula["phase"] == "prefill")]
         assert (once["flops"] * once["count"]).sum() == formulas(config, cell, strategy).prefill_flops
+
+
+@pytest.mark.parametrize("architecture", OPTIONS)
+def test_no_two_letters_of_the_shadow_have_the_same_number(architecture):
+    shadow, bound, steps = verify._bind(parse("static_kv(read=buffer)"))
+    config, known = shadow.config(config_of(spec(architecture))), verify.facts(bound, steps, shadow.source)
+    sizes = values(config, B=shadow.batch, S=shadow.source, N=shadow.target)
+    seen: dict[int, set[object]] = {}
+    once = [*expected.prefill(config, known), *expected.prefix(config, known)]
+    for products, k in ((expected.training(config), 1), (once, None), (expected.step(config, known), shadow.step)):
+        numbers = sizes | expected.numbers(bound, k, shadow.source, 1, prefix_len=config.prefix_len)
+        for said, number in zip(products, verify.in_numbers(products, numbers), strict=True):
+            for size in ("batch", "rows", "inner", "cols"):
+                seen.setdefault(getattr(number, size), set()).add(getattr(said, size))
+    assert all(len(expressions) == 1 for expressions in seen.values()), seen
 
 
 @pytest.fixture(scope="module")
