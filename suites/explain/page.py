@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+import shlex
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -119,6 +120,25 @@ def filled(text: str, indent: str = "") -> str:
     return textwrap.fill(words, 120, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
+def quoted(text: str) -> str:
+    """A text as one argument of a shell.
+
+    >>> quoted("two words"), quoted("it costs $5")
+    ('"two words"', "'it costs $5'")
+    """
+    return shlex.quote(text) if set(text) & set('"$`!\\\\') else f'"{text}"'
+
+
+def code(text: str) -> str:
+    """Mark a text as code in Markdown, also where it holds backticks.
+
+    >>> code("a"), code("`")
+    ('`a`', '`` ` ``')
+    """
+    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    return f"{fence}{text}{fence}" if len(fence) == 1 else f"{fence} {text} {fence}"
+
+
 def markdown_page(
     phrase: str, walk: Walk, ledger: pd.DataFrame, k: int, cached: str, full: str, pictures: Sequence[Picture]
 ) -> str:
@@ -131,10 +151,11 @@ def markdown_page(
     rows, products = at_step(ledger, k, source), Products(ledger)
     sizes = letters(rows)
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
-    environment.filters |= {"code": lambda text: f"`{text}`", "fill": filled}
+    environment.filters |= {"code": code, "cell": lambda text: code(text).replace("|", r"\|"), "fill": filled}
+    environment.filters["quoted"] = quoted
     template = environment.from_string(files("suites.explain").joinpath("page.md.jinja").read_text("utf-8"))
     return template.render(
-        phrase=phrase,
+        phrase=" ".join(phrase.split()),
         walk=walk,
         k=k,
         S=source,

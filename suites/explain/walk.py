@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from strategies import Session, Strategy, greedy, load_vocabulary
+from strategies import Session, Strategy, greedy
 from strategies.models.encoder_decoder import EncoderDecoder
 
 from ..probes.finite import require_finite
@@ -48,7 +48,7 @@ class Walk:
 
     ``fed_N``: the token ids that the steps were fed. ``difference``: the largest difference between the logits of a
     step and its teacher-forced row. ``cross_kept``: whether the cross-attention of each layer read its K and V at the
-    same addresses in every step.
+    same addresses in every step. ``checkpoint``: the name of the folder whose model decoded, "" for the embedded one.
     """
 
     source: Sequence[str]
@@ -58,6 +58,7 @@ class Walk:
     steps: Sequence[StepSeen]
     difference: float
     cross_kept: bool
+    checkpoint: str = ""
 
 
 def write_walk(walk: Walk, folder: Path) -> None:
@@ -75,18 +76,25 @@ def read_walk(folder: Path) -> Walk:
 
 
 def show(token: str) -> str:
-    """Return a token as text, with a word for the space, which could not be seen.
+    """Return a token as text, with words for a space and for nothing, and escapes for what could not be seen.
 
-    >>> show(" "), show("AH0")
-    ('(space)', 'AH0')
+    >>> show(" "), show("AH0"), show("\\n"), show("")
+    ('(space)', 'AH0', '\\\\n', '(nothing)')
     """
-    return "(space)" if token == " " else token
+    escaped = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in token)
+    return "(space)" if token == " " else escaped or "(nothing)"
 
 
-def walk(model: EncoderDecoder, strategy: Strategy, ids: Sequence[int], limit: int) -> Walk:
-    """Decode token ids (EOS last) greedily with ``strategy``, at most ``limit`` tokens. Raises NotFiniteError."""
+def walk(model: EncoderDecoder, strategy: Strategy, ids: Sequence[int], limit: int, word: Callable[[int], str]) -> Walk:
+    """Decode token ids (EOS last) greedily with ``strategy``, at most ``limit`` tokens. Raises NotFiniteError.
+
+    ``word`` spells a single token.
+    """
     src_BS = torch.tensor([ids])
-    names = [show(token) for token in load_vocabulary().tokens]
+
+    def name(token_id: int) -> str:
+        return show(word(token_id))
+
     session = Session(model, strategy, 1, len(ids), limit)
     session.prefill(src_BS)
     chosen_N = [int(token_B) for token_B in greedy(session)]
@@ -113,12 +121,12 @@ def walk(model: EncoderDecoder, strategy: Strategy, ids: Sequence[int], limit: i
         )
         after = session.nbytes.self_used // row_bytes
         steps.append(
-            StepSeen(k, names[fed], names[chosen], before, after, _candidates(logits_V, teacher_NV[k - 1], names))
+            StepSeen(k, name(fed), name(chosen), before, after, _candidates(logits_V, teacher_NV[k - 1], name))
         )
     logits_NV = torch.stack(logits)
     return Walk(
-        source=[names[i] for i in ids],
-        output=[names[i] for i in chosen_N],
+        source=[name(i) for i in ids],
+        output=[name(i) for i in chosen_N],
         fed_N=fed_N,
         ended=chosen_N[-1] in model.config.eos_ids,
         steps=steps,
@@ -133,6 +141,6 @@ def _row_bytes(model: EncoderDecoder) -> int:
     return 2 * config.kv_inner * config.decoder_layers * model.embedding.weight.element_size()
 
 
-def _candidates(logits_V: Tensor, teacher_V: Tensor, names: Sequence[str]) -> list[Candidate]:
+def _candidates(logits_V: Tensor, teacher_V: Tensor, name: Callable[[int], str]) -> list[Candidate]:
     best = logits_V.topk(SHOWN).indices.tolist()
-    return [Candidate(names[i], float(logits_V[i]), float(teacher_V[i])) for i in best]
+    return [Candidate(name(i), float(logits_V[i]), float(teacher_V[i])) for i in best]

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import torch
 
-from strategies import Strategy, load_vocabulary, parse
-from strategies.models.pronounce.evaluate import target_limit
+from strategies import Strategy, config_of, parse
 
 from ..ledger.of_cell import load, record_cell
 from ..ledger.table import default_step, read_ledger, write_ledger
@@ -17,6 +16,7 @@ from ..machine.environment import environment
 from ..plots.ledger import draw
 from ..settings.cells import Cell
 from ..settings.config import ConfigError
+from ..settings.texts import encoded, output_limit, words_of
 from ..store.files import write_json, write_text
 from ..store.folders import make_run_dir
 from .page import html_page, markdown_page
@@ -27,22 +27,31 @@ FULL, CACHED = "full_recompute", "contiguous_kv"
 
 
 def explain(cell: Cell, strategies: Sequence[Strategy], phrase: str, k: int | None, asked: Path | None) -> list[Path]:
-    """Write the page for a phrase and return the paths. Raises ConfigError, TextError or LedgerError.
+    """Write the page for a phrase and return the paths. Raises ConfigError, ModelError, TextError or LedgerError.
 
     ``k`` is the step to look at, by default the one at a third of the steps. ``asked`` is the run folder, by default
     results/<date>_explain.
     """
-    if cell.model.source != "pronounce" or cell.device != "cpu":
+    if cell.model.source == "random" or cell.device != "cpu":
         raise ConfigError(
-            "--explain decodes a phrase with the embedded model on the CPU; give model=pronounce device=cpu"
+            "--explain decodes a phrase on the CPU, with the embedded model or a checkpoint that has a tokenizer; give "
+            "model=pronounce device=cpu, or model=t5 model.checkpoint=DIR device=cpu"
         )
-    ids = load_vocabulary().spell(phrase)
-    seen = walk(load(cell), parse(CACHED), ids, target_limit(len(ids)))
+    if config_of(cell.model).prefix_len > 1:
+        raise ConfigError(
+            f"--explain is about targets that begin with one token, and those of {cell.model.name} begin with "
+            f"{config_of(cell.model).prefix_len}; run `shapes` without it"
+        )
+    ids = encoded([phrase], cell.model, "--phrase: text")[0]
+    model = load(cell)
+    seen = walk(model, parse(CACHED), ids, output_limit(model.config, len(ids)), words_of(cell.model))
+    if cell.model.source == "checkpoint":
+        seen = dataclasses.replace(seen, checkpoint=cell.model.name)
     steps = len(seen.output)
     if k is not None and k > steps:
         raise ConfigError(f"k={k} lies beyond the {steps} steps of this phrase; give k=1 to k={steps}")
     k = k or default_step(steps)
-    cell = dataclasses.replace(cell, src_ids=(tuple(ids),), src_len=len(ids), tgt_len=steps, batch_size=1)
+    cell = dataclasses.replace(cell, src_ids=(ids,), src_len=len(ids), tgt_len=steps, batch_size=1)
     every = list(dict.fromkeys([parse(FULL), parse(CACHED), *strategies]))
     ledger = record_cell(cell, every, k, torch.tensor([seen.fed_N]))
     run_dir = make_run_dir(asked, "explain", beside=WRITES)

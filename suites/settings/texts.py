@@ -11,7 +11,7 @@ from .rules import shown
 from .sources import Ids, read_lines
 
 if TYPE_CHECKING:
-    from strategies import ModelSpec
+    from strategies import ModelConfig, ModelSpec
 
 REMEDY = "write a sentence a line"
 
@@ -42,6 +42,26 @@ def encoder_of(spec: ModelSpec) -> Callable[[str], list[int]]:
         f"model={spec.name} has random weights and no tokenizer; give token ids by src_ids=FILE, or a checkpoint by "
         "model=t5 model.checkpoint=DIR"
     )
+
+
+def words_of(spec: ModelSpec) -> Callable[[int], str]:
+    """The function that spells a single token of a model. Raises as ``encoder_of`` does."""
+    if spec.source == "checkpoint":
+        from strategies.models.checkpoints.texts import open_text
+
+        return open_text(str(spec.checkpoint)).word
+    encoder_of(spec)
+    from strategies import load_vocabulary
+
+    return load_vocabulary().tokens.__getitem__
+
+
+def output_limit(config: ModelConfig, src_len: int) -> int:
+    """The most tokens of an output where nobody gave a number: twice the source, as far as there are positions."""
+    from strategies.models.pronounce.evaluate import target_limit
+
+    limit = target_limit(src_len)
+    return limit if config.tgt_positions is None else max(1, min(limit, config.tgt_positions - config.target_rows(0)))
 
 
 def encoded(texts: Iterable[str], spec: ModelSpec, told: str = "text") -> Ids:

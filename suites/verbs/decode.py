@@ -15,7 +15,7 @@ from ..settings.config import DEVICES, DTYPES, ConfigError, MeasureConfig, RunCo
 from .arguments import Parser, positive
 
 if TYPE_CHECKING:
-    from strategies import ModelSpec, Strategy
+    from strategies import Strategy
 
     from ..settings.cells import Cell
     from .decode_report import Decoded
@@ -99,12 +99,12 @@ def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
     phrases = read_phrases(args.phrases, args.file)
 
-    from strategies import ModelSpec, parse, select
+    from strategies import ModelSpec, config_of, parse, select
 
     from ..measuring.admission import ORACLE
     from ..settings.cells import make_cell
     from ..settings.obstacles import refuse_idle_beams, require_possible
-    from ..settings.texts import encoded
+    from ..settings.texts import encoded, output_limit
     from ..telling.beforehand import of_generation
     from .decode_report import as_json, print_report
     from .decoded_text import words_of
@@ -119,7 +119,7 @@ def main(argv: list[str]) -> int:
     config = RunConfig(
         model=model,
         src_len=src_len,
-        tgt_len=args.max_new or _limit(spec, src_len),
+        tgt_len=args.max_new or output_limit(config_of(spec), src_len),
         batch_size=len(rows),
         device=args.device,
         dtype=args.dtype,
@@ -136,15 +136,6 @@ def main(argv: list[str]) -> int:
     decoded = measure(cell, strategies)
     print(as_json(words, decoded)) if args.json else print_report(cell, words, decoded)
     return 1 if any(arm.agreement.reason for arm in decoded) else 0
-
-
-def _limit(spec: ModelSpec, src_len: int) -> int:
-    """The most tokens of an output, unless --max-new says so: fewer where the model has no more positions."""
-    from strategies import config_of
-    from strategies.models.pronounce.evaluate import target_limit
-
-    config, limit = config_of(spec), target_limit(src_len)
-    return limit if config.tgt_positions is None else max(1, min(limit, config.tgt_positions - config.target_rows(0)))
 
 
 def measure(cell: Cell, strategies: Sequence[Strategy]) -> list[Decoded]:

@@ -74,7 +74,8 @@ def _parser() -> Parser:
     parser.add_argument(
         "--explain",
         action="store_true",
-        help="write a page (Markdown and HTML) that walks through decoding a phrase, with pictures",
+        help="write a page (Markdown and HTML) that walks through decoding a phrase, with pictures; a checkpoint needs "
+        "a tokenizer",
     )
     parser.add_argument("--phrase", help=f'the phrase of that page ("{PHRASE}")')
     parser.add_argument(

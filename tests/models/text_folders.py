@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 import sentencepiece
+import torch
 from tokenizers import ByteLevelBPETokenizer
 
 from strategies import ModelConfig
@@ -166,8 +167,11 @@ def whisper(folder):
 
 def t5_with_weights(folder, vocab_size=160):
     """A T5 of random weights that can be loaded, with its spiece.model."""
-    config = ModelConfig(vocab_size, 16, 2, 8, 32, 1, 2)
-    model = randomize(EncoderDecoder(config), 3)
+    config = ModelConfig(vocab_size, 16, 2, 8, 32, 2, 2)
+    model = randomize(EncoderDecoder(config), 9)
+    with torch.no_grad():  # enough spread that sources decide what is said
+        for name, weight in model.named_parameters():
+            weight.mul_(1 if "norm" in name else 4)
     save_t5(model, folder)
     for name in ("tokenizer.json", "tokenizer_config.json"):
         (folder / name).unlink()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import AutoTokenizer
 
 from strategies import ModelSpec, Session, TextError, load_model, load_vocabulary, parse
 from suites.__main__ import main
@@ -17,6 +18,7 @@ from suites.settings.cells import Cell
 from suites.settings.config import ConfigError
 from suites.words.quantity import quantity
 from tests.command import ROOT
+from tests.models.text_folders import t5_with_weights
 
 PHRASE = "sequence to sequence"
 CELL = Cell(ModelSpec("pronounce", "pronounce"), 64, 64, 1, "cpu", "fp32", 1, 0, "fixed")
@@ -189,6 +191,27 @@ def test_a_page_is_written_over_though_its_ledger_is_not_kept(tmp_path, monkeypa
     (tmp_path / "page.md").write_text("an earlier page")
     [md, _] = explain(CELL, [], "tea", None, tmp_path)
     assert "an earlier page" not in md.read_text()
+
+
+def test_a_checkpoint_with_a_tokenizer_decodes_a_text_of_the_user(tmp_path, monkeypatch, capsys):
+    """Its words are those of the checkpoint's vocabulary, and marks of Markdown in them are shown as they are."""
+    folder = t5_with_weights(tmp_path / "mine")
+    monkeypatch.setattr("suites.explain.write.draw", lambda *_: [])
+    monkeypatch.chdir(tmp_path)
+    given = ["model=t5", f"model.checkpoint={folder}", "device=cpu", "threads=1", "strategies=[static_kv]"]
+    assert main(["shapes", "--explain", "--phrase", "the cat | sat `on`", *given]) == 0
+    text = Path(capsys.readouterr().out.splitlines()[0]).read_text()
+    told = " ".join(text.split())
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    words = tokenizer.convert_ids_to_tokens(tokenizer("the cat | sat `on`")["input_ids"])
+    assert "decoded with the checkpoint `mine`" in told
+    spelled = " ".join(f"`{word}`" for word in words)
+    assert f"`` the cat | sat `on` `` is made into S = {len(words)} source tokens: {spelled} " in told
+    assert "model.checkpoint=DIR --phrase 'the cat | sat `on`'" in told
+    assert table(text, "Steps 1, 2, 3")[0][1] == "`<pad>`"
+    (folder / "spiece.model").unlink()
+    assert main(["shapes", "--explain", "--phrase", "the cat", *given]) == 1
+    assert re.search(r"spiece\.model does not exist; which T5Tokenizer reads; [^\n]+\n$", capsys.readouterr().err)
 
 
 def test_mistakes(tmp_path, monkeypatch, capsys):
