@@ -35,7 +35,7 @@ def explain(cell: Cell, strategies: Sequence[Strategy], phrase: str, k: int | No
     if cell.model.source == "random" or cell.device != "cpu":
         raise ConfigError(
             "--explain decodes a phrase on the CPU, with the embedded model or a checkpoint that has a tokenizer; give "
-            "model=pronounce device=cpu, or model=t5 model.checkpoint=DIR device=cpu"
+            "model=pronounce device=cpu, or model=checkpoint model.checkpoint=DIR device=cpu"
         )
     if config_of(cell.model).prefix_len > 1:
         raise ConfigError(

@@ -40,7 +40,7 @@ def encoder_of(spec: ModelSpec) -> Callable[[str], list[int]]:
         return open_text(str(spec.checkpoint)).encode
     raise ConfigError(
         f"model={spec.name} has random weights and no tokenizer; give token ids by src_ids=FILE, or a checkpoint by "
-        "model=t5 model.checkpoint=DIR"
+        "model=checkpoint model.checkpoint=DIR"
     )
 
 

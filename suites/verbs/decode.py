@@ -107,10 +107,10 @@ def main(argv: list[str]) -> int:
     from ..settings.texts import encoded, output_limit
     from ..telling.beforehand import of_generation
     from .decode_report import as_json, print_report
-    from .decoded_text import words_of
+    from .decoded_text import checkpoint_of, words_of
 
     embedded = {"name": "pronounce", "source": "pronounce"}
-    model = embedded if args.model is None else {"name": "t5", "source": "checkpoint", "checkpoint": args.model}
+    model = embedded if args.model is None else checkpoint_of(args.model)
     spec = ModelSpec.of(model)
     rows = encoded(phrases, spec, "decode: text")
     src_len = max(map(len, rows))

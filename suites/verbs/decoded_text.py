@@ -63,6 +63,18 @@ class Written:
         return {"texts": {label: self.tokenizer.decode(ids) for label, ids in outputs.items()}}
 
 
+def checkpoint_of(folder: str) -> dict[str, Any]:
+    """The keys ``model.*`` of a checkpoint folder, whose outputs begin with the language that its ``tgt_lang`` names.
+
+    A folder that forces a token itself keeps to it. Raises ModelError.
+    """
+    model = {"name": "checkpoint", "source": "checkpoint", "checkpoint": folder}
+    spec = ModelSpec.of(model)
+    language = open_text(str(spec.checkpoint)).target_language_id
+    forced = config_of(spec).prefix_ids
+    return model if language is None or forced else {**model, "prefix_ids": [language]}
+
+
 def words_of(spec: ModelSpec, phrases: Sequence[str]) -> Words:
     """How to show the outputs of a model. Raises ModelError for a checkpoint folder without a tokenizer."""
     eos_ids = config_of(spec).eos_ids

@@ -5,10 +5,10 @@ import shutil
 
 import pytest
 import torch
-from transformers import AutoTokenizer, T5ForConditionalGeneration
+from transformers import AutoTokenizer, M2M100Config, M2M100ForConditionalGeneration, T5ForConditionalGeneration
 
 from suites.__main__ import main
-from tests.models.text_folders import t5_with_weights
+from tests.models.text_folders import m2m100, t5_with_weights
 
 TEXTS = ["the cat sat", "où est le café"]
 
@@ -75,3 +75,25 @@ def test_settings_of_the_folder_that_are_not_followed_are_told(folder, tmp_path,
     (tmp_path / "t5" / "generation_config.json").write_text('{"num_beams": 4, "eos_token_id": 1, "pad_token_id": 0}')
     assert decode("--model", tmp_path / "t5", "--strategies", "static_kv", "the cat") == 0
     assert "asks for num_beams=4, which is not followed here" in capsys.readouterr().err
+
+
+def test_a_translation_begins_with_the_language_that_the_folder_names(tmp_path, capsys):
+    """M2M100, which is told the target language by its token; the tokenizer's files name one as ``tgt_lang``."""
+    tokenizer_folder = m2m100(tmp_path / "words")
+    tokenizer = AutoTokenizer.from_pretrained(tokenizer_folder)
+    torch.manual_seed(0)
+    sizes = {"encoder_layers": 2, "decoder_layers": 2, "encoder_ffn_dim": 32, "decoder_ffn_dim": 32, "d_model": 16}
+    heads = {"encoder_attention_heads": 2, "decoder_attention_heads": 2}
+    config = M2M100Config(vocab_size=len(tokenizer), max_position_embeddings=40, init_std=1.0, **sizes, **heads)
+    model = M2M100ForConditionalGeneration(config).eval()
+    model.save_pretrained(tmp_path / "m2m100")
+    shutil.copytree(tokenizer_folder, tmp_path / "m2m100", dirs_exist_ok=True, ignore=lambda *_: ["config.json"])
+    given = tokenizer(TEXTS, return_tensors="pt", padding=True)
+    german = tokenizer.get_lang_id("de")
+    with torch.no_grad():
+        token_BN = model.generate(**given, max_new_tokens=7, num_beams=1, forced_bos_token_id=german)
+    assert (token_BN[:, 1] == german).all()
+    assert decode("--model", tmp_path / "m2m100", "--json", "--strategies", "static_kv", *TEXTS) == 0
+    said = [entry["texts"]["static_kv"] for entry in json.loads(capsys.readouterr().out)["phrases"]]
+    assert said == tokenizer.batch_decode(token_BN, skip_special_tokens=True)
+    assert any(said), "empty texts show nothing"
