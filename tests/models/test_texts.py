@@ -9,6 +9,10 @@ from transformers import AutoTokenizer, T5Tokenizer
 
 from strategies import ModelError
 from strategies.models.checkpoints.texts import open_text
+from strategies.models.checkpoints.texts.families import FAMILIES as FAMILIES_READ
+from strategies.models.checkpoints.texts.folder import BY_MODEL_TYPE
+from strategies.models.checkpoints.texts.opening import OWN
+from tests.command import ROOT
 from tests.models import text_folders
 from tests.models.text_folders import FAMILIES, LINES, WHISPER, save_beside, t5, trained, write
 
@@ -165,9 +169,15 @@ def test_a_folder_without_a_tokenizer_says_why_in_one_line(case, tmp_path):
     assert "\n" not in str(raised.value)
 
 
-@pytest.mark.parametrize("name", ["tokenizers", "sentencepiece"])
+@pytest.mark.parametrize("name", ["tokenizers", "sentencepiece", "google.protobuf"])
 def test_a_missing_package_is_named_with_the_command_that_installs_it(name, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.delitem(sys.modules, "sentencepiece.sentencepiece_model_pb2", raising=False)
     with pytest.raises(ModelError, match=rf"package {name}; pip install 'decodebench\[text\]'"):
         open_text(t5(tmp_path / "own"))
     assert open_text(text_folders.byt5(tmp_path / "bytes")).encode("a") == [100, 1]
+
+
+def test_the_page_on_texts_names_every_tokenizer_that_is_read():
+    page = (ROOT / "docs" / "texts.md").read_text()
+    assert {name for name in (*FAMILIES_READ, *OWN, *BY_MODEL_TYPE.values()) if f"`{name}`" not in page} == set()

@@ -6,6 +6,7 @@ import base64
 import json
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from ...config import ModelError
@@ -65,10 +66,8 @@ def from_file(folder: TextFolder) -> LibraryTokenizer:
     """Read tokenizer.json, and give it the special tokens and the splitting of its family. Raises ModelError."""
     path = folder.file("tokenizer.json")
     library = package("tokenizers")
-    try:
+    with _told(f"{path} is no file of the library tokenizers"):
         made = library.Tokenizer.from_file(str(path))
-    except Exception as error:  # the library raises no type of its own
-        raise ModelError(f"{path} is no file of the library tokenizers ({described(error)}); {REMEDY}") from None
     made.no_truncation()
     made.no_padding()
     _add(made, folder, folder.added())
@@ -77,6 +76,17 @@ def from_file(folder: TextFolder) -> LibraryTokenizer:
         normalizer = json.loads(made.normalizer.__getstate__()) if made.normalizer is not None else {}
         _fit(made, FAMILIES[folder.kind], folder, next(_charsmaps(normalizer), b""))
     return LibraryTokenizer(folder, made)
+
+
+@contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Raise ModelError for any error of the library, which has no type of its own; its panics are no Exceptions."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:
+        raise ModelError(f"{what} ({described(error)}); {REMEDY}") from None
 
 
 def _charsmaps(normalizer: dict[str, Any]) -> Iterator[bytes]:
@@ -139,11 +149,8 @@ def _pieces_model(library: Any, family: Family, pieces: list[tuple[str, float]],
 
 def _from_merges(library: Any, folder: TextFolder) -> Any:
     vocab, merges = folder.file("vocab.json"), folder.file("merges.txt")
-    try:
+    with _told(f"{vocab} and {merges.name} make no vocabulary of merges"):
         return library.models.BPE.from_file(str(vocab), str(merges))
-    except Exception as error:  # the library raises no type of its own
-        why = described(error)
-        raise ModelError(f"{vocab} and {merges.name} make no vocabulary of merges ({why}); {REMEDY}") from None
 
 
 def _fit(made: Any, family: Family, folder: TextFolder, charsmap: bytes) -> None:
@@ -157,7 +164,8 @@ def _fit(made: Any, family: Family, folder: TextFolder, charsmap: bytes) -> None
         spaces = split.Metaspace(replacement=SPACE, prepend_scheme="always", split=True)
         made.pre_tokenizer = split.Sequence([split.WhitespaceSplit(), spaces]) if family.splits_words else spaces
         made.decoder = join.Metaspace(replacement=SPACE, prepend_scheme="always", split=True)
-        steps = [normal.Precompiled(charsmap)] if charsmap and family.normalizes else []
+        with _told(f"{folder.path / family.file} holds rules of normalization that cannot be read"):
+            steps = [normal.Precompiled(charsmap)] if charsmap and family.normalizes else []
         if folder.kind == "PegasusTokenizer" and not charsmap:
             steps.append(normal.Replace("\n", " "))
         if family.single_spaces and (charsmap or folder.kind != "NllbTokenizer"):

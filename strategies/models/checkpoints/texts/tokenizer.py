@@ -30,10 +30,10 @@ def package(name: str) -> Any:
     """Import a package of the extra ``text``. Raises ModelError if it is not installed."""
     try:
         return importlib.import_module(name)
-    except ImportError:
+    except ImportError as error:
         raise ModelError(
-            f"texts need the Python package {name.partition('.')[0]}; pip install 'decodebench[text]', or give token "
-            "ids by src_ids=FILE"
+            f"texts need the Python package {error.name or name}; pip install 'decodebench[text]', or give token ids "
+            "by src_ids=FILE"
         ) from None
 
 
