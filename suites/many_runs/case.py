@@ -11,7 +11,7 @@ from ..settings.catalog import did_you_mean
 from ..settings.config import ConfigError
 from ..settings.rules import shown
 from ..tables.columns import GROUP
-from ..words.search_told import sizes_told
+from ..words.search_told import sizes_with_units
 from .runs import PastRun
 
 SIZES = ["batch_size", "num_beams", "src_len", "tgt_len"]
@@ -36,7 +36,7 @@ class Chosen:
     @property
     def name(self) -> str:
         """The case in words: "static_kv in tiny, batch 1, 32 -> 32 tokens"."""
-        return f"{self.key[1]} in {self.row['model']}, {sizes_told(self.row)} tokens"
+        return f"{self.key[1]} in {self.row['model']}, {sizes_with_units(self.row)}"
 
 
 def choose(runs: Sequence[PastRun], cell: str | None, strategy: str | None) -> Chosen:

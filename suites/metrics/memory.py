@@ -67,9 +67,13 @@ def batch_max_sentences(case: Case) -> float:
     return case.batch_max
 
 
-@metric("tokens", "higher", "the largest source = target length at this batch whose weights + predicted peak fit")
+@metric(
+    "tokens",
+    "higher",
+    "the largest source = target length (features: target alone) at this batch whose weights + predicted peak fit",
+)
 def length_max_tokens(case: Case) -> float:
-    """Largest source = target length that fits in memory."""
+    """Largest source = target length that fits in memory, within the model's positions."""
     return case.length_max
 
 

@@ -6,6 +6,7 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ..words.search_told import FEATURES, source_told
 from .ends import name_ends, named, panel_height_in
 from .panels import left_out, shown_of
 from .style import RC, new_figure
@@ -141,9 +142,9 @@ def figure(view: View) -> Figure | None:
     panels = shown_of(longest(view))
     _, last = panels[-1]
     foot = f"{view.foot} {view.rounds} Bold: running median over steps; thin: each step; bands: middle half of rounds."
-    sources = {int(steps["src_len"].iloc[0]) for _, steps in panels}
-    if len(sources) == 1:
-        foot += f" Source: {sources.pop()} tokens."
+    if len({int(steps["src_len"].iloc[0]) for _, steps in panels}) == 1:
+        case = view.table[view.table["cell"] == last["cell"].iloc[0]].iloc[0]
+        foot += f" Source: {source_told(case)}{'' if case['source'] == FEATURES else ' tokens'}."
     foot += batches_note(view, len(panels))
     if disturbed_by := view.within(cell for _, steps in panels for cell in steps["cell"]).disturbed_by:
         foot += f" The machine was disturbed: {disturbed_by}."

@@ -19,7 +19,7 @@ from ..tables.role_table import ROLE_COLUMNS
 from ..words.comparison import names_of, spoken
 from ..words.labels import short, shortened
 from ..words.quantity import counted
-from ..words.search_told import batch_told, is_beam
+from ..words.search_told import batch_told, is_beam, source_told
 from ..words.settings_told import changed_settings
 from .looks import NOT_DRAWN, Look, looks
 from .panels import first_middle_last
@@ -172,7 +172,7 @@ class View:
     @staticmethod
     def sizes(case: Mapping[Hashable, Any] | pd.Series) -> str:
         """Sentence on the sizes of one case, for the foot of a plot of a single cell."""
-        return f"Source {case['src_len']}, target {case['tgt_len']} tokens, {batch_told(case)}."
+        return f"Source {source_told(case)}, target {case['tgt_len']} tokens, {batch_told(case)}."
 
     @property
     def every_panel(self) -> list[tuple[str, pd.DataFrame]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -10,11 +11,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, cached_property
 
-from strategies import ModelSpec
+from strategies import ModelError, ModelSpec
 from strategies.search.options import Greedy, Search, Stop
 
 from ..words.labels import plain
-from ..words.search_told import search_told, sizes_told
+from ..words.search_told import FEATURES, IDS, search_told, sizes_with_units
 from ..words.settings_told import changed_settings
 from .config import RunConfig, check
 from .features import FeatureFile, file_of
@@ -120,9 +121,20 @@ class Cell:
     @property
     def title(self) -> str:
         """Text that names the cell in a line of progress."""
-        fields = dataclasses.asdict(self) | {"search": search_told(self.search), "num_beams": self.beams}
+        fields = dataclasses.asdict(self) | {
+            "search": search_told(self.search),
+            "num_beams": self.beams,
+            "source": FEATURES if self.has_features else IDS,
+        }
         kernels = "".join(f" {text}" for text in changed_settings(fields))
-        return f"{self.model.name} {self.device}{kernels} {sizes_told(fields)} tokens"
+        return f"{self.model.name} {self.device}{kernels} {sizes_with_units(fields)}"
+
+    @property
+    def has_features(self) -> bool:
+        """Whether the source is features, and no token ids; False for a checkpoint that can no longer be read."""
+        with contextlib.suppress(ModelError):
+            return positions_of_features(self.model) is not None
+        return False
 
 
 def why_no_tf32(config: RunConfig, device: str) -> str:

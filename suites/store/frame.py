@@ -16,10 +16,11 @@ from ..words.labels import as_written, plain, spreadsheet_safe
 from .files import ResultsError, read_text, write_bytes, write_text
 
 TEXT = {
-    "cell", "model", "device", "dtype", "weights", "linear", "attention", "tf32", "search", "stop", "strategy",
-    "execution", "attention_ran", "status", "reason", "tokens_equal", "baseline", "phase", "role", "figure", "kind",
-    "verdict", "gate", "e2e_verdict", "stopped_by", "best_strategy", "best_verdict", "memory_bound_by", "disturbed_by",
-    "node", "cpu", "gpu", "run", "started", "commit", "uncommitted_changes", "software", "hardware", "remark", "since",
+    "cell", "model", "device", "dtype", "weights", "linear", "attention", "tf32", "search", "source", "stop",
+    "strategy", "execution", "attention_ran", "status", "reason", "tokens_equal", "baseline", "phase", "role", "figure",
+    "kind", "verdict", "gate", "e2e_verdict", "stopped_by", "best_strategy", "best_verdict", "memory_bound_by",
+    "disturbed_by", "node", "cpu", "gpu", "run", "started", "commit", "uncommitted_changes", "software", "hardware",
+    "remark", "since",
 }  # fmt: skip
 """Columns that hold text; all others hold numbers."""
 HEADER = 1 << 16

@@ -25,7 +25,7 @@ from ..store.entries import EnvironmentEntry
 from ..store.hardware import hardware_of_cells
 from ..store.records import ArmResult, Round
 from ..words.labels import plain
-from ..words.search_told import search_told
+from ..words.search_told import search_told, source_of
 from .columns import CROSSOVER, IDENTITY, QUALITY, TEXT_COLUMNS, TRUST, columns
 from .executions import execution_in
 from .metric_inputs import case_of, number
@@ -115,6 +115,7 @@ def case_table(
                 "tf32": str(cell.get("tf32", False)).lower(),
                 "search": search_told(search),
                 "num_beams": search.width,
+                "source": source_of(cell),
                 **machine,
                 "strategy": label,
                 "execution": "" if label in cell.get("contenders", []) else arm.execution or execution_in(label),

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from ..settings.search import search_from
 from ..store.cell_folder import CellResult
 from ..store.entries import NarrowingEntry
-from ..words.search_told import sizes_told
+from ..words.search_told import sizes_with_units, source_of
 
 
 def kernels_told(cells: Sequence[CellResult]) -> list[str]:
@@ -75,4 +75,6 @@ def _changed(found: NarrowingEntry) -> str:
 def case_told(done: CellResult) -> str:
     """Batch and lengths of a cell, and the number of beams of beam search."""
     search = search_from(done.cell.get("search"))
-    return f"{sizes_told({**done.cell, 'search': search.kind, 'num_beams': search.width})} tokens"
+    return sizes_with_units(
+        {**done.cell, "search": search.kind, "num_beams": search.width, "source": source_of(done.cell)}
+    )

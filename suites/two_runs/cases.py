@@ -11,7 +11,7 @@ import pandas as pd
 from ..tables.columns import SETTINGS
 from ..words.comparison import factor
 from ..words.quantity import percent, quantity
-from ..words.search_told import sizes_told
+from ..words.search_told import sizes_with_units
 from .conclusion import change_in_words
 from .quality import FIGURES
 
@@ -44,7 +44,7 @@ def cases(found: pd.DataFrame) -> list[CaseChanges]:
     out = []
     for _, rows in found.groupby("cell", sort=False):
         first = rows.iloc[0]
-        name = f"{first['model']}, {sizes_told(first)} tokens"
+        name = f"{first['model']}, {sizes_with_units(first)}"
         name += "".join(f", {column} {first[column]}" for column in varying)
         if lines := list(_lines(rows)):
             out.append(CaseChanges(name, lines))

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from .quantity import counted
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from strategies.search.options import Search
 
     from .settings_told import Named
+
+
+IDS, FEATURES = "ids", "features"
+"""What a source may be, as the column ``source`` of the table of cases says it."""
 
 
 def search_told(search: Search) -> str:
@@ -53,3 +60,29 @@ def sizes_told(case: Named) -> str:
     'batch 8, 4 beams, 64 -> 32'
     """
     return f"{batch_told(case)}, {case['src_len']} -> {case['tgt_len']}"
+
+
+def sizes_with_units(case: Mapping[Any, Any] | pd.Series) -> str:
+    """Name the sizes of a case with their units; ``source`` says what its source is (``source_of``).
+
+    >>> case = {"batch_size": 8, "search": "greedy", "source": "features", "src_len": 1500, "tgt_len": 32}
+    >>> sizes_with_units(case), sizes_with_units({**case, "source": "ids"})
+    ('batch 8, 1500 positions -> 32 tokens', 'batch 8, 1500 -> 32 tokens')
+    """
+    unit = " positions" if case.get("source") == FEATURES else ""
+    return f"{batch_told(case)}, {case['src_len']}{unit} -> {case['tgt_len']} tokens"
+
+
+def source_told(case: Mapping[Any, Any] | pd.Series) -> str:
+    """Name the source of a case and its length, to be followed by the target's length in tokens.
+
+    >>> source_told({"source": "features", "src_len": 1500}), source_told({"source": "ids", "src_len": 64})
+    ('1,500 positions of features', '64')
+    """
+    return f"{case['src_len']:,} positions of features" if case.get("source") == FEATURES else str(case["src_len"])
+
+
+def source_of(cell: Mapping[str, Any]) -> str:
+    """What the source of a stored cell is: ``ids`` or ``features``; "" where its model is not told."""
+    config = cell.get("model_config")
+    return "" if config is None else FEATURES if config.get("mel_bins") else IDS

@@ -77,7 +77,8 @@ class Capacity:
     """What fits in memory for a strategy in a cell.
 
     ``peak_bytes`` is the predicted peak above the weights. ``batch_max`` is the largest batch, in sentences, at the
-    cell's lengths. ``length_max`` is the largest source = target length, in tokens, at the cell's batch.
+    cell's lengths. ``length_max`` is the largest source = target length, in tokens, at the cell's batch; of features,
+    whose length is the model's, the largest target. It is never beyond the model's positions.
     """
 
     peak_bytes: int
@@ -89,9 +90,11 @@ def capacity(
     config: ModelConfig, cell: Cell, strategy: Strategy, padded: bool, weight_bytes: int, memory_bytes: int
 ) -> Capacity:
     """Find what fits in ``memory_bytes``, weights included. Raises StrategyError as ``predicted_peak_bytes`` does."""
-    cell = replace(cell, src_ids=None)
+    cell, has_features = replace(cell, src_ids=None, src_features=None), config.mel_bins is not None
 
     def need(sized: Cell) -> int:
+        if config.beyond_positions(sized.src_len, sized.tgt_len):
+            return memory_bytes + 1
         try:
             return weight_bytes + predicted_peak_bytes(config, sized, strategy, padded)
         except StrategyError:  # the length exceeds the strategy's own limit
@@ -100,7 +103,7 @@ def capacity(
     return Capacity(
         predicted_peak_bytes(config, cell, strategy, padded),
         most(lambda n: need(replace(cell, batch_size=n)), memory_bytes),
-        most(lambda n: need(replace(cell, src_len=n, tgt_len=n)), memory_bytes),
+        most(lambda n: need(replace(cell, src_len=cell.src_len if has_features else n, tgt_len=n)), memory_bytes),
     )
 
 

@@ -6,7 +6,7 @@ import pandas as pd
 
 from ...words.quality import is_approximate
 from ...words.quantity import quantity
-from ...words.search_told import batch_told
+from ...words.search_told import FEATURES, batch_told
 from .rows import BATCH, longest
 from .section import Section
 
@@ -27,9 +27,8 @@ def sections(rows: pd.DataFrame) -> list[Section]:
         name = f"{strategy}{' (approximate)' * is_approximate(last.to_dict())}"
         most = {**last, "batch_size": f"{int(last['batch_max_sentences']):,}"}
         lengths = ", ".join(f"{row['length_max_tokens']:,.0f} at {batch_told(row)}" for row in mine.to_dict("records"))
-        told.append(
-            f"{name}: {batch_told(most)} at {last['src_len']} -> {last['tgt_len']}; source = target = {lengths}"
-        )
+        along = "target" if last.get("source") == FEATURES else "source = target"
+        told.append(f"{name}: {batch_told(most)} at {last['src_len']} -> {last['tgt_len']}; {along} = {lengths}")
     found = (known["peak_memory_bytes"] / known["predicted_peak_bytes"]).dropna()
     ratio = " to ".join(dict.fromkeys(f"{end:.2f}" for end in (found.min(), found.max())))
     measured = f"the peaks measured are {ratio} of it; " if len(found) else ""
