@@ -33,7 +33,7 @@ HISTORY = "test_logits_are_those_of_each_history_in_a_first_batch_and_in_a_secon
 # The name of a faulty copy -> the text that makes it so, and a test that has to fail.
 FAULTS = {
     "writes_one_place_too_late": (
-        "held[:, :, step.query_offset : step.length] = new",
+        "held[:, :, rows : step.length] = new",
         "held[:, :, min(step.length, held.shape[2] - 1)] = new[:, :, 0]",
         "test_logits_equal_full_recompute_at_every_step",
     ),
