@@ -98,6 +98,14 @@ def test_a_folder_of_pytorch_weights_is_converted_by_the_command_that_the_error_
     assert Path(arguments[1]).parent == tmp_path
 
 
+def test_a_whisper_of_pytorch_weights_is_converted_as_a_model_of_speech(tmp_path: Path) -> None:
+    files(tmp_path, "pytorch_model.bin")
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "whisper"}))
+    with pytest.raises(ModelError, match=r"import AutoModelForSpeechSeq2Seq as M"):
+        load_model(tmp_path)
+    assert "whisper" in transformers.models.auto.modeling_auto.MODEL_FOR_SPEECH_SEQ_2_SEQ_MAPPING_NAMES
+
+
 def test_a_home_is_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "t5").mkdir()

@@ -54,8 +54,11 @@ def require_a_model(folder: Path) -> None:
     raise ModelError(f"{folder / 'config.json'} does not exist; {GIVE}")
 
 
-def weight_files(folder: Path) -> list[Path]:
-    """The safetensors files of a folder: one, or those that an index names. Raises ModelError if there is none."""
+def weight_files(folder: Path, of_speech: bool = False) -> list[Path]:
+    """The safetensors files of a folder: one, or those that an index names. Raises ModelError if there is none.
+
+    ``of_speech`` says that its sources are features, for the command that converts other files.
+    """
     single, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
     if exists(single):
         return [single]
@@ -63,7 +66,7 @@ def weight_files(folder: Path) -> list[Path]:
         return [folder / name for name in _shards(index)]
     if any(exists(folder / name) for name in OTHER_WEIGHTS):
         raise ModelError(
-            f"{folder} holds no model.safetensors, but pytorch_model.bin; convert it: {conversion(folder)}"
+            f"{folder} holds no model.safetensors, but pytorch_model.bin; convert it: {conversion(folder, of_speech)}"
         )
     if foreign := next((name for name in FOREIGN_WEIGHTS if exists(folder / name)), ""):
         raise ModelError(
@@ -75,12 +78,12 @@ def weight_files(folder: Path) -> list[Path]:
     )
 
 
-def conversion(folder: Path) -> str:
+def conversion(folder: Path, of_speech: bool = False) -> str:
     """A shell command that saves a folder's model as safetensors, in a folder beside it."""
     target = folder.with_name(folder.name + "-safetensors")
+    name = "AutoModelForSpeechSeq2Seq" if of_speech else "AutoModelForSeq2SeqLM"
     program = (
-        "import sys; from transformers import AutoModelForSeq2SeqLM as M; "
-        "M.from_pretrained(sys.argv[1]).save_pretrained(sys.argv[2])"
+        f"import sys; from transformers import {name} as M; M.from_pretrained(sys.argv[1]).save_pretrained(sys.argv[2])"
     )
     return shlex.join(["python", "-c", program, str(folder), str(target)])
 

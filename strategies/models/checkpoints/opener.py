@@ -50,7 +50,7 @@ def open_checkpoint(folder: str | Path) -> OpenedCheckpoint:
     require_a_model(path)
     raw = read_object(path / "config.json", GIVE)
     try:
-        files = weight_files(path)
+        files = weight_files(path, of_speech=raw.get("model_type") == "whisper")
         stamp: Stamp = []
         with contextlib.suppress(OSError):  # such as of a name no file can have: reading says more
             stamp = stamp_of([path / "config.json", path / "generation_config.json", *files])
