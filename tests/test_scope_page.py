@@ -94,7 +94,7 @@ def test_contenders_say_what_they_do_not_decode():
     on_cuda = dataclasses.replace(cell, device="cuda")
     answers = [why_not(Contender, cell, model), Contender.outside(cell), Contender.outside(on_cuda)]
     texts = [
-        "contenders take a T5, and this model is of the architecture transformer2017",
+        "contenders read a Hugging Face folder, and this model is of the architecture transformer2017",
         "on cpu it is given fp32 weights, not bf16; give dtype=fp32",
         "it runs on cpu alone, not on cuda",
     ]

@@ -37,4 +37,6 @@ def randomize(model: EncoderDecoder, seed: int) -> EncoderDecoder:
             fill(module.weight, of_rows)
         elif isinstance(module, nn.Embedding) and module is not model.embedding:
             fill(module.weight, of_rows)
+    if model.config.architecture == "marian":  # its decoder starts from padding, whose embedding is zero
+        model.embedding.weight[model.config.pad_id] = 0
     return model

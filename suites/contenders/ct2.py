@@ -142,8 +142,9 @@ class CTranslate2(Contender):
             }
         if config.prefix_ids:
             options["target_prefix"] = [list(map(str, config.prefix_ids))] * len(words)
-        if config.suppress_ids:
-            options["suppress_sequences"] = [[str(number)] for number in config.suppress_ids]
+        padding = {config.pad_id} if config.architecture == "marian" else set()  # which its vocabulary does not hold
+        if never := set(config.suppress_ids) - padding:
+            options["suppress_sequences"] = [[str(number)] for number in never]
         longest = forced + self._cell.tgt_len
         start = time.perf_counter()
         results = self._translator.translate_batch(

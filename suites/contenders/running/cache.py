@@ -15,7 +15,7 @@ import platformdirs
 import torch
 
 from strategies.models.encoder_decoder import EncoderDecoder
-from strategies.models.export import save_t5
+from strategies.models.export import save_checkpoint
 
 from ...store.files import made_once
 
@@ -49,7 +49,7 @@ def cache_of(run_dir: Path) -> Path:
 
 
 def shared_checkpoint(model: EncoderDecoder, cache: Path) -> Path:
-    """Return the folder ``<cache>/<digest>/t5``, absolute, and write it at once if it is not there.
+    """Return the folder ``<cache>/<digest>/checkpoint``, absolute, and write it at once if it is not there.
 
     The weights are those of the cell, already rounded to its type, written in float32, which holds them all exactly.
     A contender that loads them in the cell's type gets the same values.
@@ -57,7 +57,7 @@ def shared_checkpoint(model: EncoderDecoder, cache: Path) -> Path:
     Raises ModelError or OSError.
     """
     entry = (cache / digest(model)).absolute()
-    folder = made_once(entry / "t5", lambda part: save_t5(model, part))
+    folder = made_once(entry / "checkpoint", lambda part: save_checkpoint(model, part))
     with contextlib.suppress(OSError):
         os.utime(entry)
     bound(cache)

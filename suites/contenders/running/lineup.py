@@ -12,7 +12,7 @@ import torch
 
 from strategies import ModelConfig
 from strategies.models.encoder_decoder import EncoderDecoder
-from strategies.models.export import why_no_t5
+from strategies.models.export import why_not_exported
 
 from ...measuring.arms import StrategyArm
 from ...measuring.child_arms import Tell
@@ -30,8 +30,8 @@ from .own_strategy import PREFIX
 
 def why_not(contender: type[Contender], cell: Cell, model: EncoderDecoder) -> str:
     """Return why a contender is skipped in a cell, or ""."""
-    if reason := why_no_t5(model.config):
-        return f"contenders take a T5, and {reason}; give model=small or another T5"
+    if reason := why_not_exported(model.config):
+        return f"contenders read a Hugging Face folder, and {reason}; give model=small, for example"
     return (
         contender.missing()
         or contender.unknown(cell)

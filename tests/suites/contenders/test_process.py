@@ -121,4 +121,4 @@ def test_equal_weights_share_one_checkpoint_and_others_do_not(tiny_model, tmp_pa
     assert shared_checkpoint(tiny_model("t5"), tmp_path) == first
     assert (first / "model.safetensors").stat().st_mtime_ns == written
     assert shared_checkpoint(tiny_model("t5", seed=1), tmp_path) != first
-    assert sorted(path.name for path in first.parent.iterdir()) == ["t5"]
+    assert sorted(path.name for path in first.parent.iterdir()) == ["checkpoint"]

@@ -1,0 +1,133 @@
+"""Contenders decode what our oracle does with a model of each family, from the folder that is exported for them."""
+
+import importlib.util
+
+import pytest
+import torch
+
+from strategies import ModelSpec, Session, greedy, load_model, parse
+from strategies.search.options import Beam
+from suites.contenders import UnavailableError, registry
+from suites.contenders.running.agreement import padded
+from suites.contenders.running.cache import shared_checkpoint
+from suites.contenders.running.judgement import Judgement
+from suites.contenders.running.lineup import why_not
+from suites.measuring.arms import StrategyArm
+from suites.settings.cells import Cell
+from suites.settings.inputs import make_inputs
+from tests.suites.contenders.conftest import SRC_IDS
+
+V, STEPS = 47, 10
+SIZES = {
+    "vocab_size": V, "d_model": 16, "num_heads": 2, "d_kv": 8, "d_ff": 24, "encoder_layers": 2, "decoder_layers": 1,
+    "norm_eps": 1e-5,
+}  # fmt: skip
+LEARNED = {"src_positions": 20, "tgt_positions": 20}
+BART = {"pad_id": 1, "eos_id": 2, "start_id": 2}
+FAMILIES = {
+    "t5": {"start_id": 5, "norm_eps": 1e-6, "prefix_ids": (9,), "suppress_ids": (3, 0)},
+    "marian": LEARNED | {"pad_id": V - 1, "eos_id": 0, "start_id": V - 1, "suppress_ids": (V - 1,), "logits_bias": True,
+                         "scale_embedding": True, "forced_eos_id": 0},
+    "bart": LEARNED | BART | {"forced_eos_id": 2, "suppress_ids": (3,), "logits_bias": True},
+    "mbart": LEARNED | BART | {"prefix_ids": (40,), "scale_embedding": True, "encoder_d_ff": 20},
+    "m2m_100": BART | {"prefix_ids": (40,), "suppress_ids": (1,), "scale_embedding": True},
+    "pegasus": LEARNED | {"pad_id": 0, "eos_id": 1, "start_id": 0, "activation": "relu", "scale_embedding": True},
+}  # fmt: skip
+SEEDS = {"t5": 1, "marian": 27, "pegasus": 7}
+"""Seeds of weights that choose one token after another; 3 of every other family."""
+CACHES = ("transformers_dynamic", "transformers_static", "transformers_no_cache")
+CTRANSLATE2 = "ctranslate2_float32"
+
+pytestmark = [
+    pytest.mark.skipif(
+        importlib.util.find_spec("ctranslate2") is None, reason="needs the contenders: pip install 'decodebench[peers]'"
+    ),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning", "ignore::FutureWarning"),
+]
+
+
+def cell_of(architecture, stop, **more):
+    search = {"search": more.pop("search")} if "search" in more else {}
+    shape = SIZES | {"architecture": architecture} | FAMILIES[architecture] | more
+    spec = ModelSpec(architecture, "random", shape=tuple(sorted(shape.items())))
+    return Cell(spec, 7, STEPS, 2, "cpu", "fp32", 1, SEEDS.get(architecture, 3), stop, SRC_IDS, **search)
+
+
+def model_of(cell):
+    """Its model, whose weights have a spread that makes it choose one token after another."""
+    model = load_model(cell.model, seed=cell.seed)
+    generator = torch.Generator().manual_seed(cell.seed)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            noise = torch.randn(weight.shape, generator=generator)
+            is_norm = name.endswith("norm.weight")
+            is_small = weight.dim() == 1 or name == "embedding.weight"
+            weight.copy_(1 + 0.3 * noise if is_norm else 0.3 * noise if is_small else noise)
+        if model.config.architecture == "marian":  # whose decoder starts from zeros
+            model.embedding.weight[model.config.pad_id] = 0
+    return model
+
+
+def decode(model, cell):
+    session = Session(model, parse("contiguous_kv"), cell.batch_size, cell.src_len, cell.tgt_len)
+    inputs = make_inputs(cell, model.config)
+    session.prefill(inputs.source, inputs.src_mask_BS)
+    return torch.stack(list(greedy(session, cell.stop)), 1)
+
+
+def contender(name, cell, model, cache):
+    made = registry()[name]()
+    made.prepare(shared_checkpoint(model, cache), cell)
+    return made
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.mark.parametrize("stop", ["fixed", "eos"])
+@pytest.mark.parametrize("architecture", FAMILIES)
+def test_tokens_are_those_of_the_oracle(architecture, stop, cache):
+    cell = cell_of(architecture, stop)
+    model = model_of(cell)
+    ours = decode(model, cell)
+    assert len(set(ours.flatten().tolist())) > 3, "tokens without variety would agree by chance"
+    for name in (*CACHES, CTRANSLATE2) if stop == "fixed" else (CACHES[0], CTRANSLATE2):
+        assert why_not(registry()[name], cell, model) == ""
+        found = contender(name, cell, model, cache).round(SRC_IDS, stop).token_ids
+        assert padded(found, model.config.pad_id).tolist() == ours.tolist(), name
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"suppress_ids": ()}, "lets no Marian choose padding"),
+        ({"start_id": 0}, "to start a Marian"),
+        ({"src_vocab_size": 50}, "of one vocabulary alone"),
+        ({"begin_suppress_ids": (4,)}, "no rule for the first token"),
+        ({"encoder_heads": 1, "encoder_d_kv": 16}, "gives both stacks 1 heads"),
+    ],
+)
+def test_what_ctranslate2_would_decode_otherwise_is_skipped(changes, reason):
+    assert reason in registry()[CTRANSLATE2].supports(cell_of("marian", "eos", **changes))
+
+
+def test_ctranslate2_takes_no_marian_that_does_not_start_from_zeros(cache):
+    cell = cell_of("marian", "eos")
+    model = model_of(cell)
+    model.embedding.weight[-1] = 1
+    with pytest.raises(UnavailableError, match="starts a Marian from zeros"):
+        contender(CTRANSLATE2, cell, model, cache)
+
+
+@pytest.mark.parametrize("architecture", ["marian", "mbart"])
+@pytest.mark.parametrize("name", [CACHES[0], CTRANSLATE2])
+def test_sequences_of_beam_search_pass(architecture, name, cache):
+    cell = cell_of(architecture, "eos", search=Beam(3, early_stopping="true", num_return=2))
+    model = model_of(cell)
+    arm = StrategyArm(parse("full_recompute"), model, make_inputs(cell, model.config), cell)
+    decoded = contender(name, cell, model, cache).round(SRC_IDS, "eos")
+    passed, remark = Judgement(cell, lambda: arm).of(registry()[name], decoded)
+    assert passed, remark
+    assert name == CTRANSLATE2 or remark == ""
