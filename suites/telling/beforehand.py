@@ -22,9 +22,9 @@ def told(configs: Iterable[RunConfig]) -> list[str]:
     Raises ConfigError if the sources cannot be read, and ModelError if the model or its checkpoint cannot.
     """
     jobs = list(configs)
-    distinct = {
-        (repr(config.model), config.src_ids, config.src_text, config.batch_size, search_of(config.search)): config
-        for config in jobs
+    distinct = {  # of several batches of a file of texts, the largest
+        (repr(config.model), config.src_ids, config.src_text, search_of(config.search)): config
+        for config in sorted(jobs, key=lambda config: config.batch_size)
     }.values()
     of_files = dict.fromkeys(line for config in distinct for line in (*of_sources(config), *of_generation(config)))
     return [*of_files, *of_gpu(config for config in jobs if not config.cluster.is_slurm)]
