@@ -1,4 +1,4 @@
-"""``run`` of a model whose sources are features: measured by every strategy, told as what they are, refused in a line."""
+"""``run`` of a model whose sources are features: measured by every strategy, and refused in a line."""
 
 import json
 from pathlib import Path
