@@ -100,7 +100,7 @@ def why_other_source(config: ModelConfig, src_ids: object, file: FeatureFile | N
             else ("src_features are features, and the model reads token ids; give src_ids=FILE, or leave it out")
         )
     if src_ids is not None:
-        return "src_ids are token ids, and the model reads features; give src_features=FILE.npy, or leave it out"
+        return "the model reads features, and no token ids or texts; give src_features=FILE.npy, or leave them out"
     from strategies.models.sources import source_shape
 
     expected = source_shape(config, 0, config.src_positions or 0)[1:]

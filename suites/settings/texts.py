@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from strategies.models.message_text import plain
+
 from .config import ConfigError
 from .rules import shown
 from .sources import Ids, read_lines
@@ -71,7 +73,13 @@ def encoded(texts: Iterable[str], spec: ModelSpec, told: str = "text") -> Ids:
     """
     from strategies import config_of
 
-    encode, config = encoder_of(spec), config_of(spec)
+    config = config_of(spec)
+    if config.mel_bins is not None:
+        raise ConfigError(
+            f"{told} 1 cannot be read by {plain(spec.name)}, whose sources are features; `run` takes them by "
+            "src_features=FILE.npy"
+        )
+    encode = encoder_of(spec)
     rows = []
     for number, text in enumerate(texts, 1):
         row = tuple(encode(text))

@@ -13,6 +13,7 @@ from suites.settings.cells import make_cell
 from suites.settings.config import ConfigError, RunConfig
 from suites.settings.inputs import make_inputs
 from suites.settings.obstacles import obstacle
+from suites.settings.texts import encoded
 
 WHISPER = {
     "name": "w", "architecture": "whisper", "vocab_size": 60, "d_model": 16, "num_heads": 2, "d_kv": 8, "d_ff": 32,
@@ -83,7 +84,7 @@ def test_a_file_of_the_other_kind_is_an_obstacle():
     Path("ids.txt").write_text("5 6\n7\n")
     path = saved()
     assert obstacle(cell_of(src_ids="ids.txt")) == (
-        "src_ids are token ids, and the model reads features; give src_features=FILE.npy, or leave it out"
+        "the model reads features, and no token ids or texts; give src_features=FILE.npy, or leave them out"
     )
     assert obstacle(cell_of(IDS, src_features=path)) == (
         "src_features are features, and the model reads token ids; give src_ids=FILE, or leave it out"
@@ -150,6 +151,12 @@ def test_a_file_that_changes_between_plan_and_measurement_is_refused():
     saved(-GOOD)
     with pytest.raises(ConfigError, match=r"was changed since the run was planned; start a new run$"):
         inputs_of(cell)
+
+
+def test_a_text_is_refused_for_a_model_of_features():
+    spec = cell_of().model
+    with pytest.raises(ConfigError, match=r"^text 1 cannot be read by w, whose sources are features; `run` takes them"):
+        encoded(["good morning"], spec)
 
 
 def test_features_of_a_cell_that_moved_on_to_another_model_are_refused_when_inputs_are_made():

@@ -1,4 +1,4 @@
-"""``run`` of a model whose sources are features: measured by every strategy, and refused in a line."""
+"""``run`` of a model of features: it is measured by every strategy, told as what it is, and refused in one line."""
 
 import json
 from pathlib import Path
