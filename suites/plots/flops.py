@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from ..words.comparison import spoken
 from .ends import ends_of, name_ends, named, panel_height_in
-from .style import RC, Legend, new_figure, plain_log, powers_of_two, times
+from .style import RC, Legend, new_figure, plain_log, powers_of_two, times, whole_numbers
 from .view import View
 
 NECESSARY: dict[str, Any] = {"color": "black", "linestyle": ":"}
@@ -105,6 +105,7 @@ def _by_step(view: View, foot: str) -> Figure | None:
             axes.plot(mine["k"], flops, markevery=every, **look.line())
             found[view.name(strategy)] = (float(mine["k"].iloc[-1]), float(flops.iloc[-1]), look.color)
         axes.set_xlim(0, float(steps["k"].max()))
+        axes.xaxis.set_major_locator(whole_numbers())
         axes.set_ylim(0, None)
         axes.set_xlabel("keys attended at the step, k")
         axes.set_ylabel("FLOPs of the step (MFLOPs)")

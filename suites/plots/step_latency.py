@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from ..words.search_told import FEATURES, source_told
 from .ends import name_ends, named, panel_height_in
 from .panels import left_out, shown_of
-from .style import RC, new_figure
+from .style import RC, new_figure, whole_numbers
 from .swept import panel_named, panels_kind
 from .view import View
 
@@ -169,6 +169,7 @@ def figure(view: View) -> Figure | None:
             # One slow step must not hide the rest: the axis ends a little above nearly all of them.
             place.set_ylim(0, float(steps["latency_q75_s"].quantile(0.98)) * 1.15e3)
             place.set_xlim(0, float(steps["k"].max()))
+            place.xaxis.set_major_locator(whole_numbers())
             if at_ends and place is row[-1]:
                 name_ends(place, found, panel_height_in(height))
         row[0].set_ylabel("latency of the step (ms)")

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 from matplotlib.textpath import text_to_path
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 from matplotlib.transforms import Bbox
 
 from ..store.files import write_bytes
@@ -227,6 +227,11 @@ def powers_of_two(axes: Axes, values: Iterable[float]) -> None:
     axes.set_xscale("log", base=2)
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.xaxis.set_minor_locator(NullLocator())
+
+
+def whole_numbers() -> MaxNLocator:
+    """Ticks of an axis that counts: no mark stands between two steps."""
+    return MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10])
 
 
 def plain_log(row: Sequence[Axes]) -> None:
