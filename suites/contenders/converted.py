@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..store.files import made_once
+from .ct2_whisper import name_words
 from .errors import UnavailableError
 
+if TYPE_CHECKING:
+    from strategies import ModelConfig
 
-def converted(checkpoint: Path) -> Path:
+
+def converted(checkpoint: Path, config: ModelConfig) -> Path:
     """Path of the checkpoint in CTranslate2's format, in float32; it is converted if that is not there yet.
 
-    Decoding starts from the checkpoint's own start token, where CTranslate2 would take a family's usual one.
+    ``config`` is that of its model. Decoding starts from the model's own start token, where CTranslate2 would take a family's usual one.
 
     CTranslate2 4.8.5 asks ``tie_word_embeddings`` whether logits are scaled by 1 / sqrt(D). transformers 5 says true of
     every T5 there, and keeps the answer in ``scale_decoder_outputs``. Without it, the logits of a T5 whose head is not
@@ -21,24 +25,25 @@ def converted(checkpoint: Path) -> Path:
 
     Raises UnavailableError for a Marian that does not start from zeros, as CTranslate2 has all of them start.
     """
-    return made_once(checkpoint.with_name("ctranslate2"), lambda part: _convert(checkpoint, part))
+    return made_once(checkpoint.with_name("ctranslate2"), lambda part: _convert(checkpoint, config, part))
 
 
-def _convert(checkpoint: Path, part: Path) -> None:
+def _convert(checkpoint: Path, of: ModelConfig, part: Path) -> None:
     from ctranslate2.converters import TransformersConverter
 
     class Converter(TransformersConverter):  # type: ignore[misc]
         def load_model(self, *args: Any, **more: Any) -> Any:
             model = super().load_model(*args, **more)
-            config = self.config = model.config
-            if config.model_type == "marian" and bool(model.get_input_embeddings().weight[config.pad_token_id].any()):
+            config = model.config
+            if of.architecture == "marian" and bool(model.get_input_embeddings().weight[of.pad_id].any()):
                 raise UnavailableError("CTranslate2 starts a Marian from zeros, and this one's padding is embedded")
             config.tie_word_embeddings = getattr(config, "scale_decoder_outputs", config.tie_word_embeddings)
             return model
 
-    converter = Converter(str(checkpoint))
-    converter.convert(str(part))
-    if converter.config.model_type != "marian":  # which starts from zeros
+    Converter(str(checkpoint)).convert(str(part))
+    if of.architecture == "whisper":
+        name_words(part, of)
+    elif of.architecture != "marian":  # which starts from zeros
         path = part / "config.json"
-        started = {"decoder_start_token": str(converter.config.decoder_start_token_id)}
+        started = {"decoder_start_token": str(of.start_id)}
         path.write_text(json.dumps(json.loads(path.read_text()) | started))

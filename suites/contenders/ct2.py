@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+import numpy as np
+
 from strategies.search.options import Beam
 
+from .blank import blank_source
 from .contender import Contender, register
 from .converted import converted
 from .ct2_differences import PATIENCE, own_rule, why_not_decoded
+from .ct2_whisper import decode_features
 from .decoded import Decoded
 from .errors import UnavailableError
 
@@ -64,7 +68,7 @@ class CTranslate2(Contender):
     requires: ClassVar[tuple[str, ...]] = ("ctranslate2", "transformers")
     install: ClassVar[str] = "pip install 'decodebench[peers]'"
     searches: ClassVar[tuple[str, ...]] = ("greedy", "beam")
-    architectures: ClassVar[tuple[str, ...]] = ("t5", "marian", "bart", "mbart", "m2m_100", "pegasus")
+    architectures: ClassVar[tuple[str, ...]] = ("t5", "marian", "bart", "mbart", "m2m_100", "pegasus", "whisper")
     compute_types: ClassVar[Mapping[str, str]] = {}
     """CTranslate2's compute type for each element type of a cell."""
 
@@ -97,16 +101,17 @@ class CTranslate2(Contender):
             require_cuda(ctranslate2, compute_type)
         self._cell = cell
         self._of = config_of(cell.model)
+        kind = ctranslate2.Translator if self._of.mel_bins is None else ctranslate2.models.Whisper
         with told_of_libraries():
-            self._translator: Any = ctranslate2.Translator(
-                str(converted(checkpoint)),
+            self._translator: Any = kind(
+                str(converted(checkpoint, self._of)),
                 device=cell.device,
                 compute_type=compute_type,
                 inter_threads=1,
                 intra_threads=cell.threads,
             )
             if cell.device == "cuda":  # which loads the libraries of products
-                self.round([[0] * cell.src_len] * cell.batch_size, "fixed")
+                self.round(blank_source(cell, self._of), "fixed")
         if not self._translator.compute_type.startswith(compute_type):
             raise RuntimeError(
                 f"CTranslate2 computes in {self._translator.compute_type}, not {compute_type}, on this "
@@ -114,14 +119,37 @@ class CTranslate2(Contender):
             )
 
     def round(self, source: Source, stop: Literal["fixed", "eos"]) -> Decoded:
-        """Call ``translate_batch`` once. With a fixed length, the minimal length equals the maximal one.
+        """Call the library once.
 
         The model's rules of choice are options of the call, except for the end that is forced at the last step: it is
         put in the place of the token that was chosen there, in rows that have not ended.
         """
-        search, config = self._cell.search, self._of
-        forced = len(config.prefix_ids)
-        has_beams = isinstance(search, Beam) and search.num_beams > 1
+        search, config, tgt_len = self._cell.search, self._of, self._cell.tgt_len
+        options: dict[str, Any] = {"beam_size": 1}
+        if isinstance(search, Beam) and search.num_beams > 1:
+            options = {
+                "beam_size": search.num_beams,
+                "num_hypotheses": search.num_return,
+                "length_penalty": search.length_penalty,
+                "patience": PATIENCE[search.early_stopping],
+                "return_scores": True,
+            }
+        if isinstance(source, np.ndarray):
+            decoded = decode_features(self._translator, config, source, tgt_len, stop, options)
+        else:
+            decoded = self._translate(source, stop, options)
+        if stop == "eos" and config.forced_eos_id is not None:
+            for row in decoded.token_ids:
+                if len(row) == tgt_len and row[-1] not in config.eos_ids:
+                    row[-1] = config.forced_eos_id
+        return decoded
+
+    def _translate(
+        self, source: Sequence[Sequence[int]], stop: Literal["fixed", "eos"], options: dict[str, Any]
+    ) -> Decoded:
+        """Call ``translate_batch``. With a fixed length, the minimal length equals the maximal one."""
+        config = self._of
+        forced, has_beams = len(config.prefix_ids), options["beam_size"] > 1
         words = [list(map(str, row)) for row in source]
         steps_s: list[float] = []
         every_step = self.clock.every_step and not has_beams
@@ -131,15 +159,8 @@ class CTranslate2(Contender):
                 steps_s.append(time.perf_counter())
             return False
 
-        options: dict[str, Any] = {"beam_size": 1, "callback": told}
-        if isinstance(search, Beam) and has_beams:
-            options = {
-                "beam_size": search.num_beams,
-                "num_hypotheses": search.num_return,
-                "length_penalty": search.length_penalty,
-                "patience": PATIENCE[search.early_stopping],
-                "return_scores": True,
-            }
+        if not has_beams:
+            options = options | {"callback": told}
         if config.prefix_ids:
             options["target_prefix"] = [list(map(str, config.prefix_ids))] * len(words)
         padding = {config.pad_id} if config.architecture == "marian" else set()  # which its vocabulary does not hold
@@ -158,10 +179,6 @@ class CTranslate2(Contender):
         )
         end = time.perf_counter()
         rows = [list(map(int, hypothesis[forced:])) for result in results for hypothesis in result.hypotheses]
-        if stop == "eos" and config.forced_eos_id is not None:
-            for row in rows:
-                if len(row) == self._cell.tgt_len and row[-1] not in config.eos_ids:
-                    row[-1] = config.forced_eos_id
         if has_beams:
             scores = [score for result in results for score in result.scores]
             return Decoded(rows, [0.0, math.nan, math.nan, end - start], False, scores)

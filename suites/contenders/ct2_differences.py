@@ -30,6 +30,10 @@ def why_not_decoded(config: ModelConfig) -> str:
         return f"CTranslate2 gives both stacks {encoder.num_heads} heads, and this decoder has {config.num_heads}"
     if config.architecture != "whisper" and not set(config.begin_suppress_ids) <= set(config.suppress_ids):
         return "CTranslate2 has no rule for the first token alone, and this model has begin_suppress_ids"
+    if config.architecture == "whisper" and not config.prefix_ids:
+        return "CTranslate2 follows rules for time stamps unless a Whisper's prompt ends by turning them off"
+    if config.architecture == "whisper" and len(config.eos_ids) > 1:
+        return "CTranslate2 ends a Whisper at one id alone, and this one has several"
     if config.architecture != "marian":
         return ""
     if config.has_own_source_embedding:
@@ -59,7 +63,9 @@ def own_rule(cell: Cell, config: ModelConfig) -> str:
         return "it keeps two candidates for each beam, however many EOS ids there are"
     if config.forced_eos_id is not None:
         return "it forces no end at the last step"
-    if config.prefix_ids and search.length_penalty != 0:
+    if config.architecture == "whisper" and search.length_penalty != 0:
+        return "it leaves EOS out of the length of a sequence"
+    if config.architecture != "whisper" and config.prefix_ids and search.length_penalty != 0:
         return "it counts the decoder's prefix in the length of a sequence"
     if search.length_penalty == 0:
         alike = search.early_stopping != "true" and search.num_return == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -76,7 +77,7 @@ class HuggingFace(Contender):
     install: ClassVar[str] = "pip install 'decodebench[peers]'"
     dtypes: ClassVar[Mapping[str, tuple[str, ...]]] = {"cpu": ("fp32",), "cuda": ("fp32", "bf16", "fp16")}
     searches: ClassVar[tuple[str, ...]] = ("greedy", "beam")
-    architectures: ClassVar[tuple[str, ...]] = ("t5", "marian", "bart", "mbart", "m2m_100", "pegasus")
+    architectures: ClassVar[tuple[str, ...]] = ("t5", "marian", "bart", "mbart", "m2m_100", "pegasus", "whisper")
     options: ClassVar[dict[str, Any]] = {}
 
     @classmethod
@@ -101,7 +102,7 @@ class HuggingFace(Contender):
 
         TensorFloat-32 is as in the cell. torch may choose all of its attention kernels, as for users of transformers.
         """
-        from transformers import AutoModelForSeq2SeqLM, GenerationConfig
+        from transformers import AutoModelForSeq2SeqLM, AutoModelForSpeechSeq2Seq, GenerationConfig
         from transformers.utils import logging
 
         from strategies import DTYPES, config_of
@@ -109,11 +110,13 @@ class HuggingFace(Contender):
 
         use_tf32(cell.tf32)
         logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-        loaded: Any = AutoModelForSeq2SeqLM.from_pretrained(checkpoint, local_files_only=True, dtype=DTYPES[cell.dtype])
+        self._of = config_of(cell.model)
+        reads: Any = AutoModelForSpeechSeq2Seq if self._of.mel_bins is not None else AutoModelForSeq2SeqLM
+        loaded: Any = reads.from_pretrained(checkpoint, local_files_only=True, dtype=DTYPES[cell.dtype])
         self.model: Any = loaded.eval().to(cell.device)
         # Else it would fill in what the settings given with a call leave open.
         self.model.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
-        self._cell, self._of = cell, config_of(cell.model)
+        self._cell = cell
         self._marks: Marks | None = None
         self.model.get_encoder().register_forward_hook(self._encoded)
         self._config: Any = GenerationConfig(  # type: ignore[no-untyped-call]
@@ -171,18 +174,20 @@ class HuggingFace(Contender):
 
     def _given(self, source: Source) -> dict[str, Tensor]:
         """Source, mask and, where the model has one, the decoder's prefix, on the device."""
+        import numpy as np
         import torch
 
-        lengths = torch.tensor([len(row) for row in source])
-        mask_BS = (torch.arange(self._cell.src_len) < lengths[:, None]).long()
-        src_BS = torch.full(mask_BS.shape, self._of.pad_id)
-        src_BS[mask_BS.bool()] = torch.tensor([number for row in source for number in row])
-        device = self._cell.device
-        given = {"input_ids": src_BS.to(device), "attention_mask": mask_BS.to(device)}
+        if isinstance(source, np.ndarray):
+            given = {"input_features": torch.from_numpy(source).to(self.model.dtype)}
+        else:
+            lengths = torch.tensor([len(row) for row in source])
+            mask_BS = (torch.arange(self._cell.src_len) < lengths[:, None]).long()
+            src_BS = torch.full(mask_BS.shape, self._of.pad_id)
+            src_BS[mask_BS.bool()] = torch.tensor([number for row in source for number in row])
+            given = {"input_ids": src_BS, "attention_mask": mask_BS}
         if self._of.prefix_ids:
-            prefix_BP = torch.tensor([[self._of.start_id, *self._of.prefix_ids]] * len(source))
-            given["decoder_input_ids"] = prefix_BP.to(device)
-        return given
+            given["decoder_input_ids"] = torch.tensor([[self._of.start_id, *self._of.prefix_ids]] * len(source))
+        return {name: tensor.to(self._cell.device) for name, tensor in given.items()}
 
     def _generate(
         self,
@@ -193,10 +198,14 @@ class HuggingFace(Contender):
         config: Any = None,
     ) -> Any:
         """Call ``generate()``: int64 [B * R, P + N], the prefix first. ``scored`` marks each step's scores."""
-        from transformers import LogitsProcessorList
+        from transformers import GenerationMixin, LogitsProcessorList
 
+        # Whisper's own method drops the prompt and adds rules.
+        generate = self.model.generate
+        if self._of.mel_bins is not None:
+            generate = partial(GenerationMixin.generate, self.model)
         processors = [Scores(self._of.eos_ids if stop == "fixed" else (), scored)] if stop == "fixed" or scored else []
-        return self.model.generate(
+        return generate(
             **given,
             generation_config=config or self._config,
             logits_processor=LogitsProcessorList(processors),

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from .blank import blank_source
 from .contender import register
 from .errors import UnavailableError
 from .generate import HuggingFace
@@ -59,7 +60,7 @@ class StaticCompiled(HuggingFace):
             compiled: Any = CompileConfig()
             compiled._compile_all_devices = True
             self._config.compile_config = compiled
-        given = self._given([[self._of.pad_id] * cell.src_len] * cell.batch_size)
+        given = self._given(blank_source(cell, self._of))
         for _ in range(1 if cell.device == "cpu" else 3):
             self._generate(given, "fixed")
         if getattr(self.model, "_compiled_call", None) is None:

@@ -32,6 +32,8 @@ FAMILIES = {
     "mbart": LEARNED | BART | {"prefix_ids": (40,), "scale_embedding": True, "encoder_d_ff": 20},
     "m2m_100": BART | {"prefix_ids": (40,), "suppress_ids": (1,), "scale_embedding": True},
     "pegasus": LEARNED | {"pad_id": 0, "eos_id": 1, "start_id": 0, "activation": "relu", "scale_embedding": True},
+    "whisper": {"mel_bins": 5, "src_positions": 7, "tgt_positions": 20, "pad_id": 30, "eos_id": 30, "start_id": 31,
+                "prefix_ids": (32, 33, 34), "suppress_ids": (4, 31), "begin_suppress_ids": (30, 5)},
 }  # fmt: skip
 SEEDS = {"t5": 1, "marian": 27, "pegasus": 7}
 """Seeds of weights that choose one token after another; 3 of every other family."""
@@ -48,9 +50,10 @@ pytestmark = [
 
 def cell_of(architecture, stop, **more):
     search = {"search": more.pop("search")} if "search" in more else {}
+    source = {} if architecture == "whisper" else {"src_ids": SRC_IDS}
     shape = SIZES | {"architecture": architecture} | FAMILIES[architecture] | more
     spec = ModelSpec(architecture, "random", shape=tuple(sorted(shape.items())))
-    return Cell(spec, 7, STEPS, 2, "cpu", "fp32", 1, SEEDS.get(architecture, 3), stop, SRC_IDS, **search)
+    return Cell(spec, 7, STEPS, 2, "cpu", "fp32", 1, SEEDS.get(architecture, 3), stop, **search, **source)
 
 
 def model_of(cell):
@@ -63,6 +66,10 @@ def model_of(cell):
             is_norm = name.endswith("norm.weight")
             is_small = weight.dim() == 1 or name == "embedding.weight"
             weight.copy_(1 + 0.3 * noise if is_norm else 0.3 * noise if is_small else noise)
+            if model.config.architecture == "whisper" and name.endswith("qkv.bias"):  # keys have no bias there
+                weight.chunk(3)[1].zero_()
+            if model.config.architecture == "whisper" and name.endswith(".kv.bias"):
+                weight.chunk(2)[0].zero_()
         if model.config.architecture == "marian":  # whose decoder starts from zeros
             model.embedding.weight[model.config.pad_id] = 0
     return model
@@ -95,7 +102,7 @@ def test_tokens_are_those_of_the_oracle(architecture, stop, cache):
     assert len(set(ours.flatten().tolist())) > 3, "tokens without variety would agree by chance"
     for name in (*CACHES, CTRANSLATE2) if stop == "fixed" else (CACHES[0], CTRANSLATE2):
         assert why_not(registry()[name], cell, model) == ""
-        found = contender(name, cell, model, cache).round(SRC_IDS, stop).token_ids
+        found = contender(name, cell, model, cache).round(make_inputs(cell, model.config).data(), stop).token_ids
         assert padded(found, model.config.pad_id).tolist() == ours.tolist(), name
 
 
@@ -121,13 +128,14 @@ def test_ctranslate2_takes_no_marian_that_does_not_start_from_zeros(cache):
         contender(CTRANSLATE2, cell, model, cache)
 
 
-@pytest.mark.parametrize("architecture", ["marian", "mbart"])
+@pytest.mark.parametrize("architecture", ["marian", "mbart", "whisper"])
 @pytest.mark.parametrize("name", [CACHES[0], CTRANSLATE2])
 def test_sequences_of_beam_search_pass(architecture, name, cache):
     cell = cell_of(architecture, "eos", search=Beam(3, early_stopping="true", num_return=2))
     model = model_of(cell)
-    arm = StrategyArm(parse("full_recompute"), model, make_inputs(cell, model.config), cell)
-    decoded = contender(name, cell, model, cache).round(SRC_IDS, "eos")
+    inputs = make_inputs(cell, model.config)
+    arm = StrategyArm(parse("full_recompute"), model, inputs, cell)
+    decoded = contender(name, cell, model, cache).round(inputs.data(), "eos")
     passed, remark = Judgement(cell, lambda: arm).of(registry()[name], decoded)
     assert passed, remark
     assert name == CTRANSLATE2 or remark == ""

@@ -1,0 +1,67 @@
+"""A call of CTranslate2's Whisper, which reads features and calls nobody back."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from .decoded import Decoded
+
+if TYPE_CHECKING:
+    from strategies import ModelConfig
+
+    from ..settings.features import Features
+
+WORDS = {"eos_id": "<|endoftext|>", "start_id": "<|startoftranscript|>"}
+"""The words by which CTranslate2 finds these ids of a Whisper. Others have a part in tasks that are not run here."""
+NO_TIMESTAMPS = "<|notimestamps|>"
+"""The word of the last token of the prompt. Without it CTranslate2 would follow rules for time stamps."""
+
+
+def name_words(folder: Path, config: ModelConfig) -> None:
+    """Call the special ids of a converted Whisper, whose words are numbers, by the words that CTranslate2 looks for."""
+    path = folder / "vocabulary.json"
+    words = json.loads(path.read_text())
+    for field, word in WORDS.items():
+        words[getattr(config, field)] = word
+    words[config.prefix_ids[-1]] = NO_TIMESTAMPS
+    path.write_text(json.dumps(words))
+
+
+def decode_features(
+    model: Any,
+    config: ModelConfig,
+    features: Features,
+    tgt_len: int,
+    stop: Literal["fixed", "eos"],
+    options: Mapping[str, Any],
+) -> Decoded:
+    """Call ``generate`` once, with start and return as the only marks; ``options`` are those of the search.
+
+    With a fixed length, EOS is one of the ids that are never chosen. CTranslate2 returns the tokens without it, and no
+    more than half of ``max_length``, nor more than what the prompt leaves of it.
+    """
+    import ctranslate2
+
+    prompt = [config.start_id, *config.prefix_ids]
+    never = [*config.suppress_ids, *(config.eos_ids if stop == "fixed" else ())]
+    given = ctranslate2.StorageView.from_array(features)
+    start = time.perf_counter()
+    results = model.generate(
+        given,
+        [prompt] * len(features),
+        max_length=max(2 * tgt_len, tgt_len + len(prompt)),
+        suppress_blank=bool(config.begin_suppress_ids),
+        suppress_tokens=never,
+        **options,
+    )
+    end = time.perf_counter()
+    rows = [list(sequence) for result in results for sequence in result.sequences_ids]
+    if stop == "eos":
+        rows = [row if len(row) == tgt_len else [*row, config.eos_id] for row in rows]
+    scores = [score for result in results for score in result.scores] if options.get("return_scores") else None
+    return Decoded(rows, [0.0, math.nan, math.nan, end - start], False, scores)
