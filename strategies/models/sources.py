@@ -15,8 +15,8 @@ def source_shape(config: ModelConfig, batch: int, src_len: int) -> tuple[int, ..
 
 
 def placeholder(config: ModelConfig, batch: int, src_len: int, device: torch.device | str = "cpu") -> Tensor:
-    """Sources that stand for any others, where only shapes and types matter: start tokens, or features of zero."""
+    """Sources that stand for any others, where only shapes and types matter: padding, or features of zero."""
     shape = source_shape(config, batch, src_len)
     if config.mel_bins is not None:
         return torch.zeros(shape, device=device)
-    return torch.full(shape, config.start_id, device=device)
+    return torch.full(shape, config.pad_id, device=device)  # which every vocabulary has
