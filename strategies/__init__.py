@@ -30,6 +30,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .kv_bytes import KVBytes
     from .models.config import ModelConfig, ModelError
     from .models.load import DTYPES, ModelSpec, config_of, load_model
     from .models.mistake import Mistake
@@ -41,10 +42,11 @@ if TYPE_CHECKING:
     from .search.loop import decode
     from .search.options import Beam, Greedy, Sample, SearchError
     from .search.searching import Sequences
-    from .session import KVBytes, Session
+    from .session import Session
     from .strategy import Strategy, StrategyError, register, registry
 
 _HOMES = {
+    "kv_bytes": ["KVBytes"],
     "models.config": ["ModelConfig", "ModelError"],
     "models.load": ["DTYPES", "ModelSpec", "config_of", "load_model"],
     "models.mistake": ["Mistake"],
@@ -56,7 +58,7 @@ _HOMES = {
     "search.loop": ["decode"],
     "search.options": ["Beam", "Greedy", "Sample", "SearchError"],
     "search.searching": ["Sequences"],
-    "session": ["KVBytes", "Session"],
+    "session": ["Session"],
     "strategy": ["Strategy", "StrategyError", "register", "registry"],
 }
 """Module -> the public names that it defines. A name is imported at its first use, because most of them need torch."""

@@ -2,50 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
+from .kv_bytes import KVBytes
 from .models.encoder_decoder import Attended, DecoderTables, EncoderDecoder
 from .models.kernels.compiling import lengthen
 from .models.kernels.execution import Captured, Compiled, Forward, next_logits
 from .models.sources import placeholder, source_shape
 from .models.stores import Growing, InBlocks, KVShape, Reordering, Step, TwoSided
+from .prefix import Prefix
 from .strategy import Strategy, StrategyError
-
-
-@dataclass(frozen=True)
-class KVBytes:
-    """Bytes of K/V that persist between steps: self-attention's reserved and used, and cross-attention's."""
-
-    self_reserved: int
-    self_used: int
-    cross: int
-
-    @property
-    def reserved(self) -> int:
-        """All bytes held for K/V, whether they are filled or not."""
-        return self.self_reserved + self.cross
-
-    @property
-    def used(self) -> int:
-        """The part of ``reserved`` that holds K/V."""
-        return self.self_used + self.cross
-
-
-def prefix_rows(bound: Strategy, prefix_len: int) -> int:
-    """Rows of a prefix of P = ``prefix_len`` tokens that prefill feeds: those that the first step does not.
-
-    Raises StrategyError if a strategy, bound to a target length, would lose some of them.
-    """
-    fed = prefix_len - bound.rows_fed(prefix_len)
-    if fed and bound.keys_read(fed) < fed:
-        raise StrategyError(
-            f"{bound.label}: a decoder prefix of {prefix_len} tokens has {fed} rows before the first step, and the "
-            f"strategy keeps {bound.keys_read(fed)} of them; give an option by which it keeps more"
-        )
-    return fed
 
 
 def is_captured(strategy: Strategy, device: str, beams: int = 1) -> bool:
@@ -124,15 +91,12 @@ class Session:
             self._tables = DecoderTables(model.decoder, most, max(most, self.strategy.keys_read(most)))
         steps = range(prefix_len, most + 1)
         self._feeds_prefix = any(self.strategy.rows_fed(k) > 1 for k in steps)
-        self._fed_before = prefix_rows(self.strategy, prefix_len)
+        self._prefix = Prefix(config, self.strategy, prefix_len, batch, beams, weight.device)
         self._token_XN = torch.full((rows, most), config.pad_id, device=weight.device)
         self._first_row_B1 = torch.arange(0, rows, beams, device=weight.device)[:, None]
         self._is_selected = True
         self._position_1 = torch.zeros(1, dtype=torch.int64, device=weight.device)
         self._step = Step(1, self.strategy.rows_fed(1), self.strategy.keys_read(1), self._position_1)
-        own = config.prefix if prefix_len == config.prefix_len else (config.start_id,) * prefix_len
-        self._own_XP = torch.tensor(own, device=weight.device).repeat(rows, 1)
-        self._prefix_XP = self._own_XP
         self._attended: Attended | None = None
         self._held: Attended | None = None
         self._fed_X1: Tensor | None = None
@@ -168,7 +132,7 @@ class Session:
         """
         device = self._token_XN.device
         source = placeholder(self.model.config, self.batch, self.src_len, device)
-        self.prefill(source, None, self._own_XP[:: self.beams])
+        self.prefill(source, None, self._prefix.own_BP)
         own_BW = self.own_BW()
         two = isinstance(self._forward, Captured) and self._two_sided is not None
         last = {self.strategy.variant(k): k for k in steps}
@@ -196,7 +160,7 @@ class Session:
         forced tokens of each sentence, int64 [B, P] (None: those of the model). Raises StrategyError for sources or a
         prefix of another shape.
         """
-        self._prefix_XP = self._prefix(prefix_BP)
+        self._prefix.take(prefix_BP)
         expected = source_shape(self.model.config, self.batch, self.src_len)
         if source.shape != expected:
             raise StrategyError(f"sources of shape {list(source.shape)} in a session for {list(expected)}")
@@ -223,28 +187,18 @@ class Session:
     @property
     def first_X(self) -> Tensor:
         """The last token of each row's prefix, int64 [X], which the first step is fed."""
-        return self._prefix_XP[:, -1]
-
-    def _prefix(self, prefix_BP: Tensor | None) -> Tensor:
-        """The prefix of each row, [X, P], as it was given or the model's own."""
-        if prefix_BP is None and self.prefix_len == self.model.config.prefix_len:
-            return self._own_XP
-        shape = None if prefix_BP is None else list(prefix_BP.shape)
-        if prefix_BP is None or shape != [self.batch, self.prefix_len]:
-            given = f"a decoder prefix of shape {shape}" if shape else f"the model's prefix {self.model.config.prefix}"
-            raise StrategyError(f"{given} in a session for {[self.batch, self.prefix_len]}")
-        return prefix_BP.repeat_interleave(self.beams, 0)
+        return self._prefix.token_XP[:, -1]
 
     def _feed_prefix(self) -> None:
         """Feed all rows of the prefix that the first step does not feed, then stand at that step."""
         if self._feeds_prefix:
-            self._token_XN[:, : self.prefix_len] = self._prefix_XP
-        if fed := self._fed_before:
+            self._token_XN[:, : self.prefix_len] = self._prefix.token_XP
+        if fed := self._prefix.fed:
             assert self._attended is not None
             self._stand_at(fed)
             self._step.rows = fed
             self._position_1.fill_(fed - 1)
-            self.model.decoder(self._prefix_XP[:, :fed], self._step, self._attended)
+            self.model.decoder(self._prefix.token_XP[:, :fed], self._step, self._attended)
         self._stand_at(self.prefix_len)
         self._position_1.fill_(self.prefix_len - 1)
 

@@ -9,7 +9,7 @@ import torch
 
 from strategies import ModelConfig, ModelSpec, Session, StrategyError, greedy, load_model, parse
 from strategies.models import costs, traffic
-from strategies.session import prefix_rows
+from strategies.prefix import prefix_rows
 from suites.probes import record, role_bytes, tally
 from suites.settings.cells import make_cell
 from suites.settings.config import RunConfig
@@ -121,7 +121,7 @@ def test_a_prefix_may_be_given_for_each_sentence(model, given):
     token_BN, other_BN = (torch.stack(list(greedy(session, "fixed")), 1) for session in sessions)
     assert torch.equal(token_BN, other_BN)
     assert token_BN.shape == (BATCH, FREE)
-    with pytest.raises(StrategyError, match=r"prefix of shape \[2, 3\] in a session for \[2, 2\]"):
+    with pytest.raises(StrategyError, match=r"prefix of shape \[2, 2\] was given one of shape \[2, 3\]"):
         sessions[0].prefill(src_BS, None, torch.zeros(2, 3, dtype=torch.int64))
 
 

@@ -6,7 +6,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from strategies import ModelSpec, Session, load_model, parse
-from strategies.models.encoder_decoder import Head
+from strategies.models.head import Head
 from strategies.models.kernels.narrow import quantise, use_weights
 from strategies.models.kernels.packing import products
 from tests.command import small_model, suites

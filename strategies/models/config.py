@@ -27,12 +27,11 @@ from .architectures import (
     SinusoidExponent,
     SinusoidOrder,
 )
+from .config_checks import check_together
 from .config_values import ID_LISTS, check_value
 from .config_values import ModelError as ModelError
 from .message_text import plain
 
-SHOWN = 256
-"""The largest divisor that a message names, beside the number itself."""
 _AS_ARCHITECTURE: Any = None
 """The default of an option that the architecture decides. ``ModelConfig`` puts its value in this place."""
 
@@ -135,47 +134,7 @@ class ModelConfig:
                 check_value(entry.name, getattr(self, entry.name))
             if entry.name in ID_LISTS:  # lists, where they were read from JSON
                 object.__setattr__(self, entry.name, tuple(getattr(self, entry.name)))
-        for name in ("num_heads", "encoder_heads"):
-            heads = getattr(self, name)
-            if (
-                self.num_kv_heads is None
-                or heads is None
-                or (type(self.num_kv_heads) is int and 1 <= self.num_kv_heads and heads % self.num_kv_heads == 0)
-            ):
-                continue
-            known = [n for n in range(1, min(heads, SHOWN) + 1) if heads % n == 0]
-            divisors = ", ".join(map(str, dict.fromkeys([*known, heads])))
-            raise ModelError(
-                f"num_kv_heads={self.num_kv_heads!r} does not divide {name}={heads}; give one of {divisors}"
-            )
-        if self.gated and self.architecture == "transformer2017":
-            raise ModelError("gated=true needs architecture=t5; the 2017 architecture has a plain ReLU feed-forward")
-        if "sinusoidal" in (self.positions, self.for_encoder.positions) and self.d_model % 2:
-            raise ModelError(f"d_model={self.d_model} must be even: sinusoidal positions come in sine and cosine pairs")
-        if "relative" in (self.positions, self.for_encoder.positions) and (
-            self.relative_max_distance <= self.relative_buckets // 2
-        ):
-            raise ModelError(
-                f"relative_max_distance={self.relative_max_distance} must exceed {self.relative_buckets // 2}, "
-                f"the distances that relative_buckets={self.relative_buckets} tell apart exactly"
-            )
-        for name, positions in (("tgt_positions", self.positions), ("src_positions", self.for_encoder.positions)):
-            if positions == "learned" and getattr(self, name) is None:
-                raise ModelError(f"learned positions are a table of weights; give {name}=NUMBER, its length")
-        if self.mel_bins is not None and (self.src_positions is None or self.src_vocab_size is not None):
-            raise ModelError(
-                "a source of features (mel_bins) has a fixed number of positions and no vocabulary; give "
-                "src_positions, and leave src_vocab_size out"
-            )
-        ids = [(name, getattr(self, name)) for name in ("pad_id", "eos_id", "start_id")]
-        ids += [(name, number) for name in ID_LISTS for number in getattr(self, name)]
-        if self.forced_eos_id is not None:
-            ids.append(("forced_eos_id", self.forced_eos_id))
-        for name, value in ids:
-            if not value < self.vocab_size:
-                raise ModelError(f"{name}={value} lies outside the vocabulary of {self.vocab_size}")
-        if not self.pad_id < (self.src_vocab_size or self.vocab_size):
-            raise ModelError(f"pad_id={self.pad_id} lies outside the source vocabulary of {self.src_vocab_size}")
+        check_together(self)
 
     @cached_property
     def for_encoder(self) -> ModelConfig:

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -18,60 +17,19 @@ from .attention import CrossProjection, group_bias
 from .blocks import DecoderLayer, EncoderLayer
 from .config import ModelConfig
 from .front_end import FrontEnd
-from .layers import RowDropout, make_norm
-from .positions import DistanceTable, LearnedPositions, RelativeBias, aligned_rows, sinusoids_ND
+from .head import Head
+from .positions import DistanceTable, RelativeBias, aligned_rows
+from .stack import Stack, relative_biases
 from .stores import CachedCross, CrossKV, CrossProject, PassThrough, Reordering, SelfKV, Step
 
 
-class _Stack(nn.Module):
-    """What encoder and decoder have in common: the embedding, positions, dropout and the norm at the end."""
-
-    def __init__(self, config: ModelConfig, embedding: nn.Embedding | None, most_positions: int | None) -> None:
-        super().__init__()
-        self.config = config
-        if embedding is not None:
-            self.embedding = embedding
-        self.embedding_scale = math.sqrt(config.d_model) if config.scale_embedding else None
-        self.positions = LearnedPositions(config, most_positions or 0) if config.positions == "learned" else None
-        self.embedding_norm = make_norm(config) if config.embedding_norm else nn.Identity()
-        self.final_norm = make_norm(config) if config.final_norm else nn.Identity()
-        self.dropout = RowDropout(config.dropout)
-        self.group = config.group
-
-    def position_table(self, length: int) -> Tensor | None:
-        """What is added to the embeddings of the first N = ``length`` rows, [N, D] in their type, or None."""
-        if isinstance(self.positions, LearnedPositions):
-            return self.positions(length)
-        if self.config.positions != "sinusoidal":
-            return None
-        weight = next(self.parameters())
-        return sinusoids_ND(self.config, length, weight.device).to(weight.dtype)
-
-    def embed(self, token_BT: Tensor, position_TD: Tensor | None) -> Tensor:
-        """Embed token ids, [B, T] -> [B, T, D]; ``position_TD`` is added after the embedding is scaled."""
-        x_BTD = self.embedding(token_BT)
-        if self.embedding_scale is not None:
-            x_BTD = x_BTD * self.embedding_scale
-        if position_TD is not None:
-            if self.config.zero_at_pad:
-                position_TD = position_TD * (token_BT != self.config.pad_id)[..., None]
-            x_BTD = x_BTD + position_TD
-        return self.dropout(self.embedding_norm(x_BTD))
-
-
-def _relative_biases(config: ModelConfig, layers: int, bidirectional: bool) -> nn.ModuleList:
-    """The tables of a stack: none, one for all its layers, or one for each."""
-    count = (layers if config.relative_per_layer else 1) if config.positions == "relative" else 0
-    return nn.ModuleList(RelativeBias(config, bidirectional) for _ in range(count))
-
-
-class Encoder(_Stack):
+class Encoder(Stack):
     """The encoder, which reads the whole source at once: token ids, or features through a ``FrontEnd``."""
 
     def __init__(self, config: ModelConfig, embedding: nn.Embedding | None) -> None:
         """``config`` is that for the encoder (``ModelConfig.for_encoder``)."""
         super().__init__(config, embedding, config.src_positions)
-        self.relative_biases = _relative_biases(config, config.encoder_layers, bidirectional=True)
+        self.relative_biases = relative_biases(config, config.encoder_layers, bidirectional=True)
         if config.mel_bins is not None:
             self.front_end = FrontEnd(config, config.mel_bins)
         self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.encoder_layers))
@@ -156,12 +114,12 @@ class _Once:
         return self._last[1]
 
 
-class Decoder(_Stack):
+class Decoder(Stack):
     """The decoder, which computes T rows of the target against the keys that the stores return."""
 
     def __init__(self, config: ModelConfig, embedding: nn.Embedding) -> None:
         super().__init__(config, embedding, config.tgt_positions)
-        self.relative_biases = _relative_biases(config, config.decoder_layers, bidirectional=False)
+        self.relative_biases = relative_biases(config, config.decoder_layers, bidirectional=False)
         self.layers = nn.ModuleList(DecoderLayer(config) for _ in range(config.decoder_layers))
 
     def forward(self, token_BT: Tensor, step: Step, attended: Attended) -> Tensor:
@@ -213,30 +171,6 @@ class Decoder(_Stack):
                 source.map(repeated)
             sources.append(source)
         return sources
-
-
-class Head(nn.Module):
-    """The LM head, from hidden rows to logits. It is a module even if it is tied, so that its product has a name.
-
-    T5 v1.0 scales hidden states by D**-0.5 before its tied head; v1.1, which is untied, does not. The head of Marian
-    and BART adds a bias to its logits.
-    """
-
-    def __init__(self, config: ModelConfig, embedding: nn.Embedding) -> None:
-        super().__init__()
-        self.scale = config.d_model**-0.5 if config.scale_head else None
-        self.weight = embedding.weight if config.tie_head else nn.Parameter(torch.empty_like(embedding.weight))
-        self.bias = nn.Parameter(torch.zeros(config.vocab_size)) if config.logits_bias else None
-
-    def forward(self, x_XD: Tensor) -> Tensor:
-        """Compute logits, [..., D] -> [..., V]."""
-        if self.scale is not None:
-            x_XD = x_XD * self.scale
-        return self.project(x_XD)
-
-    def project(self, x_XD: Tensor) -> Tensor:
-        """The matrix product and its bias, which another kernel may replace (``kernels/packing.py``)."""
-        return nn.functional.linear(x_XD, self.weight, self.bias)
 
 
 class EncoderDecoder(nn.Module):

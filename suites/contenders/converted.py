@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 def converted(checkpoint: Path, config: ModelConfig) -> Path:
     """Path of the checkpoint in CTranslate2's format, in float32; it is converted if that is not there yet.
 
-    ``config`` is that of its model. Decoding starts from the model's own start token, where CTranslate2 would take a family's usual one.
+    ``config`` is that of its model. Decoding starts from the model's own start token, where CTranslate2 would take a
+    family's usual one.
 
     CTranslate2 4.8.5 asks ``tie_word_embeddings`` whether logits are scaled by 1 / sqrt(D). transformers 5 says true of
     every T5 there, and keeps the answer in ``scale_decoder_outputs``. Without it, the logits of a T5 whose head is not

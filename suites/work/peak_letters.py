@@ -11,9 +11,9 @@ import sympy
 from strategies import DTYPES, ModelConfig, Strategy
 from strategies.models.footprint import Remembered, moments
 from strategies.models.parameters import parameter_bytes
+from strategies.prefix import prefix_rows
 from strategies.search.begin import bytes_per_logit
 from strategies.search.options import Greedy, Search
-from strategies.session import prefix_rows
 
 from .polynomial import Polynomial, polynomial
 from .remembered import remembered

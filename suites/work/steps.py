@@ -16,7 +16,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from strategies import Strategy
-from strategies.session import prefix_rows
+from strategies.prefix import prefix_rows
 
 from .growths import growths
 

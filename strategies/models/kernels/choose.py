@@ -18,7 +18,8 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from ..encoder_decoder import EncoderDecoder, Head
+from ..encoder_decoder import EncoderDecoder
+from ..head import Head
 from .fused_probe import loops_over_calls
 from .in_turn import Clock, in_turn
 from .packing import Choice, pack, products, unavailable

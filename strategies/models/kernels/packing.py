@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..config import ModelError
-from ..encoder_decoder import EncoderDecoder, Head
+from ..encoder_decoder import EncoderDecoder
+from ..head import Head
 from ..message_text import first_line
 from . import one_row
 from .custom_operator import Apply, opaque

@@ -5,7 +5,7 @@ import torch
 
 from strategies import ModelError, Session, parse
 from strategies.models import one_position
-from strategies.models.encoder_decoder import Head
+from strategies.models.head import Head
 from strategies.models.kernels import one_row
 from strategies.models.kernels.linears import use_linear
 from strategies.models.kernels.packing import KERNELS

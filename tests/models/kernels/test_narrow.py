@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from strategies import ModelError, ModelSpec, Session, load_model, parse
-from strategies.models.encoder_decoder import Head
+from strategies.models.head import Head
 from strategies.models.kernels.narrow import quantise, use_weights
 from strategies.models.kernels.packing import products
 
