@@ -56,35 +56,6 @@ def why_not_exported(config: ModelConfig) -> str:
     return ""
 
 
-def why_not_converted(model: EncoderDecoder) -> str:
-    """Why CTranslate2 could not decode what ``save_checkpoint`` writes of a model as the model does; "" if it can."""
-    config = model.config
-    if reason := why_not_exported(config):
-        return reason
-    if config.architecture == "whisper":
-        return "" if config.activation == "gelu" else f"CTranslate2 has gelu in a whisper, this one {config.activation}"
-    if config.for_encoder.num_heads != config.num_heads:
-        return (
-            f"CTranslate2 has one number of heads for both stacks, this model {config.for_encoder.num_heads} in the "
-            f"encoder and {config.num_heads} in the decoder"
-        )
-    if config.architecture != "marian":
-        return ""
-    if config.src_vocab_size is not None:
-        return "CTranslate2 reads one vocabulary of a marian folder, this model has two"
-    last = config.vocab_size - 1
-    if {config.pad_id, config.start_id} != {last}:
-        return (
-            f"CTranslate2 starts a marian with its padding, the last id {last}; this one has "
-            f"pad_id={config.pad_id} and start_id={config.start_id}"
-        )
-    if bool(model.embedding.weight[last].any()):
-        return f"CTranslate2 starts a marian with an embedding of zeros; that of this one's padding, id {last}, is not"
-    if last not in config.suppress_ids:
-        return f"CTranslate2 never chooses a marian's padding; this one may, as suppress_ids lacks {last}"
-    return ""
-
-
 def _unwritten(family: Family, facts: Facts, config: ModelConfig) -> dict[str, Any]:
     """The fields that a folder's tensors and its ids settle, as they will be read."""
     found = {name: getattr(config, name) for name in WRITTEN_BY_ALL}

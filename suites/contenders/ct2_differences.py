@@ -27,11 +27,16 @@ def why_not_decoded(config: ModelConfig) -> str:
     """Return why CTranslate2 does not decode a model as transformers does, or ""."""
     encoder = config.for_encoder
     if config.architecture != "whisper" and encoder.num_heads != config.num_heads:
-        return f"CTranslate2 gives both stacks {encoder.num_heads} heads, and this decoder has {config.num_heads}"
+        return (
+            f"CTranslate2 has one number of heads for both stacks, and this model has {encoder.num_heads} in the "
+            f"encoder and {config.num_heads} in the decoder"
+        )
     if config.architecture != "whisper" and not set(config.begin_suppress_ids) <= set(config.suppress_ids):
         return "CTranslate2 has no rule for the first token alone, and this model has begin_suppress_ids"
     if config.architecture == "whisper" and not config.prefix_ids:
         return "CTranslate2 follows rules for time stamps unless a Whisper's prompt ends by turning them off"
+    if config.architecture == "whisper" and config.activation != "gelu":
+        return f"CTranslate2 computes gelu in every Whisper, and this one has {config.activation}"
     if config.architecture == "whisper" and len(config.eos_ids) > 1:
         return "CTranslate2 ends a Whisper at one id alone, and this one has several"
     if config.architecture != "marian":

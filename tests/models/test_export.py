@@ -13,10 +13,10 @@ import torch
 import transformers
 from torch import Tensor
 
-from strategies import ModelConfig, ModelError, Session, greedy, load_model, parse
+from strategies import ModelConfig, ModelError, load_model
 from strategies.models.checkpoints.shapes import parameter_shape
 from strategies.models.encoder_decoder import EncoderDecoder
-from strategies.models.export import save_checkpoint, why_not_converted, why_not_exported
+from strategies.models.export import save_checkpoint, why_not_exported
 
 SIZES: dict[str, Any] = {
     "vocab_size": 40,
@@ -44,10 +44,6 @@ FORMS: dict[str, dict[str, Any]] = {
     "pegasus of stored positions": {"architecture": "pegasus", **MOST, "positions": "learned"},
     "whisper": {**OF_WHISPER, **IDS, "start_id": 3, "suppress_ids": (7, 8), "begin_suppress_ids": (9,)},
     "umt5": {"gated": True, "relative_per_layer": True, "norm_eps": 1e-6},
-}
-NOT_CONVERTED = {
-    "marian of two vocabularies": "this model has two",
-    "bart of two numbers of heads": "4 in the encoder and 2 in the decoder",
 }
 
 
@@ -101,40 +97,6 @@ def test_transformers_reads_a_saved_model(case: Case) -> None:
     torch.testing.assert_close(case.model(case.source, None, token_BN), logits_BNV, rtol=1e-4, atol=1e-4)
 
 
-def test_ctranslate2_decodes_a_saved_model_or_it_is_said_why_not(case: Case, tmp_path: Path) -> None:
-    reason = why_not_converted(case.model)
-    assert (NOT_CONVERTED[case.name] in reason) if case.name in NOT_CONVERTED else not reason
-    if reason:
-        return
-    ctranslate2 = pytest.importorskip("ctranslate2")
-    converter = pytest.importorskip("ctranslate2.converters").TransformersConverter(str(case.folder))
-    converter.convert(str(tmp_path / "converted"))
-    config, steps = case.model.config, 6
-    if config.mel_bins is not None:
-        features = ctranslate2.StorageView.from_array(case.source.numpy())
-        translator = ctranslate2.models.Whisper(str(tmp_path / "converted"))
-        prompt = [config.start_id, *config.prefix_ids]
-        # It chooses at most half as many tokens as max_length.
-        out = translator.generate(features, [prompt] * 3, beam_size=1, max_length=2 * steps, suppress_blank=False)
-        theirs = [one.sequences_ids[0] for one in out]
-    else:
-        begin = [config.start_id] * (config.architecture == "mbart") + [*config.prefix_ids]
-        out = ctranslate2.Translator(str(tmp_path / "converted")).translate_batch(
-            [list(map(str, row)) for row in case.source.tolist()],
-            target_prefix=[list(map(str, begin))] * 3,
-            beam_size=1,
-            max_decoding_length=steps + len(config.prefix_ids),
-        )
-        theirs = [[int(word) for word in one.hypotheses[0][len(config.prefix_ids) :]] for one in out]
-    length = case.source.shape[1] if config.mel_bins is None else 8
-    session = Session(case.model, parse("contiguous_kv"), 3, length, steps)
-    session.prefill(case.source)
-    ours = torch.stack(list(greedy(session)), dim=1).tolist()
-    ends = [row.index(config.eos_id) if config.eos_id in row else steps for row in ours]
-    assert max(map(len, theirs)) > 2
-    assert [row[:steps] for row in theirs] == [row[:end] for row, end in zip(ours, ends, strict=True)]
-
-
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "no family": ({"architecture": "transformer2017"}, "of the architecture transformer2017"),
     "heads of keys and values": ({"num_kv_heads": 1}, "K and V have fewer heads than its queries"),
@@ -160,20 +122,3 @@ def test_what_no_family_can_hold_is_refused_by_name(
 def test_a_whisper_whose_keys_have_a_bias_is_refused(tmp_path: Path, build: Callable[..., EncoderDecoder]) -> None:
     with pytest.raises(ModelError, match=r"holds a bias of keys, which whisper has not"):
         save_checkpoint(build(ModelConfig(**{**SIZES, **FORMS["whisper"]})), tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("changes", "zeros", "said"),
-    [
-        ({"pad_id": 3}, True, "this one has pad_id=3 and start_id=39"),
-        ({}, False, "starts a marian with an embedding of zeros"),
-        ({}, True, "as suppress_ids lacks 39"),
-    ],
-)
-def test_why_ctranslate2_would_decode_a_marian_otherwise(
-    changes: dict[str, Any], zeros: bool, said: str, build: Callable[..., EncoderDecoder]
-) -> None:
-    model = build(ModelConfig(**{**SIZES, **OF_MARIAN, **changes}))
-    if zeros:
-        model.embedding.weight[39] = 0
-    assert said in why_not_converted(model)

@@ -26,16 +26,18 @@ LEARNED = {"src_positions": 20, "tgt_positions": 20}
 BART = {"pad_id": 1, "eos_id": 2, "start_id": 2}
 FAMILIES = {
     "t5": {"start_id": 5, "norm_eps": 1e-6, "prefix_ids": (9,), "suppress_ids": (3, 0)},
+    "umt5": {"architecture": "t5", "relative_per_layer": True, "gated": True, "norm_eps": 1e-6},
     "marian": LEARNED | {"pad_id": V - 1, "eos_id": 0, "start_id": V - 1, "suppress_ids": (V - 1,), "logits_bias": True,
                          "scale_embedding": True, "forced_eos_id": 0},
     "bart": LEARNED | BART | {"forced_eos_id": 2, "suppress_ids": (3,), "logits_bias": True},
-    "mbart": LEARNED | BART | {"prefix_ids": (40,), "scale_embedding": True, "encoder_d_ff": 20},
+    "bart_untied": LEARNED | BART | {"architecture": "bart", "src_vocab_size": V, "tie_head": False},
+    "mbart": LEARNED | BART | {"start_id": 6, "prefix_ids": (40,), "scale_embedding": True, "encoder_d_ff": 20},
     "m2m_100": BART | {"prefix_ids": (40,), "suppress_ids": (1,), "scale_embedding": True},
     "pegasus": LEARNED | {"pad_id": 0, "eos_id": 1, "start_id": 0, "activation": "relu", "scale_embedding": True},
     "whisper": {"mel_bins": 5, "src_positions": 7, "tgt_positions": 20, "pad_id": 30, "eos_id": 30, "start_id": 31,
                 "prefix_ids": (32, 33, 34), "suppress_ids": (4, 31), "begin_suppress_ids": (30, 5)},
 }  # fmt: skip
-SEEDS = {"t5": 1, "marian": 27, "pegasus": 7}
+SEEDS = {"t5": 1, "umt5": 1, "bart_untied": 1, "marian": 27, "pegasus": 7}
 """Seeds of weights that choose one token after another; 3 of every other family."""
 CACHES = ("transformers_dynamic", "transformers_static", "transformers_no_cache")
 CTRANSLATE2 = "ctranslate2_float32"
@@ -107,17 +109,20 @@ def test_tokens_are_those_of_the_oracle(architecture, stop, cache):
 
 
 @pytest.mark.parametrize(
-    ("changes", "reason"),
+    ("architecture", "changes", "reason"),
     [
-        ({"suppress_ids": ()}, "lets no Marian choose padding"),
-        ({"start_id": 0}, "to start a Marian"),
-        ({"src_vocab_size": 50}, "of one vocabulary alone"),
-        ({"begin_suppress_ids": (4,)}, "no rule for the first token"),
-        ({"encoder_heads": 1, "encoder_d_kv": 16}, "gives both stacks 1 heads"),
+        ("marian", {"suppress_ids": ()}, "lets no Marian choose padding"),
+        ("marian", {"start_id": 0}, "to start a Marian"),
+        ("marian", {"src_vocab_size": 50}, "of one vocabulary alone"),
+        ("bart", {"begin_suppress_ids": (4,)}, "no rule for the first token"),
+        ("bart", {"encoder_heads": 1, "encoder_d_kv": 16}, "one number of heads"),
+        ("whisper", {"activation": "relu"}, "computes gelu"),
+        ("whisper", {"prefix_ids": ()}, "rules for time stamps"),
+        ("whisper", {"other_eos_ids": (7,)}, "at one id alone"),
     ],
 )
-def test_what_ctranslate2_would_decode_otherwise_is_skipped(changes, reason):
-    assert reason in registry()[CTRANSLATE2].supports(cell_of("marian", "eos", **changes))
+def test_what_ctranslate2_would_decode_otherwise_is_skipped(architecture, changes, reason):
+    assert reason in registry()[CTRANSLATE2].supports(cell_of(architecture, "eos", **changes))
 
 
 def test_ctranslate2_takes_no_marian_that_does_not_start_from_zeros(cache):
