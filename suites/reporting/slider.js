@@ -121,7 +121,7 @@ function slider(root) {
       ...strip("K and V of self-attention: target tokens", Math.max(now.N, one.reserved === "C" ? now.C : 0),
         box("again", 0, again), box(moved ? "moved" : "kept", 0, kept), box("fresh", now.k - 1, 1),
         one.reserved === "C" && box("empty", now.k, now.C - now.k)),
-      ...strip("K and V of cross-attention: source tokens", now.S, box(one.cross ? "kept" : "again", 0, now.S)));
+      ...strip("K and V of cross-attention: source positions", now.S, box(one.cross ? "kept" : "again", 0, now.S)));
     shown.querySelector(".fresh").setAttribute("width", Math.max(px, 1.5));
     return shown;
   }
