@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from strategies import ModelSpec, load_model
-from strategies.models.export import save_t5
+from strategies.models.export import save_checkpoint
 from suites.__main__ import main
 from suites.contenders.contender import Contender
 from suites.contenders.running.lineup import why_not
@@ -47,7 +47,7 @@ def checkpoint(tmp_path):
     """``checkpoint(file, **changes)``: a T5 folder in one of whose files some keys are others."""
 
     def make(file, **changes):
-        save_t5(load_model(ModelSpec("small", "random", shape=tuple(T5.items()))), tmp_path)
+        save_checkpoint(load_model(ModelSpec("small", "random", shape=tuple(T5.items()))), tmp_path)
         path = tmp_path / file
         content = json.loads(path.read_text()) if path.exists() else {"eos_token_id": 1, "pad_token_id": 0}
         path.write_text(json.dumps({**content, "decoder_start_token_id": 0, **changes}))

@@ -28,13 +28,6 @@ WRITTEN_BY_ALL = (
 """Fields that do not depend on the family's configuration."""
 
 
-def why_no_t5(config: ModelConfig) -> str:
-    """Why a model of ``config`` cannot be a Hugging Face T5; "" if it can."""
-    if config.architecture != "t5":
-        return f"this model is of the architecture {config.architecture}"
-    return why_not_exported(config)
-
-
 def why_not_exported(config: ModelConfig) -> str:
     """Why a model of ``config`` cannot be written as a Hugging Face folder; "" if it can."""
     family = family_of_architecture(config.architecture)
@@ -65,13 +58,6 @@ def _unwritten(family: Family, facts: Facts, config: ModelConfig) -> dict[str, A
     if facts.separate and config.src_vocab_size == config.vocab_size:
         found["src_vocab_size"] = config.src_vocab_size
     return found
-
-
-def save_t5(model: EncoderDecoder, folder: Path) -> None:
-    """Write ``model`` into ``folder`` as ``save_checkpoint`` does. Raises ModelError if it is no T5."""
-    if reason := why_no_t5(model.config):
-        raise ModelError(f"only a T5 can be saved as a Hugging Face folder; {reason}")
-    save_checkpoint(model, folder)
 
 
 def save_checkpoint(model: EncoderDecoder, folder: Path) -> None:

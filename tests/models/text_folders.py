@@ -12,7 +12,7 @@ from tokenizers import ByteLevelBPETokenizer
 from strategies import ModelConfig
 from strategies.models.checkpoints.texts.languages import M2M100, NLLB
 from strategies.models.encoder_decoder import EncoderDecoder
-from strategies.models.export import save_t5
+from strategies.models.export import save_checkpoint
 from strategies.models.init import randomize
 
 LINES = [
@@ -172,7 +172,7 @@ def t5_with_weights(folder, vocab_size=160):
     with torch.no_grad():  # enough spread that sources decide what is said
         for name, weight in model.named_parameters():
             weight.mul_(1 if "norm" in name else 4)
-    save_t5(model, folder)
+    save_checkpoint(model, folder)
     for name in ("tokenizer.json", "tokenizer_config.json"):
         (folder / name).unlink()
     (folder / "spiece.model").write_bytes(trained())

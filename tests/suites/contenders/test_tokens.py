@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from strategies import load_model
-from strategies.models.export import save_t5
+from strategies.models.export import save_checkpoint
 from suites.contenders import registry
 from suites.contenders.running.agreement import check_tokens, padded
 from suites.contenders.running.cache import shared_checkpoint
@@ -107,7 +107,7 @@ def test_the_compiled_one_gives_the_oracle_s_tokens_in_its_own_process(tmp_path)
 @pytest.mark.parametrize("changes", [{}, {"tie_head": True, "scale_head": True, "gated": False}, {"norm_eps": 1e-5}])
 def test_a_saved_t5_is_loaded_back_to_the_bit(tiny_model, tmp_path, changes):
     model = tiny_model("t5", **changes)
-    save_t5(model, tmp_path / "t5")
+    save_checkpoint(model, tmp_path / "t5")
     again = load_model(tmp_path / "t5")
     assert again.config == dataclasses.replace(model.config)
     assert [name for name, _ in again.named_parameters()] == [name for name, _ in model.named_parameters()]
@@ -115,8 +115,10 @@ def test_a_saved_t5_is_loaded_back_to_the_bit(tiny_model, tmp_path, changes):
 
 
 def test_the_2017_architecture_is_refused(tiny_model, tmp_path):
-    with pytest.raises(ValueError, match="only a T5 can be saved"):
-        save_t5(tiny_model("transformer2017"), tmp_path)
+    with pytest.raises(
+        ValueError, match="cannot be saved as a Hugging Face folder; this model is of the architecture transformer2017"
+    ):
+        save_checkpoint(tiny_model("transformer2017"), tmp_path)
 
 
 def test_the_tokenizer_calls_each_id_by_its_number(checkpoint):
