@@ -191,8 +191,8 @@ class Session:
 
     def _feed_prefix(self) -> None:
         """Feed all rows of the prefix that the first step does not feed, then stand at that step."""
-        if self._feeds_prefix:
-            self._token_XN[:, : self.prefix_len] = self._prefix.token_XP
+        if self._feeds_prefix and self.prefix_len > 1:
+            self._token_XN[:, : self.prefix_len - 1] = self._prefix.token_XP[:, :-1]
         if fed := self._prefix.fed:
             assert self._attended is not None
             self._stand_at(fed)

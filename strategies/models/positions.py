@@ -25,9 +25,12 @@ def sinusoids_ND(config: ModelConfig, length: int, device: torch.device | str = 
     position_N1 = torch.arange(first, first + length, dtype=torch.float32, device=device)[:, None]
     steps = pairs if config.sinusoid_exponent == "2i/d" else max(1, pairs - 1)
     rate_I = torch.exp(torch.arange(pairs, dtype=torch.float32, device=device) * (-math.log(10000.0) / steps))
-    both_2NI = torch.stack([torch.sin(position_N1 * rate_I), torch.cos(position_N1 * rate_I)])
-    order = (1, 2, 0) if config.sinusoid_order == "interleaved" else (1, 0, 2)
-    return both_2NI.permute(order).reshape(length, -1)
+    table_ND = torch.empty(length, config.d_model, device=device)
+    interleaved = config.sinusoid_order == "interleaved"
+    sines, cosines = (slice(0, None, 2), slice(1, None, 2)) if interleaved else (slice(pairs), slice(pairs, None))
+    table_ND[:, sines] = torch.sin(position_N1 * rate_I)
+    table_ND[:, cosines] = torch.cos(position_N1 * rate_I)
+    return table_ND
 
 
 class LearnedPositions(nn.Module):
