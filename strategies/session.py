@@ -89,6 +89,7 @@ class Session:
         most = self.length_max
         with torch.no_grad():
             self._tables = DecoderTables(model.decoder, most, max(most, self.strategy.keys_read(most)))
+            self._position_SD = model.encoder.position_table(src_len)
         steps = range(prefix_len, most + 1)
         self._feeds_prefix = any(self.strategy.rows_fed(k) > 1 for k in steps)
         self._prefix = Prefix(config, self.strategy, prefix_len, batch, beams, weight.device)
@@ -170,9 +171,10 @@ class Session:
         self._read_side()
         self._attended = None  # frees what is kept of the previous sources before the new ones are read
         bias = self.model.source_bias(src_mask_BS)
-        memory_BSD = self.model.encoder(source, bias)
-        if src_mask_BS is None and self.strategy.execution != "eager":
-            # A mask of zeros, so that one compiled or captured step serves sources with padding and without.
+        memory_BSD = self.model.encoder(source, bias, self._position_SD)
+        if src_mask_BS is None and self.strategy.execution != "eager" and self.model.config.mel_bins is None:
+            # A mask of zeros, so that one compiled or captured step serves sources with padding and without. Features
+            # are never padded.
             src_mask_BS = torch.ones(memory_BSD.shape[:2], dtype=torch.bool, device=memory_BSD.device)
             bias = self.model.source_bias(src_mask_BS)
         copies = self.strategy.source_copies(self.beams)
@@ -312,9 +314,9 @@ class Session:
 
 def _written(new: Attended, held: Attended) -> Attended:
     """Copy the sources just read into ``held``, whose addresses a captured step reads; return ``held``."""
-    assert held.source_bias is not None
-    assert new.source_bias is not None
-    held.source_bias.copy_(new.source_bias)
+    if held.source_bias is not None:
+        assert new.source_bias is not None
+        held.source_bias.copy_(new.source_bias)
     for old, source in zip(held.sources, new.sources, strict=True):
         old.copy_(source)
     return held

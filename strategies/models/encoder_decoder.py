@@ -34,12 +34,13 @@ class Encoder(Stack):
             self.front_end = FrontEnd(config, config.mel_bins)
         self.layers = nn.ModuleList(EncoderLayer(config) for _ in range(config.encoder_layers))
 
-    def forward(self, source: Tensor, source_bias: Tensor | None) -> Tensor:
+    def forward(self, source: Tensor, source_bias: Tensor | None, position_SD: Tensor | None = None) -> Tensor:
         """Encode token ids [B, S] or features [B, mel, 2 S] -> memory [B, S, D].
 
-        ``source_bias`` masks padding, [B, 1, 1, S] or None.
+        ``source_bias`` masks padding, [B, 1, 1, S] or None. ``position_SD`` is ``position_table(S)``, if the caller has
+        it; it is made here otherwise.
         """
-        x_BSD = self._rows(source)
+        x_BSD = self._rows(source, position_SD)
         bias = None
         for i, layer in enumerate(self.layers):
             if i == 0 or i < len(self.relative_biases):
@@ -48,11 +49,11 @@ class Encoder(Stack):
             x_BSD = layer(x_BSD, bias)
         return self.dropout(self.final_norm(x_BSD))
 
-    def _rows(self, source: Tensor) -> Tensor:
+    def _rows(self, source: Tensor, position_SD: Tensor | None) -> Tensor:
         if self.config.mel_bins is None:
-            return self.embed(source, self.position_table(source.shape[1]))
+            return self.embed(source, self.position_table(source.shape[1]) if position_SD is None else position_SD)
         x_BSD = self.front_end(source)
-        position_SD = self.position_table(x_BSD.shape[1])
+        position_SD = self.position_table(x_BSD.shape[1]) if position_SD is None else position_SD
         return self.dropout(self.embedding_norm(x_BSD if position_SD is None else x_BSD + position_SD))
 
     def _score_bias(self, layer: int, length: int, source_bias: Tensor | None) -> Tensor | None:

@@ -62,11 +62,15 @@ class _SameEncoder(nn.Module):
         super().__init__()
         self._models = (model,)  # in a tuple, so that it is no submodule and its weights are not widened
 
-    def forward(self, source: Tensor, source_bias: Tensor | None) -> Tensor:
+    def position_table(self, length: int) -> Tensor | None:
+        """That of the encoder."""
+        return self._models[0].encoder.position_table(length)
+
+    def forward(self, source: Tensor, source_bias: Tensor | None, position_SD: Tensor | None = None) -> Tensor:
         (model,) = self._models
         if source_bias is not None:  # float32's mask of padding would be -inf in a narrower type
             source_bias = model.source_bias(source_bias[:, 0, 0] == 0)
-        memory_BSD: Tensor = model.encoder(source, source_bias)
+        memory_BSD: Tensor = model.encoder(source, source_bias, position_SD)
         return memory_BSD.float()
 
 

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from strategies import ModelConfig, load_vocabulary
+from strategies import DTYPES, ModelConfig, load_vocabulary
 from strategies.models.front_end import FRAMES
 from strategies.models.pronounce.data import held_out
 from strategies.models.sources import source_shape
@@ -28,8 +28,9 @@ Source = Sequence[Sequence[int]] | Features
 class Inputs:
     """What a cell decodes, on its device.
 
-    ``source`` holds token ids, int64 [B, S], or features, float32 [B, mel, 2 S]. ``src_mask_BS`` is bool, None where no
-    row is padded, which features never are. ``src_lens`` are the real lengths of the sentences, in positions.
+    ``source`` holds token ids, int64 [B, S], or features, [B, mel, 2 S] in the type of the
+    cell. ``src_mask_BS`` is bool, None where no row is padded, which features never are. ``src_lens`` are the real
+    lengths of the sentences, in positions.
     """
 
     source: Tensor
@@ -54,7 +55,7 @@ class Inputs:
     def data(self) -> Source:
         """The source as data for another process: token ids of each sentence without padding, or features."""
         if self.source.dim() == 3:
-            return self.source.cpu().numpy()
+            return self.source.float().cpu().numpy()
         return [row[:length] for row, length in zip(self.source.tolist(), self.src_lens, strict=True)]
 
 
@@ -109,8 +110,8 @@ def make_inputs(cell: Cell, config: ModelConfig) -> Inputs:
     if line := why_other_source(config, cell.src_ids, cell.src_features):
         raise ConfigError(line)
     if config.mel_bins is not None:
-        features = torch.from_numpy(_features(cell, config))
-        return Inputs(features.to(cell.device), None, (cell.src_len,) * cell.batch_size)
+        features = torch.from_numpy(_features(cell, config)).to(cell.device, DTYPES[cell.dtype])
+        return Inputs(features, None, (cell.src_len,) * cell.batch_size)
     rows = _rows(cell, config)
     lengths = tuple(map(len, rows))
     src_BS = torch.full((cell.batch_size, cell.src_len), config.pad_id)

@@ -58,12 +58,19 @@ def test_the_logits_depend_on_the_features(model, case):
     assert (model(features(seed=1), None, token_BN) - logits_BNV).abs().max() > 0.1
 
 
-def test_a_step_is_prepared_on_placeholder_features_and_gets_a_mask_of_positions(model, case, monkeypatch):
-    """What is compiled reads sources with a mask; here the compiler is left out, as its code is tested elsewhere."""
-    monkeypatch.setattr(session_module, "Compiled", lambda key: next_logits)
+def test_a_step_is_prepared_on_placeholder_features_and_gets_no_mask(model, case, monkeypatch):
+    """Features are never padded. The compiler is left out here, as its code is tested elsewhere."""
+    masks = []
+
+    def watched(model, token_BT, step, attended):
+        masks.append(attended.source_bias)
+        return next_logits(model, token_BT, step, attended)
+
+    monkeypatch.setattr(session_module, "Compiled", lambda key: watched)
     token_BN, logits_BNV = case
     strategy = parse("static_kv(execution=compiled,read=bucket)")
     torch.testing.assert_close(steps(model, strategy, token_BN), logits_BNV, rtol=5e-5, atol=5e-5)
+    assert set(masks) == {None}
 
 
 @pytest.mark.parametrize(

@@ -58,15 +58,16 @@ def moments(
         *prefill(config, batch, src_len, kept, encoder, padded),
         *step(config, batch, src_len, kept, decoder),
     )
-    tables = _tables(config, batch, tgt_len, kept, dtype.itemsize)
+    tables = _tables(config, batch, src_len, tgt_len, kept, dtype.itemsize)
     return [peak + tables for peak in peaks]
 
 
-def _tables(config: ModelConfig, batch: int, tgt_len: int, kept: Remembered, width: int) -> int:
+def _tables(config: ModelConfig, batch: int, src_len: int, tgt_len: int, kept: Remembered, width: int) -> int:
     """Bytes of the tokens, held twice as int64, and of what a session looks up by position."""
     per_layer = config.relative_per_layer and config.positions == "relative"
     tables = config.decoder_layers if per_layer else 1
     by_distance = tables * bias_heads(config) * (tgt_len + kept.keys)
-    by_position = tgt_len * config.d_model if config.positions == "sinusoidal" else 0
+    lengths = (src_len, config.for_encoder), (tgt_len, config)
+    by_position = sum(length * side.d_model for length, side in lengths if side.positions == "sinusoidal")
     sequences = batch * kept.beams
     return 8 * sequences * (2 * tgt_len + kept.entries) + width * (by_distance + by_position)
