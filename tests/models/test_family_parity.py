@@ -18,7 +18,7 @@ import transformers
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from strategies import Session, greedy, load_model, parse
+from strategies import Beam, Session, begin, decode, greedy, load_model, parse
 from strategies.models.encoder_decoder import EncoderDecoder
 
 TARGET_LEN, SRC_LENS, MEL = 9, (11, 4, 7), 5
@@ -164,7 +164,7 @@ def test_in_bf16_the_error_is_of_the_size_of_that_of_transformers(case: Case) ->
     assert 0 < ours <= 1.5 * theirs
 
 
-@pytest.mark.parametrize("strategy", ["full_recompute", "static_kv"])
+@pytest.mark.parametrize("strategy", ["full_recompute", "cross_kv", "contiguous_kv", "static_kv", "paged_kv(block=3)"])
 def test_greedy_tokens_equal_those_of_transformers(case: Case, strategy: str) -> None:
     config, source = case.model.config, case.source
     free = TARGET_LEN - 1 - len(config.prefix_ids)
@@ -178,6 +178,28 @@ def test_greedy_tokens_equal_those_of_transformers(case: Case, strategy: str) ->
     begin = config.prefix_len
     assert theirs_BN[0, :begin].tolist() == [config.start_id, *config.prefix_ids]
     assert ours_BN.tolist() == theirs_BN[:, begin:].tolist()
+
+
+@pytest.mark.parametrize("strategy", ["full_recompute", "static_kv(reorder=table)"])
+def test_beams_equal_those_of_transformers(case: Case, strategy: str) -> None:
+    config, source, beam = case.model.config, case.source, Beam(3)
+    free = TARGET_LEN - 1 - len(config.prefix_ids)
+    masked = {} if case.mask_BS is None else {"attention_mask": case.mask_BS.long()}
+    theirs = transformers.GenerationMixin.generate(
+        case.reference, source, do_sample=False, num_beams=3, max_new_tokens=free, return_dict_in_generate=True,
+        decoder_input_ids=torch.tensor([config.prefix] * len(source)), output_scores=True, **masked,
+    )  # fmt: skip
+    session = Session(case.model, parse(strategy), len(source), max(SRC_LENS) if masked else 8, free, beams=3)
+    session.prefill(source, case.mask_BS)
+    searching = begin(beam, config, len(source), free, "eos", source.device)
+    for _ in decode(session, searching, "eos"):
+        pass
+    found = searching.sequences()
+    for row, length in enumerate(found.length_R.tolist()):
+        ours, other = found.token_RN[row, :length].tolist(), theirs.sequences[row, config.prefix_len :].tolist()
+        assert ours == other[:length]
+        assert set(other[length:]) <= {config.pad_id}
+    torch.testing.assert_close(found.score_R, theirs.sequences_scores, rtol=1e-4, atol=1e-4)
 
 
 def test_what_a_folder_stores_of_its_embeddings_positions_and_bias(case: Case) -> None:
