@@ -50,6 +50,8 @@ def check_together(config: ModelConfig) -> None:
         ids.append(("forced_eos_id", config.forced_eos_id))
     for name, value in ids:
         if not value < config.vocab_size:
-            raise ModelError(f"{name}={value} lies outside the vocabulary of {config.vocab_size}")
+            raise ModelError(
+                f"{name}={value} lies outside the vocabulary of {config.vocab_size}; give ids below {config.vocab_size}"
+            )
     if not config.pad_id < (config.src_vocab_size or config.vocab_size):
         raise ModelError(f"pad_id={config.pad_id} lies outside the source vocabulary of {config.src_vocab_size}")

@@ -49,10 +49,10 @@ def read_features(path: str) -> Features:
     or with values that are not finite in float32.
     """
     told = f"src_features={shown(path)}"
+    file = Path(path).expanduser()
+    if file.exists() and not file.is_file():
+        raise ConfigError(f"{told} is no file; {REMEDY}")
     try:
-        file = Path(path).expanduser()
-        if file.exists() and not file.is_file():
-            raise ConfigError(f"{told} is no file; {REMEDY}")
         found = np.lib.format.open_memmap(file, mode="r")
     except OSError as error:
         raise ConfigError(f"{told} cannot be read ({error.strerror}); {REMEDY}") from None
@@ -107,6 +107,6 @@ def why_other_source(config: ModelConfig, src_ids: object, file: FeatureFile | N
     if file is None or file.shape[1:] == expected:
         return ""
     return (
-        f"src_features holds an array {list(file.shape)}; the model reads "
+        f"src_features={shown(file.path)} holds an array {list(file.shape)}; the model reads "
         f"[sentences, {expected[0]}, {expected[1]}]: mel bins, and two frames for each position"
     )

@@ -103,7 +103,7 @@ def main(argv: list[str]) -> int:
 
     from ..measuring.admission import ORACLE
     from ..settings.cells import make_cell
-    from ..settings.obstacles import refuse_idle_beams, require_possible
+    from ..settings.obstacles import obstacle, refuse_idle_beams
     from ..settings.texts import encoded, output_limit
     from ..telling.beforehand import of_generation
     from .decode_report import as_json, print_report
@@ -129,7 +129,8 @@ def main(argv: list[str]) -> int:
     cell = dataclasses.replace(make_cell(config), src_ids=rows)
     refuse_idle_beams([(cell, strategies)])
     if args.model is not None:
-        require_possible(cell)
+        if line := obstacle(cell):
+            raise ConfigError(f"decode: {line.replace('tgt_len=', '--max-new ')}")
         for line in of_generation(config):
             print(line, file=sys.stderr)
     words = words_of(spec, phrases)

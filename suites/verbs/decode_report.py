@@ -70,7 +70,8 @@ def _outputs(decoded: Sequence[Decoded], row: int) -> dict[str, list[int]]:
 
 def _table(cell: Cell, decoded: Sequence[Decoded], steps: int) -> Table:
     threads = f", {cell.threads} {'thread' if cell.threads == 1 else 'threads'}" if cell.device == "cpu" else ""
-    batch = f"{cell.batch_size} {'phrase' if cell.batch_size == 1 else 'phrases'}, {steps} steps"
+    batch = f"{cell.batch_size} {'phrase' if cell.batch_size == 1 else 'phrases'}"
+    batch += f", {steps} {'step' if steps == 1 else 'steps'}"
     title = f"{batch}, on {cell.device}{threads}, {cell.dtype}: medians of {len(decoded[0].rounds)} rounds"
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
     for name in ("strategy", "prefill ms", "total ms", "ms a step", f"x {decoded[0].label}", "agrees"):

@@ -119,7 +119,7 @@ def without(family, name):
 
 
 REFUSED = {
-    "no spiece.model": (without(t5, "spiece.model"), r"spiece\.model does not exist; which T5Tokenizer reads"),
+    "no spiece.model": (without(t5, "spiece.model"), r"spiece\.model does not exist; T5Tokenizer reads it"),
     "no target.spm": (without(text_folders.marian, "target.spm"), r"target\.spm does not exist"),
     "no vocab.json": (without(text_folders.m2m100, "vocab.json"), r"vocab\.json does not exist"),
     "no merges.txt": (without(text_folders.bart, "merges.txt"), r"merges\.txt does not exist"),

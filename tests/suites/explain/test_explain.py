@@ -211,7 +211,7 @@ def test_a_checkpoint_with_a_tokenizer_decodes_a_text_of_the_user(tmp_path, monk
     assert table(text, "Steps 1, 2, 3")[0][1] == "`<pad>`"
     (folder / "spiece.model").unlink()
     assert main(["shapes", "--explain", "--phrase", "the cat", *given]) == 1
-    assert re.search(r"spiece\.model does not exist; which T5Tokenizer reads; [^\n]+\n$", capsys.readouterr().err)
+    assert re.search(r"spiece\.model does not exist; T5Tokenizer reads it; [^\n]+\n$", capsys.readouterr().err)
 
 
 def test_mistakes(tmp_path, monkeypatch, capsys):

@@ -89,9 +89,10 @@ def test_a_file_of_the_other_kind_is_an_obstacle():
     assert obstacle(cell_of(IDS, src_features=path)) == (
         "src_features are features, and the model reads token ids; give src_ids=FILE, or leave it out"
     )
-    assert obstacle(cell_of({**WHISPER, "mel_bins": 5}, src_features=path)) == (
-        "src_features holds an array [2, 4, 12]; the model reads [sentences, 5, 12]: mel bins, and two frames for each "
-        "position"
+    told = obstacle(cell_of({**WHISPER, "mel_bins": 5}, src_features=path))
+    assert told.startswith("src_features=")
+    assert told.endswith(
+        "holds an array [2, 4, 12]; the model reads [sentences, 5, 12]: mel bins, and two frames for each position"
     )
 
 

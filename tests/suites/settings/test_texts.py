@@ -74,5 +74,5 @@ def test_a_sentence_that_the_model_cannot_read_is_named_by_its_line(config, tmp_
     ):
         make_cell(config)
     (tmp_path / "t5" / "spiece.model").unlink()
-    with pytest.raises(ModelError, match=r"spiece\.model does not exist; which T5Tokenizer reads"):
+    with pytest.raises(ModelError, match=r"spiece\.model does not exist; T5Tokenizer reads it"):
         make_cell(config)

@@ -60,7 +60,7 @@ def test_a_folder_that_cannot_serve_gets_one_line(folder, tmp_path, monkeypatch,
     (tmp_path / "bare" / "spiece.model").unlink()
     t5_with_weights(tmp_path / "small", vocab_size=20)
     for name, told in (
-        ("bare", "spiece.model does not exist; which T5Tokenizer reads"),
+        ("bare", "spiece.model does not exist; T5Tokenizer reads it"),
         ("small", "decode: text 1 holds token 50, outside the model's vocabulary of 20"),
         ("nowhere", "model.checkpoint=nowhere is not a folder"),
     ):

@@ -77,10 +77,9 @@ class TextFolder:
         """Whether there is a file of that name."""
         return exists(self.path / name)
 
-    def file(self, name: str, why: str = "") -> Path:
+    def file(self, name: str) -> Path:
         """The path of a file. Raises ModelError if it is not there."""
-        needed = why or f"which {self.kind} reads"
-        size_of(self.path / name, f"{needed}; {REMEDY}")
+        size_of(self.path / name, f"{self.kind} reads it; {REMEDY}")
         return self.path / name
 
     def json(self, name: str) -> dict[str, Any]:
