@@ -23,6 +23,9 @@ from .sources import outside
 Source = Sequence[Sequence[int]] | Features
 """What is decoded as data: token ids of each sentence without padding, or features [B, mel, 2 S]."""
 
+LOW_IDS = 16
+"""Special ids among the first so many, or the first 1 % of a vocabulary, are its start; random ids lie above them."""
+
 
 @dataclass(frozen=True)
 class Inputs:
@@ -84,9 +87,10 @@ def _rows(cell: Cell, config: ModelConfig) -> Sequence[Sequence[int] | NDArray[n
         return [vocabulary.spell(phrase(cell.src_len - 1, words, rng)) for _ in range(cell.batch_size)]
     special = {config.pad_id, config.start_id, *config.eos_ids}
     shape, size = (cell.batch_size, cell.src_len), config.source_vocabulary
-    if max(special) + 1 < size:
-        return list(rng.integers(max(special) + 1, size, shape))
-    others = np.setdiff1d(np.arange(size), list(special))  # Marian's pad id is its last one
+    first = max(special) + 1
+    if first < size and first <= max(LOW_IDS, size // 100):
+        return list(rng.integers(first, size, shape))
+    others = np.setdiff1d(np.arange(size), list(special))  # Marian's pad id is its last, mBART starts with a language
     return list(rng.choice(others if others.size else size, shape))
 
 

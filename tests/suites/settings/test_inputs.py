@@ -88,6 +88,12 @@ def test_a_model_without_a_vocabulary_gets_ids_in_range_and_no_mask(vocab_size):
     assert inputs.real_fraction == 1.0
 
 
+def test_random_ids_of_a_model_that_starts_with_a_high_id_are_all_that_are_not_special():
+    config = ModelConfig(50, 4, 1, 4, 8, 1, 1, pad_id=1, eos_id=2, start_id=45)
+    inputs = make_inputs(dataclasses.replace(RANDOM, src_len=500), config)
+    assert set(inputs.source.unique().tolist()) == {*range(50)} - {1, 2, 45}
+
+
 def test_a_source_too_short_for_a_word_is_refused_in_one_line():
     model = {"name": "pronounce", "source": "pronounce"}
     require_possible(make_cell(RunConfig(model=model, src_len=2, device="cpu")))
