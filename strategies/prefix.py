@@ -38,7 +38,7 @@ class Prefix:
         own = config.prefix if self._is_own else (config.start_id,) * length
         self._own_XP = torch.tensor(own, device=device).repeat(batch * beams, 1)
         self.token_XP = self._own_XP
-        self._shape, self._beams = [batch, length], beams
+        self._shape, self._beams, self._vocab_size = [batch, length], beams, config.vocab_size
 
     @property
     def own_BP(self) -> Tensor:
@@ -46,11 +46,17 @@ class Prefix:
         return self._own_XP[:: self._beams]
 
     def take(self, prefix_BP: Tensor | None) -> None:
-        """Take the tokens of a batch; None stands for the model's own. Raises StrategyError for another shape."""
+        """Take the tokens of a batch; None stands for the model's own.
+
+        Raises StrategyError for another shape, and for ids outside the vocabulary. These are looked for on the CPU
+        alone, as another device would be waited for.
+        """
         if prefix_BP is None and self._is_own:
             self.token_XP = self._own_XP
             return
         if prefix_BP is None or list(prefix_BP.shape) != self._shape:
             given = "the model's own" if prefix_BP is None else f"one of shape {list(prefix_BP.shape)}"
             raise StrategyError(f"a session for a decoder prefix of shape {self._shape} was given {given}")
+        if prefix_BP.device.type == "cpu" and not bool(((prefix_BP >= 0) & (prefix_BP < self._vocab_size)).all()):
+            raise StrategyError(f"a decoder prefix holds ids outside 0 to {self._vocab_size - 1}; give others")
         self.token_XP = prefix_BP.repeat_interleave(self._beams, 0)

@@ -159,12 +159,16 @@ class Session:
         ``source`` are token ids, int64 [B, S], or features [B, mel, 2 S]. ``src_mask_BS`` is bool, True at real tokens
         (None: all are real). If the strategy caches cross-attention K/V, they are projected here. ``prefix_BP`` are the
         forced tokens of each sentence, int64 [B, P] (None: those of the model). Raises StrategyError for sources or a
-        prefix of another shape.
+        prefix of another shape, and for features that are whole numbers or have a mask.
         """
         self._prefix.take(prefix_BP)
         expected = source_shape(self.model.config, self.batch, self.src_len)
         if source.shape != expected:
             raise StrategyError(f"sources of shape {list(source.shape)} in a session for {list(expected)}")
+        if self.model.config.mel_bins is not None and not source.is_floating_point():
+            raise StrategyError(f"features of type {source.dtype}; give a floating-point type, source.float()")
+        if self.model.config.mel_bins is not None and src_mask_BS is not None:
+            raise StrategyError("a mask with features, which fill all positions of a source; leave src_mask_BS out")
         self._is_selected = True
         for store in self._stores:
             store.reset()

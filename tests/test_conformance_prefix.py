@@ -123,6 +123,8 @@ def test_a_prefix_may_be_given_for_each_sentence(model, given):
     assert token_BN.shape == (BATCH, FREE)
     with pytest.raises(StrategyError, match=r"prefix of shape \[2, 2\] was given one of shape \[2, 3\]"):
         sessions[0].prefill(src_BS, None, torch.zeros(2, 3, dtype=torch.int64))
+    with pytest.raises(StrategyError, match="decoder prefix holds ids outside 0 to"):
+        sessions[0].prefill(src_BS, None, torch.full((2, 2), model.config.vocab_size))
 
 
 def test_positions_of_the_model_are_not_exceeded(model):

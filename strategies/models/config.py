@@ -185,10 +185,15 @@ class ModelConfig:
             return f"src_len={src_len} lies beyond the model's {self.src_positions} positions; give at most so many"
         rows = (prefix_len or self.prefix_len) - 1 + tgt_len
         if self.tgt_positions is not None and rows > self.tgt_positions:
+            if rows - tgt_len >= self.tgt_positions:
+                return (
+                    f"a decoder prefix of {rows - tgt_len + 1} tokens leaves none of the model's "
+                    f"{self.tgt_positions} positions to what is chosen; give a shorter model.prefix_ids"
+                )
             forced = f", after {rows - tgt_len} tokens of a prefix," if rows > tgt_len else ""
             return (
                 f"tgt_len={tgt_len}{forced} lies beyond the model's {self.tgt_positions} positions; give at most "
-                f"{max(0, self.tgt_positions - rows + tgt_len)}"
+                f"{self.tgt_positions - rows + tgt_len}"
             )
         return ""
 

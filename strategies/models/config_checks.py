@@ -53,5 +53,15 @@ def check_together(config: ModelConfig) -> None:
             raise ModelError(
                 f"{name}={value} lies outside the vocabulary of {config.vocab_size}; give ids below {config.vocab_size}"
             )
+    if len({*config.suppress_ids, *config.begin_suppress_ids, *config.eos_ids}) == config.vocab_size:
+        raise ModelError(
+            f"suppress_ids, begin_suppress_ids and the EOS ids cover the whole vocabulary of {config.vocab_size}, "
+            "which leaves nothing to choose; suppress fewer ids"
+        )
+    if config.forced_eos_id in config.suppress_ids:
+        raise ModelError(
+            f"forced_eos_id={config.forced_eos_id} is one of suppress_ids, which are never chosen; take it out of one "
+            "of them"
+        )
     if not config.pad_id < (config.src_vocab_size or config.vocab_size):
         raise ModelError(f"pad_id={config.pad_id} lies outside the source vocabulary of {config.src_vocab_size}")

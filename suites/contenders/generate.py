@@ -87,14 +87,12 @@ class HuggingFace(Contender):
 
     @classmethod
     def supports(cls, cell: Cell) -> str:
-        """Not a decoder that is deeper than the encoder (5.24: IndexError in the cache), nor rules that clash."""
+        """Not a decoder that is deeper than the encoder (5.24: IndexError in the cache)."""
         from strategies import config_of
 
         config = config_of(cell.model)
         if cls.options.get("use_cache", True) and config.decoder_layers > config.encoder_layers:
             return "generate() makes its cache for as many layers as the encoder has, and this decoder has more"
-        if config.forced_eos_id in config.suppress_ids:
-            return f"generate() refuses to force an end, {config.forced_eos_id}, that is never to be chosen"
         return ""
 
     def prepare(self, checkpoint: Path, cell: Cell) -> None:

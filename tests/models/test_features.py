@@ -83,6 +83,14 @@ def test_sources_of_another_shape_are_refused(model, source):
     assert str(caught.value) == f"sources of shape {list(source.shape)} in a session for [2, 5, 14]"
 
 
+def test_features_of_whole_numbers_or_with_a_mask_are_refused(model):
+    session = Session(model, parse("contiguous_kv"), BATCH, SRC_LEN, TARGET)
+    with pytest.raises(StrategyError, match=r"features of type torch\.int64; give a floating-point type"):
+        session.prefill(features().long())
+    with pytest.raises(StrategyError, match="leave src_mask_BS out"):
+        session.prefill(features(), torch.ones(BATCH, SRC_LEN, dtype=torch.bool))
+
+
 def test_a_session_of_another_source_length_is_refused(model):
     with pytest.raises(StrategyError, match="features of exactly 7 positions; give src_len=7"):
         Session(model, parse("contiguous_kv"), BATCH, SRC_LEN - 1, TARGET)

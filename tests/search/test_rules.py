@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from strategies import ModelConfig, Session, parse
+from strategies import ModelConfig, ModelError, Session, parse
 from strategies.search.begin import begin
 from strategies.search.loop import decode
 from strategies.search.options import Beam, Greedy, Sample, Search, Stop
@@ -64,6 +64,18 @@ def test_approximate_strategies_are_compared_by_the_tokens_that_may_be_chosen() 
         judged.add(ASCENDING_1V, other_1V)
     assert (judged.top1_equal, judged.rows) == (1, 2)
     assert judged.kl_nats > 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"suppress_ids": (0, 4), "begin_suppress_ids": (3, 2)}, "cover the whole vocabulary of 5"),
+        ({"suppress_ids": (1, 4)}, "forced_eos_id=1 is one of suppress_ids"),
+    ],
+)
+def test_rules_that_leave_nothing_to_choose_or_contradict_are_refused(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        replace(CONFIG, **changes)
 
 
 @pytest.fixture(scope="module")

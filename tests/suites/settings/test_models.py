@@ -1,5 +1,7 @@
 """Models of conf/model with published shapes: their sizes, their lengths, and options that change nothing."""
 
+from dataclasses import replace
+
 import pytest
 
 from strategies import ModelConfig, ModelSpec, config_of
@@ -46,6 +48,10 @@ def test_a_length_beyond_the_positions_is_an_obstacle_of_its_cell_alone():
     ]  # fmt: skip
     found = [obstacle(cell) for cell in cells("model=marian", "src_len=512,513")]
     assert found == ["", "src_len=513 lies beyond the model's 512 positions; give at most so many"]
+    prefixed = replace(config("whisper_tiny"), prefix_ids=(9,) * 447)
+    assert prefixed.beyond_positions(1500, 1) == ""
+    prefixed = replace(prefixed, prefix_ids=(9,) * 448)
+    assert "a decoder prefix of 449 tokens leaves none of the model's 448" in prefixed.beyond_positions(1500, 1)
 
 
 def test_random_sources_hold_no_token_with_a_meaning_of_its_own_wherever_it_lies():
