@@ -110,7 +110,7 @@ def main(argv: list[str]) -> int:
     from .decoded_text import checkpoint_of, words_of
 
     embedded = {"name": "pronounce", "source": "pronounce"}
-    model = embedded if args.model is None else checkpoint_of(args.model)
+    model, note = (embedded, "") if args.model is None else checkpoint_of(args.model)
     spec = ModelSpec.of(model)
     rows = encoded(phrases, spec, "decode: text")
     src_len = max(map(len, rows))
@@ -131,7 +131,7 @@ def main(argv: list[str]) -> int:
     if args.model is not None:
         if line := obstacle(cell):
             raise ConfigError(f"decode: {line.replace('tgt_len=', '--max-new ')}")
-        for line in of_generation(config):
+        for line in [*([note] if note else []), *of_generation(config)]:
             print(line, file=sys.stderr)
     words = words_of(spec, phrases)
     decoded = measure(cell, strategies)

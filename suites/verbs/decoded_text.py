@@ -9,6 +9,8 @@ from typing import Any, Protocol
 from strategies import ModelSpec, config_of, load_vocabulary
 from strategies.models.checkpoints.texts import Tokenizer, open_text
 
+from ..settings.rules import shown
+
 
 class Words(Protocol):
     """What ``decode`` was given, and how it shows what comes out."""
@@ -63,16 +65,26 @@ class Written:
         return {"texts": {label: self.tokenizer.decode(ids) for label, ids in outputs.items()}}
 
 
-def checkpoint_of(folder: str) -> dict[str, Any]:
+def checkpoint_of(folder: str) -> tuple[dict[str, Any], str]:
     """The keys ``model.*`` of a checkpoint folder, whose outputs begin with the language that its ``tgt_lang`` names.
 
-    A folder that forces a token itself keeps to it. Raises ModelError.
+    A folder that forces a token itself, or starts with that language (mBART), keeps to it. The text beside them is a
+    note where the model knows languages and is told none; else "". Raises ModelError.
     """
     model = {"name": "checkpoint", "source": "checkpoint", "checkpoint": folder}
     spec = ModelSpec.of(model)
-    language = open_text(str(spec.checkpoint)).target_language_id
-    forced = config_of(spec).prefix_ids
-    return model if language is None or forced else {**model, "prefix_ids": [language]}
+    tokenizer, config = open_text(str(spec.checkpoint)), config_of(spec)
+    language = tokenizer.target_language_id
+    if config.prefix_ids or language == config.start_id:
+        return model, ""
+    if language is not None:
+        return {**model, "prefix_ids": [language]}, ""
+    if not tokenizer.language_ids or config.start_id in tokenizer.language_ids:
+        return model, ""
+    return model, (
+        f"--model {shown(folder)}: no language of the outputs is named, so they begin with the start token alone; "
+        'write "tgt_lang" into its tokenizer_config.json'
+    )
 
 
 def words_of(spec: ModelSpec, phrases: Sequence[str]) -> Words:

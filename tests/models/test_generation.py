@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from strategies.models.checkpoints.generation import WITHOUT_EFFECT, not_followed
+from strategies.models.checkpoints.generation import ACTS_WITH, WITHOUT_EFFECT, not_followed
 from suites.settings.config import RunConfig
 from suites.settings.search import SearchConfig
 from suites.telling.beforehand import told
@@ -23,6 +23,11 @@ ASKED = {"num_beams": 4, "min_length": 30, "no_repeat_ngram_size": 3}
         (
             {"config.json": {"num_beams": 1, "bad_words_ids": [], "do_sample": None, "min_length": 1}},
             ("config.json", {}),
+        ),
+        ({"config.json": {"min_p": 0.1, "renormalize_logits": True}}, ("config.json", {})),
+        (
+            {"config.json": {"num_beams": 4, "num_beam_groups": 2, "min_p": 0.1}},
+            ("config.json", {"num_beams": 4, "num_beam_groups": 2}),
         ),
         ({"config.json": {"suppress_tokens": [3], "bad_words_ids": [[4]]}}, ("config.json", {})),
         ({"config.json": {"bad_words_ids": [[4], [5, 6]]}}, ("config.json", {"bad_words_ids": [[5, 6]]})),
@@ -111,13 +116,20 @@ def test_each_setting_makes_transformers_choose_otherwise_or_refuse_and_its_plai
         "bad_words_ids": [[first, second]],
         "sequence_bias": [[[second], -50.0]], "exponential_decay_length_penalty": [1, 5.0], "guidance_scale": 3.0,
         "penalty_alpha": 0.6, "stop_strings": ["a"],
-        "watermarking_config": {"bias": 50.0, "context_width": 1},
+        "watermarking_config": {"bias": 50.0, "context_width": 1}, "num_beam_groups": 2,
+        "force_words_ids": [[second]], "constraints": [9],
+        "min_p": 0.9, "top_h": 0.1, "typical_p": 0.1, "epsilon_cutoff": 0.5, "eta_cutoff": 0.9,
+        "renormalize_logits": True,
     }  # fmt: skip
     assert others.keys() == WITHOUT_EFFECT.keys()
     # What acts on tokens that come again, or brings a later end forward.
     ends = dict.fromkeys(["repetition_penalty", "no_repeat_ngram_size", "exponential_decay_length_penalty"], 1)
+    half = list(range(3, 31, 2))
+    beside = {"do_sample": {"do_sample": True, "top_k": 0}, "num_beams": {"num_beams": 4, "suppress_tokens": half}}
     for name, value in others.items():
-        at = ends.get(name, end)
-        assert generate(at, **{name: value}) != generate(at), name
+        at, more = ends.get(name, end), beside.get(ACTS_WITH.get(name), {})
+        assert generate(at, **more, **{name: value}) != generate(at, **more), name
         for plain in (None, *WITHOUT_EFFECT[name]):
-            assert generate(at, **{name: plain}) == generate(at), (name, plain)
+            assert generate(at, **more, **{name: plain}) == generate(at, **more), (name, plain)
+        if more:
+            assert generate(at, **{name: value}) == generate(at), name

@@ -47,6 +47,7 @@ def assert_equal(folder, theirs):
         assert ours.target_language_id == theirs.convert_tokens_to_ids(theirs.tgt_lang)
     else:
         assert ours.target_language_id is None
+    assert ours.target_language_id is None or ours.target_language_id in ours.language_ids
 
 
 @pytest.mark.filterwarnings("ignore:Recommended. pip install sacremoses")

@@ -27,9 +27,22 @@ WITHOUT_EFFECT: dict[str, tuple[object, ...]] = {
     "penalty_alpha": (0.0,),
     "watermarking_config": (),
     "stop_strings": (),
+    "num_beam_groups": (1,),
+    "force_words_ids": (),
+    "constraints": (),
+    "min_p": (0.0,),
+    "top_h": (),
+    "typical_p": (1.0,),
+    "epsilon_cutoff": (0.0,),
+    "eta_cutoff": (0.0,),
+    "renormalize_logits": (False,),
 }
 """Setting of transformers' ``GenerationConfig`` that can change the tokens or the end of a sentence -> the values with
-which it does not. null and empty values never do. The maximum length is not listed, because a run sets its own."""
+which it does not. null and empty values never do. The maximum length is not listed, because a run sets its own, nor
+``remove_invalid_values``, because a model whose logits are not finite is refused."""
+ACTS_WITH = dict.fromkeys(("min_p", "top_h", "typical_p", "epsilon_cutoff", "eta_cutoff"), "do_sample")
+ACTS_WITH |= dict.fromkeys(("num_beam_groups", "renormalize_logits"), "num_beams")
+"""Setting -> the one without which it does nothing."""
 
 
 def not_followed(folder: Path, followed: Mapping[str, object] | None = None) -> tuple[str, dict[str, Any]]:
@@ -50,6 +63,8 @@ def not_followed(folder: Path, followed: Mapping[str, object] | None = None) -> 
         for key, plain in kept.items()
         if given.get(key) is not None and given[key] not in ([], {}, "", *plain)
     }
+    asked = {None, *found, *(followed or {})}
+    found = {key: value for key, value in found.items() if ACTS_WITH.get(key) in asked}
     places = given.get("forced_decoder_ids")
     if isinstance(places, list) and any(isinstance(pair, list) and pair[-1:] == [None] for pair in places):
         found["forced_decoder_ids"] = places

@@ -8,6 +8,7 @@ import torch
 from transformers import AutoTokenizer, M2M100Config, M2M100ForConditionalGeneration, T5ForConditionalGeneration
 
 from suites.__main__ import main
+from suites.verbs.decoded_text import checkpoint_of
 from tests.models.text_folders import m2m100, t5_with_weights
 
 TEXTS = ["the cat sat", "où est le café"]
@@ -97,3 +98,16 @@ def test_a_translation_begins_with_the_language_that_the_folder_names(tmp_path, 
     said = [entry["texts"]["static_kv"] for entry in json.loads(capsys.readouterr().out)["phrases"]]
     assert said == tokenizer.batch_decode(token_BN, skip_special_tokens=True)
     assert any(said), "empty texts show nothing"
+
+    change(tmp_path / "m2m100" / "generation_config.json", decoder_start_token_id=german)
+    model, note = checkpoint_of(str(tmp_path / "m2m100"))
+    assert ("prefix_ids" in model, note) == (False, ""), "the start token is the language, as in mBART"
+    change(tmp_path / "m2m100" / "tokenizer_config.json", tgt_lang=None)
+    assert checkpoint_of(str(tmp_path / "m2m100"))[1] == ""
+    change(tmp_path / "m2m100" / "generation_config.json", decoder_start_token_id=2)
+    assert decode("--model", tmp_path / "m2m100", "--strategies", "static_kv", *TEXTS) == 0
+    assert "no language of the outputs is named" in capsys.readouterr().err
+
+
+def change(path, **changes):
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))

@@ -19,6 +19,7 @@ class ByteTokenizer:
     """ByT5's tokenizer, with its sentinels after the bytes. Spaces around pad, EOS and unknown belong to them."""
 
     target_language_id = None
+    language_ids = ()
 
     def __init__(self, folder: TextFolder) -> None:
         """Read the names of the special tokens. Raises ModelError if the folder's settings cannot be read."""

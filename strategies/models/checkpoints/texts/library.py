@@ -25,6 +25,7 @@ class LibraryTokenizer:
     def __init__(self, folder: TextFolder, made: Any) -> None:
         self._folder, self._made = folder, made
         self._family = FAMILIES.get(folder.kind)
+        self._languages = self._family.languages if self._family is not None else ()
         self._strips = folder.tidies and type(made.model).__name__ != "BPE"
 
     def encode(self, text: str) -> list[int]:
@@ -49,9 +50,14 @@ class LibraryTokenizer:
     @property
     def target_language_id(self) -> int | None:
         """Id of the language that ``tgt_lang`` names. Raises ModelError for a language that is not known."""
-        known = self._family.languages if self._family is not None else ()
-        code = self._folder.language("tgt_lang", known, None) if known else None
+        code = self._folder.language("tgt_lang", self._languages, None) if self._languages else None
         return None if code is None else _id_of(self._made, code, self._folder)
+
+    @property
+    def language_ids(self) -> list[int]:
+        """Ids of all languages that a target may begin with."""
+        found = map(self._made.token_to_id, self._languages)
+        return [number for number in found if number is not None]
 
 
 def _after_prompt(ids: list[int], made: Any) -> list[int]:

@@ -59,6 +59,7 @@ class MarianTokenizer:
     """Pieces of source.spm, numbered by vocab.json, and EOS."""
 
     target_language_id = None
+    language_ids = ()
 
     def __init__(self, folder: TextFolder) -> None:
         """Read the files of a Marian. Raises ModelError if one is missing or is not what it should be."""
@@ -110,6 +111,7 @@ class M2M100Tokenizer:
         self._source = languages[f"__{folder.language('src_lang', codes, 'en')}__"]
         target = folder.language("tgt_lang", codes, None)
         self.target_language_id = None if target is None else languages[f"__{target}__"]
+        self.language_ids = languages.values()
 
     def encode(self, text: str) -> list[int]:
         """The language of a source, its token ids, and EOS."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Protocol
 
 from ...config import ModelError
@@ -21,6 +21,10 @@ class Tokenizer(Protocol):
     @property
     def target_language_id(self) -> int | None:
         """Id of the language that the folder's ``tgt_lang`` names, which a translation begins with; None without."""
+
+    @property
+    def language_ids(self) -> Collection[int]:
+        """Ids of all languages that a target may begin with; empty where the family has none."""
 
     def word(self, token_id: int) -> str:
         """A single token as the vocabulary spells it, special or not."""
