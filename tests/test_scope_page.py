@@ -19,7 +19,10 @@ from tests.command import ROOT, SMALL_MODEL
 TEXT = " ".join((ROOT / "docs" / "scope.md").read_text().split())
 T5 = {"vocab_size": 61, "d_model": 24, "num_heads": 2, "d_kv": 8, "d_ff": 32, "encoder_layers": 1, "decoder_layers": 1}
 REFUSED = [
-    (["model.architecture=bert"], "unknown architecture 'bert'; known: t5, transformer2017"),
+    (
+        ["model.architecture=bert"],
+        "unknown architecture 'bert'; known: t5, transformer2017, marian, bart, mbart, m2m_100, pegasus, whisper",
+    ),
     (["weights=int4"], "weights=int4 is not allowed; give one of fp32, bf16, int8, or null"),
     (["search.repetition_penalty=2"], "unknown key 'search.repetition_penalty'"),
     (["dtype=int8"], "dtype=int8 is not allowed; give one of fp32, bf16, fp16"),

@@ -10,6 +10,14 @@ PAD = "<pad>"
 START, END, NO_TIMESTAMPS = "<|startoftranscript|>", "<|endoftext|>", "<|notimestamps|>"
 
 
+def words_of_whisper(config: ModelConfig) -> dict[int, str]:
+    """The words by which CTranslate2 finds ids of a Whisper: its start, its end, and the last token of its prompt.
+
+    Without the last, it would follow rules for time stamps. Other words have a part in tasks that are not run here.
+    """
+    return {config.start_id: START, config.eos_id: END} | dict.fromkeys(config.prefix_ids[-1:], NO_TIMESTAMPS)
+
+
 def tokenizer_files(config: ModelConfig) -> dict[str, dict[str, Any]]:
     """The files of the tokenizer by their names.
 
@@ -20,9 +28,7 @@ def tokenizer_files(config: ModelConfig) -> dict[str, dict[str, Any]]:
     if config.architecture == "marian":
         words[config.pad_id] = PAD
     elif config.architecture == "whisper":
-        named = {config.start_id: START, config.eos_id: END}
-        named |= dict.fromkeys(config.prefix_ids[-1:], NO_TIMESTAMPS)
-        for number, word in named.items():
+        for number, word in words_of_whisper(config).items():
             words[number] = word
     unknown = next(word for word in reversed(words) if word.isdigit())
     empty = ("truncation", "padding", "normalizer", "pre_tokenizer", "post_processor", "decoder")

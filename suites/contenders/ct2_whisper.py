@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from strategies.models.export_tokenizer import words_of_whisper
+
 from .decoded import Decoded
 
 if TYPE_CHECKING:
@@ -16,19 +18,13 @@ if TYPE_CHECKING:
 
     from ..settings.features import Features
 
-WORDS = {"eos_id": "<|endoftext|>", "start_id": "<|startoftranscript|>"}
-"""The words by which CTranslate2 finds these ids of a Whisper. Others have a part in tasks that are not run here."""
-NO_TIMESTAMPS = "<|notimestamps|>"
-"""The word of the last token of the prompt. Without it CTranslate2 would follow rules for time stamps."""
-
 
 def name_words(folder: Path, config: ModelConfig) -> None:
     """Call the special ids of a converted Whisper, whose words are numbers, by the words that CTranslate2 looks for."""
     path = folder / "vocabulary.json"
     words = json.loads(path.read_text())
-    for field, word in WORDS.items():
-        words[getattr(config, field)] = word
-    words[config.prefix_ids[-1]] = NO_TIMESTAMPS
+    for number, word in words_of_whisper(config).items():
+        words[number] = word
     path.write_text(json.dumps(words))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from strategies import DTYPES, load_model
+from strategies import DTYPES, config_of, load_model
 from strategies.models.encoder_decoder import EncoderDecoder
 from strategies.models.kernels.attention_kernel import use_attention
 from strategies.models.kernels.linears import Linears, use_linear
@@ -42,4 +42,4 @@ def _rows(cell: Cell) -> tuple[int, int] | None:
     """
     if cell.linear == "torch":
         return None
-    return cell.rows, cell.rows_max if cell.linear == "auto" else cell.rows
+    return cell.rows, cell.rows_max(config_of(cell.model)) if cell.linear == "auto" else cell.rows

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache, cached_property
 
-from strategies import ModelError, ModelSpec
+from strategies import ModelConfig, ModelError, ModelSpec
 from strategies.search.options import Greedy, Search, Stop
 
 from ..words.labels import plain
@@ -110,13 +110,13 @@ class Cell:
         """Rows of the decoder, B * W: a cached step feeds so many to each product with weights."""
         return self.batch_size * self.beams
 
-    @property
-    def rows_max(self) -> int:
+    def rows_max(self, config: ModelConfig) -> int:
         """Largest number of rows that a product with weights is fed: by prefill, or by full recompute's last step.
 
-        The one exception is ``cross=recompute`` with ``cross_beams=expanded``, which projects B * W sources.
+        Full recompute feeds the forced tokens of ``config`` too. The one exception is ``cross=recompute`` with
+        ``cross_beams=expanded``, which projects B * W sources.
         """
-        return self.batch_size * max(self.src_len, self.beams * self.tgt_len)
+        return self.batch_size * max(self.src_len, self.beams * config.target_rows(self.tgt_len))
 
     @property
     def title(self) -> str:

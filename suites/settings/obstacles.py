@@ -59,7 +59,7 @@ def obstacle(
             raise
         return str(error)
     if cell.attention == "flash" and cell.device == "cuda" and config.for_encoder.positions == "relative":
-        return "attention=flash takes no bias on CUDA, and T5 adds one for positions; give efficient, math or auto"
+        return "attention=flash takes no bias on CUDA, and relative positions add one; give efficient, math or auto"
     if line := why_other_source(config, cell.src_ids, cell.src_features):
         return line
     if cell.src_ids is not None and (line := outside(cell.src_ids, config.source_vocabulary)):

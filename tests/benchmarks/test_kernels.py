@@ -21,7 +21,7 @@ def test_what_is_chosen_is_not_slower_than_torchs_kernel(label, benchmark):
     rounds = {}
     for kind in ("torch", "auto"):
         model = load_model(CELL.model)
-        use_linear(model, kind, CELL.batch_size, CELL.rows_max)
+        use_linear(model, kind, CELL.batch_size, CELL.rows_max(model.config))
         session = Session(model, parse(label), CELL.batch_size, CELL.src_len, CELL.tgt_len)
         inputs = make_inputs(CELL, model.config)
         rounds[kind] = lambda session=session, inputs=inputs: one_round(session, inputs, CELL.stop, CpuClock())

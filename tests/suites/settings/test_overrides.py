@@ -197,7 +197,10 @@ def test_tf32_is_refused_where_it_changes_nothing(arguments, why):
         ),
         (["device=cpu", "attention=math"], ""),
         (["device=cuda", "attention=flash"], "attention=flash takes no float32 on CUDA; give dtype=bf16 or fp16"),
-        (["device=cuda", "attention=flash", "dtype=bf16"], "attention=flash takes no bias on CUDA, and T5 adds one"),
+        (
+            ["device=cuda", "attention=flash", "dtype=bf16"],
+            "attention=flash takes no bias on CUDA, and relative positions add one",
+        ),
         (["device=cuda", "attention=flash", "dtype=bf16", "model=transformer2017"], ""),
         (["device=cuda", "attention=cudnn", "dtype=fp16"], ""),
         (["device=cuda", "attention=efficient"], ""),

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from strategies import parse
+from strategies import ModelConfig, parse
 from strategies.search.options import SEARCHES, Beam, Greedy, Sample
 from suites.contenders.running.child import cell_of
 from suites.jobs.planned import planned
@@ -19,6 +19,7 @@ from suites.settings.obstacles import obstacle, why_skipped
 from suites.settings.overrides import compose_jobs, read_overrides
 from suites.settings.search import SearchConfig, search_of
 
+CONFIG = ModelConfig(9, 4, 1, 4, 4, 1, 1)
 EOS = "measure.stop=eos"
 SEARCH = st.one_of(
     st.just(Greedy()),
@@ -205,8 +206,10 @@ def test_two_jobs_of_greedy_search_that_differ_in_beams_alone_are_one_cell():
 
 def test_rows_of_the_decoder_are_beams_of_every_sentence():
     (cell,) = cells("search=beam", "search.num_beams=3", "batch_size=2", "src_len=50", "tgt_len=10")
-    assert (cell.beams, cell.rows, cell.rows_max) == (3, 6, 2 * 50)
-    assert cells("search=beam", "batch_size=2", "src_len=10", "tgt_len=10")[0].rows_max == 2 * 4 * 10
+    assert (cell.beams, cell.rows, cell.rows_max(CONFIG)) == (3, 6, 2 * 50)
+    assert cells("search=beam", "batch_size=2", "src_len=10", "tgt_len=10")[0].rows_max(CONFIG) == 2 * 4 * 10
+    prefixed = dataclasses.replace(CONFIG, prefix_ids=(3, 4))
+    assert dataclasses.replace(cell, src_len=1).rows_max(prefixed) == 2 * 3 * (cell.tgt_len + 2)
     assert [(one.beams, one.rows) for one in cells("search=greedy,sample", "batch_size=2")] == [(1, 2), (1, 2)]
 
 
