@@ -48,6 +48,7 @@ _COMMON: dict[str, Any] = {
     "first_position": 0,
     "zero_at_pad": False,
     "norm": "layer",
+    "norm_eps": 1e-5,
     "norm_first": True,
     "embedding_norm": False,
     "final_norm": True,
@@ -64,13 +65,14 @@ OPTIONS: dict[Architecture, dict[str, Any]] = {
     | {
         "positions": "relative",
         "norm": "rms",
+        "norm_eps": 1e-6,
         "scale_embedding": False,
         "scale_scores": False,
         "scale_head": True,
         "biases": False,
         "ffn_out_fp32": True,
     },
-    "transformer2017": _COMMON | _AFTER | {"sinusoid_order": "interleaved"},
+    "transformer2017": _COMMON | _AFTER | {"sinusoid_order": "interleaved", "norm_eps": 1e-6},
     "marian": _COMMON | _AFTER | {"activation": "silu"},
     "bart": _COMMON
     | _AFTER

@@ -82,7 +82,7 @@ class ModelConfig:
     scale_head: bool = _AS_ARCHITECTURE
     relative_buckets: int = 32
     relative_max_distance: int = 128
-    norm_eps: float = 1e-6
+    norm_eps: float = _AS_ARCHITECTURE
     pad_id: int = 0
     eos_id: int = 1
     start_id: int = 0

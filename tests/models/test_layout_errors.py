@@ -28,7 +28,6 @@ SIZES: dict[str, Any] = {
     "decoder_layers": 1,
     "src_positions": 8,
     "tgt_positions": 8,
-    "norm_eps": 1e-5,
 }
 QUERY, POSITIONS = "model.encoder.layers.0.self_attn.q_proj.weight", "model.decoder.embed_positions.weight"
 ERRORS: dict[str, tuple[dict[str, Any], dict[str, torch.Tensor | None], tuple[str, ...]]] = {

@@ -55,7 +55,6 @@ NORMS = {
     "add_final_layer_norm": "final_norm",
 }
 """Keys of the first releases, which CTranslate2 reads to this day -> the options that they tell."""
-NORM_EPS = 1e-5
 
 
 def layout_names(config: ModelConfig, shared: str = SHARED) -> Names:
@@ -122,7 +121,6 @@ def layout_facts(
             **_most(found, most),
             "activation": ACTIVATIONS[name],
             "scale_embedding": flag(raw, "scale_embedding", scaled),
-            "norm_eps": NORM_EPS,
         },
         layers={key: found[key] for key in ("encoder_layers", "decoder_layers")},
         default_ids=ids,

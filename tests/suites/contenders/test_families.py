@@ -20,13 +20,12 @@ from tests.suites.contenders.conftest import SRC_IDS
 V, STEPS = 47, 10
 SIZES = {
     "vocab_size": V, "d_model": 16, "num_heads": 2, "d_kv": 8, "d_ff": 24, "encoder_layers": 2, "decoder_layers": 1,
-    "norm_eps": 1e-5,
 }  # fmt: skip
 LEARNED = {"src_positions": 20, "tgt_positions": 20}
 BART = {"pad_id": 1, "eos_id": 2, "start_id": 2}
 FAMILIES = {
-    "t5": {"start_id": 5, "norm_eps": 1e-6, "prefix_ids": (9,), "suppress_ids": (3, 0)},
-    "umt5": {"architecture": "t5", "relative_per_layer": True, "gated": True, "norm_eps": 1e-6},
+    "t5": {"start_id": 5, "prefix_ids": (9,), "suppress_ids": (3, 0)},
+    "umt5": {"architecture": "t5", "relative_per_layer": True, "gated": True},
     "marian": LEARNED | {"pad_id": V - 1, "eos_id": 0, "start_id": V - 1, "suppress_ids": (V - 1,), "logits_bias": True,
                          "scale_embedding": True, "forced_eos_id": 0},
     "bart": LEARNED | BART | {"forced_eos_id": 2, "suppress_ids": (3,), "logits_bias": True},
