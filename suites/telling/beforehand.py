@@ -26,7 +26,8 @@ def told(configs: Iterable[RunConfig]) -> list[str]:
         (repr(config.model), config.src_ids, config.src_text, search_of(config.search)): config
         for config in sorted(jobs, key=lambda config: config.batch_size)
     }.values()
-    of_files = dict.fromkeys(line for config in distinct for line in (*of_sources(config), *of_generation(config)))
+    notes = of_sources, of_language, of_generation
+    of_files = dict.fromkeys(line for config in distinct for note in notes for line in note(config))
     return [*of_files, *of_gpu(config for config in jobs if not config.cluster.is_slurm)]
 
 
@@ -49,6 +50,23 @@ def of_sources(config: RunConfig) -> Iterator[str]:
         yield (
             f"src_ids={shown(config.src_ids)}: {found.padded} of {len(found.rows)} lines end in the pad id {pad}, "
             "which is masked and not decoded as a token"
+        )
+
+
+def of_language(config: RunConfig) -> Iterator[str]:
+    """Yield a note if texts are decoded without the language that the folder's tokenizer names for outputs."""
+    from strategies import ModelSpec, config_of
+
+    spec = ModelSpec.of(config.model)
+    if config.src_text is None or spec.source != "checkpoint":
+        return
+    from strategies.models.checkpoints.texts import open_text
+
+    language, model = open_text(str(spec.checkpoint)).target_language_id, config_of(spec)
+    if not model.prefix_ids and language not in (None, model.start_id):
+        yield (
+            f"src_text={shown(config.src_text)}: outputs begin with the start token alone, and the folder's tgt_lang "
+            f"is token {language}; model.prefix_ids=[{language}] begins with it, as decode --model does"
         )
 
 

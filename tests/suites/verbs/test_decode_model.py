@@ -8,6 +8,8 @@ import torch
 from transformers import AutoTokenizer, M2M100Config, M2M100ForConditionalGeneration, T5ForConditionalGeneration
 
 from suites.__main__ import main
+from suites.settings.config import RunConfig
+from suites.telling.beforehand import of_language
 from suites.verbs.decoded_text import checkpoint_of
 from tests.models.text_folders import m2m100, t5_with_weights
 
@@ -98,6 +100,10 @@ def test_a_translation_begins_with_the_language_that_the_folder_names(tmp_path, 
     said = [entry["texts"]["static_kv"] for entry in json.loads(capsys.readouterr().out)["phrases"]]
     assert said == tokenizer.batch_decode(token_BN, skip_special_tokens=True)
     assert any(said), "empty texts show nothing"
+    asked = {"name": "checkpoint", "source": "checkpoint", "checkpoint": str(tmp_path / "m2m100")}
+    (note,) = of_language(RunConfig(model=asked, src_text="sentences.txt"))
+    assert f"model.prefix_ids=[{german}] begins with it" in note
+    assert list(of_language(RunConfig(model=asked | {"prefix_ids": [german]}, src_text="sentences.txt"))) == []
 
     change(tmp_path / "m2m100" / "generation_config.json", decoder_start_token_id=german)
     model, note = checkpoint_of(str(tmp_path / "m2m100"))
