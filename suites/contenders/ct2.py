@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import numpy as np
-
 from strategies.search.options import Beam
 
 from .blank import blank_source
@@ -134,10 +132,10 @@ class CTranslate2(Contender):
                 "patience": PATIENCE[search.early_stopping],
                 "return_scores": True,
             }
-        if isinstance(source, np.ndarray):
-            decoded = decode_features(self._translator, config, source, tgt_len, stop, options)
-        else:
+        if isinstance(source, Sequence):
             decoded = self._translate(source, stop, options)
+        else:
+            decoded = decode_features(self._translator, config, source, tgt_len, stop, options)
         if stop == "eos" and config.forced_eos_id is not None:
             for row in decoded.token_ids:
                 if len(row) == tgt_len and row[-1] not in config.eos_ids:
