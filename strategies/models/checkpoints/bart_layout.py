@@ -8,7 +8,7 @@ from typing import Any
 
 from ..config import ModelConfig, ModelError
 from ..message_text import shown
-from .family import Facts, Names
+from .family import Facts, Family, Names
 from .raw_values import flag, sizes, version
 from .stored_names import LOGITS_BIAS
 
@@ -176,3 +176,29 @@ def layout_raw_config(config: ModelConfig, kind: str, name: str) -> dict[str, An
         "forced_eos_token_id": config.forced_eos_id,
         **{key: getattr(config, option) for key, option in NORMS.items()},
     }
+
+
+def layout_family(kind: str, example: str, ids: Mapping[str, Any], **others: Any) -> Family:
+    """A family of type and architecture ``kind``, whose folders have this layout; ``others`` are fields that differ.
+
+    ``example`` is the class that it is saved as, and ``ids`` are its values of special ids that are missing.
+    """
+
+    def facts(raw: Mapping[str, Any]) -> Facts:
+        return layout_facts(raw, {"architecture": kind}, ids)
+
+    def raw_config(config: ModelConfig) -> dict[str, Any]:
+        return layout_raw_config(config, kind, example) | {"max_position_embeddings": config.tgt_positions}
+
+    usual: dict[str, Any] = {
+        "with_head": WITH_HEAD,
+        "facts": facts,
+        "names": layout_names,
+        "raw_config": raw_config,
+        "shared": SHARED,
+        "of_stacks": OF_STACKS,
+        "has_logits_bias": True,
+        "strays": STRAYS,
+        "prefix": PREFIX,
+    }
+    return Family(types=(kind,), example=example, **(usual | others))

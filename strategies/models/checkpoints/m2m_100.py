@@ -6,17 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..config import ModelConfig
-from .bart_layout import (
-    OF_STACKS,
-    PREFIX,
-    SHARED,
-    STRAYS,
-    WITH_HEAD,
-    layout_facts,
-    layout_names,
-    layout_raw_config,
-)
-from .family import Facts, Family
+from .bart_layout import STRAYS, layout_facts, layout_family, layout_raw_config
+from .family import Facts
 
 NAME = "M2M100ForConditionalGeneration"
 IDS = {"pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2, "decoder_start_token_id": 2}
@@ -34,15 +25,6 @@ def raw_config(config: ModelConfig) -> dict[str, Any]:
     return layout_raw_config(config, "m2m_100", NAME)
 
 
-FAMILY = Family(
-    types=("m2m_100",),
-    example=NAME,
-    with_head=WITH_HEAD,
-    facts=facts,
-    names=layout_names,
-    raw_config=raw_config,
-    shared=SHARED,
-    of_stacks=OF_STACKS,
-    strays=STRAYS + COMPUTED,
-    prefix=PREFIX,
+FAMILY = layout_family(
+    "m2m_100", NAME, IDS, facts=facts, raw_config=raw_config, has_logits_bias=False, strays=STRAYS + COMPUTED
 )

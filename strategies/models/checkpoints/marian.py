@@ -8,17 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from ..config import ModelConfig
-from .bart_layout import (
-    OF_STACKS,
-    PREFIX,
-    SHARED,
-    STRAYS,
-    TABLES,
-    layout_facts,
-    layout_names,
-    layout_raw_config,
-)
-from .family import Facts, Family
+from .bart_layout import TABLES, layout_facts, layout_family, layout_raw_config
+from .family import Facts
 from .raw_values import flag, size
 
 NAME = "MarianMTModel"
@@ -46,17 +37,12 @@ def raw_config(config: ModelConfig) -> dict[str, Any]:
     }
 
 
-FAMILY = Family(
-    types=("marian",),
-    example=NAME,
+FAMILY = layout_family(
+    "marian",
+    NAME,
+    IDS,
     with_head=re.compile(r"\w*(ForConditionalGeneration|MTModel)"),
     facts=facts,
-    names=layout_names,
     raw_config=raw_config,
-    shared=SHARED,
-    of_stacks=OF_STACKS,
-    has_logits_bias=True,
     tables=TABLES,
-    strays=STRAYS,
-    prefix=PREFIX,
 )
