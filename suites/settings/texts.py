@@ -46,6 +46,18 @@ def encoder_of(spec: ModelSpec) -> Callable[[str], list[int]]:
     )
 
 
+def unforced_language(spec: ModelSpec) -> int | None:
+    """The token of the language that a checkpoint folder names for outputs, where they do not begin with it.
+
+    None where the folder names none, forces a token itself, or starts with that language (mBART). Raises ModelError.
+    """
+    from strategies import config_of
+    from strategies.models.checkpoints.texts import open_text
+
+    language, config = open_text(str(spec.checkpoint)).target_language_id, config_of(spec)
+    return None if config.prefix_ids or language == config.start_id else language
+
+
 def words_of(spec: ModelSpec) -> Callable[[int], str]:
     """The function that spells a single token of a model. Raises as ``encoder_of`` does."""
     if spec.source == "checkpoint":

@@ -11,7 +11,7 @@ from ..settings.config import RunConfig
 from ..settings.rules import shown
 from ..settings.search import search_of
 from ..settings.sources import pad_id, read_sources
-from ..settings.texts import read_texts
+from ..settings.texts import read_texts, unforced_language
 from ..words.quantity import counted
 from ..words.search_told import search_told
 
@@ -55,15 +55,12 @@ def of_sources(config: RunConfig) -> Iterator[str]:
 
 def of_language(config: RunConfig) -> Iterator[str]:
     """Yield a note if texts are decoded without the language that the folder's tokenizer names for outputs."""
-    from strategies import ModelSpec, config_of
+    from strategies import ModelSpec
 
     spec = ModelSpec.of(config.model)
     if config.src_text is None or spec.source != "checkpoint":
         return
-    from strategies.models.checkpoints.texts import open_text
-
-    language, model = open_text(str(spec.checkpoint)).target_language_id, config_of(spec)
-    if not model.prefix_ids and language not in (None, model.start_id):
+    if (language := unforced_language(spec)) is not None:
         yield (
             f"src_text={shown(config.src_text)}: outputs begin with the start token alone, and the folder's tgt_lang "
             f"is token {language}; model.prefix_ids=[{language}] begins with it, as decode --model does"

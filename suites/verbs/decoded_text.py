@@ -10,6 +10,7 @@ from strategies import ModelSpec, config_of, load_vocabulary
 from strategies.models.checkpoints.texts import Tokenizer, open_text
 
 from ..settings.rules import shown
+from ..settings.texts import unforced_language
 
 
 class Words(Protocol):
@@ -73,13 +74,10 @@ def checkpoint_of(folder: str) -> tuple[dict[str, Any], str]:
     """
     model = {"name": "checkpoint", "source": "checkpoint", "checkpoint": folder}
     spec = ModelSpec.of(model)
-    tokenizer, config = open_text(str(spec.checkpoint)), config_of(spec)
-    language = tokenizer.target_language_id
-    if config.prefix_ids or language == config.start_id:
-        return model, ""
-    if language is not None:
+    if (language := unforced_language(spec)) is not None:
         return {**model, "prefix_ids": [language]}, ""
-    if not tokenizer.language_ids or config.start_id in tokenizer.language_ids:
+    known, config = open_text(str(spec.checkpoint)).language_ids, config_of(spec)
+    if config.prefix_ids or not known or config.start_id in known:
         return model, ""
     return model, (
         f"--model {shown(folder)}: no language of the outputs is named, so they begin with the start token alone; "
