@@ -58,6 +58,13 @@ if not os.environ.get("DECODEBENCH_FUZZ"):  # otherwise each run tries examples 
     settings.load_profile("same")
 
 
+@pytest.fixture(autouse=True)
+def _gradients_are_on() -> None:
+    """No fixture that outlives its test has left gradients off: the tests of training after it would fail."""
+    assert torch.is_grad_enabled()
+    assert not torch.is_inference_mode_enabled()
+
+
 @pytest.fixture(scope="session")
 def tiny_model():
     """``tiny_model(architecture, dtype, seed, **config)``: a model with random weights; equal calls share one."""

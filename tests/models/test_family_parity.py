@@ -125,7 +125,7 @@ def _quiet() -> None:
 
 
 @pytest.fixture(scope="session", params=FORMS)
-def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, scatter: Any) -> Iterator[Case]:
+def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, scatter: Any) -> Case:
     form = FORMS[request.param]
     reference = make_reference(form, scatter)
     folder = tmp_path_factory.mktemp("form")
@@ -141,8 +141,13 @@ def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         source = source.where(mask_BS, SIZES["pad_token_id"])
     token_BN = torch.randint(3, model.config.vocab_size, (len(SRC_LENS), TARGET_LEN), generator=generator)
     token_BN[1, 3] = SIZES["pad_token_id"]
+    return Case(request.param, folder, reference, model, source, mask_BS, token_BN)
+
+
+@pytest.fixture(autouse=True)
+def _without_gradients() -> Iterator[None]:
     with torch.no_grad():
-        yield Case(request.param, folder, reference, model, source, mask_BS, token_BN)
+        yield
 
 
 def test_states_and_logits_equal_those_of_transformers(case: Case) -> None:
