@@ -79,12 +79,16 @@ def arms_of(config: RunConfig) -> list[Strategy]:
 
 
 def planned(jobs: Sequence[Job]) -> list[Planned]:
-    """Plan each job. Raises StrategyError, or ConfigError if two jobs are one cell, names clash, or none can run."""
+    """Plan each job as its cells: those of a file of texts are its batches, and every other job has one.
+
+    Raises StrategyError, or ConfigError if two jobs are one cell, names clash, or none can run.
+    """
     cells = make_cells(job.config for job in jobs)
-    _require_distinct(cells)
+    _require_distinct([cell for batches in cells for cell in batches])
     found = [
         Planned(job, cell, arms_of(job.config), select_contenders(job.config.contenders))
-        for job, cell in zip(jobs, cells, strict=True)
+        for job, batches in zip(jobs, cells, strict=True)
+        for cell in batches
     ]
     for one in found:
         if clash := next((s.label for s in one.strategies if s.label in one.contenders), ""):
@@ -92,11 +96,11 @@ def planned(jobs: Sequence[Job]) -> list[Planned]:
         refuse_cluster(one.job.config.cluster, one.cell.device, one.cell.threads)
         require_importable(one.strategies, one.job.config.isolate)
     refuse_idle_beams((one.cell, one.strategies) for one in found)
-    if any(is_spoken(cell) for cell in cells):
+    if any(is_spoken(one.cell) for one in found):
         found = [dataclasses.replace(one, is_spoken=can_be_spoken(one.cell)) for one in found]
     obstacles = [obstacle(one.cell, one.strategies, one.contenders, here=one.is_here) for one in found]
     if all(obstacles):
-        more = f" (and none of the other {len(jobs) - 1} cells can run)" if len(jobs) > 1 else ""
+        more = f" (and none of the other {len(found) - 1} cells can run)" if len(found) > 1 else ""
         raise ConfigError(obstacles[0] + more)
     return found
 

@@ -14,7 +14,7 @@ from ..tables.columns import GROUP
 from ..words.search_told import sizes_with_units
 from .runs import PastRun
 
-SIZES = ["batch_size", "num_beams", "src_len", "tgt_len"]
+SIZES = ["batch_size", "num_beams", "first_sentence", "src_len", "tgt_len"]
 SHOWN = 4
 """Number of other strategies, of other cells and of names in a mistake that are listed."""
 Key = tuple[str, str]

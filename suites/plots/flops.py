@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from ..words.comparison import spoken
 from .ends import ends_of, name_ends, named, panel_height_in
-from .style import RC, Legend, new_figure, plain_log, powers_of_two, times, whole_numbers
+from .style import RC, Legend, new_figure, plain_log, swept_axis, times, whole_numbers
 from .view import View
 
 NECESSARY: dict[str, Any] = {"color": "black", "linestyle": ":"}
@@ -44,7 +44,7 @@ def figure(view: View) -> Figure | None:
             axes.plot(mine[column], flops, **look.line())
             found[view.name(strategy)] = (float(mine[column].iloc[-1]), float(flops.iloc[-1]), look.color)
         axes.plot(floor[column], floor["necessary_flops"] / 1e9, **NECESSARY)
-        powers_of_two(axes, rows[column])
+        swept_axis(axes, column, rows[column])
         plain_log([axes])
         axes.set_xlabel(label)
         axes.set_ylabel("FLOPs of the whole batch (GFLOPs)")

@@ -15,7 +15,7 @@ from ..words.labels import listed
 from .curve import curve
 from .ends import ends_of, name_ends, named, panel_height_in
 from .lost_quality import MEANING, Measure, exact_percent, judged, many_times_axis, measure_of
-from .style import RC, Legend, new_figure, powers_of_two
+from .style import RC, Legend, new_figure, swept_axis
 from .view import View
 
 LEAST = 0.5
@@ -72,7 +72,7 @@ def figure(view: View) -> Figure | None:
             curve(axes, mine[column], mine["percent"], look)
             ends[view.name(strategy)] = (float(last[column]), float(last["percent"]), look.color)
         axes.plot(found.exact.index, found.exact, **EXACT)
-        powers_of_two(axes, found.rows[column])
+        swept_axis(axes, column, found.rows[column])
         if not many_times_axis(axes, found.rows["percent"]):
             axes.set_ylim(0, max(found.rows["percent"].max(), LEAST) * 1.1)
         axes.set_xlabel(view.axis[1])

@@ -16,7 +16,7 @@ from .ends import broken_up, ends_of, name_ends, named, panel_height_in
 from .failed import mark_failed
 from .kv_waste import NONE, SHADE, draw_reserved, waste_told, wastes
 from .panels import left_out, shown_of
-from .style import RC, Legend, new_figure, plain_log, powers_of_two, share_y, times
+from .style import RC, Legend, new_figure, plain_log, share_y, swept_axis, times
 from .view import View, has_several
 
 PANELS = (
@@ -77,7 +77,7 @@ def figure(view: View) -> Figure | None:
         found: dict[str, tuple[float, float, str]] = {}
         for place, (title, part) in zip(row, panels, strict=True):
             found = _curves(place, view, part, column, [name for name, _ in shown])
-            powers_of_two(place, [*part[column], *mark_failed(place, view, part)])
+            swept_axis(place, column, [*part[column], *mark_failed(place, view, part)])
             place.set_title(title)
         row[len(row) // 2].set_xlabel(label)
         row[0].set_ylabel("memory (MiB)")

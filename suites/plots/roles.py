@@ -110,9 +110,10 @@ def longest(view: View) -> pd.DataFrame:
     """Select the decode rows of the last cell, and add the group of each role.
 
     The last cell has the longest target, among these the longest source, then the largest batch, then the most beams.
+    Of several such batches of a file of texts it is the last.
     """
     sums = view.roles[view.roles["phase"] == "decode"]
-    for column in ("tgt_len", "src_len", "batch_size", "num_beams"):
+    for column in ("tgt_len", "src_len", "batch_size", "num_beams", "first_sentence"):
         sums = sums[sums[column] == sums[column].max()]
     return sums.assign(group=[_GROUP.get(str(role), OTHER).label for role in sums["role"]])
 

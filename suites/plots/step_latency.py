@@ -45,9 +45,9 @@ def _varying(view: View) -> list[str]:
 
 
 def _longest_of(steps: pd.DataFrame) -> pd.DataFrame:
-    """The steps of the longest cell, of the strategies that have enough of them for a curve."""
-    steps = steps[steps["tgt_len"] == steps["tgt_len"].max()]
-    steps = steps[steps["src_len"] == steps["src_len"].max()]
+    """The steps of the longest cell, the last of several, of the strategies that have enough of them for a curve."""
+    for column in ("tgt_len", "src_len", "first_sentence"):
+        steps = steps[steps[column] == steps[column].max()]
     return steps[steps.groupby("strategy")["k"].transform("size") >= SHORTEST]
 
 

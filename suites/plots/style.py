@@ -23,6 +23,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from matplotlib.transforms import Bbox
 
 from ..store.files import write_bytes
+from .swept import LINEAR
 
 RC: Any = {
     "font.size": 9.5,
@@ -221,8 +222,14 @@ def ticks_among(values: Iterable[float]) -> list[float]:
     return [found[i] for i in sorted({int(np.abs(logs - place).argmin()) for place in places})]
 
 
-def powers_of_two(axes: Axes, values: Iterable[float]) -> None:
-    """Make the x axis logarithmic, with ticks at the values that were measured, or at some of many."""
+def swept_axis(axes: Axes, column: str, values: Iterable[float]) -> None:
+    """Make the x axis logarithmic to base 2, with ticks at the values that were measured, or at some of many.
+
+    The first sentences of the batches of a file are equally far apart, so that their axis is linear.
+    """
+    if column in LINEAR:
+        axes.xaxis.set_major_locator(whole_numbers())
+        return
     ticks = ticks_among(values)
     axes.set_xscale("log", base=2)
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])

@@ -6,33 +6,47 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from ..tables.groups import are_batches
 from ..words.quantity import counted
 
-SIZES = ("batch_size", "num_beams", "src_len", "tgt_len")
+SIZES = ("batch_size", "num_beams", "first_sentence", "src_len", "tgt_len")
 """Columns that may be swept within one plot, in the order in which panels are named."""
 LABELS = {
     "tgt_len": "target length (tokens)",
     "src_len": "source length (tokens)",
     "batch_size": "batch (sentences)",
     "num_beams": "beams (per sentence)",
+    "first_sentence": "first sentence of the batch",
 }
-_KINDS = {"batch_size": "batches", "num_beams": "numbers of beams", "src_len": "sources", "tgt_len": "targets"}
-_WORDS = {"batch_size": "batch", "num_beams": "beams", "src_len": "source", "tgt_len": "target"}
+LINEAR = frozenset({"first_sentence"})
+"""Columns whose values are equally far apart. Those of the others are usually doubled."""
+_KINDS = {
+    "batch_size": "batches",
+    "num_beams": "numbers of beams",
+    "first_sentence": "batches of sentences",
+    "src_len": "sources",
+    "tgt_len": "targets",
+}
+_WORDS = {
+    "batch_size": "batch",
+    "num_beams": "beams",
+    "first_sentence": "from sentence",
+    "src_len": "source",
+    "tgt_len": "target",
+}
 
 
 def axis_of(table: pd.DataFrame) -> tuple[str, str]:
     """(column, label) of what was swept: a length, or the number of beams if no length varies, or else the batch.
 
-    Source and target count as one length if they are equal in every case; otherwise the target comes first. Where
-    nothing varies, the axis is the target length.
+    Source and target count as one length if they are equal in every case; otherwise the target comes first. The batches
+    of a file of texts come before their source lengths. Where nothing varies, the axis is the target length.
     """
-    source, target, beams, batch = (
-        table[column].nunique() > 1 for column in ("src_len", "tgt_len", "num_beams", "batch_size")
-    )
-    if source and target and is_tied(table):
+    order = ("tgt_len", "first_sentence", "src_len", "num_beams", "batch_size")
+    varies = [column for column in order if table[column].nunique() > 1]
+    if {"src_len", "tgt_len"} <= {*varies} and is_tied(table):
         return "tgt_len", f"source = {LABELS['tgt_len']}"
-    found = (("tgt_len", target), ("src_len", source), ("num_beams", beams), ("batch_size", batch))
-    column = next((column for column, varies in found if varies), "tgt_len")
+    column = next(iter(varies), "tgt_len")
     return column, LABELS[column]
 
 
@@ -42,15 +56,22 @@ def is_tied(table: pd.DataFrame) -> bool:
 
 
 def rest_of(table: pd.DataFrame, axis: str) -> list[str]:
-    """Columns of ``SIZES`` that vary besides the axis."""
-    tied = axis == "tgt_len" and is_tied(table)
-    rest = [column for column in SIZES if column != axis and not (tied and column == "src_len")]
-    return [column for column in rest if table[column].nunique() > 1]
+    """Columns of ``SIZES`` that vary besides the axis, without those that another one settles.
+
+    The first sentence of a batch of texts settles its source length, and its size where no sizes were swept.
+    """
+    settled = {"src_len"} if axis == "tgt_len" and is_tied(table) else set()
+    if table["first_sentence"].nunique() > 1:
+        settled |= {"src_len", "batch_size"} if are_batches(table) else {"src_len"}
+    return [column for column in SIZES if column not in {axis, *settled} and table[column].nunique() > 1]
 
 
 def largest(table: pd.DataFrame) -> pd.DataFrame:
-    """Select the rows of the longest target, of these of the longest source, and of these of the largest batch."""
-    for column in ("tgt_len", "src_len", "batch_size"):
+    """Select the rows of the longest target, of these of the longest source, then of the largest batch, then the last.
+
+    The last are those of the last batch of a file of texts.
+    """
+    for column in ("tgt_len", "src_len", "batch_size", "first_sentence"):
         table = table[table[column] == table[column].max()]
     return table
 
@@ -60,8 +81,12 @@ def place_on(axis: str, value: float) -> str:
 
     >>> place_on("tgt_len", 64.0), place_on("batch_size", 8.0), place_on("num_beams", 1.0)
     ('64 tokens', 'batch 8', '1 beam')
+    >>> place_on("first_sentence", 9.0)
+    'the batch from sentence 9'
     """
     number = int(value)
+    if axis == "first_sentence":
+        return f"the batch from sentence {number}"
     if axis == "batch_size":
         return f"batch {number}"
     return counted(number, "beam" if axis == "num_beams" else "token")

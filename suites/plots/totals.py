@@ -16,7 +16,7 @@ from .curve import curve, is_disturbed
 from .ends import ends_of, name_ends, named, panel_height_in
 from .failed import mark_failed
 from .speedup import interval_told, quickest, speedups
-from .style import RC, new_figure, plain_log, powers_of_two, share_y
+from .style import RC, new_figure, plain_log, share_y, swept_axis
 from .view import View
 
 WHISKERS = 2.5
@@ -54,7 +54,7 @@ def figure(view: View) -> Figure:
             share_y(line)
             for place, (part_title, part) in zip(line, panels, strict=True):
                 _curves(place, view, part, values)
-                powers_of_two(place, [*part[column], *(mark_failed(place, view, part) if row == 0 else [])])
+                swept_axis(place, column, [*part[column], *(mark_failed(place, view, part) if row == 0 else [])])
                 if row == 0:
                     place.set_title(part_title)
                 if not several or (row == len(shown) - 1 and place is line[len(line) // 2]):

@@ -19,7 +19,7 @@ from ..tables.role_table import ROLE_COLUMNS
 from ..words.comparison import names_of, spoken
 from ..words.labels import short, shortened
 from ..words.quantity import counted
-from ..words.search_told import batch_told, is_beam, source_told
+from ..words.search_told import batch_told, is_beam, sentences_told, source_told
 from ..words.settings_told import changed_settings
 from .looks import NOT_DRAWN, Look, looks
 from .panels import first_middle_last
@@ -172,7 +172,7 @@ class View:
     @staticmethod
     def sizes(case: Mapping[Hashable, Any] | pd.Series) -> str:
         """Sentence on the sizes of one case, for the foot of a plot of a single cell."""
-        return f"Source {source_told(case)}, target {case['tgt_len']} tokens, {batch_told(case)}."
+        return f"Source {source_told(case)}, target {case['tgt_len']} tokens, {batch_told(case)}{sentences_told(case)}."
 
     @property
     def every_panel(self) -> list[tuple[str, pd.DataFrame]]:
@@ -272,9 +272,9 @@ def _is_idle_with_one_beam(bad: pd.DataFrame, measured: pd.DataFrame) -> pd.Seri
 
 
 def _with_search(found: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
-    """Add to a table of steps or roles the search of each cell and its number of beams, which ``table`` has."""
+    """Add to a table of steps or roles each cell's search, number of beams and first sentence, which ``table`` has."""
     cells = table.drop_duplicates("cell").set_index("cell")
-    return found.assign(**{name: found["cell"].map(cells[name]) for name in ("search", "num_beams")})
+    return found.assign(**{name: found["cell"].map(cells[name]) for name in ("search", "num_beams", "first_sentence")})
 
 
 def _file_suffix(text: str, taken: set[str]) -> str:

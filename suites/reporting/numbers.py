@@ -48,6 +48,7 @@ SETTINGS = (
     Column("tf32", "TF32", text=True),
     Column("search", "search", text=True),
     Column("num_beams", "beams"),
+    Column("first_sentence", "from sentence"),
     Column("threads", "threads"),
     Column("stop", "until", text=True),
     Column("seed", "seed"),
@@ -56,7 +57,7 @@ SETTINGS = (
     Column("gpu", "GPU", text=True),
 )
 """Columns that are shown only if cases differ in them."""
-CASE = ("batch_size", "num_beams", "src_len", "tgt_len")
+CASE = ("batch_size", "num_beams", "first_sentence", "src_len", "tgt_len")
 COLUMNS = (
     Column("strategy", "strategy", text=True),
     Column("status", "status", text=True),

@@ -15,16 +15,18 @@ from strategies import ModelConfig, ModelError, ModelSpec
 from strategies.search.options import Greedy, Search, Stop
 
 from ..words.labels import plain
+from ..words.quantity import counted
 from ..words.search_told import FEATURES, IDS, search_told, sizes_with_units
 from ..words.settings_told import changed_settings
-from .config import RunConfig, check
+from .config import ConfigError, RunConfig, check
 from .features import FeatureFile, file_of
 from .resources import device_here, device_of, threads_here, threads_of
+from .rules import shown
 from .search import search_of
 from .sources import pad_id, positions_of_features, read_sources
-from .texts import read_texts
+from .texts import in_language, read_texts
 
-LATER = ("linear", "weights", "attention", "tf32", "search", "src_features")
+LATER = ("linear", "weights", "attention", "tf32", "search", "src_features", "first_sentence")
 """Fields of a cell that the first versions lacked."""
 
 
@@ -33,8 +35,9 @@ class Cell:
     """Everything that a measurement depends on except the strategy. A sweep measures one cell after another.
 
     ``src_len`` and ``tgt_len`` are in tokens, or ``src_len`` in positions of features, and ``batch_size`` in sentences.
-    ``src_ids``, from a file of ids or of texts, and ``src_features`` are what a user gave. ``threads`` is the number of
-    CPU threads within an operator. ``linear`` is the kernel of products with weights
+    ``src_ids``, from a file of ids or of texts, and ``src_features`` are what a user gave; ``first_sentence`` is the
+    number of the first line of a file of texts that is in the batch, 0 without such a file. ``threads`` is the number
+    of CPU threads within an operator. ``linear`` is the kernel of products with weights
     (``strategies.models.kernels.linears``). ``weights`` is the element type of the weights in those products, "" where
     it is ``dtype`` (``strategies.models.kernels.narrow``). ``attention`` is torch's kernel of attention, and ``tf32``
     says whether CUDA rounds the inputs of float32 products to TensorFloat-32 (``strategies.models.torch_settings``).
@@ -57,6 +60,7 @@ class Cell:
     tf32: bool = False
     search: Search = Greedy()
     src_features: FeatureFile | None = None
+    first_sentence: int = 0
 
     @cached_property
     def id(self) -> str:
@@ -149,20 +153,23 @@ def why_no_tf32(config: RunConfig, device: str) -> str:
 
 
 def make_cell(config: RunConfig) -> Cell:
-    """Make the cell of a configuration.
+    """Make the cell of a configuration, the first where a file of texts gives several.
 
     ``device=auto`` becomes cuda where there is a CUDA device. Values that do not go together are kept, and so is a
     device that this machine lacks: ``obstacles`` says why such a cell is ``skipped``.
 
     Raises ConfigError or ModelError for a value that no cell could have.
     """
-    return make_cells([config])[0]
+    return make_cells([config])[0][0]
 
 
-def make_cells(configs: Iterable[RunConfig]) -> list[Cell]:
-    """Make the cells of a sweep as ``make_cell`` does, but ask the machine once, and read each file once."""
+def make_cells(configs: Iterable[RunConfig]) -> list[list[Cell]]:
+    """Make the cells of each configuration as ``make_cell`` does, but ask the machine once, and read each file once.
+
+    A file of texts gives a cell for each batch of its sentences, every other configuration one cell.
+    """
     asked = _Asked()
-    return [_make_cell(config, asked) for config in configs]
+    return [_cells_of(config, asked) for config in configs]
 
 
 class _Asked:
@@ -173,20 +180,39 @@ class _Asked:
         self.device = cache(device_here)
         self.threads = cache(threads_here)
         self.sources = cache(lambda path, pad: read_sources(path, pad).rows)
-        self.texts = cache(lambda path, spec, count: read_texts(path, spec, count).rows)
+        self.texts = cache(read_texts)
+        self.in_language = cache(in_language)
         self.features = cache(file_of)
         self.positions = cache(positions_of_features)
 
 
+def _cells_of(config: RunConfig, asked: _Asked) -> list[Cell]:
+    cell = _make_cell(config, asked)
+    if config.src_text is None:
+        return [cell]
+    rows = asked.texts(config.src_text, cell.model)
+    if config.batch_size > len(rows):
+        told = f"{counted(len(rows), 'sentence')} of src_text={shown(config.src_text)}"
+        raise ConfigError(f"batch_size={config.batch_size} is more than the {told}; give at most {len(rows)}")
+    batches = [(first, rows[first : first + config.batch_size]) for first in range(0, len(rows), config.batch_size)]
+    return [
+        dataclasses.replace(
+            cell, src_ids=batch, src_len=max(map(len, batch)), batch_size=len(batch), first_sentence=first + 1
+        )
+        for first, batch in batches
+    ]
+
+
 def _make_cell(config: RunConfig, asked: _Asked) -> Cell:
+    """The cell of a configuration, without the sentences of a file of texts."""
     check(config)
     spec = asked.identified(ModelSpec.of(config.model))
     spec = dataclasses.replace(spec, name=plain(spec.name))
+    if config.src_text is not None:
+        spec = asked.in_language(spec)
     src_len = config.src_len or asked.positions(spec) or config.seq_len
     batch_size = config.batch_size
     src_ids = None if config.src_ids is None else asked.sources(config.src_ids, pad_id(spec))
-    if config.src_text is not None:
-        src_ids = asked.texts(config.src_text, spec, batch_size)
     if src_ids is not None:
         src_len, batch_size = max(map(len, src_ids)), len(src_ids)
     src_features = None if config.src_features is None else asked.features(config.src_features)

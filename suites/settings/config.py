@@ -136,7 +136,7 @@ class RunConfig:
         text("the path of a file", optional=True),
     )
     src_text: str | None = key(
-        "file of texts, a sentence a line, for the model's tokenizer; the first batch_size of them are decoded",
+        "file of texts, a sentence a line, for the model's tokenizer; every batch_size of them are a cell",
         None,
         "file",
         text("the path of a file", optional=True),

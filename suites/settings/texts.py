@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from strategies.models.message_text import plain
@@ -16,14 +16,11 @@ if TYPE_CHECKING:
     from strategies import ModelConfig, ModelSpec
 
 REMEDY = "write a sentence a line"
-
-
-@dataclass(frozen=True)
-class Texts:
-    """The first sentences of a file as token ids, one row a sentence, and how many sentences were left out."""
-
-    rows: Ids
-    left_out: int
+NO_LANGUAGE = (
+    "no language of the outputs is named, so they begin with the start token alone; "
+    'write "tgt_lang" into the folder\'s tokenizer_config.json'
+)
+"""What is said of a model that ``lacks_language``."""
 
 
 def encoder_of(spec: ModelSpec) -> Callable[[str], list[int]]:
@@ -56,6 +53,31 @@ def unforced_language(spec: ModelSpec) -> int | None:
 
     language, config = open_text(str(spec.checkpoint)).target_language_id, config_of(spec)
     return None if config.prefix_ids or language == config.start_id else language
+
+
+def in_language(spec: ModelSpec) -> ModelSpec:
+    """A spec whose outputs begin with the language that its folder names for them (``unforced_language``).
+
+    Unchanged are specs that settle ``prefix_ids`` themselves, and models that are no checkpoint. Raises ModelError.
+    """
+    from strategies import config_of
+
+    if spec.source != "checkpoint" or "prefix_ids" in dict(spec.shape) or config_of(spec).mel_bins is not None:
+        return spec
+    language = unforced_language(spec)
+    return spec if language is None else replace(spec, shape=(*spec.shape, ("prefix_ids", (language,))))
+
+
+def lacks_language(spec: ModelSpec) -> bool:
+    """Whether a checkpoint knows languages and its outputs begin with none of them. Raises ModelError."""
+    from strategies import config_of
+    from strategies.models.checkpoints.texts import open_text
+
+    config = config_of(spec)
+    if spec.source != "checkpoint" or config.prefix_ids or config.mel_bins is not None:
+        return False
+    known = open_text(str(spec.checkpoint)).language_ids
+    return bool(known) and config.start_id not in known
 
 
 def words_of(spec: ModelSpec) -> Callable[[int], str]:
@@ -111,18 +133,15 @@ def encoded(texts: Iterable[str], spec: ModelSpec, told: str = "text") -> Ids:
     return tuple(rows)
 
 
-def read_texts(path: str, spec: ModelSpec, batch_size: int) -> Texts:
-    """Read the first ``batch_size`` sentences of a file.
+def read_texts(path: str, spec: ModelSpec) -> Ids:
+    """Read a file of sentences as token ids, one row a sentence.
 
-    Raises ConfigError for a file that cannot be read, is empty or holds a blank line or fewer sentences; besides,
-    raises what ``encoded`` does.
+    Raises ConfigError for a file that cannot be read, is empty or holds a blank line; besides, raises what ``encoded``
+    does.
     """
     told = f"src_text={shown(path)}"
     lines = [line.rstrip("\r") for line in read_lines(told, path, "text", REMEDY)]
-    if batch_size > len(lines):
-        count = "1 sentence" if len(lines) == 1 else f"{len(lines)} sentences"
-        raise ConfigError(f"batch_size={batch_size} is more than the {count} of {told}; give at most {len(lines)}")
     for number, line in enumerate(lines, 1):
         if not line.strip():
             raise ConfigError(f"{told}: line {number} is blank; remove it, as each line is a sentence")
-    return Texts(encoded(lines[:batch_size], spec, f"{told}: line"), len(lines) - batch_size)
+    return encoded(lines, spec, f"{told}: line")

@@ -105,6 +105,7 @@ class FrozenCell(TypedDict):
     tf32: bool
     search: NotRequired[SearchEntry]
     src_features: NotRequired[FeaturesEntry | None]
+    first_sentence: NotRequired[Count]
 
 
 class FrozenEntry(TypedDict):
@@ -298,6 +299,7 @@ class CellEntry(TypedDict):
     tf32: NotRequired[bool]
     search: NotRequired[SearchEntry]
     src_features: NotRequired[FeaturesEntry | None]
+    first_sentence: NotRequired[Count]
     linear_choices: NotRequired[list[ChoiceEntry]]
     narrowing: NotRequired[NarrowingEntry | None]
     narrowing_compiled: NotRequired[NarrowingEntry]

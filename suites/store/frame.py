@@ -25,7 +25,8 @@ TEXT = {
 """Columns that hold text; all others hold numbers."""
 HEADER = 1 << 16
 """Number of characters within which the line of column names ends."""
-SIZES = {"threads": 1, "batch_size": 1, "num_beams": 1, "src_len": 1, "tgt_len": 1, "k": 1, "seed": 0, "rounds": 0}
+SIZES = {"threads": 1, "batch_size": 1, "num_beams": 1, "src_len": 1, "tgt_len": 1, "k": 1, "seed": 0, "rounds": 0,
+         "first_sentence": 0}  # fmt: skip
 """Columns that hold whole numbers, with the least value of each."""
 
 

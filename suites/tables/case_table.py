@@ -116,6 +116,7 @@ def case_table(
                 "search": search_told(search),
                 "num_beams": search.width,
                 "source": source_of(cell),
+                "first_sentence": cell.get("first_sentence", 0),
                 **machine,
                 "strategy": label,
                 "execution": "" if label in cell.get("contenders", []) else arm.execution or execution_in(label),

@@ -12,12 +12,13 @@ from ..store.hardware import HARDWARE
 
 IDENTITY = [
     "cell", "model", "device", "dtype", "weights", "linear", "attention", "tf32", "search", "threads", "batch_size",
-    "num_beams", "source", "src_len", "tgt_len", "stop", "seed", "real_fraction", *HARDWARE, "strategy", "execution",
-    "attention_ran", "status", "reason", "rounds", "max_logit_error", "fp32_error_ratio", "tokens_equal",
+    "num_beams", "source", "first_sentence", "src_len", "tgt_len", "stop", "seed", "real_fraction", *HARDWARE,
+    "strategy", "execution", "attention_ran", "status", "reason", "rounds", "max_logit_error", "fp32_error_ratio",
+    "tokens_equal",
 ]  # fmt: skip
 ADDED = [
-    "weights", "linear", "attention", "tf32", "search", "num_beams", "source", *HARDWARE, "execution", "attention_ran",
-    "fp32_error_ratio",
+    "weights", "linear", "attention", "tf32", "search", "num_beams", "source", "first_sentence", *HARDWARE, "execution",
+    "attention_ran", "fp32_error_ratio",
 ]  # fmt: skip
 """Columns of ``IDENTITY`` that tables of earlier versions may lack, in its order."""
 SPEED = ["e2e_ratio", "e2e_s"]

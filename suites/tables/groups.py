@@ -43,6 +43,18 @@ def hardware_known(table: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
+def are_batches(table: pd.DataFrame) -> bool:
+    """Whether the cases are the batches of a file of texts that was cut in one way, so that only the last is smaller.
+
+    >>> are_batches(pd.DataFrame({"first_sentence": [1, 9, 17], "batch_size": [8, 8, 3]}))
+    True
+    >>> are_batches(pd.DataFrame({"first_sentence": [1, 1, 9], "batch_size": [8, 16, 8]}))
+    False
+    """
+    several = table["first_sentence"].nunique() > 1
+    return bool(several and (table.groupby("first_sentence")["batch_size"].nunique() == 1).all())
+
+
 def _settings(table: pd.DataFrame) -> list[tuple[Any, ...]]:
     return list(table[SETTINGS].itertuples(index=False, name=None))
 

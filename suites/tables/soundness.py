@@ -25,6 +25,7 @@ SHARED = [
     "tf32",
     "search",
     "num_beams",
+    "first_sentence",
     "threads",
     "stop",
     "seed",

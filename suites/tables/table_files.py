@@ -70,7 +70,7 @@ def read_tables(run_dir: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     table = read_frame(run_dir / "table.csv", required, columns())
     contenders = (table["status"] == "ok") & table["executed_flops"].isna()
     executions = table["strategy"].map(execution_in).mask(contenders, "")
-    settings: tuple[Any, ...] = table["dtype"], "torch", "auto", "false", "greedy", 1, ""
+    settings: tuple[Any, ...] = table["dtype"], "torch", "auto", "false", "greedy", 1, "", 0
     values = *settings, *_hardware(run_dir, table), executions, "", math.nan
     for name, value in zip(ADDED, values, strict=True):
         if name not in table:  # a table of a version that did not write this column

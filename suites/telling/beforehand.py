@@ -11,7 +11,7 @@ from ..settings.config import RunConfig
 from ..settings.rules import shown
 from ..settings.search import search_of
 from ..settings.sources import pad_id, read_sources
-from ..settings.texts import read_texts, unforced_language
+from ..settings.texts import NO_LANGUAGE, in_language, lacks_language, read_texts
 from ..words.quantity import counted
 from ..words.search_told import search_told
 
@@ -22,9 +22,9 @@ def told(configs: Iterable[RunConfig]) -> list[str]:
     Raises ConfigError if the sources cannot be read, and ModelError if the model or its checkpoint cannot.
     """
     jobs = list(configs)
-    distinct = {  # of several batches of a file of texts, the largest
-        (repr(config.model), config.src_ids, config.src_text, search_of(config.search)): config
-        for config in sorted(jobs, key=lambda config: config.batch_size)
+    distinct = {
+        (repr(config.model), config.src_ids, config.src_text, config.batch_size, search_of(config.search)): config
+        for config in jobs
     }.values()
     notes = of_sources, of_language, of_generation
     of_files = dict.fromkeys(line for config in distinct for note in notes for line in note(config))
@@ -36,12 +36,14 @@ def of_sources(config: RunConfig) -> Iterator[str]:
     from strategies import ModelSpec
 
     spec = ModelSpec.of(config.model)
-    if config.src_text is not None and (left := read_texts(config.src_text, spec, config.batch_size).left_out):
-        whole = left + config.batch_size
-        yield (
-            f"src_text={shown(config.src_text)}: the first {config.batch_size} of {whole} sentences "
-            f"{'is' if config.batch_size == 1 else 'are'} decoded, and {left} left out; batch_size={whole} takes all"
-        )
+    if config.src_text is not None:
+        whole, size = len(read_texts(config.src_text, spec)), config.batch_size
+        if whole > size:
+            last = f", the last of {whole % size}" if whole % size else ""
+            yield (
+                f"src_text={shown(config.src_text)}: the {whole} sentences are {-(-whole // size)} batches of "
+                f"{size}{last}, and each batch is a cell"
+            )
     if config.src_ids is None:
         return
     pad = pad_id(spec)
@@ -54,17 +56,18 @@ def of_sources(config: RunConfig) -> Iterator[str]:
 
 
 def of_language(config: RunConfig) -> Iterator[str]:
-    """Yield a note if texts are decoded without the language that the folder's tokenizer names for outputs."""
+    """Yield a note on the language with which outputs of texts begin, or that a model is told none."""
     from strategies import ModelSpec
 
     spec = ModelSpec.of(config.model)
-    if config.src_text is None or spec.source != "checkpoint":
+    if config.src_text is None:
         return
-    if (language := unforced_language(spec)) is not None:
-        yield (
-            f"src_text={shown(config.src_text)}: outputs begin with the start token alone, and the folder's tgt_lang "
-            f"is token {language}; model.prefix_ids=[{language}] begins with it, as decode --model does"
-        )
+    spoken, told = in_language(spec), f"src_text={shown(config.src_text)}"
+    if spoken != spec:
+        (language,) = dict(spoken.shape)["prefix_ids"]
+        yield f"{told}: outputs begin with the folder's tgt_lang, token {language}, as by model.prefix_ids=[{language}]"
+    elif lacks_language(spec):
+        yield f"{told}: {NO_LANGUAGE}"
 
 
 def of_generation(config: RunConfig) -> Iterator[str]:

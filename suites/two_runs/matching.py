@@ -29,6 +29,7 @@ SETTINGS = (
     "stop",
     "src_ids",
     "src_features",
+    "first_sentence",
 )
 """Settings that a cell's id is a hash of, besides the model."""
 UNTOLD = "something that only cell.json tells, which is not kept"

@@ -17,7 +17,7 @@ from ..tables.case_table import case_table
 from ..tables.columns import KINDS, SETTINGS
 from ..tables.table_files import read_tables
 
-CASE = [*SETTINGS, "batch_size", "num_beams", "src_len", "tgt_len", "strategy"]
+CASE = [*SETTINGS, "batch_size", "num_beams", "first_sentence", "src_len", "tgt_len", "strategy"]
 """Columns by which people tell cases apart. Cases that agree in them may still differ, in their sources for example."""
 KEY = ["cell", "strategy"]
 """Columns that identify a case: the cell's id holds a hash of everything that the cell depends on."""

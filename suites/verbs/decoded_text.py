@@ -10,7 +10,7 @@ from strategies import ModelSpec, config_of, load_vocabulary
 from strategies.models.checkpoints.texts import Tokenizer, open_text
 
 from ..settings.rules import shown
-from ..settings.texts import unforced_language
+from ..settings.texts import NO_LANGUAGE, in_language, lacks_language
 
 
 class Words(Protocol):
@@ -73,16 +73,9 @@ def checkpoint_of(folder: str) -> tuple[dict[str, Any], str]:
     note where the model knows languages and is told none; else "". Raises ModelError.
     """
     model = {"name": "checkpoint", "source": "checkpoint", "checkpoint": folder}
-    spec = ModelSpec.of(model)
-    if (language := unforced_language(spec)) is not None:
-        return {**model, "prefix_ids": [language]}, ""
-    known, config = open_text(str(spec.checkpoint)).language_ids, config_of(spec)
-    if config.prefix_ids or not known or config.start_id in known:
-        return model, ""
-    return model, (
-        f"--model {shown(folder)}: no language of the outputs is named, so they begin with the start token alone; "
-        'write "tgt_lang" into its tokenizer_config.json'
-    )
+    spec = in_language(ModelSpec.of(model))
+    begun = {**model, **{name: list(ids) for name, ids in spec.shape}}
+    return begun, f"--model {shown(folder)}: {NO_LANGUAGE}" if lacks_language(spec) else ""
 
 
 def words_of(spec: ModelSpec, phrases: Sequence[str]) -> Words:

@@ -53,13 +53,25 @@ def batch_told(case: Named) -> str:
     return f"batch {case['batch_size']}{beams}"
 
 
-def sizes_told(case: Named) -> str:
-    """Name the sizes of a case or cell.
+def sizes_told(case: Mapping[Any, Any] | pd.Series) -> str:
+    """Name the sizes of a case or cell, and its sentences where they are a batch of a file of texts.
 
-    >>> sizes_told({"batch_size": 8, "search": "beam", "num_beams": 4, "src_len": 64, "tgt_len": 32})
+    >>> case = {"batch_size": 8, "search": "beam", "num_beams": 4, "src_len": 64, "tgt_len": 32}
+    >>> sizes_told(case)
     'batch 8, 4 beams, 64 -> 32'
+    >>> sizes_told({**case, "first_sentence": 9})
+    'batch 8, 4 beams, sentences 9 to 16, 64 -> 32'
     """
-    return f"{batch_told(case)}, {case['src_len']} -> {case['tgt_len']}"
+    return f"{batch_told(case)}{sentences_told(case)}, {case['src_len']} -> {case['tgt_len']}"
+
+
+def sentences_told(case: Mapping[Any, Any] | pd.Series) -> str:
+    """Name the lines of a file of texts that are a case's batch, after a comma; "" for other sources."""
+    known = case.get("first_sentence") or 0  # of earlier versions an empty text, or NaN
+    if not known >= 1:
+        return ""
+    first, last = int(known), int(known) + int(case["batch_size"]) - 1
+    return f", sentence {first}" if first == last else f", sentences {first} to {last}"
 
 
 def sizes_with_units(case: Mapping[Any, Any] | pd.Series) -> str:
@@ -70,7 +82,7 @@ def sizes_with_units(case: Mapping[Any, Any] | pd.Series) -> str:
     ('batch 8, 1500 positions -> 32 tokens', 'batch 8, 1500 -> 32 tokens')
     """
     unit = " positions" if case.get("source") == FEATURES else ""
-    return f"{batch_told(case)}, {case['src_len']}{unit} -> {case['tgt_len']} tokens"
+    return f"{batch_told(case)}{sentences_told(case)}, {case['src_len']}{unit} -> {case['tgt_len']} tokens"
 
 
 def source_told(case: Mapping[Any, Any] | pd.Series) -> str:

@@ -34,7 +34,7 @@ def along(view: View, name: str, column: str, scale: float, title: str, message:
     looks = {view.name(s): view.looks[s] for s in view.strategies}
     told = alternative(message, view, column, title.rpartition("(")[2].rstrip(")") if "(" in title else "")
     y = Axis(title, log=True, **_limits(data))
-    spec = curves(f"{name}{view.suffix}", data, looks, Axis(label, ticks_of(data["x"])), y, told)
+    spec = curves(f"{name}{view.suffix}", data, looks, Axis(label, ticks_of(data["x"], axis)), y, told)
     told_bands = f" Bands: {bands}." if bands else ""
     notes = f"{told_bands}{fewer}{view.disturbed_note}"
     return Chart(

@@ -8,6 +8,8 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from ...plots.swept import LINEAR
+
 PADDING_PX = 10
 LABEL_MAX = 24
 """Greatest number of characters of a name in its first line."""
@@ -58,6 +60,8 @@ def names_axis() -> alt.Axis:
     return alt.Axis(title=None, labelLimit=165, labelExpr=f"length(datum.label) > {LABEL_MAX} ? {lines} : datum.label")
 
 
-def ticks_of(values: pd.Series) -> tuple[float, ...]:
-    """The values that were measured, in order."""
+def ticks_of(values: pd.Series, column: str) -> tuple[float, ...]:
+    """The values that were measured, in order; none for a column whose axis is linear (``plots.swept``)."""
+    if column in LINEAR:
+        return ()
     return tuple(sorted(float(value) for value in values.unique()))

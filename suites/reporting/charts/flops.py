@@ -45,7 +45,7 @@ def charts(view: View) -> list[Chart]:
             frames.append(pd.DataFrame({"panel": panel, "label": names, "x": of[column], "y": of[name] / 1e9}))
     data = pd.concat(frames)
     looks[NECESSARY] = Look("#000000", "", ":")
-    x, y = Axis(label, ticks_of(data["x"])), Axis("FLOPs of the whole batch (GFLOPs)", log=True)
+    x, y = Axis(label, ticks_of(data["x"], column)), Axis("FLOPs of the whole batch (GFLOPs)", log=True)
     return [_chart(view, data, looks, x, y, alternative(message(view), view, "executed_flops", "FLOPs"), fewer)]
 
 

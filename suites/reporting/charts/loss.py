@@ -31,6 +31,6 @@ def charts(view: View) -> list[Chart]:
     said, name = message(view, found), f"loss{view.suffix}"
     ends = lossy.groupby("strategy", sort=False)["percent"].agg(["first", "last"])
     each = "; ".join(f"{view.name(s)} {first:.3g} to {last:.3g} %" for s, first, last in ends.itertuples())
-    x, y = Axis(label, ticks_of(data["x"])), Axis(f"{found.measure.label} (%)")
+    x, y = Axis(label, ticks_of(data["x"], found.column)), Axis(f"{found.measure.label} (%)")
     spec = curves(name, data, looks, x, y, f"{said}. {each}.")
     return [Chart(name, said, f"{said}. {each}.", foot(view, found), "table.csv", looks, spec, (x.title, y.title))]

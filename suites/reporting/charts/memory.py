@@ -42,7 +42,7 @@ def charts(view: View) -> list[Chart]:
     spec = (
         bars(name, data, looks, Axis("memory (MiB)"), alt)
         if single
-        else curves(name, data.drop(columns="text"), looks, Axis(label, ticks_of(data["x"])), y, alt)
+        else curves(name, data.drop(columns="text"), looks, Axis(label, ticks_of(data["x"], column)), y, alt)
     )
     titles = None if single else (label, y.title)
     return [Chart(name, message(view), alt, foot, "table.csv", looks, spec, titles)]

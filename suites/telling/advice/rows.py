@@ -16,7 +16,7 @@ from ...words.search_told import sizes_told
 
 Row = Mapping[Hashable, Any]
 BATCH = ["batch_size", "num_beams"]
-ORDER = [*BATCH, "src_len", "tgt_len", "cell"]
+ORDER = [*BATCH, "first_sentence", "src_len", "tgt_len", "cell"]
 
 
 def timed(rows: pd.DataFrame) -> pd.DataFrame:
@@ -42,8 +42,11 @@ def place_of(row: Row) -> str:
 
 
 def longest(rows: pd.DataFrame) -> pd.DataFrame:
-    """Select, for each batch size and number of beams, the rows with the longest target, then the longest source."""
-    for column in ("tgt_len", "src_len"):
+    """Select, for each batch size and number of beams, the rows with the longest target, then the longest source.
+
+    Of several such batches of a file of texts it is the last.
+    """
+    for column in ("tgt_len", "src_len", "first_sentence"):
         rows = rows[rows[column] == rows.groupby(BATCH)[column].transform("max")]
     return rows
 

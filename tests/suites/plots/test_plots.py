@@ -40,6 +40,7 @@ def row(strategy, src_len, tgt_len, batch, device, beams=0):
         "cell": f"m_{device}_{src_len}_{tgt_len}_{batch}_{beams}", "model": "m", "device": device, "dtype": "fp32",
         "weights": "fp32", "linear": "torch", "attention": "auto", "tf32": "false", "threads": 1, "batch_size": batch,
         "search": "beam" if beams else "greedy", "num_beams": max(beams, 1),
+        "first_sentence": 0,
         "src_len": src_len, "tgt_len": tgt_len,
         "stop": "fixed", "seed": 0, "node": "", "cpu": "", "gpu": "",
         "strategy": strategy, "execution": "eager", "status": "ok",

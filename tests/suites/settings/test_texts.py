@@ -7,6 +7,7 @@ from transformers import AutoTokenizer
 
 import strategies
 from strategies import ModelError, load_vocabulary
+from suites.settings import texts
 from suites.settings.cells import make_cell, make_cells
 from suites.settings.config import ConfigError, RunConfig
 from suites.settings.obstacles import obstacle
@@ -31,25 +32,52 @@ def config(tmp_path):
     return RunConfig(model=model, src_text="sentences.txt", device="cpu")
 
 
-def test_the_first_sentences_of_a_file_are_the_batch_and_what_is_left_out_is_told(config, tmp_path):
+def test_a_file_is_cut_into_batches_each_of_which_is_a_cell(config, tmp_path):
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "t5")
     every = tuple(tuple(tokenizer(sentence)["input_ids"]) for sentence in SENTENCES)
     sizes = [dataclasses.replace(config, batch_size=size) for size in (1, 2, 3)]
-    for size, cell in enumerate(make_cells(sizes), 1):
-        assert (cell.src_ids, cell.batch_size, cell.src_len) == (every[:size], size, max(map(len, every[:size])))
-        assert obstacle(cell) == ""
-    assert told(sizes[:1]) == [
-        "src_text=sentences.txt: the first 1 of 3 sentences is decoded, and 2 left out; batch_size=3 takes all"
+    for size, cells in enumerate(make_cells(sizes), 1):
+        assert tuple(row for cell in cells for row in cell.src_ids) == every
+        assert [cell.first_sentence for cell in cells] == [*range(1, len(SENTENCES) + 1, size)]
+        for cell in cells:
+            assert (cell.batch_size, cell.src_len) == (len(cell.src_ids), max(map(len, cell.src_ids)))
+            assert obstacle(cell) == ""
+        assert [cell.batch_size for cell in cells[:-1]] == [size] * (len(cells) - 1)
+    assert told(sizes) == [
+        "src_text=sentences.txt: the 3 sentences are 3 batches of 1, and each batch is a cell",
+        "src_text=sentences.txt: the 3 sentences are 2 batches of 2, the last of 1, and each batch is a cell",
     ]
-    assert "the first 2 of 3 sentences are decoded, and 1 left out" in told(sizes[1:2])[0]
-    assert told(sizes) == told(sizes[2:]) == []
+    with pytest.raises(ConfigError, match=r"^batch_size=4 is more than the 3 sentences of src_text=sent.*at most 3$"):
+        make_cell(dataclasses.replace(config, batch_size=4))
 
 
-def test_a_text_is_the_cell_that_its_token_ids_are(config, tmp_path):
+def test_batches_of_equal_sentences_are_cells_of_their_own(config, tmp_path):
+    (tmp_path / "sentences.txt").write_text("the cat sat\n" * 3)
+    ((one, two, three),) = make_cells([config])
+    assert one.src_ids == two.src_ids == three.src_ids
+    assert len({one.id, two.id, three.id}) == 3
+    assert "batch 1, sentence 2, " in two.title
+
+
+def test_a_text_is_decoded_from_its_token_ids(config, tmp_path):
     config = dataclasses.replace(config, batch_size=3)
     cell = make_cell(config)
     (tmp_path / "ids.txt").write_text("\n".join(" ".join(map(str, row)) for row in cell.src_ids))
-    assert make_cell(dataclasses.replace(config, src_text=None, src_ids="ids.txt")) == cell
+    ids = make_cell(dataclasses.replace(config, src_text=None, src_ids="ids.txt"))
+    assert dataclasses.replace(ids, first_sentence=1) == cell
+
+
+def test_outputs_begin_with_the_language_of_the_folder_unless_the_user_settles_it(config, tmp_path, monkeypatch):
+    monkeypatch.setattr(texts, "unforced_language", lambda spec: 7)
+    config = dataclasses.replace(config, batch_size=3)
+    assert dict(make_cell(config).model.shape) == {"prefix_ids": (7,)}
+    assert "outputs begin with the folder's tgt_lang, token 7, as by model.prefix_ids=[7]" in told([config])[0]
+    for own in ([], [5]):
+        settled = dataclasses.replace(config, model={**config.model, "prefix_ids": own})
+        assert dict(make_cell(settled).model.shape) == {"prefix_ids": tuple(own)}
+        assert told([settled]) == []
+    (tmp_path / "ids.txt").write_text("5 6\n")
+    assert make_cell(dataclasses.replace(config, src_text=None, batch_size=1, src_ids="ids.txt")).model.shape == ()
 
 
 def test_the_embedded_model_spells_a_text(tmp_path):

@@ -109,14 +109,14 @@ def test_loaded_it_has_its_rows_and_gaps_where_it_knew_no_column(old, monkeypatc
     now = load(old)
     assert {*now} == {*then}
     # what it had in one way alone, in the label or for the run
-    told = {"execution", "attention", "tf32", "search", "num_beams", "cpu"}
+    told = {"execution", "attention", "tf32", "search", "num_beams", "first_sentence", "cpu"}
     unknown = [name for name in then if name not in {*kept("table"), *told}]
     assert "crossed_floor" in unknown
     assert all(then[name].isna().all() or (then[name] == "").all() for name in unknown)
     assert now[[*told]].to_dict() == then[[*told]].to_dict()
     assert {*then["cpu"]} == {json.loads((OLD / "environment.json").read_text())["cpu"]}
     assert ({*then["attention"]}, {*then["tf32"]}) == ({"auto"}, {"false"})
-    assert ({*then["search"]}, {*then["num_beams"]}) == ({"greedy"}, {1})
+    assert ({*then["search"]}, {*then["num_beams"]}, {*then["first_sentence"]}) == ({"greedy"}, {1}, {0})
     assert_keeps(now, then.drop(columns=[*unknown, *told]))
     assert then.attrs["units"] == now.attrs["units"]
 

@@ -12,7 +12,8 @@ NAN = math.nan
 SHARED = {
     "device": "cpu",
     "cell": "a", "rounds": 6, "e2e_beyond": 0.02,
-    "batch_size": 1, "search": "greedy", "num_beams": 1, "src_len": 16, "tgt_len": 16, "status": "ok", "stop": "fixed",
+    "batch_size": 1, "search": "greedy", "num_beams": 1, "src_len": 16, "tgt_len": 16, "status": "ok",
+    "stop": "fixed", "first_sentence": 0,
     "baseline": "full_recompute",
     "best_strategy": "static_kv", "tokens_equal": "yes", "cache_resident": 0.0, "weight_share": 0.9,
     "memory_bytes": 2.0**30, "weight_bytes": 2.0**20, "crossover_k": NAN, "crossover_low_k": NAN,

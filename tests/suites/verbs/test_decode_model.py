@@ -102,7 +102,7 @@ def test_a_translation_begins_with_the_language_that_the_folder_names(tmp_path, 
     assert any(said), "empty texts show nothing"
     asked = {"name": "checkpoint", "source": "checkpoint", "checkpoint": str(tmp_path / "m2m100")}
     (note,) = of_language(RunConfig(model=asked, src_text="sentences.txt"))
-    assert f"model.prefix_ids=[{german}] begins with it" in note
+    assert note.endswith(f"begin with the folder's tgt_lang, token {german}, as by model.prefix_ids=[{german}]")
     assert list(of_language(RunConfig(model=asked | {"prefix_ids": [german]}, src_text="sentences.txt"))) == []
 
     change(tmp_path / "m2m100" / "generation_config.json", decoder_start_token_id=german)
@@ -110,9 +110,12 @@ def test_a_translation_begins_with_the_language_that_the_folder_names(tmp_path, 
     assert ("prefix_ids" in model, note) == (False, ""), "the start token is the language, as in mBART"
     change(tmp_path / "m2m100" / "tokenizer_config.json", tgt_lang=None)
     assert checkpoint_of(str(tmp_path / "m2m100"))[1] == ""
+    assert list(of_language(RunConfig(model=asked, src_text="sentences.txt"))) == []
     change(tmp_path / "m2m100" / "generation_config.json", decoder_start_token_id=2)
     assert decode("--model", tmp_path / "m2m100", "--strategies", "static_kv", *TEXTS) == 0
     assert "no language of the outputs is named" in capsys.readouterr().err
+    (note,) = of_language(RunConfig(model=asked, src_text="sentences.txt"))
+    assert note.startswith("src_text=sentences.txt: no language of the outputs is named, so they begin with the start ")
 
 
 def change(path, **changes):
