@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, cast
@@ -84,12 +84,12 @@ def planned(jobs: Sequence[Job]) -> list[Planned]:
     Raises StrategyError, or ConfigError if two jobs are one cell, names clash, or none can run.
     """
     cells = make_cells(job.config for job in jobs)
-    _require_distinct([cell for batches in cells for cell in batches])
-    found = [
+    found = _without_repetition(
         Planned(job, cell, arms_of(job.config), select_contenders(job.config.contenders))
         for job, batches in zip(jobs, cells, strict=True)
         for cell in batches
-    ]
+    )
+    _require_distinct([one.cell for one in found])
     for one in found:
         if clash := next((s.label for s in one.strategies if s.label in one.contenders), ""):
             raise ConfigError(f"{clash} is the name of a strategy and of a contender of this run; leave one out")
@@ -102,6 +102,21 @@ def planned(jobs: Sequence[Job]) -> list[Planned]:
     if all(obstacles):
         more = f" (and none of the other {len(found) - 1} cells can run)" if len(found) > 1 else ""
         raise ConfigError(obstacles[0] + more)
+    return found
+
+
+def _without_repetition(plan: Iterable[Planned]) -> list[Planned]:
+    """The plan without cells that stand in it before: batches of a file that is cut in several ways may be equal."""
+    found: list[Planned] = []
+    batches: dict[str, Planned] = {}
+    for one in plan:
+        twin = batches.setdefault(one.id, one) if one.cell.first_sentence else one
+        if twin is one or (twin.strategies, twin.contenders, twin.job.config.measure) != (
+            one.strategies,
+            one.contenders,
+            one.job.config.measure,
+        ):
+            found.append(one)
     return found
 
 

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
 from matplotlib.textpath import text_to_path
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 from matplotlib.transforms import Bbox
 
 from ..store.files import write_bytes
@@ -228,7 +228,8 @@ def swept_axis(axes: Axes, column: str, values: Iterable[float]) -> None:
     The first sentences of the batches of a file are equally far apart, so that their axis is linear.
     """
     if column in LINEAR:
-        axes.xaxis.set_major_locator(whole_numbers())
+        found = sorted(set(values))
+        axes.xaxis.set_major_locator(FixedLocator(found) if len(found) <= MOST_TICKS else whole_numbers())
         return
     ticks = ticks_among(values)
     axes.set_xscale("log", base=2)

@@ -82,11 +82,11 @@ def place_on(axis: str, value: float) -> str:
     >>> place_on("tgt_len", 64.0), place_on("batch_size", 8.0), place_on("num_beams", 1.0)
     ('64 tokens', 'batch 8', '1 beam')
     >>> place_on("first_sentence", 9.0)
-    'the batch from sentence 9'
+    'the sentences from 9 on'
     """
     number = int(value)
     if axis == "first_sentence":
-        return f"the batch from sentence {number}"
+        return f"the sentences from {number} on"
     if axis == "batch_size":
         return f"batch {number}"
     return counted(number, "beam" if axis == "num_beams" else "token")

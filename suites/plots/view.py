@@ -14,7 +14,7 @@ from ..store.records import Round
 from ..tables.columns import GROUP, SETTINGS, completed
 from ..tables.exactness import is_exact, rankable
 from ..tables.executions import BEST, by_execution
-from ..tables.groups import hardware_known, hardware_named
+from ..tables.groups import hardware_known, hardware_named, whole_batches
 from ..tables.role_table import ROLE_COLUMNS
 from ..words.comparison import names_of, spoken
 from ..words.labels import short, shortened
@@ -176,11 +176,15 @@ class View:
 
     @property
     def every_panel(self) -> list[tuple[str, pd.DataFrame]]:
-        """(title, rows) for each part of the table, which is divided by what varies besides the axis."""
+        """(title, rows) for each part of the table, which is divided by what varies besides the axis.
+
+        Where a file of texts was cut into batches of several sizes, smaller last batches are left out.
+        """
         rest = self._rest
         if not rest:
             return [("", self.table)]
-        return [(panel_named(rest, key), rows) for key, rows in self.table.groupby(rest)]
+        table = whole_batches(self.table) if "batch_size" in rest else self.table
+        return [(panel_named(rest, key), rows) for key, rows in table.groupby(rest)]
 
     def failed_in(self, part: pd.DataFrame) -> pd.DataFrame:
         """Rows of the failed and invalid cases that belong to a panel, of which ``part`` has the measured rows."""

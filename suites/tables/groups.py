@@ -55,6 +55,12 @@ def are_batches(table: pd.DataFrame) -> bool:
     return bool(several and (table.groupby("first_sentence")["batch_size"].nunique() == 1).all())
 
 
+def whole_batches(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows without the last batches of a file of texts that are smaller: no batch of their size begins the file."""
+    sizes = table.loc[table["first_sentence"] <= 1, "batch_size"]
+    return table[table["batch_size"].isin(sizes)]
+
+
 def _settings(table: pd.DataFrame) -> list[tuple[Any, ...]]:
     return list(table[SETTINGS].itertuples(index=False, name=None))
 

@@ -31,6 +31,7 @@ from ..telling.search_told import moved_told, quality_told, ties_told
 from ..telling.step_summary import markdown_summary, post
 from ..telling.stopped import running_told, stopped_told
 from ..telling.summary import advice_lines, print_summary
+from ..telling.whole_file import whole_files_told
 from .left_told import Left, left_of
 
 if TYPE_CHECKING:
@@ -136,6 +137,7 @@ def tabulate(run_dir: Path, plots: bool = True) -> Collected:
         *stopped_told(cells),
         *isolated_told(cells),
         *checkpoints_told(cells),
+        *whole_files_told(cells),
         *quality_told(cells),
         *moved_told(cells),
         *blocks_told(cells),

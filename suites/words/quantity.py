@@ -33,13 +33,13 @@ def quantity(value: float, unit: str) -> str:
     return ""
 
 
-def counted(count: int, noun: str) -> str:
-    """Write a count with its noun.
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """Write a count with its noun, and with its plural where that is not made by an s.
 
-    >>> counted(1, "cell"), counted(2, "cell")
-    ('1 cell', '2 cells')
+    >>> counted(1, "cell"), counted(2, "cell"), counted(2, "batch", "batches")
+    ('1 cell', '2 cells', '2 batches')
     """
-    return f"{count} {noun}{'s' * (count != 1)}"
+    return f"{count} {noun}" if count == 1 else f"{count} {plural or f'{noun}s'}"
 
 
 def percent(share: float) -> str:

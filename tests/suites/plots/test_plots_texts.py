@@ -30,14 +30,14 @@ def test_the_axis_is_the_first_sentence_of_each_batch_and_a_smaller_last_batch_d
         drawn = module.figure(view)
         scales = {axes.get_xscale() for axes in drawn.axes if axes.get_xlabel() == view.axis[1]}
         assert scales == {"linear"}, module.__name__
-    assert totals.message(view).startswith("At the batch from sentence 25, ")
+    assert totals.message(view).startswith("At the sentences from 25 on, ")
 
 
 def test_batch_sizes_that_were_swept_have_a_panel_each_whatever_the_lengths_of_their_sources():
     table, steps = of_texts()
     half = table.assign(cell=table["cell"] + " of 4", batch_size=4)
     (view,) = views(pd.concat([table, half], ignore_index=True), steps, MACHINE)
-    assert [title for title, _ in view.every_panel] == ["batch 3", "batch 4", "batch 8"]
+    assert [title for title, _ in view.every_panel] == ["batch 4", "batch 8"], "the last batch of 3 is of neither size"
 
 
 def test_a_step_is_drawn_of_one_batch_though_two_have_equal_sizes():

@@ -7,10 +7,12 @@ from transformers import AutoTokenizer
 
 import strategies
 from strategies import ModelError, load_vocabulary
+from suites.jobs.planned import planned
 from suites.settings import texts
 from suites.settings.cells import make_cell, make_cells
 from suites.settings.config import ConfigError, RunConfig
 from suites.settings.obstacles import obstacle
+from suites.settings.overrides import compose_jobs, read_overrides
 from suites.telling.beforehand import told
 from tests.models.text_folders import t5_with_weights
 
@@ -49,6 +51,13 @@ def test_a_file_is_cut_into_batches_each_of_which_is_a_cell(config, tmp_path):
     ]
     with pytest.raises(ConfigError, match=r"^batch_size=4 is more than the 3 sentences of src_text=sent.*at most 3$"):
         make_cell(dataclasses.replace(config, batch_size=4))
+
+
+def test_a_last_batch_that_two_sizes_share_is_planned_once(config, tmp_path):
+    model = f"model.checkpoint={config.model['checkpoint']}"
+    given = ["model=checkpoint", model, "src_text=sentences.txt", "batch_size=1,2", "device=cpu", "threads=1"]
+    plan = planned(compose_jobs(read_overrides(given)))
+    assert [(one.cell.first_sentence, one.cell.batch_size) for one in plan] == [(1, 1), (2, 1), (3, 1), (1, 2)]
 
 
 def test_batches_of_equal_sentences_are_cells_of_their_own(config, tmp_path):
