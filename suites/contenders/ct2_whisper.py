@@ -28,6 +28,14 @@ def name_words(folder: Path, config: ModelConfig) -> None:
     path.write_text(json.dumps(words))
 
 
+def placed(model: Any, features: Features) -> Any:
+    """Features where a loaded Whisper computes and in its type, which its call would otherwise make of them itself."""
+    from ctranslate2 import DataType, Device, StorageView
+
+    dtype = getattr(DataType, model.compute_type.rpartition("_")[2])  # "int8_float16" computes in float16
+    return StorageView.from_array(features).to(dtype).to_device(getattr(Device, model.device))
+
+
 def decode_features(
     model: Any,
     config: ModelConfig,
@@ -41,11 +49,9 @@ def decode_features(
     With a fixed length, EOS is one of the ids that are never chosen. CTranslate2 returns the tokens without it, and no
     more than half of ``max_length``, nor more than what the prompt leaves of it.
     """
-    import ctranslate2
-
     prompt = [config.start_id, *config.prefix_ids]
     never = [*config.suppress_ids, *(config.eos_ids if stop == "fixed" else ())]
-    given = ctranslate2.StorageView.from_array(features)
+    given = placed(model, features)
     start = time.perf_counter()
     results = model.generate(
         given,

@@ -2,12 +2,14 @@
 
 import dataclasses
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from strategies import ModelConfig
 from suites.contenders.contender import Contender, Decoded
+from suites.contenders.ct2_whisper import placed
 from suites.contenders.running import child
 from suites.contenders.running.source_json import from_json, to_json
 from suites.settings.cells import make_cell
@@ -58,3 +60,19 @@ def test_a_contender_gets_the_features_of_the_cells_file_and_the_cell(tmp_path, 
     served.round({"every_step": True})
     assert contender.given.tobytes() == inputs.source.numpy().tobytes()
     assert contender.cell == cell
+
+
+@pytest.mark.parametrize(
+    ("compute_type", "dtype"), [("float32", "float32"), ("int8_float32", "float32"), ("int8_bfloat16", "bfloat16")]
+)
+def test_ctranslate2_is_given_features_in_the_type_in_which_it_computes(compute_type, dtype):
+    ctranslate2 = pytest.importorskip("ctranslate2")
+    features = np.random.default_rng(0).standard_normal((1, 4, 12)).astype(np.float32)
+    given = placed(SimpleNamespace(compute_type=compute_type, device="cpu"), features)
+    assert given.dtype == getattr(ctranslate2.DataType, dtype)
+    back = np.array(given.to(ctranslate2.DataType.float32))
+    features[:] = 0  # the library keeps a copy
+    again = np.array(given.to(ctranslate2.DataType.float32))
+    assert back.shape == features.shape
+    assert back.any()
+    assert np.array_equal(back, again)
