@@ -124,9 +124,14 @@ class M2M100Tokenizer:
         return [*ids, self._numbered.eos_id]
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of token ids, without special tokens and languages."""
-        pieces = self._numbered.spoken(map(self.word, ids))
-        text = str(self._processor.decode(pieces)).strip()
+        """The text of token ids, without special tokens and languages; ids that no token has are the unknown one."""
+        text, pieces = "", list[str]()
+        for token_id in ids:
+            if token_id in self._words:
+                pieces += self._numbered.spoken([self._words[token_id]])
+            else:
+                text, pieces = text + str(self._processor.decode(pieces)) + self._numbered.unknown, []
+        text = (text + str(self._processor.decode(pieces))).strip()
         return tidied(text) if self._tidies else text
 
     def word(self, token_id: int) -> str:
