@@ -22,12 +22,14 @@ SIZES = {
     "vocab_size": V, "d_model": 16, "num_heads": 2, "d_kv": 8, "d_ff": 24, "encoder_layers": 2, "decoder_layers": 1,
 }  # fmt: skip
 LEARNED = {"src_positions": 20, "tgt_positions": 20}
+MARIAN = LEARNED | {"pad_id": V - 1, "eos_id": 0, "start_id": V - 1, "suppress_ids": (V - 1,), "logits_bias": True,
+                    "scale_embedding": True, "forced_eos_id": 0}  # fmt: skip
 BART = {"pad_id": 1, "eos_id": 2, "start_id": 2}
 FAMILIES = {
     "t5": {"start_id": 5, "prefix_ids": (9,), "suppress_ids": (3, 0)},
     "umt5": {"architecture": "t5", "relative_per_layer": True, "gated": True},
-    "marian": LEARNED | {"pad_id": V - 1, "eos_id": 0, "start_id": V - 1, "suppress_ids": (V - 1,), "logits_bias": True,
-                         "scale_embedding": True, "forced_eos_id": 0},
+    "marian": MARIAN,
+    "marian_of_two_vocabularies": MARIAN | {"architecture": "marian", "src_vocab_size": V + 6},
     "bart": LEARNED | BART | {"forced_eos_id": 2, "suppress_ids": (3,), "logits_bias": True},
     "bart_untied": LEARNED | BART | {"architecture": "bart", "src_vocab_size": V, "tie_head": False},
     "mbart": LEARNED | BART | {"start_id": 6, "prefix_ids": (40,), "scale_embedding": True, "encoder_d_ff": 20},
@@ -36,7 +38,7 @@ FAMILIES = {
     "whisper": {"mel_bins": 5, "src_positions": 7, "tgt_positions": 20, "pad_id": 30, "eos_id": 30, "start_id": 31,
                 "prefix_ids": (32, 33, 34), "suppress_ids": (4, 31), "begin_suppress_ids": (30, 5)},
 }  # fmt: skip
-SEEDS = {"t5": 1, "umt5": 1, "bart_untied": 1, "marian": 27, "pegasus": 7}
+SEEDS = {"t5": 1, "umt5": 1, "bart_untied": 1, "marian": 27, "marian_of_two_vocabularies": 7, "pegasus": 7}
 """Seeds of weights that choose one token after another; 3 of every other family."""
 CACHES = ("transformers_dynamic", "transformers_static", "transformers_no_cache")
 CTRANSLATE2 = "ctranslate2_float32"
@@ -101,7 +103,8 @@ def test_tokens_are_those_of_the_oracle(architecture, stop, cache):
     model = model_of(cell)
     ours = decode(model, cell)
     assert len(set(ours.flatten().tolist())) > 3, "tokens without variety would agree by chance"
-    for name in (*CACHES, CTRANSLATE2) if stop == "fixed" else (CACHES[0], CTRANSLATE2):
+    names = (*CACHES, CTRANSLATE2) if stop == "fixed" else (CACHES[0], CTRANSLATE2)
+    for name in names[:-1] if architecture == "marian_of_two_vocabularies" else names:  # see what is skipped below
         assert why_not(registry()[name], cell, model) == ""
         found = contender(name, cell, model, cache).round(make_inputs(cell, model.config).data(), stop).token_ids
         assert padded(found, model.config.pad_id).tolist() == ours.tolist(), name
