@@ -1,7 +1,7 @@
 """Folders of the families that share BART's layout, against ``transformers``, which wrote them.
 
-Each form has traps: stacks of other depth, heads and width, a start that is not padding, biases and norms that are not
-0 and 1, and what its name tells.
+Each form has traps: stacks of other depth, heads and width, a vocabulary that was padded to a multiple of 64, a start
+that is not padding, biases and norms that are not 0 and 1, and what its name tells.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ from strategies.models.encoder_decoder import EncoderDecoder
 
 TARGET_LEN, SRC_LENS, MEL = 9, (11, 4, 7), 5
 FP32 = {"atol": 1e-4, "rtol": 1e-4}
-MOST = {"max_position_embeddings": 16}
+HALVES = torch.bfloat16, torch.float16
+PADDED, MOST = 64, {"max_position_embeddings": 16}
 SIZES: dict[str, Any] = {
-    "vocab_size": 64,
+    "vocab_size": 59,
     "d_model": 24,
     "encoder_layers": 3,
     "decoder_layers": 2,
@@ -39,6 +40,7 @@ SIZES: dict[str, Any] = {
     "decoder_start_token_id": 5,
 }
 FEATURES = {"num_mel_bins": MEL, "max_source_positions": 8, "max_target_positions": 12}
+UNTIED: dict[str, Any] = {"tie_word_embeddings": False}
 TRANSLATES = {"forced_bos_token_id": 9, "forced_eos_token_id": 2}
 
 
@@ -68,13 +70,23 @@ FORMS = {
         "MTModel",
     ),
     "bart": Form("Bart", MOST, generation={"forced_eos_token_id": 2, "suppress_tokens": [7, 8]}),
-    "bart untied": Form("Bart", {**MOST, "tie_word_embeddings": False, "scale_embedding": True}),
+    "bart untied": Form("Bart", {**MOST, **UNTIED, "scale_embedding": True}),
     "mbart": Form("MBart", {**MOST, "scale_embedding": True, "activation_function": "relu"}, generation=TRANSLATES),
     "m2m_100": Form("M2M100", {"scale_embedding": True}, generation=TRANSLATES),
     "m2m_100 unscaled": Form("M2M100", {"scale_embedding": False, "activation_function": "gelu"}),
     "pegasus": Form("Pegasus", {**MOST, "scale_embedding": True, "activation_function": "gelu_new"}),
     "whisper": Form("Whisper", FEATURES, generation={"begin_suppress_tokens": [3, 2], "suppress_tokens": [7]}),
 }
+LOGITS_ALONE = {
+    "marian untied": Form("Marian", {**MOST, **UNTIED, "scale_embedding": True}, "MTModel"),
+    "mbart untied and unscaled": Form("MBart", {**MOST, **UNTIED, "scale_embedding": False}),
+    "m2m_100 untied": Form("M2M100", UNTIED),
+    "pegasus untied and unscaled": Form("Pegasus", {**MOST, **UNTIED, "scale_embedding": False}),
+    "whisper untied and scaled": Form(
+        "Whisper", {**FEATURES, **UNTIED, "scale_embedding": True}, generation={"begin_suppress_tokens": None}
+    ),
+}
+"""What the forms above do not try of their families."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +117,8 @@ def make_reference(form: Form, scatter: Callable[..., nn.Module]) -> Any:
     """A model of transformers whose every tensor is random, but sinusoids that it does not store."""
     config = form.config()
     reference = getattr(transformers, f"{form.kind}{form.head}")._from_config(config, attn_implementation="eager")
+    if config.tie_word_embeddings:  # it would make one of embeddings that are not tied
+        reference.resize_token_embeddings(PADDED, mean_resizing=False)
     computed = {
         name: value.clone() for name, value in reference.named_parameters() if form.kind == "Marian" and "posit" in name
     }
@@ -124,11 +138,8 @@ def _quiet() -> None:
     transformers.utils.logging.disable_progress_bar()
 
 
-@pytest.fixture(scope="session", params=FORMS)
-def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, scatter: Any) -> Case:
-    form = FORMS[request.param]
+def make_case(name: str, form: Form, folder: Path, scatter: Callable[..., nn.Module]) -> Case:
     reference = make_reference(form, scatter)
-    folder = tmp_path_factory.mktemp("form")
     reference.save_pretrained(folder)
     generator = torch.Generator().manual_seed(3)
     model = load_model(folder)
@@ -136,12 +147,18 @@ def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     if form.kind == "Whisper":
         source = torch.randn(len(SRC_LENS), MEL, 2 * FEATURES["max_source_positions"], generator=generator)
     else:
-        source = torch.randint(3, SIZES["vocab_size"], (len(SRC_LENS), max(SRC_LENS)), generator=generator)
+        size = (len(SRC_LENS), max(SRC_LENS))
+        source = torch.randint(3, model.config.source_vocabulary, size, generator=generator)
         mask_BS = torch.arange(max(SRC_LENS)) < torch.tensor(SRC_LENS)[:, None]
         source = source.where(mask_BS, SIZES["pad_token_id"])
     token_BN = torch.randint(3, model.config.vocab_size, (len(SRC_LENS), TARGET_LEN), generator=generator)
     token_BN[1, 3] = SIZES["pad_token_id"]
-    return Case(request.param, folder, reference, model, source, mask_BS, token_BN)
+    return Case(name, folder, reference, model, source, mask_BS, token_BN)
+
+
+@pytest.fixture(scope="session", params=FORMS)
+def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, scatter: Any) -> Case:
+    return make_case(request.param, FORMS[request.param], tmp_path_factory.mktemp("form"), scatter)
 
 
 @pytest.fixture(autouse=True)
@@ -159,14 +176,38 @@ def test_states_and_logits_equal_those_of_transformers(case: Case) -> None:
     torch.testing.assert_close(case.model(case.source, case.mask_BS, case.token_BN), logits_BNV, **FP32)
 
 
-def test_in_bf16_the_error_is_of_the_size_of_that_of_transformers(case: Case) -> None:
+@pytest.mark.parametrize("name", LOGITS_ALONE)
+def test_logits_of_the_other_forms_equal_those_of_transformers(name: str, tmp_path: Path, scatter: Any) -> None:
+    case = make_case(name, LOGITS_ALONE[name], tmp_path, scatter)
+    logits_BNV = case.theirs(case.reference)[1]
+    assert logits_BNV.std() > 0.3, "logits without spread would agree by chance"
+    torch.testing.assert_close(case.model(case.source, case.mask_BS, case.token_BN), logits_BNV, **FP32)
+    assert not case.model.config.tie_head
+
+
+@pytest.mark.parametrize("dtype", HALVES, ids=str)
+def test_in_half_precision_the_error_is_of_the_size_of_that_of_transformers(case: Case, dtype: torch.dtype) -> None:
     _, whole_BNV = case.theirs(case.reference)
-    reference = type(case.reference).from_pretrained(case.folder, dtype=torch.bfloat16, attn_implementation="eager")
+    reference = type(case.reference).from_pretrained(case.folder, dtype=dtype, attn_implementation="eager")
     theirs_BNV = case.theirs(reference)[1]
-    ours_BNV = load_model(case.folder, dtype=torch.bfloat16)(case.source, case.mask_BS, case.token_BN)
-    assert ours_BNV.dtype == torch.bfloat16
+    ours_BNV = load_model(case.folder, dtype=dtype)(case.source, case.mask_BS, case.token_BN)
+    assert ours_BNV.dtype == dtype
     ours, theirs = ((x.float() - whole_BNV).square().mean().sqrt() for x in (ours_BNV, theirs_BNV))
     assert 0 < ours <= 1.5 * theirs
+
+
+def test_states_beyond_float16_overflow_and_transformers_clamps_them_where_norms_come_first(
+    case: Case, tmp_path: Path
+) -> None:
+    case.reference.save_pretrained(tmp_path)
+    tensors = load_file(tmp_path / "model.safetensors")
+    large = {name: value * 4e4 for name, value in tensors.items() if "encoder.layers" in name and "fc2" in name}
+    save_file(tensors | large, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    inputs = case.source, case.mask_BS, case.token_BN
+    assert load_model(tmp_path)(*inputs).isfinite().all()
+    assert not load_model(tmp_path, dtype=torch.float16)(*inputs).isfinite().all()
+    reference = type(case.reference).from_pretrained(tmp_path, dtype=torch.float16, attn_implementation="eager")
+    assert case.theirs(reference)[1].isfinite().all() == case.model.config.norm_first
 
 
 @pytest.mark.parametrize("strategy", ["full_recompute", "cross_kv", "contiguous_kv", "static_kv", "paged_kv(block=3)"])
@@ -209,9 +250,10 @@ def test_beams_equal_those_of_transformers(case: Case, strategy: str) -> None:
 
 def test_what_a_folder_stores_of_its_embeddings_positions_and_bias(case: Case) -> None:
     config = case.model.config
+    assert config.vocab_size == {"marian of two vocabularies": 51, "bart untied": 59}.get(case.name, PADDED)
     assert config.tie_head == (case.name != "bart untied")
     assert config.logits_bias == (not case.name.startswith(("m2m", "whisper")))
-    assert config.src_vocab_size == {"marian of two vocabularies": 64, "bart untied": 64}.get(case.name)
+    assert config.src_vocab_size == {"marian of two vocabularies": PADDED, "bart untied": 59}.get(case.name)
     stored = case.name.split()[0] in ("bart", "mbart", "pegasus", "whisper")
     assert {config.positions, config.for_encoder.positions} == {"learned" if stored else "sinusoidal"}
 
