@@ -7,7 +7,9 @@ from collections.abc import Iterable, Sequence
 
 import torch
 
-from strategies import ModelError, Strategy, config_of
+from strategies import DTYPES, ModelError, Strategy, config_of
+from strategies.models.kernels.compiling import why_not_compiled
+from strategies.models.kernels.narrow import why_not_narrow
 from strategies.models.kernels.packing import unavailable_on
 from strategies.search.options import Beam
 from strategies.session import is_captured
@@ -58,6 +60,8 @@ def obstacle(
         if cell.model.source == "checkpoint":
             raise
         return str(error)
+    if cell.weights and (line := why_not_narrow(config, cell.weights)):
+        return line
     if cell.attention == "flash" and cell.device == "cuda" and config.for_encoder.positions == "relative":
         return "attention=flash takes no bias on CUDA, and relative positions add one; give efficient, math or auto"
     if line := why_other_source(config, cell.src_ids, cell.src_features):
@@ -70,8 +74,10 @@ def obstacle(
         return f"search.{line}"
     if strategies and (line := without_effect(strategies, cell)):
         return line
-    if here and (line := unavailable_on(cell.device, cell.linear)):
+    if here and (line := unavailable_on(cell.device, cell.linear, DTYPES[cell.dtype])):
         return line
+    if here and cell.weights == "int8" and cell.device == "cuda" and (line := why_not_compiled("give weights=bf16")):
+        return f"weights=int8 on cuda needs torch's compiler: {line}"
     rows = config.target_rows(cell.tgt_len)
     reasons = [_of_strategy(cell, strategy, rows) for strategy in strategies]
     return reasons[0] if reasons and all(reasons) and not contenders else ""

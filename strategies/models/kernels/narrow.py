@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..config import ModelError
+from ..config import ModelConfig, ModelError
 from ..encoder_decoder import EncoderDecoder
 from ..message_text import first_line
 from . import one_row
@@ -27,10 +27,25 @@ from .packing import multiply_by, products
 
 WEIGHTS = ("fp32", "bf16", "int8")
 INNER = {"bf16": 2, "int8": 16}
-"""The inputs of a weight must be a multiple of this.
+"""The inputs of a weight, which are a width of the model, must be a multiple of this.
 
 bf16 elements are stored in pairs. torch's int8 product reads 16 elements at a time, even beyond the end of a row.
 """
+
+
+def why_not_narrow(config: ModelConfig, kind: str) -> str:
+    """Say in one line why a model of these widths cannot have weights in ``kind``; "" where it can."""
+    encoder, multiple = config.for_encoder, INNER[kind]
+    widths = {"d_model": config.d_model, "num_heads * d_kv": config.inner, "d_ff": config.d_ff}
+    widths |= {"the encoder's heads * d_kv": encoder.inner, "the encoder's d_ff": encoder.d_ff}
+    odd = next((name for name, width in widths.items() if width % multiple), None)
+    if odd is None:
+        return ""
+    others = "weights=fp32" if kind == "bf16" or why_not_narrow(config, "bf16") else "weights=bf16 or weights=fp32"
+    return (
+        f"weights={kind} is not allowed with {odd} = {widths[odd]}: it takes widths that are multiples of {multiple}; "
+        f"give {others}"
+    )
 
 
 def use_weights(model: EncoderDecoder, kind: str) -> int:
@@ -45,15 +60,12 @@ def use_weights(model: EncoderDecoder, kind: str) -> int:
         return 0
     if (dtype := model.embedding.weight.dtype) != torch.float32:
         raise ModelError(f"weights={kind} takes a float32 model, not {dtype}; give dtype=fp32")
+    if why := why_not_narrow(model.config, kind):
+        raise ModelError(why)
     forget(model)
     held = 0
     for module in products(model):
         weight, bias = module.weight.detach(), getattr(module, "bias", None)
-        if weight.shape[1] % INNER[kind]:
-            raise ModelError(
-                f"weights={kind} takes weights whose inputs are a multiple of {INNER[kind]}, not {list(weight.shape)}; "
-                f"give {'weights=bf16 or ' if weight.shape[1] % 2 == 0 else ''}weights=fp32"
-            )
         apply, copy_bytes = _PACK[kind](weight, bias)
         multiply_by(module, apply)
         held += copy_bytes

@@ -85,14 +85,18 @@ def by_rows(table: Iterable[tuple[int | None, Apply]]) -> Apply:
     return choose
 
 
-def unavailable_on(device: str, kind: str) -> str:
-    """Why no model can use this kernel, or ``auto``, on ``device``, in one line with a remedy; "" if one can.
+def unavailable_on(device: str, kind: str, dtype: torch.dtype = torch.float32) -> str:
+    """Why no model of ``dtype`` can use this kernel, or ``auto``, on ``device`` here; "" if one can.
+
+    It is one line with a remedy.
 
     >>> unavailable_on("cuda", "mkl"), unavailable_on("cuda", "transposed")
     ('linear=mkl runs on the CPU alone, not on cuda; give linear=torch or linear=transposed', '')
     """
-    if device == "cpu" or kind in ANYWHERE:
+    if kind in ANYWHERE:
         return ""
+    if device == "cpu":
+        return "" if kind == "auto" else _unavailable_on_cpu(kind, dtype)
     if kind == "auto":
         return (
             f"linear=auto chooses on the CPU alone, not on {device}, where its probe would time launches instead of "
@@ -102,14 +106,14 @@ def unavailable_on(device: str, kind: str) -> str:
 
 
 def unavailable(model: EncoderDecoder, kind: str) -> str:
-    """Why this kernel, or ``auto``, cannot serve the model here, in one line with a remedy; "" if it can."""
+    """Why this kernel, or ``auto``, cannot serve the model here, as ``unavailable_on`` says it; "" if it can."""
     weight = model.embedding.weight
-    if why := unavailable_on(weight.device.type, kind):
-        return why
-    if kind in (*ANYWHERE, "auto"):
-        return ""
-    if weight.dtype != torch.float32:
-        return f"linear={kind} takes float32 weights, not {weight.dtype}; give linear=torch, or dtype=fp32"
+    return unavailable_on(weight.device.type, kind, weight.dtype)
+
+
+def _unavailable_on_cpu(kind: str, dtype: torch.dtype) -> str:
+    if dtype != torch.float32:
+        return f"linear={kind} takes float32 weights, not {dtype}; give linear=torch, or dtype=fp32"
     if kind == "fused":
         return ""
     backend = torch.backends.mkldnn if kind == "onednn" else torch.backends.mkl

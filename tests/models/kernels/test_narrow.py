@@ -107,8 +107,10 @@ def test_a_compiled_step_takes_them(kind):
     [
         ("int4", {}, "weights=int4 is not known; known: fp32, bf16, int8"),
         ("int8", {"dtype": torch.bfloat16}, "weights=int8 takes a float32 model, not torch.bfloat16; give dtype=fp32"),
-        ("bf16", {"d_model": 35}, r"a multiple of 2, not \[96, 35\]; give weights=fp32"),
-        ("int8", {"d_model": 36}, r"a multiple of 16, not \[96, 36\]; give weights=bf16 or weights=fp32"),
+        ("bf16", {"d_model": 35}, r"with d_model = 35: it takes widths that are multiples of 2; give weights=fp32"),
+        ("int8", {"d_model": 35}, r"d_model = 35: .* multiples of 16; give weights=fp32"),
+        ("int8", {"encoder_d_ff": 40}, r"the encoder's d_ff = 40: .* multiples of 16"),
+        ("int8", {"d_model": 36}, r"d_model = 36: .* multiples of 16; give weights=bf16 or weights=fp32"),
     ],
 )
 def test_what_cannot_be_is_said(kind, changes, message):

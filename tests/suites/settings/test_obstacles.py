@@ -1,0 +1,50 @@
+"""What a model's sizes rule out is said before anything is measured."""
+
+import pytest
+import torch
+
+from suites.settings.cells import make_cell
+from suites.settings.obstacles import obstacle
+from suites.settings.overrides import compose_jobs, read_overrides
+from tests.command import SMALL_MODEL
+
+SIZES = {one.partition("=")[0]: one for one in SMALL_MODEL}
+
+
+def obstacles(*arguments):
+    """What rules out the cells of a small model, of whose sizes some are others."""
+    given = {
+        one.partition("=")[0]: one
+        for one in ("device=cpu", "seq_len=4", "model.d_model=32", "model.d_ff=64", *arguments)
+    }
+    jobs = compose_jobs(read_overrides([*(SIZES | given).values()]))
+    return [obstacle(make_cell(job.config)) for job in jobs]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["weights=int8", "model.d_ff=64,100"], "d_ff = 100: it takes widths that are multiples of 16"),
+        (["weights=bf16", "model.d_model=64,65"], "d_model = 65: it takes widths that are multiples of 2"),
+    ],
+)  # fmt: skip
+def test_narrow_weights_of_a_width_that_their_kernel_does_not_take(arguments, told):
+    possible, ruled_out = obstacles(*arguments)
+    assert possible == ""
+    assert ruled_out.startswith(f"{arguments[0]} is not allowed with {told}")
+
+
+def test_narrow_weights_on_a_gpu_where_torch_is_kept_from_compiling(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setenv("TORCHDYNAMO_DISABLE", "1")
+    assert obstacles("weights=int8", "device=cpu,cuda") == [
+        "",
+        "weights=int8 on cuda needs torch's compiler: TORCHDYNAMO_DISABLE=1 keeps torch from compiling; unset it, or "
+        "give weights=bf16",
+    ]
+
+
+def test_a_kernel_of_float32_with_another_type():
+    assert obstacles("linear=mkl,transposed", "dtype=bf16") == [
+        "linear=mkl takes float32 weights, not torch.bfloat16; give linear=torch, or dtype=fp32", "",
+    ]  # fmt: skip
