@@ -128,7 +128,7 @@ def test_a_prefix_may_be_given_for_each_sentence(model, given):
 
 
 def test_positions_of_the_model_are_not_exceeded(model):
-    with pytest.raises(StrategyError, match=r"tgt_len=5, after 2 tokens of a prefix, .* 6 positions; give at most 4"):
+    with pytest.raises(StrategyError, match=r"tgt_len=5, after 2 tokens of .* 6 positions; give tgt_len=4"):
         Session(model, parse("static_kv"), BATCH, SRC_LEN, FREE + 1)
     with pytest.raises(StrategyError, match=r"src_len=8 lies beyond the model's 7 positions"):
         Session(model, parse("static_kv"), BATCH, SRC_LEN + 1, FREE)

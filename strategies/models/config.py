@@ -181,21 +181,20 @@ class ModelConfig:
                 f"src_len={src_len} is not allowed: the model's sources are features of exactly {self.src_positions} "
                 f"positions; give src_len={self.src_positions}, or leave it out"
             )
-        if self.src_positions is not None and src_len > self.src_positions:
-            return f"src_len={src_len} lies beyond the model's {self.src_positions} positions; give at most so many"
-        rows = (prefix_len or self.prefix_len) - 1 + tgt_len
-        if self.tgt_positions is not None and rows > self.tgt_positions:
-            if rows - tgt_len >= self.tgt_positions:
-                return (
-                    f"a decoder prefix of {rows - tgt_len + 1} tokens leaves none of the model's "
-                    f"{self.tgt_positions} positions to what is chosen; give a shorter model.prefix_ids"
-                )
-            forced = f", after {rows - tgt_len} tokens of a prefix," if rows > tgt_len else ""
+        before = (prefix_len or self.prefix_len) - 1
+        if self.tgt_positions is not None and before >= self.tgt_positions:
             return (
-                f"tgt_len={tgt_len}{forced} lies beyond the model's {self.tgt_positions} positions; give at most "
-                f"{self.tgt_positions - rows + tgt_len}"
+                f"a decoder prefix of {before + 1} tokens leaves none of the model's {self.tgt_positions} positions to "
+                "what is chosen; give a shorter model.prefix_ids"
             )
-        return ""
+        forced = f", after {before} tokens of a prefix," if before else ""
+        found = []
+        if self.src_positions is not None and src_len > self.src_positions:
+            found.append((f"src_len={src_len}", self.src_positions, f"src_len={self.src_positions}"))
+        if self.tgt_positions is not None and before + tgt_len > self.tgt_positions:
+            found.append((f"tgt_len={tgt_len}{forced}", self.tgt_positions, f"tgt_len={self.tgt_positions - before}"))
+        told = [f"{length} lies beyond the model's {most} positions" for length, most, _ in found]
+        return f"{' and '.join(told)}; give {' '.join(give for *_, give in found)} or less" if found else ""
 
     @property
     def source_vocabulary(self) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import torch
 
-from strategies import DTYPES, ModelError, Strategy, config_of
+from strategies import DTYPES, ModelConfig, ModelError, Strategy, config_of
 from strategies.models.kernels.compiling import why_not_compiled
 from strategies.models.kernels.narrow import why_not_narrow
 from strategies.models.kernels.packing import unavailable_on
@@ -19,7 +19,7 @@ from .config import NO_CUDA, WEIGHTS, ConfigError
 from .executions import without_effect
 from .faults import contained
 from .features import why_other_source
-from .sources import outside
+from .sources import outside, too_long
 
 
 def obstacle(
@@ -66,9 +66,7 @@ def obstacle(
         return "attention=flash takes no bias on CUDA, and relative positions add one; give efficient, math or auto"
     if line := why_other_source(config, cell.src_ids, cell.src_features):
         return line
-    if cell.src_ids is not None and (line := outside(cell.src_ids, config.source_vocabulary)):
-        return line
-    if line := config.beyond_positions(cell.src_len, cell.tgt_len):
+    if line := _of_source_ids(cell, config) or _of_lengths(cell, config):
         return line
     if isinstance(cell.search, Beam) and (line := cell.search.out_of_range(cell.tgt_len)):
         return f"search.{line}"
@@ -87,6 +85,24 @@ def require_possible(cell: Cell) -> None:
     """Raise ConfigError if the cell cannot run, with the reason."""
     if line := obstacle(cell):
         raise ConfigError(line)
+
+
+def _of_source_ids(cell: Cell, config: ModelConfig) -> str:
+    if cell.src_ids is None:
+        return ""
+    return outside(cell.src_ids, config.source_vocabulary) or too_long(cell.src_ids, config.src_positions)
+
+
+def _of_lengths(cell: Cell, config: ModelConfig) -> str:
+    """Why the model has no positions for these lengths. Equal ones are those of seq_len."""
+    line = config.beyond_positions(cell.src_len, cell.tgt_len)
+    if not line or cell.src_len != cell.tgt_len or cell.src_ids is not None or config.mel_bins is not None:
+        return line
+    ends = [config.src_positions, config.tgt_positions and config.tgt_positions - config.target_rows(0)]
+    most = min(end for end in ends if end is not None)
+    if most < 1:  # the prefix alone is too long
+        return line
+    return f"seq_len={cell.src_len} lies beyond the positions of the model; give seq_len={most} or less"
 
 
 def _of_attention(cell: Cell) -> str:

@@ -111,6 +111,17 @@ def positions_of_features(spec: ModelSpec) -> int | None:
     return config.src_positions if config.mel_bins is not None else None
 
 
+def too_long(rows: Ids, positions: int | None) -> str:
+    """Report in one line the first sentence of more tokens than a model has positions (None: any number), or ""."""
+    for number, row in enumerate(rows, 1):
+        if positions is not None and len(row) > positions:
+            return (
+                f"src_ids: line {number} holds {len(row)} tokens, beyond the model's {positions} positions; shorten "
+                "it, or split it"
+            )
+    return ""
+
+
 def outside(rows: Ids, vocab_size: int) -> str:
     """Report in one line the first id outside a vocabulary of ``vocab_size``; return "" where all ids are inside."""
     for number, row in enumerate(rows, 1):

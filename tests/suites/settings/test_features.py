@@ -47,7 +47,7 @@ def test_a_file_settles_batch_and_length_and_is_read_as_float32(dtype):
     given = GOOD.astype(dtype)
     cell = cell_of(src_features=saved(given))
     assert (cell.batch_size, cell.src_len, obstacle(cell)) == (2, 6, "tgt_len=64 lies beyond the model's 9 positions; "
-                                                               "give at most 9")  # fmt: skip
+                                                               "give tgt_len=9 or less")  # fmt: skip
     inputs = inputs_of(cell)
     assert inputs.source.dtype == torch.float32
     assert np.array_equal(inputs.source.numpy(), given.astype(np.float32))
@@ -73,7 +73,7 @@ def test_seq_len_sets_the_target_alone_where_sources_are_features():
     [
         ({"src_len": 5}, "src_len=5 is not allowed: the model's sources are features of exactly 6 positions; give "
                          "src_len=6, or leave it out"),
-        ({"tgt_len": 10}, "tgt_len=10 lies beyond the model's 9 positions; give at most 9"),
+        ({"tgt_len": 10}, "tgt_len=10 lies beyond the model's 9 positions; give tgt_len=9 or less"),
     ],
 )  # fmt: skip
 def test_a_length_that_the_model_does_not_have_is_an_obstacle(keys, line):

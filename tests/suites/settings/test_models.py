@@ -44,10 +44,10 @@ def test_a_prompt_and_a_language_are_prefixes_and_features_have_one_length():
 def test_a_length_beyond_the_positions_is_an_obstacle_of_its_cell_alone():
     found = [obstacle(cell) for cell in cells("model=whisper_tiny", "tgt_len=445,446")]
     assert found == [
-        "", "tgt_len=446, after 3 tokens of a prefix, lies beyond the model's 448 positions; give at most 445",
+        "", "tgt_len=446, after 3 tokens of a prefix, lies beyond the model's 448 positions; give tgt_len=445 or less",
     ]  # fmt: skip
     found = [obstacle(cell) for cell in cells("model=marian", "src_len=512,513")]
-    assert found == ["", "src_len=513 lies beyond the model's 512 positions; give at most so many"]
+    assert found == ["", "src_len=513 lies beyond the model's 512 positions; give src_len=512 or less"]
     prefixed = replace(config("whisper_tiny"), prefix_ids=(9,) * 447)
     assert prefixed.beyond_positions(1500, 1) == ""
     prefixed = replace(prefixed, prefix_ids=(9,) * 448)

@@ -48,3 +48,22 @@ def test_a_kernel_of_float32_with_another_type():
     assert obstacles("linear=mkl,transposed", "dtype=bf16") == [
         "linear=mkl takes float32 weights, not torch.bfloat16; give linear=torch, or dtype=fp32", "",
     ]  # fmt: skip
+
+
+def test_lengths_that_nobody_gave_and_that_the_model_has_no_positions_for_name_the_key_of_both():
+    short = ["model.src_positions=48", "model.tgt_positions=40", "model.prefix_ids=[5,6]"]
+    assert obstacles("seq_len=38,64", *short) == [
+        "", "seq_len=64 lies beyond the positions of the model; give seq_len=38 or less",
+    ]  # fmt: skip
+    assert obstacles("src_len=64", "tgt_len=65", *short) == [
+        "src_len=64 lies beyond the model's 48 positions and tgt_len=65, after 2 tokens of a prefix, lies beyond the "
+        "model's 40 positions; give src_len=48 tgt_len=38 or less"
+    ]
+
+
+def test_a_sentence_of_more_tokens_than_positions_is_named_by_its_line(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ids").write_text("5 6\n5 6 7 8 9\n")
+    assert obstacles("src_ids=ids", "model.src_positions=4,5") == [
+        "src_ids: line 2 holds 5 tokens, beyond the model's 4 positions; shorten it, or split it", "",
+    ]  # fmt: skip
