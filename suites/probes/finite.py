@@ -26,11 +26,17 @@ def require_finite(logits_BV: Tensor, model: EncoderDecoder, label: str, k: int)
 
 
 def _remedy(model: EncoderDecoder) -> str:
-    """Say what to do, by the likely origin of the value that is not finite: a weight of the model, or an overflow."""
+    """Say what to do, by the likely origin of the value that is not finite: a weight of the model, or an overflow.
+
+    Sources that are features may be too large themselves.
+    """
     dtype = model.embedding.weight.dtype
     broken = next((name for name, weight in model.named_parameters() if not bool(weight.isfinite().all())), "")
+    cause, again = "the weights are damaged", "the checkpoint again, or give another"
+    if model.config.mel_bins is not None and not broken:
+        cause, again = "the features are too large or the weights damaged", "them again"
     if dtype == torch.float16:
         found = f"the weight {broken} is not finite in float16" if broken else "float16 ends at 65504"
-        return f"{found}: give dtype=bf16 or dtype=fp32; if these fail too, the weights are damaged: save them again"
+        return f"{found}: give dtype=bf16 or dtype=fp32; if these fail too, {cause}: save them again"
     found = f"the weight {broken} is not finite" if broken else f"values overflow {str(dtype).removeprefix('torch.')}"
-    return f"{found}: the weights are damaged; save the checkpoint again, or give another"
+    return f"{found}: {cause}; save {again}"

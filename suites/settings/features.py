@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
+from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from .config import ConfigError
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
 
 Features = NDArray[np.float32]
 REMEDY = "write an array of floats [sentences, mel, frames] by numpy.save"
+ZIP = b"PK\x03\x04"
+HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+"""Version of a .npy file -> what reads its header; numpy writes the next version only for names of fields."""
 
 
 @dataclass(frozen=True)
@@ -25,11 +30,13 @@ class FeatureFile:
     """A file of features: its absolute path, the shape [B, mel, 2 S] of its array, and a digest of what it holds.
 
     The digest is of the shape and of the values in float32, so a copy of the file in another place has the same.
+    ``largest`` is the largest of the values without their signs.
     """
 
     path: str
     shape: tuple[int, ...]
     content: str
+    largest: float
 
     @property
     def positions(self) -> int:
@@ -53,12 +60,10 @@ def read_features(path: str) -> Features:
     if file.exists() and not file.is_file():
         raise ConfigError(f"{told} is no file; {REMEDY}")
     try:
-        found = np.lib.format.open_memmap(file, mode="r")
+        with file.open("rb") as opened:
+            found = _read_array(told, opened, file.stat().st_size)
     except OSError as error:
         raise ConfigError(f"{told} cannot be read ({error.strerror}); {REMEDY}") from None
-    except ValueError as error:
-        reason = str(error).partition("\n")[0].rstrip(".")
-        raise ConfigError(f"{told} is no .npy file of numbers ({shown(reason)}); {REMEDY}") from None
     if found.ndim != 3 or found.dtype.kind != "f":
         raise ConfigError(f"{told} holds {found.dtype} of shape {list(found.shape)}; {REMEDY}")
     if not found.size:
@@ -71,10 +76,36 @@ def read_features(path: str) -> Features:
     return features
 
 
+def _read_array(told: str, opened: BinaryIO, size: int) -> NDArray[Any]:
+    """Read the one array of a .npy file of ``size`` bytes. Raises ConfigError for any other file, OSError."""
+    start = opened.read(len(npy.MAGIC_PREFIX))
+    if not start:
+        raise ConfigError(f"{told} is an empty file; {REMEDY}")
+    if start.startswith(ZIP):
+        raise ConfigError(f"{told} is an archive (.npz or .pt), and not one array as .npy holds it; {REMEDY}")
+    if start != npy.MAGIC_PREFIX:
+        raise ConfigError(f"{told} is no .npy file, as it does not begin as one; {REMEDY}")
+    opened.seek(0)
+    try:
+        shape, by_columns, dtype = HEADERS[npy.read_magic(opened)](opened)
+        if any(length < 0 for length in shape):
+            raise ValueError
+    except (KeyError, ValueError):
+        raise ConfigError(f"{told} is a .npy file whose header cannot be read; {REMEDY}") from None
+    if dtype.hasobject:
+        raise ConfigError(f"{told} holds Python objects; {REMEDY}")
+    whole = opened.tell() + math.prod(shape) * dtype.itemsize
+    if size != whole:
+        wrong = "is cut short" if size < whole else "goes on after its array"
+        raise ConfigError(f"{told} {wrong}: it has {size} bytes, and its header tells of {whole}; {REMEDY}")
+    return np.fromfile(opened, dtype, math.prod(shape)).reshape(shape, order="F" if by_columns else "C")
+
+
 def file_of(path: str) -> FeatureFile:
     """Read a file and identify it. Raises ConfigError as ``read_features`` does."""
     features = read_features(path)
-    return FeatureFile(str(Path(path).expanduser().resolve()), features.shape, _digest(features))
+    largest = float(np.abs(features).max())
+    return FeatureFile(str(Path(path).expanduser().resolve()), features.shape, _digest(features), largest)
 
 
 def features_of(file: FeatureFile) -> Features:

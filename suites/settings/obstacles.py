@@ -19,6 +19,7 @@ from .config import NO_CUDA, WEIGHTS, ConfigError
 from .executions import without_effect
 from .faults import contained
 from .features import why_other_source
+from .rules import shown
 from .sources import outside, too_long
 
 
@@ -66,7 +67,7 @@ def obstacle(
         return "attention=flash takes no bias on CUDA, and relative positions add one; give efficient, math or auto"
     if line := why_other_source(config, cell.src_ids, cell.src_features):
         return line
-    if line := _of_source_ids(cell, config) or _of_lengths(cell, config):
+    if line := _of_source(cell, config) or _of_lengths(cell, config):
         return line
     if isinstance(cell.search, Beam) and (line := cell.search.out_of_range(cell.tgt_len)):
         return f"search.{line}"
@@ -87,10 +88,18 @@ def require_possible(cell: Cell) -> None:
         raise ConfigError(line)
 
 
-def _of_source_ids(cell: Cell, config: ModelConfig) -> str:
-    if cell.src_ids is None:
+def _of_source(cell: Cell, config: ModelConfig) -> str:
+    """Why the model cannot read the ids or features of a file, which are of its kind."""
+    if cell.src_ids is not None:
+        return outside(cell.src_ids, config.source_vocabulary) or too_long(cell.src_ids, config.src_positions)
+    most = torch.finfo(DTYPES[cell.dtype]).max
+    if cell.src_features is None or cell.src_features.largest <= most:
         return ""
-    return outside(cell.src_ids, config.source_vocabulary) or too_long(cell.src_ids, config.src_positions)
+    wider = "dtype=fp32, or smaller features" if cell.dtype == "bf16" else "dtype=bf16 or dtype=fp32"
+    return (
+        f"src_features={shown(cell.src_features.path)} holds features as large as {cell.src_features.largest:.3g}, "
+        f"beyond the {most:.3g} of {cell.dtype}; give {wider}"
+    )
 
 
 def _of_lengths(cell: Cell, config: ModelConfig) -> str:

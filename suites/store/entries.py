@@ -83,6 +83,7 @@ class FeaturesEntry(TypedDict):
     path: str
     shape: Annotated[list[Size], MinLen(3), MaxLen(3)]
     content: str
+    largest: Amount
 
 
 class FrozenCell(TypedDict):

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from strategies import config_of
+from strategies import config_of, load_model
+from suites.probes.finite import NotFiniteError, require_finite
 from suites.settings.cells import make_cell
 from suites.settings.config import ConfigError, RunConfig
 from suites.settings.inputs import make_inputs
@@ -99,7 +100,7 @@ def test_a_file_of_the_other_kind_is_an_obstacle():
 @pytest.mark.parametrize(
     ("array", "told"),
     [
-        (np.array([{}]), "is no .npy file of numbers (Array can't be memory-mapped: Python objects in dtype)"),
+        (np.array([{}]), "holds Python objects"),
         (np.ones((2, 4, 12), int), "holds int64 of shape [2, 4, 12]"),
         (np.ones((4, 12)), "holds float64 of shape [4, 12]"),
         (np.ones((0, 4, 12)), "is empty, of shape [0, 4, 12]"),
@@ -117,24 +118,58 @@ def test_an_array_that_is_no_features_is_refused_in_one_line(array, told):
 
 @pytest.mark.parametrize(
     ("content", "told"),
-    [(None, "cannot be read"), (b"text\n", "is no .npy file of numbers"), (b"", "is no .npy file of numbers")],
+    [
+        (lambda array: None, "cannot be read (No such file or directory)"),
+        (lambda array: b"text\n", "is no .npy file, as it does not begin as one"),
+        (lambda array: b"", "is an empty file"),
+        (lambda array: array[:200], "is cut short: it has 200 bytes, and its header tells of 896"),
+        (lambda array: array + b"more", "goes on after its array: it has 900 bytes, and its header tells of 896"),
+        (lambda array: array.replace(b"(2,", b"(?,"), "is a .npy file whose header cannot be read"),
+        (lambda array: array.replace(b"(2, 4,", b"(-2,-4,"), "is a .npy file whose header cannot be read"),
+        (lambda array: array[:7], "is a .npy file whose header cannot be read"),
+        (lambda array: b"\x93NUMPY\x09\x00" + array[8:], "is a .npy file whose header cannot be read"),
+    ],
 )
 def test_a_file_that_is_no_array_is_refused_in_one_line(content, told):
-    if content is not None:
-        Path("f.npy").write_bytes(content)
+    array = Path(saved()).read_bytes()
+    Path("f.npy").unlink()
+    if (changed := content(array)) is not None:
+        Path("f.npy").write_bytes(changed)
     with pytest.raises(ConfigError) as caught:
         cell_of(src_features="f.npy")
-    assert str(caught.value).startswith(f"src_features=f.npy {told} (")
-    assert str(caught.value).endswith("); write an array of floats [sentences, mel, frames] by numpy.save")
-    assert "\n" not in str(caught.value)
+    assert str(caught.value) == (
+        f"src_features=f.npy {told}; write an array of floats [sentences, mel, frames] by numpy.save"
+    )
 
 
-def test_a_file_cut_short_and_a_folder_are_refused():
-    path = saved()
-    Path(path).write_bytes(Path(path).read_bytes()[:200])
-    for given in (path, "."):
-        with pytest.raises(ConfigError, match=r"^src_features=\S+ is no [^\n]+$"):
+def test_an_archive_and_a_folder_are_refused():
+    np.savez("f.npz", GOOD)
+    torch.save(torch.ones(2), "f.pt")
+    for given, told in (("f.npz", "an archive"), ("f.pt", "an archive"), (".", "no file; write an array")):
+        with pytest.raises(ConfigError, match=rf"^src_features={given} is {told}[^\n]+ by numpy.save$"):
             cell_of(src_features=given)
+
+
+def test_features_beyond_the_range_of_a_type_are_an_obstacle_of_its_cells():
+    path = saved(np.where(np.arange(12) == 3, -7e4, GOOD))
+    found = [obstacle(cell_of(src_features=path, tgt_len=4, dtype=dtype)) for dtype in ("fp32", "bf16", "fp16")]
+    assert found[:2] == ["", ""]
+    assert found[2].startswith("src_features=")
+    assert found[2].endswith(
+        " holds features as large as 7e+04, beyond the 6.55e+04 of fp16; give dtype=bf16 or dtype=fp32"
+    )
+    path = saved(np.full((2, 4, 12), np.finfo("f4").max))
+    assert obstacle(cell_of(src_features=path, tgt_len=4, dtype="bf16")).endswith(
+        "of bf16; give dtype=fp32, or smaller features"
+    )
+
+
+def test_features_that_overflow_in_the_model_are_not_told_as_weights():
+    cell = cell_of(tgt_len=4)
+    model = load_model(cell.model)
+    told = r"values overflow float32: the features are too large or the weights damaged; save them again$"
+    with pytest.raises(NotFiniteError, match=told):
+        require_finite(torch.full((1, 3), torch.inf), model, "full_recompute", 1)
 
 
 def test_the_id_of_a_cell_covers_the_content_of_the_file_and_not_its_place():
