@@ -23,7 +23,7 @@ from ..ledger.expected import TRAINING
 from ..ledger.symbols import LETTERS
 from ..ledger.view import answer
 from ..plots.ledger import Picture
-from ..words.quantity import quantity
+from ..words.quantity import counted, quantity
 from .walk import Walk
 
 
@@ -75,11 +75,13 @@ class Products:
             if label == TRAINING:
                 continue
             step, scores = self._step(label, k), self._row(label, "self.scores", k)
+            prefill = self.ledger[(self.ledger["strategy"] == label) & (self.ledger["phase"] == "prefill")]
             growing = step["grows_with"].str.contains("k")
             rows.append(
                 {
                     "label": label,
                     "is_approximate": is_approximate(label),
+                    "prefill_rows": prefill.loc[prefill["role"] == "self.qkv", "rows"].sum(),
                     "rows": scores["rows"],
                     "scores": scores["shape"],
                     "spans": scores["cols"],
@@ -149,7 +151,8 @@ def markdown_page(
     source = len(walk.source)
     ledger = ledger[ledger["src_len"] == source]
     rows, products = at_step(ledger, k, source), Products(ledger)
-    sizes = letters(rows)
+    sizes = letters(rows) | ({"P": len(walk.prefix)} if len(walk.prefix) > 1 else {})
+    sizes = {letter: sizes[letter] for letter in LETTERS if letter in sizes}
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)
     environment.filters |= {"code": code, "cell": lambda text: code(text).replace("|", r"\|"), "fill": filled}
     environment.filters["quoted"] = quoted
@@ -161,15 +164,16 @@ def markdown_page(
         S=source,
         N=len(walk.output),
         V=sizes["V"],
-        C=len(walk.output),
+        C=len(walk.prefix) - 1 + len(walk.output),
         cached=cached,
         full=full,
         answer=answer([c for c in columns(rows) if cached in c.labels]),
         legend=", ".join(f"{letter} = {number} ({LETTERS[letter]})" for letter, number in sizes.items()),
-        shown=[walk.steps[i - 1] for i in shown_steps(len(walk.steps), k)],
+        shown=[walk.steps[i - 1] for i in shown_steps(len(walk.steps), k - len(walk.prefix) + 1)],
         strategies=products.strategies(k),
         difference=f"{walk.difference:.1e}",
         picture={picture.name: picture for picture in pictures},
+        counted=counted,
         shape=products.shape,
         numbers=products.numbers,
         share=products.share,

@@ -32,7 +32,10 @@ class Candidate:
 
 @dataclass(frozen=True)
 class StepSeen:
-    """One decode step: the tokens fed and chosen, and the rows of self-attention K/V in one layer before and after."""
+    """One decode step: the tokens fed and chosen, and the rows of self-attention K/V in one layer before and after.
+
+    ``k`` is the number of keys that the step attends: P at the first one, after a prefix of P tokens.
+    """
 
     k: int
     fed: str
@@ -49,6 +52,7 @@ class Walk:
     ``fed_N``: the token ids that the steps were fed. ``difference``: the largest difference between the logits of a
     step and its teacher-forced row. ``cross_kept``: whether the cross-attention of each layer read its K and V at the
     same addresses in every step. ``checkpoint``: the name of the folder whose model decoded, "" for the embedded one.
+    ``prefix``: the tokens with which every target is forced to begin, the start token first.
     """
 
     source: Sequence[str]
@@ -59,6 +63,7 @@ class Walk:
     difference: float
     cross_kept: bool
     checkpoint: str = ""
+    prefix: Sequence[str] = ()
 
 
 def write_walk(walk: Walk, folder: Path) -> None:
@@ -105,11 +110,12 @@ def walk(model: EncoderDecoder, strategy: Strategy, ids: Sequence[int], limit: i
     session.prefill(src_BS)
     steps, addresses, logits = [], [], []
     row_bytes = _row_bytes(model)
-    for k, (fed, chosen) in enumerate(zip(fed_N, chosen_N, strict=True), 1):
+    for place, (fed, chosen) in enumerate(zip(fed_N, chosen_N, strict=True)):
+        k, teacher_V = len(prefix) + place, teacher_NV[place]
         before = session.nbytes.self_used // row_bytes
         with record(model) as recording:
             logits_V = session.step(torch.tensor([fed]))[0].clone()
-        for found_V, label in ((teacher_NV[k - 1], "the teacher-forced pass"), (logits_V, strategy.label)):
+        for found_V, label in ((teacher_V, "the teacher-forced pass"), (logits_V, strategy.label)):
             require_finite(found_V[None], model, label, k)
         logits.append(logits_V)
         addresses.append(
@@ -120,9 +126,7 @@ def walk(model: EncoderDecoder, strategy: Strategy, ids: Sequence[int], limit: i
             ]
         )
         after = session.nbytes.self_used // row_bytes
-        steps.append(
-            StepSeen(k, name(fed), name(chosen), before, after, _candidates(logits_V, teacher_NV[k - 1], name))
-        )
+        steps.append(StepSeen(k, name(fed), name(chosen), before, after, _candidates(logits_V, teacher_V, name)))
     logits_NV = torch.stack(logits)
     return Walk(
         source=[name(i) for i in ids],
@@ -132,6 +136,7 @@ def walk(model: EncoderDecoder, strategy: Strategy, ids: Sequence[int], limit: i
         steps=steps,
         difference=float((logits_NV - teacher_NV).abs().max()),
         cross_kept=all(places == addresses[0] for places in addresses),
+        prefix=[name(i) for i in prefix],
     )
 
 

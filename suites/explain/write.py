@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from strategies import Strategy, config_of, parse
+from strategies import Strategy, parse
 
 from ..ledger.of_cell import load, record_cell
 from ..ledger.table import default_step, read_ledger, write_ledger
@@ -29,28 +29,26 @@ FULL, CACHED = "full_recompute", "contiguous_kv"
 def explain(cell: Cell, strategies: Sequence[Strategy], phrase: str, k: int | None, asked: Path | None) -> list[Path]:
     """Write the page for a phrase and return the paths. Raises ConfigError, ModelError, TextError or LedgerError.
 
-    ``k`` is the step to look at, by default the one at a third of the steps. ``asked`` is the run folder, by default
-    results/<date>_explain.
+    ``k`` are the keys of the step to look at, by default a third of those of the last. ``asked`` is the run folder, by
+    default results/<date>_explain.
     """
     if cell.model.source == "random" or cell.device != "cpu":
         raise ConfigError(
             "--explain decodes a phrase on the CPU, with the embedded model or a checkpoint that has a tokenizer; give "
             "model=pronounce device=cpu, or model=checkpoint model.checkpoint=DIR device=cpu"
         )
-    if config_of(cell.model).prefix_len > 1:
-        raise ConfigError(
-            f"--explain is about targets that begin with one token, and those of {cell.model.name} begin with "
-            f"{config_of(cell.model).prefix_len}; run `shapes` without it"
-        )
     ids = encoded([phrase], cell.model, "--phrase: text")[0]
     model = load(cell)
     seen = walk(model, parse(CACHED), ids, output_limit(model.config, len(ids)), words_of(cell.model))
     if cell.model.source == "checkpoint":
         seen = dataclasses.replace(seen, checkpoint=cell.model.name)
-    steps = len(seen.output)
-    if k is not None and k > steps:
-        raise ConfigError(f"k={k} lies beyond the {steps} steps of this phrase; give k=1 to k={steps}")
-    k = k or default_step(steps)
+    steps, first = len(seen.output), model.config.prefix_len
+    last = model.config.target_rows(steps)
+    if k is not None and k > last:
+        raise ConfigError(f"k={k} lies beyond the {steps} steps of this phrase; give k={first} to k={last}")
+    if k is not None and k < first:
+        raise ConfigError(f"k={k} lies within the prefix of {first} tokens; give k={first} to k={last}")
+    k = k or default_step(last, first)
     cell = dataclasses.replace(cell, src_ids=(ids,), src_len=len(ids), tgt_len=steps, batch_size=1)
     every = list(dict.fromkeys([parse(FULL), parse(CACHED), *strategies]))
     ledger = record_cell(cell, every, k, torch.tensor([seen.fed_N]))

@@ -1,11 +1,12 @@
 """The page that walks through a phrase: what it says is what was recorded."""
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 import torch
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, T5ForConditionalGeneration
 
 from strategies import ModelSpec, Session, TextError, load_model, load_vocabulary, parse
 from suites.__main__ import main
@@ -212,6 +213,48 @@ def test_a_checkpoint_with_a_tokenizer_decodes_a_text_of_the_user(tmp_path, monk
     (folder / "spiece.model").unlink()
     assert main(["shapes", "--explain", "--phrase", "the cat", *given]) == 1
     assert re.search(r"spiece\.model does not exist; T5Tokenizer reads it; [^\n]+\n$", capsys.readouterr().err)
+
+
+@pytest.mark.parametrize(("given", "prefix"), [([], [0, 7]), (["model.prefix_ids=[7,9,11]"], [0, 7, 9, 11])])
+def test_after_a_prefix_the_page_tells_what_prefill_feeds_and_begins_at_its_last_token(
+    tmp_path, monkeypatch, capsys, given, prefix
+):
+    """The folder forces one token by ``forced_bos_token_id``; three are given on the command line."""
+    folder = t5_with_weights(tmp_path / "mine")
+    rules = {"decoder_start_token_id": 0, "pad_token_id": 0, "eos_token_id": 1, "forced_bos_token_id": 7}
+    (folder / "generation_config.json").write_text(json.dumps(rules))
+    monkeypatch.setattr("suites.explain.write.draw", lambda *_: [])
+    monkeypatch.chdir(tmp_path)
+    asked = ["shapes", "--explain", "--phrase", "the cat", "model=checkpoint", f"model.checkpoint={folder}", *given]
+    asked += ["device=cpu", "threads=1", "strategies=[static_kv]"]
+    assert main(asked) == 0
+    page = Path(capsys.readouterr().out.splitlines()[0])
+    text, (first, *others), count = page.read_text(), read_walk(page.parent).steps, len(prefix)
+    told = " ".join(text.split())
+
+    model = T5ForConditionalGeneration.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    words = tokenizer.convert_ids_to_tokens(prefix)
+    source, steps = tokenizer("the cat", return_tensors="pt"), 1 + len(others)
+    [token_N] = model.generate(
+        **source, decoder_input_ids=torch.tensor([prefix]), max_new_tokens=steps, num_beams=1, forced_bos_token_id=None
+    )
+    chosen = tokenizer.convert_ids_to_tokens(token_N[count:])
+    spelled = " ".join(f"`{word}`" for word in words)
+    assert f"prefix of P = {count} forced tokens, the start token first, which N does not count: {spelled} " in told
+    assert [first.fed, *(step.fed for step in others)] == [words[-1], *chosen[:-1]]
+    assert f"in one pass: P-1 = {count - 1} rows. `self.qkv` is `[B,P-1,D] x [D,3Hd]` = `[1,{count - 1},16] x" in told
+    assert f"its first step feeds all {count} rows, `self.qkv` `[B,k,D] x [D,3Hd]` = `[1,{count},16] x [16,48]`" in told
+    shown = table(text, "The steps at k = ")
+    assert [row[0] for row in shown[:3]] == [str(count + step) for step in range(3)]
+    assert shown[0][2:5] == [str(count - 1), str(count), f"`[2,1,8] x [2,8,{count}]`"]
+    rows = {row[0].strip("`"): row[1] for row in table(text, "What each strategy does at k = ")}
+    assert rows == {"full_recompute": "0", "contiguous_kv": str(count - 1), "static_kv": str(count - 1)}
+    assert f"P = {count} (tokens of the prefix" in told
+    assert float(re.search(r"largest difference is (\S+):", text)[1]) < 1e-2
+    if given:
+        assert main([*asked, "k=3"]) == 1
+        assert "k=3 lies within the prefix of 4 tokens; give k=4 to k=" in capsys.readouterr().err
 
 
 def test_mistakes(tmp_path, monkeypatch, capsys):
