@@ -77,7 +77,7 @@ def _message_by_step(view: View) -> str:
     if len(last) < 2:
         return f"FLOPs of each step of {view.spoken(high['strategy'])}"
     more, most, least = f"{high['flops'] / low['flops']:.3g}x", *(view.spoken(row["strategy"]) for row in (high, low))
-    return f"At step {high['k']}, {most} computes {more} the FLOPs of {least}"
+    return f"At k = {high['k']}, {most} computes {more} the FLOPs of {least}"
 
 
 def _growth(rows: pd.DataFrame, column: str) -> str:

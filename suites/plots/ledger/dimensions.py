@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -13,9 +13,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
+from ...words.quantity import counted
 from ..style import RC, Legend, new_figure
 from .canvas import LOOKS
-from .panels import COLUMNS, Panel, beams_of, in_rows, merge, source_told, steps_at
+from .panels import COLUMNS, Panel, beams_of, in_rows, merge, prefix_rows, source_told, steps_at
 from .tensor import Mark, factors, mark_of
 
 NAME = "dimensions"
@@ -38,18 +39,33 @@ _COLORS: dict[Mark, str] = {"grows": "grows with k", "S": "source length S", "C"
 def panels(ledger: pd.DataFrame, src_len: int) -> list[Panel]:
     """Make the panels of one source length. Their columns are named ``family letters``: ``keys k``, ``rows 1``."""
     rows = steps_at(ledger, src_len)
-    rows = rows[rows["role"].isin(_FROM)]
     found = {}
     for strategy, mine in rows.groupby("strategy", sort=False):
         values: dict[str, dict[int, int]] = {}
-        for row in mine.to_dict("records"):
-            left, right = factors(str(row["shape"]), str(row["shape_numbers"]))
-            for family, tensor, place in zip(_FROM[str(row["role"])], (left, right), (-2, -1), strict=True):
-                if family:
-                    values.setdefault(f"{family} {tensor.letters[place]}", {})[int(row["k"])] = tensor.numbers[place]
+        for name, k, size in _sizes(mine):
+            values.setdefault(name, {})[k] = size
         table = pd.DataFrame(values)
         found[str(strategy)] = table[sorted(table, key=_order)]
     return merge(found)
+
+
+def at_prefill(ledger: pd.DataFrame, src_len: int) -> dict[str, dict[str, int]]:
+    """Map each strategy for which prefill feeds rows of a prefix to the sizes then: rows and keys of self-attention."""
+    rows = prefix_rows(ledger, src_len)
+    rows = rows[rows["role"] == "self.scores"].assign(k=0)
+    return {
+        str(strategy): {name.split(" ")[0]: size for name, _, size in _sizes(mine)}
+        for strategy, mine in rows.groupby("strategy", sort=False)
+    }
+
+
+def _sizes(rows: pd.DataFrame) -> Iterator[tuple[str, int, int]]:
+    """Yield ``family letters``, k and the number, for each size of products that a curve shows."""
+    for row in rows[rows["role"].isin(_FROM)].to_dict("records"):
+        left, right = factors(str(row["shape"]), str(row["shape_numbers"]))
+        for family, tensor, place in zip(_FROM[str(row["role"])], (left, right), (-2, -1), strict=True):
+            if family:
+                yield f"{family} {tensor.letters[place]}", int(row["k"]), tensor.numbers[place]
 
 
 def _order(name: object) -> int:
@@ -78,8 +94,11 @@ def message(found: Sequence[Panel]) -> str:
     return f"{steps}, {every} strategies: {told}"
 
 
-def figure(found: Sequence[Panel], foot: str) -> Figure:
-    """Draw one panel per set of strategies whose sizes are equal, all on one scale."""
+def figure(found: Sequence[Panel], foot: str, before: Mapping[str, Mapping[str, int]]) -> Figure:
+    """Draw one panel per set of strategies whose sizes are equal, all on one scale.
+
+    ``before`` are the sizes ``at_prefill``, which are drawn to the left of the first step.
+    """
     rows = in_rows(found)
     columns = min(COLUMNS, len(found))
     families = [name for name in FAMILIES if any(c.startswith(f"{name} ") for panel in found for c in panel.columns)]
@@ -97,6 +116,8 @@ def figure(found: Sequence[Panel], foot: str) -> Figure:
             for axes, panel in zip(line, row, strict=False):
                 _panel(axes, panel, highest, columns)
                 _powers(axes, panel, last, highest)
+                if before:
+                    _prefill(axes, panel, before.get(panel.strategies[0], {}))
             line[0].set_ylabel("size (rows or keys)")
             for axes in line[len(row) :]:
                 axes.axis("off")
@@ -156,6 +177,17 @@ def _label(
     )  # fmt: skip
 
 
+def _prefill(axes: Axes, panel: Panel, sizes: Mapping[str, int]) -> None:
+    """Mark the sizes of the pass over a prefix at P - 1, the keys that its last row attends, apart from the steps."""
+    first = int(panel.values.index[0])
+    for family, size in sizes.items():
+        axes.plot([first - 1], [size], gid=f"prefill {family}", **FAMILIES[family][1], color="#333333", linewidth=0)
+    edge, right = math.sqrt((first - 1) * first), axes.get_xlim()[1]
+    axes.axvline(edge, color="#999999", linewidth=0.8, linestyle=":")
+    axes.set_xlim(min((first - 1) * 0.9, edge / (right / edge) ** 0.18), right)  # room for the word
+    axes.annotate("prefill ", (edge, 1), xycoords=("data", "axes fraction"), fontsize=7, ha="right", va="top")
+
+
 def _powers(axes: Axes, panel: Panel, last: int, highest: int) -> None:
     """Set both axes to powers of two, so that what is proportional to k is a straight line."""
     for axis, top in ((axes.xaxis, last), (axes.yaxis, highest)):
@@ -179,7 +211,11 @@ def draw(ledger: pd.DataFrame, src_len: int) -> tuple[Figure, str]:
         f"{source_told(ledger, src_len).capitalize()}. Both axes in powers of two. Rows are of one {of}; "
         f"a product has {times} times as many."
     )
-    return figure(found, foot), (
+    before = at_prefill(ledger, src_len)
+    if before:
+        rows = max(sizes["rows"] for sizes in before.values())
+        foot += f" Left of the dotted line: the pass in which prefill feeds {counted(rows, 'row')} of the prefix."
+    return figure(found, foot, before), (
         "The sizes in a step's matrix products that are not set by the model alone, against k, the number of "
         "tokens that self-attention looks at. A flat line means the same work at every step, a straight rise "
         "means work that grows with each token. Without a cache both the rows that are fed and the keys rise; "

@@ -10,6 +10,7 @@ from ...ledger.column import at_step
 from ...ledger.expected import TRAINING
 from ...ledger.symbols import LETTERS
 from ...store.files import ResultsError
+from .panels import prefilled
 from .tensor import Mark, Tensor, factors, mark_of, result
 
 ROLES = (
@@ -47,7 +48,8 @@ class Layer:
     ``layers`` is the number of such layers, ``sizes`` the number of each letter. ``appended`` and ``moved`` are rows of
     K in letters, "" if there are none; V has as many. So are the rows that beams make the layer copy: ``gathered`` to
     be read, and ``reordered`` before the step. ``has_table`` says whether a table is reordered in their place, and
-    ``cross_reordered`` whether what is kept of the source is reordered too.
+    ``cross_reordered`` whether what is kept of the source is reordered too. ``prefilled`` are the rows of a prefix that
+    prefill fed, and ``first`` is the k of the first step.
     """
 
     strategy: str
@@ -61,6 +63,8 @@ class Layer:
     reordered: str = ""
     has_table: bool = False
     cross_reordered: bool = False
+    prefilled: int = 0
+    first: int = 1
 
     def __getitem__(self, role: str) -> Operation:
         return self.operations[role]
@@ -131,6 +135,7 @@ def read_layer(ledger: pd.DataFrame, strategy: str, k: int, src_len: int) -> Lay
     appended, moved = (*_rows(copies.get("self.append", "")), "", "")[:2]
     (gathered, *_), select = (*_rows(copies.get("self.gather", "")), ""), copies.get("self.select", "")
     has_table = bool(select) and not select.endswith(",d]")
+    fed_before = prefilled(ledger, src_len)
     return Layer(
         strategy,
         None if strategy == TRAINING else k,
@@ -143,6 +148,8 @@ def read_layer(ledger: pd.DataFrame, strategy: str, k: int, src_len: int) -> Lay
         "" if has_table else "".join(_rows(select)),
         has_table,
         "cross.select" in copies,
+        fed_before.get(strategy, 0),
+        1 + max(fed_before.values(), default=0),
     )
 
 

@@ -8,6 +8,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from ...ledger.symbols import LETTERS
+from ...words.quantity import counted
 from ..style import RC, WIDTH_IN, wrapped
 from .canvas import Canvas, samples, width_in
 from .flow import Layer
@@ -104,6 +105,8 @@ def caption(layer: Layer) -> str:
                 "K and V; every other product has one size at every step."
                 + (" The old rows of K and V are also copied, to make room for the new ones." if layer.moved else "")
             )
+        elif layer.k == layer.first:
+            see = "Nearly every edge is thick: the rows that are computed here are computed again at every later step."
         else:
             see = "Nearly every edge is thick: rows that were computed at earlier steps are computed again."
     with_what = "the target" if layer.k is None else "every token"
@@ -112,7 +115,17 @@ def caption(layer: Layer) -> str:
         f"{where} A box is a matrix product with the shapes of its factors, in letters and in numbers; every edge "
         "carries the shape of the tensor that flows there, and a plus sign adds the input of a part to its output. "
         f"Thick edges grow with {with_what}, thin coloured ones are set by the source "
-        f"or by a buffer, grey ones are always the same{dashed}. {see}{_about_beams(layer)}"
+        f"or by a buffer, grey ones are always the same{dashed}. {see}{_about_prefix(layer)}{_about_beams(layer)}"
+    )
+
+
+def _about_prefix(layer: Layer) -> str:
+    """Say which rows prefill fed to the layer."""
+    if not layer.prefilled:
+        return ""
+    return (
+        f" Before the first step, prefill ran the layer on {counted(layer.prefilled, 'row')} of the prefix, whose K and"
+        " V are kept too."
     )
 
 

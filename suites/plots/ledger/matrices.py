@@ -11,9 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
+from ...words.quantity import counted
 from ..style import RC, WIDTH_IN, Legend, new_figure
 from .canvas import LOOKS, width_in
-from .panels import Panel, beams_of, merge, steps_at
+from .panels import Panel, beams_of, merge, prefilled, prefix_rows, steps_at
 from .tensor import Tensor, factors
 
 NAME = "matrices"
@@ -24,6 +25,8 @@ LOOK: dict[str, tuple[str, dict[str, Any]]] = {
     "unwritten": ("buffer that holds no token yet", {"facecolor": LOOKS["C"].tint, "hatch": "////"}),
     "result": ("scores, Q times Kᵀ", {"facecolor": "#C9C9C9"}),
 }
+PREFILL = 0
+"""Stands in the place of k for the pass in which prefill feeds rows of a prefix."""
 STEPS = 3
 """Greatest number of steps that are drawn side by side."""
 LABEL_IN = 0.85
@@ -34,9 +37,11 @@ _EDGE: dict[str, Any] = {"edgecolor": "#555555", "linewidth": 0.4}
 def panels(ledger: pd.DataFrame, src_len: int) -> list[Panel]:
     """Make a panel per set of strategies whose scores have equal sizes: rows, keys, head_size and new keys, by k.
 
-    The sizes are those of one head of K in one sentence.
+    The sizes are those of one head of K in one sentence. Where prefill feeds rows of a prefix, they are at ``PREFILL``.
     """
-    rows = steps_at(ledger, src_len)
+    of_prefix, rows = prefix_rows(ledger, src_len), steps_at(ledger, src_len)
+    if len(of_prefix):
+        rows = pd.concat([rows, of_prefix.assign(k=PREFILL)])
     found = {}
     for strategy, mine in rows.groupby("strategy", sort=False):
         values: dict[int, dict[str, int]] = {}
@@ -93,10 +98,17 @@ def _named(names: Sequence[str]) -> str:
 def figure(found: Sequence[Panel], foot: str) -> Figure:
     """Draw a row of steps per set of strategies, all matrices to one scale."""
     steps = shown_steps([int(k) for k in found[0].values.index])
+    if any(PREFILL in panel.values.index for panel in found):
+        steps = [PREFILL, *steps]
     kinds = {kind for panel in found for k in steps if k in panel.values.index for _, _, kind in _keys(panel, k)}
-    shown = [(text, _EDGE | look) for kind, (text, look) in LOOK.items() if kind in {*kinds, "new", "result"}]
+    where = " or in prefill" if PREFILL in steps else ""
+    shown = [
+        (text + (where if kind == "new" else ""), _EDGE | look)
+        for kind, (text, look) in LOOK.items()
+        if kind in {*kinds, "new", "result"}
+    ]
     depth, widest = (max(int(panel.values[name].max()) for panel in found) for name in ("head_size", "keys"))
-    cell_in, gap = (WIDTH_IN - 0.2) / STEPS, 0.06 * (depth + widest)
+    cell_in, gap = (WIDTH_IN - 0.2) / max(STEPS, len(steps)), 0.06 * (depth + widest)
     unit_in = cell_in / (depth + widest + 4 * gap)
     if depth * unit_in < LABEL_IN:  # as short as the target is long; then Q takes the width of its label
         unit_in = (cell_in - LABEL_IN) / (widest + 4 * gap)
@@ -107,7 +119,7 @@ def figure(found: Sequence[Panel], foot: str) -> Figure:
     drawn, [[axes]] = new_figure(message(found), foot, Legend(shown, artist=Patch), height=0.9 + top * unit_in)
     axes.axis("off")
     axes.set_aspect("equal")
-    axes.set_xlim(0, STEPS * cell)
+    axes.set_xlim(0, max(STEPS, len(steps)) * cell)
     axes.set_ylim(0, top)
     with mpl.rc_context(RC):
         for panel, height in zip(found, heights, strict=True):
@@ -115,8 +127,12 @@ def figure(found: Sequence[Panel], foot: str) -> Figure:
             size = 8.5 * min(1.0, (WIDTH_IN - 0.3) / width_in(names, 8.5, bold=True))
             _text(axes, 0, top - 0.2 * line, names, "top", fontsize=size, fontweight="bold")
             for place, k in enumerate(steps):
+                corner = place * cell, top - 3.6 * line
                 if k in panel.values.index:
-                    _step(axes, panel, k, (place * cell, top - 3.6 * line), aside, gap, line)
+                    _step(axes, panel, k, corner, aside, gap, line)
+                elif k == PREFILL:
+                    _head(axes, corner, k, line)
+                    _text(axes, corner[0], corner[1] + 0.2 * line, "feeds no row", "bottom")
             top -= height
     return drawn
 
@@ -124,7 +140,7 @@ def figure(found: Sequence[Panel], foot: str) -> Figure:
 def _keys(panel: Panel, k: int) -> Iterator[tuple[int, int, str]]:
     """Parts of the keys at step ``k``: (first, number, kind)."""
     keys, new = int(panel.values["keys"][k]), int(panel.values["new"][k])
-    written = min(k, keys)
+    written = new if k == PREFILL else min(k, keys)
     parts = ((0, written - new, "kept"), (written - new, new, "new"), (written, keys - written, "unwritten"))
     for first, number, kind in parts:
         if number > 0:
@@ -143,10 +159,15 @@ def _step(axes: Axes, panel: Panel, k: int, corner: tuple[float, float], aside: 
     boxes += [(kind, kind, (right + first, top - depth), number, depth) for first, number, kind in _keys(panel, k)]
     for name, kind, at, width, height in boxes:
         axes.add_patch(Rectangle(at, width, height, gid=f"{name} {k}", **(_EDGE | LOOK[kind][1])))
-    _text(axes, left, top + 1.4 * line, f"k = {k}", "bottom", fontsize=8, fontweight="bold")
+    _head(axes, corner, k, line)
     _text(axes, right, top + 0.2 * line, f"Kᵀ {depth} x {keys}", "bottom")
     _text(axes, left, bottom + rows + 0.2 * line, f"Q {rows} x {depth}", "bottom")
     _text(axes, right, bottom - 0.2 * line, f"QKᵀ {rows} x {keys}", "top")
+
+
+def _head(axes: Axes, corner: tuple[float, float], k: int, line: float) -> None:
+    name = "prefill" if k == PREFILL else f"k = {k}"
+    _text(axes, corner[0], corner[1] + 1.4 * line, name, "bottom", fontsize=8, fontweight="bold")
 
 
 def _text(axes: Axes, x: float, y: float, text: str, va: str, **look: Any) -> None:
@@ -159,9 +180,13 @@ def draw(ledger: pd.DataFrame, src_len: int) -> tuple[Figure, str]:
     found = panels(ledger, src_len)
     of = "of one beam" if beams_of(ledger) > 1 else "in one sentence"
     foot = f"One head of K {of}; all rectangles to one scale."
+    fed = prefilled(ledger, src_len)
+    if fed:
+        foot += f" Prefill feeds {counted(max(fed.values()), 'row')} of the prefix where K and V are kept."
+    before = " Before them stands prefill, which feeds all tokens of the prefix but the last." if fed else ""
     return figure(found, foot), (
         "The product of self-attention's scores at three steps, drawn as matrices to scale: Q on the left, K "
         "transposed above, and their product where they meet. What is computed at the step is dark, and what an "
-        "earlier step computed is pale. Without a cache everything is dark and the scores are a square; with one, a "
-        "single row of Q is new, and K gains one column. Strategies whose sizes are equal share a row."
+        f"earlier step computed is pale.{before} Without a cache everything is dark and the scores are a square; with "
+        "one, a single row of Q is new, and K gains one column. Strategies whose sizes are equal share a row."
     )

@@ -13,6 +13,8 @@ from ..style import WIDTH_IN
 from .canvas import width_in
 
 COLUMNS = 2
+CROSS_KV = ("cross.kv", "cross.k", "cross.v")
+"""Products that turn the encoder's output into K and V."""
 NEAR = 3.0
 """Panels share a scale if the largest is at most this many times the smallest."""
 
@@ -69,6 +71,19 @@ def source_told(ledger: pd.DataFrame, src_len: int) -> str:
 def steps_at(ledger: pd.DataFrame, src_len: int) -> pd.DataFrame:
     """Select the rows of all recorded steps at one source length."""
     return ledger[(ledger["phase"] == "step") & (ledger["src_len"] == src_len)]
+
+
+def prefix_rows(ledger: pd.DataFrame, src_len: int) -> pd.DataFrame:
+    """Select the decoder's products of the pass in which prefill feeds rows of a prefix; none without a prefix."""
+    rows = ledger[(ledger["phase"] == "prefill") & (ledger["src_len"] == src_len)]
+    return rows[(rows["part"] != "encoder") & ~rows["role"].isin(CROSS_KV)]
+
+
+def prefilled(ledger: pd.DataFrame, src_len: int) -> dict[str, int]:
+    """Map each strategy for which prefill feeds rows of a prefix to the number of these rows in a sentence."""
+    rows = prefix_rows(ledger, src_len)
+    rows = rows[rows["role"] == "cross.q"]
+    return {str(row["strategy"]): int(row["rows"]) // int(row["batch_size"]) for row in rows.to_dict("records")}
 
 
 def merge(found: dict[str, pd.DataFrame]) -> list[Panel]:

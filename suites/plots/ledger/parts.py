@@ -122,12 +122,17 @@ def _about_self(layer: Layer) -> list[str]:
         return [f"All {keys} rows of the", "buffer are read; a mask", f"hides the {keys - layer.k} not yet written."]
     if layer.k == 1:
         return ["The first token: there is", "nothing before it."]
+    if not layer.remembers and layer.k == layer.first:
+        return [f"The first step: all {keys} tokens", "of the prefix are fed."]
     if not layer.remembers:
         return [f"Of these {keys} rows, {keys - 1} were", "computed at the step before,", "with the same result."]
+    lines = [f"{fed} new query meets the", f"K, V of all {keys} tokens so far:", f"{keys - fed} are remembered"]
     if layer.beams > 1:
-        met = f"meets K, V of all {keys} tokens"
-        return [f"{fed} new query of each beam", met, f"so far: {keys - fed} are remembered."]
-    return [f"{fed} new query meets the", f"K, V of all {keys} tokens so far:", f"{keys - fed} are remembered."]
+        lines = [f"{fed} new query of each beam", f"meets K, V of all {keys} tokens", f"so far: {lines[-1]}"]
+    if layer.prefilled and keys == layer.k:
+        since = "all" if layer.k == layer.first else f"{layer.prefilled} of them"
+        lines = [*lines[:-1], f"{lines[-1]},", f"{since} from prefill"]
+    return [*lines[:-1], f"{lines[-1]}."]
 
 
 def cross_attention(canvas: Canvas, corner: Point, layer: Layer) -> None:

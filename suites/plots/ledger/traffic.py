@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from ...ledger.column import APPEND
 from ...ledger.copies import BEAM_ROLES, READ_ROLES
 from . import stacks
-from .panels import beams_of
+from .panels import beams_of, prefilled
 
 NAME = "bytes_by_role"
 UNITS = ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
@@ -28,7 +28,8 @@ def moved_bytes(ledger: pd.DataFrame) -> pd.Series:
 
 def draw(ledger: pd.DataFrame, src_len: int) -> tuple[Figure, str]:
     """Return the figure and its caption."""
-    foot = "Weights, and K/V read, written and copied; activations left out."
+    left_out = "activations, and the pass of prefill over a prefix," if prefilled(ledger, src_len) else "activations"
+    foot = f"Weights, and K/V read, written and copied; {left_out} left out."
     beams = (
         " With beams, what is copied before the step as they are reordered has an area of its own."
         if beams_of(ledger) > 1
