@@ -76,7 +76,7 @@ def _drops(axes: Axes, view: View, rows: pd.DataFrame, roof: tuple[Spread, Sprea
         text = f"{percent(reached[point.strategy])} of the limit"
         beside = [np.log((other.intensity, other.flops_per_s)) - (np.log(x), at) for other in points_of(rows)]
         right = not any(0.25 * near < dx < near and abs(dy) < line for dx, dy in beside) or np.log(x / left) < near
-        how = note | {"color": darker(color), "ha": "left" if right else "right"}
+        how = note | {"color": darker(color)} | ({"ha": "left"} if right else {"ha": "right", "bbox": BOX})  # the roof
         axes.annotate(text, (x, float(np.exp(at))), (8 if right else -14, 0), va="center", **how)
     axes.set_ylim(min([low, *(float(np.exp(at - line)) for _, at in placed)]), high)
 

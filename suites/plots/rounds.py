@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from numpy.typing import NDArray
 
 from ..judging.baseline import end_to_end_s
@@ -142,8 +142,10 @@ def _marks(axes: Axes, view: View, shown: Sequence[Lane]) -> None:
     low, high = min(every), max(every)
     if high > 300:  # one round that took many times as long must not press the others together
         axes.set_xscale("log")
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f}"))
-        axes.xaxis.set_minor_formatter(NullFormatter())
+        written, wide = FuncFormatter(lambda value, _: f"{value:.0f}"), high / low > 30
+        axes.xaxis.set_major_formatter(written)
+        axes.xaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+        axes.xaxis.set_minor_formatter(NullFormatter() if wide else written)
         axes.set_xlim(low / 1.2, high * 1.3)
     else:
         room = max(1.0, 0.08 * (high - low))
@@ -166,6 +168,7 @@ def _map(drawn: Figure, axes: Axes, shown: Sequence[Lane]) -> None:
     axes.set_xlim(0.5, max(lane.steps for lane in shown) + 0.5)
     axes.set_yticks(range(len(shown)), [""] * len(shown))
     axes.set_xlabel("decode step, k")
+    axes.grid(visible=False)  # its lines would lie over the map
     if image is not None:
         bar = drawn.colorbar(image, ax=axes, fraction=0.05, pad=0.02, ticks=[-1, 0, 1])
         bar.ax.set_yticklabels(["0.5x", "1x", "2x"], fontsize=7.5)

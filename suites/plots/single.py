@@ -25,6 +25,8 @@ from .view import View
 NAMES = {"bytes": "reading bytes", "FLOPs": "arithmetic", "dispatch": "dispatch", "kernels": "kernels above the floor"}
 UNKNOWN = "not known"
 FLOOR = "floor: the least that this machine allows"
+LONG_S = 10.0
+"""Seconds from which on the axis of whole batches is in seconds, not in milliseconds."""
 HATCHES = {"bytes": "", "FLOPs": "..", "dispatch": "--", "kernels": ""}
 
 
@@ -90,24 +92,23 @@ def _look(name: str) -> dict[str, Any]:
 
 
 def _totals(axes: Axes, view: View, rows: pd.DataFrame) -> None:
-    prefill_ms, total_ms = rows["prefill_s"] * 1e3, rows["e2e_s"] * 1e3
+    spreads = [list(end_to_end_s(view.timed, s).values()) for s in rows["strategy"]]
+    ends_s = [max([0.0 if math.isnan(s) else s, *times]) for s, times in zip(rows["e2e_s"], spreads, strict=True)]
+    unit, scale = ("s", 1.0) if max(ends_s) >= LONG_S else ("ms", 1e3)
     places = range(len(rows))
-    axes.barh(places, total_ms, height=0.72, color=[view.looks[s].color for s in rows["strategy"]])
-    axes.barh(places, prefill_ms, height=0.72, color="white", alpha=0.55, hatch="///", edgecolor="white")
-    spreads = [[1e3 * time for time in end_to_end_s(view.timed, s).values()] for s in rows["strategy"]]
-    highest, median = 0.0, "median " * bool(view.timed)
-    for place, (row, times_ms) in enumerate(zip(rows.to_dict("records"), spreads, strict=True)):
-        ms = row["e2e_s"] * 1e3
-        if len(times_ms) > 1:
-            ends = [min(times_ms), max(times_ms)]
+    axes.barh(places, rows["e2e_s"] * scale, height=0.72, color=[view.looks[s].color for s in rows["strategy"]])
+    axes.barh(places, rows["prefill_s"] * scale, height=0.72, color="white", alpha=0.55, hatch="///", edgecolor="white")
+    median = "median " * bool(view.timed)
+    for place, (row, times_s, end_s) in enumerate(zip(rows.to_dict("records"), spreads, ends_s, strict=True)):
+        if len(times_s) > 1:
+            ends = [min(times_s) * scale, max(times_s) * scale]
             axes.plot(ends, [place] * 2, color="black", linewidth=1.0, marker="|", markersize=5)
-        end = max([0.0 if math.isnan(ms) else ms, *times_ms])
-        highest = max(highest, end)
+        ms = row["e2e_s"] * 1e3
         told = f"{ms:.3g} ms" if ms < 1000 else quantity(ms / 1e3, "s")
         text = "not measured" if math.isnan(ms) else "\n".join(filter(None, [median + told, _compared(row)]))
-        axes.annotate(text, (end, place), (5, 0), textcoords="offset points", va="center", fontsize=7.5)
-    axes.set_xlim(0, highest * 1.9 or 1.0)
-    axes.set_xlabel("end to end (ms)")
+        axes.annotate(text, (end_s * scale, place), (5, 0), textcoords="offset points", va="center", fontsize=7.5)
+    axes.set_xlim(0, max(ends_s) * scale * 1.9 or 1.0)
+    axes.set_xlabel(f"end to end ({unit})")
     axes.grid(axis="y", visible=False)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -155,7 +156,7 @@ def break_lines(figure: Figure) -> None:
 
 def _lines(text: str, font: FontProperties, width_in: float) -> list[str]:
     lines: list[str] = []
-    for word in text.split(" "):
+    for word in re.split(r"(?<!\d) ", text):  # a number stays with its unit
         longer = f"{lines[-1]} {word}" if lines else word
         width_pt, _, _ = text_to_path.get_text_width_height_descent(longer, font, ismath=False)
         if not lines or width_pt > ROOM * 72 * width_in:

@@ -15,7 +15,7 @@ from suites.metrics import metrics
 from suites.plots import FIGURES, draw
 from suites.plots.ends import darker
 from suites.plots.looks import PARTS, STEP_PARTS, looks
-from suites.plots.style import RC, save
+from suites.plots.style import RC, break_lines, new_figure, save
 from suites.plots.view import views
 from suites.tables.columns import IDENTITY, RATIOS
 from suites.tables.step_table import STEP_COLUMNS
@@ -233,6 +233,23 @@ def test_bars_have_the_colours_of_the_curves():
     bars = {text.get_text(): bar for text, bar in zip(axes.get_yticklabels(), axes.containers[0], strict=True)}
     shown = {strategy: colors.to_hex(bar.get_facecolor()).upper() for strategy, bar in bars.items()}
     assert shown == {strategy: look.color for strategy, look in wanted.items()}
+
+
+def test_bars_of_ten_seconds_and_more_are_in_seconds():
+    table, steps = SCENES["single"]
+    for longest_s, unit, right in ((9.0, "ms", 17100), (11.0, "s", 20.9)):
+        (view,) = views(table.assign(e2e_s=table["e2e_s"] * longest_s / table["e2e_s"].max()), steps, {})
+        axes = next(axes for axes in MODULES["totals"].figure(view).axes if axes.axison)
+        assert axes.get_xlabel() == f"end to end ({unit})"
+        assert axes.get_xlim() == pytest.approx((0, right))
+        assert max(bar.get_width() for bar in axes.containers[0]) == pytest.approx(right / 1.9)
+
+
+def test_a_line_of_a_title_does_not_begin_with_the_unit_of_a_number():
+    for words in range(60):
+        drawn, _ = new_figure("a " * words + "12 ms 3 %", "")
+        break_lines(drawn)
+        assert "12 ms" in drawn.get_suptitle(), drawn.get_suptitle()
 
 
 def test_messages_tell_the_last_point_of_the_axis():

@@ -1,9 +1,12 @@
 """The figure of every round: which round it says stands out, and where it shows that."""
 
+import dataclasses
+
 import pytest
 
 from suites.plots import draw, rounds
 from suites.plots.rounds import BINS, lanes, message
+from suites.plots.view import views
 from suites.store.cell_folder import CellWriter, read_rounds
 from suites.store.records import Round
 
@@ -82,3 +85,12 @@ def test_the_rounds_of_the_last_cell_are_drawn_and_disturbed_ones_are_hollow(tmp
     drawn = (tmp_path / "plots" / "rounds.svg").read_text()
     assert "Round 3 of cross_kv took 2.3x its median time" in drawn
     assert "Hollow: other processes used the CPU for certain." in " ".join(drawn.split())
+
+
+def test_an_axis_on_which_one_round_took_many_times_as_long_has_more_numbers_than_100():
+    (view,) = views(*tables(), {})
+    drawn = rounds.figure(dataclasses.replace(view, timed=slowed(["static_kv"], 2, slow=6.0)))
+    drawn.draw_without_rendering()
+    low, high = drawn.axes[0].get_xlim()
+    ticks = drawn.axes[0].get_xticklabels(which="both")
+    assert {"100", "200"} <= {tick.get_text() for tick in ticks if low <= tick.get_position()[0] <= high}
