@@ -91,10 +91,15 @@ def _look(name: str) -> dict[str, Any]:
     return {"facecolor": color, "hatch": HATCHES.get(name, "xx"), "edgecolor": "#444444", "linewidth": 0.4}
 
 
+def unit_of(longest_s: float) -> tuple[str, float]:
+    """(unit, how many of it are a second) of an axis of whole batches that ends at this time."""
+    return ("s", 1.0) if longest_s >= LONG_S else ("ms", 1e3)
+
+
 def _totals(axes: Axes, view: View, rows: pd.DataFrame) -> None:
     spreads = [list(end_to_end_s(view.timed, s).values()) for s in rows["strategy"]]
     ends_s = [max([0.0 if math.isnan(s) else s, *times]) for s, times in zip(rows["e2e_s"], spreads, strict=True)]
-    unit, scale = ("s", 1.0) if max(ends_s) >= LONG_S else ("ms", 1e3)
+    unit, scale = unit_of(max(ends_s))
     places = range(len(rows))
     axes.barh(places, rows["e2e_s"] * scale, height=0.72, color=[view.looks[s].color for s in rows["strategy"]])
     axes.barh(places, rows["prefill_s"] * scale, height=0.72, color="white", alpha=0.55, hatch="///", edgecolor="white")

@@ -7,7 +7,7 @@ import math
 import pandas as pd
 
 from ...judging.baseline import end_to_end_s
-from ...plots.single import whiskers_note
+from ...plots.single import unit_of, whiskers_note
 from ...plots.totals import message
 from ...plots.view import View
 from ...tables.exactness import rankable
@@ -41,18 +41,19 @@ def _bars(view: View) -> Chart:
     rows = view.table.sort_values("e2e_s")
     spreads = [list(end_to_end_s(view.timed, str(s)).values()) or [math.nan] for s in rows["strategy"]]
     looks = {view.name(s): view.looks[s] for s in rows["strategy"]}
+    unit, scale = unit_of(max([float(rows["e2e_s"].max()), *(max(spread) for spread in spreads)]))
     data = pd.DataFrame(
         {
             "panel": "",
             "label": [view.name(s) for s in rows["strategy"]],
-            "x": rows["e2e_s"] * 1e3,
+            "x": rows["e2e_s"] * scale,
             # Where a whisker goes on to the slowest round, the figure stands at its end and is not that end's.
             "text": [f"{'median ' * bool(view.timed)}{quantity(time, 's')}" for time in rows["e2e_s"]],
-            "low": [1e3 * min(spread) for spread in spreads],
-            "high": [1e3 * max(spread) for spread in spreads],
+            "low": [scale * min(spread) for spread in spreads],
+            "high": [scale * max(spread) for spread in spreads],
         }
     )
     alt = alternative(message(view), view, "e2e_s", "s")
-    spec = bars(f"time{view.suffix}", data, looks, Axis("end to end (ms)"), alt)
+    spec = bars(f"time{view.suffix}", data, looks, Axis(f"end to end ({unit})"), alt)
     foot = f"{view.foot} {view.rounds}{whiskers_note(view)}"
     return Chart(f"time{view.suffix}", message(view), alt, foot, "table.csv", looks, spec)

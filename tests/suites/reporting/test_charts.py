@@ -201,6 +201,15 @@ def test_whiskers_and_floors_have_an_edge_that_sets_them_off_from_bars_and_paper
     assert " Marks: floor" in parts.foot
 
 
+def test_batches_of_ten_seconds_and_more_are_in_seconds():
+    table, steps = tables()
+    for longest_s, title, least in ((9.0, "end to end (ms)", 9000.0), (12.0, "end to end (s)", 12.0)):
+        (bars,) = totals.charts(view_of(table.assign(e2e_s=longest_s), steps))
+        (data,) = bars.spec["datasets"].values()
+        assert {row["x"] for row in data} == {least}
+        assert title in str(bars.spec)
+
+
 def test_text_alternatives_have_the_units_that_people_write():
     view = view_of(*tables(TIED[:2]))
     (chart,) = flops.charts(view)
