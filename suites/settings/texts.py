@@ -114,11 +114,16 @@ def encoded(texts: Iterable[str], spec: ModelSpec, told: str = "text") -> Ids:
             "src_features=FILE.npy"
         )
     encode = encoder_of(spec)
+    # The embedded model spells no empty text.
+    empty = {config.pad_id, *(encode("") if spec.source == "checkpoint" else ())}
     rows = []
     for number, text in enumerate(texts, 1):
         row = tuple(encode(text))
         if not row:
             raise ConfigError(f"{told} {number} has no token; write a sentence")
+        if empty.issuperset(row):
+            ids = ", ".join(map(str, sorted(set(row))))
+            raise ConfigError(f"{told} {number} has special tokens alone, of ids {ids}; write a sentence")
         if not max(row) < config.source_vocabulary:
             raise ConfigError(
                 f"{told} {number} holds token {max(row)}, outside the model's vocabulary of "

@@ -96,6 +96,13 @@ def test_the_embedded_model_spells_a_text(tmp_path):
     assert cell.src_ids == tuple(tuple(load_vocabulary().spell(phrase)) for phrase in ("tea time", "hello"))
 
 
+@pytest.mark.parametrize("line", ["<pad><pad>", "</s>", "\u200b"])
+def test_a_sentence_of_special_tokens_alone_is_named_by_its_line(config, tmp_path, line):
+    (tmp_path / "sentences.txt").write_text(f"the <pad> cat\n{line}\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r": line 2 has special tokens alone, of ids (0, )?1; write a sentence$"):
+        make_cell(dataclasses.replace(config, batch_size=2))
+
+
 def test_a_sentence_that_the_model_cannot_read_is_named_by_its_line(config, tmp_path, monkeypatch):
     config = dataclasses.replace(config, batch_size=3)
     usual = strategies.config_of
