@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from strategies.models.idle_options import why_idle_option
+
 from .catalog import mapping_of
 from .cluster import ALL
 from .config import FILES, ConfigError, known_keys
@@ -60,10 +62,12 @@ def why_idle(key: str, config: RunConfig) -> str:
 
     The text continues a sentence that ends in "has no effect".
     """
+    if key.startswith("model.") and (why := _why_idle_model(key.removeprefix("model."), config.model)):
+        return why
     if key == "model.forced_eos_id" and config.measure.stop == "fixed":
         return "with measure.stop=fixed, where no sentence ends early; add measure.stop=eos, or leave it out"
-    if key.startswith("model."):
-        return _why_idle_model(key.removeprefix("model."), config.model)
+    if key == "model.ffn_out_fp32" and config.dtype != "fp16":
+        return f"with dtype={config.dtype}, as it is about float16 alone; give dtype=fp16, or leave it out"
     measure = config.measure
     if key in ("src_len", "batch_size") and getattr(config, key) is not None:
         for file in FILES:
@@ -128,32 +132,7 @@ def _why_idle_model(name: str, model: Mapping[str, Any]) -> str:
             f"with model.source={source}, whose weights settle every size; leave it out, or give a model of random "
             "weights, such as model=small"
         )
-    if name == "dropout":
-        return "on decoding, as dropout is for training; leave it out"
-    return _why_idle_positions(name, model)
-
-
-def _why_idle_positions(name: str, model: Mapping[str, Any]) -> str:
-    """Say why an option of positions has no effect with those that a model of random weights has."""
-    from strategies.models.architectures import OPTIONS
-
-    architecture = model.get("architecture") or "t5"
-    if name not in _OF_POSITIONS or architecture not in OPTIONS:  # the model says itself which architectures there are
-        return ""
-    own = model.get("positions") or OPTIONS[architecture]["positions"]
-    kinds, has = _OF_POSITIONS[name], {own, model.get("encoder_positions") or own}
-    if has & {*kinds}:
-        return ""
-    found = " and ".join(sorted(has))
-    return f"with {found} positions; give model.positions={kinds[0]}, or leave it out"
-
-
-_OF_POSITIONS = {
-    **dict.fromkeys(("relative_buckets", "relative_max_distance", "relative_per_layer"), ("relative",)),
-    **dict.fromkeys(("sinusoid_order", "sinusoid_exponent"), ("sinusoidal",)),
-    **dict.fromkeys(("first_position", "zero_at_pad"), ("sinusoidal", "learned")),
-}
-"""Option of a model -> the positions with which it has an effect."""
+    return why_idle_option(name, model)
 
 
 def refuse_idle_sweeps(names: Sequence[str], typed: Mapping[str, Typed]) -> None:

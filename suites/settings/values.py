@@ -7,6 +7,8 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from strategies.models.idle_options import why_idle_option
+
 from .catalog import did_you_mean, group, mapping_of
 from .config import FILES, NESTED, ConfigError, rules
 from .quoting import typed
@@ -89,14 +91,21 @@ def check_model(key: str, value: Any) -> None:
 
 
 def check_group(name: str, values: list[Any], raw: str) -> None:
-    """Raise ConfigError for a value that names no file of conf/<name>/, and for a file that cannot be read."""
+    """Raise ConfigError for a value that names no file of conf/<name>/, and for a file that cannot be used.
+
+    Such a file cannot be read, or gives an option of a model that has no effect beside its others.
+    """
     known = group(name)
     for value in values:
         if not isinstance(value, str) or value not in known:
             told = shown(value) if isinstance(value, str) else shown(raw)
             folder = "; a folder is given by model=checkpoint model.checkpoint=DIR" if name == "model" else ""
             raise ConfigError(f"unknown {name} {told!r}; {did_you_mean(told, known)}known: {', '.join(known)}{folder}")
-        mapping_of(name, value)
+        found = mapping_of(name, value)
+        if name == "model" and found.get("source", "random") == "random":
+            for option in map(str, found):
+                if why := why_idle_option(option, found):
+                    raise ConfigError(f"conf/model/{value}.yaml: {option} has no effect {why}")
 
 
 def check_paths(key: str, raw: str, values: list[Any], swept: bool) -> None:

@@ -43,6 +43,17 @@ def test_bytes_that_are_no_text_are_told(conf):
         read_overrides(["model=mine"])
 
 
+def test_an_option_that_the_others_of_a_file_leave_without_effect_is_named(conf):
+    sizes = "architecture: bart\nsinusoid_order: halves\n"
+    (conf / "model" / "mine.yaml").write_text(sizes)
+    with pytest.raises(
+        ConfigError, match=r"^conf/model/mine\.yaml: sinusoid_order has no effect with learned positions"
+    ):
+        read_overrides(["model=mine"])
+    (conf / "model" / "mine.yaml").write_text(f"{sizes}encoder_positions: sinusoidal\n")
+    read_overrides(["model=mine"])
+
+
 def test_every_file_of_ours_can_be_read():
     assert all(mapping_of(file.parent.name, file.stem) for file in CONF.glob("*/*.yaml"))
 

@@ -71,11 +71,22 @@ def test_random_sources_hold_no_token_with_a_meaning_of_its_own_wherever_it_lies
         (["model=marian", "model.relative_per_layer=true"], "with sinusoidal positions; give model.positions=relative"),
         (["model=whisper_tiny", "model.relative_buckets=8"], "with learned positions; give model.positions=relative"),
         (["model=marian", "model.forced_eos_id=0"], "with measure.stop=fixed, where no sentence ends early"),
+        (["model=pronounce", "model.forced_eos_id=0"], "with model.source=pronounce, whose weights settle every size"),
+        (["model=small", "model.ffn_out_fp32=false"], "with dtype=fp32, as it is about float16 alone; give dtype=fp16"),
+        (
+            ["model=whisper_tiny", "model.positions=none", "model.encoder_positions=learned", "model.zero_at_pad=true"],
+            "with none positions; give model.positions=sinusoidal",
+        ),
     ],
 )
 def test_an_option_that_changes_nothing_is_refused(arguments, told):
     with pytest.raises(ConfigError, match=f"{arguments[-1]} has no effect {told}"):
         cells(*arguments, "tgt_len=4")
+
+
+def test_an_option_about_one_type_is_left_to_the_cells_of_that_type():
+    found = cells("model=tiny", "model.ffn_out_fp32=false", "dtype=fp16,fp32", "tgt_len=4")
+    assert [dict(cell.model.shape).get("ffn_out_fp32") for cell in found] == [False, None]
 
 
 def test_an_option_of_the_positions_that_one_stack_has_is_none_of_these():
