@@ -12,6 +12,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from strategies.models.message_text import shown
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -97,8 +99,8 @@ def measure(
     """Measure strategies in one call, as ``python -m suites run`` does.
 
     A list as the value of a key or size is swept. ``strategies``: the name of a set, or labels such as
-    ``"static_kv(read=buffer)"``. ``model``: a name from ``python -m suites list models``, the folder of a T5 checkpoint
-    as a Path, or a mapping of sizes that replace those of ``model=tiny``. ``run_dir``: a new folder, by default
+    ``"static_kv(read=buffer)"``. ``model``: a name from ``python -m suites list models``, the folder of a checkpoint as
+    a Path, or a mapping of sizes that replace those of ``model=tiny``. ``run_dir``: a new folder, by default
     results/<date>_<sweep>. ``quiet``: no progress. ``keys``: any other key of ``python -m suites run --help``; give
     those with a dot as ``**{"measure.rounds": 12}``.
 
@@ -114,6 +116,7 @@ def measure(
     from .settings.overrides import compose_jobs, read_overrides
     from .verbs.run_folder import measure_jobs
 
+    _require_paths(keys)
     given = [f"strategies={_value(strategies)}", *_model(model)]
     given += [f"{key}={_value(value) if key == 'contenders' else _swept(value)}" for key, value in keys.items()]
     given += [f"hydra.run.dir={_value(str(run_dir))}", f"hydra.sweep.dir={_value(str(run_dir))}"] if run_dir else []
@@ -139,10 +142,36 @@ def _silenced(quiet: bool) -> contextlib.AbstractContextManager[Any]:
 
 def _model(model: str | Path | Mapping[str, Any]) -> list[str]:
     if isinstance(model, Path):
-        return ["model=t5", f"model.checkpoint={_value(str(model))}"]
+        return ["model=checkpoint", f"model.checkpoint={_value(str(model))}"]
     if isinstance(model, str):
+        from .settings.catalog import did_you_mean, group
+        from .settings.config import ConfigError
+
+        known = group("model")
+        if not all(name.strip() in known for name in model.split(",")):
+            raise ConfigError(
+                f"unknown model {shown(model)}; {did_you_mean(model, known)}known: {', '.join(known)}; a checkpoint "
+                f"folder is given as a Path: model=Path({shown(model)})"
+            )
         return [f"model={model}"]
     return ["model=tiny", *(f"model.{size}={_swept(value)}" for size, value in model.items())]
+
+
+def _require_paths(keys: Mapping[str, Any]) -> None:
+    """Raise ConfigError for a value that is no path where one is meant, and for a list with a path of no file."""
+    from .settings.config import FILES, ConfigError
+
+    for key in [name for name in (*FILES, "model.checkpoint") if name in keys]:
+        several = isinstance(keys[key], list | tuple)
+        for path in keys[key] if several else [keys[key]]:
+            if path is not None and not isinstance(path, str | Path):
+                found = type(path).__name__
+                raise ConfigError(f"{key} takes a path, not a value of type {found}; write a file, and give its path")
+            if several and path is not None and not Path(path).expanduser().exists():
+                raise ConfigError(
+                    f"{key} is given a list of paths to sweep, and {shown(str(path))} does not exist; give paths of "
+                    "files that exist"
+                )
 
 
 def _value(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 import sys
 
+import numpy as np
 import pytest
 
 import suites
@@ -63,6 +64,14 @@ def test_nothing_is_printed_and_the_command_line_is_left_alone(tmp_path, monkeyp
     [
         ({"strategies": ["statik_kv"]}, "unknown strategy 'statik_kv'"),
         ({"model": "huge"}, "unknown model 'huge'"),
+        ({"model": "some/t5"}, r"a checkpoint folder is given as a Path: model=Path\('some/t5'\)$"),
+        (
+            {"src_text": ["the cat", "a dog"]},
+            "a list of paths to sweep, and 'the cat' does not exist",
+        ),
+        ({"src_ids": [[5, 6], [7]]}, "^src_ids takes a path, not a value of type list; write a file"),
+        ({"src_features": np.ones((1, 4, 6))}, "^src_features takes a path, not a value of type ndarray"),
+        ({"src_features": "lost.npy"}, "^src_features=lost.npy cannot be read"),
         ({"seq_length": 3}, "unknown key 'seq_length'"),
         ({"seq_len": 0}, "seq_len=0 is not allowed"),
     ],
