@@ -8,7 +8,9 @@ const evaluated = (terms, at) =>
       else under *= at[letter] ** -power;
     return sum + over / under;
   }, 0);
-const peakBytes = (formula, dtype, at) => Math.max(...formula.moments[dtype].map((terms) => evaluated(terms, at)));
+// The most of what is needed at each moment, which is the least of its polynomials.
+const peakBytes = (formula, dtype, at) =>
+  Math.max(...formula.moments[dtype].map((moment) => Math.min(...moment.map((terms) => evaluated(terms, at)))));
 const prefixed = (value, base, prefixes, unit) => {
   let place = 0;
   while (value >= base && place < prefixes.length - 1) { value /= base; place += 1; }

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any
 
 import sympy
 
@@ -15,7 +15,7 @@ from strategies.prefix import prefix_rows
 from strategies.search.begin import bytes_per_logit
 from strategies.search.options import Greedy, Search
 
-from .polynomial import Polynomial, polynomial
+from .polynomial import Polynomial, evaluated, polynomial
 from .remembered import remembered
 from .row_bytes import row_bytes
 from .targets import longest_target
@@ -33,13 +33,18 @@ UNLIMITED = 1000 * SAMPLE[-1]
 class PeakFormula:
     """The memory that one strategy needs, in bytes above the weights.
 
-    The peak is the largest of ``moments[dtype]``. ``longest`` is the longest target that the strategy holds, None if it
-    has no limit of its own. The formula holds from two target tokens on.
+    The peak is the largest of ``moments[dtype]``, each of which is the least of one polynomial or two. ``longest`` is
+    the longest target that the strategy holds, None if it has no limit of its own. The formula holds from two target
+    tokens on.
     """
 
     label: str
-    moments: dict[str, list[Polynomial]]
+    moments: dict[str, list[list[Polynomial]]]
     longest: int | None
+
+    def peak(self, dtype: str, numbers: Mapping[str, int]) -> int:
+        """The bytes for numbers of the letters B, S and N."""
+        return max(min(evaluated(one, numbers) for one in moment) for moment in self.moments[dtype])
 
 
 def peak_formula(
@@ -47,9 +52,9 @@ def peak_formula(
 ) -> PeakFormula | None:
     """Return the formula of ``predicted_peak_bytes`` in letters, for each type of element.
 
-    None if a fact of the strategy is no number, N, N - 1 or 2 N, or if a step before the last can be the peak. Keys of
-    the source must all be read. ``padded`` says whether sources hold padding, and
-    ``search`` how the next tokens are chosen. Raises StrategyError if no target fits the strategy.
+    None if a fact of the strategy is no number, N, N - 1 or 2 N (or, for keys, the less of a number and N), or if a
+    step before the last can be the peak. Keys of the source must all be read. ``padded`` says whether sources hold
+    padding, and ``search`` how the next tokens are chosen. Raises StrategyError if no target fits the strategy.
     """
     limit = longest_target(strategy, UNLIMITED)
     longest = None if limit == UNLIMITED else max(0, limit - config.prefix_len + 1)
@@ -66,28 +71,38 @@ def peak_formula(
     for name, dtype in DTYPES.items():
         of_row = row_bytes(config, strategy.bind(rows[-1] if rows else SAMPLE[0]), dtype)
         choosing = bytes_per_logit(search, config.vocab_size, dtype.itemsize)
-        alive: list[Any] = []
-        for kept in every_kept or [Remembered(0, 0, 0, 0, 0, cross=False)]:
-            whole = replace(cast(Remembered, kept), choosing=choosing, row_bytes=of_row)
-            alive += moments(config, B, S, config.target_rows(N), whole, dtype, padded)
-        found[name] = [polynomial(one) for one in dict.fromkeys(map(sympy.expand, alive))]
+        alive: list[tuple[Any, ...]] = []
+        for variants in every_kept or [[Remembered(0, 0, 0, 0, 0, cross=False)]]:
+            wholes = [replace(kept, choosing=choosing, row_bytes=of_row) for kept in variants]
+            each = [moments(config, B, S, config.target_rows(N), whole, dtype, padded) for whole in wholes]
+            alive += [tuple(dict.fromkeys(map(sympy.expand, moment))) for moment in zip(*each, strict=True)]
+        found[name] = [[polynomial(one) for one in moment] for moment in dict.fromkeys(alive)]
     return PeakFormula(strategy.label, found, longest)
 
 
-def _in_letters(rows: list[int], kept: tuple[Remembered, ...], config: ModelConfig) -> Remembered | None:
-    """What is kept for targets of so many ``rows`` as letters; None if a fact is none that ``_letter`` reads."""
+def _in_letters(rows: list[int], kept: tuple[Remembered, ...], config: ModelConfig) -> list[Remembered]:
+    """What is kept for targets of so many ``rows`` as letters; nothing if a fact is none that ``_letter`` reads.
+
+    The keys may be the less of a number and of all rows, as in a length bucket of a buffer. Then both variants are
+    returned. Memory never falls where more keys are read, so the less of what the two need is what is needed.
+    """
     letters: dict[str, Any] = {
         name: getattr(kept[0], name) for name in ("cross", "beams", "cross_shared", "cross_moved")
     }
-    last = config.target_rows(N)
+    last, variants = config.target_rows(N), list[int]()
     for field in (
         "reserved_first", "reserved_last", "copied", "rows", "keys", "gathered", "moved", "entries", "expanded",
     ):  # fmt: skip
-        letter = _letter(rows, [getattr(one, field) for one in kept], last)
-        if letter is None:
-            return None
-        letters[field] = letter
-    return Remembered(**letters)
+        values = [getattr(one, field) for one in kept]
+        letter = _letter(rows, values, last)
+        if letter is None and field == "keys" and values == [min(max(values), n) for n in rows]:
+            letters[field] = last
+            variants = [max(values)]
+        elif letter is None:
+            return []
+        else:
+            letters[field] = letter
+    return [Remembered(**letters), *(Remembered(**letters | {"keys": number}) for number in variants)]
 
 
 def weight_bytes_by_dtype(config: ModelConfig) -> dict[str, int]:

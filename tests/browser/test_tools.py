@@ -18,6 +18,7 @@ SHAPE = {
     "num_heads": 8, "vocab_size": 32128,
 }  # fmt: skip
 MODEL = ModelSpec("t5-small", "random", shape=tuple(sorted(SHAPE.items())))
+PREFIXED = ModelSpec("prefixed", "random", shape=tuple(sorted({**SHAPE, "prefix_ids": (3, 4, 5)}.items())))
 
 
 @pytest.fixture(scope="module")
@@ -87,12 +88,16 @@ def test_shapes_in_letters_and_numbers_are_those_of_the_ledger(page):
     assert f"{2 * 16 * 64 * 85 * 6 / 1e6:.2f} MFLOPs" in card
 
 
-@pytest.mark.parametrize("name", ["full_recompute", "cross_kv", "contiguous_kv", "static_kv"])
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [*((MODEL, name) for name in ("full_recompute", "cross_kv", "contiguous_kv", "static_kv")),
+     (PREFIXED, "static_kv(read=bucket)")],
+)  # fmt: skip
 @pytest.mark.parametrize("dtype", ["fp32", "bf16", "fp16"])
-def test_the_script_and_python_agree_on_peak_memory(page, name, dtype):
-    config, formula = config_of(MODEL), peak_formula(config_of(MODEL), parse(name))
+def test_the_script_and_python_agree_on_peak_memory(page, model, name, dtype):
+    config, formula = config_of(model), peak_formula(config_of(model), parse(name))
     for batch, source, target in ((1, 16, 2), (3, 500, 77), (64, 1024, 4096), (1000, 3, 50_000)):
-        cell = Cell(MODEL, source, target, batch, "cpu", dtype, 1, 0, "fixed")
+        cell = Cell(model, source, target, batch, "cpu", dtype, 1, 0, "fixed")
         told = page.evaluate(
             "([moments, dtype, at]) => decodebench.peakBytes({ moments }, dtype, at)",
             [formula.moments, dtype, {"B": batch, "S": source, "N": target}],
