@@ -5,23 +5,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .kv_bytes import KVBytes
+from .beams import Beams
+from .execution import executor, written
+from .kv_bytes import KVBytes, blocks_held, bytes_held
 from .models.encoder_decoder import Attended, DecoderTables, EncoderDecoder
 from .models.kernels.compiling import lengthen
-from .models.kernels.execution import Captured, Compiled, Forward, next_logits
+from .models.kernels.execution import Captured, Forward, next_logits
 from .models.sources import placeholder, source_shape
-from .models.stores import Growing, InBlocks, KVShape, Reordering, Step, TwoSided
+from .models.stores import Growing, KVShape, Step
 from .prefix import Prefix
 from .strategy import Strategy, StrategyError
-
-
-def is_captured(strategy: Strategy, device: str, beams: int = 1) -> bool:
-    """Whether steps of ``strategy`` are CUDA graphs on ``device``: captured ones, and compiled ones that can be.
-
-    Cross-attention K/V that are reordered with beams move at each step, and a graph reads the same addresses each time.
-    """
-    asked = strategy.execution == "graph" or (strategy.execution == "compiled" and "graph" in strategy.supports)
-    return asked and device == "cuda" and (beams == 1 or strategy.cross_beams != "expanded")
 
 
 class Session:
@@ -79,13 +72,7 @@ class Session:
                 f"{self.strategy.label}: open gave {len(self._stores)} stores for {layers} decoder layers; "
                 "give one for each"
             )
-        if beams > 1 and not all(isinstance(store, Reordering) for store in self._stores):
-            raise StrategyError(
-                f"{self.strategy.label}: its store has no select(parent_B, step), which {beams} beams need; add it, or "
-                "give search=greedy"
-            )
-        first = self._stores[0]
-        self._two_sided = first if beams > 1 and isinstance(first, TwoSided) else None
+        self._of_beams = Beams(self.strategy, self._stores, batch, beams, weight.device)
         most = self.length_max
         with torch.no_grad():
             self._tables = DecoderTables(model.decoder, most, max(most, self.strategy.keys_read(most)))
@@ -94,8 +81,6 @@ class Session:
         self._feeds_prefix = any(self.strategy.rows_fed(k) > 1 for k in steps)
         self._prefix = Prefix(config, self.strategy, prefix_len, batch, beams, weight.device)
         self._token_XN = torch.full((rows, most), config.pad_id, device=weight.device)
-        self._first_row_B1 = torch.arange(0, rows, beams, device=weight.device)[:, None]
-        self._is_selected = True
         self._position_1 = torch.zeros(1, dtype=torch.int64, device=weight.device)
         self._step = Step(1, self.strategy.rows_fed(1), self.strategy.keys_read(1), self._position_1)
         self._attended: Attended | None = None
@@ -105,24 +90,8 @@ class Session:
         if self.strategy.execution != "eager":
             # Compiled and captured steps need their input in one layout, captured ones also at one address.
             self._fed_X1 = torch.zeros(rows, 1, dtype=torch.int64, device=weight.device)
-            self._forward = self._executor()
+            self._forward = executor(model, self.strategy, batch, src_len, self.length_max, beams)
             self._prepare(steps)
-
-    def _executor(self) -> Forward:
-        weight, trains = self.model.embedding.weight, self.model.training
-        captured = is_captured(self.strategy, weight.device.type, self.beams)
-        if self.strategy.execution == "compiled":
-            sizes = self.batch, self.beams, self.src_len, self.length_max
-            key = self.strategy, *sizes, weight.dtype, weight.device, trains
-            return Captured(Compiled(key)) if captured else Compiled(key)
-        if not captured and weight.device.type == "cuda":
-            raise StrategyError(
-                f"{self.strategy.label}: execution=graph reads the same addresses at each step, and "
-                "cross_beams=expanded moves K/V; give shared or expanded_once"
-            )
-        if not captured:
-            raise StrategyError(f"{self.strategy.label}: execution=graph needs a CUDA device; give eager or compiled")
-        return Captured()
 
     @torch.no_grad()
     def _prepare(self, steps: range) -> None:
@@ -135,7 +104,7 @@ class Session:
         source = placeholder(self.model.config, self.batch, self.src_len, device)
         self.prefill(source, None, self._prefix.own_BP)
         own_BW = self.own_BW()
-        two = isinstance(self._forward, Captured) and self._two_sided is not None
+        two = isinstance(self._forward, Captured) and self._of_beams.two_sided is not None
         last = {self.strategy.variant(k): k for k in steps}
         for k in [k for k in last.values() for _ in range(2 if two else 1)]:
             self._stand_at(k)
@@ -169,10 +138,10 @@ class Session:
             raise StrategyError(f"features of type {source.dtype}; give a floating-point type, source.float()")
         if self.model.config.mel_bins is not None and src_mask_BS is not None:
             raise StrategyError("a mask with features, which fill all positions of a source; leave src_mask_BS out")
-        self._is_selected = True
+        self._of_beams.are_selected = True
         for store in self._stores:
             store.reset()
-        self._read_side()
+        self._of_beams.read_side(self._step)
         self._attended = None  # frees what is kept of the previous sources before the new ones are read
         bias = self.model.source_bias(src_mask_BS)
         memory_BSD = self.model.encoder(source, bias, self._position_SD)
@@ -187,7 +156,7 @@ class Session:
         sources = self.model.decoder.attend_to(memory_BSD, self.strategy.cross_kv, copies)
         self._attended = Attended(self._stores, sources, self._tables, bias)
         if self._held is not None:
-            self._attended = _written(self._attended, self._held)
+            self._attended = written(self._attended, self._held)
         self._feed_prefix()
 
     @property
@@ -226,11 +195,11 @@ class Session:
             raise StrategyError(
                 f"tokens of shape {list(token_X.shape)} in a session of {self.rows} rows; give one for each"
             )
-        if not self._is_selected:
+        if not self._of_beams.are_selected:
             number = k - self.prefix_len + 1
             raise StrategyError(f"step {number} of {self.beams} beams without select(parent_BW) before it; call it")
         logits_XV = self._run(token_X)
-        self._is_selected = self.beams == 1
+        self._of_beams.are_selected = self.beams == 1
         if k < self.length_max:
             self._stand_at(k + 1)
         else:
@@ -249,32 +218,22 @@ class Session:
         """
         if self.beams == 1:
             return
-        if parent_BW.shape != (self.batch, self.beams):
-            raise StrategyError(
-                f"parents of shape {list(parent_BW.shape)} in a session for {self.beams} beams of {self.batch} "
-                f"sentences; give {[self.batch, self.beams]}"
-            )
-        if self._is_selected or self._step.length > self.length_max:
-            raise StrategyError("select(parent_BW) is called once after each step but the last; leave this call out")
+        self._of_beams.require(parent_BW, is_over=self._step.length > self.length_max)
         self._reorder(parent_BW)
-        self._is_selected = True
+        self._of_beams.are_selected = True
 
     def own_BW(self) -> Tensor:
         """Parents by which each row goes on with itself, int64 [B, W]."""
-        return torch.arange(self.beams, device=self._token_XN.device).expand(self.batch, -1)
+        return self._of_beams.own_BW()
 
     def _reorder(self, parent_BW: Tensor) -> None:
         assert self._attended is not None
-        parent_X = (parent_BW + self._first_row_B1).flatten()
+        parent_X = self._of_beams.rows(parent_BW)
         if self._feeds_prefix:
-            held = self._step.length - 1
+            held = self._held_rows
             self._token_XN[:, :held] = self._token_XN[:, :held].index_select(0, parent_X)
         self.model.decoder.select(self._attended, parent_X, self._step, cross=self.strategy.cross_beams == "expanded")
-        self._read_side()
-
-    def _read_side(self) -> None:
-        if self._two_sided is not None:
-            self._step.side = self._two_sided.side
+        self._of_beams.read_side(self._step)
 
     def _run(self, token_X: Tensor) -> Tensor:
         """Run the step that the session stands at; return its logits, [X, V]."""
@@ -297,30 +256,14 @@ class Session:
     @property
     def nbytes(self) -> KVBytes:
         """K/V bytes held now, summed over layers."""
-        held = [store.nbytes(self._step.length - 1) for store in self._stores]
-        return KVBytes(
-            sum(reserved for reserved, _ in held),
-            sum(used for _, used in held),
-            sum(source.nbytes() for source in self._attended.sources) if self._attended is not None else 0,
-        )
+        return bytes_held(self._stores, self._attended.sources if self._attended is not None else (), self._held_rows)
 
     @property
     def blocks_in_use(self) -> tuple[int, int] | None:
         """Blocks of K/V of one layer (in use, reserved) now; None where there are none. It waits for the device."""
-        first = self._stores[0]
-        if not isinstance(first, InBlocks):
-            return None
-        found = first.blocks_in_use(self._step.length - 1)
-        if not (isinstance(found, tuple) and [type(blocks) for blocks in found] == [int, int]):
-            raise StrategyError(f"{self.strategy.label}: blocks_in_use gave {found!r}; return two whole numbers")
-        return found
+        return blocks_held(self.strategy, self._stores[0], self._held_rows)
 
-
-def _written(new: Attended, held: Attended) -> Attended:
-    """Copy the sources just read into ``held``, whose addresses a captured step reads; return ``held``."""
-    if held.source_bias is not None:
-        assert new.source_bias is not None
-        held.source_bias.copy_(new.source_bias)
-    for old, source in zip(held.sources, new.sources, strict=True):
-        old.copy_(source)
-    return held
+    @property
+    def _held_rows(self) -> int:
+        """Rows of self-attention K/V that were fed before the step that the session stands at."""
+        return self._step.length - 1

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from strategies import session
+from strategies import execution
 from strategies.models.kernels.execution import Captured
 
 
@@ -54,8 +54,8 @@ def _capture(self: Captured, *given: Any) -> tuple[FakeGraph, Tensor]:
 @contextmanager
 def captured_on_the_cpu() -> Iterator[None]:
     """Let sessions on the CPU capture what they would capture on CUDA, as fake graphs."""
-    asked: Callable[..., bool] = session.is_captured
+    asked: Callable[..., bool] = execution.is_captured
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(session, "is_captured", lambda strategy, device, beams=1: asked(strategy, "cuda", beams))
+        patch.setattr(execution, "is_captured", lambda strategy, device, beams=1: asked(strategy, "cuda", beams))
         patch.setattr(Captured, "_capture", _capture)
         yield

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from strategies import Session, Strategy
+from strategies.execution import is_captured
 from strategies.models.encoder_decoder import EncoderDecoder
-from strategies.session import is_captured
 
 from ..probes.attention import NoKernelError, attention_kernels, kernel_errors
 from ..settings.cells import Cell

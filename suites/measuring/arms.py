@@ -16,12 +16,12 @@ import torch
 from torch import Tensor
 
 from strategies import Session, Strategy
+from strategies.execution import is_captured
 from strategies.models import costs
 from strategies.models.encoder_decoder import EncoderDecoder
 from strategies.search.begin import begin
 from strategies.search.options import Stop
 from strategies.search.searching import Chosen, Searching, Sequences
-from strategies.session import is_captured
 
 from ..judging.baseline import baseline_of
 from ..probes.memory import peak_memory

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Sequence
 import torch
 
 from strategies import DTYPES, ModelConfig, ModelError, Strategy, config_of
+from strategies.execution import is_captured
 from strategies.models.kernels.compiling import why_not_compiled
 from strategies.models.kernels.narrow import why_not_narrow
 from strategies.models.kernels.packing import unavailable_on
 from strategies.search.options import Beam
-from strategies.session import is_captured
 
 from .cells import Cell
 from .config import NO_CUDA, WEIGHTS, ConfigError

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from strategies import ModelConfig, Session, StrategyError, parse
-from strategies import session as session_module
+from strategies import execution as execution_module
 from strategies.models.kernels.execution import next_logits
 
 SRC_LEN, BATCH, TARGET = 7, 2, 9
@@ -66,7 +66,7 @@ def test_a_step_is_prepared_on_placeholder_features_and_gets_no_mask(model, case
         masks.append(attended.source_bias)
         return next_logits(model, token_BT, step, attended)
 
-    monkeypatch.setattr(session_module, "Compiled", lambda key: watched)
+    monkeypatch.setattr(execution_module, "Compiled", lambda key: watched)
     token_BN, logits_BNV = case
     strategy = parse("static_kv(execution=compiled,read=bucket)")
     torch.testing.assert_close(steps(model, strategy, token_BN), logits_BNV, rtol=5e-5, atol=5e-5)

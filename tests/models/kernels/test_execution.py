@@ -11,13 +11,13 @@ import pytest
 import torch
 
 from strategies import Session, StrategyError, parse, registry, static_kv
-from strategies import session as session_module
+from strategies import execution as execution_module
+from strategies.execution import is_captured
 from strategies.models.kernels import compiling, execution
 from strategies.models.kernels.compiling import CompileError
 from strategies.models.kernels.execution import _COMPILED, Captured, Compiled, compiled
 from strategies.models.kernels.linears import use_linear
 from strategies.models.stores import Step
-from strategies.session import is_captured
 from strategies.static_kv import StaticKV
 from tests.conftest import ARCHITECTURES
 
@@ -201,7 +201,7 @@ def captures(monkeypatch):
     made = []
     monkeypatch.setattr(Captured, "_capture", capture)
     monkeypatch.setattr(
-        session_module, "is_captured", lambda strategy, device, beams: is_captured(strategy, "cuda", beams)
+        execution_module, "is_captured", lambda strategy, device, beams: is_captured(strategy, "cuda", beams)
     )
     return made
 
