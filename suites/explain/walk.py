@@ -52,7 +52,8 @@ class Walk:
     ``fed_N``: the token ids that the steps were fed. ``difference``: the largest difference between the logits of a
     step and its teacher-forced row. ``cross_kept``: whether the cross-attention of each layer read its K and V at the
     same addresses in every step. ``checkpoint``: the name of the folder whose model decoded, "" for the embedded one.
-    ``prefix``: the tokens with which every target is forced to begin, the start token first.
+    ``prefix``: the tokens with which every target is forced to begin, the start token first. ``given``: the keys that
+    the user typed for the model besides its folder, as they are typed.
     """
 
     source: Sequence[str]
@@ -64,6 +65,7 @@ class Walk:
     cross_kept: bool
     checkpoint: str = ""
     prefix: Sequence[str] = ()
+    given: Sequence[str] = ()
 
 
 def write_walk(walk: Walk, folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from ..machine.environment import environment
 from ..plots.ledger import draw
 from ..settings.cells import Cell
 from ..settings.config import ConfigError
-from ..settings.texts import encoded, output_limit, words_of
+from ..settings.texts import encoded, in_language, output_limit, words_of
 from ..store.files import write_json, write_text
 from ..store.folders import make_run_dir
 from .page import html_page, markdown_page
@@ -38,10 +39,12 @@ def explain(cell: Cell, strategies: Sequence[Strategy], phrase: str, k: int | No
             "model=pronounce device=cpu, or model=checkpoint model.checkpoint=DIR device=cpu"
         )
     ids = encoded([phrase], cell.model, "--phrase: text")[0]
+    given = [f"model.{name}={json.dumps(value, separators=(',', ':'))}" for name, value in cell.model.shape]
+    cell = dataclasses.replace(cell, model=in_language(cell.model))
     model = load(cell)
     seen = walk(model, parse(CACHED), ids, output_limit(model.config, len(ids)), words_of(cell.model))
     if cell.model.source == "checkpoint":
-        seen = dataclasses.replace(seen, checkpoint=cell.model.name)
+        seen = dataclasses.replace(seen, checkpoint=cell.model.name, given=given)
     steps, first = len(seen.output), model.config.prefix_len
     last = model.config.target_rows(steps)
     if k is not None and k > last:

@@ -22,9 +22,11 @@ function slider(root) {
 
   const strategy = (label) => model.layer.strategies.find((one) => one.label === label);
   // Where a step reads a length bucket, the keys M are the first bucket that holds k, and at most the buffer.
+  // The first step is k = P, after the forced tokens; the last one fills the rows of the target.
+  const lastK = () => model.first - 1 + at.N;
   const sizes = (one, k = at.k) => {
-    const C = one.capacity ?? at.N, M = Math.min(one.buckets.find((size) => size >= k) ?? C, C);
-    return { ...model.layer.sizes, ...at, k, C, M };
+    const C = one.capacity ?? lastK(), M = Math.min(one.buckets.find((size) => size >= k) ?? C, C);
+    return { ...model.layer.sizes, ...at, k, C, M, tokens: lastK() };
   };
   const flopsOf = (one, k) => {
     const now = sizes(one, k);
@@ -44,7 +46,7 @@ function slider(root) {
   }
 
   function step(k) {
-    at.k = Math.min(Math.max(k, 1), at.N);
+    at.k = Math.min(Math.max(k, model.first), lastK());
     draw();
   }
   function pause() {
@@ -55,22 +57,23 @@ function slider(root) {
   }
   function play() {
     if (timer) return pause();
-    if (at.k === at.N) at.k = 0;
+    if (at.k === lastK()) at.k = model.first - 1;
     const stride = Math.max(1, Math.round(at.N / 120));
     root.querySelector(".told").setAttribute("aria-live", "off");
     button("play").textContent = "Pause";
-    timer = setInterval(() => { step(at.k + stride); if (at.k >= at.N) pause(); }, 130);
+    timer = setInterval(() => { step(at.k + stride); if (at.k >= lastK()) pause(); }, 130);
   }
 
   function draw() {
-    field("k").max = at.N;
+    field("k").min = model.first;
+    field("k").max = lastK();
     field("k").value = at.k;
-    field("k").setAttribute("aria-valuetext", `step ${at.k} of ${at.N}`);
+    field("k").setAttribute("aria-valuetext", `step ${at.k} of ${lastK()}`);
     const cost = sides.map((label) => flopsOf(strategy(label), at.k));
-    const most = Math.max(...sides.map((label) => Math.max(flopsOf(strategy(label), at.N), flopsOf(strategy(label), 1))));
+    const most = Math.max(...sides.map((label) => Math.max(flopsOf(strategy(label), lastK()), flopsOf(strategy(label), model.first))));
     panes.forEach((pane, side) => {
       const one = strategy(sides[side]), now = sizes(one);
-      const tooLong = one.capacity !== null && at.N > one.capacity;
+      const tooLong = one.capacity !== null && lastK() > one.capacity;
       pane.querySelector(".content").replaceChildren(
         ...(tooLong
           ? [html("p", { class: "said" }, `${model.names[one.label]} holds at most ${counted(one.capacity, "token")}: choose a shorter target.`)]
@@ -79,7 +82,7 @@ function slider(root) {
     });
     const [first, second] = cost, [a, b] = sides.map((label) => model.names[label]);
     const ratio = first / second, factor = (x) => `${x >= 99.5 ? x.toFixed(0) : Number(x.toPrecision(2))}x`;
-    root.querySelector(".told").textContent = `Step k = ${whole(at.k)} of ${whole(at.N)}. ` +
+    root.querySelector(".told").textContent = `Step k = ${whole(at.k)} of ${whole(lastK())}. ` +
       (a === b ? "" : Math.abs(ratio - 1) < 0.005 ? `${a} and ${b} multiply as much. ` : ratio > 1
         ? `${a} multiplies ${factor(ratio)} as much as ${b}. ` : `${b} multiplies ${factor(1 / ratio)} as much as ${a}. `) +
       "Times are not computed here: they are measured.";
@@ -111,14 +114,14 @@ function slider(root) {
 
   // A strip has a column for each token: what is kept, copied, computed again, new, and reserved but empty.
   function strips(one, now) {
-    const longest = Math.max(now.N, now.S, one.reserved === "C" ? now.C : 0), px = STRIP_PX / longest;
+    const longest = Math.max(now.tokens, now.S, one.reserved === "C" ? now.C : 0), px = STRIP_PX / longest;
     const again = rowsOf(one, now) - 1, kept = evaluated(one.kept, now), moved = evaluated(one.moved, now);
     const box = (kind, from, count) => count > 0 && svg("rect", { class: kind, x: from * px, y: 1, width: count * px, height: 14 });
     const strip = (title, edge, ...parts) => [html("p", {}, title),
       svg("svg", { viewBox: `0 0 ${STRIP_PX} 16`, preserveAspectRatio: "none", "aria-hidden": "true" },
         ...parts.filter(Boolean), box("edge", 0, edge))];
     const shown = html("div", { class: "strips" },
-      ...strip("K and V of self-attention: target tokens", Math.max(now.N, one.reserved === "C" ? now.C : 0),
+      ...strip("K and V of self-attention: target tokens", Math.max(now.tokens, one.reserved === "C" ? now.C : 0),
         box("again", 0, again), box(moved ? "moved" : "kept", 0, kept), box("fresh", now.k - 1, 1),
         one.reserved === "C" && box("empty", now.k, now.C - now.k)),
       ...strip("K and V of cross-attention: source positions", now.S, box(one.cross ? "kept" : "again", 0, now.S)));
@@ -132,8 +135,8 @@ function slider(root) {
   }
 
   function layer(one, now) {
-    const last = sizes(one, now.N);
-    const tokens = Math.max(now.N, now.S, one.reserved === "C" ? now.C : 0);
+    const last = sizes(one, now.tokens);
+    const tokens = Math.max(now.tokens, now.S, one.reserved === "C" ? now.C : 0);
     const features = Math.max(...one.products.filter((p) => p.role !== "lm_head").flatMap((p) => ["inner", "cols"].filter((n) => !isToken(p, n)).map((n) => evaluated(p.sizes[n], now))));
     const scale = { tokens: TOKEN_PX / tokens, features: FEATURE_PX / features };
     const groups = BLOCKS.map(([part, title, input]) => {
@@ -182,7 +185,7 @@ function slider(root) {
     const name = target.dataset.set;
     if (name === "model") choose(target.value);
     else if (name === "k") { pause(); at.k = Number(target.value); }
-    else if (name) { at[name] = numberOf(target, at[name]); at.k = Math.min(at.k, at.N); }
+    else if (name) { at[name] = numberOf(target, at[name]); at.k = Math.min(at.k, lastK()); }
     else if (target.dataset.side) sides[target.dataset.side] = target.value;
     draw();
   });

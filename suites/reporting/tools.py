@@ -118,7 +118,8 @@ def model_data(
         "title": title,
         "layer": layer,
         "longest": LONGEST,
-        "start": start | {"k": default_step(start["N"])},
+        "first": config.prefix_len,
+        "start": start | {"k": default_step(config.target_rows(start["N"]), config.prefix_len)},
         "sides": (wanted * 2)[:2],
         "names": names_of([strategy.label for strategy in strategies]),
         "memory": {

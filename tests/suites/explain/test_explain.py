@@ -231,6 +231,7 @@ def test_after_a_prefix_the_page_tells_what_prefill_feeds_and_begins_at_its_last
     page = Path(capsys.readouterr().out.splitlines()[0])
     text, (first, *others), count = page.read_text(), read_walk(page.parent).steps, len(prefix)
     told = " ".join(text.split())
+    assert " ".join(["model.checkpoint=DIR", *given, "--phrase"]) in told
 
     model = T5ForConditionalGeneration.from_pretrained(folder)
     tokenizer = AutoTokenizer.from_pretrained(folder)

@@ -1,6 +1,7 @@
 """The tools of a page as data and as a page of their own: whole, and left out where a folder does not say the sizes."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -90,3 +91,10 @@ def test_lengths_beyond_what_the_slider_shows_are_cut_and_one_strategy_is_shown_
     data = model_data("m", "m", CONFIG, [parse("static_kv")], {"B": 1, "S": 10_000, "N": 1})
     assert data["start"] == {"B": 1, "S": 4096, "N": 1, "k": 1}
     assert data["sides"] == ["static_kv", "static_kv"]
+
+
+@pytest.mark.parametrize(("free", "k"), [(60, 21), (2, 4)])
+def test_the_slider_begins_at_the_last_forced_token(free, k):
+    config = replace(CONFIG, prefix_ids=(5, 6, 7))
+    data = model_data("m", "m", config, [parse("static_kv")], {"B": 1, "S": 9, "N": free})
+    assert (data["first"], data["start"]["k"]) == (4, k)
