@@ -1,4 +1,4 @@
-"""Jobs as Hydra runs them: one cell per job, in whatever process Hydra's launcher chooses."""
+"""Jobs as Hydra runs them: the cells of one configuration per job, in whatever process Hydra's launcher chooses."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from hydra.types import RunMode
 from ..settings.config import ConfigError, register
 from ..settings.overrides import one_line
 from ..settings.own_package import CONF
-from ..store.plan import planned_id
+from ..store.plan import ids_of_job
 from .measure_cell import measure_cell
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
 
 
 class Jobs:
-    """The function that Hydra calls for each job: it measures the job's cell, if that is one of ``left``."""
+    """The function that Hydra calls for each job: it measures those of the job's cells that are ``left``."""
 
     def __init__(self, left: Collection[str] = ()) -> None:
         self._left = frozenset(left)
 
     def __call__(self, config: Any) -> None:
-        """Measure the plan's cell of the job's number; nothing of ``config`` is read."""
+        """Measure the plan's cells of the job's number; nothing of ``config`` is read."""
         chosen = HydraConfig.get()
         sweep = chosen.mode == RunMode.MULTIRUN
         run_dir = Path(chosen.sweep.dir if sweep else chosen.run.dir)
-        cell_id = planned_id(run_dir, int(chosen.job.num) if sweep else 0)
-        if cell_id in self._left:
-            measure_cell(run_dir, cell_id)
+        for cell_id in ids_of_job(run_dir, int(chosen.job.num) if sweep else 0):
+            if cell_id in self._left:
+                measure_cell(run_dir, cell_id)
 
 
 def hand_over(arguments: list[str], jobs: Jobs) -> None:

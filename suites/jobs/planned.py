@@ -34,6 +34,8 @@ class Planned:
     contenders: list[str]
     is_spoken: bool = False
     """Whether phoneme errors are counted because those of another cell are, with which they can be compared."""
+    number: int | None = None
+    """Number of the job, from 0, where that is not the place of the cell in the plan."""
 
     @cached_property
     def effort(self) -> Effort:
@@ -66,6 +68,7 @@ class Planned:
             "config": self.job.yaml,
             "isolate": self.job.config.isolate,
             **({"is_spoken": True} if self.is_spoken else {}),
+            **({} if self.number is None else {"job": self.number}),
         }
         return cast("FrozenEntry", json.loads(json.dumps(entry)))
 
@@ -83,12 +86,14 @@ def planned(jobs: Sequence[Job]) -> list[Planned]:
 
     Raises StrategyError, or ConfigError if two jobs are one cell, names clash, or none can run.
     """
+    _require_one_file(jobs)
     cells = make_cells(job.config for job in jobs)
-    found = _without_repetition(
-        Planned(job, cell, arms_of(job.config), select_contenders(job.config.contenders))
-        for job, batches in zip(jobs, cells, strict=True)
+    found = _without_shared(
+        Planned(job, cell, arms_of(job.config), select_contenders(job.config.contenders), number=number)
+        for number, (job, batches) in enumerate(zip(jobs, cells, strict=True))
         for cell in batches
     )
+    found = [dataclasses.replace(one, number=None) if one.number == place else one for place, one in enumerate(found)]
     _require_distinct([one.cell for one in found])
     for one in found:
         if clash := next((s.label for s in one.strategies if s.label in one.contenders), ""):
@@ -105,17 +110,30 @@ def planned(jobs: Sequence[Job]) -> list[Planned]:
     return found
 
 
-def _without_repetition(plan: Iterable[Planned]) -> list[Planned]:
-    """The plan without cells that stand in it before: batches of a file that is cut in several ways may be equal."""
+def _require_one_file(jobs: Sequence[Job]) -> None:
+    """Refuse several files of texts: tables tell batches apart by their first sentence alone."""
+    files = list(dict.fromkeys(job.config.src_text for job in jobs if job.config.src_text is not None))
+    if len(files) > 1:
+        raise ConfigError(
+            f"src_text={','.join(files)} are {len(files)} files, of which a run takes one; run each on its own, and "
+            "`compare` the runs"
+        )
+
+
+def _without_shared(plan: Iterable[Planned]) -> list[Planned]:
+    """The plan without smaller last batches that stand in it before, of a file that is cut in batches of other sizes.
+
+    What else is equal is left, to be refused.
+    """
     found: list[Planned] = []
     batches: dict[str, Planned] = {}
     for one in plan:
         twin = batches.setdefault(one.id, one) if one.cell.first_sentence else one
-        if twin is one or (twin.strategies, twin.contenders, twin.job.config.measure) != (
-            one.strategies,
-            one.contenders,
-            one.job.config.measure,
-        ):
+        mine, other = one.job.config, twin.job.config
+        is_shared = mine.batch_size != other.batch_size and mine == dataclasses.replace(
+            other, batch_size=mine.batch_size
+        )
+        if twin is one or not is_shared:
             found.append(one)
     return found
 

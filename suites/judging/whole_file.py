@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from ..store.cell_folder import CellResult
 from ..store.records import Round
-from .baseline import timed_s
+from .baseline import end_to_end_s, timed_s
 
 SAME = (
     "model", "device", "dtype", "weights", "linear", "attention", "tf32", "search", "threads", "stop", "seed",
@@ -34,7 +34,10 @@ class WholeFile:
 
 
 def whole_files(cells: Sequence[CellResult]) -> Iterator[WholeFile]:
-    """Yield each file of a run that is more than one cell, once for every way in which it was cut and decoded."""
+    """Yield each file of a run that is more than one cell, once for every way in which it was cut and decoded.
+
+    ``cells`` must be all that the run planned: the file of a run that lacks a batch would end before it.
+    """
     found: dict[str, dict[tuple[int, int], CellResult]] = {}
     for done in cells:
         if first := done.cell.get("first_sentence", 0):
@@ -46,7 +49,7 @@ def whole_files(cells: Sequence[CellResult]) -> Iterator[WholeFile]:
             sentences = sum(batch.cell["batch_size"] for batch in batches)
             if len(mine) > 1 and (rounds := list(_summed(batches))):
                 timed = {done.strategy for done in rounds}
-                arms = [arm for arm in batches[0].arms if arm.strategy in timed]
+                arms = [arm for arm in batches[0].arms if arm.strategy in timed and arm.status == "ok"]
                 result = replace(batches[0], arms=arms, rounds=rounds, calibrations=[], conditions=None)
                 yield WholeFile(sentences, len(batches), size, result)
 
@@ -62,8 +65,15 @@ def _in_order(mine: Batches, size: int) -> list[CellResult]:
     return batches
 
 
+def _timed(batch: CellResult) -> dict[str, dict[int, float]]:
+    failed = {arm.strategy for arm in batch.arms} - {*timed_s(batch)}
+    labels = dict.fromkeys(done.strategy for done in batch.rounds if done.strategy not in failed)
+    return {label: end_to_end_s(batch.rounds, label) for label in labels}
+
+
 def _summed(batches: Sequence[CellResult]) -> Iterator[Round]:
-    times = [timed_s(batch) for batch in batches]
+    """The rounds of arms that succeeded in every batch, and of the A/A arms beside them."""
+    times = [_timed(batch) for batch in batches]
     for label in times[0]:
         if all(label in timed for timed in times):
             for index in sorted(set.intersection(*(set(timed[label]) for timed in times))):

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from ..tables.groups import are_batches
 from ..words.quantity import counted
 
 SIZES = ("batch_size", "num_beams", "first_sentence", "src_len", "tgt_len")
@@ -30,7 +29,7 @@ _KINDS = {
 _WORDS = {
     "batch_size": "batch",
     "num_beams": "beams",
-    "first_sentence": "from sentence",
+    "first_sentence": "sentence",
     "src_len": "source",
     "tgt_len": "target",
 }
@@ -58,11 +57,11 @@ def is_tied(table: pd.DataFrame) -> bool:
 def rest_of(table: pd.DataFrame, axis: str) -> list[str]:
     """Columns of ``SIZES`` that vary besides the axis, without those that another one settles.
 
-    The first sentence of a batch of texts settles its source length, and its size where no sizes were swept.
+    The first sentence of a batch of texts settles its source length.
     """
     settled = {"src_len"} if axis == "tgt_len" and is_tied(table) else set()
     if table["first_sentence"].nunique() > 1:
-        settled |= {"src_len", "batch_size"} if are_batches(table) else {"src_len"}
+        settled |= {"src_len"}
     return [column for column in SIZES if column not in {axis, *settled} and table[column].nunique() > 1]
 
 

@@ -176,15 +176,11 @@ class View:
 
     @property
     def every_panel(self) -> list[tuple[str, pd.DataFrame]]:
-        """(title, rows) for each part of the table, which is divided by what varies besides the axis.
-
-        Where a file of texts was cut into batches of several sizes, smaller last batches are left out.
-        """
+        """(title, rows) for each part of the table, which is divided by what varies besides the axis."""
         rest = self._rest
         if not rest:
             return [("", self.table)]
-        table = whole_batches(self.table) if "batch_size" in rest else self.table
-        return [(panel_named(rest, key), rows) for key, rows in table.groupby(rest)]
+        return [(panel_named(rest, key), rows) for key, rows in self.table.groupby(rest)]
 
     def failed_in(self, part: pd.DataFrame) -> pd.DataFrame:
         """Rows of the failed and invalid cases that belong to a panel, of which ``part`` has the measured rows."""
@@ -213,7 +209,8 @@ def views(
     """Yield a view for each group that has a measured case; cases of a group are equal in the columns ``GROUP``.
 
     ``machine`` maps each device to its name, which counts where a case does not name its own. ``role_sums`` is the
-    table of roles, None if the folder has none. Tables of earlier versions get the columns that they lack.
+    table of roles, None if the folder has none. Tables of earlier versions get the columns that they lack. The last
+    batch of a file of texts is left out where it is smaller, as its times are not those of the others.
     """
     table = hardware_known(completed(table))
     sums = pd.DataFrame(columns=ROLE_COLUMNS) if role_sums is None else role_sums
@@ -234,6 +231,7 @@ def views(
         where = hardware or own or machine.get(str(case["device"]), case["device"])
         foot = f"{short(str(case['model']))}, {case['dtype']}, {kernels}on {where}"
         bad = table[(table[GROUP] == pd.Series(case)).all(axis=1) & (table["status"] != "ok")]
+        rows = whole_batches(rows, bad)
         told = bad[~_is_idle_with_one_beam(bad, rows)]
         yield View(
             rows,

@@ -14,7 +14,7 @@ from ..judging.verdict import MARGIN
 from ..metrics import metrics
 from ..plots import quality, views_of
 from ..plots.view import View
-from ..store.cell_folder import read_cell
+from ..store.cell_folder import read_cell, read_cells
 from ..store.files import ResultsError, exists, is_folder, write_text
 from ..store.schema import parsed_file, read_environment, read_run_entry
 from ..tables.columns import SPEED, completed
@@ -32,6 +32,7 @@ from ..telling.next_command import readable
 from ..telling.ranking import title_of
 from ..telling.stopped import reason_told
 from ..telling.summary import equality_told, remarks
+from ..telling.whole_file import whole_files_told
 from .charts import Chart, Legend, charts_of, legend_of
 from .environment import environment_lines
 from .html import render
@@ -102,6 +103,7 @@ def write_report(run_dir: Path, is_open: bool = False, left: str = "") -> Path:
         beside="table.csv",
         approximate=not is_exact(table).all(),
         environment=[*environment_lines(kept), *measured_on(table, kept)],
+        whole_files=_whole_files(run_dir, table, run),
         equal=equality_told(table),
         warnings=[*(line for line in noises if not is_mixed(line)), *remarks(table)],
         formulas=[(m.name, m.unit, m.better, m.formula) for m in metrics().values() if m.name in table],
@@ -140,6 +142,14 @@ def _part(
         _ledger(run_dir, view),
         [] if calculated else fits,
     )
+
+
+def _whole_files(run_dir: Path, table: pd.DataFrame, run: Mapping[str, Any]) -> list[str]:
+    """Lines on a file of texts as a whole, where the folder keeps the rounds of every planned cell."""
+    planned = {entry["id"] for entry in run.get("plan", [])}
+    if not (table["first_sentence"] > 0).any() or not planned <= {*table["cell"]} or not is_folder(run_dir / "cells"):
+        return []
+    return whole_files_told(read_cells(run_dir))
 
 
 def _tools(run_dir: Path, shown: Sequence[View]) -> list[dict[str, Any]]:

@@ -77,7 +77,7 @@ class Cell:
         else:  # the same checkpoint has the same id under any path
             del fields["model"]["name"], fields["model"]["checkpoint"]
         if self.src_features is not None:
-            del fields["src_features"]["path"]
+            del fields["src_features"]["path"], fields["src_features"]["largest"]
         text = json.dumps(fields, sort_keys=True)
         digest = hashlib.sha256(text.encode()).hexdigest()[:8]
         model = re.sub(r"[^\w.-]+", "-", self.model.name).strip("-")

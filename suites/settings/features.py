@@ -36,7 +36,7 @@ class FeatureFile:
     path: str
     shape: tuple[int, ...]
     content: str
-    largest: float
+    largest: float = 0.0
 
     @property
     def positions(self) -> int:

@@ -114,7 +114,8 @@ class FrozenEntry(TypedDict):
 
     ``strategies`` and ``contenders`` are labels, and ``measure`` holds the fields of ``measure.*``. ``config`` is the
     configuration of the job as YAML. ``isolate`` says whether it is measured in a process of its own, and ``is_spoken``
-    that phoneme errors are counted though the search alone does not ask for it.
+    that phoneme errors are counted though the search alone does not ask for it. ``job`` is the number of the job that
+    the cell is of, from 0, where that is not its place in the plan.
     """
 
     id: CellId
@@ -127,6 +128,7 @@ class FrozenEntry(TypedDict):
     config: str
     isolate: NotRequired[Literal["none", "process", "auto"]]
     is_spoken: NotRequired[bool]
+    job: NotRequired[Count]
 
 
 class JobEntry(TypedDict):

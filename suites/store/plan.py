@@ -47,12 +47,17 @@ def planned_cell(run_dir: Path, cell_id: str) -> FrozenEntry:
     raise ResultsError(f"{run_dir / NAME} plans no cell {cell_id}; give the id of a folder in {run_dir / 'cells'}")
 
 
-def planned_id(run_dir: Path, place: int) -> str:
-    """Read the id of the cell at a place of the plan, which counts from 0. Raises ResultsError if it is not there."""
-    lines = _lines(run_dir)
-    if place >= len(lines):
-        raise ResultsError(f"{damaged(run_dir / NAME)} (it plans {len(lines)} cells); {REMEDY}")
-    return _entry(run_dir, place + 1, lines[place])["id"]
+def ids_of_job(run_dir: Path, job: int) -> list[str]:
+    """Read the ids of the cells of a job, whose number counts from 0. Raises ResultsError if the plan has no such job.
+
+    It has none of its own where all of them are cells of an earlier job too.
+    """
+    entries = read_plan(run_dir)
+    numbers = [entry.get("job", place) for place, entry in enumerate(entries)]
+    found = [entry["id"] for entry, number in zip(entries, numbers, strict=True) if number == job]
+    if job > max(numbers):
+        raise ResultsError(f"{damaged(run_dir / NAME)} (it plans {max(numbers) + 1} jobs); {REMEDY}")
+    return found
 
 
 def _lines(run_dir: Path) -> list[str]:

@@ -55,10 +55,15 @@ def are_batches(table: pd.DataFrame) -> bool:
     return bool(several and (table.groupby("first_sentence")["batch_size"].nunique() == 1).all())
 
 
-def whole_batches(table: pd.DataFrame) -> pd.DataFrame:
-    """The rows without the last batches of a file of texts that are smaller: no batch of their size begins the file."""
-    sizes = table.loc[table["first_sentence"] <= 1, "batch_size"]
-    return table[table["batch_size"].isin(sizes)]
+def whole_batches(table: pd.DataFrame, lost: pd.DataFrame | None = None) -> pd.DataFrame:
+    """The rows without the last batches of a file of texts that are smaller: no batch of their size begins the file.
+
+    ``lost`` are rows of cases without a measurement, among which the first batch may be.
+    """
+    known = table if lost is None else pd.concat([table, lost])
+    first = pd.to_numeric(known["first_sentence"])  # empty texts in tables of earlier versions
+    sizes = known.loc[~(first > 1), "batch_size"]
+    return table[table["batch_size"].isin(sizes)] if len(sizes) else table
 
 
 def _settings(table: pd.DataFrame) -> list[tuple[Any, ...]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 from strategies.search.options import Beam, Sample, Search
@@ -16,23 +17,27 @@ from ..words.quantity import counted
 from ..words.search_told import search_told
 
 
-def told(configs: Iterable[RunConfig]) -> list[str]:
+def told(configs: Iterable[RunConfig], measures: bool = True) -> list[str]:
     """Collect the notes on everything that will be decoded. Each file is read once, however many cells share it.
 
-    Raises ConfigError if the sources cannot be read, and ModelError if the model or its checkpoint cannot.
+    ``measures``: whether every batch of a file of texts is decoded, and not the first alone. Raises ConfigError if the
+    sources cannot be read, and ModelError if the model or its checkpoint cannot.
     """
     jobs = list(configs)
     distinct = {
         (repr(config.model), config.src_ids, config.src_text, config.batch_size, search_of(config.search)): config
         for config in jobs
     }.values()
-    notes = of_sources, of_language, of_generation
+    notes = partial(of_sources, measures=measures), of_language, of_generation
     of_files = dict.fromkeys(line for config in distinct for note in notes for line in note(config))
     return [*of_files, *of_gpu(config for config in jobs if not config.cluster.is_slurm)]
 
 
-def of_sources(config: RunConfig) -> Iterator[str]:
-    """Yield a note on what is not decoded of a file of sources. Raises ConfigError or ModelError as ``told`` does."""
+def of_sources(config: RunConfig, measures: bool = True) -> Iterator[str]:
+    """Yield a note on how a file of sources is cut, or what of it is not decoded.
+
+    ``measures`` and what is raised are as for ``told``.
+    """
     from strategies import ModelSpec
 
     spec = ModelSpec.of(config.model)
@@ -40,10 +45,12 @@ def of_sources(config: RunConfig) -> Iterator[str]:
         whole, size = len(read_texts(config.src_text, spec)), config.batch_size
         if whole > size:
             last = f", the last of {whole % size}" if whole % size else ""
-            yield (
-                f"src_text={shown(config.src_text)}: the {whole} sentences are {-(-whole // size)} batches of "
-                f"{size}{last}, and each batch is a cell"
+            what = (
+                f"the {whole} sentences are {-(-whole // size)} batches of {size}{last}, and each batch is a cell"
+                if measures
+                else f"the first {size} of {whole} sentences {'is' if size == 1 else 'are'} taken"
             )
+            yield f"src_text={shown(config.src_text)}: {what}"
     if config.src_ids is None:
         return
     pad = pad_id(spec)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ..judging.baseline import Comparison, approximate_of, compare, timed_s
 from ..judging.whole_file import WholeFile, whole_files
+from ..settings.search import search_from
 from ..store.cell_folder import CellResult
 from ..words.comparison import Compared, spoken
 from ..words.quantity import counted, quantity
+from ..words.search_told import search_told
+from ..words.settings_told import changed_settings
 
 
 def whole_files_told(cells: Sequence[CellResult]) -> list[str]:
@@ -30,8 +34,18 @@ def _line(file: WholeFile, compared: dict[str, Comparison]) -> str:
     told = "; ".join(_case(label, times[label], compared[label], label in approximate) for label in ordered)
     return (
         f"all {file.sentences} sentences in {counted(file.batches, 'batch', 'batches')} of {file.batch_size}, "
-        f"{counted(cell['tgt_len'], 'token')} each on {cell['device']}, {cell['dtype']}: {told}"
+        f"{'at most ' * (cell['stop'] == 'eos')}{counted(cell['tgt_len'], 'token')} each, {_settings(cell)}: {told}"
     )
+
+
+def _settings(cell: Mapping[str, Any]) -> str:
+    """Model, device, type and threads, and what else is not at its default."""
+    search = search_from(cell.get("search"))
+    beams = f", {counted(search.width, 'beam')}" if search.kind == "beam" else ""
+    told = {**cell, "tf32": str(cell.get("tf32", False)).lower(), "search": search_told(search)}
+    kernels = "".join(f", {text}" for text in changed_settings(told))
+    threads = counted(cell["threads"], "thread")
+    return f"{cell['model']['name']} on {cell['device']}, {threads}, {cell['dtype']}{kernels}{beams}"
 
 
 def _case(label: str, time_s: float, found: Comparison, is_approximate: bool) -> str:

@@ -119,7 +119,7 @@ def main(argv: list[str]) -> int:
     _check_run_dir(overrides.run_dir)
     arms = prepare(cell, strategies)
     run_dir = make_run_dir(overrides.run_dir, "profile")
-    for line in told([config]):
+    for line in told([config], measures=False):
         print(line, file=sys.stderr)
     write_text(run_dir / "config.yaml", _as_run(jobs[0].yaml, cell, strategies))
     traces = profile(cell, arms, steps, run_dir)

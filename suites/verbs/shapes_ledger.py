@@ -40,7 +40,7 @@ def show_ledger(
     """
     cell = make_cell(job.config)
     require_possible(cell)
-    for line in of_sources(job.config):
+    for line in of_sources(job.config, measures=False):
         print(line, file=sys.stderr)
     config = config_of(cell.model)
     first, last = config.prefix_len, config.target_rows(cell.tgt_len)

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from ...plots.curve import is_disturbed
+from ...plots.swept import LINEAR
 from ...plots.totals import WHISKERS
 from ...plots.view import View
 from ...words.comparison import factor
@@ -63,11 +64,15 @@ def _limits(data: pd.DataFrame) -> dict[str, Any]:
 
 
 def alternative(message: str, view: View, column: str, unit: str) -> str:
-    """Write the text alternative: the message, then each strategy's first and last figure along the axis."""
+    """Write the text alternative: the message, then each strategy's first and last figure along the axis.
+
+    Where the axis has no direction (``LINEAR``), they are the least and the greatest.
+    """
     axis, _ = view.axis
     _, rows = view.panels[-1]
     told = []
-    for strategy, mine in rows.dropna(subset=column).sort_values(axis).groupby("strategy", sort=False):
+    ordered = rows.dropna(subset=column).sort_values(column if axis in LINEAR else axis)
+    for strategy, mine in ordered.groupby("strategy", sort=False):
         first, last = (_words(float(mine[column].iloc[i]), unit) for i in (0, -1))
         ends = f"{first} to {last}" if len(mine) > 1 else first
         told.append(f"{view.name(strategy)} {ends}")

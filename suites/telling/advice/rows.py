@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from ...tables.columns import SPEED
+from ...tables.groups import are_batches
 from ...words.comparison import spoken
 from ...words.quality import is_approximate
 from ...words.search_told import sizes_told
@@ -26,7 +27,8 @@ def timed(rows: pd.DataFrame) -> pd.DataFrame:
 
 def cases(rows: pd.DataFrame) -> Iterator[tuple[str, list[Row]]]:
     """Yield each cell's batch size and lengths in words, and its rows, the quickest first."""
-    ordered = rows.sort_values([*ORDER, *SPEED], kind="stable").to_dict("records")
+    order = ["first_sentence", *ORDER] if are_batches(rows) else ORDER  # the last of them is smaller
+    ordered = rows.sort_values([*dict.fromkeys([*order, *SPEED])], kind="stable").to_dict("records")
     for _, cell in groupby(ordered, key=lambda row: tuple(row[name] for name in ORDER)):
         found: list[Row] = [*cell]
         yield place_of(found[0]), found

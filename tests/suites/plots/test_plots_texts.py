@@ -21,16 +21,16 @@ def of_texts() -> tuple[pd.DataFrame, pd.DataFrame]:
     return table, steps.drop(columns="first_sentence")
 
 
-def test_the_axis_is_the_first_sentence_of_each_batch_and_a_smaller_last_batch_divides_nothing():
+def test_the_axis_is_the_first_sentence_of_each_batch_and_a_smaller_last_batch_is_left_out():
     (view,) = views(*of_texts(), MACHINE)
     assert view.axis == ("first_sentence", "first sentence of the batch")
     assert [title for title, _ in view.every_panel] == [""]
-    assert view.sizes(view.last_rows.iloc[0]) == "Source 22, target 16 tokens, batch 3, sentences 25 to 27."
+    assert view.sizes(view.last_rows.iloc[0]) == "Source 31, target 16 tokens, batch 8, sentences 17 to 24."
     for module in (totals, memory, flops):
         drawn = module.figure(view)
         scales = {axes.get_xscale() for axes in drawn.axes if axes.get_xlabel() == view.axis[1]}
         assert scales == {"linear"}, module.__name__
-    assert totals.message(view).startswith("At the sentences from 25 on, ")
+    assert totals.message(view).startswith("At the sentences from 17 on, ")
 
 
 def test_batch_sizes_that_were_swept_have_a_panel_each_whatever_the_lengths_of_their_sources():
@@ -40,12 +40,20 @@ def test_batch_sizes_that_were_swept_have_a_panel_each_whatever_the_lengths_of_t
     assert [title for title, _ in view.every_panel] == ["batch 4", "batch 8"], "the last batch of 3 is of neither size"
 
 
+def test_sizes_whose_first_batch_failed_keep_their_panels():
+    table, steps = of_texts()
+    half = table.assign(cell=table["cell"] + " of 4", batch_size=4)
+    every = pd.concat([table, half], ignore_index=True)
+    for lost in (every["first_sentence"] == 1, (every["first_sentence"] == 1) & (every["batch_size"] == 8)):
+        (view,) = views(every.assign(status=every["status"].mask(lost, "failed")), steps, MACHINE)
+        assert [title for title, _ in view.every_panel] == ["batch 4", "batch 8"]
+
+
 def test_a_step_is_drawn_of_one_batch_though_two_have_equal_sizes():
     table, steps = of_texts()
     steps.loc[steps["cell"] == "batch 2", "src_len"] = 40
     (view,) = views(table.assign(src_len=table["src_len"].replace(31, 40)), steps, MACHINE)
-    shown = {name: set(mine["cell"]) for name, mine in step_latency.longest(view)}
-    assert list(shown.values()) == [{"batch 3"}, {"batch 2"}]
+    assert [set(mine["cell"]) for _, mine in step_latency.longest(view)] == [{"batch 2"}]
 
 
 def test_the_ranking_follows_the_file():

@@ -45,6 +45,7 @@ def test_a_file_is_cut_into_batches_each_of_which_is_a_cell(config, tmp_path):
             assert (cell.batch_size, cell.src_len) == (len(cell.src_ids), max(map(len, cell.src_ids)))
             assert obstacle(cell) == ""
         assert [cell.batch_size for cell in cells[:-1]] == [size] * (len(cells) - 1)
+    assert told(sizes[1:], measures=False) == ["src_text=sentences.txt: the first 2 of 3 sentences are taken"]
     assert told(sizes) == [
         "src_text=sentences.txt: the 3 sentences are 3 batches of 1, and each batch is a cell",
         "src_text=sentences.txt: the 3 sentences are 2 batches of 2, the last of 1, and each batch is a cell",
@@ -53,11 +54,24 @@ def test_a_file_is_cut_into_batches_each_of_which_is_a_cell(config, tmp_path):
         make_cell(dataclasses.replace(config, batch_size=4))
 
 
-def test_a_last_batch_that_two_sizes_share_is_planned_once(config, tmp_path):
-    model = f"model.checkpoint={config.model['checkpoint']}"
-    given = ["model=checkpoint", model, "src_text=sentences.txt", "batch_size=1,2", "device=cpu", "threads=1"]
-    plan = planned(compose_jobs(read_overrides(given)))
+def plan_of(config, *given):
+    own = ["model=checkpoint", f"model.checkpoint={config.model['checkpoint']}", "device=cpu", "threads=1"]
+    return planned(compose_jobs(read_overrides([*own, *given])))
+
+
+def test_a_last_batch_that_two_sizes_share_is_planned_once_and_each_cell_knows_its_job(config):
+    plan = plan_of(config, "src_text=sentences.txt", "batch_size=1,2")
     assert [(one.cell.first_sentence, one.cell.batch_size) for one in plan] == [(1, 1), (2, 1), (3, 1), (1, 2)]
+    jobs = [one.frozen().get("job", place) for place, one in enumerate(plan)]
+    assert jobs == [0, 0, 0, 1]
+
+
+def test_a_file_is_refused_twice_in_a_run_and_so_is_another(config, tmp_path):
+    (tmp_path / "more.txt").write_text("the cat sat\n")
+    with pytest.raises(ConfigError, match=r"^two jobs of this sweep would measure the same cell"):
+        plan_of(config, "src_text=sentences.txt", "batch_size=2,2")
+    with pytest.raises(ConfigError, match=r"^src_text=sentences.txt,more.txt are 2 files, of which a run takes one; "):
+        plan_of(config, "src_text=sentences.txt,more.txt")
 
 
 def test_batches_of_equal_sentences_are_cells_of_their_own(config, tmp_path):

@@ -13,7 +13,7 @@ from suites.settings.config import MeasureConfig
 from suites.store.cell_state import state_of
 from suites.store.entries import FrozenCell, FrozenModel
 from suites.store.files import ResultsError, write_json
-from suites.store.plan import planned_cell, planned_id, read_plan, write_plan
+from suites.store.plan import ids_of_job, planned_cell, read_plan, write_plan
 from tests.suites.measuring.one_cell import CELL
 
 ENTRY = {
@@ -70,11 +70,11 @@ def test_one_cell_of_a_plan_is_read_by_its_id_or_its_place_and_no_other_line(tmp
     other = changed(id="another")
     write_plan(tmp_path, [ENTRY, other])
     assert planned_cell(tmp_path, "another") == other
-    assert [planned_id(tmp_path, place) for place in (0, 1)] == [CELL.id, "another"]
+    assert [ids_of_job(tmp_path, job) for job in (0, 1)] == [[CELL.id], ["another"]]
     with pytest.raises(ResultsError, match="plans no cell third"):
         planned_cell(tmp_path, "third")
-    with pytest.raises(ResultsError, match="it plans 2 cells"):
-        planned_id(tmp_path, 2)
+    with pytest.raises(ResultsError, match="it plans 2 jobs"):
+        ids_of_job(tmp_path, 2)
     (tmp_path / "plan.jsonl").write_text("{\n" + json.dumps(other) + "\n")
     assert planned_cell(tmp_path, "another") == other
 
