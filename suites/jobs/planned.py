@@ -115,8 +115,7 @@ def _require_one_file(jobs: Sequence[Job]) -> None:
     files = list(dict.fromkeys(job.config.src_text for job in jobs if job.config.src_text is not None))
     if len(files) > 1:
         raise ConfigError(
-            f"src_text={','.join(files)} are {len(files)} files, of which a run takes one; run each on its own, and "
-            "`compare` the runs"
+            f"src_text={','.join(files)} are {len(files)} files, of which a run takes one; run each on its own"
         )
 
 

@@ -56,6 +56,16 @@ def test_a_step_is_drawn_of_one_batch_though_two_have_equal_sizes():
     assert [set(mine["cell"]) for _, mine in step_latency.longest(view)] == [{"batch 2"}]
 
 
+def test_points_stay_apart_where_intervals_are_endless():
+    table, steps = of_texts()
+    endless = table["strategy"] != CORE[0]
+    wide = table.assign(e2e_holm_low=1e-300, e2e_holm_high=1e300, e2e_ratio=1 - 0.4 * endless)
+    (view,) = views(wide, steps, MACHINE)
+    (axes,) = (one for one in totals.figure(view).axes if one.get_ylabel().startswith("speedup"))
+    low, high = axes.get_ylim()
+    assert 1 / 3 <= low < 1 < 1 / 0.6 < high <= 5
+
+
 def test_the_ranking_follows_the_file():
     (ranking,) = rankings(completed(of_texts()[0]))
     told = [str(cell) for cell in ranking.columns[0].cells if "sentence" in str(cell)]

@@ -70,7 +70,10 @@ def test_a_file_is_refused_twice_in_a_run_and_so_is_another(config, tmp_path):
     (tmp_path / "more.txt").write_text("the cat sat\n")
     with pytest.raises(ConfigError, match=r"^two jobs of this sweep would measure the same cell"):
         plan_of(config, "src_text=sentences.txt", "batch_size=2,2")
-    with pytest.raises(ConfigError, match=r"^src_text=sentences.txt,more.txt are 2 files, of which a run takes one; "):
+    with pytest.raises(
+        ConfigError,
+        match=r"^src_text=sentences.txt,more.txt are 2 files, of which a run takes one; run each on its own$",
+    ):
         plan_of(config, "src_text=sentences.txt,more.txt")
 
 

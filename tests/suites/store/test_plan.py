@@ -75,6 +75,9 @@ def test_one_cell_of_a_plan_is_read_by_its_id_or_its_place_and_no_other_line(tmp
         planned_cell(tmp_path, "third")
     with pytest.raises(ResultsError, match="it plans 2 jobs"):
         ids_of_job(tmp_path, 2)
+    write_plan(tmp_path, [ENTRY, {**other, "job": 0}, changed(id="third", job=1)])
+    assert [ids_of_job(tmp_path, job) for job in (0, 1)] == [[CELL.id, "another"], ["third"]]
+    write_plan(tmp_path, [ENTRY, other])
     (tmp_path / "plan.jsonl").write_text("{\n" + json.dumps(other) + "\n")
     assert planned_cell(tmp_path, "another") == other
 
