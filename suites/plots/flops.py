@@ -8,9 +8,9 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ..words.comparison import spoken
+from ..words.comparison import factor, spoken
 from .ends import ends_of, name_ends, named, panel_height_in
-from .style import RC, Legend, new_figure, plain_log, swept_axis, times, whole_numbers
+from .style import RC, Legend, new_figure, plain_log, swept_axis, whole_numbers
 from .view import View
 
 NECESSARY: dict[str, Any] = {"color": "black", "linestyle": ":"}
@@ -66,8 +66,8 @@ def message(view: View) -> str:
     last = rows[rows[column] == rows[column].max()].sort_values("flops_waste")
     least, most = last.iloc[0], last.iloc[-1]
     where = view.at(most[column], title)
-    told = f"At {where}, {view.spoken(most['strategy'])} computes {times(most['flops_waste'])} what is necessary"
-    return told if len(last) < 2 else f"{told}, {view.spoken(least['strategy'])} {times(least['flops_waste'])}"
+    told = f"At {where}, {view.spoken(most['strategy'])} computes {factor(most['flops_waste'])} what is necessary"
+    return told if len(last) < 2 else f"{told}, {view.spoken(least['strategy'])} {factor(least['flops_waste'])}"
 
 
 def _message_by_step(view: View) -> str:
@@ -85,9 +85,9 @@ def _growth(rows: pd.DataFrame, column: str) -> str:
     first, last = rows[column].min(), rows[column].max()
     table = rows.pivot_table(index="strategy", columns=column, values="executed_flops", sort=False)
     grown = zip(table.index, table[first], table[last], strict=True)
-    told = [f"{spoken(str(name))} {times(high / low)}" for name, low, high in grown if low > 0 and high > 0]
+    told = [f"{spoken(str(name))} {factor(high / low)}" for name, low, high in grown if low > 0 and high > 0]
     what = {"batch_size": "batch", "num_beams": "beams"}.get(column, "length")
-    return f" With {times(last / first)} the {what} FLOPs grow: {', '.join(told)}." if told else ""
+    return f" With {factor(last / first)} the {what} FLOPs grow: {', '.join(told)}." if told else ""
 
 
 def _by_step(view: View, foot: str) -> Figure | None:

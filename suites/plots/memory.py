@@ -12,11 +12,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from ..words.comparison import factor
 from .ends import broken_up, ends_of, name_ends, named, panel_height_in
 from .failed import mark_failed
 from .kv_waste import NONE, SHADE, draw_reserved, waste_told, wastes
 from .panels import left_out, shown_of
-from .style import RC, Legend, new_figure, plain_log, share_y, swept_axis, times
+from .style import RC, Legend, new_figure, plain_log, share_y, swept_axis
 from .view import View, has_several
 
 PANELS = (
@@ -119,7 +120,7 @@ def message(view: View) -> str:
     if high[name] < 1.02 * low[name]:
         return f"{text} at {where} is about the same for all: {high[name] / 2**20:.3g} MiB"
     most, least = view.spoken(high["strategy"]), view.spoken(low["strategy"])
-    return f"{text} at {where}: {most} needs {times(high[name] / low[name])} that of {least}"
+    return f"{text} at {where}: {most} needs {factor(high[name] / low[name])} that of {least}"
 
 
 def _curves(

@@ -9,12 +9,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from ..tables.exactness import exact_rows, rankable
-from ..words.comparison import spoken
+from ..words.comparison import factor, spoken
 from ..words.labels import listed
 from ..words.quantity import counted
 from ..words.search_told import is_beam
 from .curve import is_disturbed
-from .style import RC, new_figure, times
+from .style import RC, new_figure
 from .swept import largest
 from .view import View
 
@@ -107,7 +107,7 @@ def message(rows: pd.DataFrame) -> str:
     ms = mine.set_index("num_beams")["ms"]
     cost = ""
     if {first, best} <= set(ms.index):
-        cost = f", at {times(float(ms[best] / ms[first]))} the time of {spoken(name)} with {counted(first, 'beam')}"
+        cost = f", at {factor(float(ms[best] / ms[first]))} the time of {spoken(name)} with {counted(first, 'beam')}"
         cost += " (not certain: disturbed)" * bool(is_disturbed(mine).any())
     more = f"; {last} beams bring no more" if last > best else ""
     return f"{fewer}{cost}{more}"

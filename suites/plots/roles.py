@@ -13,10 +13,11 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from ..words.comparison import factor
 from ..words.quantity import quantity
 from .ends import broken_up
 from .looks import PARTS
-from .style import RC, Legend, new_figure, times
+from .style import RC, Legend, new_figure
 from .view import View
 
 PANELS = (("flops", "FLOPs", "FLOPs"), ("bytes", "bytes", "B"))
@@ -141,7 +142,7 @@ def message(view: View) -> str:
     on_flops, on_bytes = (_SHORT[str(share[column].idxmax())] for column in totals)
     if least == most:
         return f"{view.spoken(most)}: {flops} of FLOPs go to {on_flops}, {moved} of bytes to {on_bytes}"
-    more, longer = (times(high[column] / low[column]) for column in totals)
+    more, longer = (factor(high[column] / low[column]) for column in totals)
     told = f"{view.spoken(most)} computes {more} the FLOPs of {view.spoken(least)}, {flops} of them on {on_flops}"
     return f"{told}, and moves {longer} the bytes"
 
@@ -170,8 +171,8 @@ def _amounts(axes: Axes, totals: pd.DataFrame, shown: list[Group], unit: str) ->
                 axes.barh(place, amount, left=left, height=0.78, **group.look() | {"hatch": ""})
                 left += amount
         least = sums[sums > 0].min()
-        factor = f", {total / least:.{2 if total < 10 * least else 0}f}x" if total > least else ""
-        text = f"{quantity(total, unit)}{factor}" if total else "not measured"
+        more = f", {total / least:.{2 if total < 10 * least else 0}f}x" if total > least else ""
+        text = f"{quantity(total, unit)}{more}" if total else "not measured"
         axes.annotate(text, (left, place), (4, 0), textcoords="offset points", va="center", fontsize=7.5)
     axes.set_xlim(0, float(sums.max()) / scale * 1.8 or 1.0)
 

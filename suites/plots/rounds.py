@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from ..judging.baseline import end_to_end_s
 from ..store.records import Round
-from ..words.comparison import spoken
+from ..words.comparison import factor, spoken
 from ..words.quantity import quantity
 from .ends import broken_up
-from .style import RC, new_figure, times
+from .style import RC, new_figure
 from .view import View
 
 BINS = 64
@@ -115,7 +115,7 @@ def message(shown: Sequence[Lane]) -> str:
         spread = max(max(abs(one - 1) for one in lane.relative) for lane in shown)
         return f"No round stands out: each took within {100 * spread:.2g} % of its strategy's median time"
     slow = sum(lane.relative[lane.indices.index(index)] >= APART for lane in shown if index in lane.indices) - 1
-    told = f"Round {index + 1} of {spoken(worst.strategy)} took {times(slowest)} its median time"
+    told = f"Round {index + 1} of {spoken(worst.strategy)} took {factor(slowest)} its median time"
     if len(shown) == 1:
         return told
     return f"{told}; it was slow in {slow or 'none'} of the {len(shown) - 1} others"

@@ -166,15 +166,6 @@ def _lines(text: str, font: FontProperties, width_in: float) -> list[str]:
     return lines
 
 
-def times(factor: float) -> str:
-    """Write a factor for a title: with two digits, and as a whole number from 100 on.
-
-    >>> times(1.04), times(83.8), times(158.6)
-    ('1x', '84x', '159x')
-    """
-    return f"{factor:.2g}x" if factor < 99.5 else f"{factor:.0f}x"
-
-
 def share_y(row: Sequence[Axes]) -> None:
     """Give a row of axes one y scale, with its numbers on the left alone. Call it before anything is drawn."""
     for other in row[1:]:

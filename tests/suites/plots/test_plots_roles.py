@@ -47,7 +47,7 @@ def legend(shown):
 def test_the_title_tells_the_numbers_of_the_longest_case_without_prefill():
     _, shown = drawn(*tables(((16, 16), (64, 64)), (1, 4)))
     assert shown.get_suptitle() == (
-        "full_recompute computes 41x the FLOPs of cross_kv, 42 % of them on feed-forward, and moves 1x the bytes"
+        "full_recompute computes 41x the FLOPs of cross_kv, 42 % of them on feed-forward, and moves 1.00x the bytes"
     )
     assert "Source 64, target 64 tokens, batch 4." in shown.get_supxlabel()
     _, alone = drawn(*tables(strategies=ODD[:1]))

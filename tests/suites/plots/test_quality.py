@@ -31,7 +31,7 @@ def test_the_title_says_what_beams_buy_and_what_they_cost():
     times = rows[rows["strategy"] == quickest(rows)].set_index("num_beams")["e2e_s"]
     title = figure(view).get_suptitle()
     assert title == (
-        f"4 beams lower the phoneme error from 10 % to 8 %, at {times[4] / times[1]:.2g}x the time of "
+        f"4 beams lower the phoneme error from 10 % to 8 %, at {times[4] / times[1]:.2f}x the time of "
         f"{quickest(rows)} with 1 beam; 8 beams bring no more"
     )
     assert message(rows[rows["num_beams"] <= 4]).endswith("with 1 beam")
