@@ -10,11 +10,10 @@ from typing import Any
 from ..settings.catalog import did_you_mean
 from ..settings.config import ConfigError
 from ..settings.rules import shown
-from ..tables.columns import GROUP
+from ..tables.columns import GROUP, SIZES
 from ..words.search_told import sizes_with_units
 from .runs import PastRun
 
-SIZES = ["batch_size", "num_beams", "first_sentence", "src_len", "tgt_len"]
 SHOWN = 4
 """Number of other strategies, of other cells and of names in a mistake that are listed."""
 Key = tuple[str, str]

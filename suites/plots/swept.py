@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from ..tables.columns import SIZES
 from ..words.quantity import counted
 
-SIZES = ("batch_size", "num_beams", "first_sentence", "src_len", "tgt_len")
-"""Columns that may be swept within one plot, in the order in which panels are named."""
 LABELS = {
     "tgt_len": "target length (tokens)",
     "src_len": "source length (tokens)",
@@ -55,7 +54,9 @@ def is_tied(table: pd.DataFrame) -> bool:
 
 
 def rest_of(table: pd.DataFrame, axis: str) -> list[str]:
-    """Columns of ``SIZES`` that vary besides the axis, without those that another one settles.
+    """Columns of ``SIZES`` that vary besides the axis, in the order in which panels are named.
+
+    Those are left out that another one settles.
 
     The first sentence of a batch of texts settles its source length.
     """

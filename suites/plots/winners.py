@@ -35,7 +35,7 @@ def figure(view: View) -> Figure | None:
     cells = winners(view)
     if not cells:
         return None
-    values = sorted({value for _, rows in groups for value in rows[column]})
+    values = sorted(view.table[column].unique())
     room = len(values) <= MOST_TOLD and len(groups) <= MOST_TOLD
     told = (
         "and how the next best compares with it, paired within rounds. Faint: their order is not certain."

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from ..store.hardware import HARDWARE
-from ..tables.columns import SPEED
+from ..tables.columns import SIZES, SPEED
 from ..tables.exactness import exact_rows, is_exact
 from ..telling.advice.rows import place_of
 
@@ -57,7 +57,6 @@ SETTINGS = (
     Column("gpu", "GPU", text=True),
 )
 """Columns that are shown only if cases differ in them."""
-CASE = ("batch_size", "num_beams", "first_sentence", "src_len", "tgt_len")
 COLUMNS = (
     Column("strategy", "strategy", text=True),
     Column("status", "status", text=True),
@@ -151,8 +150,8 @@ def _texts(table: pd.DataFrame, column: Column) -> pd.Series:
 
 def _cases(table: pd.DataFrame) -> dict[str, Any]:
     """Number the cases in the order of the table, and name them by what varies."""
-    names = [column.source for column in varying(table) if column.source not in CASE]
-    keys = [*names, *CASE]
+    names = [column.source for column in varying(table) if column.source not in SIZES]
+    keys = [*names, *SIZES]
     place = table.groupby(keys, sort=False, dropna=False).ngroup() if len(table) else pd.Series(dtype=int)
     first = table.assign(place=place).drop_duplicates("place")
     told = [

@@ -146,10 +146,9 @@ def _part(
 
 def _whole_files(run_dir: Path, table: pd.DataFrame, run: Mapping[str, Any]) -> list[str]:
     """Lines on a file of texts as a whole, where the folder keeps the rounds of every planned cell."""
-    planned = {entry["id"] for entry in run.get("plan", [])}
-    if not (table["first_sentence"] > 0).any() or not planned <= {*table["cell"]} or not is_folder(run_dir / "cells"):
+    if not (table["first_sentence"] > 0).any() or not is_folder(run_dir / "cells"):
         return []
-    return whole_files_told(read_cells(run_dir))
+    return whole_files_told(read_cells(run_dir), [entry["id"] for entry in run.get("plan", [])])
 
 
 def _tools(run_dir: Path, shown: Sequence[View]) -> list[dict[str, Any]]:

@@ -138,15 +138,19 @@ def encoded(texts: Iterable[str], spec: ModelSpec, told: str = "text") -> Ids:
     return tuple(rows)
 
 
-def read_texts(path: str, spec: ModelSpec) -> Ids:
-    """Read a file of sentences as token ids, one row a sentence.
+def read_sentences(path: str) -> list[str]:
+    """Read a file of sentences, one a line.
 
-    Raises ConfigError for a file that cannot be read, is empty or holds a blank line; besides, raises what ``encoded``
-    does.
+    Raises ConfigError for a file that cannot be read, is empty or holds a blank line.
     """
     told = f"src_text={shown(path)}"
     lines = [line.rstrip("\r") for line in read_lines(told, path, "text", REMEDY)]
     for number, line in enumerate(lines, 1):
         if not line.strip():
             raise ConfigError(f"{told}: line {number} is blank; remove it, as each line is a sentence")
-    return encoded(lines, spec, f"{told}: line")
+    return lines
+
+
+def read_texts(path: str, spec: ModelSpec) -> Ids:
+    """Read a file of sentences as token ids, one row a sentence. Raises what ``read_sentences`` and ``encoded`` do."""
+    return encoded(read_sentences(path), spec, f"src_text={shown(path)}: line")

@@ -24,6 +24,8 @@ ADDED = [
 SPEED = ["e2e_ratio", "e2e_s"]
 """Columns by which the cases of a cell are sorted, the quickest first: by the paired ratio, as verdicts are, and by the
 median time where ratios are equal or not known."""
+SIZES = ["batch_size", "num_beams", "first_sentence", "src_len", "tgt_len"]
+"""Columns by which the cases of one plot or ranking are told apart, besides their strategies, in the order of rows."""
 SETTINGS = ["model", "device", "dtype", "weights", "linear", "attention", "tf32", "search", "threads", "stop", "seed"]
 KINDS = ["cpu", "gpu"]
 """Columns of the kind of hardware. Nodes of one kind are put side by side."""

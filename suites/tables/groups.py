@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from ..words.labels import shortened
-from .columns import GROUP, KINDS, SETTINGS
+from .columns import GROUP, KINDS, SETTINGS, SIZES
 
 NAME_MAX = 48
 """Greatest number of characters of the name of a CPU or GPU in a title."""
@@ -43,16 +43,19 @@ def hardware_known(table: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def are_batches(table: pd.DataFrame) -> bool:
-    """Whether the cases are the batches of a file of texts that was cut in one way, so that only the last is smaller.
+def order_of(table: pd.DataFrame) -> list[str]:
+    """The columns ``SIZES`` in the order by which cases are sorted.
 
-    >>> are_batches(pd.DataFrame({"first_sentence": [1, 9, 17], "batch_size": [8, 8, 3]}))
-    True
-    >>> are_batches(pd.DataFrame({"first_sentence": [1, 1, 9], "batch_size": [8, 16, 8]}))
-    False
+    Batches of a file of texts that was cut in one way stay in the order of the file, though the last is smaller.
+
+    >>> order_of(pd.DataFrame({"first_sentence": [1, 9, 17], "batch_size": [8, 8, 3]}))[:2]
+    ['first_sentence', 'batch_size']
+    >>> order_of(pd.DataFrame({"first_sentence": [1, 1, 9], "batch_size": [8, 16, 8]}))[:2]
+    ['batch_size', 'num_beams']
     """
     several = table["first_sentence"].nunique() > 1
-    return bool(several and (table.groupby("first_sentence")["batch_size"].nunique() == 1).all())
+    is_one_cut = several and (table.groupby("first_sentence")["batch_size"].nunique() == 1).all()
+    return sorted(SIZES, key=lambda name: name != "first_sentence") if is_one_cut else SIZES
 
 
 def whole_batches(table: pd.DataFrame, lost: pd.DataFrame | None = None) -> pd.DataFrame:

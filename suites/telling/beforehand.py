@@ -12,7 +12,7 @@ from ..settings.config import RunConfig
 from ..settings.rules import shown
 from ..settings.search import search_of
 from ..settings.sources import pad_id, read_sources
-from ..settings.texts import NO_LANGUAGE, in_language, lacks_language, read_texts
+from ..settings.texts import NO_LANGUAGE, in_language, lacks_language, read_sentences
 from ..words.quantity import counted
 from ..words.search_told import search_told
 
@@ -42,7 +42,7 @@ def of_sources(config: RunConfig, measures: bool = True) -> Iterator[str]:
 
     spec = ModelSpec.of(config.model)
     if config.src_text is not None:
-        whole, size = len(read_texts(config.src_text, spec)), config.batch_size
+        whole, size = len(read_sentences(config.src_text)), config.batch_size
         if whole > size:
             last = f", the last of {whole % size}" if whole % size else ""
             what = (

@@ -13,7 +13,7 @@ from rich.text import Text
 from ..tables.columns import SPEED
 from ..tables.exactness import is_exact
 from ..tables.executions import by_execution
-from ..tables.groups import are_batches, groups, hardware_named
+from ..tables.groups import groups, hardware_named, order_of
 from ..words.comparison import Compared, baseline_told, spoken
 from ..words.quality import is_approximate, quality
 from ..words.quantity import quantity
@@ -61,10 +61,7 @@ def _ranking(group: pd.DataFrame, title: str, width: int, rounds: Rounds) -> Tab
     if not is_exact(group).all():
         names.insert(names.index("speedup") + 1, "quality")
     blocks: list[tuple[dict[str, str], list[dict[str, str]]]] = []
-    order = ["batch_size", "num_beams", "first_sentence", "src_len", "tgt_len"]
-    if are_batches(group):  # the last of them is smaller
-        order = [*order[2:3], *order[:2], *order[3:]]
-    for _, cell in group.groupby(order):
+    for _, cell in group.groupby(order_of(group)):
         lines = []
         ordered = cell.assign(_last=~is_exact(cell)).sort_values(["_last", *SPEED], na_position="last", kind="stable")
         rows = ordered.drop(columns="_last").to_dict("records")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ..judging.baseline import Comparison, approximate_of, compare, timed_s
@@ -16,12 +16,13 @@ from ..words.search_told import search_told
 from ..words.settings_told import changed_settings
 
 
-def whole_files_told(cells: Sequence[CellResult]) -> list[str]:
+def whole_files_told(cells: Sequence[CellResult], planned: Collection[str] = ()) -> list[str]:
     """Make a line for each file that was decoded in several batches: the strategies by time, the quickest first.
 
-    Approximate ones come last. Intervals are adjusted for the comparisons of the files.
+    ``planned`` are the ids of the cells of the run, as far as they are known: there is no line where one of them has no
+    result yet. Approximate ones come last. Intervals are adjusted for the comparisons of the files.
     """
-    found = list(whole_files(cells))
+    found = list(whole_files(cells)) if {*planned} <= {done.id for done in cells} else []
     compared, _ = compare([file.result for file in found])
     return [_line(file, mine) for file, mine in zip(found, compared, strict=True)]
 

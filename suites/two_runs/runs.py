@@ -14,10 +14,10 @@ from ..store.cell_folder import CellResult, read_cells
 from ..store.files import ResultsError, exists, is_folder
 from ..store.schema import read_environment, read_run_entry
 from ..tables.case_table import case_table
-from ..tables.columns import KINDS, SETTINGS
+from ..tables.columns import KINDS, SETTINGS, SIZES
 from ..tables.table_files import read_tables
 
-CASE = [*SETTINGS, "batch_size", "num_beams", "first_sentence", "src_len", "tgt_len", "strategy"]
+CASE = [*SETTINGS, *SIZES, "strategy"]
 """Columns by which people tell cases apart. Cases that agree in them may still differ, in their sources for example."""
 KEY = ["cell", "strategy"]
 """Columns that identify a case: the cell's id holds a hash of everything that the cell depends on."""

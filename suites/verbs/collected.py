@@ -137,7 +137,7 @@ def tabulate(run_dir: Path, plots: bool = True) -> Collected:
         *stopped_told(cells),
         *isolated_told(cells),
         *checkpoints_told(cells),
-        *([] if missing or running else whole_files_told(cells)),
+        *whole_files_told(cells, planned),
         *quality_told(cells),
         *moved_told(cells),
         *blocks_told(cells),

@@ -10,14 +10,13 @@ from typing import Any
 import pandas as pd
 
 from ...tables.columns import SPEED
-from ...tables.groups import are_batches
+from ...tables.groups import order_of
 from ...words.comparison import spoken
 from ...words.quality import is_approximate
 from ...words.search_told import sizes_told
 
 Row = Mapping[Hashable, Any]
 BATCH = ["batch_size", "num_beams"]
-ORDER = [*BATCH, "first_sentence", "src_len", "tgt_len", "cell"]
 
 
 def timed(rows: pd.DataFrame) -> pd.DataFrame:
@@ -27,9 +26,9 @@ def timed(rows: pd.DataFrame) -> pd.DataFrame:
 
 def cases(rows: pd.DataFrame) -> Iterator[tuple[str, list[Row]]]:
     """Yield each cell's batch size and lengths in words, and its rows, the quickest first."""
-    order = ["first_sentence", *ORDER] if are_batches(rows) else ORDER  # the last of them is smaller
-    ordered = rows.sort_values([*dict.fromkeys([*order, *SPEED])], kind="stable").to_dict("records")
-    for _, cell in groupby(ordered, key=lambda row: tuple(row[name] for name in ORDER)):
+    order = [*order_of(rows), "cell"]
+    ordered = rows.sort_values([*order, *SPEED], kind="stable").to_dict("records")
+    for _, cell in groupby(ordered, key=lambda row: tuple(row[name] for name in order)):
         found: list[Row] = [*cell]
         yield place_of(found[0]), found
 

@@ -74,6 +74,12 @@ def test_nothing_is_told_of_other_sources_or_of_a_file_that_is_one_cell():
     assert whole_files_told([batch(1, 2, full_recompute=[1.0])]) == []
 
 
+def test_nothing_is_told_while_a_planned_batch_has_no_result():
+    batches = [batch(first, 2, full_recompute=[1.0, 1.0]) for first in (1, 3)]
+    assert len(whole_files_told(batches, [done.id for done in batches])) == 1
+    assert whole_files_told(batches, [*(done.id for done in batches), "5 2"]) == []
+
+
 @pytest.mark.parametrize("name", SAME)
 def test_batches_that_were_decoded_in_another_way_are_of_another_file(name):
     assert {*CELL} == {*OTHERS} == {*SAME}
