@@ -77,13 +77,13 @@ SearchEntry = Annotated[GreedyEntry | BeamEntry | SampleEntry, Field(discriminat
 
 
 class FeaturesEntry(TypedDict):
-    """The file of features that a cell decodes: the fields of a ``FeatureFile``."""
+    """The file of features that a cell decodes: the fields of a ``FeatureFile``. Plans that are older lack the last."""
 
     __pydantic_config__ = EXACT  # type: ignore[misc]
     path: str
     shape: Annotated[list[Size], MinLen(3), MaxLen(3)]
     content: str
-    largest: Amount
+    largest: NotRequired[Amount]
 
 
 class FrozenCell(TypedDict):

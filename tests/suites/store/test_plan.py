@@ -7,9 +7,11 @@ import pytest
 
 from strategies import ModelSpec
 from strategies.search.options import Beam, Sample
+from suites.contenders.running.child import cell_of
 from suites.jobs.states import standing
 from suites.settings.cells import Cell
 from suites.settings.config import MeasureConfig
+from suites.settings.features import FeatureFile
 from suites.store.cell_state import state_of
 from suites.store.entries import FrozenCell, FrozenModel
 from suites.store.files import ResultsError, write_json
@@ -135,3 +137,13 @@ def test_the_plan_of_another_run_is_refused(tmp_path):
     write_json(tmp_path / "run.json", {"schema": 2, "plan": [{"id": "another"}]})
     with pytest.raises(ResultsError, match="plan different cells"):
         standing(tmp_path)
+
+
+def test_a_cell_of_features_keeps_its_id_and_its_plan_without_what_later_versions_note_of_the_file(tmp_path):
+    noted = dataclasses.replace(CELL, src_features=FeatureFile("/there/f.npy", (2, 4, 20), "digest", largest=3.5))
+    older = dataclasses.replace(CELL, src_features=FeatureFile("/here/f.npy", (2, 4, 20), "digest"))
+    assert noted.id == older.id
+    entry = json.loads(json.dumps({**ENTRY, "id": older.id, "cell": dataclasses.asdict(older)}))
+    del entry["cell"]["src_features"]["largest"]
+    write_plan(tmp_path, [entry])
+    assert cell_of({**planned_cell(tmp_path, older.id)["cell"]}) == older
