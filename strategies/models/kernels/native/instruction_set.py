@@ -1,0 +1,38 @@
+"""Which vector instructions native kernels may use: those that torch uses in this process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+AVX2_FLAGS = ("-mavx2", "-mfma")
+AVX512_FLAGS = ("-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", *AVX2_FLAGS)
+
+
+@dataclass(frozen=True)
+class InstructionSet:
+    """A set of vector instructions: its name, and the compiler's flags that allow them and no others."""
+
+    name: str
+    flags: tuple[str, ...]
+
+
+NONE = InstructionSet("none", ())
+"""The set of a processor that no native kernel is written for."""
+
+
+def instruction_set() -> InstructionSet:
+    """The set that torch uses in this process, ``NONE`` if it is neither AVX2 nor AVX-512.
+
+    The environment variable ``ATEN_CPU_CAPABILITY`` lowers it, for torch and for native kernels alike.
+    """
+    capability = torch.backends.cpu.get_cpu_capability()
+    if capability == "AVX2":
+        return InstructionSet("avx2", AVX2_FLAGS)
+    if capability != "AVX512":
+        return NONE
+    # The processor's word does not heed ATEN_CPU_CAPABILITY, so it is asked about AVX-512 alone.
+    if torch.cpu._is_vnni_supported():
+        return InstructionSet("avx512_vnni", ("-mavx512vnni", *AVX512_FLAGS))
+    return InstructionSet("avx512", AVX512_FLAGS)
