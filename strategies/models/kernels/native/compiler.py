@@ -170,7 +170,7 @@ def _compiled(source: Path, compiler: Compiler, instructions: InstructionSet) ->
         )
         if done.returncode:
             lines = done.stderr.splitlines()
-            told = next((line for line in lines if "error" in line or "cannot find" in line), f"rc {done.returncode}")
+            told = next((line for line in lines if "error" in line or "ld: " in line), f"rc {done.returncode}")
             reason = first_line(RuntimeError(told))
             raise CompileError(f"{compiler.path} cannot compile {source.name}: {reason}; give linear=torch")
         return made.read_bytes()
