@@ -88,11 +88,16 @@ class SelfAttention(_Attention):
         self, x_BTD: Tensor, bias: Tensor | None, store: SelfKV | None = None, step: Step | None = None
     ) -> Tensor:
         """Attend, [B, T, D] -> [B, T, D]; ``bias`` broadcasts to [B, H, T, M], or is laid out by ``group_bias``."""
-        q_BHTK, k_BGTK, v_BGTK = self._split(self.qkv(x_BTD), self.heads, self.kv_heads, self.kv_heads)
+        q_BHTK, k_BGTK, v_BGTK = self.split(self.qkv(x_BTD))
         if store is None or step is None:
             return self._attend(q_BHTK, k_BGTK, v_BGTK, bias)
         k_BGMK, v_BGMK = self.append(store, k_BGTK, v_BGTK, step)
         return self._attend(q_BHTK, k_BGMK, v_BGMK, bias)
+
+    def split(self, qkv_BTX: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Views of Q [B, H, T, K] and of K and V [B, G, T, K] in their packed product, [B, T, (H + 2 G) * K]."""
+        q_BHTK, k_BGTK, v_BGTK = self._split(qkv_BTX, self.heads, self.kv_heads, self.kv_heads)
+        return q_BHTK, k_BGTK, v_BGTK
 
     def append(self, store: SelfKV, k_BGTK: Tensor, v_BGTK: Tensor, step: Step) -> tuple[Tensor, Tensor]:
         """Return the K and V to attend, [B, G, M, K] each."""
@@ -144,8 +149,13 @@ class CrossAttention(_Attention):
         W sequences of a sentence, side by side, share the K and V [B, G, S, K] that ``source`` gives. If it gives
         [B * W, G, S, K], each has its own.
         """
-        (q_BHTK,) = self._split(self.q(x_BTD), self.heads)
+        q_BHTK = self.split(self.q(x_BTD))
         return self._attend(q_BHTK, *self.read(source, q_BHTK, bias))
+
+    def split(self, q_BTX: Tensor) -> Tensor:
+        """The queries as a view, [B, T, H * K] -> [B, H, T, K]."""
+        (q_BHTK,) = self._split(q_BTX, self.heads)
+        return q_BHTK
 
     def read(self, source: CrossKV, q_BHTK: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return the K and V of the source to attend, [B, G, M, K] each, and their bias."""

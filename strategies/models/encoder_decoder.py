@@ -136,14 +136,28 @@ class Decoder(Stack):
             key_position_M = stores[0].key_position_M(step)
         position_TD = None if tables.position_ND is None else tables.position_ND[query_position_T]
         x_BTD = self.embed(token_BT, position_TD)
-        bias = None
-        for i, (layer, store, source) in enumerate(zip(self.layers, stores, attended.sources, strict=True)):
-            if key_position_M is not None and i < len(tables.distances):
-                bias = None  # frees that of the layer before
-                bias = tables.distances[i](query_position_T, key_position_M)
-                bias = bias if self.group == 1 else group_bias(bias, self.group)
-            x_BTD = layer(x_BTD, step, store, source, bias, attended.source_bias)
+        x_BTD = self.run_layers(x_BTD, step, attended, query_position_T, key_position_M)
         return self.dropout(self.final_norm(x_BTD))
+
+    def run_layers(
+        self, x_BTD: Tensor, step: Step, attended: Attended, query_position_T: Tensor, key_position_M: Tensor | None
+    ) -> Tensor:
+        """Run all layers, [B, T, D] -> [B, T, D]. Native code may take its place (``kernels/native``).
+
+        ``key_position_M`` is None where no bias of scores is needed.
+        """
+        bias = None
+        for i, (layer, store, source) in enumerate(zip(self.layers, attended.stores, attended.sources, strict=True)):
+            if key_position_M is not None and i < len(attended.tables.distances):
+                bias = None  # frees that of the layer before
+                bias = self.score_bias(i, attended.tables, query_position_T, key_position_M)
+            x_BTD = layer(x_BTD, step, store, source, bias, attended.source_bias)
+        return x_BTD
+
+    def score_bias(self, table: int, tables: DecoderTables, query_position_T: Tensor, key_position_M: Tensor) -> Tensor:
+        """The bias of one table for these queries and keys, laid out for attention."""
+        bias = tables.distances[table](query_position_T, key_position_M)
+        return bias if self.group == 1 else group_bias(bias, self.group)
 
     def select(self, attended: Attended, parent_B: Tensor, step: Step, cross: bool) -> None:
         """Let each sequence go on from the sequence ``parent_B``, int64 [B], of its sentence, before ``step``.

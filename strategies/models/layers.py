@@ -77,6 +77,7 @@ class FeedForward(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.gated = config.gated
+        self.kind = config.activation
         self.activation = ACTIVATIONS[config.activation]
         bias = config.biases
         self.wi = nn.Linear(config.d_model, config.d_ff * (2 if config.gated else 1), bias=bias)

@@ -17,7 +17,7 @@ from .search import SearchConfig
 from .search import disagreement as search_disagreement
 
 DEVICES = ("auto", "cpu", "cuda")
-LINEARS = ("torch", "transposed", "onednn", "mkl", "fused", "auto")
+LINEARS = ("torch", "transposed", "onednn", "mkl", "fused", "panel", "auto")
 """Kernels of ``strategies.models.kernels.linears``, repeated because importing that module would import torch."""
 EXECUTIONS = ("eager", "compiled", "graph")
 WEIGHTS = ("fp32", "bf16", "int8")
@@ -169,6 +169,7 @@ class RunConfig:
     )
     linear: str = key(
         "kernel of the products with weights, for all strategies alike; fused: loops, where one row is compiled; "
+        "panel: native code, which runs the layers of a step; "
         "auto: what a probe finds fastest",
         "torch",
         "|".join(LINEARS),

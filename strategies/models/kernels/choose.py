@@ -24,7 +24,7 @@ from .fused_probe import loops_over_calls
 from .in_turn import Clock, in_turn
 from .packing import Choice, pack, products, unavailable
 
-CALLED = ("transposed", "onednn", "mkl")
+CALLED = ("transposed", "onednn", "mkl", "panel")
 """Kernels other than torch's that are called; ``fused`` becomes part of the code around it."""
 MARGIN, APART = 0.03, 0.1
 """Shares of time by which a kernel must beat torch's (the first) and the best kernel of the whole pass (the second).
@@ -65,7 +65,11 @@ def choose(
                 ratios[kernel] = _ratios(modules, kernel, fed, clock)
         leader = min(ratios, key=lambda kernel: sum(sizes[shape] * ratios[kernel][shape] for shape in sizes))
         for shape in sizes:
-            found[shape, bucket] = _pick({kernel: each[shape] for kernel, each in ratios.items()}, leader)
+            of_shape = {kernel: each[shape] for kernel, each in ratios.items()}
+            if leader == "panel" and bucket == 0:  # native code joins the products of a step, so it has all or none
+                found[shape, bucket] = leader, of_shape[leader]
+            else:
+                found[shape, bucket] = _pick(of_shape, leader)
     choices = []
     for shape in dict.fromkeys(tuple(module.weight.shape) for module in [*step, *layer]):
         for bucket, limit in enumerate(limits):
@@ -74,7 +78,8 @@ def choose(
     if compiled and rows == 1 and not unavailable(model, "fused"):
         kernels = {shape: kernel for (shape, bucket), (kernel, _) in found.items() if bucket == 0}
         ratio = loops_over_calls(model, kernels, clock)
-        if ratio < 1 + MARGIN:  # even where they are only as fast, loops save work between products
+        # Even where they are only as fast, loops save work between products, as native code does too.
+        if ratio < 1 + (-MARGIN if "panel" in kernels.values() else MARGIN):
             choices += [Choice(shape, rows, "fused", ratio, compiled=True) for shape in kernels]
     return choices
 

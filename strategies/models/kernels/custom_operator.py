@@ -15,8 +15,8 @@ from torch import Tensor
 
 Apply = Callable[[Tensor], Tensor]
 
-_LIBRARY = torch.library.Library("decodebench", "DEF")  # type: ignore[no-untyped-call]
-_LIBRARY.define("packed_linear(Tensor x, int kernel, int width) -> Tensor")  # type: ignore[no-untyped-call]
+LIBRARY = torch.library.Library("decodebench", "DEF")  # type: ignore[no-untyped-call]
+LIBRARY.define("packed_linear(Tensor x, int kernel, int width) -> Tensor")  # type: ignore[no-untyped-call]
 _KERNELS: WeakValueDictionary[int, Apply] = WeakValueDictionary()
 _NUMBERS = itertools.count()
 
@@ -29,8 +29,8 @@ def _shape(x: Tensor, kernel: int, width: int) -> Tensor:
     return x.new_empty(*x.shape[:-1], width)
 
 
-_LIBRARY.impl("packed_linear", _call, "CompositeExplicitAutograd")  # type: ignore[no-untyped-call]
-torch.library.register_fake("decodebench::packed_linear", _shape, lib=_LIBRARY)
+LIBRARY.impl("packed_linear", _call, "CompositeExplicitAutograd")  # type: ignore[no-untyped-call]
+torch.library.register_fake("decodebench::packed_linear", _shape, lib=LIBRARY)
 
 
 def opaque(apply: Apply, width: int) -> Apply:

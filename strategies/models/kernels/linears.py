@@ -11,6 +11,7 @@ and products of other numbers of rows still use.
 | transposed | [in, out], rows of outputs side by side | ``torch.addmm`` or ``@`` |
 | onednn | blocks chosen by oneDNN | ``torch.ops.mkldnn._linear_pointwise``, as torch's compiler calls it |
 | mkl | panels chosen by MKL for one number of rows; others take torch's | ``torch.ops.mkl._mkl_linear``, likewise |
+| panel | panels of outputs, in large pages | C++ of this project (``native``), with what is between products |
 | fused | none: a loop over the weight, part of the whole step's one function | torch's compiler (``one_row``) |
 | auto | the fastest for the whole step, or much faster for a shape of weight, by rows | ``choose`` |
 
@@ -24,11 +25,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from torch import nn
+
 from ..config import ModelError
 from ..encoder_decoder import EncoderDecoder
 from . import one_row
 from .choose import choose
+from .custom_operator import Apply
 from .execution import forget
+from .native.model import use_panels
 from .packing import KERNELS, Choice, by_rows, multiply_by, pack, products, unavailable
 
 LINEARS = (*KERNELS, "auto")
@@ -62,14 +67,18 @@ def use_linear(
         raise ModelError(why)
     if kind == "auto":
         choices = choose(model, rows, rows_max or rows, compiled)
-    held = 0
-    for module in products(model):
+    modules, held = list(products(model)), 0
+    native: dict[nn.Module, Apply] = {}
+    if kind == "panel" or any(c.kernel == "panel" and c.rows_max == rows for c in choices):
+        native, held = use_panels(model, modules, loops=any(c.compiled for c in choices))
+    for module in modules:
         shape = tuple(module.weight.shape)
         mine = [c for c in choices if c.weight == shape] or [Choice(shape, None, kind, math.nan)]
-        packed = {name: pack(module, name, rows) for name in dict.fromkeys(c.kernel for c in mine if not c.compiled)}
+        called = dict.fromkeys(c.kernel for c in mine if not c.compiled)
+        packed = {n: (native[module], 0) if n == "panel" and native else pack(module, n, rows) for n in called}
         apply = by_rows([(c.rows_max, packed[c.kernel][0]) for c in mine if not c.compiled])
+        held += sum(copy_bytes for _, copy_bytes in packed.values())
         if any(c.compiled for c in mine):
             apply = one_row.at_one_row(one_row.product(module.weight.detach(), getattr(module, "bias", None)), apply)
         multiply_by(module, apply)
-        held += sum(copy_bytes for _, copy_bytes in packed.values())
     return Linears(held, tuple(choices))

@@ -19,8 +19,10 @@ from ..head import Head
 from ..message_text import first_line
 from . import one_row
 from .custom_operator import Apply, opaque
+from .native.compiler import why_unavailable
+from .native.model import one_product
 
-KERNELS = ("torch", "transposed", "onednn", "mkl", "fused")
+KERNELS = ("torch", "transposed", "onednn", "mkl", "fused", "panel")
 ANYWHERE = ("torch", "transposed")
 """Kernels that run on every device and take every type."""
 
@@ -116,6 +118,8 @@ def _unavailable_on_cpu(kind: str, dtype: torch.dtype) -> str:
         return f"linear={kind} takes float32 weights, not {dtype}; give linear=torch, or dtype=fp32"
     if kind == "fused":
         return ""
+    if kind == "panel":
+        return why_unavailable()
     backend = torch.backends.mkldnn if kind == "onednn" else torch.backends.mkl
     if not backend.is_available():
         return f"linear={kind}: this build of torch has no such kernel; give linear=torch or linear=transposed"
@@ -164,10 +168,15 @@ def _fused(weight: Tensor, bias: Tensor | None, rows: int) -> tuple[Apply, int]:
     return one_row.at_one_row(one_row.product(weight, bias), _torch(weight, bias, rows)[0]), 0
 
 
+def _panel(weight: Tensor, bias: Tensor | None, rows: int) -> tuple[Apply, int]:
+    return one_product(weight, bias)
+
+
 _PACK: dict[str, Callable[[Tensor, Tensor | None, int], tuple[Apply, int]]] = {
     "torch": _torch,
     "transposed": _transposed,
     "onednn": _onednn,
     "mkl": _mkl,
     "fused": _fused,
+    "panel": _panel,
 }

@@ -98,6 +98,6 @@ def test_another_type_is_refused_with_a_remedy(fresh, kind):
 
 def test_an_unknown_kernel_is_said(fresh):
     with pytest.raises(
-        ModelError, match="linear=fast is not known; known: torch, transposed, onednn, mkl, fused, auto"
+        ModelError, match="linear=fast is not known; known: torch, transposed, onednn, mkl, fused, panel, auto"
     ):
         use_linear(fresh("t5"), "fast", 1)

@@ -182,7 +182,10 @@ def test_on_a_gpu_there_are_two_kernels_and_nothing_to_choose(whole):
                 said[kind] = str(error)
     remedy = "give linear=torch or linear=transposed"
     assert said == {
-        **{kind: f"linear={kind} runs on the CPU alone, not on cuda; {remedy}" for kind in ("onednn", "mkl", "fused")},
+        **{
+            kind: f"linear={kind} runs on the CPU alone, not on cuda; {remedy}"
+            for kind in ("onednn", "mkl", "fused", "panel")
+        },
         "auto": "linear=auto chooses on the CPU alone, not on cuda, where its probe would time launches instead of "
         f"kernels; {remedy}",
     }

@@ -1,0 +1,86 @@
+// Attention of one position per sequence: softmax(scale * q k^T + bias) v, K and V read once, front to back.
+// The rows of queries that share K and V (query heads of a group, beams of a sentence) meet each key together.
+#pragma once
+#include <vector>
+
+#include "vectors.h"
+
+struct Strides {
+  int64_t batch, head, key;  // in floats; the elements of a key lie side by side
+};
+
+struct BiasStrides {
+  int64_t batch, head, row, key;  // in floats; 0 where the bias is the same for all
+};
+
+struct Attention {
+  int64_t batch, beams, kv_heads, group, size, keys;  // B, W, G, H / G, K, M
+  const float *q, *k, *v, *bias;
+  int64_t ldq;  // floats between the rows of q, one for each of the B * W sequences
+  Strides of_k, of_v;
+  BiasStrides of_bias;
+  float scale;
+  float* out;  // [B * W, H * K]
+};
+
+static inline float dot(const float* a, const float* b, int64_t size) {
+  Floats total = {};
+  int64_t i = 0;
+  for (; i + LANES <= size; i += LANES) total += load(a + i) * load(b + i);
+  if (i < size) total += load_part(a + i, size - i) * load_part(b + i, size - i);
+  return sum(total);
+}
+
+// One sentence and one head of K and V.
+static void attend(const Attention& a, int64_t sentence, int64_t head, std::vector<float>& scratch) {
+  int64_t rows = a.beams * a.group, padded = (a.keys + LANES - 1) / LANES * LANES;
+  scratch.resize(rows * padded);
+  auto query = [&](int64_t r) { return (sentence * a.beams + r / a.group) * a.ldq + (head * a.group + r % a.group) * a.size; };
+  const float* k = a.k + sentence * a.of_k.batch + head * a.of_k.head;
+  const float* v = a.v + sentence * a.of_v.batch + head * a.of_v.head;
+  for (int64_t m = 0; m < a.keys; m++) {
+    const float* key = k + m * a.of_k.key;
+    __builtin_prefetch(key + 8 * a.of_k.key);
+    for (int64_t r = 0; r < rows; r++) scratch[r * padded + m] = dot(a.q + query(r), key, a.size) * a.scale;
+  }
+  for (int64_t r = 0; r < rows; r++) {
+    float* score = scratch.data() + r * padded;
+    if (a.bias) {
+      const float* bias = a.bias + sentence * a.of_bias.batch + head * a.of_bias.head + r * a.of_bias.row;
+      for (int64_t m = 0; m < a.keys; m++) score[m] += bias[m * a.of_bias.key];
+    }
+    float most = -INFINITY;
+    bool nan = false;
+    for (int64_t m = 0; m < a.keys; m++) most = std::max(most, score[m]), nan |= score[m] != score[m];
+    for (int64_t m = a.keys; m < padded; m++) score[m] = -INFINITY;
+    Floats total = {};
+    for (int64_t m = 0; m < padded; m += LANES) {
+      Floats e = exp(load(score + m) - most);
+      total += e;
+      store(score + m, e);
+    }
+    float scale = nan ? NAN : 1.f / sum(total);
+    for (int64_t m = 0; m < padded; m += LANES) store(score + m, load(score + m) * scale);
+  }
+  constexpr int WIDE = 4;  // vectors of a row of V that are summed up together
+  for (int64_t r = 0; r < rows; r++) {
+    const float* score = scratch.data() + r * padded;
+    float* out = a.out + (sentence * a.beams + r / a.group) * a.kv_heads * a.group * a.size + (head * a.group + r % a.group) * a.size;
+    int64_t i = 0;
+    for (; i + WIDE * LANES <= a.size; i += WIDE * LANES) {
+      Floats sums[WIDE] = {};
+      for (int64_t m = 0; m < a.keys; m++) {
+        const float* value = v + m * a.of_v.key + i;
+        __builtin_prefetch(value + 8 * a.of_v.key);
+        for (int j = 0; j < WIDE; j++) sums[j] += score[m] * load(value + j * LANES);
+      }
+      for (int j = 0; j < WIDE; j++) store(out + i + j * LANES, sums[j]);
+    }
+    for (; i < a.size; i += LANES) {
+      int count = (int)std::min<int64_t>(LANES, a.size - i);
+      Floats total = {};
+      for (int64_t m = 0; m < a.keys; m++) total += score[m] * load_part(v + m * a.of_v.key + i, count);
+      store_part(out + i, total, count);
+    }
+  }
+}

@@ -1,0 +1,69 @@
+"""Have a model's products computed from panels, and the layers of its decode steps by native code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from torch import Tensor, nn
+
+from ...encoder_decoder import EncoderDecoder
+from ...head import Head
+from ...layers import FeedForward
+from .panels import Arena, Panels, floats_of, pack
+from .program import Program, Scratch
+from .stages import Rows, Stages
+from .step import NativeLayers
+
+Product = Callable[[Tensor], Tensor]
+
+
+def parts_of(model: EncoderDecoder) -> dict[nn.Module, int]:
+    """Into how many parts a weight is packed: that of a gated network into its gate and its linear half."""
+    networks = [module for module in model.modules() if isinstance(module, FeedForward)]
+    return {network.wi: 2 for network in networks if network.gated}
+
+
+def pack_all(model: EncoderDecoder, modules: Sequence[nn.Linear | Head]) -> dict[nn.Module, list[Panels]]:
+    """The weights of all modules in panels, in their order: a step that reads them so reads memory front to back."""
+    parts, weights = parts_of(model), dict[nn.Module, list[tuple[Tensor, Tensor | None]]]()
+    for module in modules:
+        count, bias = parts.get(module, 1), module.bias
+        halves = [None] * count if bias is None else list(bias.detach().chunk(count))
+        weights[module] = list(zip(module.weight.detach().chunk(count), halves, strict=True))
+    arena = Arena(floats_of([tuple(weight.shape) for each in weights.values() for weight, _ in each]))
+    return {module: [pack(arena, weight, bias) for weight, bias in each] for module, each in weights.items()}
+
+
+def product(parts: Sequence[Panels], scratch: Scratch) -> Product:
+    """The product with a weight in panels, [..., K] -> [..., N], as an operator that compiled code can call."""
+    stages, width, before = Stages(), sum(part.outputs for part in parts), 0
+    for part in parts:
+        stages.product(Rows(0, part.inner), part, Rows(1, width), first=before, waits=False)
+        before += part.outputs
+    program = Program(stages, False, [width], scratch, [])
+
+    def apply(x: Tensor) -> Tensor:
+        (y,) = program([x.reshape(-1, x.shape[-1])])
+        return y.view(*x.shape[:-1], width)
+
+    return apply
+
+
+def one_product(weight: Tensor, bias: Tensor | None) -> tuple[Product, int]:
+    """The product with a weight of its own, and the bytes of its panels."""
+    arena = Arena(floats_of([tuple(weight.shape)]))
+    panels = pack(arena, weight, bias)
+    return product([panels], Scratch()), panels.packed.nbytes
+
+
+def use_panels(
+    model: EncoderDecoder, modules: Sequence[nn.Linear | Head], loops: bool = False
+) -> tuple[dict[nn.Module, Product], int]:
+    """Have the layers of decode steps run by native code; return each module's product, and the bytes of all panels.
+
+    ``loops``: not in compiled steps, whose products are loops.
+    """
+    packed, scratch = pack_all(model, modules), Scratch()
+    vars(model.decoder)["run_layers"] = NativeLayers(model.decoder, packed.__getitem__, scratch, loops)
+    products = {module: product(parts, scratch) for module, parts in packed.items()}
+    return products, sum(part.packed.nbytes for parts in packed.values() for part in parts)

@@ -1,0 +1,90 @@
+"""Stages as one operator: tensors in, tensors out. Compiled code calls it as it is."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from weakref import WeakValueDictionary
+
+import torch
+from torch import Tensor
+
+from ..custom_operator import LIBRARY
+from .stages import Stages, attention_sizes
+
+_PROGRAMS: WeakValueDictionary[int, Program] = WeakValueDictionary()
+_NUMBERS = itertools.count()
+
+LIBRARY.define("stages(Tensor?[] given, int program, int[] widths) -> Tensor[]")  # type: ignore[no-untyped-call]
+
+
+class Scratch:
+    """Memory for rows that no stage after the last one reads; the programs of a model share it."""
+
+    def __init__(self) -> None:
+        self._held = torch.empty(0)
+
+    def addresses(self, rows: int, widths: Sequence[int]) -> list[int]:
+        """Addresses of tensors of ``rows`` rows, each of one of the ``widths``."""
+        if self._held.numel() < rows * sum(widths):
+            self._held = torch.empty(rows * sum(widths))
+        first = self._held.data_ptr()
+        return [first + 4 * rows * before for before in itertools.accumulate(widths[:-1], initial=0)]
+
+
+class Program:
+    """Stages with their slots: first the tensors given, then those that are returned, then the scratch.
+
+    Of the tensors given, the last are the rows x [X, D]. Where ``attends``, q [X, ...], K and V [B, G, M, K] and their
+    bias (or None) come before. Each returned tensor is [X, one of ``widths``].
+    """
+
+    def __init__(self, stages: Stages, attends: bool, widths: Sequence[int], scratch: Scratch, kept: Sequence[int]):
+        self._stages, self._attends = stages, attends
+        self._widths, self._scratch, self._kept = list(widths), scratch, list(kept)
+        self._number = next(_NUMBERS)
+        _PROGRAMS[self._number] = self
+
+    def __call__(self, given: Sequence[Tensor | None]) -> list[Tensor]:
+        """Run the stages: float32 tensors on the CPU."""
+        if torch.compiler.is_compiling():
+            made: list[Tensor] = torch.ops.decodebench.stages.default(given, self._number, self._widths)
+            return made
+        return self.run(given)
+
+    def run(self, given: Sequence[Tensor | None]) -> list[Tensor]:
+        """Run the stages at once."""
+        dense = [None if tensor is None else _dense(tensor) for tensor in given]
+        x = dense[-1]
+        assert x is not None
+        rows, sizes = len(x), list[int]()
+        if self._attends:
+            _, k, v, bias, _ = dense
+            assert k is not None
+            assert v is not None
+            sizes = attention_sizes(len(k), rows // len(k), k, v, bias)
+        made = [x.new_empty(rows, width) for width in self._widths]
+        slots = [0 if tensor is None else tensor.data_ptr() for tensor in (*dense, *made)]
+        self._stages.run(slots + self._scratch.addresses(rows, self._kept), sizes, rows)
+        return made
+
+
+def _dense(tensor: Tensor) -> Tensor:
+    """The tensor, with the elements of its last dimension side by side; those of a matrix lie so as a whole."""
+    if tensor.dim() == 2 or tensor.stride(-1) != 1:
+        return tensor.contiguous()
+    return tensor
+
+
+def _call(given: Sequence[Tensor | None], program: int, widths: Sequence[int]) -> list[Tensor]:
+    return _PROGRAMS[program].run(given)
+
+
+def _shape(given: Sequence[Tensor | None], program: int, widths: Sequence[int]) -> list[Tensor]:
+    x = given[-1]
+    assert x is not None
+    return [x.new_empty(x.shape[0], width) for width in widths]
+
+
+LIBRARY.impl("stages", _call, "CompositeExplicitAutograd")  # type: ignore[no-untyped-call]
+torch.library.register_fake("decodebench::stages", _shape, lib=LIBRARY)

@@ -1,0 +1,94 @@
+// Stages of a decode step, run one after the other in one parallel region of OpenMP.
+//
+// Tensors that change from call to call are slots: `slots[i]` is the address of the i-th. The Python side that fills
+// these structs is stages.py, which has the same fields in the same order.
+#include <omp.h>
+
+#include "attention.h"
+#include "norm.h"
+#include "product.h"
+
+struct Stage {
+  int64_t is_attention;
+  int64_t waits;  // for what other threads made in the stages before
+  // A product: rows x of K floats, normed unless `norm_weight` is null, times a weight of N outputs.
+  int64_t x, ldx, K, N, y, ldy, first;  // x and y are slots; ld: floats between rows; y begins at column `first`
+  const float *weight, *bias, *norm_weight, *norm_bias;
+  float eps;
+  int32_t centres;
+  int64_t normed;  // slot that the normed rows are written to, [M, K], or -1
+  int64_t residual, ld_residual;  // slot, or -1
+  int64_t activation, multiplies;
+  // An attention: slots, and the place of its sizes (`Attention`, then strides) in `sizes`.
+  int64_t q, ldq, k, v, attention_bias, out, sizes;
+  int64_t kv_heads, group, size;
+  float scale;
+  int32_t unused;
+};
+
+static void run_product(const Stage& s, char* const* slots, int64_t M, int thread, int threads) {
+  static thread_local std::vector<float> normed;
+  const float* x = (const float*)slots[s.x];
+  ptrdiff_t ldx = s.ldx;
+  if (s.norm_weight) {  // by each thread for itself: that takes less time than to wait for others
+    normed.resize(M * s.K);
+    Norm norm{s.norm_weight, s.norm_bias, s.eps, s.centres != 0};
+    for (int64_t m = 0; m < M; m++) norm_row(x + m * ldx, norm, s.K, normed.data() + m * s.K);
+    x = normed.data();
+    ldx = s.K;
+    if (s.normed >= 0) {
+      int64_t from = M * thread / threads, to = M * (thread + 1) / threads;
+      std::memcpy((float*)slots[s.normed] + from * s.K, x + from * s.K, (to - from) * s.K * sizeof(float));
+    }
+  }
+  int64_t panels = (s.N + PANEL - 1) / PANEL;
+  Ending end{s.bias, s.residual < 0 ? nullptr : (const float*)slots[s.residual], (ptrdiff_t)s.ld_residual,
+             s.activation, s.multiplies != 0};
+  product(x, ldx, M, s.weight, s.K, s.N, (float*)slots[s.y] + s.first, s.ldy, end, panels * thread / threads,
+          panels * (thread + 1) / threads);
+}
+
+static void run_attention(const Stage& s, char* const* slots, const int64_t* sizes, int thread, int threads) {
+  static thread_local std::vector<float> scratch;
+  const int64_t* n = sizes + s.sizes;
+  Attention a{n[0], n[1], s.kv_heads, s.group, s.size, n[2],
+              (const float*)slots[s.q], (const float*)slots[s.k], (const float*)slots[s.v],
+              s.attention_bias < 0 ? nullptr : (const float*)slots[s.attention_bias],
+              s.ldq, {n[3], n[4], n[5]}, {n[6], n[7], n[8]}, {n[9], n[10], n[11], n[12]}, s.scale,
+              (float*)slots[s.out]};
+  int64_t items = a.batch * a.kv_heads;
+  for (int64_t i = items * thread / threads; i < items * (thread + 1) / threads; i++)
+    attend(a, i / a.kv_heads, i % a.kv_heads, scratch);
+}
+
+extern "C" void run_stages(const Stage* stages, int64_t count, char* const* slots, const int64_t* sizes, int64_t rows,
+                           int64_t threads) {
+#pragma omp parallel num_threads(threads)
+  {
+    int thread = omp_get_thread_num(), all = omp_get_num_threads();
+    for (int64_t i = 0; i < count; i++) {
+      if (stages[i].waits) {
+#pragma omp barrier
+      }
+      if (stages[i].is_attention)
+        run_attention(stages[i], slots, sizes, thread, all);
+      else
+        run_product(stages[i], slots, rows, thread, all);
+    }
+  }
+}
+
+// Lay out a weight [N, K] in panels; outputs beyond N, up to a multiple of 32, are zeros.
+extern "C" void pack_panels(const float* w, int64_t K, int64_t N, float* out) {
+#pragma omp parallel for
+  for (int64_t p = 0; p < (N + 31) / 32 * 32 / PANEL; p++)
+    for (int64_t k = 0; k < K; k++)
+      for (int64_t n = 0; n < PANEL; n++)
+        out[(p * K + k) * PANEL + n] = p * PANEL + n < N ? w[(p * PANEL + n) * K + k] : 0.f;
+}
+
+// Rows of a packed weight: out[i] = w[ids[i]], [count, K].
+extern "C" void gather_panels(const float* packed, int64_t K, const int64_t* ids, int64_t count, float* out) {
+  for (int64_t i = 0; i < count; i++)
+    for (int64_t k = 0; k < K; k++) out[i * K + k] = packed[(ids[i] / PANEL * K + k) * PANEL + ids[i] % PANEL];
+}

@@ -1,0 +1,74 @@
+// Vectors of floats as wide as the instruction set has them, and the functions of them that the kernels need.
+#pragma once
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+#ifdef __AVX512F__
+constexpr int LANES = 16;  // floats in a vector
+constexpr int ROWS = 12;   // rows of a block: ROWS * 2 accumulators, 2 weights and an input fit the registers
+#else
+constexpr int LANES = 8;
+constexpr int ROWS = 6;
+#endif
+constexpr int PANEL = 2 * LANES;  // outputs of a panel
+
+typedef float Floats __attribute__((vector_size(LANES * 4)));
+typedef int32_t Ints __attribute__((vector_size(LANES * 4)));
+
+static inline Floats all(float value) { return value - Floats{}; }  // x - 0 is x, of which the compiler makes one instruction
+
+static inline Floats load(const float* from) {
+  Floats x;
+  std::memcpy(&x, from, sizeof x);
+  return x;
+}
+
+static inline void store(float* to, Floats x) { std::memcpy(to, &x, sizeof x); }
+
+static inline Floats load_part(const float* from, int count) {
+  Floats x = {};
+  std::memcpy(&x, from, count * sizeof(float));
+  return x;
+}
+
+static inline void store_part(float* to, Floats x, int count) { std::memcpy(to, &x, count * sizeof(float)); }
+
+static inline float sum(Floats x) {
+  typedef float Half __attribute__((vector_size(LANES * 2)));
+  Half low, high;
+  std::memcpy(&low, &x, sizeof low);
+  std::memcpy(&high, (const char*)&x + sizeof low, sizeof high);
+  low += high;
+  float parts[LANES / 2];
+  std::memcpy(parts, &low, sizeof parts);
+  for (int width = LANES / 4; width > 0; width /= 2)
+    for (int i = 0; i < width; i++) parts[i] += parts[i + width];
+  return parts[0];
+}
+
+// exp(x) within 2 units in the last place: 2^n exp(r) with x = n ln 2 + r and the Taylor series of exp(r), |r| < 0.35.
+// Below the smallest normal float it is 0, above the largest float infinity, and NaN stays NaN.
+static inline Floats exp(Floats x) {
+  const Floats magic = all(12582912.f);  // 1.5 * 2^23: adding it rounds to a whole number
+  Floats bounded = x < -87.f ? all(-87.f) : x;
+  bounded = bounded > 88.f ? all(88.f) : bounded;
+  Floats n = (bounded * 1.44269504f + magic) - magic;
+  Floats r = bounded - n * 0.693359375f;
+  r = r + n * 2.12194440e-4f;
+  Floats p = all(1.f / 5040);
+  p = p * r + 1.f / 720;
+  p = p * r + 1.f / 120;
+  p = p * r + 1.f / 24;
+  p = p * r + 1.f / 6;
+  p = p * r + 0.5f;
+  p = p * r + 1.f;
+  p = p * r + 1.f;
+  Ints exponent = (__builtin_convertvector(n, Ints) + 127) << 23;
+  Floats power;
+  std::memcpy(&power, &exponent, sizeof power);
+  Floats y = p * power;
+  y = x < -87.f ? Floats{} : y;
+  y = x > 88.f ? all(INFINITY) : y;
+  return x == x ? y : x;
+}
