@@ -64,6 +64,12 @@ class SlidingStore(StaticStore):
             self._ring.move_to(step.position_1)
         return self._written(self._ring.row_1, k_BGTK, v_BGTK, step.keys)
 
+    def place(self, step: Step) -> tuple[Tensor, Tensor, Tensor]:
+        """The whole buffers, and the row of the key that leaves the window."""
+        if self._first:
+            self._ring.move_to(step.position_1)
+        return self._k_BGCK, self._v_BGCK, self._ring.row_1
+
     def key_position_M(self, step: Step) -> Tensor:
         """Positions in the target of the keys that are held, in the order of their rows, int64 [M]."""
         return self._ring.position_R(step.position_1)[: step.keys]

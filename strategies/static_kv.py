@@ -51,6 +51,10 @@ class StaticStore:
         """Write the new rows in place, at the position that the device holds."""
         return self._written(step.query_position_T(), k_BGTK, v_BGTK, step.keys)
 
+    def place(self, step: Step) -> tuple[Tensor, Tensor, Tensor]:
+        """The whole buffers, and the position that the device holds."""
+        return self._k_BGCK, self._v_BGCK, step.position_1
+
     def _written(self, row_T: Tensor, k_BGTK: Tensor, v_BGTK: Tensor, keys: int) -> tuple[Tensor, Tensor]:
         """Write new rows in place; return the first ``keys`` rows of K and V."""
         self._k_BGCK.index_copy_(2, row_T, k_BGTK)

@@ -130,6 +130,20 @@ class InBlocks(Protocol):
         """
 
 
+@runtime_checkable
+class Placing(Protocol):
+    """A ``SelfKV`` that keeps the K and V of a step of one row in one row of buffers, and does nothing besides.
+
+    Native code may then write them there itself, instead of calling ``append``.
+    """
+
+    def place(self, step: Step) -> tuple[Tensor, Tensor, Tensor]:
+        """The buffers of K and V, [B, G, C, K] each, of which ``step.keys`` rows are read, and the row, int64 [1].
+
+        It is called once per step, of every layer's store, first layer to last.
+        """
+
+
 class CrossProject(Protocol):
     """Turns the encoder's output into one layer's cross-attention K and V."""
 
@@ -164,6 +178,14 @@ class CrossKV(Protocol):
         """Replace each tensor that is kept, [B, ...], by ``change`` of it: repeated for beams, or reordered."""
 
 
+@runtime_checkable
+class Kept(Protocol):
+    """A ``CrossKV`` that gives the K and V that it keeps, with the bias as it is, whatever the queries are."""
+
+    def kept(self) -> tuple[Tensor, Tensor]:
+        """K and V of the source, [B, G, S, K] each."""
+
+
 class CachedCross:
     """Cross-attention K/V projected once, at prefill; the encoder's output is not kept."""
 
@@ -178,6 +200,10 @@ class CachedCross:
     def get(self, q_BHTK: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor, Tensor | None]:
         """The K/V projected at prefill, [B, G, S, K] each, and ``bias``."""
         return *self._kv, bias
+
+    def kept(self) -> tuple[Tensor, Tensor]:
+        """The K and V projected at prefill, [B, G, S, K] each."""
+        return self._kv
 
     def copy_(self, other: Self) -> None:
         """Copy K and V."""

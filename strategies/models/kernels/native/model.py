@@ -10,7 +10,7 @@ from ...encoder_decoder import EncoderDecoder
 from ...head import Head
 from ...layers import FeedForward
 from .panels import Arena, Panels, floats_of, pack
-from .program import Program, Scratch
+from .program import Memory, Program
 from .stages import Rows, Stages
 from .step import NativeLayers
 
@@ -34,13 +34,13 @@ def pack_all(model: EncoderDecoder, modules: Sequence[nn.Linear | Head]) -> dict
     return {module: [pack(arena, weight, bias) for weight, bias in each] for module, each in weights.items()}
 
 
-def product(parts: Sequence[Panels], scratch: Scratch) -> Product:
+def product(parts: Sequence[Panels], memory: Memory) -> Product:
     """The product with a weight in panels, [..., K] -> [..., N], as an operator that compiled code can call."""
     stages, width, before = Stages(), sum(part.outputs for part in parts), 0
     for part in parts:
         stages.product(Rows(0, part.inner), part, Rows(1, width), first=before, waits=False)
         before += part.outputs
-    program = Program(stages, False, [width], scratch, [])
+    program = Program(stages, False, [width], memory, [])
 
     def apply(x: Tensor) -> Tensor:
         (y,) = program([x.reshape(-1, x.shape[-1])])
@@ -53,7 +53,7 @@ def one_product(weight: Tensor, bias: Tensor | None) -> tuple[Product, int]:
     """The product with a weight of its own, and the bytes of its panels."""
     arena = Arena(floats_of([tuple(weight.shape)]))
     panels = pack(arena, weight, bias)
-    return product([panels], Scratch()), panels.packed.nbytes
+    return product([panels], Memory()), panels.packed.nbytes
 
 
 def use_panels(
@@ -63,7 +63,7 @@ def use_panels(
 
     ``loops``: not in compiled steps, whose products are loops.
     """
-    packed, scratch = pack_all(model, modules), Scratch()
-    vars(model.decoder)["run_layers"] = NativeLayers(model.decoder, packed.__getitem__, scratch, loops)
-    products = {module: product(parts, scratch) for module, parts in packed.items()}
+    packed, memory = pack_all(model, modules), Memory()
+    vars(model.decoder)["run_layers"] = NativeLayers(model.decoder, packed.__getitem__, memory, loops)
+    products = {module: product(parts, memory) for module, parts in packed.items()}
     return products, sum(part.packed.nbytes for parts in packed.values() for part in parts)

@@ -18,7 +18,7 @@ _NUMBERS = itertools.count()
 LIBRARY.define("stages(Tensor?[] given, int program, int[] widths) -> Tensor[]")  # type: ignore[no-untyped-call]
 
 
-class Scratch:
+class Memory:
     """Memory for rows that no stage after the last one reads; the programs of a model share it."""
 
     def __init__(self) -> None:
@@ -39,9 +39,9 @@ class Program:
     bias (or None) come before. Each returned tensor is [X, one of ``widths``].
     """
 
-    def __init__(self, stages: Stages, attends: bool, widths: Sequence[int], scratch: Scratch, kept: Sequence[int]):
+    def __init__(self, stages: Stages, attends: bool, widths: Sequence[int], memory: Memory, kept: Sequence[int]):
         self._stages, self._attends = stages, attends
-        self._widths, self._scratch, self._kept = list(widths), scratch, list(kept)
+        self._widths, self._memory, self._kept = list(widths), memory, list(kept)
         self._number = next(_NUMBERS)
         _PROGRAMS[self._number] = self
 
@@ -62,10 +62,10 @@ class Program:
             _, k, v, bias, _ = dense
             assert k is not None
             assert v is not None
-            sizes = attention_sizes(len(k), rows // len(k), k, v, bias)
+            sizes = attention_sizes(len(k), rows // len(k), k.shape[2], k, v, bias)
         made = [x.new_empty(rows, width) for width in self._widths]
         slots = [0 if tensor is None else tensor.data_ptr() for tensor in (*dense, *made)]
-        self._stages.run(slots + self._scratch.addresses(rows, self._kept), sizes, rows)
+        self._stages.run(slots + self._memory.addresses(rows, self._kept), sizes, rows)
         return made
 
 

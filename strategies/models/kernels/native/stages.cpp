@@ -24,6 +24,7 @@ struct Stage {
   int64_t kv_heads, group, size;
   float scale;
   int32_t unused;
+  int64_t row;  // slot of the row of K and V that this step's own are written to first, or -1
 };
 
 static void run_product(const Stage& s, char* const* slots, int64_t M, int thread, int threads) {
@@ -57,8 +58,17 @@ static void run_attention(const Stage& s, char* const* slots, const int64_t* siz
               s.ldq, {n[3], n[4], n[5]}, {n[6], n[7], n[8]}, {n[9], n[10], n[11], n[12]}, s.scale,
               (float*)slots[s.out]};
   int64_t items = a.batch * a.kv_heads;
-  for (int64_t i = items * thread / threads; i < items * (thread + 1) / threads; i++)
-    attend(a, i / a.kv_heads, i % a.kv_heads, scratch);
+  for (int64_t i = items * thread / threads; i < items * (thread + 1) / threads; i++) {
+    int64_t sentence = i / a.kv_heads, head = i % a.kv_heads;
+    if (s.row >= 0) {  // they lie behind the queries: all of K, then all of V
+      int64_t row = *(const int64_t*)slots[s.row];
+      const float* own = a.q + sentence * a.ldq + (a.kv_heads * a.group + head) * a.size;
+      std::memcpy((float*)a.k + sentence * a.of_k.batch + head * a.of_k.head + row * a.of_k.key, own, a.size * 4);
+      std::memcpy((float*)a.v + sentence * a.of_v.batch + head * a.of_v.head + row * a.of_v.key,
+                  own + a.kv_heads * a.size, a.size * 4);
+    }
+    attend(a, sentence, head, scratch);
+  }
 }
 
 extern "C" void run_stages(const Stage* stages, int64_t count, char* const* slots, const int64_t* sizes, int64_t rows,

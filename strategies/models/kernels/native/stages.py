@@ -39,6 +39,7 @@ class Stage(ctypes.Structure):
         ("residual", _i64), ("ld_residual", _i64), ("activation", _i64), ("multiplies", _i64),
         ("q", _i64), ("ldq", _i64), ("k", _i64), ("v", _i64), ("attention_bias", _i64), ("out", _i64), ("sizes", _i64),
         ("kv_heads", _i64), ("group", _i64), ("size", _i64), ("scale", ctypes.c_float), ("unused", ctypes.c_int32),
+        ("row", _i64),
     )  # fmt: skip
 
 
@@ -107,12 +108,25 @@ class Stages:
         self._stages.append(stage)
 
     def attention(
-        self, q: Rows, k: int, v: int, bias: int, out: int, kv_heads: int, group: int, size: int, scale: float
+        self,
+        q: Rows,
+        k: int,
+        v: int,
+        bias: int,
+        out: int,
+        kv_heads: int,
+        group: int,
+        size: int,
+        scale: float,
+        row: int = -1,
     ) -> None:
-        """Add attention of one position per sequence; each run is given its ``attention_sizes``."""
+        """Add attention of one position per sequence; each run is given its ``attention_sizes``.
+
+        With a slot ``row`` the K and V that lie behind the queries, in their rows, are written there first.
+        """
         stage = Stage(is_attention=1, waits=bool(self._stages), q=q.slot, ldq=q.width, k=k, v=v, attention_bias=bias)
         stage.out, stage.sizes = out, self._attentions * SIZES
-        stage.kv_heads, stage.group, stage.size, stage.scale = kv_heads, group, size, scale
+        stage.kv_heads, stage.group, stage.size, stage.scale, stage.row = kv_heads, group, size, scale, row
         self._attentions += 1
         self._stages.append(stage)
 
@@ -140,9 +154,12 @@ class Stages:
         return None if tensor is None else tensor.data_ptr()
 
 
-def attention_sizes(batch: int, beams: int, k: Tensor, v: Tensor, bias: Tensor | None) -> list[int]:
-    """The sizes of one attention: of K and V [B, G, M, K], and of a bias that broadcasts to [B, G, W * H / G, M]."""
-    found = [batch, beams, k.shape[2], *k.stride()[:3], *v.stride()[:3]]
+def attention_sizes(batch: int, beams: int, keys: int, k: Tensor, v: Tensor, bias: Tensor | None) -> list[int]:
+    """The sizes of one attention: of M = ``keys`` rows of K and V [B, G, C, K], and of their bias.
+
+    The bias broadcasts to [B, G, W * H / G, M].
+    """
+    found = [batch, beams, keys, *k.stride()[:3], *v.stride()[:3]]
     if bias is None:
         return [*found, 0, 0, 0, 0]
     return [*found, *(0 if size == 1 else stride for size, stride in zip(bias.shape, bias.stride(), strict=True))]
