@@ -136,23 +136,29 @@ class Decoder(Stack):
             key_position_M = stores[0].key_position_M(step)
         position_TD = None if tables.position_ND is None else tables.position_ND[query_position_T]
         x_BTD = self.embed(token_BT, position_TD)
-        return self.dropout(self.run_layers(x_BTD, step, attended, query_position_T, key_position_M))
+        return self.dropout(self.run_layers(self, x_BTD, step, attended, query_position_T, key_position_M))
 
+    @staticmethod
     def run_layers(
-        self, x_BTD: Tensor, step: Step, attended: Attended, query_position_T: Tensor, key_position_M: Tensor | None
+        decoder: Decoder,
+        x_BTD: Tensor,
+        step: Step,
+        attended: Attended,
+        query_position_T: Tensor,
+        key_position_M: Tensor | None,
     ) -> Tensor:
-        """Run all layers and the norm at the end, [B, T, D] -> [B, T, D].
+        """Run all layers of a decoder and its norm at the end, [B, T, D] -> [B, T, D].
 
-        ``key_position_M`` is None where no bias of scores is needed. Native code may take the place of this method
-        (``kernels/native``).
+        ``key_position_M`` is None where no bias of scores is needed. Native code may take the place of this function
+        (``kernels/native``). It is given the decoder, which therefore does not refer to itself and is freed at once.
         """
         bias = None
-        for i, (layer, store, source) in enumerate(zip(self.layers, attended.stores, attended.sources, strict=True)):
+        for i, (layer, store, source) in enumerate(zip(decoder.layers, attended.stores, attended.sources, strict=True)):
             if key_position_M is not None and i < len(attended.tables.distances):
                 bias = None  # frees that of the layer before
-                bias = self.score_bias(i, attended.tables, query_position_T, key_position_M)
+                bias = decoder.score_bias(i, attended.tables, query_position_T, key_position_M)
             x_BTD = layer(x_BTD, step, store, source, bias, attended.source_bias)
-        return self.final_norm(x_BTD)
+        return decoder.final_norm(x_BTD)
 
     def score_bias(self, table: int, tables: DecoderTables, query_position_T: Tensor, key_position_M: Tensor) -> Tensor:
         """The bias of one table for these queries and keys, laid out for attention."""

@@ -130,11 +130,10 @@ class InBlocks(Protocol):
         """
 
 
-@runtime_checkable
 class Placing(Protocol):
     """A ``SelfKV`` that keeps the K and V of a step of one row in one row of buffers, and does nothing besides.
 
-    Native code may then write them there itself, instead of calling ``append``.
+    Native code then writes them there itself, instead of calling ``append`` (``stands_for``).
     """
 
     def place(self, step: Step) -> tuple[Tensor, Tensor, Tensor]:
@@ -142,6 +141,14 @@ class Placing(Protocol):
 
         It is called once per step, of every layer's store, first layer to last.
         """
+
+
+def stands_for(instance: object, method: str, other: str) -> bool:
+    """Whether ``method`` may be called instead of ``other``: no subclass redefines ``other`` alone."""
+    for kind in type(instance).__mro__:
+        if method in vars(kind) or other in vars(kind):
+            return method in vars(kind)
+    return False
 
 
 class CrossProject(Protocol):
@@ -178,9 +185,11 @@ class CrossKV(Protocol):
         """Replace each tensor that is kept, [B, ...], by ``change`` of it: repeated for beams, or reordered."""
 
 
-@runtime_checkable
 class Kept(Protocol):
-    """A ``CrossKV`` that gives the K and V that it keeps, with the bias as it is, whatever the queries are."""
+    """A ``CrossKV`` that gives the K and V that it keeps, with the bias as it is, whatever the queries are.
+
+    Native code then does not call ``get`` (``stands_for``).
+    """
 
     def kept(self) -> tuple[Tensor, Tensor]:
         """K and V of the source, [B, G, S, K] each."""

@@ -13,14 +13,12 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 
 from strategies import Mistake
 from strategies.models.attention import SelfAttention
-
-from .dispatch import OperatorMode
+from strategies.models.kernels.native.program import ATTENTION as NATIVE
 
 _KERNEL = re.compile(r"(?:aten::)?_scaled_dot_product_(flash|efficient|cudnn)_attention\w*|.*_(math)\w*")
 CUDA_NO_KERNEL = "Invalid backend"
@@ -44,27 +42,18 @@ class NoKernelError(Mistake):
 
 
 def attention_kernels(run: Callable[[], object], execution: str = "eager") -> set[str]:
-    """Names of the attention kernels that ``run`` uses: "flash", "efficient", "cudnn" or "math".
+    """Names of the attention kernels that ``run`` uses: "flash", "efficient", "cudnn", "math" or "native".
 
-    Eager code is watched by an ``OperatorMode``, and code that is compiled or captured inside ``run`` by torch's old
-    profiler, since no mode sees into it. Attention that is no single operator is "math". In compiled code the compiler
-    has made loops of such attention; this is called "loop".
+    They are read by torch's old profiler, which sees into code that is compiled or captured inside ``run``, too.
+    Attention that is no single operator is "math". In compiled code the compiler has made loops of such attention; this
+    is called "loop". With ``linear=panel``, attention is part of native code.
     """
-    names = _seen(run) if execution == "eager" else _profiled(run)
+    names = _profiled(run)
     matches = (_KERNEL.fullmatch(name) for name in names if "scaled_dot_product" in name)
     found = {match[1] or match[2] for match in matches if match}
+    if NATIVE in names:
+        found.add("native")
     return found or {"loop" if execution == "compiled" else "math"}
-
-
-def _seen(run: Callable[[], object]) -> set[str]:
-    names: set[str] = set()
-
-    def saw(func: Any, args: Any, out: Any) -> None:
-        names.add(func.overloadpacket.__name__)
-
-    with OperatorMode(saw):
-        run()
-    return names
 
 
 def _profiled(run: Callable[[], object]) -> set[str]:

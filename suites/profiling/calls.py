@@ -19,7 +19,7 @@ from .ranges import ROOTS, is_range_name
 _PRODUCT = re.compile(r"aten::(mm|addmm|_addmm_activation|mv|bmm|baddbmm)")
 _FUSED = re.compile(r"aten::_scaled_dot_product_(?!attention_math)\w+")
 # Products by other kernels (``linear=``, ``weights=``), which it does not see.
-_PACKED = re.compile(r"aten::_weight_int8pack_mm|mkldnn::_linear_pointwise|mkl::_mkl_linear")
+_PACKED = re.compile(r"aten::_weight_int8pack_mm|mkldnn::_linear_pointwise|mkl::_mkl_linear|decodebench::stages\w*")
 _CUDA_API = re.compile(r"cu(da)?[A-Z]\w*")
 """Calls of CUDA's runtime and driver, such as cudaLaunchKernel, cuLaunchKernelEx and cudaDeviceSynchronize."""
 _COMPILED = "Torch-Compiled Region"

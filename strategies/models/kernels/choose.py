@@ -66,10 +66,12 @@ def choose(
         leader = min(ratios, key=lambda kernel: sum(sizes[shape] * ratios[kernel][shape] for shape in sizes))
         for shape in sizes:
             of_shape = {kernel: each[shape] for kernel, each in ratios.items()}
-            if leader == "panel" and bucket == 0:  # native code joins the products of a step, so it has all or none
+            if bucket > 0:
+                found[shape, bucket] = _pick(of_shape, leader)
+            elif leader == "panel":  # native code joins the products of a step, so it has all or none
                 found[shape, bucket] = leader, of_shape[leader]
             else:
-                found[shape, bucket] = _pick(of_shape, leader)
+                found[shape, bucket] = _pick({k: r for k, r in of_shape.items() if k != "panel"}, leader)
     choices = []
     for shape in dict.fromkeys(tuple(module.weight.shape) for module in [*step, *layer]):
         for bucket, limit in enumerate(limits):

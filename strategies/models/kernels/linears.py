@@ -69,7 +69,8 @@ def use_linear(
         choices = choose(model, rows, rows_max or rows, compiled)
     modules, held = list(products(model)), 0
     native: dict[nn.Module, Apply] = {}
-    if kind == "panel" or any(c.kernel == "panel" and c.rows_max == rows for c in choices):
+    of_step = {c.weight: c.kernel for c in reversed(choices) if not c.compiled}  # the first of each shape
+    if kind == "panel" or "panel" in of_step.values():
         native, held = use_panels(model, modules, loops=any(c.compiled for c in choices))
     for module in modules:
         shape = tuple(module.weight.shape)

@@ -1,6 +1,7 @@
 """``linear=auto`` by kernels whose speed is made up, on a clock that they move."""
 
 import copy
+import functools
 import itertools
 import math
 
@@ -13,6 +14,8 @@ from strategies.models.kernels import compiling, linears, packing
 from strategies.models.kernels.choose import buckets, choose
 from strategies.models.kernels.fused_probe import loops, loops_over_calls
 from strategies.models.kernels.linears import use_linear
+from strategies.models.kernels.native.compiler import why_unavailable
+from strategies.models.kernels.native.step import NativeLayers
 from strategies.models.kernels.packing import Choice, by_rows
 
 NOW = 0.0
@@ -68,6 +71,28 @@ def test_a_kernel_that_packs_for_one_number_of_rows_is_tried_at_that_alone(model
     costs["mkl"] = lambda rows, shape: 0.1
     kernels = {c.rows_max: c.kernel for c in chosen(model, 2, 40)}
     assert kernels == {2: "mkl", 16: "torch", None: "torch"}
+
+
+@pytest.mark.parametrize("all_or_none", [True, False])
+def test_native_code_has_all_products_of_a_step_or_none(model, costs, all_or_none):
+    """Even where another kernel is faster for one shape, or native code is for one alone."""
+    head = tuple(model.lm_head.weight.shape)
+    costs["panel"] = lambda rows, shape: 0.5 if all_or_none else (0.1 if shape == head else 1.2)
+    costs["onednn"] = lambda rows, shape: 0.2 if all_or_none and shape == head else 0.8
+    of_step = {tuple(m.weight.shape) for m in [*packing.products(model.decoder), model.lm_head]}
+    kernels = {c.weight: c.kernel for c in chosen(model, 2, 16) if c.rows_max == 2}
+    assert {kernels[shape] == "panel" for shape in of_step} == {all_or_none}
+
+
+@pytest.mark.parametrize("rows_max", [2, 40])
+def test_where_native_code_was_chosen_for_the_step_it_runs_the_layers(model, costs, rows_max, monkeypatch):
+    if why := why_unavailable():
+        pytest.skip(why)
+    costs["panel"] = lambda rows, shape: 0.5 if rows == 2 else 2.0
+    made = functools.partial(choose, clock=lambda: NOW)
+    monkeypatch.setattr(linears, "choose", lambda *given: made(*given))
+    use_linear(model, "auto", 2, rows_max)
+    assert isinstance(vars(model.decoder)["run_layers"], NativeLayers)
 
 
 @pytest.mark.parametrize(("ratio", "taken"), [(0.7, True), (1.02, True), (1.1, False)])

@@ -53,13 +53,14 @@ static void attend(const Attention& a, int64_t sentence, int64_t head, std::vect
     bool nan = false;
     for (int64_t m = 0; m < a.keys; m++) most = std::max(most, score[m]), nan |= score[m] != score[m];
     for (int64_t m = a.keys; m < padded; m++) score[m] = -INFINITY;
+    if (most == -INFINITY) most = 0;  // with every key masked, all weights are 0, as torch has it
     Floats total = {};
     for (int64_t m = 0; m < padded; m += LANES) {
       Floats e = exp(load(score + m) - most);
       total += e;
       store(score + m, e);
     }
-    float scale = nan ? NAN : 1.f / sum(total);
+    float divisor = sum(total), scale = nan ? NAN : divisor == 0 ? 0 : 1 / divisor;
     for (int64_t m = 0; m < padded; m += LANES) store(score + m, load(score + m) * scale);
   }
   constexpr int WIDE = 4;  // vectors of a row of V that are summed up together

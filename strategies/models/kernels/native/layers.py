@@ -50,9 +50,10 @@ class LayerStages:
     """Adds the stages of a decoder's layers to a list of stages."""
 
     def __init__(self, decoder: Decoder, packed: Packed) -> None:
-        self.layers = [cast(DecoderLayer, layer) for layer in decoder.layers]
+        self._layers = [cast(DecoderLayer, layer) for layer in decoder.layers]
+        self.depth = len(self._layers)
         self._packed, self._final_norm = packed, decoder.final_norm
-        first = self.layers[0]
+        first = self._layers[0]
         self.width, self.qkv_width = first.self_attn.out.out_features, first.self_attn.qkv.out_features
         self.inner, self.hidden_width = first.self_attn.out.in_features, first.ffn.wo.in_features
         self._norm_first = first.self_residual.norm_first
@@ -68,13 +69,13 @@ class LayerStages:
 
     def start(self, stages: Stages, x: int, qkv: int) -> None:
         """From x to Q, K and V of the first layer."""
-        (panels,) = self._packed(self.layers[0].self_attn.qkv)
-        norm = self.layers[0].self_residual.norm if self._norm_first else None
+        (panels,) = self._packed(self._layers[0].self_attn.qkv)
+        norm = self._layers[0].self_residual.norm if self._norm_first else None
         stages.product(Rows(x, self.width), panels, Rows(qkv, self.qkv_width), norm=norm)
 
     def attend(self, stages: Stages, i: int, qkv: int, of: Attended, x: int, scratch: Scratch, y: int, q: int) -> None:
         """From Q, K and V and the rows x to y, after self-attention, and to Q of cross-attention."""
-        layer, total = self.layers[i], Rows(scratch.total, self.width)
+        layer, total = self._layers[i], Rows(scratch.total, self.width)
         (out,), (of_q,) = self._packed(layer.self_attn.out), self._packed(layer.cross_attn.q)
         context = self._attention(stages, layer.self_attn, Rows(qkv, self.qkv_width), of, scratch)
         queries = Rows(q, self.inner)
@@ -87,7 +88,7 @@ class LayerStages:
 
     def finish(self, stages: Stages, i: int, q: int, of: Attended, x: int, scratch: Scratch, y: int) -> None:
         """From Q of cross-attention and the rows x to y, or to what is yet to be normed to y (``pass_on``)."""
-        layer, total = self.layers[i], Rows(scratch.total, self.width)
+        layer, total = self._layers[i], Rows(scratch.total, self.width)
         (out,), wi, (wo,) = (self._packed(part) for part in (layer.cross_attn.out, layer.ffn.wi, layer.ffn.wo))
         context = self._attention(stages, layer.cross_attn, Rows(q, self.inner), of, scratch)
         hidden, residual = Rows(scratch.hidden, self.hidden_width), Rows(scratch.residual, self.width)
@@ -110,10 +111,10 @@ class LayerStages:
 
     def pass_on(self, stages: Stages, i: int, scratch: Scratch, y: int, made: int) -> None:
         """From what layer i made to y and, in ``made``, Q, K and V of the next layer or what the decoder gives."""
-        layer, total = self.layers[i], Rows(scratch.total, self.width)
+        layer, total = self._layers[i], Rows(scratch.total, self.width)
         x = Rows(y, self.width) if self._norm_first else total
-        if i + 1 < len(self.layers):
-            following = self.layers[i + 1]
+        if i + 1 < self.depth:
+            following = self._layers[i + 1]
             (panels,) = self._packed(following.self_attn.qkv)
             norm = following.self_residual.norm if self._norm_first else layer.ffn_residual.norm
             normed = -1 if self._norm_first else y

@@ -66,8 +66,8 @@ def pack(arena: Arena, weight_NK: Tensor, bias: Tensor | None) -> Panels:
     from .stages import kernels
 
     outputs, inner = weight_NK.shape
-    packed = arena.take(padded(outputs) * inner)
-    kernels().pack_panels(weight_NK.contiguous().data_ptr(), inner, outputs, packed.data_ptr())
+    packed, dense_NK = arena.take(padded(outputs) * inner), weight_NK.contiguous()
+    kernels().pack_panels(dense_NK.data_ptr(), inner, outputs, packed.data_ptr())
     return Panels(packed, outputs, inner, None if bias is None else bias.detach())
 
 

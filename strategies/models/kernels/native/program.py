@@ -1,4 +1,4 @@
-"""Stages as one operator: tensors in, tensors out. Compiled code calls it as it is."""
+"""Stages as one operator: tensors in, tensors out. Compiled code calls it as it is, and profiles show it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,17 @@ import torch
 from torch import Tensor
 
 from ..custom_operator import LIBRARY
-from .stages import Stages, attention_sizes
+from .stages import Stages
 
-_PROGRAMS: WeakValueDictionary[int, Program] = WeakValueDictionary()
+_OPERATORS: WeakValueDictionary[int, Operator] = WeakValueDictionary()
 _NUMBERS = itertools.count()
 
-LIBRARY.define("stages(Tensor?[] given, int program, int[] widths) -> Tensor[]")  # type: ignore[no-untyped-call]
+_PRODUCTS, _ATTENTION = "stages", "stages_with_attention"
+ATTENTION = f"{LIBRARY.ns}::{_ATTENTION}"
+"""The operator that runs stages of which one attends, as a profile names it."""
+
+for _name in (_PRODUCTS, _ATTENTION):
+    LIBRARY.define(f"{_name}(Tensor?[] given, int program, int[] widths) -> Tensor[]")  # type: ignore[no-untyped-call]
 
 
 class Memory:
@@ -32,37 +37,52 @@ class Memory:
         return [first + 4 * rows * before for before in itertools.accumulate(widths[:-1], initial=0)]
 
 
-class Program:
+class Operator:
+    """What runs as one operator, ``run``. Compiled code calls it as it is, and a profile has a row for it."""
+
+    def __init__(self, attends: bool, widths: Sequence[int]) -> None:
+        """Each returned tensor is [X, one of ``widths``]. ``attends``: attention is part of it."""
+        self._attends, self._widths = attends, list(widths)
+        self._number = next(_NUMBERS)
+        _OPERATORS[self._number] = self
+
+    def __call__(self, given: Sequence[Tensor | None]) -> list[Tensor]:
+        """Run it on float32 tensors on the CPU, of which the last is rows x [X, D]."""
+        # Outside compiled code and profiles it is called without the dispatcher's delay.
+        if torch.compiler.is_compiling() or torch._C._autograd._profiler_enabled():
+            operators = torch.ops.decodebench
+            operator = operators.stages_with_attention if self._attends else operators.stages
+            made: list[Tensor] = operator.default(given, self._number, self._widths)
+            return made
+        return self.run(given)
+
+    def run(self, given: Sequence[Tensor | None]) -> list[Tensor]:
+        """Run it at once."""
+        raise NotImplementedError
+
+
+class Program(Operator):
     """Stages with their slots: first the tensors given, then those that are returned, then the scratch.
 
     Of the tensors given, the last are the rows x [X, D]. Where ``attends``, q [X, ...], K and V [B, G, M, K] and their
-    bias (or None) come before. Each returned tensor is [X, one of ``widths``].
+    bias (or None) come before.
     """
 
     def __init__(self, stages: Stages, attends: bool, widths: Sequence[int], memory: Memory, kept: Sequence[int]):
-        self._stages, self._attends = stages, attends
-        self._widths, self._memory, self._kept = list(widths), memory, list(kept)
-        self._number = next(_NUMBERS)
-        _PROGRAMS[self._number] = self
-
-    def __call__(self, given: Sequence[Tensor | None]) -> list[Tensor]:
-        """Run the stages: float32 tensors on the CPU."""
-        if torch.compiler.is_compiling():
-            made: list[Tensor] = torch.ops.decodebench.stages.default(given, self._number, self._widths)
-            return made
-        return self.run(given)
+        super().__init__(attends, widths)
+        self._stages, self._memory, self._kept = stages, memory, list(kept)
 
     def run(self, given: Sequence[Tensor | None]) -> list[Tensor]:
         """Run the stages at once."""
         dense = [None if tensor is None else _dense(tensor) for tensor in given]
         x = dense[-1]
         assert x is not None
-        rows, sizes = len(x), list[int]()
+        rows, sizes = x.shape[0], list[int]()
         if self._attends:
             _, k, v, bias, _ = dense
             assert k is not None
             assert v is not None
-            sizes = attention_sizes(len(k), rows // len(k), k.shape[2], k, v, bias)
+            sizes = self._stages.attention_sizes(rows, k, v, bias)
         made = [x.new_empty(rows, width) for width in self._widths]
         slots = [0 if tensor is None else tensor.data_ptr() for tensor in (*dense, *made)]
         self._stages.run(slots + self._memory.addresses(rows, self._kept), sizes, rows)
@@ -77,7 +97,7 @@ def _dense(tensor: Tensor) -> Tensor:
 
 
 def _call(given: Sequence[Tensor | None], program: int, widths: Sequence[int]) -> list[Tensor]:
-    return _PROGRAMS[program].run(given)
+    return _OPERATORS[program].run(given)
 
 
 def _shape(given: Sequence[Tensor | None], program: int, widths: Sequence[int]) -> list[Tensor]:
@@ -86,5 +106,6 @@ def _shape(given: Sequence[Tensor | None], program: int, widths: Sequence[int]) 
     return [x.new_empty(x.shape[0], width) for width in widths]
 
 
-LIBRARY.impl("stages", _call, "CompositeExplicitAutograd")  # type: ignore[no-untyped-call]
-torch.library.register_fake("decodebench::stages", _shape, lib=LIBRARY)
+for _name in (_PRODUCTS, _ATTENTION):
+    LIBRARY.impl(_name, _call, "CompositeExplicitAutograd")  # type: ignore[no-untyped-call]
+    torch.library.register_fake(f"{LIBRARY.ns}::{_name}", _shape, lib=LIBRARY)

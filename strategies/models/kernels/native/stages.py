@@ -70,7 +70,7 @@ class Stages:
     def __init__(self) -> None:
         self._stages: list[Stage] = []
         self._kept: list[Tensor | None] = []
-        self._attentions = 0
+        self._attentions, self._heads = 0, (0, 0, 0)
         self._made: ctypes.Array[Stage] | None = None
 
     def product(
@@ -120,15 +120,38 @@ class Stages:
         scale: float,
         row: int = -1,
     ) -> None:
-        """Add attention of one position per sequence; each run is given its ``attention_sizes``.
+        """Add attention of one position per sequence; a run is given its ``attention_sizes``.
 
         With a slot ``row`` the K and V that lie behind the queries, in their rows, are written there first.
         """
         stage = Stage(is_attention=1, waits=bool(self._stages), q=q.slot, ldq=q.width, k=k, v=v, attention_bias=bias)
         stage.out, stage.sizes = out, self._attentions * SIZES
         stage.kv_heads, stage.group, stage.size, stage.scale, stage.row = kv_heads, group, size, scale, row
-        self._attentions += 1
+        self._attentions, self._heads = self._attentions + 1, (kv_heads, group, size)
         self._stages.append(stage)
+
+    def attention_sizes(
+        self, rows: int, k: Tensor, v: Tensor, bias: Tensor | None, keys: int | None = None
+    ) -> list[int]:
+        """The sizes of an attention in a run of X=``rows`` rows on K and V [B, G, C, K], M = ``keys`` (None: C) of C.
+
+        ``bias`` broadcasts to [B, G, W * H / G, M]. Raises RuntimeError, as torch's attention does, for tensors that do
+        not fit: the native code would read beyond them.
+        """
+        kv_heads, group, size = self._heads
+        batch, keys = k.shape[0], k.shape[2] if keys is None else keys
+        expected = batch, kv_heads, k.shape[2], size
+        if k.shape != expected or v.shape != expected or keys > k.shape[2] or rows % batch:
+            shapes = f"K {list(k.shape)} and V {list(v.shape)}"
+            raise RuntimeError(f"{shapes} for {rows} rows; a store must give [B, {kv_heads}, M, {size}] for both")
+        if any(tensor is not None and tensor.dtype != torch.float32 for tensor in (k, v, bias)):
+            types = f"K {k.dtype}, V {v.dtype}, bias {None if bias is None else bias.dtype}"
+            raise RuntimeError(f"{types}; linear=panel takes torch.float32 for each; give linear=torch")
+        beams = rows // batch
+        found = [batch, beams, keys, *k.stride()[:3], *v.stride()[:3]]
+        if bias is None:
+            return [*found, 0, 0, 0, 0]
+        return [*found, *bias.expand(batch, kv_heads, beams * group, keys).stride()]
 
     def run(self, slots: Sequence[int], sizes: Sequence[int], rows: int) -> None:
         """Run the stages on ``rows`` rows. ``slots`` are addresses, 0 for a bias that there is none of."""
@@ -152,14 +175,3 @@ class Stages:
     def _address(self, tensor: Tensor | None) -> int | None:
         self._kept.append(tensor)
         return None if tensor is None else tensor.data_ptr()
-
-
-def attention_sizes(batch: int, beams: int, keys: int, k: Tensor, v: Tensor, bias: Tensor | None) -> list[int]:
-    """The sizes of one attention: of M = ``keys`` rows of K and V [B, G, C, K], and of their bias.
-
-    The bias broadcasts to [B, G, W * H / G, M].
-    """
-    found = [batch, beams, keys, *k.stride()[:3], *v.stride()[:3]]
-    if bias is None:
-        return [*found, 0, 0, 0, 0]
-    return [*found, *(0 if size == 1 else stride for size, stride in zip(bias.shape, bias.stride(), strict=True))]

@@ -48,7 +48,7 @@ static inline float sum(Floats x) {
 }
 
 // exp(x) within 2 units in the last place: 2^n exp(r) with x = n ln 2 + r and the Taylor series of exp(r), |r| < 0.35.
-// Below the smallest normal float it is 0, above the largest float infinity, and NaN stays NaN.
+// Below -87 it is 0 and above 88 infinity, a little before floats end; NaN stays NaN.
 static inline Floats exp(Floats x) {
   const Floats magic = all(12582912.f);  // 1.5 * 2^23: adding it rounds to a whole number
   Floats bounded = x < -87.f ? all(-87.f) : x;

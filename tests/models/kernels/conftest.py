@@ -1,0 +1,31 @@
+"""Native code for each instruction set of this processor."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from strategies.models.kernels.native import compiler, stages
+from strategies.models.kernels.native.instruction_set import AVX2_FLAGS, AVX512_FLAGS, InstructionSet
+
+SETS = {
+    "avx2": (torch.cpu._is_avx2_supported, InstructionSet("avx2", AVX2_FLAGS)),
+    "avx512": (torch.cpu._is_avx512_supported, InstructionSet("avx512", AVX512_FLAGS)),
+}
+
+
+@pytest.fixture(params=list(SETS))
+def instructions(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[InstructionSet]:
+    """Each set in turn: what is packed and run in the test is code for it, whatever torch uses."""
+    is_supported, chosen = SETS[request.param]
+    if why := compiler.why_unavailable():
+        pytest.skip(why)
+    if not is_supported():
+        pytest.skip(f"this processor has no {chosen.name}")
+    monkeypatch.setattr(compiler, "instruction_set", lambda: chosen)
+    caches = compiler.library, stages.kernels
+    for cached in caches:
+        cached.cache_clear()
+    yield chosen
+    for cached in caches:
+        cached.cache_clear()
