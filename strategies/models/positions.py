@@ -21,16 +21,19 @@ def sinusoids_ND(config: ModelConfig, length: int, device: torch.device | str = 
     Column pair i has the rate 10000**(-2i/D), or with the exponent "i/(d/2-1)" 10000**(-i/(D/2 - 1)). The pairs are
     interleaved (sines in even columns), or all sines come first ("halves"). Positions begin at ``first_position``.
     """
-    first, pairs = config.first_position, config.d_model // 2
-    position_N1 = torch.arange(first, first + length, dtype=torch.float32, device=device)[:, None]
+    return sinusoids_at(config, torch.arange(length, device=device))
+
+
+def sinusoids_at(config: ModelConfig, position_N: Tensor) -> Tensor:
+    """The codes of these positions, counted from 0: int64 [N] -> float32 [N, D]."""
+    pairs, device = config.d_model // 2, position_N.device
+    position_N1 = (position_N + config.first_position).float()[:, None]
     steps = pairs if config.sinusoid_exponent == "2i/d" else max(1, pairs - 1)
     rate_I = torch.exp(torch.arange(pairs, dtype=torch.float32, device=device) * (-math.log(10000.0) / steps))
-    table_ND = torch.empty(length, config.d_model, device=device)
-    interleaved = config.sinusoid_order == "interleaved"
-    sines, cosines = (slice(0, None, 2), slice(1, None, 2)) if interleaved else (slice(pairs), slice(pairs, None))
-    table_ND[:, sines] = torch.sin(position_N1 * rate_I)
-    table_ND[:, cosines] = torch.cos(position_N1 * rate_I)
-    return table_ND
+    sine_NI, cosine_NI = torch.sin(position_N1 * rate_I), torch.cos(position_N1 * rate_I)
+    if config.sinusoid_order == "interleaved":
+        return torch.stack((sine_NI, cosine_NI), -1).flatten(-2)
+    return torch.cat((sine_NI, cosine_NI), -1)
 
 
 class LearnedPositions(nn.Module):

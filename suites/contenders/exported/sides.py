@@ -2,7 +2,7 @@
 
 Both run the model's own encoder and decoder, so every option of ``ModelConfig`` means there what it means here. They
 take any number of sentences, of positions of the source and of past keys, from none on. A bias by distance is looked up
-in a table that ends where all farther distances share a bucket, so it is exact at any length.
+in a table that ends where all farther distances share a bucket, so it is exact at any length. Sinusoids are computed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from strategies import ModelConfig
 from strategies.models.attention import CrossAttention, SelfAttention
 from strategies.models.encoder_decoder import Attended, DecoderTables, EncoderDecoder
-from strategies.models.positions import RelativeBias
+from strategies.models.positions import RelativeBias, sinusoids_at
 from strategies.models.stores import CachedCross, CrossProject, Step
 
 
@@ -54,8 +54,10 @@ class SourceSide(nn.Module):
 
     def forward(self, source: Tensor, mask_BS: Tensor) -> tuple[Tensor, ...]:
         """Read the source."""
-        has_features = self.model.config.mel_bins is not None
-        bias = None if has_features else self.model.source_bias(mask_BS)
+        bias = None
+        if self.model.config.mel_bins is None:
+            # With a row for each query, which ONNX Runtime's attention wants.
+            bias = cast(Tensor, self.model.source_bias(mask_BS)).expand(-1, -1, mask_BS.shape[1], -1)
         memory_BSD = self.model.encoder(source, bias)
         found: list[Tensor] = []
 
@@ -94,6 +96,16 @@ class _Past:
         return 0, 0
 
 
+class _Sinusoids:
+    """Stands for a table of positions without end, of which the rows that are read are computed."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        self._config = config
+
+    def __getitem__(self, position_T: Tensor) -> Tensor:
+        return sinusoids_at(self._config, position_T)
+
+
 class StepSide(nn.Module):
     """One step of the decoder: (token_B1, mask_BS, cross, past) -> (logits_BV, k_0, v_0, k_1, ...).
 
@@ -107,8 +119,10 @@ class StepSide(nn.Module):
         config = model.config
         self.model = model
         self.farthest = config.relative_max_distance
-        rows = (config.tgt_positions or 1) if config.positions != "relative" else self.farthest + 1
+        rows = (config.tgt_positions or 1) if config.positions == "learned" else self.farthest + 1
         self.tables = DecoderTables(model.decoder, rows, 1)
+        if config.positions == "sinusoidal":
+            self.tables.position_ND = cast(Tensor, _Sinusoids(config))
 
     def forward(
         self, token_B1: Tensor, mask_BS: Tensor, cross: Sequence[Tensor], past: Sequence[Tensor]
@@ -137,10 +151,3 @@ def _keep_attention_whole(model: EncoderDecoder) -> None:
     for module in model.modules():
         if isinstance(module, SelfAttention | CrossAttention):
             module.may_write_out = False
-
-
-def why_not_exported(config: ModelConfig) -> str:
-    """Return why a model cannot be converted, or ""."""
-    if config.positions == "sinusoidal" and config.tgt_positions is None:
-        return "its decoder computes positions without end, and a converted one looks them up; give model.tgt_positions"
-    return ""

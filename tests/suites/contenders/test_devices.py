@@ -22,6 +22,8 @@ TAKEN = {
     "ctranslate2_float32": {("cpu", "fp32"), ("cuda", "fp32")},
     "ctranslate2_half": {("cuda", "bf16"), ("cuda", "fp16")},
     "ctranslate2_int8": {("cpu", "fp32")} | CUDA,
+    "onnxruntime_float32": {("cpu", "fp32")},
+    "onnxruntime_int8": {("cpu", "fp32")},
 }
 
 
@@ -49,8 +51,9 @@ def test_each_takes_the_cells_that_it_says_and_names_what_to_give_for_others(fix
     reason = contender.outside(placed(fixed_cell, device, dtype))
     assert (reason == "") == ((device, dtype) in TAKEN[name])
     if reason:
+        alone = "it runs on cpu" if device == "cuda" else "it runs on cuda"
         others = [other for where, other in TAKEN[name] if where == device]
-        assert (f"not {dtype}; give dtype=" if others else "it runs on cuda alone, not on cpu") in reason
+        assert (f"not {dtype}; give dtype=" if others else f"{alone} alone, not on {device}") in reason
         assert all(other in reason.partition("give dtype=")[2] for other in others)
 
 

@@ -15,7 +15,8 @@ SHAPES = {
     "umt5": {"relative_per_layer": True, "gated": True, "tie_head": False, "num_kv_heads": 1},
     "bart": LEARNED | {"architecture": "bart", "logits_bias": True},
     "marian": LEARNED | {"architecture": "marian"},
-    "m2m_100": {"architecture": "m2m_100", "tgt_positions": 12},
+    "m2m_100": {"architecture": "m2m_100"},
+    "transformer2017": {"architecture": "transformer2017"},
     "whisper": LEARNED | {"architecture": "whisper", "mel_bins": 5},
 }
 STEPS = 9

@@ -1,0 +1,154 @@
+"""A checkpoint as two ONNX models, made once and kept beside it: ``source.onnx`` and ``step.onnx``.
+
+Both read their weights from the file ``weights``, in which what they share, as the embedding, is stored once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from strategies import load_model
+
+from ...store.files import made_once
+from .choosing import ChoosingStep
+from .sides import SourceSide, StepSide
+
+if TYPE_CHECKING:
+    import onnx_ir
+
+    from strategies import ModelConfig
+
+SOURCE, STEP, WEIGHTS = "source.onnx", "step.onnx", "weights"
+OPSET = 23
+"""The first opset that has attention and the RMS norm as operators, which ONNX Runtime computes in one call each."""
+ALIGNMENT = 1 << 12
+"""Bytes; weights begin at multiples of it, so that their file can be mapped into memory."""
+LARGE = 1 << 10
+"""Bytes; smaller weights are stored in the models."""
+
+
+def onnx_folder(checkpoint: Path) -> Path:
+    """The folder of the checkpoint's ONNX models in float32; it is converted if that is not there yet."""
+    return made_once(checkpoint.with_name("onnx"), lambda part: _export(checkpoint, part))
+
+
+def onnx_int8_folder(checkpoint: Path) -> Path:
+    """The folder of the same models with int8 weights in matrix products, each with one scale per output.
+
+    The rows that these are multiplied with are quantized on the fly. The embedding stays float32.
+    """
+    return made_once(checkpoint.with_name("onnx_int8"), lambda part: _quantize(onnx_folder(checkpoint), part))
+
+
+def layer_names(kind: str, layers: int) -> list[str]:
+    """Names of K and V of each layer: (kind_k_0, kind_v_0, kind_k_1, ...)."""
+    return [f"{kind}_{letter}_{layer}" for layer in range(layers) for letter in "kv"]
+
+
+def _export(checkpoint: Path, folder: Path) -> None:
+    model = load_model(checkpoint)
+    config, layers = model.config, model.config.decoder_layers
+    any_length = torch.export.Dim.DYNAMIC
+    sources = {0: any_length} | ({} if config.mel_bins is not None else {1: any_length})
+    masks, rows = {0: any_length, 1: any_length}, {0: any_length, 2: any_length}
+    source, mask_BS, token_B1, barred_V, cross, past = _example(config)
+    one, other = SourceSide(model), ChoosingStep(StepSide(model))
+    cross_names, past_names = layer_names("cross", layers), layer_names("past", layers)
+    given = (source, mask_BS), (token_B1, barred_V, mask_BS, cross, past)
+    read = _converted(one, given[0], (sources, masks), ["source", "mask"], cross_names)
+    step = _converted(
+        other,
+        given[1],
+        ({0: any_length}, None, masks, [rows] * len(cross), [rows] * len(past)),
+        ["token", "barred", "mask", *cross_names, *past_names],
+        ["chosen", *layer_names("present", layers)],
+    )
+    folder.mkdir()
+    _save(folder, {SOURCE: read, STEP: step})
+
+
+def _example(config: ModelConfig) -> tuple[Any, ...]:
+    """Input with which both modules are traced; sizes of 0 and 1 would be taken for constants."""
+    batch, src_len, held = 2, config.src_positions if config.mel_bins is not None else 3, 4
+    assert src_len is not None
+    source = torch.zeros(batch, src_len, dtype=torch.int64)
+    if config.mel_bins is not None:
+        source = torch.zeros(batch, config.mel_bins, 2 * src_len)
+    mask_BS, layers = torch.ones(batch, src_len, dtype=torch.bool), config.decoder_layers
+    cross = [torch.zeros(batch, config.kv_heads, src_len, config.d_kv) for _ in range(2 * layers)]
+    past = [torch.zeros(batch, config.kv_heads, held, config.d_kv) for _ in range(2 * layers)]
+    return source, mask_BS, torch.zeros(batch, 1, dtype=torch.int64), torch.zeros(config.vocab_size), cross, past
+
+
+def _converted(
+    module: nn.Module, given: tuple[Any, ...], shapes: tuple[Any, ...], inputs: list[str], outputs: list[str]
+) -> onnx_ir.Model:
+    with warnings.catch_warnings():
+        # torch's own: it copies a specification of its arguments that it deprecates.
+        warnings.filterwarnings("ignore", ".isinstance.treespec, LeafSpec", FutureWarning)
+        program = torch.onnx.export(
+            module.eval(),
+            given,
+            dynamo=True,
+            opset_version=OPSET,
+            dynamic_shapes=shapes,
+            input_names=inputs,
+            output_names=outputs,
+            verbose=False,
+        )
+    assert program is not None
+    return program.model
+
+
+def _save(folder: Path, models: Mapping[str, onnx_ir.Model]) -> None:
+    """Write models whose large weights are all in one file, each once. Small ones stay with their model."""
+    import onnx_ir
+
+    found: dict[bytes, tuple[int, int]] = {}
+    with (folder / WEIGHTS).open("wb") as file:
+        for model in models.values():
+            for name, value in model.graph.initializers.items():
+                tensor = value.const_value
+                if tensor is None or tensor.nbytes < LARGE:
+                    continue
+                content = tensor.tobytes()
+                key = hashlib.sha256(content).digest()
+                if key not in found:
+                    file.write(b"\0" * (-file.tell() % ALIGNMENT))
+                    found[key] = file.tell(), len(content)
+                    file.write(content)
+                value.const_value = onnx_ir.ExternalTensor(
+                    WEIGHTS,
+                    *found[key],
+                    tensor.dtype,
+                    shape=onnx_ir.Shape(tensor.shape.numpy()),
+                    name=name,
+                    base_dir=folder,
+                )
+    for name, model in models.items():
+        onnx_ir.save(model, folder / name)
+
+
+def _quantize(folder: Path, part: Path) -> None:
+    import onnx
+    import onnx_ir
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    part.mkdir()
+    for name in (SOURCE, STEP):
+        quantize_dynamic(
+            onnx.load(folder / name),
+            part / name,
+            op_types_to_quantize=["MatMul"],
+            per_channel=True,
+            weight_type=QuantType.QInt8,
+            extra_options={"MatMulConstBOnly": True},
+        )
+    _save(part, {name: onnx_ir.load(part / name) for name in (SOURCE, STEP)})

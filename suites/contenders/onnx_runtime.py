@@ -1,0 +1,120 @@
+"""ONNX Runtime on our own model, which is converted once: its encoder, and one decoder step that chooses its token."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from .contender import Contender, register
+from .decoded import Decoded
+
+if TYPE_CHECKING:
+    from ..settings.cells import Cell
+    from ..settings.inputs import Source
+
+
+class OnnxRuntime(Contender):
+    """Base of both. Marks: start, the encoder's end with the cross-attention K/V, and the end of each step.
+
+    A step is one call. Everything but the chosen ids stays in the runtime: cross-attention K/V are bound once for all
+    steps, and each step's K/V are bound as the past of the next. The decoder's prefix is fed token by token, in calls
+    that come before the first mark of a step. Sentences that have ended stay in the batch.
+    """
+
+    requires: ClassVar[tuple[str, ...]] = ("onnxruntime", "onnx", "onnxscript")
+    install: ClassVar[str] = "pip install 'decodebench[peers]'"
+    architectures: ClassVar[tuple[str, ...]] = ("t5", "marian", "bart", "mbart", "m2m_100", "pegasus", "whisper")
+
+    def folder(self, checkpoint: Path) -> Path:
+        """The folder of its models."""
+        from .exported.onnx_folder import onnx_folder
+
+        return onnx_folder(checkpoint)
+
+    def prepare(self, checkpoint: Path, cell: Cell) -> None:
+        """Load both models with the threads of the cell."""
+        import numpy as np
+        import onnxruntime
+
+        from strategies import config_of
+
+        from .exported.choosing import Barred
+        from .exported.onnx_folder import SOURCE, STEP, layer_names
+
+        folder, self._cell, self._of = self.folder(checkpoint), cell, config_of(cell.model)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads, options.inter_op_num_threads = cell.threads, 1
+
+        def load(name: str) -> Any:
+            return onnxruntime.InferenceSession(folder / name, options, providers=["CPUExecutionProvider"])
+
+        self._reads, self._step = load(SOURCE), load(STEP)
+        layers = self._of.decoder_layers
+        self._cross, self._past = layer_names("cross", layers), layer_names("past", layers)
+        self._outputs = [entry.name for entry in self._step.get_outputs()]
+        none = np.zeros((cell.batch_size, self._of.kv_heads, 0, self._of.d_kv), np.float32)
+        self._value: Any = onnxruntime.OrtValue.ortvalue_from_numpy
+        self._empty = self._value(none)
+        self._barred = {stop: Barred(self._of, cell.tgt_len, stop) for stop in ("fixed", "eos")}
+
+    def round(self, source: Source, stop: Literal["fixed", "eos"]) -> Decoded:
+        """Call the encoder once, and the step once per token."""
+        import numpy as np
+
+        from .exported.loop import decode, padded
+
+        cell, config = self._cell, self._of
+        given: Any
+        if isinstance(source, np.ndarray):
+            given, mask_BS = source.astype(np.float32), np.ones((cell.batch_size, cell.src_len), bool)
+        else:
+            given, mask_BS = padded(source, cell.src_len, config.pad_id)
+        clock = self.clock
+        clock.start()
+        mask = self._value(mask_BS)
+        reads, step = self._reads.io_binding(), self._step.io_binding()
+        reads.bind_cpu_input("source", given)
+        reads.bind_ortvalue_input("mask", mask)
+        for name in self._cross:
+            reads.bind_output(name)
+        self._reads.run_with_iobinding(reads)
+        clock.mark()
+        for name, value in zip(self._cross, reads.get_outputs(), strict=True):
+            step.bind_ortvalue_input(name, value)
+        step.bind_ortvalue_input("mask", mask)
+        past = [self._empty] * len(self._past)
+
+        def run(token_B1: Any, barred_V: Any) -> Any:
+            nonlocal past
+            step.bind_cpu_input("token", token_B1)
+            step.bind_cpu_input("barred", barred_V)
+            for name, value in zip(self._past, past, strict=True):
+                step.bind_ortvalue_input(name, value)
+            step.clear_binding_outputs()
+            for name in self._outputs:
+                step.bind_output(name)
+            self._step.run_with_iobinding(step)
+            chosen, *past = step.get_outputs()
+            return chosen.numpy()
+
+        rows = decode(run, config, self._barred[stop], cell.batch_size, cell.tgt_len, clock.step, stop == "eos")
+        return Decoded(rows, clock.marks_s())
+
+
+@register("onnxruntime_float32")
+class Float32(OnnxRuntime):
+    """ONNX Runtime with I/O binding, float32."""
+
+
+@register("onnxruntime_int8")
+class Int8(OnnxRuntime):
+    """ONNX Runtime with I/O binding, weights quantized to int8 when the model is converted."""
+
+    exact: ClassVar[bool] = False
+    weight_bytes: ClassVar[int | None] = 1
+
+    def folder(self, checkpoint: Path) -> Path:
+        """The folder of the quantized models."""
+        from .exported.onnx_folder import onnx_int8_folder
+
+        return onnx_int8_folder(checkpoint)

@@ -1,0 +1,98 @@
+"""ONNX Runtime decodes what our oracle does, from models that are converted once."""
+
+import importlib.util
+from importlib.metadata import PackageNotFoundError
+
+import numpy as np
+import pytest
+
+from suites.contenders import contender, registry
+from tests.suites.contenders.conftest import SRC_IDS, STEPS, decode
+
+FLOAT32, INT8 = "onnxruntime_float32", "onnxruntime_int8"
+needs_it = pytest.mark.skipif(
+    importlib.util.find_spec("onnxscript") is None, reason="needs the contenders: pip install 'decodebench[peers]'"
+)
+
+
+@needs_it
+def test_its_tokens_are_the_oracles_with_padding_and_after_ends(prepared, cell):
+    expected = decode(cell)
+    rows = prepared(FLOAT32, cell).round(SRC_IDS, cell.stop).token_ids
+    assert all(row == expected[place, : len(row)].tolist() for place, row in enumerate(rows))
+    ended = [row[-1] == cell_eos(cell) for row in rows]
+    assert [len(row) == STEPS for row in rows] == ([True, True] if cell.stop == "fixed" else [not end for end in ended])
+    assert any(ended) == (cell.stop == "eos")
+
+
+def cell_eos(cell):
+    return dict(cell.model.shape)["eos_id"]
+
+
+@needs_it
+def test_every_round_marks_the_encoder_and_each_step(prepared, cell):
+    decoder = prepared(FLOAT32, cell)
+    first, second = (decoder.round(SRC_IDS, cell.stop) for _ in range(2))
+    assert first.token_ids == second.token_ids
+    assert len(second.marks_s) == 2 + max(map(len, second.token_ids))
+    assert second.marks_s[0] == 0
+    assert second.marks_s == sorted(second.marks_s)
+
+
+@needs_it
+def test_a_checkpoint_is_converted_once(prepared, checkpoint, fixed_cell, monkeypatch):
+    import torch
+
+    prepared(FLOAT32, fixed_cell)
+    monkeypatch.delattr(torch.onnx, "export")
+    registry()[FLOAT32]().prepare(checkpoint, fixed_cell)
+    folder = checkpoint.with_name("onnx")
+    assert sorted(file.name for file in folder.iterdir()) == ["source.onnx", "step.onnx", "weights"]
+
+
+@needs_it
+def test_the_embedding_is_stored_once_for_both_models(prepared, checkpoint, fixed_cell):
+    import onnx
+
+    prepared(FLOAT32, fixed_cell)
+    places = []
+    for name in ("source.onnx", "step.onnx"):
+        graph = onnx.load(checkpoint.with_name("onnx") / name, load_external_data=False).graph
+        stored = [{entry.key: entry.value for entry in tensor.external_data} for tensor in graph.initializer]
+        places.append({(entry["offset"], int(entry["length"])) for entry in stored if entry})
+    assert [length for _, length in set.intersection(*places)] == [29 * 14 * 4]
+
+
+@needs_it
+@pytest.mark.parametrize("name", ["source.onnx", "step.onnx"])
+def test_int8_weights_give_nearly_the_same(prepared, checkpoint, fixed_cell, name):
+    import onnxruntime
+
+    prepared(FLOAT32, fixed_cell)
+    prepared(INT8, fixed_cell)
+    found = []
+    for folder in ("onnx", "onnx_int8"):
+        session = onnxruntime.InferenceSession(checkpoint.with_name(folder) / name)
+        generator = np.random.default_rng(0)
+        given = {entry.name: example(entry, generator) for entry in session.get_inputs()}
+        found.append(session.run(None, given)[-1])
+    exact, rounded = found
+    assert 0 < np.abs(exact - rounded).max() < 0.1 * np.abs(exact).max()
+
+
+def example(entry, generator):
+    shape = [size if isinstance(size, int) else 7 for size in entry.shape]
+    if "bool" in entry.type:
+        return np.ones(shape, bool)
+    if "int64" in entry.type:
+        return np.full(shape, 5)
+    return generator.standard_normal(shape, np.float32)
+
+
+def test_without_the_library_it_is_skipped_with_the_command_that_installs_it(fixed_cell, monkeypatch):
+    def missing(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(contender, "version", missing)
+    reason = registry()[FLOAT32].missing()
+    assert reason == "onnxruntime is not installed; pip install 'decodebench[peers]'"
