@@ -18,6 +18,7 @@ from strategies import load_model
 
 from ...store.files import made_once
 from .choosing import ChoosingStep
+from .onnx_past import join_in_attention
 from .sides import SourceSide, StepSide
 
 if TYPE_CHECKING:
@@ -70,6 +71,8 @@ def _export(checkpoint: Path, folder: Path) -> None:
         ["token", "barred", "mask", *cross_names, *past_names],
         ["chosen", *layer_names("present", layers)],
     )
+    joined = join_in_attention(step.graph)
+    assert joined == layers, f"{joined} of {layers} self-attentions take past keys"
     folder.mkdir()
     _save(folder, {SOURCE: read, STEP: step})
 

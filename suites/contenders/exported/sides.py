@@ -17,7 +17,7 @@ from strategies import ModelConfig
 from strategies.models.attention import CrossAttention, SelfAttention
 from strategies.models.encoder_decoder import Attended, DecoderTables, EncoderDecoder
 from strategies.models.positions import RelativeBias, sinusoids_at
-from strategies.models.stores import CachedCross, CrossProject, Step
+from strategies.models.stores import CachedCross, Step
 
 
 class _SquareBias(nn.Module):
@@ -59,14 +59,8 @@ class SourceSide(nn.Module):
             # With a row for each query, which ONNX Runtime's attention wants.
             bias = cast(Tensor, self.model.source_bias(mask_BS)).expand(-1, -1, mask_BS.shape[1], -1)
         memory_BSD = self.model.encoder(source, bias)
-        found: list[Tensor] = []
-
-        def keep(project: CrossProject, memory_BSD: Tensor) -> CachedCross:
-            found.extend(project(memory_BSD))
-            return CachedCross(project, memory_BSD)
-
-        self.model.decoder.attend_to(memory_BSD, keep)
-        return tuple(found)
+        sources = self.model.decoder.attend_to(memory_BSD, CachedCross)
+        return tuple(tensor for source in sources for tensor in source.get(memory_BSD, None)[:2])
 
 
 class _Past:

@@ -1,6 +1,7 @@
 """ONNX Runtime decodes what our oracle does, from models that are converted once."""
 
 import importlib.util
+from collections import Counter
 from importlib.metadata import PackageNotFoundError
 
 import numpy as np
@@ -61,6 +62,17 @@ def test_the_embedding_is_stored_once_for_both_models(prepared, checkpoint, fixe
         stored = [{entry.key: entry.value for entry in tensor.external_data} for tensor in graph.initializer]
         places.append({(entry["offset"], int(entry["length"])) for entry in stored if entry})
     assert [length for _, length in set.intersection(*places)] == [29 * 14 * 4]
+
+
+@needs_it
+def test_attention_and_norms_are_single_operators_and_join_past_keys_themselves(prepared, checkpoint, fixed_cell):
+    import onnx
+
+    prepared(FLOAT32, fixed_cell)
+    nodes = onnx.load(checkpoint.with_name("onnx") / "step.onnx", load_external_data=False).graph.node
+    counted = Counter(node.op_type for node in nodes)
+    assert (counted["Attention"], counted["RMSNormalization"], counted["Softmax"]) == (4, 7, 0)
+    assert sum(len(node.output) == 3 for node in nodes if node.op_type == "Attention") == 2
 
 
 @needs_it
