@@ -39,7 +39,8 @@ class OnnxRuntime(Contender):
         from strategies import config_of
 
         from .exported.choosing import Barred
-        from .exported.onnx_folder import SOURCE, STEP, layer_names
+        from .exported.example import layer_names
+        from .exported.onnx_folder import SOURCE, STEP
 
         folder, self._cell, self._of = self.folder(checkpoint), cell, config_of(cell.model)
         options = onnxruntime.SessionOptions()

@@ -18,13 +18,12 @@ from strategies import load_model
 
 from ...store.files import made_once
 from .choosing import ChoosingStep
+from .example import example, layer_names
 from .onnx_past import join_in_attention
 from .sides import SourceSide, StepSide
 
 if TYPE_CHECKING:
     import onnx_ir
-
-    from strategies import ModelConfig
 
 SOURCE, STEP, WEIGHTS = "source.onnx", "step.onnx", "weights"
 OPSET = 23
@@ -48,18 +47,14 @@ def onnx_int8_folder(checkpoint: Path) -> Path:
     return made_once(checkpoint.with_name("onnx_int8"), lambda part: _quantize(onnx_folder(checkpoint), part))
 
 
-def layer_names(kind: str, layers: int) -> list[str]:
-    """Names of K and V of each layer: (kind_k_0, kind_v_0, kind_k_1, ...)."""
-    return [f"{kind}_{letter}_{layer}" for layer in range(layers) for letter in "kv"]
-
-
 def _export(checkpoint: Path, folder: Path) -> None:
     model = load_model(checkpoint)
     config, layers = model.config, model.config.decoder_layers
     any_length = torch.export.Dim.DYNAMIC
     sources = {0: any_length} | ({} if config.mel_bins is not None else {1: any_length})
     masks, rows = {0: any_length, 1: any_length}, {0: any_length, 2: any_length}
-    source, mask_BS, token_B1, barred_V, cross, past = _example(config)
+    source, mask_BS, token_B1, cross, past = example(config)
+    barred_V = torch.zeros(config.vocab_size)
     one, other = SourceSide(model), ChoosingStep(StepSide(model))
     cross_names, past_names = layer_names("cross", layers), layer_names("past", layers)
     given = (source, mask_BS), (token_B1, barred_V, mask_BS, cross, past)
@@ -75,19 +70,6 @@ def _export(checkpoint: Path, folder: Path) -> None:
     assert joined == layers, f"{joined} of {layers} self-attentions take past keys"
     folder.mkdir()
     _save(folder, {SOURCE: read, STEP: step})
-
-
-def _example(config: ModelConfig) -> tuple[Any, ...]:
-    """Input with which both modules are traced; sizes of 0 and 1 would be taken for constants."""
-    batch, src_len, held = 2, config.src_positions if config.mel_bins is not None else 3, 4
-    assert src_len is not None
-    source = torch.zeros(batch, src_len, dtype=torch.int64)
-    if config.mel_bins is not None:
-        source = torch.zeros(batch, config.mel_bins, 2 * src_len)
-    mask_BS, layers = torch.ones(batch, src_len, dtype=torch.bool), config.decoder_layers
-    cross = [torch.zeros(batch, config.kv_heads, src_len, config.d_kv) for _ in range(2 * layers)]
-    past = [torch.zeros(batch, config.kv_heads, held, config.d_kv) for _ in range(2 * layers)]
-    return source, mask_BS, torch.zeros(batch, 1, dtype=torch.int64), torch.zeros(config.vocab_size), cross, past
 
 
 def _converted(
