@@ -22,17 +22,15 @@ alone; ``Contender.architectures`` declares others. It is skipped in other cells
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache, cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
 
 from strategies.discovery import import_all
 
-from ..settings.catalog import did_you_mean
 from ..settings.config import ConfigError
-from ..settings.rules import shown
 from .decoded import Decoded
 from .errors import ContenderError, UnavailableError
 
@@ -41,7 +39,7 @@ if TYPE_CHECKING:
     from ..settings.inputs import Source
     from ..timing.clock import Clock
 
-__all__ = ["Contender", "ContenderError", "Decoded", "UnavailableError", "register", "registry", "select_contenders"]
+__all__ = ["Contender", "ContenderError", "Decoded", "UnavailableError", "register", "registry"]
 
 
 class Contender:
@@ -203,24 +201,3 @@ def registry() -> dict[str, type[Contender]]:
     """Every known contender by name."""
     _discover()
     return dict(sorted(_CONTENDERS.items()))
-
-
-def select_contenders(chosen: Any) -> list[str]:
-    """Return names from ``all``, one name, or a list of names, each once. Raises ConfigError for an unknown name.
-
-    >>> select_contenders(["transformers_dynamic", "transformers_dynamic"])
-    ['transformers_dynamic']
-    """
-    known = registry()
-    if isinstance(chosen, str):
-        chosen = list(known) if chosen == "all" else [chosen]
-    if not isinstance(chosen, Sequence) or not all(isinstance(name, str) for name in chosen):
-        raise ConfigError(
-            f"contenders={shown(chosen)} is not allowed; give all, or a list such as [transformers_dynamic]"
-        )
-    for name in chosen:
-        if name not in known:
-            raise ConfigError(
-                f"unknown contender '{shown(name)}'; {did_you_mean(name, known)}known: {', '.join(known)}"
-            )
-    return list(dict.fromkeys(chosen))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,8 +22,10 @@ from ...settings.faults import Fault, contained
 from ...settings.inputs import Inputs, Source
 from ...store.records import crossed_label
 from ...timing.clock import clocks
-from ..contender import Contender, registry
+from ..contender import Contender
+from ..selection import BEST, Selected, selected
 from .arm import ContenderArm
+from .best_threads import fastest, thread_counts
 from .cache import cache_of, shared_checkpoint
 from .judgement import Judgement
 from .own_strategy import PREFIX
@@ -47,6 +50,32 @@ def make_room(cell: Cell) -> None:
         torch.cuda.empty_cache()
 
 
+def ready(
+    asked: Selected,
+    cell: Cell,
+    config: ModelConfig,
+    source: Source,
+    checkpoint: Path,
+    seconds_max: float,
+    started: list[ContenderArm],
+    threads: int,
+) -> ContenderArm:
+    """Start a contender for a cell, but with ``threads``, and add it to ``started``. Raises ContenderError."""
+    told = dataclasses.replace(cell, threads=threads)
+    arm = ContenderArm(asked.name, told, config, source, checkpoint, seconds_max, asked.label)
+    started.append(arm)
+    return arm
+
+
+def started_arm(asked: Selected, start: Callable[[int], ContenderArm], cell: Cell) -> tuple[ContenderArm, str]:
+    """Start a contender with the threads that are asked for, and say how many they are where its label does not."""
+    if asked.threads != BEST:
+        return start(asked.threads or cell.threads), ""
+    counts = thread_counts()
+    threads, arm = fastest(start, counts, clocks(cell.device)[0])
+    return arm, f"with threads={threads}, the fastest of {', '.join(map(str, counts))}; the cell has {cell.threads}"
+
+
 @dataclass(frozen=True)
 class Contenders:
     """The contenders of a run, given by ``names``. It implements ``measuring.child_arms.ChildArms``."""
@@ -55,7 +84,7 @@ class Contenders:
 
     def weight_bytes(self, name: str) -> int | None:
         """Bytes per element of a contender's weights; None if they are of the cell's type."""
-        return registry()[name].weight_bytes
+        return selected(name).contender.weight_bytes
 
     @contextmanager
     def line_up(
@@ -89,22 +118,26 @@ class Contenders:
         try:
             for name in self.names:
                 with contained(partial(fail, name)):
-                    contender = registry()[name]
+                    asked = selected(name)
+                    contender = asked.contender
                     if reason := why_not(contender, cell, model):
                         tell(name, "skipped", reason)
                         continue
                     # Once for all of them: its digest reads every weight.
                     checkpoint = checkpoint or shared_checkpoint(model, cache_of(run_dir))
-                    arm = ContenderArm(name, cell, model.config, source, checkpoint, seconds_max)
-                    started.append(arm)
+                    start = partial(ready, asked, cell, model.config, source, checkpoint, seconds_max, started)
+                    arm, said = started_arm(asked, start, cell)
                     arm.round(-1, True, clocks(cell.device)[0])
-                    passed, arm.remark = judgement.of(contender, arm)
+                    passed, told = judgement.of(contender, arm)
+                    arm.remark = "; ".join(filter(None, (said, told)))
                     if passed:
                         arms.append(arm)
                     else:
                         tell(name, "invalid", arm.remark)
-                if started and started[-1] not in arms:
-                    started.pop().close()
+                for arm in started:
+                    if arm not in arms:
+                        arm.close()
+                started[:] = arms
             yield arms
         finally:
             for arm in started:

@@ -1,6 +1,7 @@
 """A file dropped in is a contender; one that crashes, hangs, is killed, errs or is not installed is a row."""
 
 import json
+import re
 import shutil
 
 import pytest
@@ -11,7 +12,8 @@ from suites.tables.step_table import step_table
 from suites.tables.table_files import read_tables
 from tests.command import ROOT, SMALL_MODEL, copy_packages, suites
 
-NAMES = ["own", "crashes", "raises", "hangs", "killed", "wrong", "coarse", "blind", "short", "absent", "lacks"]
+BEST = "own(threads=best)"
+NAMES = ["own", BEST, "crashes", "raises", "hangs", "killed", "wrong", "coarse", "blind", "short", "absent", "lacks"]
 ARGUMENTS = ["run", "seq_len=5", "batch_size=2", *SMALL_MODEL, "measure=quick"]
 
 
@@ -26,7 +28,7 @@ def copy(tmp_path_factory):
 @pytest.fixture(scope="module")
 def mixed(copy):
     """(the finished command, its folder): all of them, some of which fail."""
-    chosen = f"contenders=[{','.join(NAMES)}]"
+    chosen = f"contenders=[{','.join(map(repr, NAMES))}]"
     more = [chosen, "measure.contender_seconds_max=4", "measure.aa=true", "hydra.run.dir=mixed", "plots=true"]
     asked = [*ARGUMENTS, "strategies=[full_recompute,static_kv]", *more]
     return suites(*asked, folder=copy, packages=copy), copy / "mixed"
@@ -46,6 +48,12 @@ def test_it_is_measured_and_compared_beside_the_strategies(mixed, table):
     assert (own[["prefill_s", "ttft_s", "itl_s", "tpot_s", "e2e_s", "e2e_ratio", "throughput_tokens_per_s"]] > 0).all()
     assert own["baseline"] == "full_recompute"
     assert own["e2e_verdict"] != ""
+
+
+def test_its_best_number_of_threads_is_a_row_that_says_how_many_they_are(table):
+    row = table.loc[BEST]
+    assert re.fullmatch(r"with threads=(\d+), the fastest of (\d+, )*\1(, \d+)*; the cell has \d+", row["reason"])
+    assert (row["status"], row["tokens_equal"], row["rounds"]) == ("ok", "yes", 3)
 
 
 def test_one_of_which_only_start_and_return_are_known_is_compared_end_to_end_alone(mixed, table):

@@ -10,6 +10,14 @@ from suites.settings.config import ConfigError, RunConfig
 MISTAKES = [
     ("contenders=transformer_dynamic", "unknown contender 'transformer_dynamic'; did you mean 'transformers_dynamic'?"),
     ("contenders=[ctranslate2_int4]", "unknown contender 'ctranslate2_int4'; did you mean 'ctranslate2_int8'?"),
+    (
+        "contenders='openvino_int8(threads=0)'",
+        "openvino_int8: threads=0 is not allowed; give a whole number from 1 to 1024",
+    ),
+    (
+        "contenders='openvino_int8(cores=2)'",
+        "the only option of a contender is threads, such as openvino_int8(threads=best)",
+    ),
     ("contenders=5", "contenders=5 is not allowed; give all, or a list"),
     ("contender=all", "unknown key 'contender' in 'contender=all'; did you mean 'contenders'?"),
     ("measure.contender_seconds_max=0", "measure.contender_seconds_max=0 is not allowed; give seconds above 0"),
