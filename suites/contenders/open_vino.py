@@ -19,9 +19,9 @@ class OpenVino(Contender):
     """Base of both. Marks: start, the encoder's end with the cross-attention K/V, and the end of each step.
 
     A step is one call, which appends to K and V inside the library; cross-attention K/V are handed over once for all
-    steps. Tokens are chosen by NumPy in the memory in which the library leaves the logits, which takes a tenth of the
-    time of OpenVINO's own operator. The decoder's prefix is fed token by token, in calls that come before the first
-    mark of a step. Sentences that have ended stay in the batch.
+    steps. Tokens are chosen by NumPy in the memory in which the library leaves the logits, which takes less than a
+    tenth of the time of OpenVINO's own operator. The decoder's prefix is fed token by token, in calls that come before
+    the first mark of a step. Sentences that have ended stay in the batch.
 
     Without its two options of precision, OpenVINO would compute in bfloat16 and keep K and V in 8 bits on some CPUs.
     """

@@ -115,7 +115,8 @@ class RunConfig:
         names("core, grid, all or a list of names", dict),
     )
     contenders: Any = key(
-        "systems of others in the same rounds: all, or a list such as [transformers_dynamic,ctranslate2_int8]",
+        "systems of others in the same rounds: all, or a list such as [transformers_dynamic,ctranslate2_int8]; "
+        "NAME(threads=best) has the number of threads with which it is fastest",
         [],
         "names",
         names("all, or a list such as [transformers_dynamic]"),
