@@ -23,6 +23,13 @@ struct Attention {
   float* out;  // [B * W, H * K]
 };
 
+constexpr int TOGETHER = 4;  // keys that meet a query together
+constexpr int AHEAD = 16;    // keys by which K is fetched before its use; V is fetched meanwhile
+
+static inline void fetch(const float* row, int64_t size) {
+  for (int64_t i = 0; i < size; i += 16) __builtin_prefetch(row + i);
+}
+
 static inline float dot(const float* a, const float* b, int64_t size) {
   Floats total = {};
   int64_t i = 0;
@@ -38,11 +45,27 @@ static void attend(const Attention& a, int64_t sentence, int64_t head, std::vect
   auto query = [&](int64_t r) { return (sentence * a.beams + r / a.group) * a.ldq + (head * a.group + r % a.group) * a.size; };
   const float* k = a.k + sentence * a.of_k.batch + head * a.of_k.head;
   const float* v = a.v + sentence * a.of_v.batch + head * a.of_v.head;
-  for (int64_t m = 0; m < a.keys; m++) {
+  int64_t m = 0;
+  for (; m + TOGETHER <= a.keys; m += TOGETHER) {
     const float* key = k + m * a.of_k.key;
-    __builtin_prefetch(key + 8 * a.of_k.key);
-    for (int64_t r = 0; r < rows; r++) scratch[r * padded + m] = dot(a.q + query(r), key, a.size) * a.scale;
+    for (int j = 0; j < TOGETHER; j++) {
+      fetch(key + (AHEAD + j) * a.of_k.key, a.size);
+      fetch(v + (m + j) * a.of_v.key, a.size);
+    }
+    for (int64_t r = 0; r < rows; r++) {
+      const float* q = a.q + query(r);
+      Floats total[TOGETHER] = {};
+      int64_t i = 0;
+      for (; i + LANES <= a.size; i += LANES)
+        for (int j = 0; j < TOGETHER; j++) total[j] += load(q + i) * load(key + j * a.of_k.key + i);
+      if (i < a.size)
+        for (int j = 0; j < TOGETHER; j++)
+          total[j] += load_part(q + i, a.size - i) * load_part(key + j * a.of_k.key + i, a.size - i);
+      for (int j = 0; j < TOGETHER; j++) scratch[r * padded + m + j] = sum(total[j]) * a.scale;
+    }
   }
+  for (; m < a.keys; m++)
+    for (int64_t r = 0; r < rows; r++) scratch[r * padded + m] = dot(a.q + query(r), k + m * a.of_k.key, a.size) * a.scale;
   for (int64_t r = 0; r < rows; r++) {
     float* score = scratch.data() + r * padded;
     if (a.bias) {
@@ -72,7 +95,6 @@ static void attend(const Attention& a, int64_t sentence, int64_t head, std::vect
       Floats sums[WIDE] = {};
       for (int64_t m = 0; m < a.keys; m++) {
         const float* value = v + m * a.of_v.key + i;
-        __builtin_prefetch(value + 8 * a.of_v.key);
         for (int j = 0; j < WIDE; j++) sums[j] += score[m] * load(value + j * LANES);
       }
       for (int j = 0; j < WIDE; j++) store(out + i + j * LANES, sums[j]);

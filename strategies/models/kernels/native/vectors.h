@@ -1,5 +1,7 @@
 // Vectors of floats as wide as the instruction set has them, and the functions of them that the kernels need.
 #pragma once
+#include <immintrin.h>
+
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -35,16 +37,14 @@ static inline Floats load_part(const float* from, int count) {
 static inline void store_part(float* to, Floats x, int count) { std::memcpy(to, &x, count * sizeof(float)); }
 
 static inline float sum(Floats x) {
-  typedef float Half __attribute__((vector_size(LANES * 2)));
-  Half low, high;
-  std::memcpy(&low, &x, sizeof low);
-  std::memcpy(&high, (const char*)&x + sizeof low, sizeof high);
-  low += high;
-  float parts[LANES / 2];
-  std::memcpy(parts, &low, sizeof parts);
-  for (int width = LANES / 4; width > 0; width /= 2)
-    for (int i = 0; i < width; i++) parts[i] += parts[i + width];
-  return parts[0];
+#ifdef __AVX512F__
+  return _mm512_reduce_add_ps((__m512)x);
+#else
+  __m256 y = (__m256)x;
+  __m128 four = _mm_add_ps(_mm256_castps256_ps128(y), _mm256_extractf128_ps(y, 1));
+  __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+#endif
 }
 
 // exp(x) within 2 units in the last place: 2^n exp(r) with x = n ln 2 + r and the Taylor series of exp(r), |r| < 0.35.
