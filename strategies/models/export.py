@@ -20,6 +20,7 @@ from .checkpoints.stored_names import EMBEDDING, LOGITS_BIAS
 from .config import ModelConfig, ModelError
 from .encoder_decoder import EncoderDecoder
 from .export_tokenizer import tokenizer_files
+from .held import plain
 
 WRITTEN_BY_ALL = (
     "dropout", "logits_bias", "pad_id", "eos_id", "other_eos_ids", "start_id", "prefix_ids", "suppress_ids",
@@ -86,7 +87,7 @@ def _tensors(family: Family, model: EncoderDecoder) -> dict[str, Tensor]:
     """The tensors of a model by the family's names. Raises ModelError if a part that it does not have is not zero."""
     names, found = family.names(model.config), {}
     for ours, parameter in model.named_parameters():
-        whole = parameter.detach().to("cpu", torch.float32)
+        whole = plain(parameter).to("cpu", torch.float32)
         for name, part in zip(names[ours], whole.chunk(len(names[ours])), strict=True):
             if name is not None:
                 found[name] = part.contiguous()[None] if name == LOGITS_BIAS else part.contiguous()

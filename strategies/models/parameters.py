@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -12,6 +13,8 @@ from .config import ModelConfig
 from .front_end import KERNEL
 
 FP32 = 4
+PANEL = 32
+"""The outputs of a weight in panels are filled up with zeros to a multiple of it, which is one of every panel's."""
 
 
 @dataclass(frozen=True)
@@ -89,16 +92,37 @@ def _kept_in_fp32(config: ModelConfig, dtype: str) -> int:
     return sum(weight.elements for weight in second_matrices(config))
 
 
-def copy_bytes(config: ModelConfig, dtype: str, linear: str, weights: str) -> int:
-    """Bytes of the copies that another kernel (``linears``) or narrower weights (``narrow``) add to the weights.
+def panel_elements(config: ModelConfig) -> int:
+    """Elements of the panels of all products; a gated network's first weight is two, its gate and its linear half."""
+    found = sum(padded(weight.out) * weight.inner * weight.count for weight in products(config))
+    for side, layers in _stacks(config):
+        if side.gated:
+            found += (2 * padded(side.d_ff) - padded(2 * side.d_ff)) * side.d_model * layers
+    return found
 
-    ``linear=auto`` chooses kernels by their times, so its copies are not known in advance and count 0, the least.
+
+def padded(outputs: int) -> int:
+    """Outputs of the panels that hold ``outputs``.
+
+    >>> padded(33)
+    64
+    """
+    return math.ceil(outputs / PANEL) * PANEL
+
+
+def copy_bytes(config: ModelConfig, dtype: str, linear: str, weights: str) -> int:
+    """Bytes that the copies of another kernel (``linears``) or of narrower weights (``narrow``) add to the weights.
+
+    Panels take the place of the weights, so they add only what fills them up. ``linear=auto`` chooses kernels by their
+    times, so its copies are not known in advance and count 0, the least.
     """
     elements = sum(weight.elements for weight in products(config))
     if weights == "bf16":
         return 2 * elements
     if weights == "int8":  # and a scale of two bytes for each output
         return elements + 2 * sum(weight.out * weight.count for weight in products(config))
+    if linear == "panel":
+        return FP32 * (panel_elements(config) - elements)
     if linear not in ("transposed", "onednn", "mkl"):
         return 0
     if dtype == "fp32":

@@ -19,6 +19,7 @@ from strategies import Session, Strategy
 from strategies.execution import is_captured
 from strategies.models import costs
 from strategies.models.encoder_decoder import EncoderDecoder
+from strategies.models.held import held
 from strategies.search.begin import begin
 from strategies.search.options import Stop
 from strategies.search.searching import Chosen, Searching, Sequences
@@ -133,8 +134,8 @@ class StrategyArm:
 
     @property
     def weights(self) -> list[Tensor]:
-        """Weights of the model."""
-        return list(self._model.parameters())
+        """What the model holds its weights in."""
+        return held(self._model)
 
     def prefill(self) -> None:
         """Start the session on the cell's sources."""

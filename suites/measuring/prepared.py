@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from strategies import ModelConfig, Strategy
 from strategies.models.encoder_decoder import EncoderDecoder
+from strategies.models.held import plain_bytes
 from strategies.models.kernels.linears import Linears
 
 from ..machine.limits import Limit
@@ -23,7 +24,7 @@ from .loaded import loaded
 class Prepared:
     """What the arms of one cell are made from.
 
-    ``weight_bytes``: bytes of the model's parameters and of the copies that its kernel reads.
+    ``weight_bytes``: bytes of the parameters, and of the copies that its kernel reads beside them or in their place.
     """
 
     model: EncoderDecoder
@@ -46,7 +47,7 @@ class Prepared:
         Raises ModelError.
         """
         model, linears = loaded(cell, any(strategy.execution == "compiled" for strategy in strategies))
-        weight_bytes = sum(p.nbytes for p in model.parameters()) + linears.copy_bytes
+        weight_bytes = plain_bytes(model) + linears.copy_bytes
         inputs = make_inputs(cell, model.config)
         padded = inputs.src_mask_BS is not None
         expected = forecast(cell, config, strategies, padded, weight_bytes, memory, fail)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from strategies import Mistake
 from strategies.models.encoder_decoder import EncoderDecoder
+from strategies.models.held import plain
 
 
 class NotFiniteError(Mistake):
@@ -31,7 +32,7 @@ def _remedy(model: EncoderDecoder) -> str:
     Sources that are features may be too large themselves.
     """
     dtype = model.embedding.weight.dtype
-    broken = next((name for name, weight in model.named_parameters() if not bool(weight.isfinite().all())), "")
+    broken = next((name for name, weight in model.named_parameters() if not bool(plain(weight).isfinite().all())), "")
     cause, again = "the weights are damaged", "the checkpoint again, or give another"
     if model.config.mel_bins is not None and not broken:
         cause, again = "the features are too large or the weights damaged", "them again"

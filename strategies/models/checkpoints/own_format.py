@@ -9,6 +9,7 @@ import torch
 
 from ..config import ModelConfig, ModelError
 from ..encoder_decoder import EncoderDecoder
+from ..held import plain
 from .tensors import StoredTensors
 
 
@@ -31,5 +32,5 @@ def save_own(model: EncoderDecoder, path: Path, dtype: torch.dtype, card: Mappin
     """Write every parameter once (a tied head is the embedding), with ``card`` as the file's metadata."""
     from safetensors.torch import save_file
 
-    tensors = {name: p.detach().to(dtype).contiguous() for name, p in model.named_parameters()}
+    tensors = {name: plain(p).to(dtype).contiguous() for name, p in model.named_parameters()}
     save_file(tensors, path, metadata=dict(card))

@@ -3,7 +3,9 @@
 All strategies of a cell share the kernel. It decides how fast weights are read, and changes results by rounding alone.
 Only ``fused``, and ``auto`` where it chose ``fused``, uses another kernel in compiled steps than in eager ones.
 Products of activations (attention) are not affected. A packed copy is held beside the plain weight, which the embedding
-and products of other numbers of rows still use.
+and products of other numbers of rows still use. The exception is ``panel``, whose copy replaces the plain weight
+(``held``): it serves any number of rows, and an embedding that is tied to the head reads the head's panels. ``auto``
+keeps the plain weights where a kernel that it chose for other rows, or a loop of compiled steps, reads them.
 
 | kernel | layout of its copy | from |
 |---|---|---|
@@ -29,12 +31,13 @@ from torch import nn
 
 from ..config import ModelError
 from ..encoder_decoder import EncoderDecoder
+from ..head import Head
 from . import one_row
 from .choose import choose
 from .custom_operator import Apply
 from .execution import forget
 from .native.model import use_panels
-from .packing import KERNELS, Choice, by_rows, multiply_by, pack, products, unavailable
+from .packing import KERNELS, READ_PLAIN, Choice, by_rows, multiply_by, pack, products, unavailable
 
 LINEARS = (*KERNELS, "auto")
 
@@ -68,18 +71,33 @@ def use_linear(
     if kind == "auto":
         choices = choose(model, rows, rows_max or rows, compiled)
     modules, held = list(products(model)), 0
-    native: dict[nn.Module, Apply] = {}
     of_step = {c.weight: c.kernel for c in reversed(choices) if not c.compiled}  # the first of each shape
-    if kind == "panel" or "panel" in of_step.values():
-        native, held = use_panels(model, modules, loops=any(c.compiled for c in choices))
+    native, loops = kind == "panel" or "panel" in of_step.values(), any(c.compiled for c in choices)
+    made: dict[nn.Module, dict[str, Apply]] = {}
     for module in modules:
-        shape = tuple(module.weight.shape)
-        mine = [c for c in choices if c.weight == shape] or [Choice(shape, None, kind, math.nan)]
-        called = dict.fromkeys(c.kernel for c in mine if not c.compiled)
-        packed = {n: (native[module], 0) if n == "panel" and native else pack(module, n, rows) for n in called}
-        apply = by_rows([(c.rows_max, packed[c.kernel][0]) for c in mine if not c.compiled])
+        packed = {
+            c.kernel: pack(module, c.kernel, rows)
+            for c in _choices(module, kind, choices)
+            if not c.compiled and not (native and c.kernel == "panel")
+        }
+        made[module] = {kernel: apply for kernel, (apply, _) in packed.items()}
         held += sum(copy_bytes for _, copy_bytes in packed.values())
+    if native:
+        replaced = [module for module in modules if not loops and not READ_PLAIN & made[module].keys()]
+        panels, panel_bytes = use_panels(model, modules, replaced, loops)
+        held += panel_bytes
+        for module in modules:
+            made[module]["panel"] = panels[module]
+    for module in modules:
+        mine = _choices(module, kind, choices)
+        apply = by_rows([(c.rows_max, made[module][c.kernel]) for c in mine if not c.compiled])
         if any(c.compiled for c in mine):
             apply = one_row.at_one_row(one_row.product(module.weight.detach(), getattr(module, "bias", None)), apply)
         multiply_by(module, apply)
     return Linears(held, tuple(choices))
+
+
+def _choices(module: nn.Linear | Head, kind: str, choices: Sequence[Choice]) -> list[Choice]:
+    """What was chosen for a module's weight; without choices, ``kind`` for any number of rows."""
+    shape = tuple(module.weight.shape)
+    return [c for c in choices if c.weight == shape] or [Choice(shape, None, kind, math.nan)]

@@ -23,6 +23,8 @@ from .native.compiler import why_unavailable
 from .native.model import one_product
 
 KERNELS = ("torch", "transposed", "onednn", "mkl", "fused", "panel")
+READ_PLAIN = {"torch", "mkl", "fused"}
+"""Kernels that read the plain weight, for some numbers of rows at least."""
 ANYWHERE = ("torch", "transposed")
 """Kernels that run on every device and take every type."""
 

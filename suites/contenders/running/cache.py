@@ -16,6 +16,7 @@ import torch
 
 from strategies.models.encoder_decoder import EncoderDecoder
 from strategies.models.export import save_checkpoint
+from strategies.models.held import plain
 
 from ...store.files import made_once
 
@@ -34,7 +35,7 @@ def digest(model: EncoderDecoder) -> str:
     found = hashlib.sha256(json.dumps(dataclasses.asdict(model.config), sort_keys=True).encode())
     for name, parameter in model.named_parameters():
         found.update(name.encode())
-        found.update(parameter.detach().to("cpu", torch.float32).contiguous().numpy().data)
+        found.update(plain(parameter).to("cpu", torch.float32).contiguous().numpy().data)
     return found.hexdigest()[:16]
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
+from functools import partial
 
 from torch import Tensor, nn
 
 from ...encoder_decoder import EncoderDecoder
 from ...head import Head
+from ...held import Replacement, replace
 from ...layers import FeedForward
+from .embedding import look_up, unpacked
 from .panels import Arena, Panels, floats_of, pack
 from .program import Memory, Program
 from .stages import Rows, Stages
@@ -23,15 +26,25 @@ def parts_of(model: EncoderDecoder) -> dict[nn.Module, int]:
     return {network.wi: 2 for network in networks if network.gated}
 
 
-def pack_all(model: EncoderDecoder, modules: Sequence[nn.Linear | Head]) -> dict[nn.Module, list[Panels]]:
-    """The weights of all modules in panels, in their order: a step that reads them so reads memory front to back."""
-    parts, weights = parts_of(model), dict[nn.Module, list[tuple[Tensor, Tensor | None]]]()
+def pack_all(
+    model: EncoderDecoder, modules: Sequence[nn.Linear | Head], replaced: Container[nn.Module]
+) -> dict[nn.Module, list[Panels]]:
+    """The weights of all modules in panels, in their order: a step that reads them so reads memory front to back.
+
+    The weight of a module that is ``replaced`` is given back once it is packed, so two copies of all are never held.
+    """
+    parts, packed = parts_of(model), dict[nn.Module, list[Panels]]()
+    shapes = [(module.weight.shape, parts.get(module, 1)) for module in modules]
+    arena = Arena(floats_of([(outputs // count, inner) for (outputs, inner), count in shapes for _ in range(count)]))
     for module in modules:
         count, bias = parts.get(module, 1), module.bias
         halves = [None] * count if bias is None else list(bias.detach().chunk(count))
-        weights[module] = list(zip(module.weight.detach().chunk(count), halves, strict=True))
-    arena = Arena(floats_of([tuple(weight.shape) for each in weights.values() for weight, _ in each]))
-    return {module: [pack(arena, weight, bias) for weight, bias in each] for module, each in weights.items()}
+        pairs = zip(module.weight.detach().chunk(count), halves, strict=True)
+        packed[module] = [pack(arena, *pair) for pair in pairs]
+        if module in replaced:
+            mine = packed[module]
+            replace(module.weight, Replacement([part.packed for part in mine], partial(unpacked, mine)))
+    return packed
 
 
 def product(parts: Sequence[Panels], memory: Memory) -> Product:
@@ -57,13 +70,16 @@ def one_product(weight: Tensor, bias: Tensor | None) -> tuple[Product, int]:
 
 
 def use_panels(
-    model: EncoderDecoder, modules: Sequence[nn.Linear | Head], loops: bool = False
+    model: EncoderDecoder, modules: Sequence[nn.Linear | Head], replaced: Container[nn.Module], loops: bool = False
 ) -> tuple[dict[nn.Module, Product], int]:
     """Have the layers of decode steps run by native code; return each module's product, and the bytes of all panels.
 
-    ``loops``: not in compiled steps, whose products are loops.
+    Panels take the place of the plain weights of modules that are ``replaced``, and of an embedding that is tied to one
+    of them, the head. ``loops``: not in compiled steps, whose products are loops.
     """
-    packed, memory = pack_all(model, modules), Memory()
+    packed, memory = pack_all(model, modules, replaced), Memory()
+    if model.lm_head in replaced and model.lm_head.weight is model.embedding.weight:
+        vars(model.embedding)["forward"] = look_up(packed[model.lm_head][0])
     vars(model.decoder)["run_layers"] = NativeLayers(model.decoder, packed.__getitem__, memory, loops)
     products = {module: product(parts, memory) for module, parts in packed.items()}
     return products, sum(part.packed.nbytes for parts in packed.values() for part in parts)

@@ -7,7 +7,6 @@ is read once, front to back, whatever the number of rows that it is multiplied b
 from __future__ import annotations
 
 import ctypes
-import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,8 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-MULTIPLE = 32
-"""Outputs are filled up with zeros to a multiple of it, which is one of every panel's."""
+from ...parameters import padded
+
 PAGE_BYTES = 2 << 20
 _HUGEPAGE = 14  # MADV_HUGEPAGE of Linux
 
@@ -29,15 +28,6 @@ class Panels:
     outputs: int
     inner: int
     bias: Tensor | None
-
-
-def padded(outputs: int) -> int:
-    """Outputs of the panels that hold ``outputs``.
-
-    >>> padded(33)
-    64
-    """
-    return math.ceil(outputs / MULTIPLE) * MULTIPLE
 
 
 class Arena:

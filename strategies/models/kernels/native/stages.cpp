@@ -97,8 +97,13 @@ extern "C" void pack_panels(const float* w, int64_t K, int64_t N, float* out) {
         out[(p * K + k) * PANEL + n] = p * PANEL + n < N ? w[(p * PANEL + n) * K + k] : 0.f;
 }
 
-// Rows of a packed weight: out[i] = w[ids[i]], [count, K].
-extern "C" void gather_panels(const float* packed, int64_t K, const int64_t* ids, int64_t count, float* out) {
+// Rows of a packed weight [N, K]: out[i] = w[ids[i]], [count, K]. Returns -1, or the place of the first id that is none.
+extern "C" int64_t gather_panels(const float* packed, int64_t K, int64_t N, const int64_t* ids, int64_t count,
+                                 float* out) {
+  for (int64_t i = 0; i < count; i++)
+    if (ids[i] < 0 || ids[i] >= N) return i;
+#pragma omp parallel for if (count > 16)
   for (int64_t i = 0; i < count; i++)
     for (int64_t k = 0; k < K; k++) out[i * K + k] = packed[(ids[i] / PANEL * K + k) * PANEL + ids[i] % PANEL];
+  return -1;
 }

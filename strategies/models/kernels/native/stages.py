@@ -51,8 +51,8 @@ def kernels() -> ctypes.CDLL:
     found.run_stages.restype = None
     found.pack_panels.argtypes = (_pointer, _i64, _i64, _pointer)
     found.pack_panels.restype = None
-    found.gather_panels.argtypes = (_pointer, _i64, _pointer, _i64, _pointer)
-    found.gather_panels.restype = None
+    found.gather_panels.argtypes = (_pointer, _i64, _i64, _pointer, _i64, _pointer)
+    found.gather_panels.restype = _i64
     return found
 
 

@@ -1,0 +1,47 @@
+"""What a model holds of its weights: a packed copy may have replaced the plain weight (``kernels/native``)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Replacement:
+    """The tensors that hold a weight in another layout, and the function that gives it in the plain one."""
+
+    tensors: Sequence[Tensor]
+    unpack: Callable[[], Tensor]
+
+
+def replace(weight: Tensor, by: Replacement) -> None:
+    """Give back the memory of a parameter, which ``by`` holds from now on; its shape, type and device are still known.
+
+    Every element reads as NaN from then on, so a product that reads the parameter by mistake is seen at once.
+    """
+    weight.data = torch.full((), math.nan, dtype=weight.dtype, device=weight.device).expand(weight.shape)
+    vars(weight)["replacement"] = by
+
+
+def plain(weight: Tensor) -> Tensor:
+    """A parameter in the plain layout: itself, or a copy that is made now where another layout replaced it."""
+    by: Replacement | None = vars(weight).get("replacement")
+    return weight.detach() if by is None else by.unpack()
+
+
+def held(model: nn.Module) -> list[Tensor]:
+    """The tensors that hold a model's parameters: the parameters themselves, or what replaced them."""
+    found: list[Tensor] = []
+    for weight in model.parameters():
+        by: Replacement | None = vars(weight).get("replacement")
+        found += [weight] if by is None else by.tensors
+    return found
+
+
+def plain_bytes(model: nn.Module) -> int:
+    """Bytes of the parameters that nothing has replaced."""
+    return sum(weight.nbytes for weight in model.parameters() if "replacement" not in vars(weight))
