@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,6 +81,14 @@ def test_a_saved_model_is_loaded_back_to_the_bit(case: Case) -> None:
     assert again.config == case.model.config
     pairs = zip(again.named_parameters(), case.model.named_parameters(), strict=True)
     assert all(one == other and torch.equal(a, b) for (one, a), (other, b) in pairs)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone says what of a file is mapped into memory")
+def test_no_file_of_a_loaded_model_stays_in_memory(case: Case) -> None:
+    file = case.folder / "model.safetensors"
+    model = load_model(case.folder)
+    assert str(file) not in Path("/proc/self/maps").read_text()
+    assert model.config == case.model.config
 
 
 def test_the_shape_of_each_parameter_is_known_before_a_model_is_built(case: Case) -> None:

@@ -130,9 +130,11 @@ def load_checkpoint(folder: str | Path, **choices: Any) -> EncoderDecoder:
     with torch.no_grad():
         for ours, parameter in model.named_parameters():
             names = opened.table[ours]
-            absent = torch.zeros(parameter.shape[0] // len(names), *parameter.shape[1:])
-            parts = [absent if name is None else opened.stored.read(name) for name in names]
-            parameter.copy_(torch.cat(parts).view(parameter.shape))
+            for name, part in zip(names, parameter.chunk(len(names)), strict=True):
+                if name is None:
+                    part.zero_()
+                else:
+                    part.copy_(opened.stored.read(name).view(part.shape))
     return model
 
 

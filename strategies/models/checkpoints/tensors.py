@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -37,7 +36,6 @@ class StoredTensors:
 
     def __init__(self, files: Iterable[Path]) -> None:
         self._stored: dict[str, Stored] = {}
-        self._opened: dict[Path, Any] = {}
         for file in files:
             for name, stored in self._headers(file):
                 if name in self._stored:
@@ -61,16 +59,11 @@ class StoredTensors:
                         f"{file} is a Git LFS pointer of {size} bytes, and not the weights; run `git lfs pull` in its "
                         "folder"
                     )
-            handle = self._open(file)
-            slices = {name: handle.get_slice(name) for name in handle.keys()}
-            return [(n, Stored(file, tuple(s.get_shape()), str(s.get_dtype()))) for n, s in slices.items()]
+            with safe_open(file, framework="pt") as handle:
+                slices = {name: handle.get_slice(name) for name in handle.keys()}
+                return [(n, Stored(file, tuple(s.get_shape()), str(s.get_dtype()))) for n, s in slices.items()]
         except (SafetensorError, OSError) as error:
             raise ModelError(f"cannot read {file}: {first_line(error)}; {AGAIN}") from None
-
-    def _open(self, file: Path) -> Any:
-        if file not in self._opened:
-            self._opened[file] = safe_open(file, framework="pt")
-        return self._opened[file]
 
     def require_float(self, name: str) -> None:
         """Raise ModelError if the type of a tensor is not one of ``FLOATS``."""
@@ -90,12 +83,15 @@ class StoredTensors:
     def read(self, name: str) -> Tensor:
         """The values of a tensor in their type, or in float32 if they are stored as float64.
 
+        The file is opened for this tensor alone: while it is open, what was read of it counts as this process's memory.
+
         Raises ModelError if they cannot be read, or if float32, the type of models, cannot hold a float64 value.
         """
         self.require_float(name)
         file = self._stored[name].file
         try:
-            values: Tensor = self._open(file).get_tensor(name)
+            with safe_open(file, framework="pt") as handle:
+                values: Tensor = handle.get_tensor(name)
         except (SafetensorError, OSError, RuntimeError) as error:
             raise ModelError(f"cannot read {name} of {file}: {first_line(error)}; {AGAIN}") from None
         if values.dtype == torch.float64:
