@@ -23,7 +23,14 @@ Tell = Callable[[str, Status, str], None]
 
 
 class ChildArm(Arm, Protocol):
-    """An arm whose process can be ended."""
+    """An arm whose process can be ended.
+
+    ``loaded_rss_bytes`` is the resident memory of that process once it has loaded, ``peak_rss_bytes`` the most by the
+    end of its last round; None where the system does not say.
+    """
+
+    loaded_rss_bytes: int | None
+    peak_rss_bytes: int | None
 
     def close(self) -> None:
         """End the process of this arm."""

@@ -38,6 +38,7 @@ from .outcomes import Outcomes
 from .prepared import Prepared
 from .reference import why_no_reference
 from .repeats import repeats
+from .resident import resident
 from .rounds import Rounds
 from .spoiled import answering
 from .spoken import can_be_spoken, is_spoken, phoneme_error, phrase_words
@@ -165,6 +166,8 @@ class CellRun:
         if arms and self._spoken:
             self._speak(prepared.model, arms)
         whole = self._measure_narrowing(prepared, arms)
+        if self._measure.rss and self._cell.device == "cpu":
+            self._measure_resident(prepared, arms)
         # Contenders are given the whole weights, and are judged by them.
         oracle = admission.oracle
         if whole is not prepared.model and ORACLE not in self._faults:
@@ -250,6 +253,18 @@ class CellRun:
             narrowed = {"narrowing_reason": "no exact strategy was measured; add one, such as static_kv"}
         self._file.write(**narrowed)
         return whole
+
+    def _measure_resident(self, prepared: Prepared, arms: Sequence[StrategyArm]) -> None:
+        """Note the resident memory of a process of each strategy alone."""
+        self._progress.say("resident memory")
+        given = self._cell, self._config, prepared.inputs.data(), self._children, self._measure.contender_seconds_max
+        for arm in arms:
+
+            def unknown(fault: Fault, arm: StrategyArm = arm) -> None:
+                arm.remark_on(f"the memory of its own process is not known: {fault.reason}")
+
+            with contained(unknown):
+                self._outcomes.note(arm.label, **resident(arm.label, *given))
 
     def _time(self, prepared: Prepared, ours: Sequence[Arm], oracle: Callable[[], StrategyArm]) -> None:
         """Run the rounds and note the figures of the arms that came to their end, contenders included.

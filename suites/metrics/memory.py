@@ -55,6 +55,24 @@ def rss_bytes(case: Case) -> float:
     return case.rss_bytes
 
 
+@metric("bytes", "lower", "resident memory of a process of the strategy alone, once it has loaded")
+def loaded_rss_bytes(case: Case) -> float:
+    """Resident memory after loading, of a process that decodes by this strategy alone."""
+    return case.loaded_rss_bytes
+
+
+@metric("bytes", "lower", "the most resident memory of that process: loading, packing, compilation and decoding")
+def decode_rss_bytes(case: Case) -> float:
+    """Peak resident memory of a process that decodes by this strategy alone."""
+    return case.decode_rss_bytes
+
+
+@metric("bytes", "lower", "weight_bytes + kv_reserved_bytes: what decode_rss_bytes cannot be below")
+def decode_rss_formula_bytes(case: Case) -> float:
+    """Memory of weights and K/V, which the process of a strategy must hold."""
+    return case.model_weight_bytes + case.kv_reserved_bytes
+
+
 @metric("bytes", "lower", "peak of live tensor bytes above the weights, by formula (strategies/models/footprint/)")
 def predicted_peak_bytes(case: Case) -> float:
     """Peak memory above the weights that the formula predicts."""

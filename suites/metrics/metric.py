@@ -95,6 +95,8 @@ class Case:
     batch_max: float = NAN
     length_max: float = NAN
     memory_bytes: float = NAN
+    loaded_rss_bytes: float = NAN
+    decode_rss_bytes: float = NAN
     model_weight_bytes: float = NAN
     dispatch_s: float = NAN
     prefill_flops: float = NAN

@@ -98,6 +98,9 @@ class MeasureConfig:
         "s",
         number(f"seconds above 0 and at most {MAX_SECONDS:.0f}", 0, MAX_SECONDS, optional=True),
     )
+    rss: bool = key(
+        "also decode in a process for each strategy alone, and tell its memory", False, "true|false", flag()
+    )
     aa: bool = key("time the baseline twice (A/A): how far equal things come out apart", False, "true|false", flag())
 
 

@@ -75,7 +75,12 @@ def why_idle(key: str, config: RunConfig) -> str:
                 return f"beside {file}, whose sentences settle it; leave one of them out"
     if key in ("measure.rounds_max", "measure.seconds_max") and measure.precision is None:
         return "without a precision; add measure.precision=0.02, or leave it out"
-    if key == "measure.contender_seconds_max" and not config.contenders and not measure.aa:
+    if key == "measure.rss" and measure.rss:
+        from .resources import device_of
+
+        if device_of(config) == "cuda":
+            return "on a CUDA device, which has a memory of its own; give device=cpu, or leave it out"
+    if key == "measure.contender_seconds_max" and not (config.contenders or measure.aa or measure.rss):
         return "without contenders; add contenders=all, or leave it out"
     if key == "measure.cell_seconds_max" and measure.cell_seconds_max is not None and config.isolate == "none":
         return "with isolate=none, as only a cell in a process of its own can be ended; leave one of them out"

@@ -120,8 +120,10 @@ class ArmResult:
     step's kernels takes (``probes/overhead``). ``attention_ran`` names torch's kernels of attention that its prefill
     and steps used, with commas (``probes/attention``); "" where that is not known. ``fp32_error_ratio`` is, in low
     precision, its error to float32 over full recompute's own (``measuring/reference``). ``kv_used_blocks`` and
-    ``kv_reserved_blocks`` are those of one layer, of strategies that keep K/V in blocks. Folders of earlier versions
-    lack these four, ``execution``, ``dispatch_s`` and ``roles``.
+    ``kv_reserved_blocks`` are those of one layer, of strategies that keep K/V in blocks. ``loaded_rss_bytes`` and
+    ``decode_rss_bytes`` are the resident memory of a process of the strategy alone, once it has loaded and at its most
+    (``measuring/resident``, with ``measure.rss``). Folders of earlier versions
+    lack these six, ``execution``, ``dispatch_s`` and ``roles``.
 
     ``exact`` says whether a strategy declares full recompute's logits; it is None for a contender, and in folders of
     earlier versions, in which every strategy did. The fields after it say what an approximate strategy loses beside an
@@ -142,6 +144,8 @@ class ArmResult:
     kv_used_bytes: Count | None = None
     peak_memory_bytes: Count | None = None
     rss_bytes: Count | None = None
+    loaded_rss_bytes: Count | None = None
+    decode_rss_bytes: Count | None = None
     max_logit_error: Error = None
     fp32_error_ratio: Error = None
     tokens_equal: bool | None = None

@@ -56,6 +56,8 @@ def case_of(cell: dict[str, Any], arm: ArmResult, ceilings: Ceilings) -> Case:
         kv_cross_bytes=_cross_bytes(arm, formula),
         peak_memory_bytes=number(arm.peak_memory_bytes),
         rss_bytes=number(arm.rss_bytes),
+        loaded_rss_bytes=number(arm.loaded_rss_bytes),
+        decode_rss_bytes=number(arm.decode_rss_bytes),
         predicted_peak_bytes=number(fits.get("peak_bytes")),
         batch_max=number(fits.get("batch_max")),
         length_max=number(fits.get("length_max")),

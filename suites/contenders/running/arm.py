@@ -46,6 +46,7 @@ class ContenderArm:
         self.label, self._cell, self._config = label or name, cell, config
         self._process = Process(name, cell.threads, seconds_max)
         self.rss_bytes: int | None = None
+        self.peak_rss_bytes: int | None = None
         self.token_ids: list[list[int]] = []
         self.scores: list[float] | None = None
         self.token_BN: Tensor | None = None
@@ -59,6 +60,7 @@ class ContenderArm:
         )
         self.setup_s: float = prepared["setup_s"]
         self._peak_memory_bytes: int | None = prepared["peak_memory_bytes"]
+        self.loaded_rss_bytes: int | None = prepared["rss_bytes"]
 
     def _ask(self, **request: Any) -> dict[str, Any]:
         try:
@@ -95,7 +97,7 @@ class ContenderArm:
             raise
         self.token_BN = padded(self.token_ids, self._config.pad_id)
         self.steps = len(marks_s) - 2 if every_step else max(map(len, self.token_ids))
-        self.rss_bytes = answer["rss_bytes"]
+        self.rss_bytes, self.peak_rss_bytes = answer["rss_bytes"], answer["peak_rss_bytes"]
         wall_s, own_s, busy_s = answer["wall_s"], answer["own_cpu_s"], answer["busy_cpu_s"]
         disturbed = others_load(wall_s, own_s, busy_s, os.cpu_count() or 1) > 0
         others = None if busy_s is None else (busy_s - own_s) / wall_s

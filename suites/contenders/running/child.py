@@ -2,9 +2,10 @@
 
 It writes {"ready": true} once it has started. Requests come on its standard input:
 
-    {"do": "prepare", "checkpoint": DIR, "cell": {...}, "source": {...}}  ->  {"setup_s", "peak_memory_bytes"}
+    {"do": "prepare", "checkpoint": DIR, "cell": {...}, "source": {...}}  ->  {"setup_s", "peak_memory_bytes",
+                                                                                "rss_bytes"}
     {"do": "round", "every_step": BOOL}  ->  {"token_ids", "marks_s", "every_step", "scores", "collections", "wall_s",
-                                              "own_cpu_s", "busy_cpu_s", "rss_bytes"}
+                                              "own_cpu_s", "busy_cpu_s", "rss_bytes", "peak_rss_bytes"}
 
 ``every_step`` asks for one of the two kinds of rounds on CUDA; on the CPU every round has marks at steps. An error is
 answered by {"error": TEXT, "traceback": LINES, "status": STATUS}. The process ends when its input ends. What the
@@ -72,6 +73,8 @@ class Served:
         self._cell, self._source = cell_of(request["cell"]), from_json(request["source"])
         self._clocks = {clock.every_step: clock for clock in clocks(self._cell.device)}
         torch.set_num_threads(self._cell.threads)  # as in the run's process; this fixes MKL's threads besides
+        from ...measuring.arms import rss_bytes
+
         start = time.perf_counter()
         self._contender.prepare(Path(request["checkpoint"]), self._cell)
         setup_s, peak_bytes = time.perf_counter() - start, None
@@ -80,7 +83,7 @@ class Served:
         gc.collect()
         gc.freeze()
         self._rest()
-        return {"setup_s": setup_s, "peak_memory_bytes": peak_bytes}
+        return {"setup_s": setup_s, "peak_memory_bytes": peak_bytes, "rss_bytes": rss_bytes()}
 
     def _rest(self) -> None:
         """Rest as the run's process does: on the CPU alone, whose threads a round on CUDA does not need."""
@@ -94,6 +97,7 @@ class Served:
         """
         from ...measuring.arms import collections_so_far, rss_bytes
         from ...measuring.conditions import busy_cpu_s
+        from ...measuring.resident import peak_rss_bytes
 
         self._contender.clock = self._clocks[request["every_step"]]
         own_s, busy_s, start = time.process_time(), busy_cpu_s(), time.perf_counter()
@@ -114,6 +118,7 @@ class Served:
             "own_cpu_s": own_s,
             "busy_cpu_s": None if busy_s is None or now_s is None else now_s - busy_s,
             "rss_bytes": rss_bytes(),
+            "peak_rss_bytes": peak_rss_bytes(),
         }
 
 
