@@ -21,10 +21,12 @@ class Replacement:
 def replace(weight: Tensor, by: Replacement) -> None:
     """Give back the memory of a parameter, which ``by`` holds from now on; its shape, type and device are still known.
 
-    Every element reads as NaN from then on, so a product that reads the parameter by mistake is seen at once.
+    Every element reads as NaN from then on, so a product that reads the parameter by mistake is seen at once. A deep
+    copy of the model shares the parameter, as it shares what replaced it.
     """
     weight.data = torch.full((), math.nan, dtype=weight.dtype, device=weight.device).expand(weight.shape)
     vars(weight)["replacement"] = by
+    vars(weight)["__deepcopy__"] = lambda memo: weight
 
 
 def plain(weight: Tensor) -> Tensor:
