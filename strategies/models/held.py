@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from weakref import ref
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +27,8 @@ def replace(weight: Tensor, by: Replacement) -> None:
     """
     weight.data = torch.full((), math.nan, dtype=weight.dtype, device=weight.device).expand(weight.shape)
     vars(weight)["replacement"] = by
-    vars(weight)["__deepcopy__"] = lambda memo: weight
+    itself = ref(weight)  # no more than a reference, so that the weight is freed with its model
+    vars(weight)["__deepcopy__"] = lambda memo: itself()
 
 
 def plain(weight: Tensor) -> Tensor:

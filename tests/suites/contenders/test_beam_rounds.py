@@ -37,7 +37,7 @@ class Process:
 
     def ask(self, **request):
         if request["do"] == "prepare":
-            return {"setup_s": 0.0, "peak_memory_bytes": None}
+            return {"setup_s": 0.0, "peak_memory_bytes": None, "rss_bytes": 8}
         return self.answer
 
     def close(self):
@@ -48,7 +48,7 @@ def answer(**changes):
     sound = {
         "token_ids": [LONG, SHORT, SHORT, SHORT], "marks_s": [float(mark) for mark in range(STEPS_TAKEN + 2)],
         "every_step": True, "scores": [-1.0, -2.0, -1.0, -2.0], "collections": 0, "wall_s": 1.0, "own_cpu_s": 1.0,
-        "busy_cpu_s": None, "rss_bytes": 9,
+        "busy_cpu_s": None, "rss_bytes": 9, "peak_rss_bytes": 9,
     }  # fmt: skip
     return sound | changes
 

@@ -162,11 +162,12 @@ class Answers:
 
     def ask(self, **request):
         if request["do"] == "prepare":
-            return {"setup_s": 0.0, "peak_memory_bytes": 5}
+            return {"setup_s": 0.0, "peak_memory_bytes": 5, "rss_bytes": 8}
         self.asked.append(request["every_step"])
         return {
             "token_ids": decode(cell_of("fixed")).tolist(), "marks_s": self.marks_s, "every_step": self.every_step,
             "scores": None, "collections": 0, "wall_s": 1.0, "own_cpu_s": 1.0, "busy_cpu_s": None, "rss_bytes": 9,
+            "peak_rss_bytes": 9,
         }  # fmt: skip
 
     def close(self):
