@@ -7,8 +7,9 @@ from torch.profiler import ProfilerActivity, profile
 
 from strategies import ModelSpec, Session, load_model, parse
 from strategies.models.head import Head
-from strategies.models.kernels.narrow import quantise, use_weights
+from strategies.models.kernels.narrow import use_weights
 from strategies.models.kernels.packing import products
+from strategies.models.kernels.quantise import quantise
 from tests.command import small_model, suites
 
 pytestmark = [
@@ -43,7 +44,7 @@ def test_int8_is_the_product_with_the_dequantised_weight(whole, int8, rows, rela
     """One row in float32. More rows are rounded to bfloat16, as is their result."""
     draw = torch.Generator("cuda").manual_seed(0)
     for plain, module in zip(products(whole), products(int8), strict=True):
-        int8_XD, scale_X = quantise(plain.weight)
+        int8_XD, scale_X = quantise(plain.weight, torch.bfloat16)
         x = torch.randn(rows, 1, plain.weight.shape[1], generator=draw, device="cuda")
         expected = x.double() @ (int8_XD.double() * scale_X.double()[:, None]).T
         if (bias := getattr(plain, "bias", None)) is not None:

@@ -116,6 +116,8 @@ def copy_bytes(config: ModelConfig, dtype: str, linear: str, weights: str) -> in
     Panels take the place of the weights, so they add only what fills them up. ``linear=auto`` chooses kernels by their
     times, so its copies are not known in advance and count 0, the least.
     """
+    if weights == "int8" and linear == "panel":
+        return _int8_panel_bytes(config)
     elements = sum(weight.elements for weight in products(config))
     if weights == "bf16":
         return 2 * elements
@@ -128,3 +130,18 @@ def copy_bytes(config: ModelConfig, dtype: str, linear: str, weights: str) -> in
     if dtype == "fp32":
         return FP32 * elements
     return 2 * elements + (FP32 - 2) * _kept_in_fp32(config, dtype)
+
+
+def _int8_panel_bytes(config: ModelConfig) -> int:
+    """Bytes of all weights in panels of int8: inputs are filled up to a multiple of 4, outputs to one of 32.
+
+    Each output has a scale and a sum of four bytes each. The two halves of a gated network are filled up separately.
+    """
+    found = 0
+    for weight in products(config):
+        found += padded(weight.out) * weight.count * (math.ceil(weight.inner / 4) * 4 + 8)
+    for side, layers in _stacks(config):
+        if side.gated:
+            apart, joined = padded(side.d_ff), padded(2 * side.d_ff)
+            found += (2 * apart - joined) * layers * (math.ceil(side.d_model / 4) * 4 + 8)
+    return found

@@ -26,7 +26,7 @@ def loaded(cell: Cell, compiled: bool) -> tuple[EncoderDecoder, Linears]:
         _kept.clear()
         model = load_model(cell.model, DTYPES[cell.dtype], cell.device, cell.seed)
         if cell.weights:
-            _kept[made_of] = model, Linears(use_weights(model, cell.weights))
+            _kept[made_of] = model, Linears(use_weights(model, cell.weights, cell.linear))
         else:
             _kept[made_of] = model, use_linear(model, cell.linear, *(rows or (1, 1)), compiled=compiled)
     # Only now, because loading the first model on CUDA sets torch's defaults.

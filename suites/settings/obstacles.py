@@ -10,7 +10,7 @@ import torch
 from strategies import DTYPES, ModelConfig, ModelError, Strategy, config_of
 from strategies.execution import is_captured
 from strategies.models.kernels.compiling import why_not_compiled
-from strategies.models.kernels.narrow import why_not_narrow
+from strategies.models.kernels.narrow import why_not_narrow, why_other_kernel
 from strategies.models.kernels.packing import unavailable_on
 from strategies.search.options import Beam
 
@@ -40,11 +40,8 @@ def obstacle(
             f"weights={cell.weights} is not allowed with dtype={cell.dtype}; give dtype=fp32, the type of "
             "activations and K/V, or leave weights out"
         )
-    if cell.weights and cell.linear != "torch":
-        return (
-            f"linear={cell.linear} is not allowed with weights={cell.weights}, which has a kernel of its own; "
-            "leave linear out"
-        )
+    if cell.weights and (line := why_other_kernel(cell.weights, cell.linear)):
+        return line
     if cell.weights == "int8" and cell.device == "cuda" and cell.rows > 1:
         beams = f" and search.num_beams={cell.beams}" if cell.beams > 1 else ""
         return (
@@ -61,7 +58,7 @@ def obstacle(
         if cell.model.source == "checkpoint":
             raise
         return str(error)
-    if cell.weights and (line := why_not_narrow(config, cell.weights)):
+    if cell.weights and (line := why_not_narrow(config, cell.weights, cell.linear)):
         return line
     if cell.attention == "flash" and cell.device == "cuda" and config.for_encoder.positions == "relative":
         return "attention=flash takes no bias on CUDA, and relative positions add one; give efficient, math or auto"

@@ -9,10 +9,12 @@ from strategies import DTYPES, ModelConfig, ModelError
 from strategies.models.held import plain_bytes
 from strategies.models.kernels.linears import use_linear
 from strategies.models.kernels.narrow import use_weights
+from strategies.models.kernels.native.compiler import why_unavailable
 from strategies.models.parameters import copy_bytes, parameter_bytes, parameters
 
 from ..conftest import SHAPE
 
+needs_native = pytest.mark.skipif(why_unavailable() != "", reason=why_unavailable())
 EVEN = {"d_model": 16, "d_ff": 32, "num_heads": 2, "d_kv": 16}
 """Inputs that the int8 product takes."""
 
@@ -35,11 +37,12 @@ def test_parameters_by_formula_are_those_of_the_built_model(tiny_model, architec
         ("fp32", "panel", ""),
         ("fp32", "torch", "bf16"),
         ("fp32", "torch", "int8"),
+        pytest.param("fp32", "panel", "int8", marks=needs_native),
     ],
 )
 def test_what_copies_add_by_formula_is_what_they_add(tiny_model, architecture, dtype, linear, weights):
     model = copy.deepcopy(tiny_model(architecture, DTYPES[dtype], seed=7, num_kv_heads=1, **EVEN))
-    held = use_weights(model, weights) if weights else use_linear(model, linear, 1).copy_bytes
+    held = use_weights(model, weights, linear) if weights else use_linear(model, linear, 1).copy_bytes
     added = plain_bytes(model) + held - parameter_bytes(model.config, dtype)
     assert copy_bytes(model.config, dtype, linear, weights) == added
 

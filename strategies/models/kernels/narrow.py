@@ -6,6 +6,9 @@ not round (``one_row``). The embedding's look-up and the norms use the float32 w
 
 On a GPU torch's operator for int8 is slow. A product of one row is compiled there even in eager and captured steps, and
 does not round. A product of more rows multiplies by a bfloat16 copy of the weight that it makes and drops again.
+
+``linear=panel`` has native code for int8 weights (``native``). It rounds activations to int8 too, each row by a scale
+of its own, and takes every width and any number of rows.
 """
 
 from __future__ import annotations
@@ -23,7 +26,9 @@ from . import one_row
 from .compiling import CompileError, one_graph, proven, why_not_compiled
 from .custom_operator import Apply, opaque
 from .execution import forget
-from .packing import multiply_by, products
+from .native.model import use_panels
+from .packing import multiply_by, products, unavailable
+from .quantise import quantise
 
 WEIGHTS = ("fp32", "bf16", "int8")
 INNER = {"bf16": 2, "int8": 16}
@@ -31,13 +36,20 @@ INNER = {"bf16": 2, "int8": 16}
 
 bf16 elements are stored in pairs. torch's int8 product reads 16 elements at a time, even beyond the end of a row.
 """
+INT8_INNER_MAX = 2**17
+"""The most inputs of a weight in int8 panels: their products of up to 127 * 127 are summed up in 32 bits."""
 
 
-def why_not_narrow(config: ModelConfig, kind: str) -> str:
+def why_not_narrow(config: ModelConfig, kind: str, linear: str = "torch") -> str:
     """Say in one line why a model of these widths cannot have weights in ``kind``; "" where it can."""
-    encoder, multiple = config.for_encoder, INNER[kind]
+    encoder, multiple = config.for_encoder, 1 if linear == "panel" else INNER[kind]
     widths = {"d_model": config.d_model, "num_heads * d_kv": config.inner, "d_ff": config.d_ff}
     widths |= {"the encoder's heads * d_kv": encoder.inner, "the encoder's d_ff": encoder.d_ff}
+    if linear == "panel" and (wide := max(widths, key=lambda name: widths[name])) and widths[wide] > INT8_INNER_MAX:
+        return (
+            f"weights={kind} with linear=panel is not allowed with {wide} = {widths[wide]}: it takes widths of at most "
+            f"{INT8_INNER_MAX}; give weights=bf16 without linear, or weights=fp32"
+        )
     odd = next((name for name, width in widths.items() if width % multiple), None)
     if odd is None:
         return ""
@@ -48,11 +60,20 @@ def why_not_narrow(config: ModelConfig, kind: str) -> str:
     )
 
 
-def use_weights(model: EncoderDecoder, kind: str) -> int:
+def why_other_kernel(kind: str, linear: str) -> str:
+    """Say in one line why weights in ``kind`` do not go with the kernel ``linear``; "" where they do."""
+    if linear == "torch" or (kind == "int8" and linear == "panel"):
+        return ""
+    panel = ", or give linear=panel" if kind == "int8" else ""
+    return f"linear={linear} is not allowed with weights={kind}, which has a kernel of its own; leave linear out{panel}"
+
+
+def use_weights(model: EncoderDecoder, kind: str, linear: str = "torch") -> int:
     """Have the model multiply by copies of its weights in ``kind``; returns the bytes of the copies.
 
-    Call once, on a float32 model in inference mode. Raises ModelError for an unknown kind, another type of model, a
-    width that the kernel cannot take, and int8 on a GPU where torch cannot compile.
+    ``linear=panel`` goes with int8 on the CPU. Call once, on a float32 model in inference mode. Raises ModelError for
+    an unknown kind, another type of model, a width or another kernel that does not go with the kind, and int8 on a GPU
+    where torch cannot compile.
     """
     if kind not in WEIGHTS:
         raise ModelError(f"weights={kind} is not known; known: {', '.join(WEIGHTS)}")
@@ -60,28 +81,23 @@ def use_weights(model: EncoderDecoder, kind: str) -> int:
         return 0
     if (dtype := model.embedding.weight.dtype) != torch.float32:
         raise ModelError(f"weights={kind} takes a float32 model, not {dtype}; give dtype=fp32")
-    if why := why_not_narrow(model.config, kind):
+    if why := why_other_kernel(kind, linear) or why_not_narrow(model.config, kind, linear):
+        raise ModelError(why)
+    if linear == "panel" and (why := unavailable(model, linear)):
         raise ModelError(why)
     forget(model)
-    held = 0
-    for module in products(model):
+    modules, held = list(products(model)), 0
+    if linear == "panel":
+        native, held = use_panels(model, modules, (), int8=True)
+        for module in modules:
+            multiply_by(module, native[module])
+        return held
+    for module in modules:
         weight, bias = module.weight.detach(), getattr(module, "bias", None)
         apply, copy_bytes = _PACK[kind](weight, bias)
         multiply_by(module, apply)
         held += copy_bytes
     return held
-
-
-def quantise(weight_XD: Tensor) -> tuple[Tensor, Tensor]:
-    """Symmetric int8 by row of outputs: (int8 [out, in], bfloat16 scales [out]) with weight = int8 * scale.
-
-    The largest absolute value of a row becomes 127, so no element is off by more than half a scale. Scales are rounded
-    to the type in which products multiply by them before the weights are divided by them. Rounded afterwards, they
-    would add up to 127 times their rounding error.
-    """
-    smallest = torch.finfo(torch.bfloat16).tiny  # below it bfloat16 has fewer digits
-    scale_X = (weight_XD.abs().amax(1) / 127).clamp(min=smallest).bfloat16()
-    return (weight_XD / scale_X.float()[:, None]).round().to(torch.int8), scale_X
 
 
 def _bf16(weight: Tensor, bias: Tensor | None) -> tuple[Apply, int]:
@@ -97,7 +113,7 @@ def _bf16(weight: Tensor, bias: Tensor | None) -> tuple[Apply, int]:
 
 
 def _int8(weight: Tensor, bias: Tensor | None) -> tuple[Apply, int]:
-    int8_XD, scales = quantise(weight)
+    int8_XD, scales = quantise(weight, torch.bfloat16)
     if weight.device.type != "cpu":
         return dequantising(int8_XD, scales, bias), int8_XD.nbytes + scales.nbytes
     narrow_XD = _laid_out(int8_XD)

@@ -7,8 +7,9 @@ import torch
 
 from strategies import ModelError, ModelSpec, Session, load_model, parse
 from strategies.models.head import Head
-from strategies.models.kernels.narrow import quantise, use_weights
+from strategies.models.kernels.narrow import use_weights
 from strategies.models.kernels.packing import products
+from strategies.models.kernels.quantise import quantise
 
 SHAPE = {
     "architecture": "t5", "vocab_size": 61, "d_model": 32, "num_heads": 2, "d_kv": 16, "d_ff": 48, "encoder_layers": 1,
@@ -71,7 +72,7 @@ def test_int8_is_off_by_half_a_scale_at_most():
     weight_XD = torch.randn(500, 32, generator=torch.Generator().manual_seed(2))
     weight_XD[3] = 0
     weight_XD[4] *= 1e-38
-    int8_XD, scale_X = quantise(weight_XD)
+    int8_XD, scale_X = quantise(weight_XD, torch.bfloat16)
     assert scale_X.dtype == torch.bfloat16
     assert int8_XD.abs().amax(1)[[0, 1, 3, *range(5, 500)]].unique().tolist() == [0, 127]
     scale_X1 = scale_X.double()[:, None]
@@ -83,7 +84,7 @@ def test_products_multiply_by_the_scales_that_weights_were_divided_by(rows):
     """Of a row of a unit matrix the eager product is int8 * scale to the bit, which half a scale bounds."""
     model, _ = narrowed("int8")
     for whole, narrow in zip(products(WHOLE), products(model), strict=True):
-        int8_XD, scale_X = quantise(whole.weight)
+        int8_XD, scale_X = quantise(whole.weight, torch.bfloat16)
         x = torch.eye(whole.weight.shape[1])[:rows]
         call = getattr(narrow, "project" if isinstance(narrow, Head) else "forward")
         assert torch.equal(call(x), (int8_XD * scale_X[:, None]).bfloat16().float().T[:rows])

@@ -10,8 +10,9 @@ from strategies.models.kernels import narrow
 from strategies.models.kernels.choose import choose
 from strategies.models.kernels.compiling import graphs_so_far
 from strategies.models.kernels.linears import LINEARS, use_linear
-from strategies.models.kernels.narrow import dequantising, quantise, use_weights
+from strategies.models.kernels.narrow import dequantising, use_weights
 from strategies.models.kernels.packing import products
+from strategies.models.kernels.quantise import quantise
 from tests.fake_cuda import fake_cuda
 
 SHAPE = {
@@ -50,7 +51,7 @@ def as_on_a_gpu(monkeypatch):
     """Have ``use_weights`` take the product of a GPU for int8, on the CPU."""
 
     def packed(weight, bias):
-        int8_XD, scale_X = quantise(weight)
+        int8_XD, scale_X = quantise(weight, torch.bfloat16)
         return dequantising(int8_XD, scale_X, bias), int8_XD.nbytes + scale_X.nbytes
 
     monkeypatch.setitem(narrow._PACK, "int8", packed)
@@ -116,7 +117,7 @@ def test_every_strategy_decodes_by_the_same_weights(whole, called, as_on_a_gpu, 
     held = use_weights(model, "int8")
     plain = copy.deepcopy(whole)
     for module in products(plain):
-        int8_XD, scale_X = quantise(module.weight)
+        int8_XD, scale_X = quantise(module.weight, torch.bfloat16)
         module.weight = torch.nn.Parameter(int8_XD * scale_X.float()[:, None], requires_grad=False)
     assert held == sum(module.weight.numel() + 2 * len(module.weight) for module in products(model))
     found = {}

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from strategies.models.kernels import packing
 from suites.settings.cells import make_cell
 from suites.settings.obstacles import obstacle
 from suites.settings.overrides import compose_jobs, read_overrides
@@ -32,6 +33,16 @@ def test_narrow_weights_of_a_width_that_their_kernel_does_not_take(arguments, to
     possible, ruled_out = obstacles(*arguments)
     assert possible == ""
     assert ruled_out.startswith(f"{arguments[0]} is not allowed with {told}")
+
+
+def test_int8_panels_take_any_width_and_other_kernels_take_no_int8(monkeypatch):
+    monkeypatch.setattr(packing, "why_unavailable", lambda: "")
+    assert obstacles("weights=int8", "linear=panel,onednn", "model.d_ff=33") == [
+        "",
+        "linear=onednn is not allowed with weights=int8, which has a kernel of its own; leave linear out, or give "
+        "linear=panel",
+    ]
+    assert obstacles("weights=bf16", "linear=panel")[0].endswith("which has a kernel of its own; leave linear out")
 
 
 def test_narrow_weights_on_a_gpu_where_torch_is_kept_from_compiling(monkeypatch):

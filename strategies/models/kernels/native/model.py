@@ -27,7 +27,7 @@ def parts_of(model: EncoderDecoder) -> dict[nn.Module, int]:
 
 
 def pack_all(
-    model: EncoderDecoder, modules: Sequence[nn.Linear | Head], replaced: Container[nn.Module]
+    model: EncoderDecoder, modules: Sequence[nn.Linear | Head], replaced: Container[nn.Module], int8: bool
 ) -> dict[nn.Module, list[Panels]]:
     """The weights of all modules in panels, in their order: a step that reads them so reads memory front to back.
 
@@ -35,12 +35,14 @@ def pack_all(
     """
     parts, packed = parts_of(model), dict[nn.Module, list[Panels]]()
     shapes = [(module.weight.shape, parts.get(module, 1)) for module in modules]
-    arena = Arena(floats_of([(outputs // count, inner) for (outputs, inner), count in shapes for _ in range(count)]))
+    arena = Arena(
+        floats_of([(outputs // count, inner) for (outputs, inner), count in shapes for _ in range(count)], int8)
+    )
     for module in modules:
         count, bias = parts.get(module, 1), module.bias
         halves = [None] * count if bias is None else list(bias.detach().chunk(count))
         pairs = zip(module.weight.detach().chunk(count), halves, strict=True)
-        packed[module] = [pack(arena, *pair) for pair in pairs]
+        packed[module] = [pack(arena, *pair, int8) for pair in pairs]
         if module in replaced:
             mine = packed[module]
             replace(module.weight, Replacement([part.packed for part in mine], partial(unpacked, mine)))
@@ -70,14 +72,19 @@ def one_product(weight: Tensor, bias: Tensor | None) -> tuple[Product, int]:
 
 
 def use_panels(
-    model: EncoderDecoder, modules: Sequence[nn.Linear | Head], replaced: Container[nn.Module], loops: bool = False
+    model: EncoderDecoder,
+    modules: Sequence[nn.Linear | Head],
+    replaced: Container[nn.Module],
+    loops: bool = False,
+    int8: bool = False,
 ) -> tuple[dict[nn.Module, Product], int]:
     """Have the layers of decode steps run by native code; return each module's product, and the bytes of all panels.
 
     Panels take the place of the plain weights of modules that are ``replaced``, and of an embedding that is tied to one
-    of them, the head. ``loops``: not in compiled steps, whose products are loops.
+    of them, the head. ``loops``: not in compiled steps, whose products are loops. ``int8``: round the weights to it;
+    then none is replaced.
     """
-    packed, memory = pack_all(model, modules, replaced), Memory()
+    packed, memory = pack_all(model, modules, replaced, int8), Memory()
     if model.lm_head in replaced and model.lm_head.weight is model.embedding.weight:
         vars(model.embedding)["forward"] = look_up(packed[model.lm_head][0])
     vars(model.decoder)["run_layers"] = NativeLayers(model.decoder, packed.__getitem__, memory, loops)

@@ -7,6 +7,7 @@ is read once, front to back, whatever the number of rows that it is multiplied b
 from __future__ import annotations
 
 import ctypes
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ...parameters import padded
+from ..quantise import quantise
 
 PAGE_BYTES = 2 << 20
 _HUGEPAGE = 14  # MADV_HUGEPAGE of Linux
@@ -22,12 +24,13 @@ _HUGEPAGE = 14  # MADV_HUGEPAGE of Linux
 
 @dataclass(frozen=True)
 class Panels:
-    """A weight [N, K] in panels, float32, with its bias [N] if it has one."""
+    """A weight [N, K] in panels, of float32 or ``int8``, with its bias [N] if it has one."""
 
     packed: Tensor
     outputs: int
     inner: int
     bias: Tensor | None
+    int8: bool = False
 
 
 class Arena:
@@ -51,16 +54,27 @@ class Arena:
         return taken
 
 
-def pack(arena: Arena, weight_NK: Tensor, bias: Tensor | None) -> Panels:
-    """Lay out a float32 weight in panels that are taken from ``arena``."""
+def pack(arena: Arena, weight_NK: Tensor, bias: Tensor | None, int8: bool = False) -> Panels:
+    """Lay out a float32 weight in panels that are taken from ``arena``, rounded to ``int8`` if that is asked for."""
     from .stages import kernels
 
     outputs, inner = weight_NK.shape
-    packed, dense_NK = arena.take(padded(outputs) * inner), weight_NK.contiguous()
-    kernels().pack_panels(dense_NK.data_ptr(), inner, outputs, packed.data_ptr())
-    return Panels(packed, outputs, inner, None if bias is None else bias.detach())
+    packed = arena.take(floats_of([(outputs, inner)], int8))
+    if int8:
+        int8_NK, scale_N = quantise(weight_NK.contiguous(), torch.float32)
+        kernels().pack_int8_panels(int8_NK.data_ptr(), scale_N.data_ptr(), inner, outputs, packed.data_ptr())
+    else:
+        dense_NK = weight_NK.contiguous()
+        kernels().pack_panels(dense_NK.data_ptr(), inner, outputs, packed.data_ptr())
+    return Panels(packed, outputs, inner, None if bias is None else bias.detach(), int8)
 
 
-def floats_of(shapes: Sequence[tuple[int, ...]]) -> int:
-    """Numbers that weights of these shapes, [N, K], take in panels."""
-    return sum(padded(outputs) * inner for outputs, inner in shapes)
+def floats_of(shapes: Sequence[tuple[int, ...]], int8: bool = False) -> int:
+    """Numbers of 32 bits that weights of these shapes, [N, K], take in panels.
+
+    Four weights of ``int8`` take one, and each output has two more: its scale, and the sum of its weights.
+
+    >>> floats_of([(33, 6)]), floats_of([(33, 6)], int8=True)
+    (384, 256)
+    """
+    return sum(padded(outputs) * (math.ceil(inner / 4) + 2 if int8 else inner) for outputs, inner in shapes)

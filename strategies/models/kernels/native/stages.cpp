@@ -7,6 +7,7 @@
 #include "attention.h"
 #include "norm.h"
 #include "product.h"
+#include "product_int8.h"
 
 struct Stage {
   int64_t is_attention;
@@ -23,9 +24,14 @@ struct Stage {
   int64_t q, ldq, k, v, attention_bias, out, sizes;
   int64_t kv_heads, group, size;
   float scale;
-  int32_t unused;
+  int32_t is_int8;  // the weight of the product
   int64_t row;  // slot of the row of K and V that this step's own are written to first, or -1
 };
+
+static Ending ending(const Stage& s, char* const* slots) {
+  return {s.bias, s.residual < 0 ? nullptr : (const float*)slots[s.residual], (ptrdiff_t)s.ld_residual, s.activation,
+          s.multiplies != 0};
+}
 
 static void run_product(const Stage& s, char* const* slots, int64_t M, int thread, int threads) {
   static thread_local std::vector<float> normed;
@@ -43,10 +49,31 @@ static void run_product(const Stage& s, char* const* slots, int64_t M, int threa
     }
   }
   int64_t panels = (s.N + PANEL - 1) / PANEL;
-  Ending end{s.bias, s.residual < 0 ? nullptr : (const float*)slots[s.residual], (ptrdiff_t)s.ld_residual,
-             s.activation, s.multiplies != 0};
-  product(x, ldx, M, s.weight, s.K, s.N, (float*)slots[s.y] + s.first, s.ldy, end, panels * thread / threads,
+  product(x, ldx, M, s.weight, s.K, s.N, (float*)slots[s.y] + s.first, s.ldy, ending(s, slots), panels * thread / threads,
           panels * (thread + 1) / threads);
+}
+
+// The threads share the norms and the rounding of the rows. A stage that does not wait has the rows of the one before.
+static void run_int8_product(const Stage& s, char* const* slots, Rounded& rounded, int64_t M, bool same_rows, int thread,
+                             int threads) {
+  if (!same_rows) {
+    static thread_local std::vector<float> normed;
+    normed.resize(s.K);
+    Norm norm{s.norm_weight, s.norm_bias, s.eps, s.centres != 0};
+    for (int64_t m = M * thread / threads; m < M * (thread + 1) / threads; m++) {
+      const float* x = (const float*)slots[s.x] + m * s.ldx;
+      if (s.norm_weight) {
+        float* to = s.normed < 0 ? normed.data() : (float*)slots[s.normed] + m * s.K;
+        norm_row(x, norm, s.K, to);
+        x = to;
+      }
+      rounded.round(x, s.K, m);
+    }
+#pragma omp barrier
+  }
+  int64_t panels = (s.N + PANEL - 1) / PANEL;
+  product_int8(rounded, M, s.weight, s.K, s.N, (float*)slots[s.y] + s.first, s.ldy, ending(s, slots),
+               panels * thread / threads, panels * (thread + 1) / threads);
 }
 
 static void run_attention(const Stage& s, char* const* slots, const int64_t* sizes, int thread, int threads) {
@@ -73,6 +100,10 @@ static void run_attention(const Stage& s, char* const* slots, const int64_t* siz
 
 extern "C" void run_stages(const Stage* stages, int64_t count, char* const* slots, const int64_t* sizes, int64_t rows,
                            int64_t threads) {
+  static thread_local Rounded of_caller;
+  Rounded& rounded = of_caller;  // the threads of the region share that of the thread that opens it
+  for (int64_t i = 0; i < count; i++)
+    if (stages[i].is_int8) rounded.resize(rows, stages[i].K);
 #pragma omp parallel num_threads(threads)
   {
     int thread = omp_get_thread_num(), all = omp_get_num_threads();
@@ -82,6 +113,8 @@ extern "C" void run_stages(const Stage* stages, int64_t count, char* const* slot
       }
       if (stages[i].is_attention)
         run_attention(stages[i], slots, sizes, thread, all);
+      else if (stages[i].is_int8)
+        run_int8_product(stages[i], slots, rounded, rows, i > 0 && !stages[i].waits, thread, all);
       else
         run_product(stages[i], slots, rows, thread, all);
     }
@@ -95,6 +128,26 @@ extern "C" void pack_panels(const float* w, int64_t K, int64_t N, float* out) {
     for (int64_t k = 0; k < K; k++)
       for (int64_t n = 0; n < PANEL; n++)
         out[(p * K + k) * PANEL + n] = p * PANEL + n < N ? w[(p * PANEL + n) * K + k] : 0.f;
+}
+
+// Lay out a weight of int8 and its scales [N] as product_int8.h has them; outputs are filled up as above.
+extern "C" void pack_int8_panels(const int8_t* w, const float* scales, int64_t K, int64_t N, float* out) {
+  int64_t size = HEADER + words_of(K) * PANEL;
+#pragma omp parallel for
+  for (int64_t p = 0; p < (N + 31) / 32 * 32 / PANEL; p++) {
+    float* panel = out + p * size;
+    std::memset(panel, 0, size * sizeof(float));
+    for (int64_t n = 0; n < std::min<int64_t>(PANEL, N - p * PANEL); n++) {
+      const int8_t* row = w + (p * PANEL + n) * K;
+      int32_t total = 0;
+      for (int64_t k = 0; k < K; k++) {
+        ((int8_t*)(panel + HEADER + k / FOUR * PANEL + n))[k % FOUR] = row[k];
+        total += 128 * row[k];
+      }
+      panel[n] = scales[p * PANEL + n];
+      std::memcpy(panel + PANEL + n, &total, sizeof total);
+    }
+  }
 }
 
 // Rows of a packed weight [N, K]: out[i] = w[ids[i]], [count, K]. Returns -1, or the place of the first id that is none.

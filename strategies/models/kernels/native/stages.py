@@ -38,7 +38,7 @@ class Stage(ctypes.Structure):
         ("eps", ctypes.c_float), ("centres", ctypes.c_int32), ("normed", _i64),
         ("residual", _i64), ("ld_residual", _i64), ("activation", _i64), ("multiplies", _i64),
         ("q", _i64), ("ldq", _i64), ("k", _i64), ("v", _i64), ("attention_bias", _i64), ("out", _i64), ("sizes", _i64),
-        ("kv_heads", _i64), ("group", _i64), ("size", _i64), ("scale", ctypes.c_float), ("unused", ctypes.c_int32),
+        ("kv_heads", _i64), ("group", _i64), ("size", _i64), ("scale", ctypes.c_float), ("is_int8", ctypes.c_int32),
         ("row", _i64),
     )  # fmt: skip
 
@@ -51,6 +51,8 @@ def kernels() -> ctypes.CDLL:
     found.run_stages.restype = None
     found.pack_panels.argtypes = (_pointer, _i64, _i64, _pointer)
     found.pack_panels.restype = None
+    found.pack_int8_panels.argtypes = (_pointer, _pointer, _i64, _i64, _pointer)
+    found.pack_int8_panels.restype = None
     found.gather_panels.argtypes = (_pointer, _i64, _i64, _pointer, _i64, _pointer)
     found.gather_panels.restype = _i64
     return found
@@ -90,10 +92,10 @@ class Stages:
         """Add y = activation(norm(x) w^T + bias), times what y holds if it ``multiplies``, plus the residual.
 
         It is written to the columns of y from ``first`` on. The normed rows are written to the slot ``normed`` too,
-        unless it is -1.
+        unless it is -1. A product that does not wait has the rows and the norm of the product before it.
         """
         stage = Stage(waits=waits, x=x.slot, ldx=x.width, K=panels.inner, N=panels.outputs, y=y.slot, ldy=y.width)
-        stage.first = first
+        stage.first, stage.is_int8 = first, panels.int8
         stage.weight, stage.bias = self._address(panels.packed), self._address(panels.bias)
         stage.normed, stage.activation, stage.multiplies = normed, ACTIVATIONS[activation], multiplies
         stage.residual, stage.ld_residual = (residual.slot, residual.width) if residual else (-1, 0)
