@@ -1,4 +1,4 @@
-"""ONNX Runtime on our own model, which is converted once: its encoder, and one decoder step that chooses its token."""
+"""ONNX Runtime on our own model, which is converted once: its encoder, and one decoder step."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 class OnnxRuntime(Contender):
     """Base of both. Marks: start, the encoder's end with the cross-attention K/V, and the end of each step.
 
-    A step is one call. Everything but the chosen ids stays in the runtime: cross-attention K/V are bound once for all
-    steps, and each step's K/V are bound as the past of the next. The decoder's prefix is fed token by token, in calls
+    A step is one call. K and V stay in the runtime: those of cross-attention are bound once for all steps, and those of
+    each step as the past of the next. Tokens are chosen by NumPy in the memory into which the runtime writes logits,
+    because a step whose last operator chooses them takes longer. The decoder's prefix is fed token by token, in calls
     that come before the first mark of a step. Sentences that have ended stay in the batch.
     """
 
@@ -38,7 +39,7 @@ class OnnxRuntime(Contender):
 
         from strategies import config_of
 
-        from .exported.choosing import Barred
+        from .exported.barred import Barred
         from .exported.example import layer_names
         from .exported.onnx_folder import SOURCE, STEP
 
@@ -52,7 +53,8 @@ class OnnxRuntime(Contender):
         self._reads, self._step = load(SOURCE), load(STEP)
         layers = self._of.decoder_layers
         self._cross, self._past = layer_names("cross", layers), layer_names("past", layers)
-        self._outputs = [entry.name for entry in self._step.get_outputs()]
+        self._present = layer_names("present", layers)
+        self._logits_BV = np.empty((cell.batch_size, self._of.vocab_size), np.float32)
         none = np.zeros((cell.batch_size, self._of.kv_heads, 0, self._of.d_kv), np.float32)
         self._value: Any = onnxruntime.OrtValue.ortvalue_from_numpy
         self._empty = self._value(none)
@@ -83,20 +85,21 @@ class OnnxRuntime(Contender):
         for name, value in zip(self._cross, reads.get_outputs(), strict=True):
             step.bind_ortvalue_input(name, value)
         step.bind_ortvalue_input("mask", mask)
+        logits = self._value(self._logits_BV)  # it shares the memory
         past = [self._empty] * len(self._past)
 
-        def run(token_B1: Any, barred_V: Any) -> Any:
+        def run(token_B1: Any) -> Any:
             nonlocal past
             step.bind_cpu_input("token", token_B1)
-            step.bind_cpu_input("barred", barred_V)
             for name, value in zip(self._past, past, strict=True):
                 step.bind_ortvalue_input(name, value)
             step.clear_binding_outputs()
-            for name in self._outputs:
+            step.bind_ortvalue_output("logits", logits)
+            for name in self._present:
                 step.bind_output(name)
             self._step.run_with_iobinding(step)
-            chosen, *past = step.get_outputs()
-            return chosen.numpy()
+            past = step.get_outputs()[1:]
+            return self._logits_BV
 
         rows = decode(run, config, self._barred[stop], cell.batch_size, cell.tgt_len, clock.step, stop == "eos")
         return Decoded(rows, clock.marks_s())

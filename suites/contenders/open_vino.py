@@ -44,7 +44,7 @@ class OpenVino(Contender):
 
         from strategies import config_of
 
-        from .exported.choosing import Barred
+        from .exported.barred import Barred
         from .exported.example import layer_names
         from .exported.openvino_folder import SOURCE, STEP
 
@@ -97,12 +97,10 @@ class OpenVino(Contender):
         step.set_tensor("mask", mask)
         step.set_tensor("parent", self._tensor(np.arange(cell.batch_size, dtype=np.int32)))
 
-        def run(token_B1: Any, barred_V: Any) -> Any:
+        def run(token_B1: Any) -> Any:
             step.set_tensor("token", self._tensor(token_B1))
             step.infer()
-            logits_BV = step.get_tensor("logits").data
-            logits_BV += barred_V
-            return logits_BV.argmax(-1, keepdims=True)
+            return step.get_tensor("logits").data
 
         rows = decode(run, config, self._barred[stop], cell.batch_size, cell.tgt_len, clock.step, stop == "eos")
         return Decoded(rows, clock.marks_s())

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from .choosing import Barred
+from .barred import Barred
 
 if TYPE_CHECKING:
     from strategies import ModelConfig
 
 Token = NDArray[np.int64]
-Run = Callable[[Token, NDArray[np.float32]], Token]
-"""One step: token_B1, barred_V -> the tokens chosen, int64 [B, 1]."""
+Run = Callable[[Token], NDArray[np.float32]]
+"""One step: token_B1 -> logits_BV, in memory that may be overwritten."""
 
 
 def padded(source: Sequence[Sequence[int]], src_len: int, pad_id: int) -> tuple[Token, NDArray[np.bool_]]:
@@ -36,18 +36,20 @@ def padded(source: Sequence[Sequence[int]], src_len: int, pad_id: int) -> tuple[
 def decode(
     run: Run, config: ModelConfig, barred: Barred, batch: int, tgt_len: int, mark: Callable[[], None], ends: bool
 ) -> list[list[int]]:
-    """Decode B=``batch`` sentences, ``tgt_len`` tokens each at most, and call ``mark`` after each step.
+    """Decode B=``batch`` sentences greedily, ``tgt_len`` tokens each at most, and call ``mark`` after each step.
 
     The decoder's prefix is fed token by token before the first of these steps. With ``ends``, a sentence that has ended
     stays in the batch and is fed padding, and decoding stops when all have.
     """
     *before, first = (np.full((batch, 1), number) for number in config.prefix)
     for token_B1 in before:
-        run(token_B1, barred(1))
+        run(token_B1)
     token_B1, eos_ids, ended_B1 = first, np.array(config.eos_ids), np.zeros((batch, 1), bool)
     chosen: list[Token] = []
     for length in range(1, tgt_len + 1):
-        token_B1 = run(token_B1, barred(length))
+        logits_BV = run(token_B1)
+        logits_BV += barred(length)
+        token_B1 = logits_BV.argmax(-1, keepdims=True)
         if ends:
             token_B1 = np.where(ended_B1, config.pad_id, token_B1)
             ended_B1 |= np.isin(token_B1, eos_ids)

@@ -17,7 +17,6 @@ from torch import nn
 from strategies import load_model
 
 from ...store.files import made_once
-from .choosing import ChoosingStep
 from .example import example, layer_names
 from .onnx_past import join_in_attention
 from .sides import SourceSide, StepSide
@@ -36,7 +35,7 @@ LARGE = 1 << 10
 
 def onnx_folder(checkpoint: Path) -> Path:
     """The folder of the checkpoint's ONNX models in float32; it is converted if that is not there yet."""
-    return made_once(checkpoint.with_name("onnx"), lambda part: _export(checkpoint, part))
+    return made_once(checkpoint.with_name("onnxruntime"), lambda part: _export(checkpoint, part))
 
 
 def onnx_int8_folder(checkpoint: Path) -> Path:
@@ -44,7 +43,7 @@ def onnx_int8_folder(checkpoint: Path) -> Path:
 
     The rows that these are multiplied with are quantized on the fly. The embedding stays float32.
     """
-    return made_once(checkpoint.with_name("onnx_int8"), lambda part: _quantize(onnx_folder(checkpoint), part))
+    return made_once(checkpoint.with_name("onnxruntime_int8"), lambda part: _quantize(onnx_folder(checkpoint), part))
 
 
 def _export(checkpoint: Path, folder: Path) -> None:
@@ -54,17 +53,16 @@ def _export(checkpoint: Path, folder: Path) -> None:
     sources = {0: any_length} | ({} if config.mel_bins is not None else {1: any_length})
     masks, rows = {0: any_length, 1: any_length}, {0: any_length, 2: any_length}
     source, mask_BS, token_B1, cross, past = example(config)
-    barred_V = torch.zeros(config.vocab_size)
-    one, other = SourceSide(model), ChoosingStep(StepSide(model))
+    one, other = SourceSide(model), StepSide(model)
     cross_names, past_names = layer_names("cross", layers), layer_names("past", layers)
-    given = (source, mask_BS), (token_B1, barred_V, mask_BS, cross, past)
+    given = (source, mask_BS), (token_B1, mask_BS, cross, past)
     read = _converted(one, given[0], (sources, masks), ["source", "mask"], cross_names)
     step = _converted(
         other,
         given[1],
-        ({0: any_length}, None, masks, [rows] * len(cross), [rows] * len(past)),
-        ["token", "barred", "mask", *cross_names, *past_names],
-        ["chosen", *layer_names("present", layers)],
+        ({0: any_length}, masks, [rows] * len(cross), [rows] * len(past)),
+        ["token", "mask", *cross_names, *past_names],
+        ["logits", *layer_names("present", layers)],
     )
     joined = join_in_attention(step.graph)
     assert joined == layers, f"{joined} of {layers} self-attentions take past keys"

@@ -3,7 +3,7 @@
 import numpy as np
 
 from strategies import ModelConfig
-from suites.contenders.exported.choosing import Barred
+from suites.contenders.exported.barred import Barred
 from suites.contenders.exported.loop import decode
 
 CONFIG = ModelConfig(
@@ -29,9 +29,9 @@ def decoded(ends):
     chosen = iter([[0, 0], [0, 0], [8, 7], [1, 6], [5, 5], [4, 2], [3, 3]])
     fed, marks = [], []
 
-    def run(token_B1, barred_V):
+    def run(token_B1):
         fed.append(token_B1[:, 0].tolist())
-        return np.array(next(chosen))[:, None]
+        return np.eye(9, dtype=np.float32)[next(chosen)]
 
     rows = decode(run, CONFIG, Barred(CONFIG, 5, "eos"), 2, 5, lambda: marks.append(0), ends)
     return rows, fed, len(marks)
@@ -46,6 +46,6 @@ def test_the_prefix_is_fed_first_and_a_sentence_that_has_ended_padding_until_all
 
 def test_a_fixed_length_goes_past_every_end():
     rows, fed, marks = decoded(ends=False)
-    assert rows == [[8, 1, 5, 4, 3], [7, 6, 5, 2, 3]]
+    assert rows == [[8, 1, 5, 4, 2], [7, 6, 5, 2, 2]]
     assert fed[-1] == [4, 2]
     assert marks == 5
