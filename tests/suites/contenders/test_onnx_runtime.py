@@ -1,5 +1,6 @@
 """ONNX Runtime decodes what our oracle does, from models that are converted once."""
 
+import dataclasses
 import importlib.util
 from collections import Counter
 from importlib.metadata import PackageNotFoundError
@@ -7,7 +8,10 @@ from importlib.metadata import PackageNotFoundError
 import numpy as np
 import pytest
 
+from strategies.search.options import Beam
 from suites.contenders import contender, registry
+from suites.settings.inputs import make_inputs
+from tests.suites.contenders import test_families
 from tests.suites.contenders.conftest import SRC_IDS, STEPS, decode
 
 FLOAT32, INT8 = "onnxruntime_float32", "onnxruntime_int8"
@@ -28,6 +32,24 @@ def test_its_tokens_are_the_oracles_with_padding_and_after_ends(prepared, cell):
 
 def cell_eos(cell):
     return dict(cell.model.shape)["eos_id"]
+
+
+@needs_it
+def test_features_prefix_and_rules_give_the_oracles_tokens(tmp_path):
+    """Whisper has all three."""
+    cell = test_families.cell_of("whisper", "eos")
+    model = test_families.model_of(cell)
+    ours = test_families.decode(model, cell)
+    decoded = test_families.contender(FLOAT32, cell, model, tmp_path).round(
+        make_inputs(cell, model.config).data(), "eos"
+    )
+    assert all(row == ours[place, : len(row)].tolist() for place, row in enumerate(decoded.token_ids))
+    assert len(decoded.marks_s) == 2 + max(map(len, decoded.token_ids))
+
+
+def test_beam_search_is_refused(fixed_cell):
+    reason = registry()[FLOAT32].unsearched(dataclasses.replace(fixed_cell, search=Beam(4)))
+    assert reason == "it decodes by search=greedy alone, not by search=beam"
 
 
 @needs_it
