@@ -142,6 +142,13 @@ class Contender:
 
         return CpuClock()
 
+    converted: ClassVar[str] = ""
+    """Name of the folder beside the checkpoint that ``convert`` makes; "" if it makes none."""
+
+    def convert(self, checkpoint: Path) -> None:
+        """Make that folder, in a process of its own, whose memory does not count as the contender's."""
+        raise NotImplementedError
+
     def prepare(self, checkpoint: Path, cell: Cell) -> None:
         """Load the Hugging Face folder ``checkpoint``, whose tokenizer calls id 17 "17", for this cell."""
         raise NotImplementedError

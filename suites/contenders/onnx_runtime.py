@@ -26,6 +26,12 @@ class OnnxRuntime(Contender):
     install: ClassVar[str] = "pip install 'decodebench[peers]'"
     architectures: ClassVar[tuple[str, ...]] = ("t5", "marian", "bart", "mbart", "m2m_100", "pegasus", "whisper")
 
+    converted: ClassVar[str] = "onnxruntime"
+
+    def convert(self, checkpoint: Path) -> None:
+        """Make the folder of its models."""
+        self.folder(checkpoint)
+
     def folder(self, checkpoint: Path) -> Path:
         """The folder of its models."""
         from .exported.onnx_folder import onnx_folder
@@ -114,6 +120,7 @@ class Float32(OnnxRuntime):
 class Int8(OnnxRuntime):
     """ONNX Runtime with I/O binding, weights quantized to int8 when the model is converted."""
 
+    converted: ClassVar[str] = "onnxruntime_int8"
     exact: ClassVar[bool] = False
     weight_bytes: ClassVar[int | None] = 1
 

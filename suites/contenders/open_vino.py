@@ -32,6 +32,12 @@ class OpenVino(Contender):
     options: ClassVar[Mapping[str, str]] = {}
     """Options of OpenVINO beside those that both have."""
 
+    converted: ClassVar[str] = "openvino"
+
+    def convert(self, checkpoint: Path) -> None:
+        """Make the folder of its models."""
+        self.folder(checkpoint)
+
     def folder(self, checkpoint: Path) -> Path:
         """The folder of its models."""
         from .exported.openvino_folder import openvino_folder
@@ -119,6 +125,7 @@ class Int8(OpenVino):
     OpenVINO's default, took 10 to 20 % longer, and larger ones no less.
     """
 
+    converted: ClassVar[str] = "openvino_int8"
     exact: ClassVar[bool] = False
     weight_bytes: ClassVar[int | None] = 1
     options: ClassVar[Mapping[str, str]] = {"DYNAMIC_QUANTIZATION_GROUP_SIZE": "128"}

@@ -19,7 +19,9 @@ import json
 import os
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -75,8 +77,12 @@ class Served:
         torch.set_num_threads(self._cell.threads)  # as in the run's process; this fixes MKL's threads besides
         from ...measuring.arms import rss_bytes
 
-        start = time.perf_counter()
-        self._contender.prepare(Path(request["checkpoint"]), self._cell)
+        checkpoint, start = Path(request["checkpoint"]), time.perf_counter()
+        folder = self._contender.converted
+        if folder and not checkpoint.with_name(folder).exists():
+            with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+                pool.submit(self._contender.convert, checkpoint).result()
+        self._contender.prepare(checkpoint, self._cell)
         setup_s, peak_bytes = time.perf_counter() - start, None
         if self._cell.device == "cuda":
             peak_bytes = self._contender.peak_memory_bytes(self._source, self._cell.stop)
