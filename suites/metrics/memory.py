@@ -67,7 +67,7 @@ def decode_rss_bytes(case: Case) -> float:
     return case.decode_rss_bytes
 
 
-@metric("bytes", "lower", "weight_bytes + kv_reserved_bytes: what decode_rss_bytes cannot be below")
+@metric("bytes", "lower", "weight_bytes + kv_reserved_bytes: what decode_rss_bytes holds besides code")
 def decode_rss_formula_bytes(case: Case) -> float:
     """Memory of weights and K/V, which the process of a strategy must hold."""
     return case.model_weight_bytes + case.kv_reserved_bytes

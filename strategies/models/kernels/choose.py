@@ -22,7 +22,7 @@ from ..encoder_decoder import EncoderDecoder
 from ..head import Head
 from .fused_probe import loops_over_calls
 from .in_turn import Clock, in_turn
-from .packing import Choice, pack, products, unavailable
+from .packing import Choice, can_pack, pack, products, unavailable
 
 CALLED = ("transposed", "onednn", "mkl", "panel")
 """Kernels other than torch's that are called; ``fused`` becomes part of the code around it."""
@@ -61,7 +61,7 @@ def choose(
         ratios = {"torch": dict.fromkeys(sizes, 1.0)}
         for kernel in CALLED:
             # MKL packs for one number of rows, that of a step.
-            if not unavailable(model, kernel) and (kernel != "mkl" or bucket == 0):
+            if not unavailable(model, kernel) and (kernel != "mkl" or bucket == 0) and can_pack(kernel):
                 ratios[kernel] = _ratios(modules, kernel, fed, clock)
         leader = min(ratios, key=lambda kernel: sum(sizes[shape] * ratios[kernel][shape] for shape in sizes))
         for shape in sizes:

@@ -37,7 +37,7 @@ from .choose import choose
 from .custom_operator import Apply
 from .execution import forget
 from .native.model import use_panels
-from .packing import KERNELS, READ_PLAIN, Choice, by_rows, multiply_by, pack, products, unavailable
+from .packing import KERNELS, READ_PLAIN, Choice, by_rows, multiply_by, pack, products, require_plain, unavailable
 
 LINEARS = (*KERNELS, "auto")
 
@@ -64,6 +64,7 @@ def use_linear(
         raise ModelError(f"linear={kind} is not known; known: {', '.join(LINEARS)}")
     if kind == "torch":
         return Linears(0)
+    require_plain(model)
     forget(model)
     choices: Sequence[Choice] = ()
     if why := unavailable(model, kind):

@@ -27,7 +27,7 @@ from .compiling import CompileError, one_graph, proven, why_not_compiled
 from .custom_operator import Apply, opaque
 from .execution import forget
 from .native.model import use_panels
-from .packing import multiply_by, products, unavailable
+from .packing import multiply_by, products, require_plain, unavailable
 from .quantise import quantise
 
 WEIGHTS = ("fp32", "bf16", "int8")
@@ -48,7 +48,7 @@ def why_not_narrow(config: ModelConfig, kind: str, linear: str = "torch") -> str
     if linear == "panel" and (wide := max(widths, key=lambda name: widths[name])) and widths[wide] > INT8_INNER_MAX:
         return (
             f"weights={kind} with linear=panel is not allowed with {wide} = {widths[wide]}: it takes widths of at most "
-            f"{INT8_INNER_MAX}; give weights=bf16 without linear, or weights=fp32"
+            f"{INT8_INNER_MAX}; give weights=fp32"
         )
     odd = next((name for name, width in widths.items() if width % multiple), None)
     if odd is None:
@@ -85,6 +85,7 @@ def use_weights(model: EncoderDecoder, kind: str, linear: str = "torch") -> int:
         raise ModelError(why)
     if linear == "panel" and (why := unavailable(model, linear)):
         raise ModelError(why)
+    require_plain(model)
     forget(model)
     modules, held = list(products(model)), 0
     if linear == "panel":

@@ -18,9 +18,11 @@ from ..encoder_decoder import EncoderDecoder
 from ..head import Head
 from ..message_text import first_line
 from . import one_row
+from .compiling import CompileError
 from .custom_operator import Apply, opaque
 from .native.compiler import why_unavailable
 from .native.model import one_product
+from .native.stages import kernels
 
 KERNELS = ("torch", "transposed", "onednn", "mkl", "fused", "panel")
 READ_PLAIN = {"torch", "mkl", "fused"}
@@ -89,6 +91,12 @@ def by_rows(table: Iterable[tuple[int | None, Apply]]) -> Apply:
     return choose
 
 
+def require_plain(model: EncoderDecoder) -> None:
+    """Raise ModelError for a model whose steps are native already: another kernel would serve a part of it."""
+    if "run_layers" in vars(model.decoder):
+        raise ModelError("this model has linear=panel already; load it again to give it another kernel")
+
+
 def unavailable_on(device: str, kind: str, dtype: torch.dtype = torch.float32) -> str:
     """Why no model of ``dtype`` can use this kernel, or ``auto``, on ``device`` here; "" if one can.
 
@@ -126,6 +134,17 @@ def _unavailable_on_cpu(kind: str, dtype: torch.dtype) -> str:
     if not backend.is_available():
         return f"linear={kind}: this build of torch has no such kernel; give linear=torch or linear=transposed"
     return ""
+
+
+def can_pack(kind: str) -> bool:
+    """Whether the kernel can be made here; where ``panel`` cannot be compiled, it cannot."""
+    if kind != "panel":
+        return True
+    try:
+        kernels()
+    except CompileError:
+        return False
+    return True
 
 
 def _torch(weight: Tensor, bias: Tensor | None, rows: int) -> tuple[Apply, int]:

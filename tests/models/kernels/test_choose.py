@@ -178,3 +178,11 @@ def test_buckets_cover_all_rows(rows, rows_max):
     limits = buckets(rows, rows_max)
     assert (limits[0], limits[-1] >= rows_max) == (rows, True)
     assert all(math.isqrt(low * high) > low for low, high in itertools.pairwise(limits))
+
+
+def test_auto_leaves_panel_out_where_it_cannot_be_compiled(tiny_model, monkeypatch):
+    def fails():
+        raise compiling.CompileError("cannot compile stages.cpp")
+
+    monkeypatch.setattr(packing, "kernels", fails)
+    assert not any(choice.kernel == "panel" for choice in choose(tiny_model("t5"), 2, 2))

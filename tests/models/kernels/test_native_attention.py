@@ -24,7 +24,7 @@ def draw():
 def program(kv_heads, group, size, scale):
     stages, heads = Stages(), kv_heads * group
     stages.attention(Rows(0, heads * size), 1, 2, 3, 5, kv_heads, group, size, scale)
-    return Program(stages, True, [heads * size], Memory(), [])
+    return Program(stages, True, heads * size, [heads * size], Memory(), [])
 
 
 def native(q_XI, k_BGMK, v_BGMK, bias=None, scale=0.3):

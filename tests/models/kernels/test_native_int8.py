@@ -32,7 +32,7 @@ def packed(weight, bias=None):
 
 
 def run(made, width, x):
-    (y,) = Program(made, False, [width], Memory(), []).run([x])
+    (y,) = Program(made, False, x.shape[1], [width], Memory(), []).run([x])
     return y
 
 
@@ -102,7 +102,7 @@ def test_the_halves_of_a_gated_network_read_rows_that_are_normed_and_rounded_onc
     made.product(given, packed(linear), hidden, norm=norm, multiplies=True, waits=False)
     made.product(hidden, packed(out), Rows(1, 30), residual=given)
     x = random(7, 30)
-    y, normed, between = Program(made, False, [30, 30, 50], Memory(), []).run([x])
+    y, normed, between = Program(made, False, x.shape[1], [30, 30, 50], Memory(), []).run([x])
     torch.testing.assert_close(normed, norm(x).detach())
     torch.testing.assert_close(between, F.relu(reference(normed, gate)) * reference(normed, linear))
     torch.testing.assert_close(y, reference(between, out) + x)

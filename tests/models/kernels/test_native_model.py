@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import threading
 import weakref
 from collections import Counter
 
@@ -14,6 +15,7 @@ from strategies import ModelError, Session, parse
 from strategies.models.architectures import OPTIONS
 from strategies.models.kernels.attention_kernel import use_attention
 from strategies.models.kernels.linears import use_linear
+from strategies.models.kernels.narrow import use_weights
 from strategies.models.kernels.native import compiler
 from strategies.models.kernels.native.step import NativeLayers
 from strategies.models.kernels.packing import products, unavailable_on
@@ -234,3 +236,61 @@ def test_a_store_that_redefines_append_alone_is_asked_to_append(tiny_model):
     found = decode(native(plain), DoubledKV(), 2)
     assert_near(found, decode(plain, DoubledKV(), 2))
     assert not torch.allclose(found, decode(plain, StaticKV(), 2))
+
+
+@needs_native
+def test_rows_of_another_type_or_width_are_refused(tiny_model):
+    model = native(tiny_model("t5"))
+    width = model.config.d_model
+    for x in (torch.zeros(3, width, dtype=torch.bfloat16), torch.zeros(3, width + 1)):
+        with pytest.raises(RuntimeError, match=f"linear=panel takes rows of {width} in torch.float32 on the CPU"):
+            model.decoder.layers[0].ffn.wi(x)
+
+
+@needs_native
+def test_a_model_with_native_steps_takes_no_second_kernel(tiny_model):
+    model = native(tiny_model("t5"))
+    for change in (lambda: use_linear(model, "transposed", 1), lambda: use_weights(model, "int8", "panel")):
+        with pytest.raises(ModelError, match="has linear=panel already; load it again"):
+            change()
+
+
+@needs_native
+def test_threads_that_decode_with_one_model_take_turns(tiny_model):
+    plain = tiny_model("t5")
+    packed, found = native(plain), {}
+    for name in ("static_kv", "contiguous_kv"):
+        strategy = parse(name)
+        expected = {batch: decode(plain, strategy, batch) for batch in (1, 2, 5)}
+
+        def run(batch, strategy=strategy):
+            found[batch] = [decode(packed, strategy, batch) for _ in range(3)]
+
+        threads = [threading.Thread(target=run, args=(batch,)) for batch in expected]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for batch, logits_NXV in expected.items():
+            for again_NXV in found[batch]:
+                assert_near(again_NXV, logits_NXV)
+
+
+class Transposed(StaticStore):
+    """Gives K whose elements do not lie side by side."""
+
+    def place(self, step):
+        k_BGCK, v_BGCK, row_1 = super().place(step)
+        return k_BGCK.mT.contiguous().mT, v_BGCK, row_1
+
+
+class TransposedKV(DoubledKV):
+    def self_kv(self, shape):
+        return Transposed(shape, self._rows, self.read)
+
+
+@needs_native
+def test_a_place_that_native_code_cannot_read_is_refused(tiny_model):
+    session, token_NX = start(native(tiny_model("t5")), TransposedKV(), 2)
+    with pytest.raises(RuntimeError, match="K or V whose rows are not dense"):
+        session.step(token_NX[0])

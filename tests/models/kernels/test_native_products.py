@@ -29,7 +29,7 @@ def panels(weight_NK, bias_N=None):
 
 
 def run(stages, given, *widths):
-    return Program(stages, False, widths, Memory(), [])(given)
+    return Program(stages, False, given[-1].shape[1], widths, Memory(), [])(given)
 
 
 def product(x_XK, weight_NK, bias_N=None, **options):

@@ -55,7 +55,7 @@ def product(parts: Sequence[Panels], memory: Memory) -> Product:
     for part in parts:
         stages.product(Rows(0, part.inner), part, Rows(1, width), first=before, waits=False)
         before += part.outputs
-    program = Program(stages, False, [width], memory, [])
+    program = Program(stages, False, parts[0].inner, [width], memory, [])
 
     def apply(x: Tensor) -> Tensor:
         (y,) = program([x.reshape(-1, x.shape[-1])])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Sequence
 from weakref import WeakValueDictionary
 
@@ -24,9 +25,13 @@ for _name in (_PRODUCTS, _ATTENTION):
 
 
 class Memory:
-    """Memory for rows that no stage after the last one reads; the programs of a model share it."""
+    """Memory for rows that no stage after the last one reads; the programs of a model share it.
+
+    ``lock`` is held while it is used, so that threads that decode with one model take turns.
+    """
 
     def __init__(self) -> None:
+        self.lock = threading.RLock()
         self._held = torch.empty(0)
 
     def addresses(self, rows: int, widths: Sequence[int]) -> list[int]:
@@ -68,15 +73,17 @@ class Program(Operator):
     bias (or None) come before.
     """
 
-    def __init__(self, stages: Stages, attends: bool, widths: Sequence[int], memory: Memory, kept: Sequence[int]):
+    def __init__(
+        self, stages: Stages, attends: bool, width: int, widths: Sequence[int], memory: Memory, kept: Sequence[int]
+    ) -> None:
+        """``width`` is D of x, ``kept`` are the widths of the scratch."""
         super().__init__(attends, widths)
-        self._stages, self._memory, self._kept = stages, memory, list(kept)
+        self._stages, self._width, self._memory, self._kept = stages, width, memory, list(kept)
 
     def run(self, given: Sequence[Tensor | None]) -> list[Tensor]:
         """Run the stages at once."""
         dense = [None if tensor is None else _dense(tensor) for tensor in given]
-        x = dense[-1]
-        assert x is not None
+        x = rows_given(dense[-1], self._width)
         rows, sizes = x.shape[0], list[int]()
         if self._attends:
             _, k, v, bias, _ = dense
@@ -85,8 +92,23 @@ class Program(Operator):
             sizes = self._stages.attention_sizes(rows, k, v, bias)
         made = [x.new_empty(rows, width) for width in self._widths]
         slots = [0 if tensor is None else tensor.data_ptr() for tensor in (*dense, *made)]
-        self._stages.run(slots + self._memory.addresses(rows, self._kept), sizes, rows)
+        with self._memory.lock:
+            self._stages.run(slots + self._memory.addresses(rows, self._kept), sizes, rows)
         return made
+
+
+def rows_given(x: Tensor | None, width: int) -> Tensor:
+    """The rows x [X, ``width``].
+
+    Raises RuntimeError, as torch's products do, for rows that native code would misread.
+    """
+    assert x is not None
+    if x.dtype != torch.float32 or x.device.type != "cpu" or x.shape[-1] != width:
+        raise RuntimeError(
+            f"rows {list(x.shape)} of {x.dtype} on {x.device}; linear=panel takes rows of {width} in torch.float32 on "
+            "the CPU; give linear=torch"
+        )
+    return x
 
 
 def _dense(tensor: Tensor) -> Tensor:

@@ -63,8 +63,8 @@ class NativeLayers:
             tables = range(len(attended.tables.distances))
             biases = [decoder.score_bias(i, attended.tables, query_position_T, key_position_M) for i in tables]
         x_XD = x_BTD.flatten(0, 1)
-        if not compiling and self._whole.takes(attended):
-            return self._whole.step(x_XD, step, attended, biases)[:, None]
+        if not compiling and (made_XD := self._whole.step(x_XD, step, attended, biases)) is not None:
+            return made_XD[:, None]
         return self._by_layers(decoder, x_XD, step, attended, biases)[:, None]
 
     def _by_layers(
@@ -86,14 +86,14 @@ class NativeLayers:
 def _start(made: LayerStages, memory: Memory) -> Program:
     stages = Stages()
     made.start(stages, x=0, qkv=1)
-    return Program(stages, False, [made.qkv_width], memory, [])
+    return Program(stages, False, made.width, [made.qkv_width], memory, [])
 
 
 def _before(made: LayerStages, memory: Memory, i: int) -> Program:
     """From Q K V, K, V, bias and x to x after self-attention, and Q of cross-attention."""
     stages = Stages()
     made.attend(stages, i, 0, layers.Attended(1, 2, 3), 4, layers.Scratch(7, 8, 9, 10), y=5, q=6)
-    return Program(stages, True, [made.width, made.inner], memory, made.scratch_widths())
+    return Program(stages, True, made.width, [made.width, made.inner], memory, made.scratch_widths())
 
 
 def _after(made: LayerStages, memory: Memory, i: int) -> Program:
@@ -104,4 +104,4 @@ def _after(made: LayerStages, memory: Memory, i: int) -> Program:
     made.finish(stages, i, 0, layers.Attended(1, 2, 3), 4, scratch, y)
     made.pass_on(stages, i, scratch, y, made=6)
     width = made.width if is_last else made.qkv_width
-    return Program(stages, True, [made.width, width], memory, made.scratch_widths())
+    return Program(stages, True, made.width, [made.width, width], memory, made.scratch_widths())

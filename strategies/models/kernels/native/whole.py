@@ -17,7 +17,7 @@ from ...encoder_decoder import Attended
 from ...stores import Kept, Placing, Step, stands_for
 from . import layers
 from .layers import LayerStages
-from .program import Memory, Operator
+from .program import Memory, Operator, rows_given
 from .stages import SIZES, Stages
 
 KEYS, BIAS = 2, 9
@@ -49,56 +49,82 @@ class WholeStep(Operator):
             made.pass_on(stages, i, scratch, y, result if is_last else qkv)
             x = y
         self._sizes = [0] * (2 * SIZES * made.depth)
+        self._layouts: list[object] = [None] * (2 * made.depth)
         self._of: ref[Attended] | None = None  # no more than a reference: what a batch holds ends with its session
-        self._is_taken, self._has_sizes = False, False
-        self._sources: list[ref[Tensor] | None] = []
+        self._is_taken = False
         self._slots: list[int] = []
 
     def takes(self, attended: Attended) -> bool:
         """Whether all stores and sources of a batch allow one call."""
         if self._of is None or self._of() is not attended:
-            self._of, self._has_sizes, self._sources = ref(attended), False, [None] * self._depth
+            self._of = ref(attended)
             self._is_taken = all(stands_for(store, "place", "append") for store in attended.stores) and all(
                 stands_for(source, "kept", "get") for source in attended.sources
             )
         return self._is_taken
 
-    def step(self, x_XD: Tensor, step: Step, attended: Attended, biases: Sequence[Tensor | None]) -> Tensor:
-        """Run all layers and the norm at the end, [X, D] -> [X, D]; the step's K and V are written to the buffers."""
-        held, rows, row_1, keys = list[int](), x_XD.shape[0], step.position_1, step.keys
-        strides = [_strides(bias) for bias in biases]
-        for i, (store, source) in enumerate(zip(attended.stores, attended.sources, strict=True)):
-            k_BGCK, v_BGCK, row_1 = cast(Placing, store).place(step)
-            cross_k, cross_v = cast(Kept, source).kept()
-            own = 2 * i * SIZES
-            if not self._has_sizes:
-                self._sizes[own : own + SIZES] = self._stages.attention_sizes(rows, k_BGCK, v_BGCK, None, keys)
-            before = self._sources[i]
-            if before is None or before() is not cross_k:
-                sizes = self._stages.attention_sizes(rows, cross_k, cross_v, attended.source_bias)
-                self._sizes[own + SIZES : own + 2 * SIZES], self._sources[i] = sizes, ref(cross_k)
-            self._sizes[own + KEYS] = keys
-            self._sizes[own + BIAS : own + SIZES] = strides[min(i, len(strides) - 1)]
-            held += k_BGCK.data_ptr(), v_BGCK.data_ptr(), cross_k.data_ptr(), cross_v.data_ptr()
-        self._has_sizes = True
-        addresses = [0 if bias is None else bias.data_ptr() for bias in (attended.source_bias, *biases)]
-        addresses += [0] * (self._tables + 1 - len(addresses))
-        self._slots = [row_1.data_ptr(), *addresses, *held]
-        (made_XD,) = self([x_XD.contiguous()])
-        return made_XD
+    def step(self, x_XD: Tensor, step: Step, attended: Attended, biases: Sequence[Tensor | None]) -> Tensor | None:
+        """Run all layers and the norm at the end, [X, D] -> [X, D]; the step's K and V are written to the buffers.
+
+        Returns None, and does nothing, where a store or a source does not allow one call. Raises RuntimeError for K, V
+        or a bias that does not fit.
+        """
+        with self._memory.lock:
+            if not self.takes(attended):
+                return None
+            rows, row_1, keys, read = x_XD.shape[0], step.position_1, step.keys, list[Tensor]()
+            strides = [_strides(bias, keys) for bias in biases]
+            for i, (store, source) in enumerate(zip(attended.stores, attended.sources, strict=True)):
+                k_BGCK, v_BGCK, row_1 = cast(Placing, store).place(step)
+                k_BGSK, v_BGSK = cast(Kept, source).kept()
+                own = 2 * i * SIZES
+                self._lay_out(2 * i, rows, k_BGCK, v_BGCK, None, keys)
+                self._lay_out(2 * i + 1, rows, k_BGSK, v_BGSK, attended.source_bias, k_BGSK.shape[2])
+                self._sizes[own + KEYS] = keys
+                self._sizes[own + BIAS : own + SIZES] = strides[min(i, len(strides) - 1)]
+                read += k_BGCK, v_BGCK, k_BGSK, v_BGSK
+            addresses = [0 if bias is None else bias.data_ptr() for bias in (attended.source_bias, *biases)]
+            addresses += [0] * (self._tables + 1 - len(addresses))
+            self._slots = [row_1.data_ptr(), *addresses, *(tensor.data_ptr() for tensor in read)]
+            (made_XD,) = self([x_XD])
+            return made_XD
+
+    def _lay_out(self, place: int, rows: int, k: Tensor, v: Tensor, bias: Tensor | None, keys: int) -> None:
+        """Set the sizes of an attention, if K, V or their number of rows are not laid out as they were."""
+        layout = (
+            rows,
+            k.dtype,
+            k.shape,
+            k.stride(),
+            v.dtype,
+            v.shape,
+            v.stride(),
+            None if bias is None else bias.stride(),
+        )
+        if self._layouts[place] == layout and keys <= k.shape[2]:
+            return
+        if 1 not in (k.shape[3], k.stride(3)) or 1 not in (v.shape[3], v.stride(3)):
+            raise RuntimeError("K or V whose rows are not dense; place of a store and kept of a source give dense rows")
+        if place % 2 == 0 and k.shape[0] != rows:
+            raise RuntimeError(f"K of {k.shape[0]} sequences for {rows} rows; a store with place has one for each row")
+        sizes = self._stages.attention_sizes(rows, k, v, bias, keys)
+        self._sizes[place * SIZES : (place + 1) * SIZES], self._layouts[place] = sizes, layout
 
     def run(self, given: Sequence[Tensor | None]) -> list[Tensor]:
         """Run the stages on x, with all else as it was noted last."""
-        (x_XD,) = given
-        assert x_XD is not None
+        x_XD = rows_given(given[-1], self._widths[0]).contiguous()
         made_XD, rows = torch.empty_like(x_XD), x_XD.shape[0]
         slots = [x_XD.data_ptr(), *self._slots, made_XD.data_ptr(), *self._memory.addresses(rows, self._scratch_widths)]
         self._stages.run(slots, self._sizes, rows)
         return [made_XD]
 
 
-def _strides(bias: Tensor | None) -> list[int]:
+def _strides(bias: Tensor | None, keys: int) -> list[int]:
     """Strides of a bias that broadcasts: 0 where it is the same for all."""
     if bias is None:
         return [0, 0, 0, 0]
+    if bias.dtype != torch.float32 or bias.shape[3] not in (1, keys):
+        raise RuntimeError(
+            f"a bias {list(bias.shape)} of {bias.dtype} for {keys} keys; give torch.float32 for each key"
+        )
     return [0 if size == 1 else stride for size, stride in zip(bias.shape, bias.stride(), strict=True)]
