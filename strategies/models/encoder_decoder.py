@@ -135,8 +135,10 @@ class Decoder(Stack):
         if tables.distances[0].relative or step.rows > 1 or not stores[0].past_only:
             key_position_M = stores[0].key_position_M(step)
         position_TD = None if tables.position_ND is None else tables.position_ND[query_position_T]
-        x_BTD = self.embed(token_BT, position_TD)
-        return self.dropout(self.run_layers(self, x_BTD, step, attended, query_position_T, key_position_M))
+        # The embedded rows have no name here, so that they are freed once the first layer has read them.
+        return self.dropout(
+            self.run_layers(self, self.embed(token_BT, position_TD), step, attended, query_position_T, key_position_M)
+        )
 
     @staticmethod
     def run_layers(
