@@ -142,8 +142,10 @@ class Contender:
 
         return CpuClock()
 
-    converted: ClassVar[str] = ""
-    """Name of the folder beside the checkpoint that ``convert`` makes; "" if it makes none."""
+    @property
+    def converted(self) -> str:
+        """Name of the folder beside the checkpoint that ``convert`` makes; "" if it makes none."""
+        return ""
 
     def convert(self, checkpoint: Path) -> None:
         """Make that folder, in a process of its own, whose memory does not count as the contender's."""

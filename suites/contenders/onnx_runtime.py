@@ -26,7 +26,15 @@ class OnnxRuntime(Contender):
     install: ClassVar[str] = "pip install 'decodebench[peers]'"
     architectures: ClassVar[tuple[str, ...]] = ("t5", "marian", "bart", "mbart", "m2m_100", "pegasus", "whisper")
 
-    converted: ClassVar[str] = "onnxruntime"
+    kind: ClassVar[str] = "onnxruntime"
+    """What its folder's name begins with."""
+
+    @property
+    def converted(self) -> str:
+        """The name of the folder of its models."""
+        from .exported.onnx_folder import onnx_name
+
+        return onnx_name(self.kind)
 
     def convert(self, checkpoint: Path) -> None:
         """Make the folder of its models."""
@@ -120,7 +128,7 @@ class Float32(OnnxRuntime):
 class Int8(OnnxRuntime):
     """ONNX Runtime with I/O binding, weights quantized to int8 when the model is converted."""
 
-    converted: ClassVar[str] = "onnxruntime_int8"
+    kind: ClassVar[str] = "onnxruntime_int8"
     exact: ClassVar[bool] = False
     weight_bytes: ClassVar[int | None] = 1
 

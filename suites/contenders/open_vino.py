@@ -32,7 +32,15 @@ class OpenVino(Contender):
     options: ClassVar[Mapping[str, str]] = {}
     """Options of OpenVINO beside those that both have."""
 
-    converted: ClassVar[str] = "openvino"
+    kind: ClassVar[str] = "openvino"
+    """What its folder's name begins with."""
+
+    @property
+    def converted(self) -> str:
+        """The name of the folder of its models."""
+        from .exported.openvino_folder import openvino_name
+
+        return openvino_name(self.kind)
 
     def convert(self, checkpoint: Path) -> None:
         """Make the folder of its models."""
@@ -125,7 +133,7 @@ class Int8(OpenVino):
     OpenVINO's default, took 10 to 20 % longer, and larger ones no less.
     """
 
-    converted: ClassVar[str] = "openvino_int8"
+    kind: ClassVar[str] = "openvino_int8"
     exact: ClassVar[bool] = False
     weight_bytes: ClassVar[int | None] = 1
     options: ClassVar[Mapping[str, str]] = {"DYNAMIC_QUANTIZATION_GROUP_SIZE": "128"}

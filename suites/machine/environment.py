@@ -20,7 +20,7 @@ from ..version import __version__
 from .limits import cores_limit, memory_limit, threads_limit
 from .nvml import NOT_READ, gpu
 
-PEERS = ("transformers", "ctranslate2", "onnx", "onnxruntime", "openvino")
+PEERS = ("transformers", "ctranslate2", "onnx", "onnxscript", "onnxruntime", "openvino")
 PACKAGES = ("torch", "numpy", "pandas", "scipy", "matplotlib", "hydra-core", "safetensors", *PEERS)
 
 

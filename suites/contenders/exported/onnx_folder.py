@@ -16,8 +16,8 @@ from torch import nn
 
 from strategies import load_model
 
-from ...store.files import made_once
 from .example import example, layer_names
+from .made_folder import made_folder, versioned
 from .onnx_past import join_in_attention
 from .sides import SourceSide, StepSide
 
@@ -33,9 +33,14 @@ LARGE = 1 << 10
 """Bytes; smaller weights are stored in the models."""
 
 
+def onnx_name(kind: str) -> str:
+    """The name of the folder of ``kind``, "onnxruntime" or "onnxruntime_int8", with a digest of what converts it."""
+    return versioned(kind, "torch", "onnxscript", "onnx", "onnxruntime")
+
+
 def onnx_folder(checkpoint: Path) -> Path:
     """The folder of the checkpoint's ONNX models in float32; it is converted if that is not there yet."""
-    return made_once(checkpoint.with_name("onnxruntime"), lambda part: _export(checkpoint, part))
+    return made_folder(checkpoint, onnx_name("onnxruntime"), lambda part: _export(checkpoint, part))
 
 
 def onnx_int8_folder(checkpoint: Path) -> Path:
@@ -43,7 +48,7 @@ def onnx_int8_folder(checkpoint: Path) -> Path:
 
     The rows that these are multiplied with are quantized on the fly. The embedding stays float32.
     """
-    return made_once(checkpoint.with_name("onnxruntime_int8"), lambda part: _quantize(onnx_folder(checkpoint), part))
+    return made_folder(checkpoint, onnx_name("onnxruntime_int8"), lambda part: _quantize(onnx_folder(checkpoint), part))
 
 
 def _export(checkpoint: Path, folder: Path) -> None:

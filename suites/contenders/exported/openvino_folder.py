@@ -18,8 +18,8 @@ from torch.jit._trace import TracerWarning
 
 from strategies import load_model
 
-from ...store.files import made_once
 from .example import example, layer_names
+from .made_folder import made_folder, versioned
 from .sides import SourceSide, StepSide
 
 if TYPE_CHECKING:
@@ -28,14 +28,21 @@ if TYPE_CHECKING:
 SOURCE, STEP = "source.xml", "step.xml"
 
 
+def openvino_name(kind: str) -> str:
+    """The name of the folder of ``kind``, "openvino" or "openvino_int8", with a digest of what converts it."""
+    return versioned(kind, "torch", "openvino")
+
+
 def openvino_folder(checkpoint: Path) -> Path:
     """The folder of the checkpoint's OpenVINO models in float32; it is converted if that is not there yet."""
-    return made_once(checkpoint.with_name("openvino"), lambda part: _convert(checkpoint, part))
+    return made_folder(checkpoint, openvino_name("openvino"), lambda part: _convert(checkpoint, part))
 
 
 def openvino_int8_folder(checkpoint: Path) -> Path:
     """The folder of the same models with int8 weights in matrix products, each with one scale per output."""
-    return made_once(checkpoint.with_name("openvino_int8"), lambda part: _quantize(openvino_folder(checkpoint), part))
+    return made_folder(
+        checkpoint, openvino_name("openvino_int8"), lambda part: _quantize(openvino_folder(checkpoint), part)
+    )
 
 
 def _convert(checkpoint: Path, folder: Path) -> None:

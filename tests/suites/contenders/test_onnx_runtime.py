@@ -10,6 +10,7 @@ import pytest
 
 from strategies.search.options import Beam
 from suites.contenders import contender, registry
+from suites.contenders.exported.onnx_folder import onnx_name
 from suites.settings.inputs import make_inputs
 from tests.suites.contenders import test_families
 from tests.suites.contenders.conftest import SRC_IDS, STEPS, decode
@@ -69,7 +70,7 @@ def test_a_checkpoint_is_converted_once(prepared, checkpoint, fixed_cell, monkey
     prepared(FLOAT32, fixed_cell)
     monkeypatch.delattr(torch.onnx, "export")
     registry()[FLOAT32]().prepare(checkpoint, fixed_cell)
-    folder = checkpoint.with_name("onnxruntime")
+    folder = checkpoint.with_name(onnx_name("onnxruntime"))
     assert sorted(file.name for file in folder.iterdir()) == ["source.onnx", "step.onnx", "weights"]
 
 
@@ -80,7 +81,7 @@ def test_the_embedding_is_stored_once_for_both_models(prepared, checkpoint, fixe
     prepared(FLOAT32, fixed_cell)
     places = []
     for name in ("source.onnx", "step.onnx"):
-        graph = onnx.load(checkpoint.with_name("onnxruntime") / name, load_external_data=False).graph
+        graph = onnx.load(checkpoint.with_name(onnx_name("onnxruntime")) / name, load_external_data=False).graph
         stored = [{entry.key: entry.value for entry in tensor.external_data} for tensor in graph.initializer]
         places.append({(entry["offset"], int(entry["length"])) for entry in stored if entry})
     assert [length for _, length in set.intersection(*places)] == [29 * 14 * 4]
@@ -91,7 +92,7 @@ def test_attention_and_norms_are_single_operators_and_join_past_keys_themselves(
     import onnx
 
     prepared(FLOAT32, fixed_cell)
-    nodes = onnx.load(checkpoint.with_name("onnxruntime") / "step.onnx", load_external_data=False).graph.node
+    nodes = onnx.load(checkpoint.with_name(onnx_name("onnxruntime")) / "step.onnx", load_external_data=False).graph.node
     counted = Counter(node.op_type for node in nodes)
     assert (counted["Attention"], counted["RMSNormalization"], counted["Softmax"]) == (4, 7, 0)
     assert sum(len(node.output) == 3 for node in nodes if node.op_type == "Attention") == 2
@@ -105,8 +106,8 @@ def test_int8_weights_give_nearly_the_same(prepared, checkpoint, fixed_cell, nam
     prepared(FLOAT32, fixed_cell)
     prepared(INT8, fixed_cell)
     found = []
-    for folder in ("onnxruntime", "onnxruntime_int8"):
-        session = onnxruntime.InferenceSession(checkpoint.with_name(folder) / name)
+    for kind in ("onnxruntime", "onnxruntime_int8"):
+        session = onnxruntime.InferenceSession(checkpoint.with_name(onnx_name(kind)) / name)
         generator = np.random.default_rng(0)
         given = {entry.name: example(entry, generator) for entry in session.get_inputs()}
         found.append(session.run(None, given)[-1])
