@@ -20,6 +20,9 @@ class OnnxRuntime(Contender):
     each step as the past of the next. Tokens are chosen by NumPy in the memory into which the runtime writes logits,
     because a step whose last operator chooses them takes longer. The decoder's prefix is fed token by token, in calls
     that come before the first mark of a step. Sentences that have ended stay in the batch.
+
+    Each model has a pool of threads, which go on spinning for a while when a call has ended. Those of the encoder are
+    told to stop at once, because they would spin on the cores that the decoder's steps need.
     """
 
     requires: ClassVar[tuple[str, ...]] = ("onnxruntime", "onnx", "onnxscript")
@@ -58,13 +61,15 @@ class OnnxRuntime(Contender):
         from .exported.onnx_folder import SOURCE, STEP
 
         folder, self._cell, self._of = self.folder(checkpoint), cell, config_of(cell.model)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads, options.inter_op_num_threads = cell.threads, 1
 
-        def load(name: str) -> Any:
+        def load(name: str, **more: str) -> Any:
+            options = onnxruntime.SessionOptions()
+            options.intra_op_num_threads, options.inter_op_num_threads = cell.threads, 1
+            for key, value in more.items():
+                options.add_session_config_entry(f"session.{key}", value)
             return onnxruntime.InferenceSession(folder / name, options, providers=["CPUExecutionProvider"])
 
-        self._reads, self._step = load(SOURCE), load(STEP)
+        self._reads, self._step = load(SOURCE, force_spinning_stop="1"), load(STEP)
         layers = self._of.decoder_layers
         self._cross, self._past = layer_names("cross", layers), layer_names("past", layers)
         self._present = layer_names("present", layers)

@@ -15,7 +15,7 @@ from suites.settings.inputs import make_inputs
 
 SHAPE = {
     "vocab_size": 29, "d_model": 14, "num_heads": 3, "d_kv": 5, "d_ff": 22, "encoder_layers": 2, "decoder_layers": 2,
-    "gated": True, "tie_head": False, "scale_head": False, "relative_buckets": 8,
+    "gated": True, "tie_head": False, "scale_head": False, "relative_buckets": 8, "relative_max_distance": 6,
 }  # fmt: skip
 SRC_IDS = ((3, 4, 5, 6, 7, 8, 9), (10, 11, 12))
 STEPS = 12

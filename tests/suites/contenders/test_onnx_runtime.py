@@ -11,6 +11,7 @@ import pytest
 from strategies.search.options import Beam
 from suites.contenders import contender, registry
 from suites.contenders.exported.onnx_folder import onnx_name
+from suites.contenders.running.agreement import padded
 from suites.settings.inputs import make_inputs
 from tests.suites.contenders import test_families
 from tests.suites.contenders.conftest import SRC_IDS, STEPS, decode
@@ -23,12 +24,18 @@ needs_it = pytest.mark.skipif(
 
 @needs_it
 def test_its_tokens_are_the_oracles_with_padding_and_after_ends(prepared, cell):
-    expected = decode(cell)
     rows = prepared(FLOAT32, cell).round(SRC_IDS, cell.stop).token_ids
-    assert all(row == expected[place, : len(row)].tolist() for place, row in enumerate(rows))
+    assert padded(rows, 0).tolist() == decode(cell).tolist()
     ended = [row[-1] == cell_eos(cell) for row in rows]
     assert [len(row) == STEPS for row in rows] == ([True, True] if cell.stop == "fixed" else [not end for end in ended])
     assert any(ended) == (cell.stop == "eos")
+
+
+@needs_it
+def test_one_sentence_of_one_id_and_one_token(prepared, fixed_cell):
+    smallest = dataclasses.replace(fixed_cell, src_len=1, tgt_len=1, batch_size=1, src_ids=((3,),))
+    rows = prepared(FLOAT32, smallest).round(smallest.src_ids, "fixed").token_ids
+    assert rows == decode(smallest).tolist()
 
 
 def cell_eos(cell):
@@ -44,7 +51,7 @@ def test_features_prefix_and_rules_give_the_oracles_tokens(tmp_path):
     decoded = test_families.contender(FLOAT32, cell, model, tmp_path).round(
         make_inputs(cell, model.config).data(), "eos"
     )
-    assert all(row == ours[place, : len(row)].tolist() for place, row in enumerate(decoded.token_ids))
+    assert padded(decoded.token_ids, model.config.pad_id).tolist() == ours.tolist()
     assert len(decoded.marks_s) == 2 + max(map(len, decoded.token_ids))
 
 

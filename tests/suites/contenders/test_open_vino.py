@@ -1,5 +1,6 @@
 """OpenVINO decodes what our oracle does, from models that are converted once."""
 
+import dataclasses
 import importlib.util
 from importlib.metadata import PackageNotFoundError
 
@@ -8,6 +9,7 @@ import pytest
 
 from suites.contenders import contender, registry
 from suites.contenders.exported import openvino_folder
+from suites.contenders.running.agreement import padded
 from suites.settings.inputs import make_inputs
 from tests.suites.contenders import test_families
 from tests.suites.contenders.conftest import SRC_IDS, STEPS, decode
@@ -23,7 +25,7 @@ def test_its_tokens_are_the_oracles_with_padding_and_after_ends(prepared, cell):
     expected = decode(cell)
     for _ in range(2):  # the second batch begins without rows of the first
         rows = prepared(FLOAT32, cell).round(SRC_IDS, cell.stop).token_ids
-        assert all(row == expected[place, : len(row)].tolist() for place, row in enumerate(rows))
+        assert padded(rows, 0).tolist() == expected.tolist()
         assert sorted(map(len, rows))[0] < STEPS if cell.stop == "eos" else {*map(len, rows)} == {STEPS}
 
 
@@ -44,7 +46,14 @@ def test_rules_prefix_and_families_give_the_oracles_tokens(architecture, tmp_pat
     ours = test_families.decode(model, cell)
     decoder = test_families.contender(FLOAT32, cell, model, tmp_path)
     rows = decoder.round(make_inputs(cell, model.config).data(), "eos").token_ids
-    assert all(row == ours[place, : len(row)].tolist() for place, row in enumerate(rows))
+    assert padded(rows, model.config.pad_id).tolist() == ours.tolist()
+
+
+@needs_it
+def test_one_sentence_of_one_id_and_one_token(prepared, fixed_cell):
+    smallest = dataclasses.replace(fixed_cell, src_len=1, tgt_len=1, batch_size=1, src_ids=((3,),))
+    rows = prepared(FLOAT32, smallest).round(smallest.src_ids, "fixed").token_ids
+    assert rows == decode(smallest).tolist()
 
 
 @needs_it
