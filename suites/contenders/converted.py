@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..store.files import made_once
 from .ct2_whisper import name_words
 from .errors import UnavailableError
 
-if TYPE_CHECKING:
-    from strategies import ModelConfig
+NAME = "ctranslate2"
 
 
-def converted(checkpoint: Path, config: ModelConfig) -> Path:
+def converted(checkpoint: Path) -> Path:
     """Path of the checkpoint in CTranslate2's format, in float32; it is converted if that is not there yet.
 
-    ``config`` is that of its model. Decoding starts from the model's own start token, where CTranslate2 would take a
+    Decoding starts from the model's own start token, where CTranslate2 would take a
     family's usual one.
 
     CTranslate2 4.8.5 asks ``tie_word_embeddings`` whether logits are scaled by 1 / sqrt(D). transformers 5 says true of
@@ -26,11 +25,15 @@ def converted(checkpoint: Path, config: ModelConfig) -> Path:
 
     Raises UnavailableError for a Marian that does not start from zeros, as CTranslate2 has all of them start.
     """
-    return made_once(checkpoint.with_name("ctranslate2"), lambda part: _convert(checkpoint, config, part))
+    return made_once(checkpoint.with_name(NAME), lambda part: _convert(checkpoint, part))
 
 
-def _convert(checkpoint: Path, of: ModelConfig, part: Path) -> None:
+def _convert(checkpoint: Path, part: Path) -> None:
     from ctranslate2.converters import TransformersConverter
+
+    from strategies import ModelSpec, config_of
+
+    of = config_of(ModelSpec(NAME, "checkpoint", str(checkpoint)))
 
     class Converter(TransformersConverter):  # type: ignore[misc]
         def load_model(self, *args: Any, **more: Any) -> Any:

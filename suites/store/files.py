@@ -6,12 +6,15 @@ import contextlib
 import json
 import math
 import os
+import platform
 import shutil
 import stat
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from strategies import Mistake
 
@@ -105,11 +108,16 @@ def made_once(folder: Path, fill: Callable[[Path], object]) -> Path:
     """Make ``folder``, whole or not at all, unless it exists, and return it.
 
     ``fill`` makes it under a temporary name, which is then renamed. If another process makes the folder meanwhile, the
-    first to finish wins.
+    first to finish wins. What processes of this machine that were killed have left of it is removed first.
     """
     if folder.exists():
         return folder
-    part = folder.with_name(f".{folder.name}.{os.getpid()}.part")
+    named = f".{folder.name}.{platform.node()}."
+    for name in listed(folder.parent):
+        pid = name.removeprefix(named).removesuffix(".part")
+        if name == f"{named}{pid}.part" and pid.isdecimal() and not psutil.pid_exists(int(pid)):
+            shutil.rmtree(folder.with_name(name), ignore_errors=True)
+    part = folder.with_name(f"{named}{os.getpid()}.part")
     try:
         fill(part)
         part.rename(folder)

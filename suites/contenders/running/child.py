@@ -19,9 +19,7 @@ import json
 import os
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +32,7 @@ from ...settings.search import search_from
 from ...timing.clock import clocks
 from ...timing.quiet import wait_until_quiet
 from ..contender import Contender, registry
+from .conversion import convert_once
 from .own_strategy import PREFIX, Own
 from .source_json import from_json
 
@@ -68,7 +67,7 @@ class Served:
         self._contender = contender
 
     def prepare(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Prepare the contender. ``setup_s`` includes loading and whatever the contender makes on first use.
+        """Prepare the contender. ``setup_s`` is what loading takes, without what ``convert`` makes once per checkpoint.
 
         Peak memory is measured on CUDA alone, in untimed rounds of its own.
         """
@@ -77,11 +76,9 @@ class Served:
         torch.set_num_threads(self._cell.threads)  # as in the run's process; this fixes MKL's threads besides
         from ...measuring.arms import rss_bytes
 
-        checkpoint, start = Path(request["checkpoint"]), time.perf_counter()
-        folder = self._contender.converted
-        if folder and not checkpoint.with_name(folder).exists():
-            with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-                pool.submit(self._contender.convert, checkpoint).result()
+        checkpoint = Path(request["checkpoint"])
+        convert_once(self._contender, checkpoint)
+        start = time.perf_counter()
         self._contender.prepare(checkpoint, self._cell)
         setup_s, peak_bytes = time.perf_counter() - start, None
         if self._cell.device == "cuda":

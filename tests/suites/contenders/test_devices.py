@@ -79,7 +79,7 @@ def test_ctranslate2_is_asked_for_the_type_of_the_cell(fixed_cell, monkeypatch, 
         Translator=translator,
     )
     monkeypatch.setitem(sys.modules, "ctranslate2", library)
-    monkeypatch.setattr(ct2, "converted", lambda checkpoint, config: checkpoint)
+    monkeypatch.setattr(ct2, "converted", lambda checkpoint: checkpoint)
     with pytest.raises(AskedError) as raised:
         registry()[name]().prepare(tmp_path, placed(fixed_cell, "cuda", dtype))
     assert raised.value.args == ("cuda", asked)
