@@ -13,6 +13,10 @@ class ContenderError(Mistake):
         self.traceback = traceback
 
 
+class NoAnswerError(ContenderError):
+    """A contender's process did not answer a request in time."""
+
+
 class UnavailableError(ContenderError):
     """A contender's own library lacks what the cell needs on this machine, so the contender is skipped.
 

@@ -72,8 +72,9 @@ def started_arm(asked: Selected, start: Callable[[int], ContenderArm], cell: Cel
     if asked.threads != BEST:
         return start(asked.threads or cell.threads), ""
     counts = thread_counts()
-    threads, arm = fastest(start, counts, clocks(cell.device)[0])
-    return arm, f"with threads={threads}, the fastest of {', '.join(map(str, counts))}; the cell has {cell.threads}"
+    best, silent = fastest(start, counts, clocks(cell.device)[0])
+    said = f"with threads={best.threads}, the fastest of {', '.join(map(str, counts))}; the cell has {cell.threads}"
+    return best.arm, said + "".join(f"; threads={threads} gave no answer in time" for threads in silent)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import queue
 from typing import Any
 
 from ...machine.child_process import ChildProcess
-from ..errors import ContenderError, UnavailableError
+from ..errors import ContenderError, NoAnswerError, UnavailableError
 
 STARTING_S = 300.0
 """Seconds that the process may take to start and to import this package."""
@@ -39,7 +39,7 @@ class Process:
         """Send a request and return the answer.
 
         Raises ContenderError, and ends the process, if no answer comes in time or the answer is an error. The error is
-        UnavailableError if the contender's library lacks what the cell needs.
+        NoAnswerError in the first case, and UnavailableError if the contender's library lacks what the cell needs.
         """
         self._child.write(json.dumps(request))
         return self._answer(self._seconds_max, "no answer (measure.contender_seconds_max=S allows more)")
@@ -49,7 +49,7 @@ class Process:
             line = self._child.read(seconds_max)
         except queue.Empty:
             self._child.kill()
-            raise ContenderError(f"{silence} within {seconds_max:g} s") from None
+            raise NoAnswerError(f"{silence} within {seconds_max:g} s") from None
         if not line:
             raise ContenderError(*self._child.ended())
         answer: dict[str, Any] = json.loads(line)

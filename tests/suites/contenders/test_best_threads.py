@@ -3,9 +3,12 @@
 import pytest
 
 from suites.contenders import UnavailableError
+from suites.contenders.errors import NoAnswerError
 from suites.contenders.running.best_threads import fastest, thread_counts
 from suites.machine.limits import cores_limit
 from suites.timing.clock import CpuClock
+
+NEVER_S = -1
 
 
 class Arm:
@@ -16,6 +19,8 @@ class Arm:
 
     def round(self, index, warmup, clock):
         self.marks_s = [0.0, next(self.times_s)]
+        if self.marks_s[1] == NEVER_S:
+            raise NoAnswerError("no answer")
         return self
 
     def close(self):
@@ -23,7 +28,7 @@ class Arm:
 
 
 def started(times_s):
-    """(threads, whether each arm is open): the first time is that of the round that warms up."""
+    """(threads, whether each arm is open, those without an answer): the first time is that of the warm-up."""
     arms = {}
 
     def start(threads):
@@ -32,14 +37,25 @@ def started(times_s):
         arms[threads] = Arm(times_s[threads])
         return arms[threads]
 
-    threads, arm = fastest(start, times_s, CpuClock())
-    assert arm is arms[threads]
-    return threads, {threads: arm.is_open for threads, arm in arms.items()}
+    best, silent = fastest(start, times_s, CpuClock())
+    assert best.arm is arms[best.threads]
+    return best.threads, {threads: arm.is_open for threads, arm in arms.items()}, silent
 
 
 def test_the_quickest_round_decides_and_the_others_end():
     times_s = {1: [9, 5, 5, 5], 2: [9, 8, 3, 8], 3: [1, 4, 4, 4], 4: []}
-    assert started(times_s) == (2, {1: False, 2: True, 3: False})
+    assert started(times_s) == (2, {1: False, 2: True, 3: False}, [])
+
+
+def test_a_number_whose_warm_up_takes_twice_as_long_as_the_bests_is_given_up_after_it():
+    times_s = {4: [9, 5, 5, 5], 2: [8, 4, 4, 4], 1: [16]}
+    assert started(times_s) == (2, {4: False, 2: True, 1: False}, [])
+
+
+def test_a_number_without_an_answer_is_left_out_and_told():
+    assert started({4: [NEVER_S], 2: [9, 5, 5, 5], 1: [9, 6, NEVER_S]})[::2] == (2, [4, 1])
+    with pytest.raises(NoAnswerError):
+        started({2: [NEVER_S], 1: [NEVER_S]})
 
 
 def test_where_no_number_is_taken_the_reason_is_told():
@@ -47,7 +63,7 @@ def test_where_no_number_is_taken_the_reason_is_told():
         started({1: [], 2: []})
 
 
-def test_numbers_go_from_one_to_every_core_of_the_process():
+def test_numbers_go_from_every_core_of_the_process_to_one():
     counts = thread_counts()
-    assert (counts[0], counts[-1]) == (1, cores_limit().amount)
-    assert counts == sorted(set(counts))
+    assert (counts[0], counts[-1]) == (cores_limit().amount, 1)
+    assert counts == sorted(set(counts), reverse=True)
