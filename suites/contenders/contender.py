@@ -43,7 +43,11 @@ __all__ = ["Contender", "ContenderError", "Decoded", "UnavailableError", "regist
 
 
 class Contender:
-    """Base of every contender. ``prepare`` and ``round`` run in its own process, the rest in the run's process."""
+    """Base of every contender.
+
+    ``prepare``, ``round`` and ``peak_memory_bytes`` run in its own process, which also asks for ``converted``.
+    ``convert`` runs in another one that it starts for that alone. The rest is asked in the run's process.
+    """
 
     name: ClassVar[str] = ""
     requires: ClassVar[tuple[str, ...]] = ()

@@ -78,7 +78,10 @@ class OpenVino(Contender):
         def load(name: str) -> Any:
             compiled = core.compile_model(folder / name, "CPU", options)
             if (taken := compiled.get_property("INFERENCE_NUM_THREADS")) != cell.threads:
-                raise UnavailableError(f"OpenVINO takes {taken} threads here, not threads={cell.threads}")
+                raise UnavailableError(
+                    f"OpenVINO takes {taken} threads here, not threads={cell.threads}; "
+                    f"give '{self.name}(threads={taken})' or '{self.name}(threads=best)'"
+                )
             return compiled.create_infer_request()
 
         self._reads, self._step = load(SOURCE), load(STEP)

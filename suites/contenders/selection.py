@@ -45,11 +45,11 @@ def selected(text: str) -> Selected:
     'openvino_int8(threads=4)'
     """
     known = registry()
-    match = re.fullmatch(r"\s*(\w+)\s*(?:\((.*)\))?\s*", text)
+    match = re.fullmatch(r"\s*([^\s()]+)\s*(?:\((.*)\))?\s*", text)
     name, options = match.groups() if match else (text, None)
     if name not in known:
         raise ConfigError(f"unknown contender '{shown(name)}'; {did_you_mean(name, known)}known: {', '.join(known)}")
-    if options is None:
+    if options is None or not options.strip():
         return Selected(name)
     key, _, value = (part.strip() for part in options.partition("="))
     if key != "threads":

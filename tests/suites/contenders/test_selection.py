@@ -3,7 +3,7 @@
 import pytest
 
 from suites.__main__ import main
-from suites.contenders import Contender, register, registry, select_contenders
+from suites.contenders import Contender, contender, register, registry, select_contenders
 from suites.settings.cells import make_cell
 from suites.settings.config import ConfigError, RunConfig
 
@@ -37,6 +37,11 @@ def test_a_mistake_is_one_line_and_exit_1_and_nothing_is_written(argument, said,
 def test_all_is_every_one_and_the_default_none():
     assert select_contenders("all") == list(registry())
     assert select_contenders([]) == []
+
+
+def test_a_name_may_have_dashes_and_empty_brackets(monkeypatch):
+    monkeypatch.setitem(contender._CONTENDERS, "my-own", Contender)
+    assert select_contenders(["my-own", "my-own()", "my-own(threads=2)"]) == ["my-own", "my-own(threads=2)"]
 
 
 def test_the_cell_is_the_same_with_and_without_contenders():
