@@ -6,6 +6,7 @@ Both read their weights from the file ``weights``, in which what they share, as 
 from __future__ import annotations
 
 import hashlib
+import shutil
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -125,18 +126,22 @@ def _save(folder: Path, models: Mapping[str, onnx_ir.Model]) -> None:
 
 
 def _quantize(folder: Path, part: Path) -> None:
+    """Quantize both models. Weights of the first result are files beside it, since a model holds 2 GB at most."""
     import onnx
     import onnx_ir
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    part.mkdir()
+    first = part / "quantized"
+    first.mkdir(parents=True)
     for name in (SOURCE, STEP):
         quantize_dynamic(
             onnx.load(folder / name),
-            part / name,
+            first / name,
+            use_external_data_format=True,
             op_types_to_quantize=["MatMul"],
             per_channel=True,
             weight_type=QuantType.QInt8,
             extra_options={"MatMulConstBOnly": True},
         )
-    _save(part, {name: onnx_ir.load(part / name) for name in (SOURCE, STEP)})
+    _save(part, {name: onnx_ir.from_proto(onnx.load(first / name)) for name in (SOURCE, STEP)})
+    shutil.rmtree(first)

@@ -112,6 +112,8 @@ def test_int8_weights_give_nearly_the_same(prepared, checkpoint, fixed_cell, nam
 
     prepared(FLOAT32, fixed_cell)
     prepared(INT8, fixed_cell)
+    files = {file.name for file in checkpoint.with_name(onnx_name("onnxruntime_int8")).iterdir()}
+    assert files == {"source.onnx", "step.onnx", "weights"}
     found = []
     for kind in ("onnxruntime", "onnxruntime_int8"):
         session = onnxruntime.InferenceSession(checkpoint.with_name(onnx_name(kind)) / name)
