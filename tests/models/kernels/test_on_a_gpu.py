@@ -60,7 +60,7 @@ def as_on_a_gpu(monkeypatch):
 def drawn(outputs=40, inputs=32, seed=0):
     """(weight in int8, its scales, bias, a function that draws [rows, 1, inputs])."""
     draw = torch.Generator().manual_seed(seed)
-    int8_XD, scale_X = quantise(torch.randn(outputs, inputs, generator=draw))
+    int8_XD, scale_X = quantise(torch.randn(outputs, inputs, generator=draw), torch.bfloat16)
     return int8_XD, scale_X, torch.randn(outputs, generator=draw), lambda n: torch.randn(n, 1, inputs, generator=draw)
 
 
