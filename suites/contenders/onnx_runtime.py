@@ -5,32 +5,29 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from .contender import Contender, register
+from .contender import register
 from .decoded import Decoded
+from .exported_model import ExportedModel
 
 if TYPE_CHECKING:
     from ..settings.cells import Cell
     from ..settings.inputs import Source
 
 
-class OnnxRuntime(Contender):
-    """Base of both. Marks: start, the encoder's end with the cross-attention K/V, and the end of each step.
+class OnnxRuntime(ExportedModel):
+    """Base of both. A step is one call.
 
-    A step is one call. K and V stay in the runtime: those of cross-attention are bound once for all steps, and those of
-    each step as the past of the next. Tokens are chosen by NumPy in the memory into which the runtime writes logits,
-    because a step whose last operator chooses them takes longer. The decoder's prefix is fed token by token, in calls
-    that come before the first mark of a step. Sentences that have ended stay in the batch.
+    K and V stay in the runtime: those of cross-attention are bound once for all steps, and those of each step as the
+    past of the next. Tokens are chosen by NumPy in the memory into which the runtime writes logits, because a step
+    whose last operator chooses them takes longer.
 
     Each model has a pool of threads, which go on spinning for a while when a call has ended. Those of the encoder are
     told to stop at once, because they would spin on the cores that the decoder's steps need.
     """
 
     requires: ClassVar[tuple[str, ...]] = ("onnxruntime", "onnx", "onnxscript")
-    install: ClassVar[str] = "pip install 'decodebench[peers]'"
-    architectures: ClassVar[tuple[str, ...]] = ("t5", "marian", "bart", "mbart", "m2m_100", "pegasus", "whisper")
 
     kind: ClassVar[str] = "onnxruntime"
-    """What its folder's name begins with."""
 
     @property
     def converted(self) -> str:
@@ -38,10 +35,6 @@ class OnnxRuntime(Contender):
         from .exported.onnx_folder import onnx_name
 
         return onnx_name(self.kind)
-
-    def convert(self, checkpoint: Path) -> None:
-        """Make the folder of its models."""
-        self.folder(checkpoint)
 
     def folder(self, checkpoint: Path) -> Path:
         """The folder of its models."""
@@ -54,13 +47,11 @@ class OnnxRuntime(Contender):
         import numpy as np
         import onnxruntime
 
-        from strategies import config_of
-
-        from .exported.barred import Barred
         from .exported.example import layer_names
         from .exported.onnx_folder import SOURCE, STEP
 
-        folder, self._cell, self._of = self.folder(checkpoint), cell, config_of(cell.model)
+        folder = self.folder(checkpoint)
+        self.of_cell(cell)
 
         def load(name: str, **more: str) -> Any:
             options = onnxruntime.SessionOptions()
@@ -71,26 +62,15 @@ class OnnxRuntime(Contender):
 
         self._reads, self._step = load(SOURCE, force_spinning_stop="1"), load(STEP)
         layers = self._of.decoder_layers
-        self._cross, self._past = layer_names("cross", layers), layer_names("past", layers)
-        self._present = layer_names("present", layers)
+        self._past, self._present = layer_names("past", layers), layer_names("present", layers)
         self._logits_BV = np.empty((cell.batch_size, self._of.vocab_size), np.float32)
         none = np.zeros((cell.batch_size, self._of.kv_heads, 0, self._of.d_kv), np.float32)
         self._value: Any = onnxruntime.OrtValue.ortvalue_from_numpy
         self._empty = self._value(none)
-        self._barred = {stop: Barred(self._of, cell.tgt_len, stop) for stop in ("fixed", "eos")}
 
     def round(self, source: Source, stop: Literal["fixed", "eos"]) -> Decoded:
         """Call the encoder once, and the step once per token."""
-        import numpy as np
-
-        from .exported.loop import decode, padded
-
-        cell, config = self._cell, self._of
-        given: Any
-        if isinstance(source, np.ndarray):
-            given, mask_BS = source.astype(np.float32), np.ones((cell.batch_size, cell.src_len), bool)
-        else:
-            given, mask_BS = padded(source, cell.src_len, config.pad_id)
+        given, mask_BS = self.given(source)
         clock = self.clock
         clock.start()
         mask = self._value(mask_BS)
@@ -120,8 +100,7 @@ class OnnxRuntime(Contender):
             past = step.get_outputs()[1:]
             return self._logits_BV
 
-        rows = decode(run, config, self._barred[stop], cell.batch_size, cell.tgt_len, clock.step, stop == "eos")
-        return Decoded(rows, clock.marks_s())
+        return self.decoded(run, stop)
 
 
 @register("onnxruntime_float32")

@@ -121,20 +121,23 @@ extern "C" void run_stages(const Stage* stages, int64_t count, char* const* slot
   }
 }
 
-// Lay out a weight [N, K] in panels; outputs beyond N, up to a multiple of 32, are zeros.
+// Panels of a packed weight of N outputs, which are filled up with zeros to a multiple of 32, one of every PANEL.
+static int64_t packed_panels(int64_t N) { return (N + 31) / 32 * 32 / PANEL; }
+
+// Lay out a weight [N, K] in panels.
 extern "C" void pack_panels(const float* w, int64_t K, int64_t N, float* out) {
 #pragma omp parallel for
-  for (int64_t p = 0; p < (N + 31) / 32 * 32 / PANEL; p++)
+  for (int64_t p = 0; p < packed_panels(N); p++)
     for (int64_t k = 0; k < K; k++)
       for (int64_t n = 0; n < PANEL; n++)
         out[(p * K + k) * PANEL + n] = p * PANEL + n < N ? w[(p * PANEL + n) * K + k] : 0.f;
 }
 
-// Lay out a weight of int8 and its scales [N] as product_int8.h has them; outputs are filled up as above.
+// Lay out a weight of int8 and its scales [N] as product_int8.h has them.
 extern "C" void pack_int8_panels(const int8_t* w, const float* scales, int64_t K, int64_t N, float* out) {
   int64_t size = HEADER + words_of(K) * PANEL;
 #pragma omp parallel for
-  for (int64_t p = 0; p < (N + 31) / 32 * 32 / PANEL; p++) {
+  for (int64_t p = 0; p < packed_panels(N); p++) {
     float* panel = out + p * size;
     std::memset(panel, 0, size * sizeof(float));
     for (int64_t n = 0; n < std::min<int64_t>(PANEL, N - p * PANEL); n++) {

@@ -140,7 +140,7 @@ class Stages:
         ``bias`` broadcasts to [B, G, W * H / G, M]. Raises RuntimeError, as torch's attention does, for tensors that do
         not fit: the native code would read beyond them.
         """
-        kv_heads, group, size = self._heads
+        kv_heads, _, size = self._heads
         batch, keys = k.shape[0], k.shape[2] if keys is None else keys
         expected = batch, kv_heads, k.shape[2], size
         if k.shape != expected or v.shape != expected or keys > k.shape[2] or rows % batch:
@@ -150,10 +150,20 @@ class Stages:
             types = f"K {k.dtype}, V {v.dtype}, bias {None if bias is None else bias.dtype}"
             raise RuntimeError(f"{types}; linear=panel takes torch.float32 for each; give linear=torch")
         beams = rows // batch
-        found = [batch, beams, keys, *k.stride()[:3], *v.stride()[:3]]
+        strides = k.stride()[:3] + v.stride()[:3]
+        return [batch, beams, keys, *strides, *self.bias_strides(batch, beams, keys, bias)]
+
+    def bias_strides(self, batch: int, beams: int, keys: int, bias: Tensor | None) -> tuple[int, ...]:
+        """The last four sizes of an attention: strides of its bias, 0 where it is the same for all.
+
+        Raises RuntimeError for a bias that does not broadcast to [B, G, W * H / G, M], or is of another type.
+        """
         if bias is None:
-            return [*found, 0, 0, 0, 0]
-        return [*found, *bias.expand(batch, kv_heads, beams * group, keys).stride()]
+            return 0, 0, 0, 0
+        if bias.dtype != torch.float32:
+            raise RuntimeError(f"a bias of {bias.dtype}; linear=panel takes torch.float32; give linear=torch")
+        kv_heads, group, _ = self._heads
+        return bias.expand(batch, kv_heads, beams * group, keys).stride()
 
     def run(self, slots: Sequence[int], sizes: Sequence[int], rows: int) -> None:
         """Run the stages on ``rows`` rows. ``slots`` are addresses, 0 for a bias that there is none of."""

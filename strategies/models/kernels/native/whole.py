@@ -73,7 +73,7 @@ class WholeStep(Operator):
             if not self.takes(attended):
                 return None
             rows, row_1, keys, read = x_XD.shape[0], step.position_1, step.keys, list[Tensor]()
-            strides = [_strides(bias, keys) for bias in biases]
+            strides = [self._stages.bias_strides(rows, 1, keys, bias) for bias in biases]
             for i, (store, source) in enumerate(zip(attended.stores, attended.sources, strict=True)):
                 k_BGCK, v_BGCK, row_1 = cast(Placing, store).place(step)
                 k_BGSK, v_BGSK = cast(Kept, source).kept()
@@ -117,14 +117,3 @@ class WholeStep(Operator):
         slots = [x_XD.data_ptr(), *self._slots, made_XD.data_ptr(), *self._memory.addresses(rows, self._scratch_widths)]
         self._stages.run(slots, self._sizes, rows)
         return [made_XD]
-
-
-def _strides(bias: Tensor | None, keys: int) -> list[int]:
-    """Strides of a bias that broadcasts: 0 where it is the same for all."""
-    if bias is None:
-        return [0, 0, 0, 0]
-    if bias.dtype != torch.float32 or bias.shape[3] not in (1, keys):
-        raise RuntimeError(
-            f"a bias {list(bias.shape)} of {bias.dtype} for {keys} keys; give torch.float32 for each key"
-        )
-    return [0 if size == 1 else stride for size, stride in zip(bias.shape, bias.stride(), strict=True)]
