@@ -19,11 +19,20 @@ PANEL = 32
 
 @dataclass(frozen=True)
 class Weight:
-    """The weight matrix of one product, [out, in]; ``count`` layers have one each."""
+    """The weight matrix of one product, [out, in]; ``count`` layers have one each.
+
+    It is packed in ``parts``: that of a gated network as its gate and its linear half.
+    """
 
     out: int
     inner: int
     count: int
+    parts: int = 1
+
+    @property
+    def padded_out(self) -> int:
+        """Outputs of its panels, which each part fills up."""
+        return self.parts * padded(self.out // self.parts)
 
     @property
     def elements(self) -> int:
@@ -47,7 +56,8 @@ def products(config: ModelConfig) -> Iterator[Weight]:
     for side, layers in _stacks(config):
         yield Weight(side.inner + 2 * side.kv_inner, width, layers)  # self-attention's packed Q, K, V
         yield Weight(width, side.inner, layers)
-        yield Weight(side.d_ff * (2 if side.gated else 1), width, layers)
+        parts = 2 if side.gated else 1
+        yield Weight(parts * side.d_ff, width, layers, parts)
     yield Weight(width, config.inner, decoder)  # cross-attention's output, its Q, and its packed K, V
     yield Weight(config.inner, width, decoder)
     yield Weight(2 * config.kv_inner, width, decoder)
@@ -93,12 +103,8 @@ def _kept_in_fp32(config: ModelConfig, dtype: str) -> int:
 
 
 def panel_elements(config: ModelConfig) -> int:
-    """Elements of the panels of all products; a gated network's first weight is two, its gate and its linear half."""
-    found = sum(padded(weight.out) * weight.inner * weight.count for weight in products(config))
-    for side, layers in _stacks(config):
-        if side.gated:
-            found += (2 * padded(side.d_ff) - padded(2 * side.d_ff)) * side.d_model * layers
-    return found
+    """Elements of the panels of all products."""
+    return sum(weight.padded_out * weight.inner * weight.count for weight in products(config))
 
 
 def padded(outputs: int) -> int:
@@ -133,15 +139,8 @@ def copy_bytes(config: ModelConfig, dtype: str, linear: str, weights: str) -> in
 
 
 def _int8_panel_bytes(config: ModelConfig) -> int:
-    """Bytes of all weights in panels of int8: inputs are filled up to a multiple of 4, outputs to one of 32.
+    """Bytes of all weights in panels of int8, whose inputs are filled up to a multiple of 4.
 
-    Each output has a scale and a sum of four bytes each. The two halves of a gated network are filled up separately.
+    Each output has a scale and a sum of four bytes each.
     """
-    found = 0
-    for weight in products(config):
-        found += padded(weight.out) * weight.count * (math.ceil(weight.inner / 4) * 4 + 8)
-    for side, layers in _stacks(config):
-        if side.gated:
-            apart, joined = padded(side.d_ff), padded(2 * side.d_ff)
-            found += (2 * apart - joined) * layers * (math.ceil(side.d_model / 4) * 4 + 8)
-    return found
+    return sum(weight.padded_out * weight.count * (math.ceil(weight.inner / 4) * 4 + 8) for weight in products(config))

@@ -139,8 +139,7 @@ class Placing(Protocol):
     def place(self, step: Step) -> tuple[Tensor, Tensor, Tensor]:
         """The buffers of K and V, [B, G, C, K] each, of which ``step.keys`` rows are read, and the row, int64 [1].
 
-        It is called once per step, of every layer's store, first layer to last. The row is the same in all layers, and
-        their buffers have the same sizes at all steps of a batch.
+        It is called once per step, of every layer's store, first layer to last. The row is the same in all layers.
         """
 
 
