@@ -84,33 +84,47 @@ static void block_of(int rows, const float* x, ptrdiff_t ldx, const float* w, in
   }
 }
 
-// Rows M of x times the panels [first, last) of a weight of N outputs.
-static void product(const float* x, ptrdiff_t ldx, int64_t M, const float* w, int64_t K, int64_t N, float* y,
-                    ptrdiff_t ldy, const Ending& end, int64_t first, int64_t last) {
-  int64_t together = std::max<int64_t>(ROWS, ROW_BYTES / (K * sizeof(float)) / ROWS * ROWS);
+// Have blocks of at most MOST of M rows meet each of the panels [first, last) of a weight, in the order of memory:
+// `meet(p, panel, row, rows, ahead, blocks)`. A panel has `inner` rows of PANEL floats, in `size` floats. As many rows as
+// fit into ROW_BYTES meet all panels before the next ones do. `ahead` is what a block fetches, of `blocks` that share it.
+template <int MOST, class Meet>
+static inline void each_block(int64_t M, int64_t row_bytes, const float* w, int64_t size, int64_t inner, int64_t first,
+                              int64_t last, Meet meet) {
+  int64_t together = std::max<int64_t>(MOST, ROW_BYTES / row_bytes / MOST * MOST);
   for (int64_t from = 0; from < M; from += together) {
-    int64_t to = std::min(M, from + together), blocks = (to - from + ROWS - 1) / ROWS;
+    int64_t to = std::min(M, from + together), blocks = (to - from + MOST - 1) / MOST;
     for (int64_t p = first; p < last; p++) {
-      const float* panel = w + p * K * PANEL;
-      int count = (int)std::min<int64_t>(PANEL, N - p * PANEL);
+      const float* panel = w + p * size;
       for (int64_t b = 0; b < blocks; b++) {
         int64_t row = from + (to - from) * b / blocks, rows = from + (to - from) * (b + 1) / blocks - row;
-        Floats sums[ROWS][2];
-        const float* ahead = panel + std::min(K, FAR / PANEL) * PANEL + b * K / blocks * PANEL;
-        if (blocks == 1)
-          block_of<true>(rows, x + row * ldx, ldx, panel, K, ahead, 1, sums);
-        else
-          block_of<false>(rows, x + row * ldx, ldx, panel, K, ahead, blocks, sums);
-        for (int m = 0; m < rows; m++)
-          for (int half = 0; half < 2; half++) {
-            int col = p * PANEL + half * LANES, part = std::min(LANES, count - half * LANES);
-            float* to_y = y + (row + m) * ldy + col;
-            if (part == LANES)
-              store(to_y, ended(sums[m][half], end, to_y, row + m, col, LANES));
-            else if (part > 0)
-              store_part(to_y, ended(sums[m][half], end, to_y, row + m, col, part), part);
-          }
+        meet(p, panel, row, (int)rows, panel + std::min(size, (int64_t)FAR) + b * inner / blocks * PANEL, (int)blocks);
       }
     }
   }
+}
+
+// Write the sums of one row and one half of panel p, of N outputs, as far as there are outputs.
+static inline void write(Floats sum, const Ending& end, float* y, ptrdiff_t ldy, int64_t row, int64_t p, int half,
+                         int64_t N) {
+  int col = p * PANEL + half * LANES, part = (int)std::min<int64_t>(LANES, N - col);
+  float* to = y + row * ldy + col;
+  if (part == LANES)
+    store(to, ended(sum, end, to, row, col, LANES));
+  else if (part > 0)
+    store_part(to, ended(sum, end, to, row, col, part), part);
+}
+
+// Rows M of x times the panels [first, last) of a weight of N outputs.
+static void product(const float* x, ptrdiff_t ldx, int64_t M, const float* w, int64_t K, int64_t N, float* y,
+                    ptrdiff_t ldy, const Ending& end, int64_t first, int64_t last) {
+  auto meet = [&](int64_t p, const float* panel, int64_t row, int rows, const float* ahead, int blocks) {
+    Floats sums[ROWS][2];
+    if (blocks == 1)
+      block_of<true>(rows, x + row * ldx, ldx, panel, K, ahead, 1, sums);
+    else
+      block_of<false>(rows, x + row * ldx, ldx, panel, K, ahead, blocks, sums);
+    for (int m = 0; m < rows; m++)
+      for (int half = 0; half < 2; half++) write(sums[m][half], end, y, ldy, row + m, p, half, N);
+  };
+  each_block<ROWS>(M, K * sizeof(float), w, K * PANEL, K, first, last, meet);
 }

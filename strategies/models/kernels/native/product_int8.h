@@ -130,32 +130,18 @@ static void block_of(int rows, const int32_t* x, const float* w, int words, cons
 // Rows M of x times the panels [first, last) of a weight of N outputs.
 static void product_int8(const Rounded& x, int64_t M, const float* w, int64_t K, int64_t N, float* y, ptrdiff_t ldy,
                          const Ending& end, int64_t first, int64_t last) {
-  int64_t words = words_of(K), panel_words = HEADER + words * PANEL;
-  int64_t together = std::max<int64_t>(INT8_ROWS, ROW_BYTES / (words * FOUR) / INT8_ROWS * INT8_ROWS);
-  for (int64_t from = 0; from < M; from += together) {
-    int64_t to = std::min(M, from + together), blocks = (to - from + INT8_ROWS - 1) / INT8_ROWS;
-    for (int64_t p = first; p < last; p++) {
-      const float* panel = w + p * panel_words;
-      int count = (int)std::min<int64_t>(PANEL, N - p * PANEL);
-      for (int64_t b = 0; b < blocks; b++) {
-        int64_t row = from + (to - from) * b / blocks, rows = from + (to - from) * (b + 1) / blocks - row;
-        Ints sums[INT8_ROWS][2];
-        const float* ahead = panel + std::min(panel_words, (int64_t)FAR) + b * words / blocks * PANEL;
-        if (blocks == 1)
-          block_of<true>(rows, x.words.data() + row * words, panel, words, ahead, 1, sums);
-        else
-          block_of<false>(rows, x.words.data() + row * words, panel, words, ahead, blocks, sums);
-        for (int m = 0; m < rows; m++)
-          for (int half = 0; half < 2; half++) {
-            int col = p * PANEL + half * LANES, part = std::min(LANES, count - half * LANES);
-            float* to_y = y + (row + m) * ldy + col;
-            Floats sum = __builtin_convertvector(sums[m][half], Floats) * (load(panel + half * LANES) * x.scales[row + m]);
-            if (part == LANES)
-              store(to_y, ended(sum, end, to_y, row + m, col, LANES));
-            else if (part > 0)
-              store_part(to_y, ended(sum, end, to_y, row + m, col, part), part);
-          }
+  int64_t words = words_of(K);
+  auto meet = [&](int64_t p, const float* panel, int64_t row, int rows, const float* ahead, int blocks) {
+    Ints sums[INT8_ROWS][2];
+    if (blocks == 1)
+      block_of<true>(rows, x.words.data() + row * words, panel, words, ahead, 1, sums);
+    else
+      block_of<false>(rows, x.words.data() + row * words, panel, words, ahead, blocks, sums);
+    for (int m = 0; m < rows; m++)
+      for (int half = 0; half < 2; half++) {
+        Floats scales = load(panel + half * LANES) * x.scales[row + m];
+        write(__builtin_convertvector(sums[m][half], Floats) * scales, end, y, ldy, row + m, p, half, N);
       }
-    }
-  }
+  };
+  each_block<INT8_ROWS>(M, words * FOUR, w, HEADER + words * PANEL, words, first, last, meet);
 }
