@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 from weakref import ref
 
 import torch
 from torch import Tensor, nn
+
+from .config import ModelError
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,35 @@ def plain(weight: Tensor) -> Tensor:
     """A parameter in the plain layout: itself, or a copy that is made now where another layout replaced it."""
     by: Replacement | None = vars(weight).get("replacement")
     return weight.detach() if by is None else by.unpack()
+
+
+def keep_state(model: nn.Module) -> None:
+    """Have ``state_dict`` give the plain weights, and ``load_state_dict`` raise ModelError, for a model and its parts.
+
+    It needs this once its products read something else than its parameters, as what is loaded would have no effect.
+    """
+    for module in model.modules():
+        module.register_state_dict_post_hook(_plain_state)
+        module.register_load_state_dict_pre_hook(_refuse_state)
+
+
+def _plain_state(module: nn.Module, state: dict[str, Any], prefix: str, metadata: Any) -> None:
+    """Put plain weights into ``state``. Modules that share a parameter share what is made of it too."""
+    for name, weight in module.named_parameters(recurse=False):
+        if "replacement" in vars(weight):
+            last = vars(weight).get("made")
+            made = None if last is None else last()
+            if made is None:
+                made = plain(weight)
+                vars(weight)["made"] = ref(made)
+            state[prefix + name] = made
+
+
+def _refuse_state(module: nn.Module, *_: Any) -> None:
+    raise ModelError(
+        "this model multiplies by copies of its weights, which linear= or weights= made, so no state dict can be "
+        "loaded into it; load it into a new model, and choose the kernel afterwards"
+    )
 
 
 def held(model: nn.Module) -> list[Tensor]:

@@ -32,6 +32,7 @@ from torch import nn
 from ..config import ModelError
 from ..encoder_decoder import EncoderDecoder
 from ..head import Head
+from ..held import keep_state
 from . import one_row
 from .choose import choose
 from .custom_operator import Apply
@@ -95,6 +96,7 @@ def use_linear(
         if any(c.compiled for c in mine):
             apply = one_row.at_one_row(one_row.product(module.weight.detach(), getattr(module, "bias", None)), apply)
         multiply_by(module, apply)
+    keep_state(model)
     return Linears(held, tuple(choices))
 
 

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from ..config import ModelConfig, ModelError
 from ..encoder_decoder import EncoderDecoder
+from ..held import keep_state
 from ..message_text import first_line
 from . import one_row
 from .compiling import CompileError, one_graph, proven, why_not_compiled
@@ -87,6 +88,7 @@ def use_weights(model: EncoderDecoder, kind: str, linear: str = "torch") -> int:
         raise ModelError(why)
     require_plain(model)
     forget(model)
+    keep_state(model)
     modules, held = list(products(model)), 0
     if linear == "panel":
         native, held = use_panels(model, modules, (), int8=True)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from strategies import Session, parse
+from strategies.models.config import ModelError
 from strategies.models.held import held, plain, plain_bytes
 from strategies.models.kernels import linears
 from strategies.models.kernels.linears import use_linear
@@ -42,6 +43,28 @@ def test_the_plain_weights_are_made_again_bit_for_bit(pair):
     for (name, expected), found in zip(model.named_parameters(), packed.parameters(), strict=True):
         assert torch.equal(plain(found), expected), name
     assert digest(packed) == digest(copy.deepcopy(packed)) == digest(model)
+
+
+def test_a_state_dict_holds_the_plain_weights_and_shares_what_the_model_shares(pair):
+    model, packed = pair
+    expected, found = model.state_dict(), packed.state_dict()
+    assert list(found) == list(expected)
+    for name, tensor in expected.items():
+        assert torch.equal(found[name], tensor), name
+    assert len({t.data_ptr() for t in found.values()}) == len({t.data_ptr() for t in expected.values()})
+    assert torch.equal(packed.lm_head.state_dict()["weight"], model.lm_head.weight)
+
+
+@pytest.mark.parametrize("assign", [True, False])
+def test_no_state_dict_is_loaded_where_products_read_copies(pair, assign):
+    model, packed = pair
+    transposed = copy.deepcopy(model)
+    use_linear(transposed, "transposed", 2)
+    for each in (packed, transposed):
+        with pytest.raises(ModelError, match="load it into a new model, and choose the kernel afterwards"):
+            each.load_state_dict(model.state_dict(), assign=assign)
+    with pytest.raises(ModelError):
+        packed.lm_head.load_state_dict(model.lm_head.state_dict(), assign=assign)
 
 
 def test_a_product_that_reads_a_replaced_weight_by_mistake_is_nan(pair):
