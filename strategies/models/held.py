@@ -46,8 +46,8 @@ def keep_state(model: nn.Module) -> None:
     It needs this once its products read something else than its parameters, as what is loaded would have no effect.
     """
     for module in model.modules():
-        module.register_state_dict_post_hook(_plain_state)
-        module.register_load_state_dict_pre_hook(_refuse_state)
+        module.register_state_dict_post_hook(_plain_state)  # type: ignore[no-untyped-call]
+        module.register_load_state_dict_pre_hook(_refuse_state)  # type: ignore[no-untyped-call]
 
 
 def _plain_state(module: nn.Module, state: dict[str, Any], prefix: str, metadata: Any) -> None:

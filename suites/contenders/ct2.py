@@ -13,7 +13,6 @@ from strategies.search.options import Beam
 
 from .blank import blank_source
 from .contender import Contender, register
-from .converted import NAME, converted
 from .ct2_differences import PATIENCE, own_rule, why_not_decoded
 from .ct2_whisper import decode_features
 from .decoded import Decoded
@@ -67,7 +66,6 @@ class CTranslate2(Contender):
     install: ClassVar[str] = "pip install 'decodebench[peers]'"
     searches: ClassVar[tuple[str, ...]] = ("greedy", "beam")
     architectures: ClassVar[tuple[str, ...]] = ("t5", "marian", "bart", "mbart", "m2m_100", "pegasus", "whisper")
-    converted: ClassVar[str] = NAME
     compute_types: ClassVar[Mapping[str, str]] = {}
     """CTranslate2's compute type for each element type of a cell."""
 
@@ -85,9 +83,18 @@ class CTranslate2(Contender):
 
         return why_not_decoded(config_of(cell.model))
 
+    @property
+    def converted(self) -> str:
+        """The name of the folder in CTranslate2's format."""
+        from .exported.ct2_folder import ct2_name
+
+        return ct2_name()
+
     def convert(self, checkpoint: Path) -> None:
         """Make the folder in CTranslate2's format."""
-        converted(checkpoint)
+        from .exported.ct2_folder import ct2_folder
+
+        ct2_folder(checkpoint)
 
     def prepare(self, checkpoint: Path, cell: Cell) -> None:
         """Load with the threads of the cell.
@@ -99,6 +106,8 @@ class CTranslate2(Contender):
 
         from strategies import config_of
 
+        from .exported.ct2_folder import ct2_folder
+
         compute_type = self.compute_types[cell.dtype]
         if cell.device == "cuda":
             require_cuda(ctranslate2, compute_type)
@@ -107,7 +116,7 @@ class CTranslate2(Contender):
         kind = ctranslate2.Translator if self._of.mel_bins is None else ctranslate2.models.Whisper
         with told_of_libraries():
             self._translator: Any = kind(
-                str(converted(checkpoint)),
+                str(ct2_folder(checkpoint)),
                 device=cell.device,
                 compute_type=compute_type,
                 inter_threads=1,

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
-
-from strategies.models.export_tokenizer import words_of_whisper
 
 from .decoded import Decoded
 
@@ -17,15 +13,6 @@ if TYPE_CHECKING:
     from strategies import ModelConfig
 
     from ..settings.features import Features
-
-
-def name_words(folder: Path, config: ModelConfig) -> None:
-    """Call the special ids of a converted Whisper, whose words are numbers, by the words that CTranslate2 looks for."""
-    path = folder / "vocabulary.json"
-    words = json.loads(path.read_text())
-    for number, word in words_of_whisper(config).items():
-        words[number] = word
-    path.write_text(json.dumps(words))
 
 
 def placed(model: Any, features: Features) -> Any:

@@ -1,1 +1,1 @@
-"""Our model as two torch modules that other runtimes can convert: one for the source, one for a decoder step."""
+"""A checkpoint in the form that another runtime reads: CTranslate2's own, or two converted torch modules."""

@@ -6,18 +6,22 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ..store.files import made_once
-from .ct2_whisper import name_words
-from .errors import UnavailableError
+from strategies import ModelConfig, ModelSpec, config_of
+from strategies.models.export_tokenizer import words_of_whisper
 
-NAME = "ctranslate2"
+from ..errors import UnavailableError
+from .made_folder import made_folder, versioned
 
 
-def converted(checkpoint: Path) -> Path:
-    """Path of the checkpoint in CTranslate2's format, in float32; it is converted if that is not there yet.
+def ct2_name() -> str:
+    """The name of the folder, with a digest of what converts it."""
+    return versioned("ctranslate2", "torch", "transformers", "ctranslate2")
 
-    Decoding starts from the model's own start token, where CTranslate2 would take a
-    family's usual one.
+
+def ct2_folder(checkpoint: Path) -> Path:
+    """The folder of the checkpoint in CTranslate2's format, in float32; it is converted if that is not there yet.
+
+    Decoding starts from the model's own start token, where CTranslate2 would take a family's usual one.
 
     CTranslate2 4.8.5 asks ``tie_word_embeddings`` whether logits are scaled by 1 / sqrt(D). transformers 5 says true of
     every T5 there, and keeps the answer in ``scale_decoder_outputs``. Without it, the logits of a T5 whose head is not
@@ -25,15 +29,13 @@ def converted(checkpoint: Path) -> Path:
 
     Raises UnavailableError for a Marian that does not start from zeros, as CTranslate2 has all of them start.
     """
-    return made_once(checkpoint.with_name(NAME), lambda part: _convert(checkpoint, part))
+    return made_folder(checkpoint, ct2_name(), lambda part: _convert(checkpoint, part))
 
 
 def _convert(checkpoint: Path, part: Path) -> None:
     from ctranslate2.converters import TransformersConverter
 
-    from strategies import ModelSpec, config_of
-
-    of = config_of(ModelSpec(NAME, "checkpoint", str(checkpoint)))
+    of = config_of(ModelSpec(checkpoint.name, "checkpoint", str(checkpoint)))
 
     class Converter(TransformersConverter):  # type: ignore[misc]
         def load_model(self, *args: Any, **more: Any) -> Any:
@@ -46,8 +48,17 @@ def _convert(checkpoint: Path, part: Path) -> None:
 
     Converter(str(checkpoint)).convert(str(part))
     if of.architecture == "whisper":
-        name_words(part, of)
+        _name_words(part, of)
     elif of.architecture != "marian":  # which starts from zeros
         path = part / "config.json"
         started = {"decoder_start_token": str(of.start_id)}
         path.write_text(json.dumps(json.loads(path.read_text()) | started))
+
+
+def _name_words(folder: Path, config: ModelConfig) -> None:
+    """Call the special ids of a converted Whisper, whose words are numbers, by the words that CTranslate2 looks for."""
+    path = folder / "vocabulary.json"
+    words = json.loads(path.read_text())
+    for number, word in words_of_whisper(config).items():
+        words[number] = word
+    path.write_text(json.dumps(words))

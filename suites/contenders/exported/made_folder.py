@@ -22,7 +22,7 @@ from ..running.cache import IN_USE_S
 def versioned(kind: str, *libraries: str) -> str:
     """The name of the folder: ``kind`` and a digest of what its content depends on beside the checkpoint.
 
-    These are the versions of ``libraries``, the sources of this package, and those of the modules that it converts.
+    These are the versions of ``libraries``, the sources of this package, and those of the models.
     """
     found = hashlib.sha256("".join(f"{library} {version(library)}\n" for library in libraries).encode())
     for folder in (Path(__file__).parent, Path(strategies.models.__path__[0])):

@@ -7,8 +7,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from suites.contenders import Contender, ContenderError, UnavailableError, ct2, registry
+from suites.contenders import Contender, ContenderError, UnavailableError, registry
 from suites.contenders.ct2 import require_cuda, told_of_libraries
+from suites.contenders.exported import ct2_folder
 from suites.contenders.running import judgement, lineup
 from suites.contenders.running.lineup import why_not
 from suites.settings.faults import Fault
@@ -79,7 +80,7 @@ def test_ctranslate2_is_asked_for_the_type_of_the_cell(fixed_cell, monkeypatch, 
         Translator=translator,
     )
     monkeypatch.setitem(sys.modules, "ctranslate2", library)
-    monkeypatch.setattr(ct2, "converted", lambda checkpoint: checkpoint)
+    monkeypatch.setattr(ct2_folder, "ct2_folder", lambda checkpoint: checkpoint)
     with pytest.raises(AskedError) as raised:
         registry()[name]().prepare(tmp_path, placed(fixed_cell, "cuda", dtype))
     assert raised.value.args == ("cuda", asked)

@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from suites.contenders import registry
 from suites.contenders.exported import made_folder
 from suites.contenders.exported.made_folder import versioned
 from suites.contenders.running.cache import IN_USE_S
@@ -23,6 +24,24 @@ def name_with(monkeypatch):
 def test_the_name_depends_on_versions(name_with):
     assert name_with("1") == name_with("1") != name_with("2")
     assert name_with("1").startswith("kind-")
+
+
+@pytest.fixture
+def asked_anew():
+    """Names of folders are asked anew after the test."""
+    yield
+    versioned.cache_clear()
+
+
+@pytest.mark.parametrize("contender", ["ctranslate2_float32", "onnxruntime_int8", "openvino_float32"])
+def test_a_new_version_of_a_library_has_a_folder_of_its_own(monkeypatch, asked_anew, contender):
+    made = registry()[contender]
+    names = set()
+    for newer in ("", *made.requires):
+        monkeypatch.setattr(made_folder, "version", lambda library, newer=newer: "2" if library == newer else "1")
+        versioned.cache_clear()
+        names.add(made().converted)
+    assert len(names) == 1 + len(made.requires)
 
 
 def test_the_name_depends_on_sources(name_with, monkeypatch, tmp_path):
