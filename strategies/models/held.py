@@ -1,4 +1,4 @@
-"""What a model holds of its weights: a packed copy may have replaced the plain weight (``kernels/native``)."""
+"""What a model holds of its weights: a packed or narrower copy may have replaced the plain weight (``kernels``)."""
 
 from __future__ import annotations
 
@@ -34,8 +34,16 @@ def replace(weight: Tensor, by: Replacement) -> None:
     vars(weight)["__deepcopy__"] = lambda memo: itself()
 
 
+def is_replaced(weight: Tensor) -> bool:
+    """Whether something else holds what was a parameter's."""
+    return "replacement" in vars(weight)
+
+
 def plain(weight: Tensor) -> Tensor:
-    """A parameter in the plain layout: itself, or a copy that is made now where another layout replaced it."""
+    """A parameter in the plain layout: itself, or a copy that is made now of what replaced it.
+
+    Where narrower weights did, the copy has their values, which are rounded.
+    """
     by: Replacement | None = vars(weight).get("replacement")
     return weight.detach() if by is None else by.unpack()
 
@@ -53,7 +61,7 @@ def keep_state(model: nn.Module) -> None:
 def _plain_state(module: nn.Module, state: dict[str, Any], prefix: str, metadata: Any) -> None:
     """Put plain weights into ``state``. Modules that share a parameter share what is made of it too."""
     for name, weight in module.named_parameters(recurse=False):
-        if "replacement" in vars(weight):
+        if is_replaced(weight):
             last = vars(weight).get("made")
             made = None if last is None else last()
             if made is None:
@@ -80,4 +88,4 @@ def held(model: nn.Module) -> list[Tensor]:
 
 def plain_bytes(model: nn.Module) -> int:
     """Bytes of the parameters that nothing has replaced."""
-    return sum(weight.nbytes for weight in model.parameters() if "replacement" not in vars(weight))
+    return sum(weight.nbytes for weight in model.parameters() if not is_replaced(weight))

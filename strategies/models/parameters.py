@@ -119,22 +119,23 @@ def padded(outputs: int) -> int:
 def copy_bytes(config: ModelConfig, dtype: str, linear: str, weights: str) -> int:
     """Bytes that the copies of another kernel (``linears``) or of narrower weights (``narrow``) add to the weights.
 
-    Panels take the place of the weights, so they add only what fills them up. ``linear=auto`` chooses kernels by their
-    times, so its copies are not known in advance and count 0, the least.
+    They are fewer than 0 where narrower copies take the place of the weights. Panels of float32 add only what fills
+    them up. ``linear=auto`` chooses kernels by their times, so its copies are not known in advance and count 0.
     """
-    if weights == "int8" and linear == "panel":
-        return _int8_panel_bytes(config)
     elements = sum(weight.elements for weight in products(config))
+    replaced = FP32 * (elements - config.vocab_size * config.d_model * config.tie_head)
+    if weights == "int8" and linear == "panel":
+        return _int8_panel_bytes(config) - replaced
     if weights == "bf16":
-        return 2 * elements
+        return 2 * elements - replaced
     if weights == "int8":  # and a scale of two bytes for each output
-        return elements + 2 * sum(weight.out * weight.count for weight in products(config))
+        return elements + 2 * sum(weight.out * weight.count for weight in products(config)) - replaced
     if linear == "panel":
         return FP32 * (panel_elements(config) - elements)
     if linear not in ("transposed", "onednn", "mkl"):
         return 0
     if dtype == "fp32":
-        return FP32 * elements
+        return FP32 * elements - (replaced if linear != "mkl" else 0)
     return 2 * elements + (FP32 - 2) * _kept_in_fp32(config, dtype)
 
 

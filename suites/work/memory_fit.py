@@ -48,7 +48,7 @@ def why_no_room(
 def why_not_built(config: ModelConfig, cell: Cell) -> str:
     """Say why this machine has too little memory to make the weights; return "" where it has enough.
 
-    Weights are made in float32 first, whatever their type later, and copies for a kernel lie beside them. A cell with
+    Weights are made in float32 first, whatever their type later, and copies may lie beside them. A cell with
     narrower weights needs a second model with whole weights, to compare with.
     """
     models = 2 if cell.weights else 1

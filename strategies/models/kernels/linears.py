@@ -2,10 +2,11 @@
 
 All strategies of a cell share the kernel. It decides how fast weights are read, and changes results by rounding alone.
 Only ``fused``, and ``auto`` where it chose ``fused``, uses another kernel in compiled steps than in eager ones.
-Products of activations (attention) are not affected. A packed copy is held beside the plain weight, which the embedding
-and products of other numbers of rows still use. The exception is ``panel``, whose copy replaces the plain weight
-(``held``): it serves any number of rows, and an embedding that is tied to the head reads the head's panels. ``auto``
-keeps the plain weights where a kernel that it chose for other rows, or a loop of compiled steps, reads them.
+Products of activations (attention) are not affected. In a float32 model, the copy of a kernel that serves any number of
+rows replaces the plain weight (``held``): that of ``transposed``, ``onednn`` and ``panel``. The plain weight of a head
+that is tied to the embedding stays, because rows are looked up in it; only ``panel`` looks them up in its own. ``mkl``
+reads the plain weight for other numbers of rows than a step's. ``auto`` keeps the plain weights where a kernel that it
+chose for some rows, or a loop of compiled steps, reads them.
 
 | kernel | layout of its copy | from |
 |---|---|---|
@@ -38,7 +39,17 @@ from .choose import choose
 from .custom_operator import Apply
 from .execution import forget
 from .native.model import use_panels
-from .packing import KERNELS, READ_PLAIN, Choice, by_rows, multiply_by, pack, products, require_plain, unavailable
+from .packed import replace_plain, require_plain
+from .packing import (
+    KERNELS,
+    READ_PLAIN,
+    Choice,
+    by_rows,
+    multiply_by,
+    pack,
+    products,
+    unavailable,
+)
 
 LINEARS = (*KERNELS, "auto")
 
@@ -76,16 +87,20 @@ def use_linear(
     of_step = {c.weight: c.kernel for c in reversed(choices) if not c.compiled}  # the first of each shape
     native, loops = kind == "panel" or "panel" in of_step.values(), any(c.compiled for c in choices)
     made: dict[nn.Module, dict[str, Apply]] = {}
+    replaced: list[nn.Module] = []
     for module in modules:
         packed = {
             c.kernel: pack(module, c.kernel, rows)
             for c in _choices(module, kind, choices)
             if not c.compiled and not (native and c.kernel == "panel")
         }
-        made[module] = {kernel: apply for kernel, (apply, _) in packed.items()}
-        held += sum(copy_bytes for _, copy_bytes in packed.values())
+        made[module] = {kernel: one.apply for kernel, one in packed.items()}
+        held += sum(one.copy_bytes for one in packed.values())
+        if not loops and not READ_PLAIN & packed.keys():
+            replaced.append(module)
+            if not native:
+                replace_plain(model, module, next(iter(packed.values())).replacement)
     if native:
-        replaced = [module for module in modules if not loops and not READ_PLAIN & made[module].keys()]
         panels, panel_bytes = use_panels(model, modules, replaced, loops)
         held += panel_bytes
         for module in modules:

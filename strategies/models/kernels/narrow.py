@@ -2,7 +2,7 @@
 
 Only weights are narrower: activations, attention and K/V keep the model's float32. Inside a product, activations are
 rounded to bfloat16, because torch's operators take that type. Compiled steps of one row need no such operator and do
-not round (``one_row``). The embedding's look-up and the norms use the float32 weights.
+not round (``one_row``). The embedding's look-up and the norms use the float32 weights, and no other is kept.
 
 On a GPU torch's operator for int8 is slow. A product of one row is compiled there even in eager and captured steps, and
 does not round. A product of more rows multiplies by a bfloat16 copy of the weight that it makes and drops again.
@@ -21,14 +21,15 @@ from torch import Tensor
 
 from ..config import ModelConfig, ModelError
 from ..encoder_decoder import EncoderDecoder
-from ..held import keep_state
+from ..held import Replacement, keep_state
 from ..message_text import first_line
 from . import one_row
 from .compiling import CompileError, one_graph, proven, why_not_compiled
 from .custom_operator import Apply, opaque
 from .execution import forget
 from .native.model import use_panels
-from .packing import multiply_by, products, require_plain, unavailable
+from .packed import Packed, replace_plain, require_plain
+from .packing import multiply_by, products, unavailable
 from .quantise import quantise
 
 WEIGHTS = ("fp32", "bf16", "int8")
@@ -91,35 +92,40 @@ def use_weights(model: EncoderDecoder, kind: str, linear: str = "torch") -> int:
     keep_state(model)
     modules, held = list(products(model)), 0
     if linear == "panel":
-        native, held = use_panels(model, modules, (), int8=True)
+        replaced = [module for module in modules if module.weight is not model.embedding.weight]
+        native, held = use_panels(model, modules, replaced, int8=True)
         for module in modules:
             multiply_by(module, native[module])
         return held
     for module in modules:
         weight, bias = module.weight.detach(), getattr(module, "bias", None)
-        apply, copy_bytes = _PACK[kind](weight, bias)
-        multiply_by(module, apply)
-        held += copy_bytes
+        packed = _PACK[kind](weight, bias)
+        multiply_by(module, packed.apply)
+        replace_plain(model, module, packed.replacement)
+        held += packed.copy_bytes
     return held
 
 
-def _bf16(weight: Tensor, bias: Tensor | None) -> tuple[Apply, int]:
+def _bf16(weight: Tensor, bias: Tensor | None) -> Packed:
     narrow_XD = _laid_out(weight.bfloat16())
+    replacement = Replacement([narrow_XD], lambda: _in_order(narrow_XD).float())
 
     def apply(x: Tensor) -> Tensor:
         y = F.linear(_laid_out(x.bfloat16(), narrow_XD), narrow_XD).float()
         return y if bias is None else y.add_(bias)
 
     if weight.device.type != "cpu":  # there the compiler can trace the product, and joins the conversions to others
-        return apply, narrow_XD.nbytes
-    return one_row.at_one_row(one_row.word_product(narrow_XD, bias), opaque(apply, len(weight))), narrow_XD.nbytes
+        return Packed(apply, narrow_XD.nbytes, replacement)
+    product = one_row.at_one_row(one_row.word_product(narrow_XD, bias), opaque(apply, len(weight)))
+    return Packed(product, narrow_XD.nbytes, replacement)
 
 
-def _int8(weight: Tensor, bias: Tensor | None) -> tuple[Apply, int]:
+def _int8(weight: Tensor, bias: Tensor | None) -> Packed:
     int8_XD, scales = quantise(weight, torch.bfloat16)
+    narrow_XD, copy_bytes = _laid_out(int8_XD), int8_XD.nbytes + scales.nbytes
+    replacement = Replacement([narrow_XD, scales], lambda: _in_order(narrow_XD).float() * scales.float()[:, None])
     if weight.device.type != "cpu":
-        return dequantising(int8_XD, scales, bias), int8_XD.nbytes + scales.nbytes
-    narrow_XD = _laid_out(int8_XD)
+        return Packed(dequantising(int8_XD, scales, bias), copy_bytes, replacement)
 
     def apply(x: Tensor) -> Tensor:
         rows = _laid_out(x.reshape(-1, x.shape[-1]).bfloat16(), narrow_XD)
@@ -127,7 +133,7 @@ def _int8(weight: Tensor, bias: Tensor | None) -> tuple[Apply, int]:
         return y if bias is None else y.add_(bias)
 
     written = one_row.word_product(narrow_XD, bias, scales)
-    return one_row.at_one_row(written, opaque(apply, len(weight))), narrow_XD.nbytes + scales.nbytes
+    return Packed(one_row.at_one_row(written, opaque(apply, len(weight))), copy_bytes, replacement)
 
 
 def dequantising(int8_XD: Tensor, scale_X: Tensor, bias: Tensor | None) -> Apply:
@@ -176,4 +182,11 @@ def _laid_out(x: Tensor, weight: Tensor | None = None) -> Tensor:
     return one_row.interleave(x, 4 // (x if weight is None else weight).itemsize)
 
 
-_PACK: dict[str, Callable[[Tensor, Tensor | None], tuple[Apply, int]]] = {"bf16": _bf16, "int8": _int8}
+def _in_order(narrow_XD: Tensor) -> Tensor:
+    """Undo ``_laid_out``."""
+    if narrow_XD.device.type != "cpu":
+        return narrow_XD
+    return one_row.interleave(narrow_XD, narrow_XD.shape[-1] * narrow_XD.itemsize // 4)
+
+
+_PACK: dict[str, Callable[[Tensor, Tensor | None], Packed]] = {"bf16": _bf16, "int8": _int8}

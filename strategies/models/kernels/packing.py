@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from ..config import ModelError
 from ..encoder_decoder import EncoderDecoder
 from ..head import Head
+from ..held import Replacement
 from ..message_text import first_line
 from . import one_row
 from .compiling import CompileError
@@ -23,6 +24,7 @@ from .custom_operator import Apply, opaque
 from .native.compiler import why_unavailable
 from .native.model import one_product
 from .native.stages import kernels
+from .packed import Packed
 
 KERNELS = ("torch", "transposed", "onednn", "mkl", "fused", "panel")
 READ_PLAIN = {"torch", "mkl", "fused"}
@@ -56,8 +58,8 @@ def multiply_by(module: nn.Linear | Head, apply: Apply) -> None:
     vars(module)["project" if isinstance(module, Head) else "forward"] = apply
 
 
-def pack(module: nn.Linear | Head, kind: str, rows: int) -> tuple[Apply, int]:
-    """Return (the module's product by this kernel, the bytes of the copy that it reads).
+def pack(module: nn.Linear | Head, kind: str, rows: int) -> Packed:
+    """Return the module's product by this kernel.
 
     Raises ModelError if the kernel cannot take the weight.
     """
@@ -89,12 +91,6 @@ def by_rows(table: Iterable[tuple[int | None, Apply]]) -> Apply:
         return last(x)
 
     return choose
-
-
-def require_plain(model: EncoderDecoder) -> None:
-    """Raise ModelError for a model whose steps are native already: another kernel would serve a part of it."""
-    if "run_layers" in vars(model.decoder):
-        raise ModelError("this model has linear=panel already; load it again to give it another kernel")
 
 
 def unavailable_on(device: str, kind: str, dtype: torch.dtype = torch.float32) -> str:
@@ -147,33 +143,34 @@ def can_pack(kind: str) -> bool:
     return True
 
 
-def _torch(weight: Tensor, bias: Tensor | None, rows: int) -> tuple[Apply, int]:
+def _torch(weight: Tensor, bias: Tensor | None, rows: int) -> Packed:
     def apply(x: Tensor) -> Tensor:
         return F.linear(x, weight, bias)
 
-    return apply, 0
+    return Packed(apply, 0)
 
 
-def _transposed(weight: Tensor, bias: Tensor | None, rows: int) -> tuple[Apply, int]:
+def _transposed(weight: Tensor, bias: Tensor | None, rows: int) -> Packed:
     weight_DX = weight.t().contiguous()
 
     def apply(x: Tensor) -> Tensor:
         return x @ weight_DX if bias is None else (x @ weight_DX).add_(bias)
 
-    return apply, weight_DX.nbytes
+    return Packed(apply, weight_DX.nbytes, Replacement([weight_DX], lambda: weight_DX.t().contiguous()))
 
 
-def _onednn(weight: Tensor, bias: Tensor | None, rows: int) -> tuple[Apply, int]:
+def _onednn(weight: Tensor, bias: Tensor | None, rows: int) -> Packed:
     packed = torch.ops.mkldnn._reorder_linear_weight(weight, rows)
     call = torch.ops.mkldnn._linear_pointwise.default
 
     def apply(x: Tensor) -> Tensor:
         return call(x, packed, bias, "none", [], "")
 
-    return opaque(apply, len(weight)), weight.nbytes
+    # Its tensor has a layout that no other operator reads, so none is told of that holds the weight.
+    return Packed(opaque(apply, len(weight)), weight.nbytes, Replacement([], packed.to_dense))
 
 
-def _mkl(weight: Tensor, bias: Tensor | None, rows: int) -> tuple[Apply, int]:
+def _mkl(weight: Tensor, bias: Tensor | None, rows: int) -> Packed:
     packed = torch.ops.mkl._mkl_reorder_linear_weight(weight, rows)
     call = torch.ops.mkl._mkl_linear.default
 
@@ -182,18 +179,18 @@ def _mkl(weight: Tensor, bias: Tensor | None, rows: int) -> tuple[Apply, int]:
             return F.linear(x, weight, bias)
         return call(x, packed, weight, bias, rows)
 
-    return opaque(apply, len(weight)), weight.nbytes
+    return Packed(opaque(apply, len(weight)), weight.nbytes)
 
 
-def _fused(weight: Tensor, bias: Tensor | None, rows: int) -> tuple[Apply, int]:
-    return one_row.at_one_row(one_row.product(weight, bias), _torch(weight, bias, rows)[0]), 0
+def _fused(weight: Tensor, bias: Tensor | None, rows: int) -> Packed:
+    return Packed(one_row.at_one_row(one_row.product(weight, bias), _torch(weight, bias, rows).apply), 0)
 
 
-def _panel(weight: Tensor, bias: Tensor | None, rows: int) -> tuple[Apply, int]:
-    return one_product(weight, bias)
+def _panel(weight: Tensor, bias: Tensor | None, rows: int) -> Packed:
+    return Packed(*one_product(weight, bias))
 
 
-_PACK: dict[str, Callable[[Tensor, Tensor | None, int], tuple[Apply, int]]] = {
+_PACK: dict[str, Callable[[Tensor, Tensor | None, int], Packed]] = {
     "torch": _torch,
     "transposed": _transposed,
     "onednn": _onednn,

@@ -7,9 +7,11 @@ import torch
 
 from strategies import Session, parse
 from strategies.models.config import ModelError
-from strategies.models.held import held, plain, plain_bytes
+from strategies.models.head import Head
+from strategies.models.held import held, is_replaced, plain, plain_bytes
 from strategies.models.kernels import linears
 from strategies.models.kernels.linears import use_linear
+from strategies.models.kernels.narrow import use_weights
 from strategies.models.kernels.native.compiler import why_unavailable
 from strategies.models.kernels.packing import Choice, products, unavailable
 from strategies.models.parameters import FP32, panel_elements
@@ -82,6 +84,29 @@ def test_rows_of_the_embedding_are_equal_bit_for_bit_also_in_compiled_code(pair)
     for wrong in (-1, len(model.embedding.weight)):
         with pytest.raises(IndexError):
             packed.embedding(torch.tensor([[1, wrong]]))
+
+
+@pytest.mark.parametrize(
+    ("linear", "weights"), [("transposed", ""), ("onednn", ""), ("torch", "bf16"), ("torch", "int8"), ("panel", "int8")]
+)
+@pytest.mark.parametrize("tie_head", [False, True])
+def test_other_copies_replace_all_weights_but_that_of_the_embedding(tiny_model, linear, weights, tie_head):
+    """The weights that are made again are those by which products multiply."""
+    model = tiny_model("t5", tie_head=tie_head, d_model=16, d_ff=32, num_heads=2, d_kv=16)
+    packed = copy.deepcopy(model)
+    if why := unavailable(packed, linear):
+        pytest.skip(why)
+    use_weights(packed, weights, linear) if weights else use_linear(packed, linear, 2)
+    replaced = [module for module in products(packed) if is_replaced(module.weight)]
+    assert len(replaced) == len(list(products(packed))) - tie_head
+    for expected, module in zip(products(model), products(packed), strict=True):
+        again, x = plain(module.weight), torch.randn(3, module.weight.shape[1])
+        assert (again - expected.weight).abs().max() <= (expected.weight.abs().max() / 200 if weights else 0)
+        found = (module.project if isinstance(module, Head) else module)(x)
+        product = torch.nn.functional.linear(x, again, module.bias)
+        torch.testing.assert_close(found, product, rtol=0.02, atol=0.02 * float(product.abs().max()))
+    with pytest.raises(ModelError, match="load it again to give it another kernel"):
+        use_linear(packed, "transposed", 2)
 
 
 @pytest.mark.parametrize("other", ["onednn", "torch"])

@@ -71,7 +71,7 @@ TOO_LARGE = {
         "its weights need 11.9 GiB while they are made",
     ),
     "its copies": (
-        dataclasses.replace(CELL, model=spec(d_ff=8_000_000), linear="transposed"),
+        dataclasses.replace(CELL, model=spec(d_ff=8_000_000), linear="mkl"),
         "its weights need 3.81 GiB while they are made",
     ),
     "a long source": (dataclasses.replace(CELL, src_len=10**9), "no batch fits"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from weakref import WeakValueDictionary
 
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ..custom_operator import LIBRARY
+from .instruction_set import instruction_set
 from .panels import Panels
 from .stages import kernels
 
@@ -46,8 +48,18 @@ def gather(panels: Panels, ids: Tensor) -> Tensor:
 
 
 def unpacked(parts: Sequence[Panels]) -> Tensor:
-    """The plain weight [N, K] that panels hold, in the order of its parts."""
-    return torch.cat([gather(part, torch.arange(part.outputs)) for part in parts])
+    """The plain weight [N, K] that panels hold, in the order of its parts; that of int8 is a rounded one."""
+    whole = [_dequantised(part) if part.int8 else gather(part, torch.arange(part.outputs)) for part in parts]
+    return torch.cat(whole)
+
+
+def _dequantised(panels: Panels) -> Tensor:
+    """The weight [N, K] of panels of int8: [2 + words, width] of 32 bits each, whose first row holds the scales."""
+    width, words = 16 if instruction_set().name == "avx2" else 32, math.ceil(panels.inner / 4)
+    row = panels.packed.view(-1, 2 + words, width)
+    int8 = row[:, 2:].contiguous().view(torch.int8).view(-1, words, width, 4).transpose(1, 2).flatten(2)
+    weight = int8.float() * row[:, 0, :, None]
+    return weight.flatten(0, 1)[: panels.outputs, : panels.inner].contiguous()
 
 
 def _call(ids: Tensor, panels: int, width: int) -> Tensor:

@@ -82,7 +82,7 @@ def use_panels(
 
     Panels take the place of the plain weights of modules that are ``replaced``, and of an embedding that is tied to one
     of them, the head. ``loops``: not in compiled steps, whose products are loops. ``int8``: round the weights to it;
-    then none is replaced.
+    then no embedding may be tied to one that is replaced.
     """
     packed, memory = pack_all(model, modules, replaced, int8), Memory()
     if model.lm_head in replaced and model.lm_head.weight is model.embedding.weight:
