@@ -42,6 +42,14 @@ class Memory:
         return [first + 4 * rows * before for before in itertools.accumulate(widths[:-1], initial=0)]
 
 
+def runs_as_operator() -> bool:
+    """Whether native code is called through torch's dispatcher: in compiled code, and in a profile, for a row there.
+
+    Elsewhere it is called without the dispatcher's delay.
+    """
+    return torch.compiler.is_compiling() or torch._C._autograd._profiler_enabled()
+
+
 class Operator:
     """What runs as one operator, ``run``. Compiled code calls it as it is, and a profile has a row for it."""
 
@@ -53,8 +61,7 @@ class Operator:
 
     def __call__(self, given: Sequence[Tensor | None]) -> list[Tensor]:
         """Run it on float32 tensors on the CPU, of which the last is rows x [X, D]."""
-        # Outside compiled code and profiles it is called without the dispatcher's delay.
-        if torch.compiler.is_compiling() or torch._C._autograd._profiler_enabled():
+        if runs_as_operator():
             operators = torch.ops.decodebench
             operator = operators.stages_with_attention if self._attends else operators.stages
             made: list[Tensor] = operator.default(given, self._number, self._widths)

@@ -1,8 +1,7 @@
 """The layers of a decode step as native code, in one call or in two for each layer.
 
-One call runs all layers where stores and sources allow it (``whole``). Where a store has more to do, and in compiled
-code, ``SelfAttention.append`` and ``CrossAttention.read`` are called between two calls of native code, as in the model
-itself.
+One call runs all layers where stores and sources allow it (``whole``). Where a store has more to do,
+``SelfAttention.append`` and ``CrossAttention.read`` are called between two calls of native code, as in the model itself.
 """
 
 from __future__ import annotations
@@ -54,16 +53,16 @@ class NativeLayers:
 
         More rows per sequence go through the model's own modules, and so do all where torch's attention was asked for.
         """
-        compiling = torch.compiler.is_compiling()
         first = cast(DecoderLayer, decoder.layers[0])
-        if step.rows > 1 or (self._loops and compiling) or not first.self_attn.may_write_out:
+        if step.rows > 1 or (self._loops and torch.compiler.is_compiling()) or not first.self_attn.may_write_out:
             return Decoder.run_layers(decoder, x_BTD, step, attended, query_position_T, key_position_M)
         biases: list[Tensor | None] = [None]
         if key_position_M is not None:
             tables = range(len(attended.tables.distances))
             biases = [decoder.score_bias(i, attended.tables, query_position_T, key_position_M) for i in tables]
         x_XD = x_BTD.flatten(0, 1)
-        if not compiling and (made_XD := self._whole.step(x_XD, step, attended, biases)) is not None:
+        made_XD = self._whole.step(x_XD, step, attended, biases)
+        if made_XD is not None:
             return made_XD[:, None]
         return self._by_layers(decoder, x_XD, step, attended, biases)[:, None]
 
