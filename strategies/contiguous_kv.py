@@ -21,12 +21,19 @@ class ContiguousStore:
         size = shape.batch, shape.heads, 0, shape.head_size
         self._empty_BG0K = torch.empty(size, dtype=shape.dtype, device=shape.device)
         self._k_BGMK = self._v_BGMK = self._empty_BG0K
+        self._hole_BG1K = torch.zeros(1, dtype=shape.dtype, device=shape.device).expand(*size[:2], 1, size[3])
 
     def append(self, k_BGTK: Tensor, v_BGTK: Tensor, step: Step) -> tuple[Tensor, Tensor]:
         """Concatenate the new rows along the key dimension, which copies the k - T old rows."""
         self._k_BGMK = torch.cat((self._k_BGMK, k_BGTK), dim=2)
         self._v_BGMK = torch.cat((self._v_BGMK, v_BGTK), dim=2)
         return self._k_BGMK, self._v_BGMK
+
+    def place(self, step: Step) -> tuple[Tensor, Tensor, Tensor]:
+        """Concatenate a row that is yet to be written, which copies the k - 1 old rows; and its position."""
+        self._k_BGMK = torch.cat((self._k_BGMK, self._hole_BG1K), dim=2)
+        self._v_BGMK = torch.cat((self._v_BGMK, self._hole_BG1K), dim=2)
+        return self._k_BGMK, self._v_BGMK, step.position_1
 
     def key_position_M(self, step: Step) -> Tensor:
         """Positions 0 to k - 1, int64 [k].

@@ -33,16 +33,25 @@ class DoublingStore:
         self._v_BGCK = self._written(self._v_BGCK, v_BGTK, step)
         return self._k_BGCK[:, :, : step.length], self._v_BGCK[:, :, : step.length]
 
+    def place(self, step: Step) -> tuple[Tensor, Tensor, Tensor]:
+        """The whole buffers, doubled if there is no room, and the position that the device holds."""
+        self._k_BGCK = self._with_room(self._k_BGCK, step)
+        self._v_BGCK = self._with_room(self._v_BGCK, step)
+        return self._k_BGCK, self._v_BGCK, step.position_1
+
     def _written(self, held_BGCK: Tensor, new_BGTK: Tensor, step: Step) -> Tensor:
-        batch, heads, capacity, size = held_BGCK.shape
-        held = step.query_offset
-        if step.length > capacity:
-            doubled = capacity << (-(-step.length // capacity) - 1).bit_length()
-            larger_BGCK = held_BGCK.new_empty(batch, heads, doubled, size)
-            larger_BGCK[:, :, :held] = held_BGCK[:, :, :held]
-            held_BGCK = larger_BGCK
-        held_BGCK[:, :, held : step.length] = new_BGTK
+        held_BGCK = self._with_room(held_BGCK, step)
+        held_BGCK[:, :, step.query_offset : step.length] = new_BGTK
         return held_BGCK
+
+    def _with_room(self, held_BGCK: Tensor, step: Step) -> Tensor:
+        batch, heads, capacity, size = held_BGCK.shape
+        if step.length <= capacity:
+            return held_BGCK
+        held, doubled = step.query_offset, capacity << (-(-step.length // capacity) - 1).bit_length()
+        larger_BGCK = held_BGCK.new_empty(batch, heads, doubled, size)
+        larger_BGCK[:, :, :held] = held_BGCK[:, :, :held]
+        return larger_BGCK
 
     def key_position_M(self, step: Step) -> Tensor:
         """Positions 0 to k - 1, int64 [k]."""

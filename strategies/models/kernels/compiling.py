@@ -24,6 +24,8 @@ CPU_OPTIONS: dict[str, Any] = {
     "cpp.enable_floating_point_contract_flag": "fast",  # multiply-add as one instruction
 }
 
+STATIC = {"automatic_dynamic_shapes": False, "assume_static_by_default": True}
+"""Settings of torch's compiler by which every size is a constant that ``lengthen`` has not freed."""
 
 BACKENDS = "TORCH_COMPILE_OVERRIDE_BACKENDS"
 SWITCHES = ("TORCHDYNAMO_DISABLE", "TORCH_COMPILE_DISABLE", BACKENDS)
@@ -55,13 +57,14 @@ def proven(function: Callable[P, R], *given: P.args, **named: P.kwargs) -> R:
     """Make the first call of a function that ``one_graph`` made. Raises CompileError if the call compiled nothing.
 
     torch keeps compiled code on disk, by keys that leave out which attention kernels are allowed, though the code calls
-    one of them. They are added to the key here.
+    one of them. They are added to the key here. Sizes are constants of the code. That is set here, because
+    ``torch.compile(dynamic=False)`` would set it before each call, and set it back.
     """
     before, skipped = graphs_so_far(), False
     config: Any = torch.compiler.config
     tag = " ".join(map(str, (config.cache_key_tag, *compiled_in())))
     try:
-        with config.patch(cache_key_tag=tag), warnings.catch_warnings():
+        with config.patch(cache_key_tag=tag), torch._dynamo.config.patch(STATIC), warnings.catch_warnings():
             # That TensorFloat-32 is off: it is off because float32 was asked for.
             warnings.filterwarnings("ignore", "TensorFloat32 tensor cores", UserWarning)
             result = function(*given, **named)
@@ -102,4 +105,4 @@ def one_graph(function: Callable[P, R], device: str) -> Callable[P, R]:
     assert isinstance(function, types.FunctionType)
     own = types.FunctionType(function.__code__.replace(), function.__globals__, function.__name__)
     options = {"guard_filter_fn": few_guards, "size_asserts": False, **(CPU_OPTIONS if device == "cpu" else {})}
-    return torch.compile(own, fullgraph=True, dynamic=False, options=options)
+    return torch.compile(own, fullgraph=True, options=options)

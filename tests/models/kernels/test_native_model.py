@@ -18,6 +18,7 @@ from strategies.models.kernels.linears import use_linear
 from strategies.models.kernels.narrow import use_weights
 from strategies.models.kernels.native import compiler
 from strategies.models.kernels.native.step import NativeLayers
+from strategies.models.kernels.native.whole import WholeStep
 from strategies.models.kernels.packing import products, unavailable_on
 from strategies.static_kv import StaticKV, StaticStore
 from suites.probes.attention import attention_kernels
@@ -127,13 +128,13 @@ def test_attention_of_an_eager_step_is_told_to_be_native_unless_it_is_not(tiny_m
 
 
 @needs_native
-@pytest.mark.parametrize("strategy", ["contiguous_kv", "static_kv"])
+@pytest.mark.parametrize("strategy", ["paged_kv", "contiguous_kv", "static_kv"])
 def test_a_profile_shows_what_native_code_takes_as_products(tiny_model, strategy):
     session, token_NX = start(native(tiny_model("t5")), parse(strategy), 2)
     with profile(activities=[ProfilerActivity.CPU]) as trace, record_function("decode_step"):
         session.step(token_NX[0])
     calls = [call for call in read_calls(trace.events()) if "stages" in call.name]
-    by_layers = strategy == "contiguous_kv"
+    by_layers = strategy == "paged_kv"
     assert Counter(call.name for call in calls) == {
         "decodebench::stages": 1 + by_layers,  # the head, and what comes before the first layer
         "decodebench::stages_with_attention": 2 * len(session.model.decoder.layers) if by_layers else 1,
@@ -142,12 +143,28 @@ def test_a_profile_shows_what_native_code_takes_as_products(tiny_model, strategy
 
 
 @needs_native
-def test_a_compiled_step_gives_torchs_logits(tiny_model):
+def test_a_compiled_step_is_one_call_that_writes_the_buffers_themselves(tiny_model, monkeypatch):
     plain = tiny_model("t5", decoder_layers=1)
-    strategy, packed = parse("static_kv(read=buffer,execution=compiled)"), native(plain)
+    strategy, packed, called = parse("static_kv(read=buffer,execution=compiled)"), native(plain), []
     assert_near(decode(packed, strategy, 2), decode(plain, parse("static_kv"), 2))
     session, token_NX = start(packed, strategy, 2)
     assert attention_kernels(lambda: session.step(token_NX[0]), "compiled") == {"native"}
+    run = WholeStep.run
+    monkeypatch.setattr(WholeStep, "run", lambda *given: called.append(given[4]) or run(*given))
+    session.step(token_NX[1])
+    buffers = session._stores[0].place(session._step)[:2]
+    assert [[tensor.data_ptr() for tensor in own] for own in called] == [[tensor.data_ptr() for tensor in buffers]]
+
+
+@needs_native
+def test_a_compiled_step_whose_cache_grows_gives_torchs_logits(tiny_model):
+    """The prefix leaves it one variant to compile, which serves every length from 3 on."""
+    plain, found = tiny_model("t5", decoder_layers=1), []
+    for model, name in ((native(plain), "contiguous_kv(execution=compiled)"), (plain, "contiguous_kv")):
+        session = Session(model, parse(name), 2, SRC_LEN, TARGET, prefix_len=3)
+        session.prefill(torch.arange(2, 2 + 2 * SRC_LEN).view(2, SRC_LEN), None, torch.tensor([[0, 5, 7], [0, 9, 4]]))
+        found.append(torch.stack([session.step(torch.tensor([2 + n, 11])).clone() for n in range(TARGET)]))
+    assert_near(*found)
 
 
 @needs_native
@@ -163,12 +180,19 @@ def test_the_number_of_threads_changes_no_bit_of_a_step(tiny_model):
 
 
 @needs_native
-def test_sessions_of_several_sizes_and_models_in_turn_give_what_each_gives_alone(tiny_model):
-    """The rows between the stages of a model lie in memory that all of its sessions share."""
+def test_sessions_of_several_sizes_strategies_and_models_in_turn_give_what_each_gives_alone(tiny_model):
+    """The rows between the stages of a model, and the sizes of its attentions, are kept where all sessions use them."""
     one, other = native(tiny_model("t5")), native(tiny_model("transformer2017", seed=1))
-    kinds = [(one, 3), (one, 1), (other, 2), (one, 5)]
-    alone = [decode(model, parse("contiguous_kv"), batch, seed=batch) for model, batch in kinds]
-    sessions = [start(model, parse("contiguous_kv"), batch, seed=batch) for model, batch in kinds]
+    kinds = [
+        (one, parse("static_kv"), 3),
+        (one, parse("static_kv(capacity=20)"), 3),
+        (one, parse("contiguous_kv"), 1),
+        (one, parse("paged_kv"), 2),
+        (other, parse("doubling_kv(first=2)"), 2),
+        (one, parse("sliding_kv"), 5),
+    ]
+    alone = [decode(model, strategy, batch, seed=batch) for model, strategy, batch in kinds]
+    sessions = [start(model, strategy, batch, seed=batch) for model, strategy, batch in kinds]
     for n in range(TARGET):
         for (session, token_NX), expected_NXV in zip(sessions, alone, strict=True):
             assert torch.equal(session.step(token_NX[n]), expected_NXV[n])
@@ -259,7 +283,7 @@ def test_a_model_with_native_steps_takes_no_second_kernel(tiny_model):
 def test_threads_that_decode_with_one_model_take_turns(tiny_model):
     plain = tiny_model("t5")
     packed, found = native(plain), {}
-    for name in ("static_kv", "contiguous_kv"):
+    for name in ("static_kv", "paged_kv"):
         strategy = parse(name)
         expected = {batch: decode(plain, strategy, batch) for batch in (1, 2, 5)}
 

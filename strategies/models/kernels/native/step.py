@@ -1,7 +1,8 @@
 """The layers of a decode step as native code, in one call or in two for each layer.
 
-One call runs all layers where stores and sources allow it (``whole``). Where a store has more to do,
-``SelfAttention.append`` and ``CrossAttention.read`` are called between two calls of native code, as in the model itself.
+One call runs all layers where stores and sources allow it (``whole``). Where one of them has more to do,
+``SelfAttention.append`` and ``CrossAttention.read`` are called between two calls of native code, as in the model
+itself.
 """
 
 from __future__ import annotations
