@@ -243,7 +243,7 @@ class Session:
             self._token_XN[:, step.length - 1] = token_X
             token_XT = self._token_XN[:, step.query_offset : step.length]
         else:
-            token_XT = token_X[:, None]
+            token_XT = token_X.unsqueeze(1)
         if self._fed_X1 is not None:
             token_XT = self._fed_X1.copy_(token_XT)
         return self._forward(self.model, token_XT, step, attended)

@@ -30,7 +30,7 @@ Forward = Callable[[*Given], Tensor]
 def next_logits(model: EncoderDecoder, token_BT: Tensor, step: Step, attended: Attended) -> Tensor:
     """Feed T rows per sequence; return the logits [B, V] of the token after the last row. B counts sequences."""
     x_BTD = model.decoder(token_BT, step, attended)
-    logits_BV: Tensor = model.lm_head(x_BTD[:, -1])
+    logits_BV: Tensor = model.lm_head(x_BTD.select(1, -1))
     return logits_BV
 
 

@@ -58,7 +58,10 @@ def product(parts: Sequence[Panels], memory: Memory) -> Product:
     program = Program(stages, False, parts[0].inner, [width], memory, [])
 
     def apply(x: Tensor) -> Tensor:
-        (y,) = program([x.reshape(-1, x.shape[-1])])
+        if x.dim() == 2:
+            (y,) = program([x])
+            return y
+        (y,) = program([x.flatten(0, -2)])
         return y.view(*x.shape[:-1], width)
 
     return apply

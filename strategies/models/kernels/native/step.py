@@ -61,11 +61,10 @@ class NativeLayers:
         if key_position_M is not None:
             tables = range(len(attended.tables.distances))
             biases = [decoder.score_bias(i, attended.tables, query_position_T, key_position_M) for i in tables]
-        x_XD = x_BTD.flatten(0, 1)
-        made_XD = self._whole.step(x_XD, step, attended, biases)
-        if made_XD is not None:
-            return made_XD[:, None]
-        return self._by_layers(decoder, x_XD, step, attended, biases)[:, None]
+        made_BTD = self._whole.step(x_BTD, step, attended, biases)
+        if made_BTD is not None:
+            return made_BTD
+        return self._by_layers(decoder, x_BTD.squeeze(1), step, attended, biases).unsqueeze(1)
 
     def _by_layers(
         self, decoder: Decoder, x_XD: Tensor, step: Step, attended: Attended, biases: Sequence[Tensor | None]

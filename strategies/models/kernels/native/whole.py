@@ -63,8 +63,8 @@ class WholeStep:
         self._number = next(_NUMBERS)
         _STEPS[self._number] = self
 
-    def step(self, x_XD: Tensor, step: Step, attended: Attended, biases: Sequence[Tensor | None]) -> Tensor | None:
-        """Run all layers and the norm at the end, [X, D] -> [X, D]; the step's K and V are written to the buffers.
+    def step(self, x_X1D: Tensor, step: Step, attended: Attended, biases: Sequence[Tensor | None]) -> Tensor | None:
+        """Run all layers and the norm at the end, [X, 1, D] -> [X, 1, D]; the buffers are given the step's K and V.
 
         Returns None, and does nothing, where a store or a source does not allow one call. Raises RuntimeError for K, V
         or a bias that does not fit.
@@ -81,10 +81,10 @@ class WholeStep:
         # A compiled step serves any length of what grows, of which all is read.
         grows = torch.compiler.is_compiling() and isinstance(attended.stores[0], Growing)
         keys = own[0].shape[2] if grows else step.keys
-        given = x_XD, row_1, [attended.source_bias, *biases], own, kept, keys
+        given = x_X1D, row_1, [attended.source_bias, *biases], own, kept, keys
         if runs_as_operator():
-            made_XD: Tensor = torch.ops.decodebench.stages_with_attention.writing(*given, self._number)
-            return made_XD
+            made_X1D: Tensor = torch.ops.decodebench.stages_with_attention.writing(*given, self._number)
+            return made_X1D
         return self.run(*given)
 
     def _takes(self, attended: Attended) -> bool:
@@ -97,7 +97,7 @@ class WholeStep:
 
     def run(
         self,
-        x_XD: Tensor,
+        x_X1D: Tensor,
         row_1: Tensor,
         biases: Sequence[Tensor | None],
         own: Sequence[Tensor],
@@ -109,12 +109,12 @@ class WholeStep:
         ``biases`` are those of the source and of each table. ``own`` are the buffers of K and V of each layer, of which
         ``keys`` rows are read, and ``kept`` K and V of the source.
         """
-        x_XD = rows_given(x_XD, self._width).contiguous()
-        made_XD, rows = torch.empty_like(x_XD), x_XD.shape[0]
+        x_X1D = rows_given(x_X1D, self._width).contiguous()
+        made_X1D, rows = torch.empty_like(x_X1D), x_X1D.shape[0]
         source_bias, *of_tables = biases
-        addresses = [x_XD.data_ptr(), row_1.data_ptr(), *(0 if bias is None else bias.data_ptr() for bias in biases)]
+        addresses = [x_X1D.data_ptr(), row_1.data_ptr(), *(0 if bias is None else bias.data_ptr() for bias in biases)]
         addresses += [0] * (self._tables - len(of_tables))
-        addresses += [tensor.data_ptr() for tensor in (*own, *kept, made_XD)]
+        addresses += [tensor.data_ptr() for tensor in (*own, *kept, made_X1D)]
         with self._memory.lock:
             strides = [self._stages.bias_strides(rows, 1, keys, bias) for bias in of_tables]
             for i in range(self._depth):
@@ -125,7 +125,7 @@ class WholeStep:
                 self._sizes[first + KEYS] = keys
                 self._sizes[first + BIAS : first + SIZES] = strides[min(i, len(strides) - 1)]
             self._stages.run(addresses + self._memory.addresses(rows, self._scratch_widths), self._sizes, rows)
-        return made_XD
+        return made_X1D
 
     def _lay_out(self, place: int, rows: int, k: Tensor, v: Tensor, bias: Tensor | None, keys: int) -> None:
         """Set the sizes of an attention, if K, V or their number of rows are not laid out as they were."""
@@ -157,7 +157,7 @@ def _allows_one_call(attended: Attended) -> bool:
 
 
 def _call(
-    x_XD: Tensor,
+    x_X1D: Tensor,
     row_1: Tensor,
     biases: Sequence[Tensor | None],
     own: Sequence[Tensor],
@@ -165,11 +165,11 @@ def _call(
     keys: int,
     step: int,
 ) -> Tensor:
-    return _STEPS[step].run(x_XD, row_1, biases, own, kept, keys)
+    return _STEPS[step].run(x_X1D, row_1, biases, own, kept, keys)
 
 
-def _shape(x_XD: Tensor, *_: object) -> Tensor:
-    return torch.empty_like(x_XD, memory_format=torch.contiguous_format)
+def _shape(x_X1D: Tensor, *_: object) -> Tensor:
+    return torch.empty_like(x_X1D, memory_format=torch.contiguous_format)
 
 
 LIBRARY.impl(_NAME, _call, "CompositeExplicitAutograd")  # type: ignore[no-untyped-call]
