@@ -131,7 +131,7 @@ class InBlocks(Protocol):
 
 
 class Placing(Protocol):
-    """A ``SelfKV`` that keeps the K and V of a step of one row in one row of buffers, and does nothing besides.
+    """A ``SelfKV`` that keeps the K and V of a step of one row in one row of buffers, which may grow before.
 
     Native code then writes them there itself, instead of calling ``append`` (``stands_for``).
     """
