@@ -40,14 +40,25 @@ class Encoder(Stack):
         ``source_bias`` masks padding, [B, 1, 1, S] or None. ``position_SD`` is ``position_table(S)``, if the caller has
         it; it is made here otherwise.
         """
-        x_BSD = self._rows(source, position_SD)
+        return self.dropout(self.run_layers(self, self._rows(source, position_SD), source_bias))
+
+    @staticmethod
+    def run_layers(encoder: Encoder, x_BSD: Tensor, source_bias: Tensor | None) -> Tensor:
+        """Run all layers of an encoder and its norm at the end, [B, S, D] -> [B, S, D].
+
+        Native code may take the place of this function, as of ``Decoder.run_layers``.
+        """
         bias = None
-        for i, layer in enumerate(self.layers):
-            if i == 0 or i < len(self.relative_biases):
+        for i, layer in enumerate(encoder.layers):
+            if encoder.has_bias(i):
                 bias = None  # frees that of the layer before
-                bias = self._score_bias(i, x_BSD.shape[1], source_bias)
+                bias = encoder.score_bias(i, x_BSD.shape[1], source_bias)
             x_BSD = layer(x_BSD, bias)
-        return self.dropout(self.final_norm(x_BSD))
+        return encoder.final_norm(x_BSD)
+
+    def has_bias(self, layer: int) -> bool:
+        """Whether the layer has a bias of its own, which those after it that have none share."""
+        return layer == 0 or layer < len(self.relative_biases)
 
     def _rows(self, source: Tensor, position_SD: Tensor | None) -> Tensor:
         if self.config.mel_bins is None:
@@ -56,7 +67,7 @@ class Encoder(Stack):
         position_SD = self.position_table(x_BSD.shape[1]) if position_SD is None else position_SD
         return self.dropout(self.embedding_norm(x_BSD if position_SD is None else x_BSD + position_SD))
 
-    def _score_bias(self, layer: int, length: int, source_bias: Tensor | None) -> Tensor | None:
+    def score_bias(self, layer: int, length: int, source_bias: Tensor | None) -> Tensor | None:
         """Relative positions and padding as one additive bias for a layer, and those after it that have no table.
 
         Its rows are dense, and aligned on CUDA, because kernels copy a bias that is not laid out so.

@@ -141,3 +141,16 @@ def test_the_number_of_threads_changes_no_bit(draw, rows):
         found.append(product(x_XK, weight_NK, bias_N, norm=norm, activation="silu"))
     assert torch.equal(found[0], found[1])
     assert torch.equal(found[0], found[2])
+
+
+def test_many_rows_make_what_few_make_whatever_the_number_of_threads(draw):
+    """Their products are made in another way, which threads divide by rows too."""
+    weight_NK, bias_N, x_XK, norm = draw(70, 520), draw(70), draw(530, 520), RMSNorm(520, 1e-6).requires_grad_(False)
+    stages, x, y = Stages(), Rows(1, 520), Rows(2, 70)
+    stages.product(x, panels(weight_NK, bias_N), y, norm=norm, normed=3, activation="relu", residual=Rows(0, 70))
+    residual_XN = draw(530, 70)
+    few = [run(stages, [*given], 70, 520) for given in zip(residual_XN.split(53), x_XK.split(53), strict=True)]
+    for threads in (1, 2, 4):
+        torch.set_num_threads(threads)
+        for found, expected in zip(run(stages, [residual_XN, x_XK], 70, 520), zip(*few, strict=True), strict=True):
+            assert torch.equal(found, torch.cat(expected))

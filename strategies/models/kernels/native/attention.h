@@ -38,6 +38,36 @@ static inline float dot(const float* a, const float* b, int64_t size) {
   return sum(total);
 }
 
+// Turn scores into weights: softmax(score + bias) over `keys`. `at(key)` is where LANES of them lie, the last ones filled up.
+template <class At>
+static inline void weigh(int64_t keys, const float* bias, int64_t bias_stride, At at) {
+  Floats most = all(-INFINITY), total = {};
+  Ints nan = {};
+  for (int64_t m = 0; m < keys; m += LANES) {
+    int count = (int)std::min<int64_t>(LANES, keys - m);
+    Floats score = load(at(m));
+    if (bias && bias_stride == 1)
+      score += load_part(bias + m, count);
+    else if (bias)
+      for (int i = 0; i < count; i++) score[i] += bias[(m + i) * bias_stride];
+    for (int i = count; i < LANES; i++) score[i] = -INFINITY;
+    most = score > most ? score : most;
+    nan |= score != score;
+    store(at(m), score);
+  }
+  float largest = -INFINITY;
+  bool has_nan = false;
+  for (int i = 0; i < LANES; i++) largest = std::max(largest, most[i]), has_nan |= nan[i] != 0;
+  if (largest == -INFINITY) largest = 0;  // with every key masked, all weights are 0, as torch has it
+  for (int64_t m = 0; m < keys; m += LANES) {
+    Floats e = exp(load(at(m)) - largest);
+    total += e;
+    store(at(m), e);
+  }
+  float divisor = sum(total), scale = has_nan ? NAN : divisor == 0 ? 0 : 1 / divisor;
+  for (int64_t m = 0; m < keys; m += LANES) store(at(m), load(at(m)) * scale);
+}
+
 // One sentence and one head of K and V.
 static void attend(const Attention& a, int64_t sentence, int64_t head, std::vector<float>& scratch) {
   int64_t rows = a.beams * a.group, padded = (a.keys + LANES - 1) / LANES * LANES;
@@ -67,24 +97,8 @@ static void attend(const Attention& a, int64_t sentence, int64_t head, std::vect
   for (; m < a.keys; m++)
     for (int64_t r = 0; r < rows; r++) scratch[r * padded + m] = dot(a.q + query(r), k + m * a.of_k.key, a.size) * a.scale;
   for (int64_t r = 0; r < rows; r++) {
-    float* score = scratch.data() + r * padded;
-    if (a.bias) {
-      const float* bias = a.bias + sentence * a.of_bias.batch + head * a.of_bias.head + r * a.of_bias.row;
-      for (int64_t m = 0; m < a.keys; m++) score[m] += bias[m * a.of_bias.key];
-    }
-    float most = -INFINITY;
-    bool nan = false;
-    for (int64_t m = 0; m < a.keys; m++) most = std::max(most, score[m]), nan |= score[m] != score[m];
-    for (int64_t m = a.keys; m < padded; m++) score[m] = -INFINITY;
-    if (most == -INFINITY) most = 0;  // with every key masked, all weights are 0, as torch has it
-    Floats total = {};
-    for (int64_t m = 0; m < padded; m += LANES) {
-      Floats e = exp(load(score + m) - most);
-      total += e;
-      store(score + m, e);
-    }
-    float divisor = sum(total), scale = nan ? NAN : divisor == 0 ? 0 : 1 / divisor;
-    for (int64_t m = 0; m < padded; m += LANES) store(score + m, load(score + m) * scale);
+    const float* bias = a.bias ? a.bias + sentence * a.of_bias.batch + head * a.of_bias.head + r * a.of_bias.row : nullptr;
+    weigh(a.keys, bias, a.of_bias.key, [&](int64_t key) { return scratch.data() + r * padded + key; });
   }
   constexpr int WIDE = 4;  // vectors of a row of V that are summed up together
   for (int64_t r = 0; r < rows; r++) {

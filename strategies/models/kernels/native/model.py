@@ -12,6 +12,7 @@ from ...head import Head
 from ...held import Replacement, replace
 from ...layers import FeedForward
 from .embedding import look_up, unpacked
+from .encoder import NativeEncoder
 from .panels import Arena, Panels, floats_of, pack
 from .program import Memory, Program
 from .stages import Rows, Stages
@@ -81,7 +82,9 @@ def use_panels(
     loops: bool = False,
     int8: bool = False,
 ) -> tuple[dict[nn.Module, Product], int]:
-    """Have the layers of decode steps run by native code; return each module's product, and the bytes of all panels.
+    """Have the encoder and the layers of decode steps run by native code.
+
+    Returns each module's product, and the bytes of all panels.
 
     Panels take the place of the plain weights of modules that are ``replaced``, and of an embedding that is tied to one
     of them, the head. ``loops``: not in compiled steps, whose products are loops. ``int8``: round the weights to it;
@@ -90,6 +93,7 @@ def use_panels(
     packed, memory = pack_all(model, modules, replaced, int8), Memory()
     if model.lm_head in replaced and model.lm_head.weight is model.embedding.weight:
         vars(model.embedding)["forward"] = look_up(packed[model.lm_head][0])
+    vars(model.encoder)["run_layers"] = NativeEncoder(model.encoder, packed.__getitem__, memory)
     vars(model.decoder)["run_layers"] = NativeLayers(model.decoder, packed.__getitem__, memory, loops)
     products = {module: product(parts, memory) for module, parts in packed.items()}
     return products, sum(part.packed.nbytes for parts in packed.values() for part in parts)

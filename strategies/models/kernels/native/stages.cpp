@@ -4,10 +4,11 @@
 // these structs is stages.py, which has the same fields in the same order.
 #include <omp.h>
 
-#include "attention.h"
+#include "attention_many.h"
 #include "norm.h"
 #include "product.h"
 #include "product_int8.h"
+#include "product_many.h"
 
 struct Stage {
   int64_t is_attention;
@@ -35,22 +36,27 @@ static Ending ending(const Stage& s, char* const* slots) {
 
 static void run_product(const Stage& s, char* const* slots, int64_t M, int thread, int threads) {
   static thread_local std::vector<float> normed;
-  const float* x = (const float*)slots[s.x];
+  Share share = s.N ? share_of(M, s.N, thread, threads) : Share{M * thread / threads, M * (thread + 1) / threads, 0, 0};
+  const float* x = (const float*)slots[s.x] + share.from * s.ldx;
+  int64_t rows = share.to - share.from;
   ptrdiff_t ldx = s.ldx;
   if (s.norm_weight) {  // by each thread for itself: that takes less time than to wait for others
-    normed.resize(M * s.K);
+    normed.resize(std::max<size_t>(normed.size(), rows * s.K));
     Norm norm{s.norm_weight, s.norm_bias, s.eps, s.centres != 0};
-    for (int64_t m = 0; m < M; m++) norm_row(x + m * ldx, norm, s.K, normed.data() + m * s.K);
+    for (int64_t m = 0; m < rows; m++) norm_row(x + m * ldx, norm, s.K, normed.data() + m * s.K);
     x = normed.data();
     ldx = s.K;
-    if (s.normed >= 0) {
+    if (s.normed >= 0) {  // a part of the share, which it has in common with other threads
       int64_t from = M * thread / threads, to = M * (thread + 1) / threads;
-      std::memcpy((float*)slots[s.normed] + from * s.K, x + from * s.K, (to - from) * s.K * sizeof(float));
+      std::memcpy((float*)slots[s.normed] + from * s.K, x + (from - share.from) * s.K, (to - from) * s.K * sizeof(float));
     }
   }
-  int64_t panels = (s.N + PANEL - 1) / PANEL;
-  product(x, ldx, M, s.weight, s.K, s.N, (float*)slots[s.y] + s.first, s.ldy, ending(s, slots), panels * thread / threads,
-          panels * (thread + 1) / threads);
+  if (!s.N) return;  // a norm alone
+  float* y = (float*)slots[s.y] + s.first;
+  if (M >= MANY)
+    product_many(x, ldx, s.weight, s.K, s.N, y, s.ldy, ending(s, slots), share);
+  else
+    product(x, ldx, M, s.weight, s.K, s.N, y, s.ldy, ending(s, slots), share.first, share.last);
 }
 
 // The threads share the norms and the rounding of the rows. A stage that does not wait has the rows of the one before.
@@ -76,15 +82,25 @@ static void run_int8_product(const Stage& s, char* const* slots, Rounded& rounde
                panels * thread / threads, panels * (thread + 1) / threads);
 }
 
-static void run_attention(const Stage& s, char* const* slots, const int64_t* sizes, int thread, int threads) {
+static void run_attention(const Stage& s, char* const* slots, const int64_t* sizes, int64_t M, int thread, int threads) {
   static thread_local std::vector<float> scratch;
+  static thread_local Attending attending;
   const int64_t* n = sizes + s.sizes;
   Attention a{n[0], n[1], s.kv_heads, s.group, s.size, n[2],
               (const float*)slots[s.q], (const float*)slots[s.k], (const float*)slots[s.v],
               s.attention_bias < 0 ? nullptr : (const float*)slots[s.attention_bias],
               s.ldq, {n[3], n[4], n[5]}, {n[6], n[7], n[8]}, {n[9], n[10], n[11], n[12]}, s.scale,
               (float*)slots[s.out]};
-  int64_t items = a.batch * a.kv_heads;
+  int64_t items = a.batch * a.kv_heads, positions = M / (a.batch * a.beams);
+  if (positions > 1) {  // more threads than items divide the queries of each
+    int64_t parts = (threads + items - 1) / items, queries = positions * a.group;
+    for (int64_t i = items * parts * thread / threads; i < items * parts * (thread + 1) / threads; i++) {
+      int64_t item = i / parts, part = i % parts;
+      attend_many(a, positions, item / a.kv_heads, item % a.kv_heads, queries * part / parts, queries * (part + 1) / parts,
+                  attending);
+    }
+    return;
+  }
   for (int64_t i = items * thread / threads; i < items * (thread + 1) / threads; i++) {
     int64_t sentence = i / a.kv_heads, head = i % a.kv_heads;
     if (s.row >= 0) {  // they lie behind the queries: all of K, then all of V
@@ -112,7 +128,7 @@ extern "C" void run_stages(const Stage* stages, int64_t count, char* const* slot
 #pragma omp barrier
       }
       if (stages[i].is_attention)
-        run_attention(stages[i], slots, sizes, thread, all);
+        run_attention(stages[i], slots, sizes, rows, thread, all);
       else if (stages[i].is_int8)
         run_int8_product(stages[i], slots, rounded, rows, i > 0 && !stages[i].waits, thread, all);
       else

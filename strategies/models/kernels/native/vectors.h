@@ -28,13 +28,22 @@ static inline Floats load(const float* from) {
 
 static inline void store(float* to, Floats x) { std::memcpy(to, &x, sizeof x); }
 
+// The first `count` floats, and zeros; memory beyond them is not touched.
 static inline Floats load_part(const float* from, int count) {
-  Floats x = {};
-  std::memcpy(&x, from, count * sizeof(float));
-  return x;
+#ifdef __AVX512F__
+  return (Floats)_mm512_maskz_loadu_ps((__mmask16)((1u << count) - 1), from);
+#else
+  return (Floats)_mm256_maskload_ps(from, (__m256i)(Ints{0, 1, 2, 3, 4, 5, 6, 7} < count));
+#endif
 }
 
-static inline void store_part(float* to, Floats x, int count) { std::memcpy(to, &x, count * sizeof(float)); }
+static inline void store_part(float* to, Floats x, int count) {
+#ifdef __AVX512F__
+  _mm512_mask_storeu_ps(to, (__mmask16)((1u << count) - 1), (__m512)x);
+#else
+  _mm256_maskstore_ps(to, (__m256i)(Ints{0, 1, 2, 3, 4, 5, 6, 7} < count), (__m256)x);
+#endif
+}
 
 static inline float sum(Floats x) {
 #ifdef __AVX512F__

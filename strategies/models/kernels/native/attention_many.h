@@ -1,0 +1,82 @@
+// Attention of many positions per sequence: keys and values are laid out in panels, and met by blocks of queries.
+#pragma once
+#include "attention.h"
+#include "product_many.h"
+
+// Scratch of a thread.
+struct Attending {
+  std::vector<float> keys, values, queries, weights;
+};
+
+// Lay out `count` rows of `size` floats as a weight of which they are the outputs, or, `across`, the inputs.
+static void lay_out(const float* rows, ptrdiff_t stride, int64_t count, int64_t size, bool across, std::vector<float>& to) {
+  int64_t outputs = across ? size : count, inner = across ? count : size, panels = (outputs + PANEL - 1) / PANEL;
+  to.resize(std::max<size_t>(to.size(), panels * inner * PANEL + NEAR));
+  if (outputs % PANEL) std::fill_n(to.data() + (panels - 1) * inner * PANEL, inner * PANEL, 0.f);
+  for (int64_t r = 0; r < count; r++)
+    for (int64_t i = 0; i < size;) {
+      const float* from = rows + r * stride + i;
+      if (across) {
+        int64_t part = std::min<int64_t>(PANEL, size - i);
+        std::memcpy(to.data() + (i / PANEL * inner + r) * PANEL, from, part * sizeof(float));
+        i += part;
+      } else {
+        to[(r / PANEL * inner + i) * PANEL + r % PANEL] = *from;
+        i++;
+      }
+    }
+}
+
+// Rows of slabs of DEEP, as `product_many` has them: the sums that `rows` rows of `inner` numbers make with a panel.
+static void meet_panel(int rows, const float* x, const float* panel, int64_t inner, Floats (*sums)[2]) {
+  for (int m = 0; m < rows; m++) sums[m][0] = sums[m][1] = Floats{};
+  for (int64_t k = 0; k < inner; k += DEEP, x += TALL * STRIDE) {
+    int depth = (int)std::min<int64_t>(DEEP, inner - k);
+    tall_of<false>(rows, x, panel + k * PANEL, depth, panel, depth, sums);
+  }
+}
+
+// softmax(scale * q k^T + bias) v of `positions` of one sentence and one head of K and V, from query row `from` to `to`.
+// The rows of q are those of the sentence's positions, and the rows of a group's heads come one head after the other.
+static void attend_many(const Attention& a, int64_t positions, int64_t sentence, int64_t head, int64_t from, int64_t to,
+                        Attending& own) {
+  int64_t slabs = (std::max(a.keys, a.size) + DEEP - 1) / DEEP, ld_out = a.kv_heads * a.group * a.size;
+  own.queries.resize(std::max<size_t>(own.queries.size(), TALL * slabs * STRIDE));
+  own.weights.resize(std::max<size_t>(own.weights.size(), TALL * slabs * STRIDE));
+  lay_out(a.k + sentence * a.of_k.batch + head * a.of_k.head, a.of_k.key, a.keys, a.size, false, own.keys);
+  lay_out(a.v + sentence * a.of_v.batch + head * a.of_v.head, a.of_v.key, a.keys, a.size, true, own.values);
+  auto element = [](std::vector<float>& rows, int m, int64_t k) {
+    return rows.data() + (k / DEEP * TALL + m) * STRIDE + k % DEEP;
+  };
+  Floats sums[TALL][2];
+  int64_t blocks = (to - from + TALL - 1) / TALL;
+  for (int64_t b = 0; b < blocks; b++) {
+    int64_t first = from + (to - from) * b / blocks;
+    int rows = (int)(from + (to - from) * (b + 1) / blocks - first);
+    auto column = [&](int64_t r) { return (head * a.group + r / positions) * a.size; };
+    auto row = [&](int64_t r) { return sentence * positions + r % positions; };
+    for (int m = 0; m < rows; m++) {
+      const float* query = a.q + row(first + m) * a.ldq + column(first + m);
+      for (int64_t i = 0; i < a.size; i += LANES)
+        store(element(own.queries, m, i), load_part(query + i, (int)std::min<int64_t>(LANES, a.size - i)) * a.scale);
+    }
+    for (int64_t key = 0; key < a.keys; key += PANEL) {
+      meet_panel(rows, own.queries.data(), own.keys.data() + key * a.size, a.size, sums);
+      for (int m = 0; m < rows; m++)
+        for (int half = 0; half < 2; half++) store(element(own.weights, m, key) + half * LANES, sums[m][half]);
+    }
+    for (int m = 0; m < rows; m++) {
+      const float* bias = a.bias ? a.bias + sentence * a.of_bias.batch + head * a.of_bias.head + (first + m) * a.of_bias.row
+                                 : nullptr;
+      weigh(a.keys, bias, a.of_bias.key, [&](int64_t key) { return element(own.weights, m, key); });
+    }
+    for (int64_t i = 0; i < a.size; i += PANEL) {
+      meet_panel(rows, own.weights.data(), own.values.data() + i * a.keys, a.keys, sums);
+      for (int m = 0; m < rows; m++)
+        for (int half = 0; half < 2; half++) {
+          int64_t at = i + half * LANES, part = std::min<int64_t>(LANES, a.size - at);
+          if (part > 0) store_part(a.out + row(first + m) * ld_out + column(first + m) + at, sums[m][half], (int)part);
+        }
+    }
+  }
+}
