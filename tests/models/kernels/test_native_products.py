@@ -144,7 +144,7 @@ def test_the_number_of_threads_changes_no_bit(draw, rows):
 
 
 def test_many_rows_make_what_few_make_whatever_the_number_of_threads(draw):
-    """Their products are made in another way, which threads divide by rows too."""
+    """A norm, a product and a residual sum of 530 rows, at once and in parts of 53."""
     weight_NK, bias_N, x_XK, norm = draw(70, 520), draw(70), draw(530, 520), RMSNorm(520, 1e-6).requires_grad_(False)
     stages, x, y = Stages(), Rows(1, 520), Rows(2, 70)
     stages.product(x, panels(weight_NK, bias_N), y, norm=norm, normed=3, activation="relu", residual=Rows(0, 70))

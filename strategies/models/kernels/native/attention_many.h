@@ -27,7 +27,7 @@ static void lay_out(const float* rows, ptrdiff_t stride, int64_t count, int64_t 
     }
 }
 
-// Rows of slabs of DEEP, as `product_many` has them: the sums that `rows` rows of `inner` numbers make with a panel.
+// Rows of slabs of DEEP, as product_many.h has them: the sums that `rows` rows of `inner` numbers make with a panel.
 static void meet_panel(int rows, const float* x, const float* panel, int64_t inner, Floats (*sums)[2]) {
   for (int m = 0; m < rows; m++) sums[m][0] = sums[m][1] = Floats{};
   for (int64_t k = 0; k < inner; k += DEEP, x += TALL * STRIDE) {

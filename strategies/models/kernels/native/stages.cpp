@@ -36,27 +36,25 @@ static Ending ending(const Stage& s, char* const* slots) {
 
 static void run_product(const Stage& s, char* const* slots, int64_t M, int thread, int threads) {
   static thread_local std::vector<float> normed;
-  Share share = s.N ? share_of(M, s.N, thread, threads) : Share{M * thread / threads, M * (thread + 1) / threads, 0, 0};
-  const float* x = (const float*)slots[s.x] + share.from * s.ldx;
-  int64_t rows = share.to - share.from;
+  // A norm alone is divided by rows. Before a product each thread norms all rows for itself, rather than wait for others.
+  int64_t first = s.N ? 0 : M * thread / threads, rows = s.N ? M : M * (thread + 1) / threads - first;
+  const float* x = (const float*)slots[s.x] + first * s.ldx;
   ptrdiff_t ldx = s.ldx;
-  if (s.norm_weight) {  // by each thread for itself: that takes less time than to wait for others
+  if (s.norm_weight) {
     normed.resize(std::max<size_t>(normed.size(), rows * s.K));
     Norm norm{s.norm_weight, s.norm_bias, s.eps, s.centres != 0};
     for (int64_t m = 0; m < rows; m++) norm_row(x + m * ldx, norm, s.K, normed.data() + m * s.K);
     x = normed.data();
     ldx = s.K;
-    if (s.normed >= 0) {  // a part of the share, which it has in common with other threads
+    if (s.normed >= 0) {
       int64_t from = M * thread / threads, to = M * (thread + 1) / threads;
-      std::memcpy((float*)slots[s.normed] + from * s.K, x + (from - share.from) * s.K, (to - from) * s.K * sizeof(float));
+      std::memcpy((float*)slots[s.normed] + from * s.K, x + (from - first) * s.K, (to - from) * s.K * sizeof(float));
     }
   }
-  if (!s.N) return;  // a norm alone
-  float* y = (float*)slots[s.y] + s.first;
-  if (M >= MANY)
-    product_many(x, ldx, s.weight, s.K, s.N, y, s.ldy, ending(s, slots), share);
-  else
-    product(x, ldx, M, s.weight, s.K, s.N, y, s.ldy, ending(s, slots), share.first, share.last);
+  if (!s.N) return;
+  int64_t panels = (s.N + PANEL - 1) / PANEL;
+  product(x, ldx, M, s.weight, s.K, s.N, (float*)slots[s.y] + s.first, s.ldy, ending(s, slots), panels * thread / threads,
+          panels * (thread + 1) / threads);
 }
 
 // The threads share the norms and the rounding of the rows. A stage that does not wait has the rows of the one before.
