@@ -1,6 +1,5 @@
 """The command line as a user has it: a process in a folder of its own."""
 
-import gc
 import importlib
 import multiprocessing
 import os
@@ -12,7 +11,7 @@ from pathlib import Path
 from subprocess import CompletedProcess
 from unittest import mock
 
-from . import small_buffer
+from . import frozen, smaller
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL_MODEL = [
@@ -123,7 +122,7 @@ def _main(
     stderr: Path,
 ) -> None:
     """In the forked process: become the command."""
-    gc.freeze()
+    frozen.keep()
     if packages != ROOT:
         for name in [name for name in sys.modules if name.partition(".")[0] in OWN]:
             del sys.modules[name]
@@ -131,7 +130,7 @@ def _main(
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)
-    small_buffer.use()
+    smaller.use()
     assert Path(sys.modules["suites"].__file__ or "").is_relative_to(packages)
     for stream, path in ((sys.stdout, stdout), (sys.stderr, stderr)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), stream.fileno())

@@ -8,6 +8,7 @@ import signal
 import types
 import typing
 from functools import cache
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,8 @@ import pytest
 os.environ["OMP_NUM_THREADS"] = "1"
 # torch's compiler takes the processor's word for its vector instructions, and does not compile a program for each set.
 os.environ["TORCHINDUCTOR_VEC_ISA_OK"] = "1"
+# It compiles in the process that asks: its own workers would each import torch anew, for every process of the tests.
+os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"
 
 import torch
 from hypothesis import settings
@@ -23,9 +26,9 @@ from hypothesis import settings
 from strategies import ModelSpec, Strategy, StrategyError, load_model, registry
 from strategies.models.stores import KVShape, Reordering
 from strategies.strategy import Entry
-from tests import frozen, small_buffer
+from tests import frozen, smaller
 
-small_buffer.use()
+smaller.use()
 # Tests send it to themselves and to commands that they start. Under nohup it would be ignored by all of them.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
@@ -77,8 +80,45 @@ def tiny_model():
 
 @pytest.fixture(scope="session", params=list(ARCHITECTURES))
 def architecture(request) -> str:
-    """Each architecture in turn, and each with query heads that share K and V."""
+    """Each architecture in turn, and each with query heads that share K and V.
+
+    A test of strategies and architectures tries every strategy with all of them. Where it has options, it tries it with
+    two: a T5 and another, one of which shares K and V.
+    """
     return request.param
+
+
+LONG = [
+    "test_papers.py", "test_conformance.py", "test_fake_cuda.py", "test_conformance_beams.py", "test_page.py",
+    "test_store.py", "test_resume.py", "test_one_file_strategy.py", "test_isolation.py", "test_versus.py",
+    "test_execution.py", "test_reference.py", "test_dropped_in.py", "test_spoiled_run.py", "test_role_table.py",
+    "test_footprint.py", "test_one_file.py", "test_devices.py", "test_stopped_command.py", "test_executions.py",
+    "test_capacity.py", "test_shapes_command.py", "test_quality.py", "test_beam_parity.py", "test_beam_rounds.py",
+]  # fmt: skip
+"""Files that take longest. They come first, or one of them would run alone at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out the other two architectures, by turns; put long files first."""
+    places = {name: place for place, name in enumerate(LONG)}
+    items[:] = [item for item in items if _is_tried(item)]
+    items.sort(key=lambda item: places.get(item.path.name, len(LONG)))
+
+
+def _is_tried(item: Any) -> bool:
+    case = getattr(item, "callspec", None)
+    if case is None or "architecture" not in case.params or _chooses_architectures(item):
+        return True
+    place = case.indices["architecture"]
+    return all(
+        "(" not in value.label or (place + place // 2 + case.indices[name]) % 2 == 0
+        for name, value in case.params.items()
+        if isinstance(value, Strategy)
+    )
+
+
+def _chooses_architectures(item: Any) -> bool:
+    return any("architecture" in mark.args[0] for mark in item.iter_markers("parametrize"))
 
 
 # The target length of the conformance kit's short decodes.

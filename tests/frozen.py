@@ -10,6 +10,11 @@ def freeze() -> None:
     alive then is never collected if it is in a cycle of references.
     """
     gc.collect()
+    keep()
+
+
+def keep() -> None:
+    """The same without a collection before: for a process that has just been forked from one without garbage."""
     gc.freeze()
     gc.unfreeze = _nothing
 

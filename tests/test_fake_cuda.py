@@ -1,6 +1,7 @@
 """Every strategy on fake tensors of the device "cuda": tensors of the CPU that get in are found without a device."""
 
 import dataclasses
+import itertools
 from collections.abc import Iterator, Sequence
 
 import pytest
@@ -15,6 +16,7 @@ from strategies.search.begin import begin
 from strategies.search.loop import decode
 from strategies.search.options import Beam, Greedy, Sample
 from strategies.static_kv import StaticKV
+from tests.conftest import ARCHITECTURES, every_strategy
 from tests.fake_cuda import fake_cuda
 
 EAGER = [*(s for s in select("all") if "eager" in s.supports), parse("static_kv(read=bucket)")]
@@ -45,8 +47,16 @@ def decoded(model, strategy: Strategy, beams: int = 1) -> Iterator[torch.Tensor]
                 session.select(parent_BW)
 
 
-@pytest.mark.parametrize("dtype", list(DTYPES))
-@pytest.mark.parametrize("strategy", EAGER, ids=lambda strategy: strategy.label)
+def turns(*others):
+    """Every strategy with each architecture, and with each of ``others`` by turns."""
+    pairs = itertools.product(enumerate(EAGER), enumerate(ARCHITECTURES))
+    return [
+        pytest.param(strategy, architecture, others[(i + j) % len(others)], id=f"{strategy.label}-{architecture}")
+        for (i, strategy), (j, architecture) in pairs
+    ]
+
+
+@pytest.mark.parametrize(("strategy", "architecture", "dtype"), turns(*DTYPES))
 def test_every_step_stays_on_the_device_in_the_models_type(tiny_model, architecture, strategy, dtype):
     with fake_cuda(tiny_model(architecture, DTYPES[dtype], decoder_layers=1)) as model:
         for logits_BV in decoded(model, strategy):
@@ -54,9 +64,15 @@ def test_every_step_stays_on_the_device_in_the_models_type(tiny_model, architect
             assert logits_BV.shape == (BATCH, model.config.vocab_size)
 
 
-def test_every_step_of_beams_stays_on_the_device(tiny_model, architecture, beam_strategy):
+@pytest.mark.parametrize(
+    ("strategy", "architecture"),
+    [(one, list(ARCHITECTURES)[place % 4]) for place, one in enumerate(every_strategy(beams=True))],
+    ids=str,
+)
+def test_every_step_of_beams_stays_on_the_device(tiny_model, strategy, architecture):
+    """Every option of beams, architectures by turns: without beams, above, each strategy has all of them."""
     with fake_cuda(tiny_model(architecture, torch.bfloat16, decoder_layers=1)) as model:
-        for logits_XV in decoded(model, beam_strategy, BEAMS):
+        for logits_XV in decoded(model, strategy, BEAMS):
             assert (logits_XV.device.type, logits_XV.dtype) == ("cuda", torch.bfloat16)
             assert logits_XV.shape == (BATCH * BEAMS, model.config.vocab_size)
 
@@ -126,8 +142,7 @@ class Masks(TorchFunctionMode):
         return function(*arguments, **named)
 
 
-@pytest.mark.parametrize("beams", [1, BEAMS])
-@pytest.mark.parametrize("strategy", EAGER, ids=lambda strategy: strategy.label)
+@pytest.mark.parametrize(("strategy", "architecture", "beams"), turns(1, BEAMS))
 def test_rows_of_each_mask_lie_a_multiple_of_eight_apart(tiny_model, architecture, strategy, beams):
     """The memory-efficient kernel asks for it, and copies a mask that lies otherwise at every call."""
     with fake_cuda(tiny_model(architecture, decoder_layers=1)) as model, Masks() as masks:

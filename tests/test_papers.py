@@ -52,7 +52,7 @@ def test_every_make_target_that_is_shown_exists(target):
 def finished(tmp_path_factory):
     """A folder in which ``run`` has left its results."""
     folder = tmp_path_factory.mktemp("finished")
-    suites("run", "seq_len=4", "measure=quick", folder=folder, check=True)
+    suites("run", *SMALL, "seq_len=4", "measure=quick", folder=folder, check=True)
     return folder
 
 
@@ -60,7 +60,7 @@ def finished(tmp_path_factory):
 def test_every_command_to_copy_runs(command, tmp_path, monkeypatch, request):
     """With the shortest lengths and the fewest rounds, which the command's own overrides give way to.
 
-    The main job alone draws its figures. A small model is for those that start others or have several models.
+    The main job alone draws its figures. It and narrower weights have the embedded model, all others a small one.
     """
     arguments = shlex.split(command)[3:]
     verb = arguments[0]
@@ -71,7 +71,7 @@ def test_every_command_to_copy_runs(command, tmp_path, monkeypatch, request):
     if verb == "run" and not {"--help", "--resume"} & set(arguments):
         swept = next((a.removeprefix("+sweep=") for a in arguments if a.startswith("+sweep=")), None)
         is_main = arguments == ["run", "+sweep=seq_len"]
-        small = swept not in (None, *LENGTHS) or any(a.startswith("contenders=") for a in arguments)
+        small = not is_main and not any(a.startswith("weights=") for a in arguments)
         kept = [a for a in arguments if not a.startswith(("model=", "measure=", "seq_len=", "batch_size="))]
         lengths = [f"{swept}=4,6"] if swept in LENGTHS else []
         lengths += [] if swept == "seq_len" else ["seq_len=5"]
@@ -81,7 +81,7 @@ def test_every_command_to_copy_runs(command, tmp_path, monkeypatch, request):
         monkeypatch.setattr("suites.plots.ledger.draw", lambda *_: [])
         arguments += ["model=tiny", "seq_len=4"] if "--module" in arguments else ["strategies=[static_kv]"]
     if verb == "profile":
-        arguments += ["seq_len=8", "--steps", "2"]
+        arguments += [*SMALL, "seq_len=8", "--steps", "2"]
     if verb in ("plot", "report", "history", "collect") or "--resume" in arguments:
         shutil.copytree(request.getfixturevalue("finished"), tmp_path, symlinks=True, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
@@ -93,7 +93,7 @@ def test_the_strategy_of_the_docs_passes_the_kit(tmp_path):
         ignore = shutil.ignore_patterns("__pycache__", "*.safetensors")
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=ignore)
     (tmp_path / "tests").mkdir()
-    shared = ("conftest.py", "frozen.py", "kit.py", "small_buffer.py")
+    shared = ("conftest.py", "frozen.py", "kit.py", "smaller.py")
     kit = (*shared, *(f"test_conformance{of}.py" for of in ("", "_beams", "_prefix")))
     for file in ("pyproject.toml", *(f"tests/{name}" for name in kit)):
         shutil.copy(ROOT / file, tmp_path / file)
