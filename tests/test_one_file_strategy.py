@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import pandas as pd
 import pytest
 
-from tests.command import ROOT, conformance_kit, copy_packages, suites
+from tests.command import ROOT, SMALL_MODEL, conformance_kit, copy_packages, suites
 from tests.examples import FILES
 
 SOURCES = {
@@ -200,7 +200,7 @@ def test_a_new_file_is_found_and_passes_every_test_of_the_kit(outcomes, name):
 
 
 def test_without_select_several_beams_are_refused_in_one_line(checkout):
-    small = ["model=tiny", "seq_len=4", "batch_size=2", "measure=quick", "search=beam", "search.num_beams=2"]
+    small = [*SMALL_MODEL, "seq_len=4", "batch_size=2", "measure=quick", "search=beam", "search.num_beams=2"]
     asked = ["strategies=[twice_kv,pooled_kv]", "hydra.run.dir=beams"]
     suites("run", *small, *asked, folder=checkout, packages=checkout)
     table = pd.read_csv(checkout / "beams" / "table.csv").set_index("strategy")
