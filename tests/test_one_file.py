@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from tests.command import copy_packages, suites
+from tests.command import SMALL_MODEL, copy_packages, suites
 from tests.examples import FILES
 
 
@@ -41,7 +41,7 @@ def test_a_strategy_is_measured_beside_the_others(copy):
 
 
 def test_a_strategy_follows_the_beams_of_a_search(copy):
-    asked = ["model=tiny", "seq_len=8", "measure=quick", "strategies=[static_kv,chunked_kv]", "search=beam"]
+    asked = [*SMALL_MODEL, "seq_len=8", "measure=quick", "strategies=[static_kv,chunked_kv]", "search=beam"]
     suites("run", *asked, "hydra.run.dir=beams", folder=copy, packages=copy, check=True)
     table = pd.read_csv(copy / "beams" / "table.csv").set_index("strategy")
     assert table["status"].to_dict() == {"static_kv": "ok", "chunked_kv": "ok"}
@@ -49,7 +49,7 @@ def test_a_strategy_follows_the_beams_of_a_search(copy):
 
 
 def test_a_strategy_that_loses_something_is_measured_with_its_quality_beside_its_time(copy):
-    asked = ["model=tiny", "seq_len=8", "measure=quick", "strategies=[contiguous_kv,float8_kv]"]
+    asked = [*SMALL_MODEL, "seq_len=8", "measure=quick", "strategies=[contiguous_kv,float8_kv]"]
     done = suites("run", *asked, "hydra.run.dir=approximate", folder=copy, packages=copy, check=True)
     assert "approximate" in done.stdout
     table = pd.read_csv(copy / "approximate" / "table.csv").set_index("strategy")
@@ -61,7 +61,7 @@ def test_a_strategy_that_loses_something_is_measured_with_its_quality_beside_its
 
 
 def test_a_contender_is_measured_in_the_same_rounds(copy):
-    asked = ["model=tiny", "seq_len=4", "measure=quick", "strategies=[full_recompute]", "contenders=[mirror]"]
+    asked = [*SMALL_MODEL, "seq_len=4", "measure=quick", "strategies=[full_recompute]", "contenders=[mirror]"]
     suites("run", *asked, "hydra.run.dir=beside", folder=copy, packages=copy, check=True)
     table = pd.read_csv(copy / "beside" / "table.csv").set_index("strategy")
     assert table["status"].to_dict() == {"full_recompute": "ok", "mirror": "ok"}

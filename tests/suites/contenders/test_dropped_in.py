@@ -12,7 +12,7 @@ from suites.tables.step_table import step_table
 from suites.tables.table_files import read_tables
 from tests.command import ROOT, SMALL_MODEL, copy_packages, suites
 
-BEST = "own(threads=best)"
+BEST = "parrot(threads=best)"
 NAMES = ["own", BEST, "crashes", "raises", "hangs", "killed", "wrong", "coarse", "blind", "short", "absent", "lacks"]
 ARGUMENTS = ["run", "seq_len=5", "batch_size=2", *SMALL_MODEL, "measure=quick"]
 

@@ -14,6 +14,7 @@ from suites.probes import peak_memory
 from suites.settings.cells import Cell
 from suites.work.capacity import predicted_peak_bytes
 from tests.command import ROOT
+from tests.conftest import ARCHITECTURES
 
 GREEDY = Greedy()
 NAMES = [
@@ -25,6 +26,8 @@ NAMES = [
     "static_kv(read=buffer)",
     "static_kv(capacity=32)",
 ]
+SIZES = [(16, 8, 24), (8, 24, 6), (1, 48, 28)]
+"""Batch, source and target."""
 WIDE = {"d_model": 64, "d_kv": 16, "d_ff": 128, "vocab_size": 200}
 TILE_BYTES = 512 << 10
 """What attention's kernel takes for one thread's tile of scores, at most 256 x 512 in float32."""
@@ -51,11 +54,21 @@ def measured_and_predicted(model, strategy, given, tgt_len, dtype="fp32", search
     return memory.peak_bytes, predicted_peak_bytes(model.config, cell, strategy, padded=given[1] is not None)
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize(("batch", "src_len", "tgt_len"), [(16, 8, 24), (8, 24, 6), (1, 48, 28)])
-def test_the_peak_of_memory_is_that_of_the_formula(name, tiny_model, architecture, batch, src_len, tgt_len):
-    """Within 2 %; a width at which scalars and single rows no longer count."""
+@pytest.mark.parametrize(
+    ("name", "architecture", "sizes"),
+    [
+        (name, architecture, SIZES[(i + j) % len(SIZES)])
+        for (i, name), (j, architecture) in itertools.product(enumerate(NAMES), enumerate(ARCHITECTURES))
+    ],
+)
+def test_the_peak_of_memory_is_that_of_the_formula(tiny_model, name, architecture, sizes):
+    """Within 2 %; a width at which scalars and single rows no longer count.
+
+    Every strategy with each architecture and with all sizes, and each architecture with all sizes, but no longer all
+    three in every combination.
+    """
     strategy, model = parse(name), tiny_model(architecture, **WIDE)
+    batch, src_len, tgt_len = sizes
     for length in (src_len, src_len - 2):
         found, predicted = measured_and_predicted(model, strategy, sources(batch, src_len, length), tgt_len)
         assert predicted == pytest.approx(found, rel=0.02)
@@ -69,21 +82,30 @@ OTHERS = [
 """Strategies whose peak may be at another step than the last, or while rows are made anew."""
 
 
+SEARCHED = [
+    *((name, Beam(4)) for name in NAMES),
+    *((name, search) for name in OTHERS for search in (GREEDY, Beam(4))),
+    ("contiguous_kv(cross_beams=expanded)", Beam(4)),
+    ("contiguous_kv(cross=recompute,cross_beams=expanded)", Beam(2)),
+    ("static_kv(cross_beams=expanded_once)", Beam(4)),
+    ("static_kv(reorder=table)", Beam(4)),
+    ("static_kv", Sample()),
+]
+
+
 @pytest.mark.parametrize(
-    ("name", "search"),
+    ("name", "search", "sizes", "architecture"),
     [
-        *((name, Beam(4)) for name in NAMES),
-        *((name, search) for name in OTHERS for search in (GREEDY, Beam(4))),
-        ("contiguous_kv(cross_beams=expanded)", Beam(4)),
-        ("contiguous_kv(cross=recompute,cross_beams=expanded)", Beam(2)),
-        ("static_kv(cross_beams=expanded_once)", Beam(4)),
-        ("static_kv(reorder=table)", Beam(4)),
-        ("static_kv", Sample()),
+        (*searched, sizes, list(ARCHITECTURES)[(i + j) % len(ARCHITECTURES)])
+        for (i, searched), (j, sizes) in itertools.product(enumerate(SEARCHED), enumerate(SIZES))
     ],
 )
-@pytest.mark.parametrize(("batch", "src_len", "tgt_len"), [(16, 8, 24), (8, 24, 6), (1, 48, 28)])
-def test_the_peak_of_a_search_is_that_of_the_formula(name, search, tiny_model, architecture, batch, src_len, tgt_len):
-    """At most 6 % below and 10 % above: where K/V grow, the formula adds what is not quite alive at once."""
+def test_the_peak_of_a_search_is_that_of_the_formula(tiny_model, name, search, sizes, architecture):
+    """At most 6 % below and 10 % above: where K/V grow, the formula adds what is not quite alive at once.
+
+    Every strategy and search with all sizes, each with another architecture.
+    """
+    batch, src_len, tgt_len = sizes
     model, strategy, given = tiny_model(architecture, **WIDE), parse(name), sources(batch, src_len, src_len)
     found, predicted = measured_and_predicted(model, strategy, given, tgt_len, search=search)
     assert 0.94 * found <= predicted <= 1.1 * found
@@ -109,11 +131,14 @@ def test_a_large_vocabulary_is_the_peak_of_a_search(search, tiny_model):
     assert predicted == pytest.approx(found, rel=0.03)
 
 
-@pytest.mark.parametrize("name", ["full_recompute", "static_kv"])
-@pytest.mark.parametrize("dtype", ["bf16", "fp16"])
 @pytest.mark.parametrize("layers", [1, 2])
-def test_the_peak_of_narrower_types_is_that_of_the_formula(name, dtype, layers, tiny_model, architecture):
-    """Float16 T5 keeps its residual stream in float32, and norms that are not one kernel compute in float32."""
+@pytest.mark.parametrize(("dtype", "swap"), [("bf16", 0), ("fp16", 1)])
+def test_the_peak_of_narrower_types_is_that_of_the_formula(dtype, swap, layers, tiny_model, architecture):
+    """Float16 T5 keeps its residual stream in float32, and norms that are not one kernel compute in float32.
+
+    Each type with both strategies, one of them with one layer and the other with two.
+    """
+    name = ("full_recompute", "static_kv")[(layers + swap) % 2]
     model = tiny_model(architecture, DTYPES[dtype], encoder_layers=layers, **WIDE)
     for batch, src_len, tgt_len, padding in ((16, 8, 24, 0), (8, 24, 6, 2)):
         given = sources(batch, src_len, src_len - padding)
