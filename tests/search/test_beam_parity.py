@@ -64,8 +64,8 @@ def test_sequences_and_scores_equal_those_of_transformers(
     checkpoint: Checkpoint, num_beams: int, early_stopping: str
 ) -> None:
     apart = []
-    for eos_count, length_penalty in itertools.product((1, 3), (0.0, 1.0, 2.0, -0.5)):
-        config = checkpoint.ending_with(num_beams, eos_count)
+    configs = [checkpoint.ending_with(num_beams, eos_count) for eos_count in (1, 3)]
+    for config, length_penalty in itertools.product(configs, (0.0, 1.0, 2.0, -0.5)):
         found = check(checkpoint, Beam(num_beams, length_penalty, early_stopping, num_return=num_beams), config)
         apart.append(len(set(found.length_R.tolist())))
     assert sum(steps > 2 for steps in apart) > 4, "sequences must end at three steps or more"

@@ -82,7 +82,7 @@ def tables(draw):
     return table_of(times)
 
 
-@settings(derandomize=True, deadline=None, max_examples=80)
+@settings(derandomize=True, deadline=None, max_examples=40)
 @given(tables())
 def test_words_follow_from_the_verdict_and_intervals_do_not_contradict_them(table):
     for row in table.to_dict("records"):
@@ -106,7 +106,7 @@ NO_STEPS = pd.DataFrame(columns=["cell", "strategy", "tgt_len", "src_len", "batc
 CPUS = ["AMD EPYC", "Intel Xeon", "", f"A CPU {'of a very long name ' * 9}with 8 cores", '=1+1, "CPU"']
 
 
-@settings(derandomize=True, deadline=None, max_examples=60)
+@settings(derandomize=True, deadline=None, max_examples=30)
 @given(tables(), tables(), st.sampled_from(CPUS), st.sampled_from(CPUS))
 def test_nothing_is_said_across_hardware(first, second, cpu, other):
     """Two cells on two kinds of CPU are told apart, each as if it were alone; a CPU that is not known is no kind."""
@@ -132,7 +132,7 @@ def test_nothing_is_said_across_hardware(first, second, cpu, other):
     assert all(any(name in title for title in titles) for name in names)
 
 
-@settings(derandomize=True, deadline=None, max_examples=80)
+@settings(derandomize=True, deadline=None, max_examples=40)
 @given(tables())
 def test_card_table_title_and_advice_say_the_same(table):
     lines = card(table, (), COMMAND)

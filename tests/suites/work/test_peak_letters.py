@@ -1,5 +1,7 @@
 """The peak formula in letters gives the numbers of the formula itself."""
 
+from functools import cache
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -36,11 +38,11 @@ OF_BEAMS = (
 CASES = [
     *((name, Greedy()) for name in NAMES), *((name, Beam(4)) for name in OF_BEAMS), ("static_kv", Sample(top_p=0.9)),
 ]  # fmt: skip
-FORMULAS = {
-    (place, name, search): peak_formula(config_of(shape_of(changed)), parse(name), search=search)
-    for place, changed in enumerate(OTHERS)
-    for name, search in CASES
-}
+
+
+@cache
+def formula_of(place, name, search):
+    return peak_formula(config_of(shape_of(OTHERS[place])), parse(name), search=search)
 
 
 @given(
@@ -49,7 +51,7 @@ FORMULAS = {
 )  # fmt: skip
 def test_the_letters_give_the_numbers_of_the_formula(place, case, dtype, batch, src_len, tgt_len):
     name, search = case
-    formula = FORMULAS[place, name, search]
+    formula = formula_of(place, name, search)
     tgt_len, model = min(tgt_len, formula.longest or tgt_len), shape_of(OTHERS[place])
     cell = Cell(model, src_len, tgt_len, batch, "cpu", dtype, 1, 0, "fixed", search=search)
     numbers = {"B": batch, "S": src_len, "N": tgt_len}
@@ -58,7 +60,7 @@ def test_the_letters_give_the_numbers_of_the_formula(place, case, dtype, batch, 
 
 @pytest.mark.parametrize(("name", "longest"), [("static_kv(capacity=100)", 100), ("static_kv", None)])
 def test_a_limit_of_the_strategy_itself_is_told(name, longest):
-    assert FORMULAS[0, name, Greedy()].longest == longest
+    assert formula_of(0, name, Greedy()).longest == longest
 
 
 @pytest.mark.parametrize("tgt_len", [2, 61, 62, 63, 500])
