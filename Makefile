@@ -24,7 +24,7 @@ FUZZ    ?= 5000
 # What is timed runs alone: the configuration of pytest spreads tests over processes and turns benchmarks off.
 TIMED  := -n 0 --dist no --benchmark-enable --benchmark-only
 
-.PHONY: venv venv-dev run test test-browser test-slurm fuzz gpu-check docs dist dist-check lint budgets bench bench-compare \
+.PHONY: venv venv-dev run test pytest test-browser test-slurm fuzz gpu-check docs dist dist-check lint budgets bench bench-compare \
 	bench-harness bench-soak study page first-run clean
 
 venv: $(VENV)/.base
@@ -38,8 +38,10 @@ $(VENV)/.base: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
 
+# pip would compile what it installs on one core, tests of the libraries too; a file that is no Python is passed over.
 $(VENV)/.test: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --editable '.[dev]'
+	-@$(BIN)/python -m compileall -qq -j 0 -x '/tests?/' $(VENV)/lib
 	@touch $@ $(VENV)/.base
 
 $(VENV)/.docs: pyproject.toml | $(BIN)/python
@@ -57,8 +59,12 @@ $(VENV)/.release: pyproject.toml | $(BIN)/python
 run: $(VENV)/.base
 	$(BIN)/python -m suites run +sweep=seq_len
 
-test: $(VENV)/.test lint
-	$(BIN)/python -m pytest
+# With -j2, mypy checks the types on one core while the tests begin.
+test: lint pytest
+
+# With bytecode written, whatever the environment says: tests start processes that would compile the packages again.
+pytest: $(VENV)/.test
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest
 
 test-browser: $(VENV)/.browser
 	$(BIN)/python -m pytest -o addopts="-q --strict-markers --strict-config -n 2" tests/browser
