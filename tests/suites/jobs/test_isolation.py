@@ -35,7 +35,7 @@ def sweep(copy):
     """(the finished command, its folder): in each cell another strategy does its deed."""
     chosen = f"strategies=[static_kv,{','.join(repr(label) for label, _ in FAULTS.values())}]"
     lengths = f"seq_len={','.join(map(str, [*FAULTS, 9]))}"
-    limited = ["measure.rounds=2", "measure.warmup=0", "measure.cell_seconds_max=8", "plots=true"]
+    limited = ["measure.rounds=2", "measure.warmup=0", "measure.cell_seconds_max=8"]
     done = suites("run", lengths, chosen, *SMALL_MODEL, *limited, "hydra.sweep.dir=run", folder=copy, packages=copy)
     return done, copy / "run"
 
