@@ -12,7 +12,8 @@ from strategies.search.options import SEARCHES
 from suites.measuring.narrowing import Narrowing
 from suites.metrics import metrics
 from suites.settings.features import FeatureFile
-from suites.store.entries import CellEntry, GpuEntry
+from suites.store.cell_entries import CellEntry
+from suites.store.environment_entries import GpuEntry
 from suites.store.records import ArmResult, Calibration, Conditions, Round
 from suites.work.formulas import Formulas
 from tests.command import ROOT, SMALL_MODEL, suites

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from ..store.cell_folder import AGAIN, REPLACED, cell_folder
 from ..store.cell_state import outcome_of, try_of
-from ..store.entries import FrozenEntry
 from ..store.files import listed, write_json
 from ..store.locks import PROBING_S, BusyError, cell_lock, is_locked, locked
+from ..store.plan_entries import FrozenEntry
 
 
 @contextmanager

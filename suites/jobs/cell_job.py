@@ -17,7 +17,7 @@ from ..measuring.runner import run_cell
 from ..settings.cells import Cell
 from ..settings.config import MeasureConfig
 from ..settings.faults import Fault
-from ..store.entries import FrozenEntry
+from ..store.plan_entries import FrozenEntry
 from ..words.progress import Progress
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from ..machine.signals import CHECKPOINT
 from ..store.cell_folder import AGAIN, CellWriter, cell_folder
 from ..store.cell_state import try_of
-from ..store.entries import FrozenEntry
 from ..store.files import listed, read_json, write_json, write_json_once
 from ..store.locks import PROBING_S, BusyError, cell_lock, is_locked, locked
 from ..store.plan import labels_of
+from ..store.plan_entries import FrozenEntry
 from ..store.records import ArmResult
 from ..store.schema import parsed_file
 from .attempt import note_try

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..machine.signals import finished_first
 from ..settings.config import ConfigError
-from ..store.entries import FrozenEntry
+from ..store.plan_entries import FrozenEntry
 from ..words.progress import Progress
 from .apart import ENDING_S
 from .cells import Cells

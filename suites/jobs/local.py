@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..machine.signals import stop_requested
-from ..store.entries import FrozenEntry
+from ..store.plan_entries import FrozenEntry
 from ..words.progress import Progress
 from .cells import Cells
 from .measure_cell import measure_entry

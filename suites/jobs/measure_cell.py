@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 
 from ..store.cell_state import state_of
-from ..store.entries import FrozenEntry
 from ..store.files import write_text
 from ..store.locks import BusyError
 from ..store.plan import planned_cell
+from ..store.plan_entries import FrozenEntry
 from ..words.progress import Progress
 from .attempt import attempt
 from .cell_job import CellJob

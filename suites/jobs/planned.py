@@ -19,7 +19,7 @@ from ..settings.config import ConfigError, RunConfig
 from ..settings.obstacles import obstacle, refuse_idle_beams
 from ..settings.overrides import Job
 from ..settings.resources import refuse_cluster
-from ..store.entries import FrozenEntry
+from ..store.plan_entries import FrozenEntry
 from ..work.planning import Effort, effort
 from .isolation import require_importable
 

@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from ..store.entries import JobEntry
 from ..store.files import read_json, write_json
 from ..store.plan import read_plan
+from ..store.plan_entries import JobEntry
 from ..store.schema import read_run_entry
 from ..words.quantity import counted
 from .attempt import mend_all

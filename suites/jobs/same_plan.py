@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..settings.rules import shown
-from ..store.entries import FrozenEntry
 from ..store.plan import labels_of
+from ..store.plan_entries import FrozenEntry
 
 
 def difference(planned: Sequence[FrozenEntry], held: Sequence[FrozenEntry]) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 from ..settings.cluster import ClusterConfig
 from ..settings.config import ConfigError
 from ..settings.resources import cpus_of
-from ..store.entries import FrozenEntry, JobEntry
+from ..store.plan_entries import FrozenEntry, JobEntry
 
 PROGRAMS = ("sbatch", "srun", "squeue", "scontrol")
 LOGS = "jobs"

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..store.cell_state import CellState, state_of
-from ..store.entries import FrozenEntry
 from ..store.files import ResultsError
 from ..store.locks import cell_lock, is_locked
 from ..store.plan import NAME as PLAN
 from ..store.plan import read_plan
+from ..store.plan_entries import FrozenEntry
 from ..store.schema import read_run_entry
 from ..words.quantity import counted
 from .attempt import mend_all

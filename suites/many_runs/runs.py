@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from ..store.cell_folder import read_cells
-from ..store.entries import EnvironmentEntry
+from ..store.environment_entries import EnvironmentEntry
 from ..store.files import ResultsError, exists
 from ..store.schema import SCHEMA, read_environment, read_run_entry
 from ..tables.case_table import case_table

@@ -30,7 +30,8 @@ from . import (
     winners,
 )
 from .style import extend_title, save
-from .view import View, views
+from .view import View
+from .views import views
 
 FIGURES = (totals, winners, quality, approximate, loss, step_latency, tradeoff, flops, memory, roles, roofline, rounds)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from ..plots.totals import message
-from ..plots.view import views
+from ..plots.views import views
 from ..tables.groups import groups
 from ..tables.step_table import STEP_COLUMNS
 from ..telling.ranking import title_of

@@ -31,7 +31,8 @@ from typing import Any
 
 from ..words.labels import is_file_name
 from ..words.slug import slug
-from .entries import CellEntry, EnvironmentEntry
+from .cell_entries import CellEntry
+from .environment_entries import EnvironmentEntry
 from .files import ResultsError, append_line, exists, read_text, write_json, write_text
 from .locks import FOLDER as LOCKS
 from .locks import cell_lock, is_locked

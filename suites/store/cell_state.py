@@ -9,9 +9,9 @@ from typing import Any, Literal
 from ..machine.signals import CHECKPOINT, INTERRUPTED
 from ..settings.config import NO_CUDA
 from .cell_folder import cell_folder
-from .entries import FrozenEntry, TryEntry
 from .files import ResultsError, listed, read_json
 from .plan import labels_of
+from .plan_entries import FrozenEntry, TryEntry
 from .records import ArmResult, Conditions
 from .schema import parsed_file, read_environment
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ..words.labels import plain
 from .cell_folder import CellResult
-from .entries import EnvironmentEntry
+from .environment_entries import EnvironmentEntry
 
 HARDWARE = ["node", "cpu", "gpu"]
 """Columns that say where a case was timed: the machine's name, and its kind of CPU and GPU."""

@@ -13,8 +13,8 @@ from typing import Any, cast
 
 from ..settings.config import rules
 from ..settings.rules import shown
-from .entries import FrozenEntry, GreedyEntry
 from .files import ResultsError, exists, read_text, write_text
+from .plan_entries import FrozenEntry, GreedyEntry
 from .schema import damaged, parsed
 
 NAME = "plan.jsonl"

@@ -6,8 +6,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .entries import EnvironmentEntry, RunEntry
+from .environment_entries import EnvironmentEntry
 from .files import ResultsError, exists, read_text
+from .plan_entries import RunEntry
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter

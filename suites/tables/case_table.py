@@ -21,7 +21,7 @@ from ..metrics import Case, TimedRound, metrics
 from ..settings.faults import Fault, contained
 from ..settings.search import search_from
 from ..store.cell_folder import CellResult
-from ..store.entries import EnvironmentEntry
+from ..store.environment_entries import EnvironmentEntry
 from ..store.hardware import hardware_of_cells
 from ..store.records import ArmResult, Round
 from ..words.labels import plain

@@ -13,7 +13,7 @@ import pandas as pd
 
 from ..settings.faults import Fault
 from ..store.cell_folder import CellResult
-from ..store.entries import EnvironmentEntry
+from ..store.environment_entries import EnvironmentEntry
 from ..store.files import write_text
 from ..store.frame import read_frame, write_frame
 from ..store.hardware import HARDWARE, hardware_of

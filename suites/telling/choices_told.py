@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from ..settings.search import search_from
+from ..store.cell_entries import NarrowingEntry
 from ..store.cell_folder import CellResult
-from ..store.entries import NarrowingEntry
 from ..words.search_told import sizes_with_units, source_of
 
 

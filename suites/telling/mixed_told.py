@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import pandas as pd
 
 from ..store.cell_folder import CellResult
-from ..store.entries import EnvironmentEntry
+from ..store.environment_entries import EnvironmentEntry
 from ..store.hardware import hardware_of
 from ..tables.columns import KINDS
 from ..tables.groups import NAME_MAX, hardware_known

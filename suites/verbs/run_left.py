@@ -24,8 +24,8 @@ from ..settings.config import ConfigError
 from ..settings.overrides import Overrides
 from ..settings.quoting import quoted
 from ..settings.resources import device_here
-from ..store.entries import FrozenEntry, JobEntry
 from ..store.folders import from_here
+from ..store.plan_entries import FrozenEntry, JobEntry
 from ..store.schema import read_run_entry
 from ..words.labels import plain
 from ..words.quantity import counted

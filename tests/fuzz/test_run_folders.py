@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from suites.judging.noise import told
 from suites.notebook import Measurement
 from suites.plots import machine_of
-from suites.plots.view import views
+from suites.plots.views import views
 from suites.settings.config import ConfigError
 from suites.store.cell_folder import CellWriter, read_cells
 from suites.store.files import ResultsError, write_json

@@ -12,7 +12,7 @@ from suites.machine.throttling import THROTTLE, GpuWatch, throttle_reasons
 from suites.measuring.conditions import Watch
 from suites.reporting.environment import environment_lines
 from suites.settings.config import RunConfig
-from suites.store.entries import GpuEntry
+from suites.store.environment_entries import GpuEntry
 from suites.store.files import write_json
 from suites.store.schema import read_environment
 from suites.telling.beforehand import told

@@ -10,7 +10,7 @@ from suites.plots import approximate, loss
 from suites.plots.costs import costs, message
 from suites.plots.lost_quality import measure_of
 from suites.plots.style import RC
-from suites.plots.view import views
+from suites.plots.views import views
 
 from .lossy import ERROR, EXACT, LOSSY, Q4, Q8, SHARE, SLIDING, TIME, lossy
 from .test_plots import CORE, MACHINE, SCENES

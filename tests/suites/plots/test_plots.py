@@ -16,7 +16,7 @@ from suites.plots import FIGURES, draw
 from suites.plots.ends import darker
 from suites.plots.looks import PARTS, STEP_PARTS, looks
 from suites.plots.style import RC, break_lines, new_figure, save
-from suites.plots.view import views
+from suites.plots.views import views
 from suites.tables.columns import IDENTITY, RATIOS
 from suites.tables.step_table import STEP_COLUMNS
 from suites.tables.table_files import PLOTTED

@@ -2,7 +2,7 @@
 
 import pytest
 
-from suites.plots.view import views
+from suites.plots.views import views
 from suites.reporting.charts import speedup, step_parts, totals
 
 from .test_plots import CORE, MACHINE, MODULES, TIED, tables

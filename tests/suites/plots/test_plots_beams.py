@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from suites.plots.view import views
+from suites.plots.views import views
 
 from .test_plots import CORE, MACHINE, MODULES, TIED, figure_of, tables
 

@@ -7,7 +7,7 @@ from matplotlib.colors import to_rgb
 
 from suites.plots import style, tradeoff, winners
 from suites.plots.style import RC
-from suites.plots.view import views
+from suites.plots.views import views
 
 from .test_plots import CORE, MODULES, TIED, tables
 

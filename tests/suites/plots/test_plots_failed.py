@@ -4,7 +4,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 from suites.plots import memory, totals
-from suites.plots.view import views
+from suites.plots.views import views
 
 from .test_plots import MACHINE, TIED, tables
 

@@ -6,7 +6,7 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from suites.plots import memory
-from suites.plots.view import views
+from suites.plots.views import views
 
 from .test_plots import CORE, MACHINE, TIED, tables
 

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from suites.plots import memory, step_latency
-from suites.plots.view import views
+from suites.plots.views import views
 
 from .test_plots import TIED, tables
 

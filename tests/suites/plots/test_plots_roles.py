@@ -8,7 +8,7 @@ from matplotlib import rc_context
 from suites.plots import draw, memory, roles
 from suites.plots.roles import GROUPS, OTHER, figure
 from suites.plots.style import RC
-from suites.plots.view import views
+from suites.plots.views import views
 from suites.tables.role_table import ROLE_COLUMNS
 from tests.suites.plots.test_plots import CORE, ODD, tables
 

@@ -6,7 +6,7 @@ import pytest
 
 from suites.plots import draw, rounds
 from suites.plots.rounds import BINS, lanes, message
-from suites.plots.view import views
+from suites.plots.views import views
 from suites.store.cell_folder import CellWriter, read_rounds
 from suites.store.records import Round
 

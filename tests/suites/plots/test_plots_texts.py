@@ -3,7 +3,7 @@
 import pandas as pd
 
 from suites.plots import flops, memory, step_latency, totals
-from suites.plots.view import views
+from suites.plots.views import views
 from suites.tables.columns import completed
 from suites.telling.ranking import rankings
 from tests.suites.plots.test_plots import CORE, MACHINE, tables

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from suites.plots.quality import figure, message, points, quickest, told
-from suites.plots.view import views
+from suites.plots.views import views
 from suites.reporting.charts.beams import charts
 
 from .test_plots import CORE, MACHINE, tables

@@ -10,7 +10,7 @@ from suites.ceilings.floor import Spread
 from suites.ceilings.sentences import share
 from suites.plots import draw, roofline
 from suites.plots.style import RC
-from suites.plots.view import views
+from suites.plots.views import views
 from suites.tables.table_files import read_tables
 
 from ...command import ROOT

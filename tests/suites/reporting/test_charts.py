@@ -7,7 +7,7 @@ import pytest
 
 from suites.ceilings.step_parts import step_s
 from suites.plots.roles import scale_of, totals_of
-from suites.plots.view import views
+from suites.plots.views import views
 from suites.reporting.charts import flops, memory, roles, speedup, step_parts, steps, totals
 from suites.tables.columns import completed
 

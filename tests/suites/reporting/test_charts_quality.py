@@ -3,7 +3,7 @@
 import pytest
 
 from suites.plots.costs import costs, message
-from suites.plots.view import views
+from suites.plots.views import views
 from suites.reporting.charts import beams, loss, quality
 
 from ..plots.lossy import ERROR, LOSSY, Q4, Q8, SHARE, SLIDING, TIME, lossy

@@ -13,9 +13,9 @@ from suites.settings.cells import Cell
 from suites.settings.config import MeasureConfig
 from suites.settings.features import FeatureFile
 from suites.store.cell_state import state_of
-from suites.store.entries import FrozenCell, FrozenModel
 from suites.store.files import ResultsError, write_json
 from suites.store.plan import ids_of_job, planned_cell, read_plan, write_plan
+from suites.store.plan_entries import FrozenCell, FrozenModel
 from tests.suites.measuring.one_cell import CELL
 
 ENTRY = {

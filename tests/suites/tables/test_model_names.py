@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from strategies import ModelSpec
-from suites.plots.view import views
+from suites.plots.views import views
 from suites.settings.cells import Cell, make_cell
 from suites.settings.config import RunConfig
 from suites.store.cell_folder import CellResult

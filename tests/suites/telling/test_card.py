@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from suites.judging.ratios import paired_ratio
 from suites.judging.verdict import holm, holm_levels, verdict
 from suites.plots.totals import message
-from suites.plots.view import views
+from suites.plots.views import views
 from suites.tables.columns import TEXT_COLUMNS, columns, completed
 from suites.tables.groups import NAME_MAX, groups
 from suites.telling.advice import advise
