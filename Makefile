@@ -59,8 +59,9 @@ $(VENV)/.release: pyproject.toml | $(BIN)/python
 run: $(VENV)/.base
 	$(BIN)/python -m suites run +sweep=seq_len
 
-# With -j2, mypy checks the types on one core while the tests begin.
-test: lint pytest
+# mypy checks the types on one core while the tests begin.
+test:
+	@$(MAKE) --no-print-directory --jobs=2 lint pytest
 
 # With bytecode written, whatever the environment says: tests start processes that would compile the packages again.
 pytest: $(VENV)/.test
