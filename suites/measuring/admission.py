@@ -16,6 +16,7 @@ import torch
 
 from strategies import Strategy, StrategyError, parse
 from strategies.models.encoder_decoder import EncoderDecoder
+from strategies.models.kernels.packed import is_native
 from strategies.search.options import Greedy
 from strategies.strategy import SHIPPED
 
@@ -259,7 +260,14 @@ class Admission:
                         # That model is small: where the cell's attention kernel refuses its sizes, nothing is noted.
                         with suppress(NoKernelError), kernel_errors(cell.attention):
                             found_s = dispatch_s(
-                                config, arm.strategy, cell.dtype, cell.device, clock, cell.tgt_len, cell.search
+                                config,
+                                arm.strategy,
+                                cell.dtype,
+                                cell.device,
+                                clock,
+                                cell.tgt_len,
+                                cell.search,
+                                is_native(self._model),
                             )
                             self._outcomes.note(arm.label, dispatch_s=found_s)
                 self._progress.advance(self._work[arm.label])

@@ -11,6 +11,7 @@ from typing import Any
 from strategies import DTYPES, ModelConfig, ModelSpec, Session, Strategy, load_model
 from strategies.models.config_values import ID_LISTS
 from strategies.models.encoder_decoder import EncoderDecoder
+from strategies.models.kernels.linears import use_linear
 from strategies.models.sources import placeholder
 from strategies.search.begin import begin
 from strategies.search.options import Greedy, Search
@@ -53,10 +54,13 @@ def shrunk(config: ModelConfig) -> ModelConfig:
 
 
 @lru_cache(maxsize=1)
-def _shrunk_model(config: ModelConfig, dtype: str, device: str) -> EncoderDecoder:
+def _shrunk_model(config: ModelConfig, dtype: str, device: str, native: bool) -> EncoderDecoder:
     """The shrunk model, made once for all strategies of a cell."""
     shape = tuple(asdict(shrunk(config)).items())
-    return load_model(ModelSpec("shrunk", "random", shape=shape), DTYPES[dtype], device)
+    model = load_model(ModelSpec("shrunk", "random", shape=shape), DTYPES[dtype], device)
+    if native:
+        use_linear(model, "panel", 1)
+    return model
 
 
 def dispatch_s(
@@ -67,15 +71,18 @@ def dispatch_s(
     clock: Clock,
     tgt_len: int = STEPS,
     search: Search = GREEDY,
+    native: bool = False,
 ) -> float:
     """Measure dispatch in seconds per decode step: the shrunk model, batch 1, a source of one position.
+
+    ``native``: with layers of native code, as ``linear=panel`` runs them. Otherwise torch's kernel multiplies.
 
     It is the mean over the steps of a round, and the median over ``ROUNDS`` rounds. It holds the time of Python, of
     torch's dispatcher and, on a GPU, of kernel launches, none of which depend on width, batch or length. Kernels are
     in it too, at their smallest; those of strategies that feed the whole prefix have up to ``STEPS`` rows. A round has
     ``STEPS`` steps, or ``tgt_len`` where that is less. With beams these are reordered, and choosing tokens counts too.
     """
-    model = _shrunk_model(config, dtype, device)
+    model = _shrunk_model(config, dtype, device, native)
     steps = min(STEPS, tgt_len)
     session = Session(model, strategy, 1, 1, steps, search.width)
     source = Inputs(placeholder(model.config, 1, 1, device), None, (1,))

@@ -36,9 +36,14 @@ def replace_plain(model: EncoderDecoder, module: nn.Linear | Head, by: Replaceme
         replace(weight, by)
 
 
+def is_native(model: EncoderDecoder) -> bool:
+    """Whether the layers of the model's steps are native code, which ``linear=panel`` and ``auto`` may choose."""
+    return "run_layers" in vars(model.decoder)
+
+
 def require_plain(model: EncoderDecoder) -> None:
     """Raise ModelError for a model whose steps are native, or whose plain weights a kernel has replaced."""
-    if "run_layers" in vars(model.decoder):
+    if is_native(model):
         raise ModelError("this model has linear=panel already; load it again to give it another kernel")
     if any(is_replaced(weight) for weight in model.parameters()):
         raise ModelError("this model has packed weights already; load it again to give it another kernel")

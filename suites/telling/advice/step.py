@@ -41,6 +41,8 @@ def shares(row: Row) -> str:
         "kernels": "kernels below the ceilings of this machine",
     }
     found, dispatch = parts(row), dispatch_share(row)
+    if found.get("bytes", 0) > 1:
+        return f"{_faster_than_memory(row)}; what else it waits for is not known"
     bound, *others = (f"{percent(share)} {said[name]}" for name, share in found.items())
     if math.isnan(dispatch):
         return f"{bound}, the rest is not known"
@@ -71,8 +73,16 @@ def largest(row: Row) -> str:
     if row["device"] == "cuda" and len(found) > 1:
         other = "dispatch (Python and launches)" if "dispatch" in found else "its kernels"
         return f"a step is bound by {other}, and {percent(found[bound])} of it is {named[bound]}"
+    if found.get("bytes", 0) > 1:
+        return f"a step {_faster_than_memory(row)}"
     most = max(found, key=lambda name: found[name])
     return f"{percent(found[most])} of a step is {named[most]}"
+
+
+def _faster_than_memory(row: Row) -> str:
+    """Say of a step that it took less time than its floor: memory was slower meanwhile, or a cache served it."""
+    served = ", as a cache holds a part of them" if row["cache_resident"] > 0 else ""
+    return f"reads its {_bytes(row)} {row['floor_fraction']:.2g}x as fast as this machine's memory was read{served}"
 
 
 def _at_some_steps(row: Row) -> str:

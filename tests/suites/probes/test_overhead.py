@@ -6,6 +6,7 @@ from dataclasses import asdict
 import pytest
 
 from strategies import ModelConfig, Session, greedy, load_model, parse
+from strategies.models.kernels.packing import unavailable_on
 from strategies.models.load import ModelSpec
 from strategies.models.sources import placeholder
 from suites.guarding.pairs import time_ratio
@@ -58,3 +59,14 @@ def test_a_step_of_a_model_that_reads_features_runs_the_same_operators_when_it_i
 @pytest.mark.parametrize("dtype", ["bf16", "fp16"])
 def test_it_is_measured_in_the_type_of_the_cell(tiny_model, dtype):
     assert dispatch_s(tiny_model("t5").config, parse("static_kv"), dtype, "cpu", CpuClock()) > 0
+
+
+def test_native_layers_ask_for_a_part_of_the_operators(tiny_model):
+    if why := unavailable_on("cpu", "panel"):
+        pytest.skip(why)
+    seen = {True: Counter(), False: Counter()}
+    for native, counted in seen.items():
+        with OperatorMode(lambda func, args, out, counted=counted: counted.update([str(func)])):
+            dispatch_s(tiny_model("t5").config, parse("static_kv"), "fp32", "cpu", CpuClock(), native=native)
+    assert 0 < seen[True].total() < seen[False].total() / 2
+    assert "aten.mm.default" not in seen[True]

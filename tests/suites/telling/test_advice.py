@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from suites.telling.advice import advise
-from suites.telling.advice.step import parts
+from suites.telling.advice.step import largest, parts
 
 NAN = math.nan
 SHARED = {
@@ -163,6 +163,15 @@ def test_the_share_of_the_bound_is_that_of_the_floor_and_where_bytes_and_flops_s
     sentence = told(BASE, row)["where the time of a step goes, batch 1, 16 -> 16"][0]
     assert "25 % is arithmetic (at some steps reading), 50 % dispatch" in sentence
     assert "at some steps" not in told(BASE, STATIC)["where the time of a step goes, batch 1, 16 -> 16"][0]
+
+
+@pytest.mark.parametrize(("cache_resident", "served"), [(0.0, ""), (1.0, ", as a cache holds a part of them")])
+def test_a_step_below_its_floor_is_told_as_a_speed_and_no_rest_is_made_up(cache_resident, served):
+    row = STATIC | {"floor_fraction": 1.74, "mbu": 1.74, "cache_resident": cache_resident}
+    sentence = told(BASE, row)["where the time of a step goes, batch 1, 16 -> 16"][0]
+    speed = f"reads its bytes (90 % of them weights) 1.7x as fast as this machine's memory was read{served}"
+    assert sentence == f"static_kv, 5.75 ms: {speed}; what else it waits for is not known"
+    assert largest(pd.Series(row)) == f"a step {speed}"
 
 
 @pytest.mark.parametrize(
