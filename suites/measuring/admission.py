@@ -34,7 +34,7 @@ from .arms import StrategyArm
 from .equality import TOLERANCE, Agreement, check
 from .outcomes import Outcomes
 from .quality import admitted
-from .reference import LOW_PRECISION, Reference
+from .reference import Reference, is_low
 from .spoiled import answering
 
 ORACLE = "full_recompute"
@@ -75,7 +75,7 @@ class Admission:
         self._chooser: StrategyArm | None = None
         """An exact arm, whose choices are those of the search: the admitted one with the least work, if there is one.
         """
-        self._in_low_precision = cell.dtype in LOW_PRECISION
+        self._in_low_precision = is_low(cell)
         self.no_reference = (no_reference or self._why_no_oracle) if self._in_low_precision else ""
         """Why strategies were not compared with float32, after ``arms``; "" if they were, and in cells in float32."""
         self.judged_by = ""

@@ -1,5 +1,7 @@
 """The float32 reference of a cell in low precision: how far from float32 a strategy may be, beside full recompute.
 
+Low precision is bf16 and fp16, and narrower weights in a float32 model, whose products round the rows to bf16 or int8.
+
 Logits in bf16 or fp16 are far from float32: at 24 layers of random weights the two have been half the logits' size
 apart. Nearly all of it comes from rounding in the encoder, which is the same computation under every strategy, so it
 says nothing about a strategy and would hide its faults. The reference therefore is the decoder alone in float32. It has
@@ -23,8 +25,10 @@ import dataclasses
 import torch
 from torch import Tensor, nn
 
-from strategies import Strategy
+from strategies import DTYPES, Strategy
 from strategies.models.encoder_decoder import EncoderDecoder
+from strategies.models.held import is_replaced, plain
+from strategies.models.kernels.narrow import rounded
 from strategies.models.kernels.packing import products
 from strategies.models.torch_settings import any_attention
 from strategies.search.searching import Chosen
@@ -74,12 +78,25 @@ class _SameEncoder(nn.Module):
         return memory_BSD.float()
 
 
-def with_float32_decoder(model: EncoderDecoder) -> EncoderDecoder:
-    """A copy of ``model`` whose decoder and head are float32, with torch's kernels. It shares the model's encoder."""
+def is_low(cell: Cell) -> bool:
+    """Whether products of the cell round what they multiply."""
+    return cell.product_dtype in LOW_PRECISION
+
+
+def with_float32_decoder(model: EncoderDecoder, weights: str = "", linear: str = "torch") -> EncoderDecoder:
+    """A copy of ``model`` whose decoder and head are float32, with torch's kernels. It shares the model's encoder.
+
+    ``weights`` and ``linear`` are those of the cell. Narrower weights keep their values, and rows are not rounded.
+    """
     made = copy.deepcopy(model, {id(model.encoder): _SameEncoder(model)}).float()
+    vars(made.decoder).pop("run_layers", None)
     for module in products(made):
         for patched in ("forward", "project"):
             vars(module).pop(patched, None)
+        if is_replaced(module.weight):
+            module.weight = nn.Parameter(plain(module.weight), requires_grad=False)
+        elif weights:  # a head that shares its weight with the embedding, which is not rounded
+            module.weight = nn.Parameter(rounded(module.weight, weights, linear), requires_grad=False)
     return made
 
 
@@ -90,11 +107,12 @@ def why_no_reference(
 
     ``weight_bytes`` are those of the cell's ``model``, which stays in memory beside the reference.
     """
-    if cell.dtype not in LOW_PRECISION:
+    if not is_low(cell):
         return ""
     mine = {*model.decoder.parameters(), *model.lm_head.parameters()}
     held = weight_bytes + torch.float32.itemsize * sum(weight.numel() for weight in mine)
-    reason = why_too_large(model.config, dataclasses.replace(cell, dtype="fp32"), oracle, padded, held, memory)
+    whole = dataclasses.replace(cell, dtype="fp32", weights="")
+    reason = why_too_large(model.config, whole, oracle, padded, held, memory)
     return reason and f"{oracle.label} in float32 {reason}"
 
 
@@ -107,8 +125,8 @@ class Reference:
     def __init__(self, oracle: Strategy, model: EncoderDecoder, inputs: Inputs, cell: Cell) -> None:
         """``oracle`` is full recompute, and ``model`` is that of the cell."""
         self.reason = ""
-        self.arm = StrategyArm(oracle, with_float32_decoder(model), inputs, cell)
-        self._eps = torch.finfo(model.embedding.weight.dtype).eps
+        self.arm = StrategyArm(oracle, with_float32_decoder(model, cell.weights, cell.linear), inputs, cell)
+        self._eps = torch.finfo(DTYPES[cell.product_dtype]).eps
         self._logits_BV: Tensor | None = None
         self._step = self._tokens = 0
         self._error_squares: dict[StrategyArm, Tensor] = {}

@@ -76,7 +76,7 @@ def effort(
     exact = [total for label, total in predicted.items() if label not in approximate]
     if approximate and exact:
         runs.append((min(exact, key=lambda total: total.work), 2))
-    if cell.dtype != "fp32" and BASELINE in predicted:  # in low precision, full recompute once more in float32
+    if cell.product_dtype != "fp32" and BASELINE in predicted:  # in low precision, full recompute once more in float32
         runs.append((predicted[BASELINE], 1))
     if measure.aa and predicted:
         runs += [(predicted[baseline_of(predicted, approximate)], timed)] * 2  # in this process, and in a child process

@@ -106,6 +106,14 @@ def use_weights(model: EncoderDecoder, kind: str, linear: str = "torch") -> int:
     return held
 
 
+def rounded(weight: Tensor, kind: str, linear: str = "torch") -> Tensor:
+    """A float32 weight with the values that products with ``kind`` weights multiply by."""
+    if kind == "bf16":
+        return weight.bfloat16().float()
+    int8_XD, scale_X = quantise(weight, torch.float32 if linear == "panel" else torch.bfloat16)
+    return int8_XD.float() * scale_X.float()[:, None]
+
+
 def _bf16(weight: Tensor, bias: Tensor | None) -> Packed:
     narrow_XD = _laid_out(weight.bfloat16())
     replacement = Replacement([narrow_XD], lambda: _in_order(narrow_XD).float())

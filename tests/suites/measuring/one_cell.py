@@ -1,5 +1,7 @@
 """A cell of a very small model, and what comes of measuring strategies in it."""
 
+import dataclasses
+
 from strategies import ModelSpec
 from suites.contenders.running.lineup import Contenders
 from suites.measuring.runner import run_cell
@@ -11,6 +13,12 @@ SHAPE = {
     "vocab_size": 29, "d_model": 14, "num_heads": 3, "d_kv": 5, "d_ff": 22, "encoder_layers": 1, "decoder_layers": 1
 }  # fmt: skip
 CELL = Cell(ModelSpec("sliver", "random", shape=tuple(sorted(SHAPE.items()))), 5, 6, 2, "cpu", "fp32", 1, 0, "fixed")
+
+
+EVEN = {"vocab_size": 96, "d_model": 64, "num_heads": 2, "d_kv": 32, "d_ff": 64, "encoder_layers": 2,
+        "decoder_layers": 2}  # fmt: skip
+EVEN_CELL = dataclasses.replace(CELL, model=ModelSpec("even", "random", shape=tuple(sorted(EVEN.items()))))
+"""The same with widths that every type of weights takes."""
 
 
 def measure(strategies, folder, cell=CELL):

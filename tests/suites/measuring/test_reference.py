@@ -13,6 +13,8 @@ import torch
 from strategies import DTYPES, ModelSpec, load_model, parse, select
 from strategies.contiguous_kv import ContiguousKV, ContiguousStore
 from strategies.models.kernels.linears import use_linear
+from strategies.models.kernels.narrow import rounded, use_weights
+from strategies.models.kernels.packing import products, unavailable_on
 from strategies.models.torch_settings import allow_attention, enabled_attention, kept
 from strategies.search.searching import Chosen
 from suites.measuring import equality
@@ -22,7 +24,7 @@ from suites.measuring.reference import RATIO, Reference, with_float32_decoder
 from suites.settings.cells import Cell
 from suites.settings.inputs import Inputs, make_inputs
 
-from .one_cell import CELL
+from .one_cell import CELL, EVEN_CELL
 from .planted import Losing, ShiftedArm
 
 ORACLE = parse("full_recompute")
@@ -258,6 +260,24 @@ def test_the_reference_has_the_cells_weights_and_shares_its_encoder(kernel):
     memory_BSD = model.encoder(src_BS, model.source_bias(mask_BS))
     assert torch.equal(made.encoder(src_BS, made.source_bias(mask_BS)), memory_BSD.float())
     assert made(src_BS, mask_BS, src_BS).dtype == torch.float32
+
+
+@pytest.mark.parametrize(("weights", "linear"), [("bf16", "torch"), ("int8", "torch"), ("int8", "panel")])
+def test_the_reference_of_narrower_weights_has_their_values_and_those_of_the_tied_head_too(weights, linear):
+    if why := unavailable_on("cpu", linear):
+        pytest.skip(why)
+    whole, model = load_model(EVEN_CELL.model), load_model(EVEN_CELL.model)
+    use_weights(model, weights, linear)
+    made = with_float32_decoder(model, weights, linear)
+    assert made.lm_head.weight is not made.embedding.weight
+    assert torch.equal(made.embedding.weight, whole.embedding.weight)
+    names = {module: name for name, module in made.named_modules()}
+    for module in products(made):
+        plain = whole.get_submodule(names[module]).weight
+        assert torch.equal(module.weight, rounded(plain, weights, linear))
+        assert not torch.equal(module.weight, plain)
+    src_BS = torch.tensor([[5, 6, 7, 8]])
+    assert made(src_BS, None, src_BS).isfinite().all()
 
 
 def test_an_error_below_the_types_own_rounding_is_no_fault_although_full_recompute_has_none():

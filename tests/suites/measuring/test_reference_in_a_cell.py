@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from strategies import Session, config_of, parse, select
+from strategies.models.kernels.packing import unavailable_on
 from suites.contenders.running.lineup import Contenders
 from suites.measuring import admission, reference, runner
 from suites.measuring.reference import RATIO, Reference
@@ -22,7 +23,7 @@ from suites.telling.summary import equality_told
 from suites.words.progress import Progress
 from suites.work.planning import effort, predict
 
-from .one_cell import CELL, measure
+from .one_cell import CELL, EVEN_CELL, measure
 from .planted import Losing
 
 ORACLE = parse("full_recompute")
@@ -39,8 +40,18 @@ def test_cells_in_float32_have_no_reference_and_are_judged_as_before(tmp_path, m
     results = measure(select("core"), tmp_path)
     assert {(result.status, result.fp32_error_ratio) for result in results.values()} == {("ok", None)}
     assert "fp32_reason" not in json.loads((tmp_path / "cells" / CELL.id / "cell.json").read_text())
-    narrowed = measure(select("core"), tmp_path, dataclasses.replace(CELL, weights="bf16"))
-    assert {result.fp32_error_ratio for result in narrowed.values()} == {None}
+
+
+@pytest.mark.parametrize(("weights", "linear"), [("bf16", "torch"), ("int8", "torch"), ("int8", "panel")])
+def test_narrower_weights_are_held_to_their_own_values_in_float32(weights, linear, tmp_path):
+    if why := unavailable_on("cpu", linear):
+        pytest.skip(why)
+    results = measure(
+        [*select("core"), Losing()], tmp_path, dataclasses.replace(EVEN_CELL, weights=weights, linear=linear)
+    )
+    ratios = {label: result.fp32_error_ratio for label, result in results.items()}
+    assert all(0 < ratios[strategy.label] <= RATIO for strategy in select("core"))
+    assert results["losing"].status == "invalid"
 
 
 def read(folder):
