@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor
 
 from strategies import DTYPES
+from strategies.models.kernels.native.panels import Arena
 
 from ..machine.limits import memory_limit
 from ..timing.clock import Clock, clocks
@@ -70,8 +72,13 @@ class Buffer:
         else:
             available = min(psutil.virtual_memory().available, memory_limit().amount)
         self.window_bytes, count = plan(device, cache_bytes or 0, threads, available // SHARE_OF_MEMORY)
-        # torch.empty would not do: pages that were never written are all one page, which stays in the caches.
-        self._windows = torch.ones(count, self.window_bytes // 4, device=device)
+        shape = count, self.window_bytes // 4
+        if device == "cuda":
+            windows = torch.empty(shape, device=device)
+        else:  # in large pages, as the weights of linear=panel are: small ones are read at two thirds of the speed
+            windows = Arena(math.prod(shape)).take(math.prod(shape)).view(shape)
+        # Written to, because pages that never were are all one page, which stays in the caches.
+        self._windows = windows.fill_(1)
         self._next = 0
 
     @property
