@@ -41,7 +41,7 @@ def group_bias(bias: Tensor, group: int) -> Tensor:
 
 class _Attention(nn.Module):
     may_write_out = True
-    """Whether a compiled step may write out attention of one position as a loop (``one_position``)."""
+    """Whether other code than torch's kernel may attend: loops of a compiled step (``one_position``), native layers."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()

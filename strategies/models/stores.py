@@ -5,7 +5,8 @@ A session has one self-attention store per decoder layer. Their methods are call
     reset()                    of every layer's store, at each prefill: a session decodes one batch after another
     select(parent, step)       with beams, between two steps, of every layer's store, first layer to last
     key_position_M(step)       at most once per step, of the first layer's store, BEFORE any ``append`` of that step
-    append(k, v, step)         once per step, of every layer's store, first layer to last
+    append(k, v, step)         once per step, of every layer's store, first layer to last; of a store that is
+                               ``Placing``, native code may call place(step) instead
     nbytes(length)             of every layer's store, at any time between steps
 
 All layers see the same ``Step``. When ``key_position_M`` is called, ``step.length`` already counts the new keys, so the

@@ -267,7 +267,7 @@ class Admission:
                                 clock,
                                 cell.tgt_len,
                                 cell.search,
-                                is_native(self._model),
+                                is_native(self._model) and cell.attention == "auto",
                             )
                             self._outcomes.note(arm.label, dispatch_s=found_s)
                 self._progress.advance(self._work[arm.label])

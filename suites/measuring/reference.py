@@ -110,7 +110,10 @@ def why_no_reference(
     if not is_low(cell):
         return ""
     mine = {*model.decoder.parameters(), *model.lm_head.parameters()}
-    held = weight_bytes + torch.float32.itemsize * sum(weight.numel() for weight in mine)
+    numbers = sum(weight.numel() for weight in mine)
+    if cell.weights and model.lm_head.weight is model.embedding.weight:  # a rounded head of its own
+        numbers += model.lm_head.weight.numel()
+    held = weight_bytes + torch.float32.itemsize * numbers
     whole = dataclasses.replace(cell, dtype="fp32", weights="")
     reason = why_too_large(model.config, whole, oracle, padded, held, memory)
     return reason and f"{oracle.label} in float32 {reason}"

@@ -172,7 +172,7 @@ class CellRun:
         oracle = admission.oracle
         if whole is not prepared.model and ORACLE not in self._faults:
             oracle = partial(StrategyArm, parse(ORACLE), whole, prepared.inputs, self._cell)
-        self._time(prepared, arms, oracle)
+        self._time(prepared, whole, arms, oracle)
 
     def _refuse(self, reasons: Mapping[str, str]) -> None:
         """Write rows with the reasons why no strategy has room. Neither model nor sources are made."""
@@ -266,24 +266,28 @@ class CellRun:
             with contained(unknown):
                 self._outcomes.note(arm.label, **resident(arm.label, *given))
 
-    def _time(self, prepared: Prepared, ours: Sequence[Arm], oracle: Callable[[], StrategyArm]) -> None:
+    def _time(
+        self, prepared: Prepared, whole: EncoderDecoder, ours: Sequence[Arm], oracle: Callable[[], StrategyArm]
+    ) -> None:
         """Run the rounds and note the figures of the arms that came to their end, contenders included.
+
+        Contenders are given the weights of ``whole``.
 
         From the first round on a request to stop is only noted, until the figures are: closing contenders takes
         seconds, and the rounds would be lost.
         """
-        cell, model, inputs, measure = self._cell, prepared.model, prepared.inputs, self._measure
+        cell, inputs, measure = self._cell, prepared.inputs, self._measure
         writer, progress, outcomes = self._writer, self._progress, self._outcomes
         if self._children.names:
             progress.say("contenders")
         seconds_max = measure.contender_seconds_max
         with ExitStack() as until_noted:
             with self._children.line_up(
-                cell, model, inputs, seconds_max, oracle, self._drop, writer.run_dir, outcomes.kept
+                cell, whole, inputs, seconds_max, oracle, self._drop, writer.run_dir, outcomes.kept
             ) as others:
                 progress.advance(sum(self._work[name] for name in self._children.names))
                 arms = [*ours, *others]
-                with repeats(measure, arms, cell, model.config, inputs.data(), self._children) as again:
+                with repeats(measure, arms, cell, whole.config, inputs.data(), self._children) as again:
                     a_round = timed_passes(measure, cell.device) * self._work.get(again.baseline, 0)
                     progress.expect(-again.missing * a_round)
                     rounds = Rounds(cell, arms, measure, writer, progress, self._work, outcomes.fail, again)

@@ -88,7 +88,10 @@ class Cell:
 
     @property
     def product_dtype(self) -> str:
-        """Element type of the inputs of products with weights: bf16 with narrower weights, ``dtype`` otherwise."""
+        """Element type to which products round their inputs: bf16 with narrower weights, ``dtype`` otherwise.
+
+        Native products with int8 weights round them to int8, with a scale for each row, which is about as near.
+        """
         return "bf16" if self.weights else self.dtype
 
     @property

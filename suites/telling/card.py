@@ -191,7 +191,7 @@ def _next(rows: pd.DataFrame, best: Row, rivals: Sequence[Row], command: str) ->
     compared = [Compared.of(row, "best") for row in rivals if is_strategy(row)]
     if CAREFUL not in command and not all(found.is_decided or found.is_close for found in compared):
         return f"Next, to decide between them: {with_key(command, CAREFUL)}"
-    is_native = best.get("linear") == "panel"  # a step is one call already, so compiling saves nothing
+    is_native = "native" in str(best.get("attention_ran"))  # a step is one call already, so compiling saves nothing
     if set(rows["execution"]) <= {"eager", ""} and not is_native:
         how, key = ("captured", "execution=graph") if best["device"] == "cuda" else ("compiled", "execution=compiled")
         return f"Next, to see what a {how} step gains: {with_key(command, key)}"

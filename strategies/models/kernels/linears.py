@@ -101,7 +101,8 @@ def use_linear(
             if not native:
                 replace_plain(model, module, next(iter(packed.values())).replacement)
     if native:
-        panels, panel_bytes = use_panels(model, modules, replaced, loops)
+        others = any(made.get(module) for module in model.encoder.modules())
+        panels, panel_bytes = use_panels(model, modules, replaced, loops, encoder=not others)
         held += panel_bytes
         for module in modules:
             made[module]["panel"] = panels[module]

@@ -300,21 +300,33 @@ def test_threads_that_decode_with_one_model_take_turns(tiny_model):
                 assert_near(again_NXV, logits_NXV)
 
 
-class Transposed(StaticStore):
-    """Gives K whose elements do not lie side by side."""
+class Misplacing(StaticStore):
+    """Gives buffers or a row that are not what the protocol says."""
+
+    changed = staticmethod(lambda k_BGCK, row_1: (k_BGCK, row_1))
 
     def place(self, step):
         k_BGCK, v_BGCK, row_1 = super().place(step)
-        return k_BGCK.mT.contiguous().mT, v_BGCK, row_1
+        k_BGCK, row_1 = self.changed(k_BGCK, row_1)
+        return k_BGCK, v_BGCK, row_1
 
 
-class TransposedKV(DoubledKV):
+class MisplacingKV(DoubledKV):
     def self_kv(self, shape):
-        return Transposed(shape, self._rows, self.read)
+        return Misplacing(shape, self._rows, self.read)
 
 
 @needs_native
-def test_a_place_that_native_code_cannot_read_is_refused(tiny_model):
-    session, token_NX = start(native(tiny_model("t5")), TransposedKV(), 2)
-    with pytest.raises(RuntimeError, match="K or V whose rows are not dense"):
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        (lambda k_BGCK, row_1: (k_BGCK.mT.contiguous().mT, row_1), "K or V whose rows are not dense"),
+        (lambda k_BGCK, row_1: (k_BGCK, row_1.int()), r"row \[0\] of torch.int32 from place of a store; give int64"),
+        (lambda k_BGCK, row_1: (k_BGCK, row_1 + 10_000), r"row \[10000\] of torch.int64 from place of a store"),
+    ],
+)
+def test_a_place_that_native_code_cannot_use_is_refused(changed, told, tiny_model, monkeypatch):
+    monkeypatch.setattr(Misplacing, "changed", staticmethod(changed))
+    session, token_NX = start(native(tiny_model("t5")), MisplacingKV(), 2)
+    with pytest.raises(RuntimeError, match=told):
         session.step(token_NX[0])

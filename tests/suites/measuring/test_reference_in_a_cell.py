@@ -1,5 +1,6 @@
 """Cells in low precision: what their rows tell of float32, and where there is no reference."""
 
+import contextlib
 import dataclasses
 import json
 import weakref
@@ -7,8 +8,9 @@ import weakref
 import pytest
 import torch
 
-from strategies import Session, config_of, parse, select
+from strategies import Session, config_of, load_model, parse, select
 from strategies.models.kernels.packing import unavailable_on
+from suites.contenders.running.cache import digest
 from suites.contenders.running.lineup import Contenders
 from suites.measuring import admission, reference, runner
 from suites.measuring.reference import RATIO, Reference
@@ -52,6 +54,22 @@ def test_narrower_weights_are_held_to_their_own_values_in_float32(weights, linea
     ratios = {label: result.fp32_error_ratio for label, result in results.items()}
     assert all(0 < ratios[strategy.label] <= RATIO for strategy in select("core"))
     assert results["losing"].status == "invalid"
+
+
+def test_contenders_are_given_the_whole_weights(tmp_path):
+    given = []
+
+    class Watched(Contenders):
+        @contextlib.contextmanager
+        def line_up(self, cell, model, *arguments):
+            given.append(digest(model))
+            yield []
+
+    cell = dataclasses.replace(EVEN_CELL, weights="bf16")
+    with Progress(1, 1) as progress:
+        contenders = Watched(["ctranslate2_float32"])
+        run_cell(cell, [parse("static_kv")], MeasureConfig(rounds=2, warmup=0), tmp_path, progress, contenders)
+    assert given == [digest(load_model(cell.model, seed=cell.seed))]
 
 
 def read(folder):

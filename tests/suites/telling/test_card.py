@@ -177,7 +177,7 @@ def test_a_quiet_run_is_answered_in_three_lines():
 
 
 def test_a_native_step_is_one_call_and_need_not_be_compiled():
-    *_, last = card(table_of(QUIET).assign(linear="panel"), (), "python -m suites run seq_len=8 linear=panel")
+    *_, last = card(table_of(QUIET).assign(attention_ran="native"), (), "python -m suites run seq_len=8 linear=panel")
     assert last.startswith("Next, to see whether it holds at other lengths: python -m suites run")
     assert "compiled" not in last
 

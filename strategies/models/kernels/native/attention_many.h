@@ -11,7 +11,7 @@ struct Attending {
 // Lay out `count` rows of `size` floats as a weight of which they are the outputs, or, `across`, the inputs.
 static void lay_out(const float* rows, ptrdiff_t stride, int64_t count, int64_t size, bool across, std::vector<float>& to) {
   int64_t outputs = across ? size : count, inner = across ? count : size, panels = (outputs + PANEL - 1) / PANEL;
-  to.resize(std::max<size_t>(to.size(), panels * inner * PANEL + NEAR));
+  to.resize(std::max<size_t>(to.size(), panels * inner * PANEL));
   if (outputs % PANEL) std::fill_n(to.data() + (panels - 1) * inner * PANEL, inner * PANEL, 0.f);
   for (int64_t r = 0; r < count; r++)
     for (int64_t i = 0; i < size;) {
@@ -32,7 +32,7 @@ static void meet_panel(int rows, const float* x, const float* panel, int64_t inn
   for (int m = 0; m < rows; m++) sums[m][0] = sums[m][1] = Floats{};
   for (int64_t k = 0; k < inner; k += DEEP, x += TALL * STRIDE) {
     int depth = (int)std::min<int64_t>(DEEP, inner - k);
-    tall_of<false>(rows, x, panel + k * PANEL, depth, panel, depth, sums);
+    meet_slab(rows, x, panel + k * PANEL, depth, sums);
   }
 }
 

@@ -20,6 +20,7 @@ class NativeEncoder:
 
     def __init__(self, encoder: Encoder, packed: Packed, memory: Memory) -> None:
         """``packed`` gives panels by module."""
+        self._memory = memory
         final = [nn.Identity()] * (len(encoder.layers) - 1) + [encoder.final_norm]
         layers = [cast(EncoderLayer, layer) for layer in encoder.layers]
         self._layers = [_Layer(layer, norm, packed, memory) for layer, norm in zip(layers, final, strict=True)]
@@ -41,6 +42,7 @@ class NativeEncoder:
                 bias = None  # frees that of the layer before
                 bias = encoder.score_bias(i, x_BSD.shape[1], source_bias)
             x_BSD = layer.apply(x_BSD, bias)
+        self._memory.trim()
         return x_BSD
 
 
@@ -58,7 +60,7 @@ class _Layer(Operator):
             attention.head_size,
         )
         self._between = [qkv.outputs, out.inner, out.outputs, out.outputs, wo.inner, out.outputs]
-        self._batch, self._sizes = 1, [0]
+        self._sizes = [0]
         x, of_qkv, y = Rows(0, out.outputs), Rows(2, qkv.outputs), Rows(5, out.outputs)
         context, total, attended, hidden, below = (Rows(6 + i, width) for i, width in enumerate(self._between[1:]))
         norm_first = layer.self_residual.norm_first

@@ -81,6 +81,7 @@ def use_panels(
     replaced: Container[nn.Module],
     loops: bool = False,
     int8: bool = False,
+    encoder: bool = True,
 ) -> tuple[dict[nn.Module, Product], int]:
     """Have the encoder and the layers of decode steps run by native code.
 
@@ -88,12 +89,14 @@ def use_panels(
 
     Panels take the place of the plain weights of modules that are ``replaced``, and of an embedding that is tied to one
     of them, the head. ``loops``: not in compiled steps, whose products are loops. ``int8``: round the weights to it;
-    then no embedding may be tied to one that is replaced.
+    then no embedding may be tied to one that is replaced. ``encoder``: run it natively too, where no other kernel was
+    chosen for its rows.
     """
     packed, memory = pack_all(model, modules, replaced, int8), Memory()
     if model.lm_head in replaced and model.lm_head.weight is model.embedding.weight:
         vars(model.embedding)["forward"] = look_up(packed[model.lm_head][0])
-    vars(model.encoder)["run_layers"] = NativeEncoder(model.encoder, packed.__getitem__, memory)
+    if encoder:
+        vars(model.encoder)["run_layers"] = NativeEncoder(model.encoder, packed.__getitem__, memory)
     vars(model.decoder)["run_layers"] = NativeLayers(model.decoder, packed.__getitem__, memory, loops)
     products = {module: product(parts, memory) for module, parts in packed.items()}
     return products, sum(part.packed.nbytes for parts in packed.values() for part in parts)

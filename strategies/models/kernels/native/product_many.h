@@ -12,36 +12,26 @@ constexpr int TALL = 14;  // rows of a block: TALL * 2 accumulators, 2 weights a
 constexpr int TALL = 6;
 #endif
 
-// Add to the sums of M rows what `depth` numbers of each row make with as many rows of a panel. Meanwhile the weights
-// that follow are fetched, as `block` in product.h does it. Where they are FIRST met, weights are fetched into L1 too.
-template <int M, bool FIRST>
-__attribute__((always_inline)) static inline void tall(const float* x, ptrdiff_t ldx, const float* w, int depth,
-                                                       const float* ahead, int each, Floats (*sums)[2]) {
+// Add to the sums of M rows, STRIDE apart, what `depth` numbers of each row make with as many rows of a panel.
+template <int M>
+__attribute__((always_inline)) static inline void meet(const float* x, const float* w, int depth, Floats (*sums)[2]) {
   Floats a[M][2];
   for (int m = 0; m < M; m++) a[m][0] = sums[m][0], a[m][1] = sums[m][1];
-  for (int k = 0; k < depth;) {
-    fetch<L2>(ahead);
-    ahead += PANEL;
-    for (int end = std::min(k + each, depth); k < end; k++, w += PANEL) {
-      if (FIRST) fetch<L1>(w + NEAR);
-      Floats w0 = load(w), w1 = load(w + LANES);
+  for (int k = 0; k < depth; k++, w += PANEL) {
+    Floats w0 = load(w), w1 = load(w + LANES);
 #pragma GCC unroll 16
-      for (int m = 0; m < M; m++) {
-        Floats b = all(x[m * ldx + k]);
-        a[m][0] += w0 * b;
-        a[m][1] += w1 * b;
-      }
+    for (int m = 0; m < M; m++) {
+      Floats b = all(x[m * STRIDE + k]);
+      a[m][0] += w0 * b;
+      a[m][1] += w1 * b;
     }
   }
   for (int m = 0; m < M; m++) sums[m][0] = a[m][0], sums[m][1] = a[m][1];
 }
 
-// Of rows that lie STRIDE apart.
-template <bool FIRST>
-static void tall_of(int rows, const float* x, const float* w, int depth, const float* ahead, int each,
-                    Floats (*sums)[2]) {
+static void meet_slab(int rows, const float* x, const float* w, int depth, Floats (*sums)[2]) {
   switch (rows) {
-#define CASE(M) case M: return tall<M, FIRST>(x, STRIDE, w, depth, ahead, each, sums);
+#define CASE(M) case M: return meet<M>(x, w, depth, sums);
     CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6)
 #ifdef __AVX512F__
     CASE(7) CASE(8) CASE(9) CASE(10) CASE(11) CASE(12) CASE(13) CASE(14)

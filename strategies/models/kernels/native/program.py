@@ -24,6 +24,10 @@ for _name in (_PRODUCTS, _ATTENTION):
     LIBRARY.define(f"{_name}(Tensor?[] given, int program, int[] widths) -> Tensor[]")  # type: ignore[no-untyped-call]
 
 
+KEPT_FLOATS = 16 << 20
+"""Numbers that stay held between calls: 64 MiB."""
+
+
 class Memory:
     """Memory for rows that no stage after the last one reads; the programs of a model share it.
 
@@ -40,6 +44,12 @@ class Memory:
             self._held = torch.empty(rows * sum(widths))
         first = self._held.data_ptr()
         return [first + 4 * rows * before for before in itertools.accumulate(widths[:-1], initial=0)]
+
+    def trim(self) -> None:
+        """Give back what the many rows of an encoder took, if that is more than stays held."""
+        with self.lock:
+            if self._held.numel() > KEPT_FLOATS:
+                self._held = torch.empty(0)
 
 
 def runs_as_operator() -> bool:

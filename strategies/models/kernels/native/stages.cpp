@@ -114,6 +114,7 @@ static void run_attention(const Stage& s, char* const* slots, const int64_t* siz
 
 extern "C" void run_stages(const Stage* stages, int64_t count, char* const* slots, const int64_t* sizes, int64_t rows,
                            int64_t threads) {
+  if (rows == 0) return;
   static thread_local Rounded of_caller;
   Rounded& rounded = of_caller;  // the threads of the region share that of the thread that opens it
   for (int64_t i = 0; i < count; i++)

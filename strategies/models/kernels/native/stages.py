@@ -1,7 +1,7 @@
 """Stages of a decode step, which ``stages.cpp`` runs one after the other in one parallel region.
 
 A stage is a product with a weight in panels, with what comes before it (a norm of its rows) and after it (bias,
-activation, residual sum), or attention of one position per sequence. Tensors that change from call to call are slots.
+activation, residual sum), or attention. Tensors that change from call to call are slots.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ class Stages:
         scale: float,
         row: int = -1,
     ) -> None:
-        """Add attention of one position per sequence; a run is given its ``attention_sizes``.
+        """Add attention; a run is given its ``attention_sizes``, and tells positions per sequence by its rows.
 
         With a slot ``row`` the K and V that lie behind the queries, in their rows, are written there first.
         """

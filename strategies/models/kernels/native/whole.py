@@ -112,6 +112,11 @@ class WholeStep:
         x_X1D = rows_given(x_X1D, self._width).contiguous()
         made_X1D, rows = torch.empty_like(x_X1D), x_X1D.shape[0]
         source_bias, *of_tables = biases
+        room = min(buffer.shape[2] for buffer in own)
+        if row_1.dtype != torch.int64 or row_1.numel() != 1 or not 0 <= row_1.item() < room:
+            raise RuntimeError(
+                f"row {row_1.tolist()} of {row_1.dtype} from place of a store; give int64 [1] below {room}"
+            )
         addresses = [x_X1D.data_ptr(), row_1.data_ptr(), *(0 if bias is None else bias.data_ptr() for bias in biases)]
         addresses += [0] * (self._tables - len(of_tables))
         addresses += [tensor.data_ptr() for tensor in (*own, *kept, made_X1D)]
