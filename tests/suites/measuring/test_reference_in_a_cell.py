@@ -123,7 +123,7 @@ def fails_in_its_third_step(monkeypatch):
 
 
 def cannot_be_made(monkeypatch):
-    def refuse(model):
+    def refuse(*given):
         raise torch.OutOfMemoryError("no room")
 
     monkeypatch.setattr(reference, "with_float32_decoder", refuse)
