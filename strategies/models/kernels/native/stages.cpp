@@ -8,7 +8,6 @@
 #include "norm.h"
 #include "product.h"
 #include "product_int8.h"
-#include "product_many.h"
 
 struct Stage {
   int64_t is_attention;

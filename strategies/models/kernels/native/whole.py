@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 from weakref import WeakValueDictionary, ref
 
 import torch
@@ -161,16 +161,9 @@ def _allows_one_call(attended: Attended) -> bool:
     )
 
 
-def _call(
-    x_X1D: Tensor,
-    row_1: Tensor,
-    biases: Sequence[Tensor | None],
-    own: Sequence[Tensor],
-    kept: Sequence[Tensor],
-    keys: int,
-    step: int,
-) -> Tensor:
-    return _STEPS[step].run(x_X1D, row_1, biases, own, kept, keys)
+def _call(*given: Any) -> Tensor:
+    *arguments, step = given
+    return _STEPS[step].run(*arguments)
 
 
 def _shape(x_X1D: Tensor, *_: object) -> Tensor:
