@@ -111,8 +111,8 @@ def _trend(result: CellResult) -> Iterator[Noise]:
         yield Noise(
             "trend",
             abs(math.log(change)),
-            f"the baseline took {abs(change - 1):.0%} {'more' if change > 1 else 'less'} time in the last third of its "
-            "rounds than in the first",
+            f"the baseline took {percent(abs(change - 1))} {'more' if change > 1 else 'less'} time in the last third "
+            "of its rounds than in the first",
             "give more warm-up (measure.warmup=3), or let the machine come to rest; ratios within rounds still hold",
         )
 

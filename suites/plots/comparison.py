@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ..words.quantity import percent
 from ..words.search_told import sizes_told
 from .looks import looks
 from .style import RC, Legend, new_figure
@@ -58,9 +59,9 @@ def message(found: pd.DataFrame, margin: float) -> str:
     ratios, exact = int((found["kind"] == "ratio").sum()), int((bad["kind"] == "deterministic").sum())
     worse = int((bad["kind"] == "ratio").sum())
     told = (
-        f"{worse} of {ratios} ratios to the baseline worsened beyond {margin:.0%}"
+        f"{worse} of {ratios} ratios to the baseline worsened beyond {percent(margin)}"
         if worse
-        else f"No ratio to the baseline worsened beyond {margin:.0%} with confidence"
+        else f"No ratio to the baseline worsened beyond {percent(margin)} with confidence"
     )
     quality = int((bad["kind"] == "quality").sum())
     for count, kind, of in ((exact, "deterministic ", ""), (quality, "", " of approximate strategies' quality")):

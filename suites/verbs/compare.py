@@ -6,13 +6,14 @@ import sys
 from pathlib import Path
 
 from ..settings.config import ConfigError
+from ..words.quantity import percent
 from .arguments import Parser, folder, margin
 
 FORMATS = ("table", "md", "json", "csv")
 LEAST_TIME_MARGIN = 0.10
 _EPILOG = f"""\
 Verdicts are given on deterministic figures (FLOPs, bytes, memory) and on ratios to the baseline strategy of each run.
-Times of two runs are not paired: they are shown, and judged only if asked, margin {LEAST_TIME_MARGIN:.0%} or more.
+Times of two runs are not paired: they are shown, and judged only if asked, margin {percent(LEAST_TIME_MARGIN)} or more.
 Exit code 1: a deterministic figure grew, or a ratio (with --gate-times: or a time) worsened by more than the margin
 with confidence (Holm, over all ratios), or a case that B was to measure is missing. Runs of other machines or settings
 are refused.

@@ -59,7 +59,7 @@ SPOILED = {
     "GPU throttling": (cell(replace(QUIET, throttled=["power cap"])), "the GPU was slowed down: power cap"),
     "trend": (
         cell(times=[10.0 + index for index in range(8)]),
-        "the baseline took 57% more time in the last third of its rounds than in the first",
+        "the baseline took 57 % more time in the last third of its rounds than in the first",
     ),
     "garbage collection": (cell(collections=1), "Python's garbage was collected inside 8 rounds of new"),
     "A/A": (cell(replace(QUIET, aa_reason="out of memory")), "the A/A arm was not measured: out of memory"),
