@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -16,13 +15,10 @@ import torch
 
 from strategies import Strategy, StrategyError, parse
 from strategies.models.encoder_decoder import EncoderDecoder
-from strategies.models.kernels.packed import is_native
 from strategies.search.options import Greedy
 from strategies.strategy import SHIPPED
 
-from ..probes.attention import NoKernelError, kernel_errors
 from ..probes.finite import NotFiniteError
-from ..probes.overhead import dispatch_s
 from ..settings.cells import Cell
 from ..settings.faults import Fault, contained
 from ..settings.inputs import Inputs
@@ -36,6 +32,7 @@ from .outcomes import Outcomes
 from .quality import admitted
 from .reference import Reference, is_low
 from .spoiled import answering
+from .weighing import weighed
 
 ORACLE = "full_recompute"
 STAND_IN = "static_kv"
@@ -93,7 +90,7 @@ class Admission:
         if approximate:
             self._approach(approximate)
         self._let_go()
-        self._weigh()
+        self._arms = weighed(self._arms, self._cell, self._model, self._work, self._outcomes, self._progress)
         self._decide()
         return self._arms
 
@@ -243,36 +240,6 @@ class Admission:
             torch.cuda.empty_cache()
         if self.no_reference:
             self._progress.expect(-self._work.get(ORACLE, 0))
-
-    def _weigh(self) -> None:
-        """Measure peak memory and dispatch in passes of their own, outside the rounds.
-
-        Only eager steps are measured: the operators that these probes watch do not exist in compiled or captured steps.
-        """
-        cell, config = self._cell, self._model.config
-        good, clock = [], clocks(cell.device)[0]
-        for arm in self._arms:
-            self._progress.say("memory")
-            with contained(partial(self._outcomes.fail, arm.label)), answering(arm.label):
-                if arm.strategy.execution == "eager":
-                    self._outcomes.note(arm.label, peak_memory_bytes=arm.peak_memory_bytes(clock))
-                    if not cell.weights:  # dispatch is measured on a model with whole weights
-                        # That model is small: where the cell's attention kernel refuses its sizes, nothing is noted.
-                        with suppress(NoKernelError), kernel_errors(cell.attention):
-                            found_s = dispatch_s(
-                                config,
-                                arm.strategy,
-                                cell.dtype,
-                                cell.device,
-                                clock,
-                                cell.tgt_len,
-                                cell.search,
-                                is_native(self._model) and cell.attention == "auto",
-                            )
-                            self._outcomes.note(arm.label, dispatch_s=found_s)
-                self._progress.advance(self._work[arm.label])
-                good.append(arm)
-        self._arms = good
 
     def _decide(self) -> None:
         """Decode once, untimed, to tell what the search chooses: ties, and rows that continue another beam.

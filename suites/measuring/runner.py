@@ -33,15 +33,14 @@ from .admission import ORACLE, STAND_IN, Admission
 from .arms import Arm, StrategyArm
 from .cell_file import CellFile
 from .child_arms import ChildArms, floors
-from .narrowing import beside_whole
 from .outcomes import Outcomes
 from .prepared import Prepared
 from .reference import why_no_reference
 from .repeats import repeats
-from .resident import resident
 from .rounds import Rounds
 from .spoiled import answering
-from .spoken import can_be_spoken, is_spoken, phoneme_error, phrase_words
+from .spoken import can_be_spoken, is_spoken
+from .untimed import Untimed
 
 
 def run_cell(
@@ -163,11 +162,16 @@ class CellRun:
             self._file.write(judged_by=admission.judged_by)
         if admission.no_reference:
             self._file.write(fp32_reason=admission.no_reference)
-        if arms and self._spoken:
-            self._speak(prepared.model, arms)
-        whole = self._measure_narrowing(prepared, arms)
+        untimed = Untimed(self._cell, arms, self._file, self._outcomes, self._progress)
+        if self._spoken:
+            untimed.phoneme_errors(prepared.model, in_phrases=bool(self._approximate))
+        whole = prepared.model
+        if self._cell.weights and (arms or self._children.names):
+            whole = untimed.narrowing(self._config, prepared.inputs)
         if self._measure.rss and self._cell.device == "cpu":
-            self._measure_resident(prepared, arms)
+            untimed.resident_memory(
+                self._config, prepared.inputs.data(), self._children, self._measure.contender_seconds_max
+            )
         # Contenders are given the whole weights, and are judged by them.
         oracle = admission.oracle
         if whole is not prepared.model and ORACLE not in self._faults:
@@ -227,44 +231,6 @@ class CellRun:
         outcomes, work = self._outcomes, self._work
         reasons = no_oracle, no_reference, no_stand_in
         return Admission(cell, prepared.model, prepared.inputs, outcomes, work, self._progress, *reasons)
-
-    def _speak(self, model: EncoderDecoder, arms: Sequence[StrategyArm]) -> None:
-        """Count phoneme errors: those of the cell, and those of each approximate arm on the same phrases."""
-        self._progress.say("phoneme errors")
-        words = phrase_words(self._cell) if self._approximate else 1
-        self._file.write(**phoneme_error(self._cell, model, words=words))
-        for arm in arms:
-            if arm.exact:
-                continue
-            found = phoneme_error(self._cell, model, arm.strategy, words)
-            self._outcomes.note(arm.label, phoneme_error=found.get("phoneme_error"))
-            if reason := found.get("phoneme_error_reason"):
-                arm.remark_on(f"its phoneme error is not known: {reason}")
-
-    def _measure_narrowing(self, prepared: Prepared, arms: Sequence[StrategyArm]) -> EncoderDecoder:
-        """Return the model with whole weights. What narrower weights change is written to cell.json."""
-        cell = self._cell
-        if not cell.weights or not (arms or self._children.names):
-            return prepared.model
-        self._progress.say("narrower weights")
-        exact = [arm for arm in arms if arm.exact]  # of others it would not be known what the weights change
-        whole, narrowed = beside_whole(cell, self._config, exact, prepared.inputs)
-        if arms and not exact:
-            narrowed = {"narrowing_reason": "no exact strategy was measured; add one, such as static_kv"}
-        self._file.write(**narrowed)
-        return whole
-
-    def _measure_resident(self, prepared: Prepared, arms: Sequence[StrategyArm]) -> None:
-        """Note the resident memory of a process of each strategy alone."""
-        self._progress.say("resident memory")
-        given = self._cell, self._config, prepared.inputs.data(), self._children, self._measure.contender_seconds_max
-        for arm in arms:
-
-            def unknown(fault: Fault, arm: StrategyArm = arm) -> None:
-                arm.remark_on(f"the memory of its own process is not known: {fault.reason}")
-
-            with contained(unknown):
-                self._outcomes.note(arm.label, **resident(arm.label, *given))
 
     def _time(
         self, prepared: Prepared, whole: EncoderDecoder, ours: Sequence[Arm], oracle: Callable[[], StrategyArm]

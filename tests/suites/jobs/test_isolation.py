@@ -25,7 +25,7 @@ FAULTS = {
     4: ("exits(at=4)", "its process ended with exit code 0"),
     5: ("grows(at=5)", "out of memory: "),
     6: ("full(at=6)", "out of memory: CUDA out of memory. Tried to allocate 2.00 GiB."),
-    7: ("stops(at=7)", "no end within measure.cell_seconds_max=8 s: its process was ended"),
+    7: ("stops(at=7)", "no end within measure.cell_seconds_max=15 s: its process was ended"),
     8: ("spoils(at=8)", "AcceleratorError: CUDA error: device-side assert triggered; traceback in "),
 }
 
@@ -35,7 +35,7 @@ def sweep(copy):
     """(the finished command, its folder): in each cell another strategy does its deed."""
     chosen = f"strategies=[static_kv,{','.join(repr(label) for label, _ in FAULTS.values())}]"
     lengths = f"seq_len={','.join(map(str, [*FAULTS, 9]))}"
-    limited = ["measure.rounds=2", "measure.warmup=0", "measure.cell_seconds_max=8"]
+    limited = ["measure.rounds=2", "measure.warmup=0", "measure.cell_seconds_max=15"]
     done = suites("run", lengths, chosen, *SMALL_MODEL, *limited, "hydra.sweep.dir=run", folder=copy, packages=copy)
     return done, copy / "run"
 
