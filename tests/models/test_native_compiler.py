@@ -69,7 +69,7 @@ def compilations(tmp_path, monkeypatch):
     """The calls of the compiler that compile, one by one."""
     log, real = tmp_path / "calls", compiler._compiler().path
     program(tmp_path / "compiler", f'echo "$*" >> {log}\nexec {real} "$@"', monkeypatch)
-    return lambda: [line for line in log.read_text().splitlines() if line != "--version"]
+    return lambda: [line for line in log.read_text().splitlines() if line != "--version" and " -E " not in line]
 
 
 def program(path, script, monkeypatch):
@@ -118,22 +118,41 @@ def test_code_for_one_instruction_set_is_not_loaded_for_another(tmp_path, monkey
 
 
 @pytest.mark.parametrize(
-    ("capability", "vnni", "name"),
+    ("capability", "vnni", "tiles", "allowed", "name"),
     [
-        ("AVX512", True, "avx512_vnni"),
-        ("AVX512", False, "avx512"),
-        ("AVX2", True, "avx2"),
-        ("DEFAULT", True, "none"),
-        ("SVE256", False, "none"),
+        ("AVX512", True, True, True, "amx_int8"),
+        ("AVX512", True, True, False, "avx512_vnni"),
+        ("AVX512", True, False, True, "avx512_vnni"),
+        ("AVX512", False, False, False, "avx512"),
+        ("AVX2", True, True, True, "avx2"),
+        ("DEFAULT", True, True, True, "none"),
+        ("SVE256", False, False, False, "none"),
     ],
 )
-def test_the_instruction_set_is_the_one_that_torch_uses(capability, vnni, name, monkeypatch):
+def test_the_instruction_set_is_the_one_that_torch_uses(capability, vnni, tiles, allowed, name, monkeypatch):
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
     monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda: vnni)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: tiles)
+    monkeypatch.setattr(torch.cpu, "_init_amx", lambda: allowed)
     found = instruction_set()
     assert found.name == name
-    assert ("-mavx512f" in found.flags, "-mavx512vnni" in found.flags) == ("avx512" in name, "vnni" in name)
+    assert ("-mavx512f" in found.flags, "-mavx512vnni" in found.flags) == (
+        name not in ("none", "avx2"),
+        name in ("avx512_vnni", "amx_int8"),
+    )
+    assert ("-mamx-int8" in found.newer) == (name == "amx_int8")
     assert (found == NONE) == (name == "none")
+
+
+@needs_compiler
+@pytest.mark.parametrize("known", [True, False])
+def test_a_compiler_that_is_too_old_for_the_newest_instructions_does_without(known, tmp_path, monkeypatch):
+    real, asked = compiler._compiler().path, InstructionSet("new", AVX2_FLAGS, ("-DNEW",))
+    monkeypatch.setattr(compiler, "instruction_set", lambda: asked)
+    refuses = 'case "$*" in *-DNEW*) exit 1;; esac\n' if not known else ""
+    program(tmp_path / "old", f'{refuses}exec {real} "$@"', monkeypatch)
+    text = '#ifdef NEW\nextern "C" int answer() { return 1; }\n#else\nextern "C" int answer() { return 0; }\n#endif'
+    assert answer(write(tmp_path / "source", text)) == known
 
 
 @needs_compiler

@@ -6,17 +6,21 @@ import pytest
 import torch
 
 from strategies.models.kernels.native import compiler, stages
-from strategies.models.kernels.native.instruction_set import AVX2_FLAGS, AVX512_FLAGS, InstructionSet
+from strategies.models.kernels.native.instruction_set import (
+    AMX_FLAGS,
+    AVX2_FLAGS,
+    AVX512_FLAGS,
+    VNNI_FLAGS,
+    InstructionSet,
+)
 
 SETS = {
     "avx2": (torch.cpu._is_avx2_supported, InstructionSet("avx2", AVX2_FLAGS)),
     "avx512": (torch.cpu._is_avx512_supported, InstructionSet("avx512", AVX512_FLAGS)),
-    "avx512_vnni": (
-        torch.cpu._is_vnni_supported,
-        InstructionSet("avx512_vnni", ("-mavx512vnni", *AVX512_FLAGS)),
-    ),
+    "avx512_vnni": (torch.cpu._is_vnni_supported, InstructionSet("avx512_vnni", VNNI_FLAGS)),
+    "amx_int8": (torch.cpu._init_amx, InstructionSet("amx_int8", VNNI_FLAGS, AMX_FLAGS)),
 }
-"""The sets by name: whether the processor has one, and what it is. VNNI matters to int8 alone."""
+"""The sets by name: whether the processor has one, and what it is. The last two matter to int8 alone."""
 
 
 @pytest.fixture(params=["avx2", "avx512"])

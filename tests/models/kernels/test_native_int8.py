@@ -55,10 +55,10 @@ def reference(x, weight, bias=None):
 
 
 @on_each_set
-@pytest.mark.parametrize(("outputs", "inner"), [(1, 1), (31, 7), (33, 100), (100, 31), (64, 64)])
+@pytest.mark.parametrize(("outputs", "inner"), [(1, 1), (31, 7), (33, 100), (100, 31), (64, 64), (70, 192)])
 def test_products_are_those_of_the_rounded_numbers(instructions, outputs, inner):
     weight, bias = random(outputs, inner), random(outputs)
-    for rows in (1, 2, 5, 12, 13, 31, 65):
+    for rows in (1, 2, 5, 12, 13, 16, 31, 33, 65):
         x = random(rows, inner)
         for given in (None, bias):
             expected = reference(x, weight, given)
@@ -68,41 +68,46 @@ def test_products_are_those_of_the_rounded_numbers(instructions, outputs, inner)
 
 
 @on_each_set
-def test_rows_that_are_too_many_for_the_nearest_cache_meet_the_panels_in_turn(instructions):
-    x, weight = random(1100, 520), random(40, 520)
+@pytest.mark.parametrize("inner", [520, 576])
+def test_rows_that_are_too_many_for_the_nearest_cache_meet_the_panels_in_turn(instructions, inner):
+    x, weight = random(1100, inner), random(40, inner)
     expected = reference(x, weight)
     torch.testing.assert_close(product(x, weight), expected, rtol=0, atol=1e-6 * float(expected.abs().max()))
 
 
 @on_each_set
+@pytest.mark.parametrize("rows", [3, 18])
 @pytest.mark.parametrize("signs", [(1, 1), (1, -1), (-1, -1)])
-def test_the_largest_numbers_everywhere_do_not_saturate(instructions, signs):
-    x, weight = (sign * torch.full((size, 2048), 127.0) for sign, size in zip(signs, (3, 33), strict=True))
+def test_the_largest_numbers_everywhere_do_not_saturate(instructions, rows, signs):
+    x, weight = (sign * torch.full((size, 2048), 127.0) for sign, size in zip(signs, (rows, 33), strict=True))
     exact = float(signs[0] * signs[1] * 127 * 127 * 2048)
     assert (product(x, weight) == exact).all()
 
 
 @on_each_set
-def test_rows_of_zeros_and_of_numbers_that_are_not_finite_leave_other_rows_alone(instructions):
-    weight, bias = random(33, 19), random(33)
-    x = random(6, 19)
+@pytest.mark.parametrize(("rows", "inner"), [(6, 19), (20, 64)])
+def test_rows_of_zeros_and_of_numbers_that_are_not_finite_leave_other_rows_alone(instructions, rows, inner):
+    weight, bias = random(33, inner), random(33)
+    x = random(rows, inner)
     x[1], x[2, 3], x[3, 18], x[4] = 0, float("nan"), float("-inf"), 1e-38
     y = product(x, weight, bias)
     assert torch.equal(y[1], bias)
     assert torch.equal(y[4], bias)
     assert y[2:4].isnan().all()
-    assert torch.equal(y[[0, 5]], product(x[[0, 5]], weight, bias))
+    others = [0, *range(5, rows)]
+    assert torch.equal(y[others], product(x[others], weight, bias))
 
 
 @on_each_set
-def test_the_halves_of_a_gated_network_read_rows_that_are_normed_and_rounded_once(instructions):
-    norm, gate, linear, out = RMSNorm(30, 1e-6), random(50, 30), random(50, 30), random(30, 50)
-    given, made, hidden = Rows(0, 30), Stages(), Rows(3, 50)
+@pytest.mark.parametrize(("rows", "width", "inner"), [(7, 30, 50), (37, 64, 128)])
+def test_the_halves_of_a_gated_network_read_rows_that_are_normed_and_rounded_once(instructions, rows, width, inner):
+    norm, gate, linear, out = RMSNorm(width, 1e-6), random(inner, width), random(inner, width), random(width, inner)
+    given, made, hidden = Rows(0, width), Stages(), Rows(3, inner)
     made.product(given, packed(gate), hidden, norm=norm, normed=2, activation="relu")
     made.product(given, packed(linear), hidden, norm=norm, multiplies=True, waits=False)
-    made.product(hidden, packed(out), Rows(1, 30), residual=given)
-    x = random(7, 30)
-    y, normed, between = Program(made, False, x.shape[1], [30, 30, 50], Memory(), []).run([x])
+    made.product(hidden, packed(out), Rows(1, width), residual=given)
+    x = random(rows, width)
+    y, normed, between = Program(made, False, width, [width, width, inner], Memory(), []).run([x])
     torch.testing.assert_close(normed, norm(x).detach())
     torch.testing.assert_close(between, F.relu(reference(normed, gate)) * reference(normed, linear))
     torch.testing.assert_close(y, reference(between, out) + x)

@@ -38,11 +38,11 @@ static inline float dot(const float* a, const float* b, int64_t size) {
   return sum(total);
 }
 
-// Turn scores into weights: softmax(score + bias) over `keys`. `at(key)` is where LANES of them lie, the last ones filled up.
+// Turn scores into exp(score + bias - largest), over `keys`, and return what makes softmax's weights of them, a factor.
+// `at(key)` is where LANES of them lie, the last ones filled up. NaN makes all of them NaN.
 template <class At>
-static inline void weigh(int64_t keys, const float* bias, int64_t bias_stride, At at) {
+static inline float weigh(int64_t keys, const float* bias, int64_t bias_stride, At at) {
   Floats most = all(-INFINITY), total = {};
-  Ints nan = {};
   for (int64_t m = 0; m < keys; m += LANES) {
     int count = (int)std::min<int64_t>(LANES, keys - m);
     Floats score = load(at(m));
@@ -52,26 +52,24 @@ static inline void weigh(int64_t keys, const float* bias, int64_t bias_stride, A
       for (int i = 0; i < count; i++) score[i] += bias[(m + i) * bias_stride];
     for (int i = count; i < LANES; i++) score[i] = -INFINITY;
     most = score > most ? score : most;
-    nan |= score != score;
     store(at(m), score);
   }
-  float largest = -INFINITY;
-  bool has_nan = false;
-  for (int i = 0; i < LANES; i++) largest = std::max(largest, most[i]), has_nan |= nan[i] != 0;
+  float largest = max(most);
   if (largest == -INFINITY) largest = 0;  // with every key masked, all weights are 0, as torch has it
   for (int64_t m = 0; m < keys; m += LANES) {
     Floats e = exp(load(at(m)) - largest);
     total += e;
     store(at(m), e);
   }
-  float divisor = sum(total), scale = has_nan ? NAN : divisor == 0 ? 0 : 1 / divisor;
-  for (int64_t m = 0; m < keys; m += LANES) store(at(m), load(at(m)) * scale);
+  float divisor = sum(total);
+  return divisor == 0 ? 0 : 1 / divisor;
 }
 
 // One sentence and one head of K and V.
 static void attend(const Attention& a, int64_t sentence, int64_t head, std::vector<float>& scratch) {
   int64_t rows = a.beams * a.group, padded = (a.keys + LANES - 1) / LANES * LANES;
-  scratch.resize(rows * padded);
+  scratch.resize(rows * (padded + 1));
+  float* scales = scratch.data() + rows * padded;
   auto query = [&](int64_t r) { return (sentence * a.beams + r / a.group) * a.ldq + (head * a.group + r % a.group) * a.size; };
   const float* k = a.k + sentence * a.of_k.batch + head * a.of_k.head;
   const float* v = a.v + sentence * a.of_v.batch + head * a.of_v.head;
@@ -98,7 +96,7 @@ static void attend(const Attention& a, int64_t sentence, int64_t head, std::vect
     for (int64_t r = 0; r < rows; r++) scratch[r * padded + m] = dot(a.q + query(r), k + m * a.of_k.key, a.size) * a.scale;
   for (int64_t r = 0; r < rows; r++) {
     const float* bias = a.bias ? a.bias + sentence * a.of_bias.batch + head * a.of_bias.head + r * a.of_bias.row : nullptr;
-    weigh(a.keys, bias, a.of_bias.key, [&](int64_t key) { return scratch.data() + r * padded + key; });
+    scales[r] = weigh(a.keys, bias, a.of_bias.key, [&](int64_t key) { return scratch.data() + r * padded + key; });
   }
   constexpr int WIDE = 4;  // vectors of a row of V that are summed up together
   for (int64_t r = 0; r < rows; r++) {
@@ -111,13 +109,13 @@ static void attend(const Attention& a, int64_t sentence, int64_t head, std::vect
         const float* value = v + m * a.of_v.key + i;
         for (int j = 0; j < WIDE; j++) sums[j] += score[m] * load(value + j * LANES);
       }
-      for (int j = 0; j < WIDE; j++) store(out + i + j * LANES, sums[j]);
+      for (int j = 0; j < WIDE; j++) store(out + i + j * LANES, sums[j] * scales[r]);
     }
     for (; i < a.size; i += LANES) {
       int count = (int)std::min<int64_t>(LANES, a.size - i);
       Floats total = {};
       for (int64_t m = 0; m < a.keys; m++) total += score[m] * load_part(v + m * a.of_v.key + i, count);
-      store_part(out + i, total, count);
+      store_part(out + i, total * scales[r], count);
     }
   }
 }

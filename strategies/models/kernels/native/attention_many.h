@@ -46,22 +46,32 @@ struct Attending {
   std::vector<float> keys, values, queries, weights;
 };
 
-// Lay out `count` rows of `size` floats as a weight of which they are the outputs, or, `across`, the inputs.
-static void lay_out(const float* rows, ptrdiff_t stride, int64_t count, int64_t size, bool across, std::vector<float>& to) {
-  int64_t outputs = across ? size : count, inner = across ? count : size, panels = (outputs + PANEL - 1) / PANEL;
-  to.resize(std::max<size_t>(to.size(), panels * inner * PANEL));
-  if (outputs % PANEL) std::fill_n(to.data() + (panels - 1) * inner * PANEL, inner * PANEL, 0.f);
-  for (int64_t r = 0; r < count; r++)
-    for (int64_t i = 0; i < size;) {
-      const float* from = rows + r * stride + i;
-      if (across) {
-        int64_t part = std::min<int64_t>(PANEL, size - i);
-        std::memcpy(to.data() + (i / PANEL * inner + r) * PANEL, from, part * sizeof(float));
-        i += part;
-      } else {
-        to[(r / PANEL * inner + i) * PANEL + r % PANEL] = *from;
-        i++;
-      }
+static float* room(std::vector<float>& in, int64_t panels, int64_t inner) {
+  in.resize(std::max<size_t>(in.size(), panels * inner * PANEL));
+  return in.data();
+}
+
+// Lay out `count` rows of `size` floats as a weight whose outputs they are; places beyond the last row become zeros.
+static void lay_out_keys(const float* rows, ptrdiff_t stride, int64_t count, int64_t size, std::vector<float>& in) {
+  float* to = room(in, (count + PANEL - 1) / PANEL, size);
+  for (int64_t r = 0; r < (count + PANEL - 1) / PANEL * PANEL; r += LANES)
+    for (int64_t i = 0; i < size; i += LANES) {
+      Floats square[LANES];
+      int part = (int)std::min<int64_t>(LANES, size - i);
+      for (int j = 0; j < LANES; j++) square[j] = r + j < count ? load_part(rows + (r + j) * stride + i, part) : Floats{};
+      transpose(square);
+      float* panel = to + (r / PANEL * size + i) * PANEL + r % PANEL;
+      for (int j = 0; j < part; j++) store(panel + j * PANEL, square[j]);
+    }
+}
+
+// Lay out `count` rows of `size` floats as a weight whose inputs they are.
+static void lay_out_values(const float* rows, ptrdiff_t stride, int64_t count, int64_t size, std::vector<float>& in) {
+  float* to = room(in, (size + PANEL - 1) / PANEL, count);
+  for (int64_t i = 0; i < (size + PANEL - 1) / PANEL * PANEL; i += LANES)
+    for (int64_t r = 0; r < count; r++) {
+      int part = (int)std::max<int64_t>(0, std::min<int64_t>(LANES, size - i));
+      store(to + (i / PANEL * count + r) * PANEL + i % PANEL, load_part(rows + r * stride + i, part));
     }
 }
 
@@ -74,25 +84,41 @@ static void meet_panel(int rows, const float* x, const float* panel, int64_t inn
   }
 }
 
+// Fetch the share [from, to) of the rows of Q, K and V of one sentence and one head, as far as they fit in the second
+// cache beside the rows in use.
+static void fetch_rows(const Attention& a, int64_t positions, int64_t sentence, int64_t head, int64_t part, int64_t parts) {
+  const float* k = a.k + sentence * a.of_k.batch + head * a.of_k.head;
+  const float* v = a.v + sentence * a.of_v.batch + head * a.of_v.head;
+  for (int64_t m = a.keys * part / parts; m < a.keys * (part + 1) / parts; m++) {
+    fetch(k + m * a.of_k.key, a.size);
+    fetch(v + m * a.of_v.key, a.size);
+  }
+  for (int64_t m = positions * part / parts; m < positions * (part + 1) / parts; m++)
+    fetch(a.q + (sentence * positions + m) * a.ldq + head * a.group * a.size, a.group * a.size);
+}
+
 // softmax(scale * q k^T + bias) v of `positions` of one sentence and one head of K and V, from query row `from` to `to`.
 // The rows of q are those of the sentence's positions, and the rows of a group's heads come one head after the other.
-static void attend_many(const Attention& a, int64_t positions, int64_t sentence, int64_t head, int64_t from, int64_t to,
+static void attend_many(const Attention& a, int64_t positions, int64_t item, int64_t next, int64_t from, int64_t to,
                         Attending& own) {
+  int64_t sentence = item / a.kv_heads, head = item % a.kv_heads;
   int64_t slabs = (std::max(a.keys, a.size) + DEEP - 1) / DEEP, ld_out = a.kv_heads * a.group * a.size;
   own.queries.resize(std::max<size_t>(own.queries.size(), TALL * slabs * STRIDE));
   own.weights.resize(std::max<size_t>(own.weights.size(), TALL * slabs * STRIDE));
-  lay_out(a.k + sentence * a.of_k.batch + head * a.of_k.head, a.of_k.key, a.keys, a.size, false, own.keys);
-  lay_out(a.v + sentence * a.of_v.batch + head * a.of_v.head, a.of_v.key, a.keys, a.size, true, own.values);
+  lay_out_keys(a.k + sentence * a.of_k.batch + head * a.of_k.head, a.of_k.key, a.keys, a.size, own.keys);
+  lay_out_values(a.v + sentence * a.of_v.batch + head * a.of_v.head, a.of_v.key, a.keys, a.size, own.values);
   auto element = [](std::vector<float>& rows, int m, int64_t k) {
     return rows.data() + (k / DEEP * TALL + m) * STRIDE + k % DEEP;
   };
   Floats sums[TALL][2];
+  float scales[TALL];
   int64_t blocks = (to - from + TALL - 1) / TALL;
   for (int64_t b = 0; b < blocks; b++) {
     int64_t first = from + (to - from) * b / blocks;
     int rows = (int)(from + (to - from) * (b + 1) / blocks - first);
     auto column = [&](int64_t r) { return (head * a.group + r / positions) * a.size; };
     auto row = [&](int64_t r) { return sentence * positions + r % positions; };
+    if (next != item) fetch_rows(a, positions, next / a.kv_heads, next % a.kv_heads, b, blocks);
     for (int m = 0; m < rows; m++) {
       const float* query = a.q + row(first + m) * a.ldq + column(first + m);
       for (int64_t i = 0; i < a.size; i += LANES)
@@ -106,14 +132,15 @@ static void attend_many(const Attention& a, int64_t positions, int64_t sentence,
     for (int m = 0; m < rows; m++) {
       const float* bias = a.bias ? a.bias + sentence * a.of_bias.batch + head * a.of_bias.head + (first + m) * a.of_bias.row
                                  : nullptr;
-      weigh(a.keys, bias, a.of_bias.key, [&](int64_t key) { return element(own.weights, m, key); });
+      scales[m] = weigh(a.keys, bias, a.of_bias.key, [&](int64_t key) { return element(own.weights, m, key); });
     }
     for (int64_t i = 0; i < a.size; i += PANEL) {
       meet_panel(rows, own.weights.data(), own.values.data() + i * a.keys, a.keys, sums);
       for (int m = 0; m < rows; m++)
         for (int half = 0; half < 2; half++) {
           int64_t at = i + half * LANES, part = std::min<int64_t>(LANES, a.size - at);
-          if (part > 0) store_part(a.out + row(first + m) * ld_out + column(first + m) + at, sums[m][half], (int)part);
+          if (part > 0) store_part(a.out + row(first + m) * ld_out + column(first + m) + at, sums[m][half] * scales[m],
+                                   (int)part);
         }
     }
   }

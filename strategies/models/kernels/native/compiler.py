@@ -162,7 +162,7 @@ def _compiled(source: Path, compiler: Compiler, instructions: InstructionSet) ->
     with tempfile.TemporaryDirectory(prefix="decodebench-kernels-") as folder:
         made = Path(folder) / "library.so"
         done = subprocess.run(
-            [compiler.path, *FLAGS, *instructions.flags, "-o", str(made), str(source)],
+            [compiler.path, *FLAGS, *_flags(compiler, instructions), "-o", str(made), str(source)],
             env={**os.environ, "LC_ALL": "C"},
             capture_output=True,
             text=True,
@@ -174,6 +174,14 @@ def _compiled(source: Path, compiler: Compiler, instructions: InstructionSet) ->
             reason = first_line(RuntimeError(told))
             raise CompileError(f"{compiler.path} cannot compile {source.name}: {reason}; give linear=torch")
         return made.read_bytes()
+
+
+def _flags(compiler: Compiler, instructions: InstructionSet) -> tuple[str, ...]:
+    """The flags of the instructions, as far as the compiler knows them."""
+    newer = instructions.newer
+    if newer and subprocess.run([compiler.path, *newer, "-E", "-xc++", os.devnull], capture_output=True).returncode:
+        newer = ()
+    return instructions.flags + newer
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -8,14 +8,20 @@ import torch
 
 AVX2_FLAGS = ("-mavx2", "-mfma")
 AVX512_FLAGS = ("-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", *AVX2_FLAGS)
+VNNI_FLAGS = ("-mavx512vnni", *AVX512_FLAGS)
+AMX_FLAGS = ("-mamx-tile", "-mamx-int8")  # since g++ 11
 
 
 @dataclass(frozen=True)
 class InstructionSet:
-    """A set of vector instructions: its name, and the compiler's flags that allow them and no others."""
+    """A set of vector instructions: its name, and the compiler's flags that allow them and no others.
+
+    A compiler that is too old for the flags ``newer`` makes the code without them.
+    """
 
     name: str
     flags: tuple[str, ...]
+    newer: tuple[str, ...] = ()
 
 
 NONE = InstructionSet("none", ())
@@ -33,6 +39,9 @@ def instruction_set() -> InstructionSet:
     if capability != "AVX512":
         return NONE
     # The processor's word does not heed ATEN_CPU_CAPABILITY, so it is asked about AVX-512 alone.
-    if torch.cpu._is_vnni_supported():
-        return InstructionSet("avx512_vnni", ("-mavx512vnni", *AVX512_FLAGS))
-    return InstructionSet("avx512", AVX512_FLAGS)
+    if not torch.cpu._is_vnni_supported():
+        return InstructionSet("avx512", AVX512_FLAGS)
+    # A process asks the system for tiles before it uses them.
+    if torch.cpu._is_amx_tile_supported() and torch.cpu._init_amx():
+        return InstructionSet("amx_int8", VNNI_FLAGS, AMX_FLAGS)
+    return InstructionSet("avx512_vnni", VNNI_FLAGS)

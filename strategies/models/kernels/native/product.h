@@ -86,11 +86,11 @@ static void block_of(int rows, const float* x, ptrdiff_t ldx, const float* w, in
 
 // Have blocks of at most MOST of M rows meet each of the panels [first, last) of a weight, in the order of memory:
 // `meet(p, panel, row, rows, ahead, blocks)`. A panel has `inner` rows of PANEL floats, in `size` floats. As many rows as
-// fit into ROW_BYTES meet all panels before the next ones do. `ahead` is what a block fetches, of `blocks` that share it.
+// fit into `bytes` meet all panels before the next ones do. `ahead` is what a block fetches, of `blocks` that share it.
 template <int MOST, class Meet>
 static inline void each_block(int64_t M, int64_t row_bytes, const float* w, int64_t size, int64_t inner, int64_t first,
-                              int64_t last, Meet meet) {
-  int64_t together = std::max<int64_t>(MOST, ROW_BYTES / row_bytes / MOST * MOST);
+                              int64_t last, Meet meet, size_t bytes = ROW_BYTES) {
+  int64_t together = std::max<int64_t>(MOST, bytes / row_bytes / MOST * MOST);
   for (int64_t from = 0; from < M; from += together) {
     int64_t to = std::min(M, from + together), blocks = (to - from + MOST - 1) / MOST;
     for (int64_t p = first; p < last; p++) {

@@ -9,6 +9,7 @@
 #include "product.h"
 
 constexpr int FOUR = 4, HEADER = 2 * PANEL;
+constexpr size_t NEAR_BYTES = 1 << 20;  // bytes of panels that stay in the second cache of a core
 #ifdef __AVX512F__
 constexpr int INT8_ROWS = 12;  // rows of a block, as in vectors.h
 #else
@@ -54,7 +55,7 @@ struct Rounded {
 
   // Make room for M rows of K numbers at least.
   void resize(int64_t M, int64_t K) {
-    words.resize(std::max<size_t>(words.size(), M * words_of(K)));
+    words.resize(std::max<size_t>(words.size(), (M + 15) * words_of(K)));  // tiles read 16 rows where fewer are left
     scales.resize(std::max<size_t>(scales.size(), M));
   }
 
@@ -127,6 +128,26 @@ static void block_of(int rows, const int32_t* x, const float* w, int words, cons
   }
 }
 
+// Write the sums of a panel. They may be `too_large` by 128 times the sums of the weights, which stand in its header.
+static inline void write_sums(Ints (*sums)[2], const Rounded& x, int rows, const float* panel, bool too_large,
+                              const Ending& end, float* y, ptrdiff_t ldy, int64_t row, int64_t p, int64_t N) {
+  for (int m = 0; m < rows; m++)
+    for (int half = 0; half < 2; half++) {
+      Ints sum = too_large ? sums[m][half] - load_ints(panel + PANEL + half * LANES) : sums[m][half];
+      Floats scales = load(panel + half * LANES) * x.scales[row + m];
+      write(__builtin_convertvector(sum, Floats) * scales, end, y, ldy, row + m, p, half, N);
+    }
+}
+
+// Have blocks of at most MOST rows `meet` the panels [first, last). Where these stay in the second cache of a core, a few
+// rows meet all of them before the next rows do, so that each row of y is written in one go.
+template <int MOST, class Meet>
+static inline void each_int8_block(int64_t M, const float* w, int64_t words, int64_t first, int64_t last, Meet meet) {
+  int64_t size = HEADER + words * PANEL;
+  size_t bytes = (last - first) * size * sizeof(float) <= NEAR_BYTES ? 0 : ROW_BYTES;
+  each_block<MOST>(M, words * FOUR, w, size, words, first, last, meet, bytes);
+}
+
 // Rows M of x times the panels [first, last) of a weight of N outputs.
 static void product_int8(const Rounded& x, int64_t M, const float* w, int64_t K, int64_t N, float* y, ptrdiff_t ldy,
                          const Ending& end, int64_t first, int64_t last) {
@@ -137,11 +158,7 @@ static void product_int8(const Rounded& x, int64_t M, const float* w, int64_t K,
       block_of<true>(rows, x.words.data() + row * words, panel, words, ahead, 1, sums);
     else
       block_of<false>(rows, x.words.data() + row * words, panel, words, ahead, blocks, sums);
-    for (int m = 0; m < rows; m++)
-      for (int half = 0; half < 2; half++) {
-        Floats scales = load(panel + half * LANES) * x.scales[row + m];
-        write(__builtin_convertvector(sums[m][half], Floats) * scales, end, y, ldy, row + m, p, half, N);
-      }
+    write_sums(sums, x, rows, panel, false, end, y, ldy, row, p, N);
   };
-  each_block<INT8_ROWS>(M, words * FOUR, w, HEADER + words * PANEL, words, first, last, meet);
+  each_int8_block<INT8_ROWS>(M, w, words, first, last, meet);
 }

@@ -8,6 +8,7 @@
 #include "norm.h"
 #include "product.h"
 #include "product_int8.h"
+#include "tiles_int8.h"
 
 struct Stage {
   int64_t is_attention;
@@ -75,8 +76,12 @@ static void run_int8_product(const Stage& s, char* const* slots, Rounded& rounde
 #pragma omp barrier
   }
   int64_t panels = (s.N + PANEL - 1) / PANEL;
-  product_int8(rounded, M, s.weight, s.K, s.N, (float*)slots[s.y] + s.first, s.ldy, ending(s, slots),
-               panels * thread / threads, panels * (thread + 1) / threads);
+  auto product = product_int8;
+#ifdef __AMX_INT8__
+  if (fits_tiles(M, s.K)) product = product_by_tiles;
+#endif
+  product(rounded, M, s.weight, s.K, s.N, (float*)slots[s.y] + s.first, s.ldy, ending(s, slots),
+          panels * thread / threads, panels * (thread + 1) / threads);
 }
 
 static void run_attention(const Stage& s, char* const* slots, const int64_t* sizes, int64_t M, int thread, int threads) {
@@ -91,10 +96,10 @@ static void run_attention(const Stage& s, char* const* slots, const int64_t* siz
   int64_t items = a.batch * a.kv_heads, positions = M / (a.batch * a.beams);
   if (positions > 1) {  // more threads than items divide the queries of each
     int64_t parts = (threads + items - 1) / items, queries = positions * a.group;
-    for (int64_t i = items * parts * thread / threads; i < items * parts * (thread + 1) / threads; i++) {
-      int64_t item = i / parts, part = i % parts;
-      attend_many(a, positions, item / a.kv_heads, item % a.kv_heads, queries * part / parts, queries * (part + 1) / parts,
-                  attending);
+    int64_t end = items * parts * (thread + 1) / threads;
+    for (int64_t i = items * parts * thread / threads; i < end; i++) {
+      int64_t item = i / parts, part = i % parts, next = std::min(i + 1, end - 1) / parts;
+      attend_many(a, positions, item, next, queries * part / parts, queries * (part + 1) / parts, attending);
     }
     return;
   }

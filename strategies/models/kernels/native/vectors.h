@@ -56,6 +56,33 @@ static inline float sum(Floats x) {
 #endif
 }
 
+// The largest number; NaN among them may be passed over.
+static inline float max(Floats x) {
+#ifdef __AVX512F__
+  return _mm512_reduce_max_ps((__m512)x);
+#else
+  __m128 four = _mm_max_ps(_mm256_castps256_ps128((__m256)x), _mm256_extractf128_ps((__m256)x, 1));
+  __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
+#endif
+}
+
+// Transpose a square of LANES rows: squares of half the size change places, then those within them.
+static inline void transpose(Floats (&rows)[LANES]) {
+#pragma GCC unroll 4
+  for (int half = LANES / 2; half; half /= 2) {
+    Ints low, high;
+    for (int j = 0; j < LANES; j++) low[j] = j & half ? LANES + j - half : j, high[j] = j & half ? LANES + j : j + half;
+#pragma GCC unroll 16
+    for (int i = 0; i < LANES; i++)
+      if (!(i & half)) {
+        Floats a = rows[i], b = rows[i + half];
+        rows[i] = __builtin_shuffle(a, b, low);
+        rows[i + half] = __builtin_shuffle(a, b, high);
+      }
+  }
+}
+
 // exp(x) within 2 units in the last place: 2^n exp(r) with x = n ln 2 + r and the Taylor series of exp(r), |r| < 0.35.
 // Below -87 it is 0 and above 88 infinity, a little before floats end; NaN stays NaN.
 static inline Floats exp(Floats x) {
