@@ -1,7 +1,7 @@
 """Admission turns the strategies of a cell into arms that may be timed.
 
 A strategy is admitted if its session can be allocated and its logits agree with the oracle's. An approximate one need
-not agree: its quality is measured instead. Peak memory and dispatch are measured here too, outside the rounds.
+not agree: its quality is measured instead. The probes pass over what is admitted (``probing``).
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from .allocation import allocated
 from .arms import StrategyArm
 from .equality import TOLERANCE, Agreement, check
 from .outcomes import Outcomes
+from .probing import probed
 from .quality import admitted
 from .reference import Reference, is_low
 from .spoiled import answering
-from .weighing import weighed
 
 ORACLE = "full_recompute"
 STAND_IN = "static_kv"
@@ -90,7 +90,7 @@ class Admission:
         if approximate:
             self._approach(approximate)
         self._let_go()
-        self._arms = weighed(self._arms, self._cell, self._model, self._work, self._outcomes, self._progress)
+        self._arms = probed(self._arms, self._cell, self._model, self._work, self._outcomes, self._progress)
         self._decide()
         return self._arms
 

@@ -33,6 +33,7 @@ from .admission import ORACLE, STAND_IN, Admission
 from .arms import Arm, StrategyArm
 from .cell_file import CellFile
 from .child_arms import ChildArms, floors
+from .extras import Extras
 from .outcomes import Outcomes
 from .prepared import Prepared
 from .reference import why_no_reference
@@ -40,7 +41,6 @@ from .repeats import repeats
 from .rounds import Rounds
 from .spoiled import answering
 from .spoken import can_be_spoken, is_spoken
-from .untimed import Untimed
 
 
 def run_cell(
@@ -162,14 +162,14 @@ class CellRun:
             self._file.write(judged_by=admission.judged_by)
         if admission.no_reference:
             self._file.write(fp32_reason=admission.no_reference)
-        untimed = Untimed(self._cell, arms, self._file, self._outcomes, self._progress)
+        extras = Extras(self._cell, arms, self._file, self._outcomes, self._progress)
         if self._spoken:
-            untimed.phoneme_errors(prepared.model, in_phrases=bool(self._approximate))
+            extras.phoneme_errors(prepared.model, in_phrases=bool(self._approximate))
         whole = prepared.model
         if self._cell.weights and (arms or self._children.names):
-            whole = untimed.narrowing(self._config, prepared.inputs)
+            whole = extras.narrowing(self._config, prepared.inputs)
         if self._measure.rss and self._cell.device == "cpu":
-            untimed.resident_memory(
+            extras.resident_memory(
                 self._config, prepared.inputs.data(), self._children, self._measure.contender_seconds_max
             )
         # Contenders are given the whole weights, and are judged by them.

@@ -20,7 +20,10 @@ SETS = {
     "avx512_vnni": (torch.cpu._is_vnni_supported, InstructionSet("avx512_vnni", VNNI_FLAGS)),
     "amx_int8": (torch.cpu._init_amx, InstructionSet("amx_int8", VNNI_FLAGS, AMX_FLAGS)),
 }
-"""The sets by name: whether the processor has one, and what it is. The last two matter to int8 alone."""
+"""The sets by name: whether the processor has one, and what it is. The last two matter to int8 alone.
+
+Tiles have to be asked for before they are used.
+"""
 
 
 @pytest.fixture(params=["avx2", "avx512"])

@@ -9,7 +9,7 @@ from strategies.models.kernels.narrow import use_weights
 from strategies.models.kernels.native import compiler
 from strategies.models.kernels.native.panels import Arena, floats_of, pack
 from strategies.models.kernels.native.program import Memory, Program
-from strategies.models.kernels.native.stages import Rows, Stages
+from strategies.models.kernels.native.stages import Rows, Stages, kernels
 from strategies.models.kernels.quantise import quantise
 from strategies.models.layers import RMSNorm
 
@@ -68,19 +68,21 @@ def test_products_are_those_of_the_rounded_numbers(instructions, outputs, inner)
 
 
 @on_each_set
-@pytest.mark.parametrize("inner", [520, 576])
-def test_rows_that_are_too_many_for_the_nearest_cache_meet_the_panels_in_turn(instructions, inner):
-    x, weight = random(1100, inner), random(40, inner)
+@pytest.mark.parametrize(
+    ("rows", "outputs", "inner"), [(1100, 40, 520), (1100, 40, 576), (100, 200, 6001), (100, 200, 6016)]
+)
+def test_panels_that_stay_in_the_cache_and_panels_that_do_not_are_met_in_turn(instructions, rows, outputs, inner):
+    x, weight = random(rows, inner), random(outputs, inner)
     expected = reference(x, weight)
     torch.testing.assert_close(product(x, weight), expected, rtol=0, atol=1e-6 * float(expected.abs().max()))
 
 
 @on_each_set
-@pytest.mark.parametrize("rows", [3, 18])
+@pytest.mark.parametrize(("rows", "inner"), [(3, 2048), (18, 2048), (18, 2**17)])
 @pytest.mark.parametrize("signs", [(1, 1), (1, -1), (-1, -1)])
-def test_the_largest_numbers_everywhere_do_not_saturate(instructions, rows, signs):
-    x, weight = (sign * torch.full((size, 2048), 127.0) for sign, size in zip(signs, (rows, 33), strict=True))
-    exact = float(signs[0] * signs[1] * 127 * 127 * 2048)
+def test_the_largest_numbers_everywhere_do_not_saturate(instructions, rows, inner, signs):
+    x, weight = (sign * torch.full((size, inner), 127.0) for sign, size in zip(signs, (rows, 33), strict=True))
+    exact = float(signs[0] * signs[1] * 127 * 127 * inner)
     assert (product(x, weight) == exact).all()
 
 
@@ -113,15 +115,23 @@ def test_the_halves_of_a_gated_network_read_rows_that_are_normed_and_rounded_onc
     torch.testing.assert_close(y, reference(between, out) + x)
 
 
-def test_threads_share_the_rounding_and_change_nothing():
-    x, weight = random(13, 40), random(100, 40)
+@on_each_set
+@pytest.mark.parametrize(("rows", "outputs", "inner"), [(13, 100, 40), (37, 100, 64), (37, 1, 64)])
+def test_threads_share_the_rounding_and_change_nothing(instructions, rows, outputs, inner):
+    x, weight = random(rows, inner), random(outputs, inner)
     found = []
-    for threads in (1, 2, 3):
+    for threads in (1, 2, 3, 7):
         torch.set_num_threads(threads)
         found.append(product(x, weight))
     torch.set_num_threads(1)
-    assert torch.equal(found[0], found[1])
-    assert torch.equal(found[0], found[2])
+    assert all(torch.equal(found[0], other) for other in found[1:])
+
+
+@on_each_set
+def test_tiles_are_used_for_rows_that_fill_one_and_widths_that_fill_each(instructions):
+    has_tiles = instructions.name == "amx_int8"
+    cases = [(16, 64), (1024, 512), (15, 64), (16, 63), (1024, 96)]
+    assert [bool(kernels().uses_tiles(*case)) for case in cases] == [has_tiles, has_tiles, False, False, False]
 
 
 @pytest.fixture(scope="module")

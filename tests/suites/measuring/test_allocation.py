@@ -89,7 +89,7 @@ def test_dispatch_that_the_kernel_of_the_cell_refuses_is_not_known_and_no_failur
     def refused(*given):
         raise RuntimeError("No available kernel. Aborting execution.")
 
-    monkeypatch.setattr("suites.measuring.weighing.dispatch_s", refused)
+    monkeypatch.setattr("suites.measuring.probing.dispatch_s", refused)
     found = measure([parse("static_kv")], tmp_path, dataclasses.replace(CELL, attention="math"))
     assert (found["static_kv"].status, found["static_kv"].dispatch_s) == ("ok", None)
     found = measure([parse("static_kv")], tmp_path, CELL)

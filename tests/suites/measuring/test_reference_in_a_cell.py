@@ -85,14 +85,14 @@ def test_a_run_in_low_precision_tells_the_error_and_lets_go_of_the_reference_bef
             super().__init__(*given)
             made.append(weakref.ref(self.arm.session.model))
 
-    usual = admission.weighed
+    usual = admission.probed
 
-    def weighed(*given):
+    def probed(*given):
         left.extend(model() for model in made)
         return usual(*given)
 
     monkeypatch.setattr(admission, "Reference", Watched)
-    monkeypatch.setattr(admission, "weighed", weighed)
+    monkeypatch.setattr(admission, "probed", probed)
     results = measure([*select("core"), Losing()], tmp_path, LOW)
     assert left == [None]
     assert results["losing"].status == "invalid"

@@ -38,8 +38,8 @@ static inline float dot(const float* a, const float* b, int64_t size) {
   return sum(total);
 }
 
-// Turn scores into exp(score + bias - largest), over `keys`, and return what makes softmax's weights of them, a factor.
-// `at(key)` is where LANES of them lie, the last ones filled up. NaN makes all of them NaN.
+// Replace scores of `keys` by exp(score + bias - the largest one) and return 1 / their sum, by which softmax multiplies:
+// 0 if every key is masked, NaN if any score is. `at(key)` is where LANES scores lie, the last ones filled up.
 template <class At>
 static inline float weigh(int64_t keys, const float* bias, int64_t bias_stride, At at) {
   Floats most = all(-INFINITY), total = {};

@@ -84,11 +84,11 @@ static void meet_panel(int rows, const float* x, const float* panel, int64_t inn
   }
 }
 
-// Fetch the share [from, to) of the rows of Q, K and V of one sentence and one head, as far as they fit in the second
-// cache beside the rows in use.
+// Fetch one of the `parts` of the rows of Q, K and V of one sentence and one head, unless they are too many for the cache.
 static void fetch_rows(const Attention& a, int64_t positions, int64_t sentence, int64_t head, int64_t part, int64_t parts) {
   const float* k = a.k + sentence * a.of_k.batch + head * a.of_k.head;
   const float* v = a.v + sentence * a.of_v.batch + head * a.of_v.head;
+  if ((2 * a.keys + positions * a.group) * a.size * sizeof(float) > NEAR_BYTES / 2) return;
   for (int64_t m = a.keys * part / parts; m < a.keys * (part + 1) / parts; m++) {
     fetch(k + m * a.of_k.key, a.size);
     fetch(v + m * a.of_v.key, a.size);

@@ -161,27 +161,21 @@ def _compiled(source: Path, compiler: Compiler, instructions: InstructionSet) ->
     """What the compiler makes of the source. Raises CompileError with the first error that it tells."""
     with tempfile.TemporaryDirectory(prefix="decodebench-kernels-") as folder:
         made = Path(folder) / "library.so"
-        done = subprocess.run(
-            [compiler.path, *FLAGS, *_flags(compiler, instructions), "-o", str(made), str(source)],
-            env={**os.environ, "LC_ALL": "C"},
-            capture_output=True,
-            text=True,
-            errors="replace",
-        )
-        if done.returncode:
-            lines = done.stderr.splitlines()
-            told = next((line for line in lines if "error" in line or "ld: " in line), f"rc {done.returncode}")
-            reason = first_line(RuntimeError(told))
-            raise CompileError(f"{compiler.path} cannot compile {source.name}: {reason}; give linear=torch")
-        return made.read_bytes()
-
-
-def _flags(compiler: Compiler, instructions: InstructionSet) -> tuple[str, ...]:
-    """The flags of the instructions, as far as the compiler knows them."""
-    newer = instructions.newer
-    if newer and subprocess.run([compiler.path, *newer, "-E", "-xc++", os.devnull], capture_output=True).returncode:
-        newer = ()
-    return instructions.flags + newer
+        # What compiles with the newest instructions needs an assembler that knows them, too: only trying tells.
+        for flags in dict.fromkeys((instructions.flags + instructions.newer, instructions.flags)):
+            done = subprocess.run(
+                [compiler.path, *FLAGS, *flags, "-o", str(made), str(source)],
+                env={**os.environ, "LC_ALL": "C"},
+                capture_output=True,
+                text=True,
+                errors="replace",
+            )
+            if not done.returncode:
+                return made.read_bytes()
+    lines = done.stderr.splitlines()
+    told = next((line for line in lines if "error" in line or "ld: " in line), f"rc {done.returncode}")
+    reason = first_line(RuntimeError(told))
+    raise CompileError(f"{compiler.path} cannot compile {source.name}: {reason}; give linear=torch")
 
 
 def _write(path: Path, content: bytes) -> None:

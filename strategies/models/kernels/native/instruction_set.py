@@ -16,7 +16,7 @@ AMX_FLAGS = ("-mamx-tile", "-mamx-int8")  # since g++ 11
 class InstructionSet:
     """A set of vector instructions: its name, and the compiler's flags that allow them and no others.
 
-    A compiler that is too old for the flags ``newer`` makes the code without them.
+    Where the compiler or its assembler is too old for the flags ``newer``, the code is made without them.
     """
 
     name: str
@@ -41,7 +41,7 @@ def instruction_set() -> InstructionSet:
     # The processor's word does not heed ATEN_CPU_CAPABILITY, so it is asked about AVX-512 alone.
     if not torch.cpu._is_vnni_supported():
         return InstructionSet("avx512", AVX512_FLAGS)
-    # A process asks the system for tiles before it uses them.
+    # A process has to ask the system for tiles, once for all of its threads.
     if torch.cpu._is_amx_tile_supported() and torch.cpu._init_amx():
         return InstructionSet("amx_int8", VNNI_FLAGS, AMX_FLAGS)
     return InstructionSet("avx512_vnni", VNNI_FLAGS)

@@ -1,7 +1,7 @@
 """Weights laid out in panels, side by side in large pages of memory.
 
 A panel holds the weights of 16 outputs (AVX2) or 32 (AVX-512): those of the first input, of the second, and so on. It
-is read once, front to back, whatever the number of rows that it is multiplied by.
+is read front to back, and from memory once, whatever the number of rows that it is multiplied by.
 """
 
 from __future__ import annotations

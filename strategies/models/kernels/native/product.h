@@ -1,6 +1,8 @@
 // y[M, N] = act(x[M, K] w[N, K]^T + bias) with the weight packed in panels: [N / PANEL][K][PANEL], outputs side by side.
 // A panel is streamed once from memory, front to back; all rows of x meet it there.
 #pragma once
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstddef>
 
@@ -8,6 +10,16 @@
 
 constexpr int64_t FAR = 16384, NEAR = 1024;  // floats by which a weight is fetched before its use, into L2 and L1
 constexpr size_t ROW_BYTES = 512 << 10;  // bytes of rows of x that meet all panels before the next ones do
+
+// Bytes that stay in a core's L2 cache beside others: half of it, or of a small one where the system does not say.
+static const size_t NEAR_BYTES = [] {
+#ifdef _SC_LEVEL2_CACHE_SIZE
+  long size = sysconf(_SC_LEVEL2_CACHE_SIZE);
+#else
+  long size = 0;
+#endif
+  return size_t(size > 0 ? size : 512 << 10) / 2;
+}();
 
 enum Activation : int64_t { NONE, RELU, GELU, GELU_NEW, SILU };
 

@@ -9,13 +9,14 @@
 #include "product.h"
 
 constexpr int FOUR = 4, HEADER = 2 * PANEL;
-constexpr size_t NEAR_BYTES = 1 << 20;  // bytes of panels that stay in the second cache of a core
+constexpr int TILE = 16;  // rows of a tile (tiles_int8.h)
 #ifdef __AVX512F__
 constexpr int INT8_ROWS = 12;  // rows of a block, as in vectors.h
 #else
 constexpr int INT8_ROWS = 4;
 #endif
 typedef int8_t Bytes __attribute__((vector_size(LANES)));
+typedef uint32_t UnsignedInts __attribute__((vector_size(LANES * 4)));
 
 static inline int64_t words_of(int64_t K) { return (K + FOUR - 1) / FOUR; }
 
@@ -25,8 +26,14 @@ static inline Ints load_ints(const void* from) {
   return x;
 }
 
-// sum + the dot products of four inputs with the four weights of each output, exactly. With VNNI, x is unsigned and 128
-// too large. Without, pairs of products are summed up in 16 bits, which hold 2 * 127 * 127.
+#ifdef __AVX512VNNI__
+constexpr bool UNSIGNED_ROWS = true;  // numbers of x are 128 more, so that none is negative
+#else
+constexpr bool UNSIGNED_ROWS = false;
+#endif
+
+// sum + the dot products of four inputs with the four weights of each output, exactly. Without VNNI, pairs of products
+// are summed up in 16 bits, which hold 2 * 127 * 127.
 static inline Ints add_dots(Ints sum, Ints x, Ints w) {
 #if defined(__AVX512VNNI__)
   return (Ints)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)x, (__m512i)w);
@@ -55,7 +62,7 @@ struct Rounded {
 
   // Make room for M rows of K numbers at least.
   void resize(int64_t M, int64_t K) {
-    words.resize(std::max<size_t>(words.size(), (M + 15) * words_of(K)));  // tiles read 16 rows where fewer are left
+    words.resize(std::max<size_t>(words.size(), (M + TILE - 1) * words_of(K)));  // a tile reads all of its rows
     scales.resize(std::max<size_t>(scales.size(), M));
   }
 
@@ -78,9 +85,7 @@ struct Rounded {
     Floats per = all(127 / largest);
     auto write = [&](Floats part, int64_t k, int64_t bytes) {
       Bytes narrow = __builtin_convertvector(rounded(part * per), Bytes);
-#ifdef __AVX512VNNI__
-      narrow ^= (int8_t)-128;  // 128 more, as an unsigned number
-#endif
+      if (UNSIGNED_ROWS) narrow ^= (int8_t)-128;
       std::memcpy(to + k, &narrow, bytes);
     };
     for (int64_t k = 0; k < whole; k += LANES) write(load(x + k), k, LANES);
@@ -91,12 +96,7 @@ struct Rounded {
 template <int M, bool ONE>
 static inline void block(const int32_t* x, const float* w, int words, const float* ahead, int each, Ints (*sums)[2]) {
   Ints a[M][2];
-  for (int m = 0; m < M; m++) {
-    a[m][0] = a[m][1] = Ints{};
-#ifdef __AVX512VNNI__
-    a[m][0] -= load_ints(w + PANEL), a[m][1] -= load_ints(w + PANEL + LANES);
-#endif
-  }
+  for (int m = 0; m < M; m++) a[m][0] = a[m][1] = Ints{};
   w += HEADER;
   for (int k = 0; k < words;) {
     fetch<L2>(ahead);
@@ -128,19 +128,20 @@ static void block_of(int rows, const int32_t* x, const float* w, int words, cons
   }
 }
 
-// Write the sums of a panel. They may be `too_large` by 128 times the sums of the weights, which stand in its header.
-static inline void write_sums(Ints (*sums)[2], const Rounded& x, int rows, const float* panel, bool too_large,
-                              const Ending& end, float* y, ptrdiff_t ldy, int64_t row, int64_t p, int64_t N) {
+// Write the sums of rows from `row` on with panel p.
+static inline void write_sums(Ints (*sums)[2], const Rounded& x, int64_t row, int rows, const float* panel,
+                              const Ending& end, float* y, ptrdiff_t ldy, int64_t p, int64_t N) {
   for (int m = 0; m < rows; m++)
     for (int half = 0; half < 2; half++) {
-      Ints sum = too_large ? sums[m][half] - load_ints(panel + PANEL + half * LANES) : sums[m][half];
+      UnsignedInts sum = (UnsignedInts)sums[m][half];  // may have gone beyond 31 bits, and comes back
+      if (UNSIGNED_ROWS) sum -= (UnsignedInts)load_ints(panel + PANEL + half * LANES);
       Floats scales = load(panel + half * LANES) * x.scales[row + m];
-      write(__builtin_convertvector(sum, Floats) * scales, end, y, ldy, row + m, p, half, N);
+      write(__builtin_convertvector((Ints)sum, Floats) * scales, end, y, ldy, row + m, p, half, N);
     }
 }
 
-// Have blocks of at most MOST rows `meet` the panels [first, last). Where these stay in the second cache of a core, a few
-// rows meet all of them before the next rows do, so that each row of y is written in one go.
+// Have blocks of at most MOST rows `meet` the panels [first, last). Where these stay in the L2 cache, a few rows meet all
+// of them before the next rows do, so that each row of y is written in one go.
 template <int MOST, class Meet>
 static inline void each_int8_block(int64_t M, const float* w, int64_t words, int64_t first, int64_t last, Meet meet) {
   int64_t size = HEADER + words * PANEL;
@@ -158,7 +159,7 @@ static void product_int8(const Rounded& x, int64_t M, const float* w, int64_t K,
       block_of<true>(rows, x.words.data() + row * words, panel, words, ahead, 1, sums);
     else
       block_of<false>(rows, x.words.data() + row * words, panel, words, ahead, blocks, sums);
-    write_sums(sums, x, rows, panel, false, end, y, ldy, row, p, N);
+    write_sums(sums, x, row, rows, panel, end, y, ldy, p, N);
   };
   each_int8_block<INT8_ROWS>(M, w, words, first, last, meet);
 }

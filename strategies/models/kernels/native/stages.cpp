@@ -76,12 +76,12 @@ static void run_int8_product(const Stage& s, char* const* slots, Rounded& rounde
 #pragma omp barrier
   }
   int64_t panels = (s.N + PANEL - 1) / PANEL;
-  auto product = product_int8;
+  auto multiply = product_int8;
 #ifdef __AMX_INT8__
-  if (fits_tiles(M, s.K)) product = product_by_tiles;
+  if (fits_tiles(M, s.K)) multiply = product_by_tiles;
 #endif
-  product(rounded, M, s.weight, s.K, s.N, (float*)slots[s.y] + s.first, s.ldy, ending(s, slots),
-          panels * thread / threads, panels * (thread + 1) / threads);
+  multiply(rounded, M, s.weight, s.K, s.N, (float*)slots[s.y] + s.first, s.ldy, ending(s, slots),
+           panels * thread / threads, panels * (thread + 1) / threads);
 }
 
 static void run_attention(const Stage& s, char* const* slots, const int64_t* sizes, int64_t M, int thread, int threads) {
@@ -139,6 +139,9 @@ extern "C" void run_stages(const Stage* stages, int64_t count, char* const* slot
     }
   }
 }
+
+// Whether products of M rows of K numbers with weights of int8 go through tiles.
+extern "C" int64_t uses_tiles(int64_t M, int64_t K) { return fits_tiles(M, K); }
 
 // Panels of a packed weight of N outputs, which are filled up with zeros to a multiple of 32, one of every PANEL.
 static int64_t packed_panels(int64_t N) { return (N + 31) / 32 * 32 / PANEL; }

@@ -53,6 +53,8 @@ def kernels() -> ctypes.CDLL:
     found.pack_panels.restype = None
     found.pack_int8_panels.argtypes = (_pointer, _pointer, _i64, _i64, _pointer)
     found.pack_int8_panels.restype = None
+    found.uses_tiles.argtypes = (_i64, _i64)
+    found.uses_tiles.restype = _i64
     found.gather_panels.argtypes = (_pointer, _i64, _i64, _pointer, _i64, _pointer)
     found.gather_panels.restype = _i64
     return found

@@ -1,13 +1,25 @@
-// Blocks of product_int8.h by tile instructions (AMX): 32 rows of x times a panel in one go, by the same whole numbers.
+// Products of product_int8.h by tile instructions (AMX), up to 32 rows of x times a panel at once, with the same sums.
 // A tile of x is 16 rows of 16 words; a tile of a panel 16 words of 16 outputs, as they lie there.
 #pragma once
 #include "product_int8.h"
 
 #ifdef __AMX_INT8__
-constexpr int TILE = 16, TILE_ROWS = 2 * TILE;
-constexpr int64_t LEAST_ROWS = 16;  // with fewer, the tiles would be half empty
+#include <cpuid.h>
 
-static inline bool fits_tiles(int64_t M, int64_t K) { return M >= LEAST_ROWS && K % (TILE * FOUR) == 0; }
+constexpr int TILE_ROWS = 2 * TILE;
+static_assert(UNSIGNED_ROWS && LANES == TILE, "tiles multiply unsigned rows, and have 16 outputs");
+
+// Whether the processor has them for int8; that a process may use tiles was asked before this library was chosen.
+static bool has_int8_tiles() {
+  unsigned a, b, c, d;
+  return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & bit_AMX_INT8);
+}
+
+// Whether M rows of K numbers are multiplied by tiles: rows that fill one, and words that fill each.
+static inline bool fits_tiles(int64_t M, int64_t K) {
+  static const bool has = has_int8_tiles();
+  return has && M >= TILE && K % (TILE * FOUR) == 0;
+}
 
 // The shapes of all eight tiles, as the processor reads them: 16 rows of 64 bytes each.
 struct alignas(64) TileShapes {
@@ -28,9 +40,9 @@ static inline void tile_block(const int32_t* x, const float* w, int words, const
     _tile_zero(3);
   }
   w += HEADER;
-  int fetched = (TILE + each - 1) / each;
+  int lines = (TILE + each - 1) / each;  // rows of the next panel that are fetched with each tile
   for (int k = 0; k < words; k += TILE, w += TILE * PANEL) {
-    for (int i = 0; i < fetched; i++, ahead += PANEL) fetch<L2>(ahead);
+    for (int i = 0; i < lines; i++, ahead += PANEL) fetch<L2>(ahead);
     _tile_loadd(6, w, PANEL * sizeof(float));
     _tile_loadd(7, w + LANES, PANEL * sizeof(float));
     _tile_loadd(4, x + k, words * sizeof(int32_t));
@@ -59,9 +71,11 @@ static void product_by_tiles(const Rounded& x, int64_t M, const float* w, int64_
     Ints sums[TILE_ROWS][2];
     auto run = rows > TILE ? tile_block<true> : tile_block<false>;
     run(x.words.data() + row * words, panel, words, ahead, blocks, sums);
-    write_sums(sums, x, rows, panel, true, end, y, ldy, row, p, N);
+    write_sums(sums, x, row, rows, panel, end, y, ldy, p, N);
   };
   each_int8_block<TILE_ROWS>(M, w, words, first, last, meet);
   _tile_release();
 }
+#else
+static inline bool fits_tiles(int64_t M, int64_t K) { return false; }
 #endif

@@ -67,18 +67,28 @@ static inline float max(Floats x) {
 #endif
 }
 
-// Transpose a square of LANES rows: squares of half the size change places, then those within them.
+// The elements of x in another order.
+static inline Floats ordered(Floats x, Ints order) {
+#ifdef __AVX512F__
+  return (Floats)_mm512_permutexvar_ps((__m512i)order, (__m512)x);
+#else
+  return (Floats)_mm256_permutevar8x32_ps((__m256)x, (__m256i)order);
+#endif
+}
+
+// Transpose a square of LANES rows: exchange the quarters off the diagonal, then do the same within each quarter.
 static inline void transpose(Floats (&rows)[LANES]) {
+  Ints lane;
+  for (int i = 0; i < LANES; i++) lane[i] = i;
 #pragma GCC unroll 4
   for (int half = LANES / 2; half; half /= 2) {
-    Ints low, high;
-    for (int j = 0; j < LANES; j++) low[j] = j & half ? LANES + j - half : j, high[j] = j & half ? LANES + j : j + half;
+    Ints moved = lane ^ half;
 #pragma GCC unroll 16
     for (int i = 0; i < LANES; i++)
       if (!(i & half)) {
         Floats a = rows[i], b = rows[i + half];
-        rows[i] = __builtin_shuffle(a, b, low);
-        rows[i + half] = __builtin_shuffle(a, b, high);
+        rows[i] = (lane & half) ? ordered(b, moved) : a;
+        rows[i + half] = (lane & half) ? b : ordered(a, moved);
       }
   }
 }

@@ -1,4 +1,4 @@
-"""Peak memory and dispatch of the admitted arms of a cell, each in a pass of its own before the rounds."""
+"""Passes of the probes over the admitted arms of a cell, before the rounds: peak memory and dispatch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .outcomes import Outcomes
 from .spoiled import answering
 
 
-def weighed(
+def probed(
     arms: Sequence[StrategyArm],
     cell: Cell,
     model: EncoderDecoder,

@@ -1,4 +1,4 @@
-"""What is measured of the admitted arms of a cell besides time and before the rounds."""
+"""Phoneme errors, what narrower weights change, and resident memory: measured before the rounds, where they apply."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .resident import resident
 from .spoken import phoneme_error, phrase_words
 
 
-class Untimed:
+class Extras:
     """Measures the arms of one cell; what is found goes to cell.json or is noted of an arm."""
 
     def __init__(
