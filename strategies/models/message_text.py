@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 WIDTH = 60
 """The most characters that a message shows of a value."""
+PLACE = re.compile(r"Exception from \S+:\d+:")
+"""A line of OpenVINO's messages that says where its code raised an exception."""
 LONGEST = 500
 """Characters of an exception's message that a row or a line shows."""
 
@@ -36,12 +39,19 @@ def shown(value: Any) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """First line of an exception's message, made printable and cut after ``LONGEST`` characters."""
+    """First line of an exception's message, made printable and cut after ``LONGEST`` characters.
+
+    Lines that say no more than where a library's own code raised it are passed over.
+
+    >>> first_line(RuntimeError("Exception from src/core.cpp:126:\\nno such device"))
+    'no such device'
+    """
     try:
         message = str(error)
     except Exception:  # __str__ of a user's own class may raise
         message = "its message cannot be read"
-    line = next(iter(message.strip().splitlines()), "").strip()
+    lines = [line.strip() for line in message.strip().splitlines()] or [""]
+    line = next((line for line in lines if not PLACE.fullmatch(line)), lines[0])
     clean = "".join(letter if letter.isprintable() else "?" for letter in line)
     return clean if len(clean) <= LONGEST else f"{clean[:LONGEST]}..."
 

@@ -118,13 +118,14 @@ def test_code_for_one_instruction_set_is_not_loaded_for_another(tmp_path, monkey
 
 
 @pytest.mark.parametrize(
-    ("capability", "vnni", "tiles", "allowed", "name"),
+    ("capability", "vnni", "tiles", "allowed", "name"),  # vnni: of the width that torch uses
     [
         ("AVX512", True, True, True, "amx_int8"),
         ("AVX512", True, True, False, "avx512_vnni"),
         ("AVX512", True, False, True, "avx512_vnni"),
         ("AVX512", False, False, False, "avx512"),
-        ("AVX2", True, True, True, "avx2"),
+        ("AVX2", True, True, True, "avx_vnni"),
+        ("AVX2", False, True, True, "avx2"),
         ("DEFAULT", True, True, True, "none"),
         ("SVE256", False, False, False, "none"),
     ],
@@ -132,15 +133,17 @@ def test_code_for_one_instruction_set_is_not_loaded_for_another(tmp_path, monkey
 def test_the_instruction_set_is_the_one_that_torch_uses(capability, vnni, tiles, allowed, name, monkeypatch):
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
     monkeypatch.setattr(torch.cpu, "_is_vnni_supported", lambda: vnni)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx_vnni": vnni}, raising=False)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: tiles)
     monkeypatch.setattr(torch.cpu, "_init_amx", lambda: allowed)
     found = instruction_set()
     assert found.name == name
     assert ("-mavx512f" in found.flags, "-mavx512vnni" in found.flags) == (
-        name not in ("none", "avx2"),
+        name in ("avx512", "avx512_vnni", "amx_int8"),
         name in ("avx512_vnni", "amx_int8"),
     )
-    assert ("-mamx-int8" in found.newer) == (name == "amx_int8")
+    newest = {"amx_int8": ("-mamx-tile", "-mamx-int8"), "avx_vnni": ("-mavxvnni",)}
+    assert found.newer == newest.get(name, ())
     assert (found == NONE) == (name == "none")
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..custom_operator import LIBRARY
-from .instruction_set import instruction_set
+from .instruction_set import AVX512_FLAGS, instruction_set
 from .panels import Panels
 from .stages import kernels
 
@@ -55,7 +55,7 @@ def unpacked(parts: Sequence[Panels]) -> Tensor:
 
 def _dequantised(panels: Panels) -> Tensor:
     """The weight [N, K] of panels of int8: [2 + words, width] of 32 bits each, whose first row holds the scales."""
-    width, words = 16 if instruction_set().name == "avx2" else 32, math.ceil(panels.inner / 4)
+    width, words = 32 if AVX512_FLAGS[0] in instruction_set().flags else 16, math.ceil(panels.inner / 4)
     row = panels.packed.view(-1, 2 + words, width)
     int8 = row[:, 2:].contiguous().view(torch.int8).view(-1, words, width, 4).transpose(1, 2).flatten(2)
     weight = int8.float() * row[:, 0, :, None]

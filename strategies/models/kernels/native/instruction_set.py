@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
 AVX2_FLAGS = ("-mavx2", "-mfma")
 AVX512_FLAGS = ("-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", *AVX2_FLAGS)
 VNNI_FLAGS = ("-mavx512vnni", *AVX512_FLAGS)
-AMX_FLAGS = ("-mamx-tile", "-mamx-int8")  # since g++ 11
+AMX_FLAGS = ("-mamx-tile", "-mamx-int8")  # since g++ 11, as the next ones
+AVX_VNNI_FLAGS = ("-mavxvnni",)
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,8 @@ def instruction_set() -> InstructionSet:
     """
     capability = torch.backends.cpu.get_cpu_capability()
     if capability == "AVX2":
+        if has("avx_vnni"):
+            return InstructionSet("avx_vnni", AVX2_FLAGS, AVX_VNNI_FLAGS)
         return InstructionSet("avx2", AVX2_FLAGS)
     if capability != "AVX512":
         return NONE
@@ -45,3 +50,9 @@ def instruction_set() -> InstructionSet:
     if torch.cpu._is_amx_tile_supported() and torch.cpu._init_amx():
         return InstructionSet("amx_int8", VNNI_FLAGS, AMX_FLAGS)
     return InstructionSet("avx512_vnni", VNNI_FLAGS)
+
+
+def has(capability: str) -> bool:
+    """Whether the processor has an instruction set by torch's name; False where this version of torch does not tell."""
+    told: Callable[[], Mapping[str, Any]] = getattr(torch.cpu, "get_capabilities", dict)
+    return bool(told().get(capability))

@@ -10,10 +10,12 @@
 
 constexpr int FOUR = 4, HEADER = 2 * PANEL;
 constexpr int TILE = 16;  // rows of a tile (tiles_int8.h)
-#ifdef __AVX512F__
+#if defined(__AVX512F__)
 constexpr int INT8_ROWS = 12;  // rows of a block, as in vectors.h
+#elif defined(__AVXVNNI__)
+constexpr int INT8_ROWS = 6;
 #else
-constexpr int INT8_ROWS = 4;
+constexpr int INT8_ROWS = 4;  // dot products need registers, too
 #endif
 typedef int8_t Bytes __attribute__((vector_size(LANES)));
 typedef uint32_t UnsignedInts __attribute__((vector_size(LANES * 4)));
@@ -26,7 +28,7 @@ static inline Ints load_ints(const void* from) {
   return x;
 }
 
-#ifdef __AVX512VNNI__
+#if defined(__AVX512VNNI__) || (defined(__AVXVNNI__) && !defined(__AVX512F__))
 constexpr bool UNSIGNED_ROWS = true;  // numbers of x are 128 more, so that none is negative
 #else
 constexpr bool UNSIGNED_ROWS = false;
@@ -41,6 +43,8 @@ static inline Ints add_dots(Ints sum, Ints x, Ints w) {
   __m512i signed_x = _mm512_mask_sub_epi8((__m512i)x, _mm512_movepi8_mask((__m512i)w), __m512i{}, (__m512i)x);
   __m512i pairs = _mm512_maddubs_epi16(_mm512_abs_epi8((__m512i)w), signed_x);
   return sum + (Ints)_mm512_madd_epi16(pairs, _mm512_set1_epi16(1));
+#elif defined(__AVXVNNI__)
+  return (Ints)_mm256_dpbusd_avx_epi32((__m256i)sum, (__m256i)x, (__m256i)w);
 #else
   __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8((__m256i)w), _mm256_sign_epi8((__m256i)x, (__m256i)w));
   return sum + (Ints)_mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
@@ -121,8 +125,11 @@ static void block_of(int rows, const int32_t* x, const float* w, int words, cons
   switch (rows) {
 #define CASE(M) case M: return block<M, ONE>(x, w, words, ahead, each, sums);
     CASE(1) CASE(2) CASE(3) CASE(4)
+#if defined(__AVX512F__) || defined(__AVXVNNI__)
+    CASE(5) CASE(6)
+#endif
 #ifdef __AVX512F__
-    CASE(5) CASE(6) CASE(7) CASE(8) CASE(9) CASE(10) CASE(11) CASE(12)
+    CASE(7) CASE(8) CASE(9) CASE(10) CASE(11) CASE(12)
 #endif
 #undef CASE
   }
