@@ -1,5 +1,6 @@
 """``weights=int8 linear=panel``: native products of int8 weights and rows rounded to int8 are exact in between."""
 
+import psutil
 import pytest
 import torch
 import torch.nn.functional as F
@@ -132,6 +133,17 @@ def test_tiles_are_used_for_rows_that_fill_one_and_widths_that_fill_each(instruc
     has_tiles = instructions.name == "amx_int8"
     cases = [(16, 64), (1024, 512), (15, 64), (16, 63), (1024, 96)]
     assert [bool(kernels().uses_tiles(*case)) for case in cases] == [has_tiles, has_tiles, False, False, False]
+
+
+def test_what_many_rounded_rows_took_is_given_back():
+    """Beyond 64 MiB: the rows are rounded to 80 MB."""
+    panels, made = packed(random(1, 8000)), Stages()
+    made.product(Rows(0, 8000), panels, Rows(1, 1))
+    one = torch.zeros(1, 8000)
+    run(made, 1, one)
+    before = psutil.Process().memory_info().rss
+    run(made, 1, one.repeat(10_000, 1))
+    assert psutil.Process().memory_info().rss - before < 40e6
 
 
 @pytest.fixture(scope="module")

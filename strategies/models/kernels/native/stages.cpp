@@ -29,6 +29,13 @@ struct Stage {
   int64_t row;  // slot of the row of K and V that this step's own are written to first, or -1
 };
 
+constexpr size_t KEPT = 16 << 20;  // numbers of 32 bits that scratch keeps between calls: 64 MiB
+
+template <class Scratch>
+static void give_back(Scratch& scratch, size_t numbers) {
+  if (numbers > KEPT) scratch = Scratch();
+}
+
 static Ending ending(const Stage& s, char* const* slots) {
   return {s.bias, s.residual < 0 ? nullptr : (const float*)slots[s.residual], (ptrdiff_t)s.ld_residual, s.activation,
           s.multiplies != 0};
@@ -55,6 +62,7 @@ static void run_product(const Stage& s, char* const* slots, int64_t M, int threa
   int64_t panels = (s.N + PANEL - 1) / PANEL;
   product(x, ldx, M, s.weight, s.K, s.N, (float*)slots[s.y] + s.first, s.ldy, ending(s, slots), panels * thread / threads,
           panels * (thread + 1) / threads);
+  give_back(normed, normed.size());
 }
 
 // The threads share the norms and the rounding of the rows. A stage that does not wait has the rows of the one before.
@@ -138,6 +146,7 @@ extern "C" void run_stages(const Stage* stages, int64_t count, char* const* slot
         run_product(stages[i], slots, rows, thread, all);
     }
   }
+  give_back(rounded, rounded.words.size());
 }
 
 // Whether products of M rows of K numbers with weights of int8 go through tiles.

@@ -9,10 +9,12 @@
 constexpr int TILE_ROWS = 2 * TILE;
 static_assert(UNSIGNED_ROWS && LANES == TILE, "tiles multiply unsigned rows, and have 16 outputs");
 
+constexpr unsigned AMX_INT8 = 1u << 25;  // in EDX of leaf 7
+
 // Whether the processor has them for int8; that a process may use tiles was asked before this library was chosen.
 static bool has_int8_tiles() {
   unsigned a, b, c, d;
-  return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & bit_AMX_INT8);
+  return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & AMX_INT8);
 }
 
 // Whether M rows of K numbers are multiplied by tiles: rows that fill one, and words that fill each.
