@@ -34,8 +34,6 @@ class Extras:
 
         ``in_phrases``: read phrases about as long as the texts of the cell, not single words.
         """
-        if not self._arms:
-            return
         self._progress.say("phoneme errors")
         words = phrase_words(self._cell) if in_phrases else 1
         self._file.write(**phoneme_error(self._cell, model, words=words))

@@ -163,7 +163,7 @@ class CellRun:
         if admission.no_reference:
             self._file.write(fp32_reason=admission.no_reference)
         extras = Extras(self._cell, arms, self._file, self._outcomes, self._progress)
-        if self._spoken:
+        if arms and self._spoken:
             extras.phoneme_errors(prepared.model, in_phrases=bool(self._approximate))
         whole = prepared.model
         if self._cell.weights and (arms or self._children.names):

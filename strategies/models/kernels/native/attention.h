@@ -21,6 +21,10 @@ struct Attention {
   BiasStrides of_bias;
   float scale;
   float* out;  // [B * W, H * K]
+
+  // The first row of one sentence and one head of K, and of V.
+  const float* keys_of(int64_t sentence, int64_t head) const { return k + sentence * of_k.batch + head * of_k.head; }
+  const float* values_of(int64_t sentence, int64_t head) const { return v + sentence * of_v.batch + head * of_v.head; }
 };
 
 constexpr int TOGETHER = 4;  // keys that meet a query together
@@ -71,8 +75,7 @@ static void attend(const Attention& a, int64_t sentence, int64_t head, std::vect
   scratch.resize(rows * (padded + 1));
   float* scales = scratch.data() + rows * padded;
   auto query = [&](int64_t r) { return (sentence * a.beams + r / a.group) * a.ldq + (head * a.group + r % a.group) * a.size; };
-  const float* k = a.k + sentence * a.of_k.batch + head * a.of_k.head;
-  const float* v = a.v + sentence * a.of_v.batch + head * a.of_v.head;
+  const float *k = a.keys_of(sentence, head), *v = a.values_of(sentence, head);
   int64_t m = 0;
   for (; m + TOGETHER <= a.keys; m += TOGETHER) {
     const float* key = k + m * a.of_k.key;

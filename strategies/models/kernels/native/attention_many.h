@@ -86,8 +86,7 @@ static void meet_panel(int rows, const float* x, const float* panel, int64_t inn
 
 // Fetch one of the `parts` of the rows of Q, K and V of one sentence and one head, unless they are too many for the cache.
 static void fetch_rows(const Attention& a, int64_t positions, int64_t sentence, int64_t head, int64_t part, int64_t parts) {
-  const float* k = a.k + sentence * a.of_k.batch + head * a.of_k.head;
-  const float* v = a.v + sentence * a.of_v.batch + head * a.of_v.head;
+  const float *k = a.keys_of(sentence, head), *v = a.values_of(sentence, head);
   if ((2 * a.keys + positions * a.group) * a.size * sizeof(float) > NEAR_BYTES / 2) return;
   for (int64_t m = a.keys * part / parts; m < a.keys * (part + 1) / parts; m++) {
     fetch(k + m * a.of_k.key, a.size);
@@ -105,8 +104,8 @@ static void attend_many(const Attention& a, int64_t positions, int64_t item, int
   int64_t slabs = (std::max(a.keys, a.size) + DEEP - 1) / DEEP, ld_out = a.kv_heads * a.group * a.size;
   own.queries.resize(std::max<size_t>(own.queries.size(), TALL * slabs * STRIDE));
   own.weights.resize(std::max<size_t>(own.weights.size(), TALL * slabs * STRIDE));
-  lay_out_keys(a.k + sentence * a.of_k.batch + head * a.of_k.head, a.of_k.key, a.keys, a.size, own.keys);
-  lay_out_values(a.v + sentence * a.of_v.batch + head * a.of_v.head, a.of_v.key, a.keys, a.size, own.values);
+  lay_out_keys(a.keys_of(sentence, head), a.of_k.key, a.keys, a.size, own.keys);
+  lay_out_values(a.values_of(sentence, head), a.of_v.key, a.keys, a.size, own.values);
   auto element = [](std::vector<float>& rows, int m, int64_t k) {
     return rows.data() + (k / DEEP * TALL + m) * STRIDE + k % DEEP;
   };

@@ -29,7 +29,7 @@ struct Stage {
   int64_t row;  // slot of the row of K and V that this step's own are written to first, or -1
 };
 
-constexpr size_t KEPT = 16 << 20;  // numbers of 32 bits that scratch keeps between calls: 64 MiB
+constexpr size_t KEPT = 16 << 20;  // numbers of 32 bits that scratch keeps between calls, as KEPT_FLOATS of program.py
 
 template <class Scratch>
 static void give_back(Scratch& scratch, size_t numbers) {
@@ -84,10 +84,7 @@ static void run_int8_product(const Stage& s, char* const* slots, Rounded& rounde
 #pragma omp barrier
   }
   int64_t panels = (s.N + PANEL - 1) / PANEL;
-  auto multiply = product_int8;
-#ifdef __AMX_INT8__
-  if (fits_tiles(M, s.K)) multiply = product_by_tiles;
-#endif
+  auto multiply = fits_tiles(M, s.K) ? product_by_tiles : product_int8;
   multiply(rounded, M, s.weight, s.K, s.N, (float*)slots[s.y] + s.first, s.ldy, ending(s, slots),
            panels * thread / threads, panels * (thread + 1) / threads);
 }
@@ -116,9 +113,8 @@ static void run_attention(const Stage& s, char* const* slots, const int64_t* siz
     if (s.row >= 0) {  // they lie behind the queries: all of K, then all of V
       int64_t row = *(const int64_t*)slots[s.row];
       const float* own = a.q + sentence * a.ldq + (a.kv_heads * a.group + head) * a.size;
-      std::memcpy((float*)a.k + sentence * a.of_k.batch + head * a.of_k.head + row * a.of_k.key, own, a.size * 4);
-      std::memcpy((float*)a.v + sentence * a.of_v.batch + head * a.of_v.head + row * a.of_v.key,
-                  own + a.kv_heads * a.size, a.size * 4);
+      std::memcpy((float*)a.keys_of(sentence, head) + row * a.of_k.key, own, a.size * 4);
+      std::memcpy((float*)a.values_of(sentence, head) + row * a.of_v.key, own + a.kv_heads * a.size, a.size * 4);
     }
     attend(a, sentence, head, scratch);
   }

@@ -80,4 +80,5 @@ static void product_by_tiles(const Rounded& x, int64_t M, const float* w, int64_
 }
 #else
 static inline bool fits_tiles(int64_t M, int64_t K) { return false; }
+constexpr auto product_by_tiles = product_int8;
 #endif
